@@ -1,0 +1,1 @@
+"""Clara kit: where the conversation of a video avatar is designed, measured and heard."""

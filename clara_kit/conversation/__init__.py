@@ -1,0 +1,1 @@
+"""The decisions. Pure: no await, no I/O, no clock, no randomness. Comes after `core`; knows no vendor."""

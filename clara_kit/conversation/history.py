@@ -1,0 +1,47 @@
+"""What was said so far, as a model wants it: roles alternate, the first is the user's, nothing unheard."""
+
+from __future__ import annotations
+
+from clara_kit.core.commands import Message
+
+# The API wants the user first; when Clara greets first, this stands for the customer's arrival.
+ARRIVAL = "(La persona se acaba de conectar.)"
+
+
+class History:
+    """The heard words of both sides. Consecutive words of one side are joined."""
+
+    __slots__ = ("_messages", "max_messages")
+
+    def __init__(self, *, max_messages: int = 40) -> None:
+        self.max_messages = max_messages
+        self._messages: list[Message] = []
+
+    def add_user(self, text: str) -> None:
+        """The customer said this."""
+        self._add(Message(role="user", text=text))
+
+    def add_assistant(self, text: str) -> None:
+        """Clara said this, and it was heard. Empty text is dropped."""
+        self._add(Message(role="assistant", text=text))
+
+    def messages(self, question: str) -> tuple[Message, ...]:
+        """The messages for the next request: what was said, then `question` (joined to a user turn without reply)."""
+        kept = self._messages[-self.max_messages :]
+        if kept and kept[0].role == "assistant" and len(kept) < len(self._messages):
+            kept = kept[1:]  # the window must not begin in the middle of an exchange
+        if kept and kept[-1].role == "user":
+            return (*kept[:-1], Message(role="user", text=f"{kept[-1].text} {question}"))
+        return (*kept, Message(role="user", text=question))
+
+    def _add(self, message: Message) -> None:
+        text = message.text.strip()
+        if not text:
+            return
+        if not self._messages and message.role == "assistant":
+            self._messages.append(Message(role="user", text=ARRIVAL))
+        if self._messages and self._messages[-1].role == message.role:
+            text = f"{self._messages.pop().text} {text}"
+        self._messages.append(Message(role=message.role, text=text))
+        if len(self._messages) > 4 * self.max_messages:
+            del self._messages[: 2 * self.max_messages]

@@ -1,0 +1,63 @@
+"""The errors of the kit, as a tree. Each says whose fault it was and, in `hint`, what to do next.
+
+    ClaraError
+    ├── SettingsError        a setting is wrong, or a key is missing
+    ├── ScriptError          a script, profile or data file is wrong
+    ├── AudioError           a sound cannot be used as it is
+    ├── InvalidTransition    the state machine was asked for a change that is not in its table
+    ├── RunLogError          a recorded run cannot be read
+    └── ProviderError        a vendor, or the way to it
+        ├── ProviderRefused      key, plan, rights or parameters: trying again will not help
+        ├── ProviderUnavailable  overloaded, rate-limited, unreachable, cut, too slow: try again later
+        └── ProtocolError        what came makes no sense
+"""
+
+from __future__ import annotations
+
+
+class ClaraError(Exception):
+    """Base of every error the kit raises on purpose."""
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message} What to do: {self.hint}" if self.hint else self.message
+
+
+class SettingsError(ClaraError):
+    """A setting is wrong, or a key is missing."""
+
+
+class ScriptError(ClaraError):
+    """A script, latency profile, fault or data file is wrong."""
+
+
+class AudioError(ClaraError):
+    """A sound cannot be used as it is: not a WAV, truncated, empty, compressed."""
+
+
+class InvalidTransition(ClaraError):
+    """The state machine was asked for a change that its table does not have; nothing was changed."""
+
+
+class RunLogError(ClaraError):
+    """A recorded run cannot be read or replayed."""
+
+
+class ProviderError(ClaraError):
+    """A vendor, or the way to it, failed."""
+
+
+class ProviderRefused(ProviderError):
+    """The vendor said no: key, plan, rights or parameters. Trying again will not help."""
+
+
+class ProviderUnavailable(ProviderError):
+    """The vendor cannot answer now: overloaded, rate-limited, unreachable, cut off or too slow."""
+
+
+class ProtocolError(ProviderError):
+    """The vendor sent something that makes no sense."""

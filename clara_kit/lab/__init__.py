@@ -1,0 +1,1 @@
+"""Experiments: replaying and comparing recorded conversations."""

@@ -1,0 +1,57 @@
+"""Feed a recorded conversation's events to the decisions again and compare what they decide."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import zip_longest
+from pathlib import Path
+
+from clara_kit.conversation.conversation import Conversation
+from clara_kit.core.events import Event
+from clara_kit.core.records import Record
+from clara_kit.measure import codec
+from clara_kit.measure.run import Run
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """Where the replay departs: record number `n` was `recorded` and is now `replayed` (None: not there)."""
+
+    n: int
+    recorded: Record | None
+    replayed: Record | None
+
+    def __str__(self) -> str:
+        was, now = (codec.to_line(r) if r is not None else "nothing" for r in (self.recorded, self.replayed))
+        return f"record {self.n}: was {was}, is {now}"
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """The outcome: `same`, or the `differences` in order."""
+
+    run: Run
+    trace: tuple[Record, ...]
+    differences: tuple[Difference, ...]
+
+    @property
+    def same(self) -> bool:
+        """Whether every decision came out as recorded."""
+        return not self.differences
+
+    def __repr__(self) -> str:
+        if self.same:
+            return f"<Replay of {self.run.run_id}: the same {len(self.trace)} records>"
+        return f"<Replay of {self.run.run_id}: {len(self.differences)} differences, first: {self.differences[0]}>"
+
+
+def replay(run_or_path: Run | str | Path) -> Replay:
+    """Decide a recorded run again, with its own settings. Raises `RunLogError` if it cannot be read."""
+    run = run_or_path if isinstance(run_or_path, Run) else Run.load(run_or_path)
+    conversation = Conversation(run.settings)
+    for record in run.trace:
+        if isinstance(record, Event):
+            conversation.handle(record)
+    pairs = enumerate(zip_longest(run.trace, conversation.trace))
+    differences = tuple(Difference(n, was, now) for n, (was, now) in pairs if was != now)
+    return Replay(run, tuple(conversation.trace), differences)

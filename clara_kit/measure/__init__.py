@@ -1,0 +1,1 @@
+"""Reads events and touches nothing: trace codec, recorded runs, the latency ledger."""

@@ -1,0 +1,219 @@
+"""A recorded conversation: what came, what was decided, where it was played, and how to look at it."""
+
+from __future__ import annotations
+
+import html
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from clara_kit.core.errors import RunLogError
+from clara_kit.core.events import Event
+from clara_kit.core.records import Record
+from clara_kit.core.settings import Mode, Settings
+from clara_kit.measure import codec
+from clara_kit.measure.ledger import POINTS, STAGE_LABELS, STAGES, Turn, turns
+
+if TYPE_CHECKING:
+    import polars as pl
+
+SERVICES = ("stt", "llm", "tts", "avatar")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """One conversation from beginning to end.
+
+    `inputs` are what the outcome depends on (settings, script, profile, seed, prompt, data hashes, mode of
+    each service); `experiment_id` is their hash. `facts` are what it does not depend on (title, time, host).
+    """
+
+    inputs: dict[str, Any]
+    trace: tuple[Record, ...]
+    facts: dict[str, Any] = field(default_factory=dict)
+    folder: Path | None = None
+
+    @property
+    def experiment_id(self) -> str:
+        """The first 12 hex digits of the SHA-256 of the inputs."""
+        return experiment_id(self.inputs)
+
+    @property
+    def run_id(self) -> str:
+        """The same as the experiment's for a simulation; with the start time for twin and live."""
+        return str(self.facts.get("run_id", self.experiment_id))
+
+    @property
+    def modes(self) -> dict[str, Mode]:
+        """What stood behind each service: live, twin or sim."""
+        return dict(self.inputs["modes"])
+
+    @property
+    def mix(self) -> str:
+        """The modes in words, for every table and plot; a number of a simulated service is no vendor's."""
+        modes = self.modes
+        if len(set(modes.values())) == 1:
+            return {"sim": "simulated", "twin": "offline twins", "live": "live"}[next(iter(modes.values()))]
+        return ", ".join(f"{service} {mode}" for service, mode in modes.items())
+
+    @property
+    def settings(self) -> Settings:
+        """The settings it was run with."""
+        return Settings.model_validate(self.inputs["settings"])
+
+    @cached_property
+    def events(self) -> tuple[Event, ...]:
+        """What happened, in order, without the decisions (`trace` has both)."""
+        return tuple(record for record in self.trace if isinstance(record, Event))
+
+    @cached_property
+    def ledger(self) -> tuple[Turn, ...]:
+        """Where the milliseconds of each turn went."""
+        return turns(self.trace)
+
+    @cached_property
+    def turns(self) -> pl.DataFrame:
+        """One row a turn. Times and stages in milliseconds; null where an event never came (see `problem`)."""
+        import polars as pl
+
+        return pl.DataFrame([_row(turn, self.mix) for turn in self.ledger], schema=_schema(pl))
+
+    @cached_property
+    def event_table(self) -> pl.DataFrame:
+        """One row a record: number, time, type, and the record itself as JSON."""
+        import polars as pl
+
+        rows = [(n, r.at_ms, type(r).__name__, codec.to_line(r)) for n, r in enumerate(self.trace)]
+        schema = {"n": pl.Int64, "at_ms": pl.Float64, "type": pl.Utf8, "record": pl.Utf8}
+        return pl.DataFrame(rows, schema=schema, orient="row")
+
+    def to_jsonl(self) -> str:
+        """The inputs and the whole trace, one JSON object a line. Equal runs give equal bytes."""
+        head = {"type": "Run", "schema": codec.SCHEMA, "experiment_id": self.experiment_id, "inputs": self.inputs}
+        return json.dumps(head, ensure_ascii=False, sort_keys=True) + "\n" + codec.to_jsonl(self.trace)
+
+    @classmethod
+    def from_jsonl(cls, text: str) -> Run:
+        """What `to_jsonl` wrote; raises `RunLogError` naming the line."""
+        lines = text.splitlines()
+        head = _parse(lines[0] if lines else "", 1)
+        if head.get("type") != "Run" or "inputs" not in head:
+            raise RunLogError("The first line is not the head of a run.", hint="was the file cut or edited?")
+        if head.get("schema", 0) > codec.SCHEMA:
+            raise RunLogError(f"This run has event schema {head['schema']}; this version reads up to {codec.SCHEMA}.")
+        trace = tuple(_records(lines[1:], first=2))
+        return cls(inputs=head["inputs"], trace=trace)
+
+    @classmethod
+    def load(cls, path: str | Path) -> Run:
+        """A run from its folder (`manifest.json`, `events.jsonl`) or from a single file of `to_jsonl`.
+
+        A last line cut short by a crash is passed over; anything else that cannot be read raises `RunLogError`.
+        """
+        path = Path(path)
+        try:
+            if not path.is_dir():
+                return cls.from_jsonl(path.read_text(encoding="utf-8"))
+            manifest = json.loads((path / "manifest.json").read_text(encoding="utf-8"))
+            lines = (path / "events.jsonl").read_text(encoding="utf-8").split("\n")
+        except (OSError, json.JSONDecodeError) as exc:
+            raise RunLogError(f"There is no readable run at {path}: {exc}") from exc
+        complete = lines[:-1]  # a line counts once its newline is there
+        if manifest.get("schema", 0) > codec.SCHEMA:
+            raise RunLogError(f"This run has event schema {manifest['schema']}; this version reads up to {codec.SCHEMA}.")
+        return cls(inputs=manifest["inputs"], facts=manifest["facts"], folder=path, trace=tuple(_records(complete, first=1)))
+
+    def _repr_html_(self) -> str:
+        return _conversation_html(self)
+
+    def __repr__(self) -> str:
+        return f"<Run {self.run_id}: {len(self.ledger)} turns, {len(self.trace)} records, {self.mix}>"
+
+
+def experiment_id(inputs: dict[str, Any]) -> str:
+    """The first 12 hex digits of the SHA-256 of the inputs as sorted JSON."""
+    return sha256(json.dumps(inputs, sort_keys=True, ensure_ascii=False).encode()).hexdigest()[:12]
+
+
+def _records(lines: list[str], *, first: int) -> Iterator[Record]:
+    for number, line in enumerate(lines, start=first):
+        try:
+            yield codec.from_dict(_parse(line, number))
+        except RunLogError as exc:
+            raise RunLogError(f"Line {number}: {exc.message}", hint=exc.hint) from exc
+
+
+def _parse(line: str, number: int) -> dict[str, Any]:
+    try:
+        data = json.loads(line)
+    except json.JSONDecodeError as exc:
+        raise RunLogError(f"Line {number} is not JSON: {exc}") from exc
+    if not isinstance(data, dict):
+        raise RunLogError(f"Line {number} is no JSON object.")
+    return data
+
+
+def _row(turn: Turn, mix: str) -> dict[str, Any]:
+    metrics, usage = turn.metrics, turn.usage
+    return {
+        "turn": turn.turn_id,
+        "kind": turn.kind,
+        "customer": turn.customer,
+        "clara": turn.clara,
+        "interrupted": turn.interrupted,
+        "heard": turn.clara if turn.heard is None else turn.heard,
+        "unheard": turn.unheard,
+        "total_ms": _round(turn.total_ms),
+        **{label: _round(turn.stages.get(stage)) for label, stage in zip(STAGE_LABELS, STAGES, strict=True)},
+        **{point: _round(turn.points.get(point)) for point in POINTS},
+        "stt_latency": _round(metrics.stt_latency),
+        "llm_latency": _round(metrics.llm_latency),
+        "tts_latency": _round(metrics.tts_latency),
+        "total_latency": _round(metrics.total_latency),
+        "requests": turn.requests,
+        "model": turn.model,
+        "input_tokens": usage.input_tokens if usage else None,
+        "output_tokens": usage.output_tokens if usage else None,
+        "cost_usd": usage.cost_usd if usage else None,
+        "problem": turn.problem,
+        "mix": mix,
+    }
+
+
+def _schema(pl: Any) -> dict[str, Any]:
+    text, number, whole = pl.Utf8, pl.Float64, pl.Int64
+    latencies = ("stt_latency", "llm_latency", "tts_latency", "total_latency")
+    return {
+        "turn": whole, "kind": text, "customer": text, "clara": text, "interrupted": pl.Boolean, "heard": text,
+        "unheard": text, "total_ms": number, **dict.fromkeys(STAGE_LABELS, number), **dict.fromkeys(POINTS, number),
+        **dict.fromkeys(latencies, number), "requests": whole, "model": text, "input_tokens": whole,
+        "output_tokens": whole, "cost_usd": number, "problem": text, "mix": text,
+    }  # fmt: skip
+
+
+def _round(value: float | None) -> float | None:
+    return None if value is None else round(value, 3)
+
+
+def _conversation_html(run: Run) -> str:
+    """The conversation as a table: who said what, what went unheard, how long it took."""
+    rows = []
+    for turn in run.ledger:
+        total = "" if turn.total_ms is None else f"{turn.total_ms:.0f} ms"
+        heard = html.escape(turn.clara if turn.heard is None else turn.heard)
+        unheard = f" <s style='opacity:.6'>{html.escape(turn.unheard)}</s>" if turn.unheard else ""
+        problem = f"<br><small>{html.escape(turn.problem)}</small>" if turn.problem else ""
+        rows.append(
+            f"<tr><td>{turn.turn_id}</td><td style='text-align:left'>{html.escape(turn.customer) or '<i>(greeting)</i>'}</td>"
+            f"<td style='text-align:left'>{heard}{unheard}{problem}</td><td>{total}</td></tr>"
+        )
+    return (
+        f"<table><caption>Conversation {html.escape(run.run_id)} ({html.escape(run.mix)}). Struck through: never "
+        "heard. Time: from the customer's last word to Clara's first.</caption>"
+        "<tr><th>turn</th><th style='text-align:left'>customer</th><th style='text-align:left'>Clara</th>"
+        f"<th>time</th></tr>{''.join(rows)}</table>"
+    )

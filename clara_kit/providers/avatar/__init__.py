@@ -1,0 +1,1 @@
+"""The avatar that speaks Clara's words."""

@@ -1,0 +1,40 @@
+"""The Protocol of every avatar."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from types import TracebackType
+from typing import Protocol, Self
+
+from clara_kit.core.events import Event
+
+
+class AvatarProvider(Protocol):
+    """Speaks utterances, one at a time, and tells what became of each.
+
+    Entering opens the session (or raises `ProviderRefused` / `ProviderUnavailable`); leaving ends it within
+    a second. For each utterance `events()` gives SpeechSent per piece, FirstAudio, SpeechVoiced...,
+    SpeakingStarted, and then exactly one of SpeakingEnded, SpeakingInterrupted or
+    ProviderFailed(utterance_id). After a failure of the session itself: one ProviderFailed without an
+    utterance, then it ends. It is iterated once.
+    """
+
+    async def __aenter__(self) -> Self: ...
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+    async def speak(self, utterance_id: int, piece_no: int, text: str) -> None:
+        """Queue the next piece; returns at once. A new utterance id begins a new utterance."""
+        ...
+
+    async def end_speech(self, utterance_id: int) -> None:
+        """No more pieces will come for this utterance."""
+        ...
+
+    async def interrupt(self, utterance_id: int) -> None:
+        """Silence this utterance and drop what of it is on the way. Returns when the order was sent."""
+        ...
+
+    def events(self) -> AsyncIterator[Event]: ...

@@ -1,0 +1,1 @@
+"""The model that writes Clara's replies."""

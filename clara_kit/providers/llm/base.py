@@ -1,0 +1,34 @@
+"""The Protocol of every language model."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Protocol
+
+from clara_kit.core.commands import Message
+from clara_kit.core.events import Event
+from clara_kit.core.prompt import Prompt
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplyRequest:
+    """What a model needs for one reply. `messages` alternate, begin and end with the user's."""
+
+    reply_id: int
+    prompt: Prompt
+    messages: tuple[Message, ...]
+
+
+class LLMProvider(Protocol):
+    """Yields ReplyStarted, ReplyDelta..., then exactly one of ReplyCompleted or ProviderFailed; nothing after a cancel.
+
+    Leaving the context (also by cancelling the task) ends the request at the server at once.
+    """
+
+    def reply(self, request: ReplyRequest) -> AbstractAsyncContextManager[AsyncIterator[Event]]: ...
+
+    async def aclose(self) -> None:
+        """Close kept connections."""
+        ...

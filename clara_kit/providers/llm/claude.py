@@ -1,0 +1,275 @@
+"""Claude, streamed: one request for each reply, on the vendor's own SDK.
+
+Comes after `personalization` (the prompt) and `conversation` (the history); gives its events to the runtime.
+It knows nothing of what a reply is for, never retries (the conversation decides that), and keeps no history.
+
+Why some things are as they are:
+
+- The SDK is imported when a provider is made: importing it takes more than a second.
+- `thinking` is disabled by name: Haiku 5.5 thinks unless told not to, and thinking is silence on a phone.
+- A temperature goes only to models that take it, as an extra field under anthropic-version 2023-06-01: the
+  SDK 2.x has no such parameter any more, and newer models answer it with 400.
+- Timeouts are ours: the SDK swallows pings, so only the time between useful events tells a stall.
+- Connections are kept for ten minutes. The HTTP library's default of five seconds would throw the warm one
+  away between two turns and pay for TCP and TLS again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+from clara_kit.core.clock import Clock
+from clara_kit.core.errors import ProviderRefused, ProviderUnavailable, SettingsError
+from clara_kit.core.events import Event, ProviderFailed, ReplyCompleted, ReplyDelta, ReplyStarted, Usage
+from clara_kit.providers.llm import models
+from clara_kit.providers.llm.base import ReplyRequest
+from clara_kit.providers.llm.claude_errors import Failure, describe
+from clara_kit.providers.llm.claude_request import fixed_parameters, system_blocks, wire_messages
+
+if TYPE_CHECKING:
+    import anthropic
+    import httpx2
+
+_KEEP_CONNECTIONS_S = 600.0
+_CONNECT_TIMEOUT_S = 5.0
+_END_OF_BODY_S = 0.02  # after message_stop: reading the body's end keeps the connection for the next reply
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+
+class ClaudeStreamingLLM:
+    """The Messages API as an `LLMProvider`.
+
+    `first_token_timeout_ms` runs from the request to the first text, `stall_timeout_ms` between events
+    after it. A history that the API would refuse gives one ProviderFailed (bad_input) and no ReplyStarted,
+    for nothing was sent.
+    """
+
+    def __init__(
+        self,
+        *,
+        api_key: str,
+        clock: Clock,
+        base_url: str = "https://api.anthropic.com",
+        model: str = models.SUCCESSOR,
+        max_tokens: int = 195,
+        temperature: float | None = 0.7,
+        first_token_timeout_ms: float = 8000,
+        stall_timeout_ms: float = 5000,
+    ) -> None:
+        self.model = model
+        self._api_key = _checked(api_key)
+        self._clock = clock
+        self._base_url = base_url
+        self._first_token_timeout_s = first_token_timeout_ms / 1000
+        self._stall_timeout_s = stall_timeout_ms / 1000
+        self._fixed = fixed_parameters(model, max_tokens, temperature)
+        self._client = _client(self._api_key, base_url)
+
+    @property
+    def lifecycle_note(self) -> str | None:
+        """What a person should know of the chosen model: retired, retiring, unknown. None: nothing."""
+        return models.note(self.model)
+
+    def reply(self, request: ReplyRequest) -> AbstractAsyncContextManager[AsyncIterator[Event]]:
+        """One reply as events; leaving the context ends the request at the server at once."""
+        return self._entered(request)
+
+    async def warm(self) -> None:
+        """Open a connection before it is needed, by asking for one line of the list of models.
+
+        Raises `ProviderRefused` for a refused key and `ProviderUnavailable` where nobody answers; any other
+        answer is as good as a yes, for the connection stands.
+        """
+        try:
+            async with asyncio.timeout(self._first_token_timeout_s):
+                await self._client.models.list(limit=1)
+        except Exception as exc:
+            failure = self._describe(exc)
+            status = getattr(exc, "status_code", None)
+            if status in (401, 403):
+                raise ProviderRefused(failure.message, hint=failure.hint) from exc
+            if status is None:
+                raise ProviderUnavailable(failure.message, hint=failure.hint) from exc
+
+    async def aclose(self) -> None:
+        """Close kept connections."""
+        await self._client.close()
+
+    @asynccontextmanager
+    async def _entered(self, request: ReplyRequest) -> AsyncIterator[AsyncIterator[Event]]:
+        async with aclosing(self._reply(request)) as events:
+            yield events
+
+    async def _reply(self, request: ReplyRequest) -> AsyncGenerator[Event, None]:
+        try:
+            body = {**self._fixed, "messages": wire_messages(request.messages)}
+        except ValueError as exc:
+            hint = "this is the kit's own doing, not the vendor's: see conversation/history.py."
+            yield self._failed(
+                request, Failure("bad_input", f"The history cannot be sent: {exc}.", hint, False)
+            )
+            return
+        yield ReplyStarted(
+            at_ms=self._clock.now_ms(),
+            reply_id=request.reply_id,
+            model=self.model,
+            prompt_hash=request.prompt.hash,
+        )
+        body |= system_blocks(request.prompt)
+        tally = _Tally()
+        try:
+            async with aclosing(self._texts(body, tally)) as texts:
+                async for text in texts:
+                    yield ReplyDelta(at_ms=self._clock.now_ms(), reply_id=request.reply_id, text=text)
+        except Exception as exc:  # whatever the SDK makes of a broken stream: one last event is promised
+            if not tally.stopped:
+                yield self._failed(request, self._describe(exc, started=tally.text_came))
+                return
+        if not tally.stopped:
+            yield self._failed(request, _cut(tally))
+            return
+        yield ReplyCompleted(
+            at_ms=self._clock.now_ms(),
+            reply_id=request.reply_id,
+            stop_reason=tally.stop_reason,
+            usage=tally.usage(self.model),
+        )
+
+    async def _texts(self, body: dict[str, Any], tally: _Tally) -> AsyncGenerator[str, None]:
+        """The request itself: every piece of text as it comes; `tally` gets the rest."""
+        loop = asyncio.get_running_loop()
+        first_text_due = loop.time() + self._first_token_timeout_s
+        async with asyncio.timeout_at(first_text_due):
+            stream: Any = await self._client.messages.create(stream=True, **body)
+        async with stream:
+            while not tally.stopped:
+                due = loop.time() + self._stall_timeout_s if tally.text_came else first_text_due
+                async with asyncio.timeout_at(due):
+                    event = await anext(stream, None)
+                if event is None:
+                    return
+                if text := tally.take(event):
+                    yield text
+            async with asyncio.timeout(_END_OF_BODY_S):
+                await anext(stream, None)
+
+    def _describe(self, error: Exception, *, started: bool = False) -> Failure:
+        limit_s = self._stall_timeout_s if started else self._first_token_timeout_s
+        return describe(error, model=self.model, base_url=self._base_url, waited_s=limit_s).without(
+            self._api_key
+        )
+
+    def _failed(self, request: ReplyRequest, failure: Failure) -> ProviderFailed:
+        return ProviderFailed(
+            at_ms=self._clock.now_ms(),
+            service="llm",
+            kind=failure.kind,
+            message=failure.message,
+            hint=failure.hint,
+            retryable=failure.retryable,
+            reply_id=request.reply_id,
+        )
+
+
+class _Tally:
+    """What a stream says besides its text. Lenient: what it does not understand changes nothing."""
+
+    def __init__(self) -> None:
+        self.events = 0
+        self.text_came = False
+        self.stopped = False
+        self.stop_reason = "unknown"
+        self._tokens: dict[str, int] = {}
+
+    def take(self, event: Any) -> str:
+        """Note one event of the SDK; returns the text it brought, if any."""
+        self.events += 1
+        kind = getattr(event, "type", None)
+        text: Any = ""
+        if kind == "message_start":
+            self._count(getattr(getattr(event, "message", None), "usage", None))
+        elif kind == "content_block_start" and _type_of(event, "content_block") == "text":
+            text = getattr(event.content_block, "text", "")
+        elif kind == "content_block_delta" and _type_of(event, "delta") == "text_delta":
+            text = getattr(event.delta, "text", "")
+        elif kind == "message_delta":
+            reason = getattr(getattr(event, "delta", None), "stop_reason", None)
+            self.stop_reason = reason if isinstance(reason, str) else self.stop_reason
+            self._count(getattr(event, "usage", None))
+        elif kind == "message_stop":
+            self.stopped = True
+        if not isinstance(text, str) or not text:
+            return ""
+        self.text_came = True
+        return text
+
+    def usage(self, model: str) -> Usage:
+        """All tokens, and what they cost."""
+        counted = Usage(
+            input_tokens=self._tokens.get("input_tokens", 0),
+            output_tokens=self._tokens.get("output_tokens", 0),
+            cache_read_tokens=self._tokens.get("cache_read_input_tokens", 0),
+            cache_write_tokens=self._tokens.get("cache_creation_input_tokens", 0),
+        )
+        return Usage(
+            input_tokens=counted.input_tokens,
+            output_tokens=counted.output_tokens,
+            cache_read_tokens=counted.cache_read_tokens,
+            cache_write_tokens=counted.cache_write_tokens,
+            cost_usd=models.cost_usd(model, counted),
+        )
+
+    def _count(self, usage: Any) -> None:
+        # message_delta's numbers are cumulative and may leave out what message_start said.
+        for name in (
+            "input_tokens",
+            "output_tokens",
+            "cache_read_input_tokens",
+            "cache_creation_input_tokens",
+        ):
+            value = getattr(usage, name, None)
+            if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+                self._tokens[name] = value
+
+
+def _type_of(event: Any, part: str) -> Any:
+    return getattr(getattr(event, part, None), "type", None)
+
+
+def _cut(tally: _Tally) -> Failure:
+    if tally.events == 0:
+        message = "Anthropic's answer held no event at all: this is not an event stream."
+        return Failure("protocol", message, "check ANTHROPIC_BASE_URL.", False)
+    return Failure("cut", "Anthropic's stream ended before its message_stop.", "ask again.", True)
+
+
+def _checked(api_key: str) -> str:
+    key = api_key.strip()
+    if not key or not key.isascii() or not key.isprintable() or " " in key:
+        raise SettingsError(
+            "The Anthropic key is empty or holds characters that no key has.",
+            hint="get one at https://platform.claude.com and put ANTHROPIC_API_KEY=... into the file .env.",
+        )
+    return key
+
+
+def _client(api_key: str, base_url: str) -> anthropic.AsyncAnthropic:
+    import anthropic
+    import httpx2
+
+    limits = httpx2.Limits(
+        max_connections=100, max_keepalive_connections=20, keepalive_expiry=_KEEP_CONNECTIONS_S
+    )
+    timeout = httpx2.Timeout(None, connect=_CONNECT_TIMEOUT_S)
+    # A proxy from the environment must not get what is meant for this machine.
+    http_client: httpx2.AsyncClient
+    if httpx2.URL(base_url).host in _LOOPBACK:
+        http_client = httpx2.AsyncClient(limits=limits, timeout=timeout, trust_env=False)
+    else:
+        http_client = anthropic.DefaultAsyncHttpxClient(limits=limits, timeout=timeout)
+    return anthropic.AsyncAnthropic(
+        api_key=api_key, base_url=base_url, max_retries=0, timeout=timeout, http_client=http_client
+    )

@@ -1,0 +1,55 @@
+"""What is sent to Claude: the parameters, the system prompt and the history, as the API wants them.
+
+Pure; used by `claude.py` alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from clara_kit.core.commands import Message
+from clara_kit.core.prompt import Prompt
+from clara_kit.providers.llm import models
+
+
+def fixed_parameters(model: str, max_tokens: int, temperature: float | None) -> dict[str, Any]:
+    """What is the same in every request of this provider."""
+    fixed: dict[str, Any] = {"model": model, "max_tokens": max_tokens}
+    if models.can_disable_thinking(model):
+        fixed["thinking"] = {"type": "disabled"}
+    if temperature is not None and models.takes_temperature(model):
+        fixed["extra_headers"] = {"anthropic-version": "2023-06-01"}
+        fixed["extra_body"] = {"temperature": temperature}
+    return fixed
+
+
+def system_blocks(prompt: Prompt) -> dict[str, Any]:
+    """The field `system`: the static part first, marked for the cache so that customers share it."""
+    blocks: list[dict[str, Any]] = []
+    if prompt.static.strip():
+        blocks.append({"type": "text", "text": prompt.static, "cache_control": {"type": "ephemeral"}})
+    if prompt.personal.strip():
+        blocks.append({"type": "text", "text": prompt.personal})
+    return {"system": blocks} if blocks else {}  # the API takes no empty block
+
+
+def wire_messages(messages: Sequence[Message]) -> list[dict[str, Any]]:
+    """The history as the API wants it: no empty turn, neighbours of one role joined, user first and last.
+
+    Raises ValueError with the reason where that cannot be had.
+    """
+    joined: list[tuple[str, str]] = []
+    for message in messages:
+        text = message.text.strip()
+        if not text:
+            continue
+        if joined and joined[-1][0] == message.role:
+            text = f"{joined.pop()[1]} {text}"
+        joined.append((message.role, text))
+    if not joined:
+        raise ValueError("it holds no words")
+    for place, (role, _) in (("begin", joined[0]), ("end", joined[-1])):
+        if role != "user":
+            raise ValueError(f"it must {place} with the customer's turn, not Clara's")
+    return [{"role": role, "content": text} for role, text in joined]

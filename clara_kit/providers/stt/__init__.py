@@ -1,0 +1,1 @@
+"""Speech to text: the customer's sound in, transcript events out."""

@@ -1,0 +1,1 @@
+"""Text to speech: what an avatar that takes only sound needs."""

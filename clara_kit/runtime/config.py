@@ -1,0 +1,27 @@
+"""Settings and keys from the outside: the environment, with a `.env` file beneath it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from dotenv import dotenv_values
+
+from clara_kit.core.settings import Keys, Settings
+
+
+def environment(env_file: str | Path = ".env") -> Mapping[str, str]:
+    """The process's environment laid over what `env_file` holds; a missing file is an empty one."""
+    from_file = {name: value for name, value in dotenv_values(env_file).items() if value is not None}
+    return {**from_file, **os.environ}
+
+
+def load_settings(env_file: str | Path = ".env") -> Settings:
+    """Settings from the environment and `.env`; raises `SettingsError` naming what is wrong."""
+    return Settings.from_env(environment(env_file))
+
+
+def load_keys(env_file: str | Path = ".env") -> Keys:
+    """Keys and vendors' addresses from the environment and `.env`."""
+    return Keys.from_env(environment(env_file))

@@ -1,0 +1,542 @@
+"""`ConversationManager`: one conversation, from sound to sound, in an event loop of its own thread.
+
+The only module on both sides of the arrow: providers' events go in at `_feed`, which asks the conversation
+and carries out its commands at once. Every task has one parent (a task group in `_live`); when that ends, on
+whatever way, nothing is left running. The methods for people may be called from any event loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from clara_kit.audio.pcm import Sound
+from clara_kit.conversation.conversation import Conversation
+from clara_kit.core import commands as do
+from clara_kit.core import events as ev
+from clara_kit.core.errors import ClaraError, ProviderError, ProviderRefused, ProviderUnavailable
+from clara_kit.core.records import Record, StateChanged
+from clara_kit.core.states import ConversationState
+from clara_kit.measure.ledger import Turn
+from clara_kit.measure.run import Run
+from clara_kit.providers.avatar.base import AvatarProvider
+from clara_kit.providers.llm.base import LLMProvider, ReplyRequest
+from clara_kit.providers.stt.base import STTProvider
+from clara_kit.runtime.clock import MonotonicClock
+from clara_kit.runtime.compose import Services, compose, customer_voice
+from clara_kit.runtime.customer_sound import line_speech
+from clara_kit.runtime.listening import LocalVad
+from clara_kit.runtime.microphone import Microphone
+from clara_kit.runtime.recorder import Recorder
+from clara_kit.runtime.run_log import RunLog
+from clara_kit.world.customer import ScriptedCustomer, Wish
+from clara_kit.world.script import Line, Script, ScriptLike
+
+log = logging.getLogger("clara_kit.runtime")
+T = TypeVar("T")
+Listener = Callable[[Record], None]
+
+LOG_EVERY_S = 0.05  # how much of the run log a crash of the whole process may cost
+
+
+class ConversationManager:
+    """Runs one conversation. Enter it, talk, leave it; `run` is then the whole record.
+
+        async with ConversationManager() as clara:
+            turn = await clara.ask("¿Qué protector solar me recomiendas?")
+
+    services: what `compose` gives (default: twins of every vendor). record: keep the sound (default: only
+    while nothing is live). log_root: the folder of the run logs (default `data/runs`).
+    """
+
+    def __init__(
+        self,
+        services: Services | None = None,
+        *,
+        title: str = "",
+        note: str = "",
+        tags: tuple[str, ...] = (),
+        record: bool | None = None,
+        log_root: Path | None = None,
+        extra_inputs: dict[str, Any] | None = None,
+    ) -> None:
+        self.services = services or compose()
+        self.settings = self.services.settings
+        self.conversation = Conversation(self.settings)
+        self.run: Run | None = None
+        self.error: ClaraError | None = None
+        self._record = record if record is not None else "live" not in self.services.modes.values()
+        self._about = {"title": title, "note": note, "tags": tags, "root": log_root}
+        self._extra_inputs = extra_inputs or {}
+        self._listeners: list[Listener] = []
+        self._thread: threading.Thread | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    # --- for people: from any thread or event loop -----------------------------------------------------
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.stop()
+        if self.error is not None and error is None:
+            raise self.error
+
+    async def start(self) -> None:
+        """Connect everything and begin. Raises what went wrong, with nothing left running."""
+        if self._thread is not None:
+            raise ClaraError("This conversation was started before.", hint="make a new ConversationManager.")
+        started: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        caller = asyncio.get_running_loop()
+
+        def tell(error: BaseException | None) -> None:
+            def set_result() -> None:
+                if not started.done():
+                    started.set_exception(error) if error else started.set_result(None)
+
+            caller.call_soon_threadsafe(set_result)
+
+        self._thread = threading.Thread(target=self._in_thread, args=(tell,), name="clara-conversation", daemon=True)
+        self._thread.start()
+        try:
+            await started
+        except asyncio.CancelledError:
+            await self.stop()
+            raise
+        except BaseException:
+            await asyncio.to_thread(self._thread.join)
+            raise
+
+    async def stop(self) -> Run | None:
+        """Hang up, close everything, write the run log. May be called twice."""
+        if self._thread is not None:
+            if self._loop is not None and self._loop.is_running():
+                self._loop.call_soon_threadsafe(self._hang_up.set)
+            await asyncio.to_thread(self._thread.join)
+        return self.run
+
+    def subscribe(self, listener: Listener) -> None:
+        """Call `listener(record)` for every event, decision and command. Called in the conversation's thread."""
+        self._listeners.append(listener)
+
+    @property
+    def state(self) -> ConversationState:
+        """Whose turn it is."""
+        return self.conversation.state
+
+    async def say(self, what: str | Sound | Line) -> None:
+        """Let the customer say something (text is spoken by the offline voice); returns when it has been said."""
+        await self._call(self._say(what))
+
+    async def type(self, text: str) -> None:
+        """Let the customer type something."""
+        await self._call(self._do_feed(lambda at_ms: ev.TextTyped(at_ms=at_ms, text=text)))
+
+    async def interrupt(self) -> None:
+        """Press the button that stops Clara."""
+        await self._call(self._do_feed(lambda at_ms: ev.InterruptRequested(at_ms=at_ms)))
+
+    async def change(self, **changes: bool | int | float | str) -> None:
+        """Turn knobs in mid-conversation: fields of `Settings` that decide (not those of a connection)."""
+        pairs = tuple(changes.items())
+        await self._call(self._do_feed(lambda at_ms: ev.SettingsChanged(at_ms=at_ms, changes=pairs)))
+
+    async def ask(self, what: str | Sound | Line, *, timeout_s: float = 60) -> Turn:
+        """Say something, hear Clara out, and return the turn with its ledger."""
+        return await self._call(self._ask(what, timeout_s))
+
+    async def until(self, *states: ConversationState, timeout_s: float = 60) -> ConversationState:
+        """Wait until the state is one of these. Raises `ClaraError` after `timeout_s`."""
+        return await self._call(self._until(states, timeout_s))
+
+    async def play_script(self, script: ScriptLike) -> None:
+        """Let a scripted customer talk to Clara from the first line to the last reply."""
+        await self._call(self._play_script(Script.of(script)))
+
+    async def _call(self, work: Coroutine[Any, Any, T]) -> T:
+        if self._loop is None or not self._loop.is_running():
+            work.close()
+            raise self.error or ClaraError("The conversation is not running.", hint="enter the manager first.")
+        future = asyncio.run_coroutine_threadsafe(self._or_over(work), self._loop)
+        return await asyncio.wrap_future(future)
+
+    async def _or_over(self, work: Coroutine[Any, Any, T]) -> T:
+        """Do the work, but not longer than the conversation lasts."""
+        task, over = asyncio.ensure_future(work), asyncio.ensure_future(self._hang_up.wait())
+        try:
+            await asyncio.wait({task, over}, return_when=asyncio.FIRST_COMPLETED)
+            if task.done():
+                return task.result()
+            raise self.error or ClaraError("The conversation was ended meanwhile.")
+        finally:
+            over.cancel()
+            task.cancel()
+
+    # --- the conversation's own thread -----------------------------------------------------------------
+
+    def _in_thread(self, tell: Callable[[BaseException | None], None]) -> None:
+        try:
+            with asyncio.Runner() as runner:
+                self._loop = runner.get_loop()
+                runner.run(self._main(tell))
+        except BaseException as exc:
+            tell(exc)
+            if not isinstance(exc, ClaraError):
+                log.exception("the conversation's thread failed")
+        else:
+            tell(self.error)
+
+    async def _main(self, tell: Callable[[BaseException | None], None]) -> None:
+        self._hang_up = asyncio.Event()
+        self._changed = asyncio.Condition()
+        self._replies: dict[int, asyncio.Task[None]] = {}
+        self._timers: dict[str, asyncio.TimerHandle] = {}
+        self._avatar_orders: asyncio.Queue[do.Command] = asyncio.Queue()
+        self._stt: STTProvider | None = None
+        self._avatar: AvatarProvider | None = None
+        await asyncio.to_thread(self.services.open)
+        try:
+            self._run_log = RunLog(self._inputs(), **self._about)  # type: ignore[arg-type]
+            self._recorder = Recorder(self._run_log.sound_path) if self._record else None
+            try:
+                await self._live(tell)
+            except* ClaraError as group:
+                self.error = self.error or _first(group)
+            finally:
+                self._finish()
+        finally:
+            await asyncio.to_thread(self.services.close)
+
+    async def _live(self, tell: Callable[[BaseException | None], None]) -> None:
+        self.clock = MonotonicClock()
+        self._microphone = Microphone(self.clock, self._on_frame)
+        self._vad = LocalVad(self.clock, self._feed) if self.settings.local_vad else None
+        self._llm: LLMProvider = self.services.llm(self.clock)
+        tts = self.services.tts()
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                self._tasks = tasks
+                stt_open, avatar_open = asyncio.Event(), asyncio.Event()
+                tasks.create_task(self._keep_stt(stt_open))
+                tasks.create_task(self._keep_avatar(avatar_open, tts))
+                tasks.create_task(self._carry_avatar_orders())
+                tasks.create_task(self._keep_log())
+                await stt_open.wait()
+                await avatar_open.wait()
+                tasks.create_task(self._microphone.run())
+                self._feed(ev.ConversationStarted(at_ms=self.clock.now_ms(), greeting=self.settings.greeting))
+                tell(None)
+                await self._hang_up.wait()
+                self._feed(ev.ConversationStopped(at_ms=self.clock.now_ms()))
+                raise _HungUp
+        except* _HungUp:
+            pass
+        finally:
+            self._hang_up.set()
+            for timer in self._timers.values():
+                timer.cancel()
+            await self._llm.aclose()
+            await tts.aclose()
+
+    def _finish(self) -> None:
+        if self._recorder is not None:
+            self._recorder.close()
+        self.run = self._run_log.close(self.conversation.trace, error=str(self.error or ""))
+
+    def _inputs(self) -> dict[str, Any]:
+        services = self.services
+        return {
+            "modes": services.modes,
+            "settings": services.settings.model_dump(mode="json"),
+            "profile": services.profile.to_dict(),
+            "faults": [fault.to_dict() for fault in services.faults.waiting],
+            "seed": services.seed,
+            "prompt": services.prompt.text,
+            "prompt_hash": services.prompt.hash,
+            **self._extra_inputs,
+        }
+
+    # --- the one door ----------------------------------------------------------------------------------
+
+    def _feed(self, event: ev.Event) -> None:
+        """Trace, decide, do."""
+        trace = self.conversation.trace
+        before = len(trace)
+        for command in self.conversation.handle(event):
+            self._carry_out(command)
+        for record in trace[before:]:
+            if self._recorder is not None:
+                self._recorder.saw(record)
+            if isinstance(record, StateChanged):
+                asyncio.ensure_future(self._tell_changed())
+            for listener in self._listeners:
+                try:
+                    listener(record)
+                except Exception:
+                    log.exception("a listener failed")
+
+    async def _do_feed(self, make: Callable[[float], ev.Event]) -> None:
+        self._feed(make(self.clock.now_ms()))
+
+    async def _tell_changed(self) -> None:
+        async with self._changed:
+            self._changed.notify_all()
+
+    def _carry_out(self, command: do.Command) -> None:
+        match command:
+            case do.Speak() | do.EndSpeech() | do.InterruptAvatar():
+                self._avatar_orders.put_nowait(command)
+            case do.RequestReply():
+                task = self._tasks.create_task(self._reply(command))
+                self._replies[command.reply_id] = task
+                task.add_done_callback(lambda _, reply_id=command.reply_id: self._replies.pop(reply_id, None))
+            case do.CancelReply():
+                task = self._replies.pop(command.reply_id, None)  # type: ignore[assignment]
+                if task is not None:
+                    task.cancel()
+            case do.SetTimer():
+                wait_s = max(0.0, command.due_ms - self.clock.now_ms()) / 1000
+                loop = asyncio.get_running_loop()
+                self._timers[command.timer_id] = loop.call_later(wait_s, self._timer_due, command.timer_id)
+            case do.CancelTimer():
+                timer = self._timers.pop(command.timer_id, None)
+                if timer is not None:
+                    timer.cancel()
+            case _:
+                pass  # StartListening, Notify, RaiseAlert: listeners read them in the trace
+
+    def _timer_due(self, timer_id: str) -> None:
+        self._timers.pop(timer_id, None)
+        self._feed(ev.TimerFired(at_ms=self.clock.now_ms(), timer_id=timer_id))
+
+    # --- the services ----------------------------------------------------------------------------------
+
+    async def _on_frame(self, pcm: bytes, captured_ms: float) -> None:
+        if self._recorder is not None:
+            self._recorder.frame(pcm, captured_ms)
+        if self._vad is not None:
+            self._vad.hear(pcm, captured_ms)
+        if self._stt is not None:
+            await self._stt.send(pcm, captured_ms)
+
+    async def _reply(self, command: do.RequestReply) -> None:
+        request = ReplyRequest(reply_id=command.reply_id, prompt=self.services.prompt, messages=command.messages)
+        async with self._llm.reply(request) as events:
+            async for event in events:
+                self._feed(event)
+
+    async def _keep_stt(self, opened: asyncio.Event) -> None:
+        async def use(stt: STTProvider) -> ev.ProviderFailed | None:
+            self._stt = stt
+            try:
+                return await self._pump(stt.events())
+            finally:
+                self._stt = None
+
+        await self._keep("stt", lambda: self.services.stt(self.clock), use, opened)
+
+    async def _keep_avatar(self, opened: asyncio.Event, tts: Any) -> None:
+        async def use(avatar: AvatarProvider) -> ev.ProviderFailed | None:
+            self._avatar = avatar
+            if self._recorder is not None and hasattr(avatar, "on_audio"):
+                recorder, rate_hz = self._recorder, tts.rate_hz
+                avatar.on_audio = lambda utterance_id, pcm: recorder.sent(utterance_id, pcm, rate_hz)
+            try:
+                return await self._pump(avatar.events())
+            finally:
+                self._avatar = None
+
+        await self._keep("avatar", lambda: self.services.avatar(self.clock, tts), use, opened)
+
+    async def _pump(self, events: Any) -> ev.ProviderFailed | None:
+        """Feed a provider's events; returns its last failure that was not of a single utterance."""
+        failed: ev.ProviderFailed | None = None
+        async for event in events:
+            self._feed(event)
+            if isinstance(event, ev.ProviderFailed) and event.utterance_id is None:
+                failed = event
+        return failed
+
+    async def _keep(self, service: ev.Service, make: Any, use: Any, opened: asyncio.Event) -> None:
+        """Hold a connection open: open it again after a failure that allows it, or end the conversation."""
+        attempt = 0
+        while True:
+            try:
+                async with make() as provider:
+                    if opened.is_set():
+                        self._feed(ev.ProviderRecovered(at_ms=self.clock.now_ms(), service=service))
+                    opened.set()
+                    began_ms = self.clock.now_ms()
+                    failed = await use(provider)
+                if self.clock.now_ms() - began_ms > self.settings.max_retry_delay_ms:
+                    attempt = 0  # it worked for a while: the next failure is a new one
+                if failed is None:
+                    failed = self._closed(service)
+            except ProviderError as exc:
+                if not opened.is_set():
+                    raise  # never worked: the caller of start() must know at once
+                failed = self._failed(service, exc)
+            attempt += 1
+            delay_ms = self.settings.retry.delay_ms(attempt) if failed.retryable else None
+            if delay_ms is None:
+                error = ProviderUnavailable if failed.retryable else ProviderRefused
+                raise error(f"The conversation ended: {failed.message}", hint=failed.hint)
+            await asyncio.sleep(delay_ms / 1000)
+
+    def _failed(self, service: ev.Service, exc: ProviderError) -> ev.ProviderFailed:
+        refused = isinstance(exc, ProviderRefused)
+        event = ev.ProviderFailed(
+            at_ms=self.clock.now_ms(),
+            service=service,
+            kind="refused" if refused else "unreachable",
+            message=exc.message,
+            hint=exc.hint,
+            retryable=not refused,
+        )
+        self._feed(event)
+        return event
+
+    def _closed(self, service: ev.Service) -> ev.ProviderFailed:
+        event = ev.ProviderFailed(
+            at_ms=self.clock.now_ms(), service=service, kind="cut", message=f"The {service} connection was closed.", retryable=True
+        )
+        self._feed(event)
+        return event
+
+    async def _carry_avatar_orders(self) -> None:
+        while True:
+            order = await self._avatar_orders.get()
+            avatar = self._avatar
+            if avatar is None:
+                if isinstance(order, do.Speak):
+                    self._feed(
+                        ev.ProviderFailed(
+                            at_ms=self.clock.now_ms(),
+                            service="avatar",
+                            kind="unreachable",
+                            message="The avatar is not connected.",
+                            hint="wait for it to be connected again.",
+                            retryable=True,
+                            utterance_id=order.utterance_id,
+                        )
+                    )
+                continue
+            match order:
+                case do.Speak():
+                    await avatar.speak(order.utterance_id, order.piece_no, order.text)
+                case do.EndSpeech():
+                    await avatar.end_speech(order.utterance_id)
+                case do.InterruptAvatar():
+                    await avatar.interrupt(order.utterance_id)
+
+    async def _keep_log(self) -> None:
+        while True:
+            await asyncio.sleep(LOG_EVERY_S)
+            self._run_log.append(self.conversation.trace)
+
+    # --- the customer ----------------------------------------------------------------------------------
+
+    async def _say(self, what: str | Sound | Line) -> float:
+        """Make a sound, or type; returns when it was over."""
+        if isinstance(what, Sound):
+            return await self._microphone.play(what)
+        line = what if isinstance(what, Line) else Line(text=what)
+        if line.typed:
+            await self._do_feed(lambda at_ms: ev.TextTyped(at_ms=at_ms, text=line.text))
+            return self.clock.now_ms()
+        speech = await asyncio.to_thread(line_speech, line, customer_voice())
+        if line.sound is None:
+            await asyncio.to_thread(self.services.knows, speech)
+            expect = getattr(self._stt, "expect", None)
+            if expect is not None:  # a simulated recogniser has no ears: it is told
+                expect(line, self.clock.now_ms())
+        return await self._microphone.play(speech.sound)
+
+    async def _ask(self, what: str | Sound | Line, timeout_s: float) -> Turn:
+        await self._until((ConversationState.IDLE,), timeout_s, quiet=True)
+        before = self._replies_spoken()
+        await self._say(what)
+        async with asyncio.timeout(timeout_s), self._changed:
+            await self._changed.wait_for(lambda: self._quiet() and self._replies_spoken() > before)
+        from clara_kit.measure.ledger import turns
+
+        return turns(self.conversation.trace)[-1]
+
+    def _quiet(self) -> bool:
+        """Nobody speaks, and Clara is not about to."""
+        return self.state is ConversationState.IDLE and self.conversation.is_quiet
+
+    def _replies_spoken(self) -> int:
+        return sum(
+            1
+            for r in self.conversation.trace
+            if isinstance(r, StateChanged) and r.target is ConversationState.IDLE and r.source is not ConversationState.USER_SPEAKING
+        )
+
+    async def _until(self, states: tuple[ConversationState, ...], timeout_s: float, *, quiet: bool = False) -> ConversationState:
+        try:
+            async with asyncio.timeout(timeout_s), self._changed:
+                await self._changed.wait_for(lambda: self._quiet() if quiet else self.state in states)
+        except TimeoutError as exc:
+            raise ClaraError(f"The state stayed {self.state} for {timeout_s:.0f} s; waited for {', '.join(states)}.") from exc
+        return self.state
+
+    async def _play_script(self, script: Script) -> None:
+        customer = ScriptedCustomer(script, greeted=bool(self.settings.greeting.strip()))
+        wishes: asyncio.Queue[Wish | None] = asyncio.Queue()
+        loop = asyncio.get_running_loop()
+
+        def see(record: Record) -> None:
+            if isinstance(record, StateChanged):
+                wishes.put_nowait(customer.saw(record.target, record.at_ms))
+
+        async def fire(wish: Wish) -> None:
+            await asyncio.sleep(max(0.0, wish.due_ms - self.clock.now_ms()) / 1000)
+            line = customer.fire(wish.token)
+            if line is not None:
+                wishes.put_nowait(customer.line_ended(await self._say(line)))
+
+        self._listeners.append(see)
+        fires: set[asyncio.Task[None]] = set()
+        try:
+            wishes.put_nowait(customer.begin(self.clock.now_ms()))
+            while not customer.done:
+                wish = await wishes.get()
+                if wish is not None:
+                    task = loop.create_task(fire(wish))
+                    fires.add(task)
+                    task.add_done_callback(fires.discard)
+            await self._hear_clara_out()
+        finally:
+            self._listeners.remove(see)
+            for task in fires:
+                task.cancel()
+
+    async def _hear_clara_out(self, *, at_most_s: float = 30) -> None:
+        """After the last line: wait for Clara's reply and its end, or until it is clear that none comes."""
+        try:
+            async with asyncio.timeout(at_most_s), self._changed:
+                await self._changed.wait_for(lambda: self.state is ConversationState.AVATAR_SPEAKING)
+                await self._changed.wait_for(self._quiet)
+        except TimeoutError:
+            log.warning("no reply to the last line within %.0f s", at_most_s)
+
+
+class _HungUp(Exception):
+    """Ends the task group; never leaves this module."""
+
+
+def _first(group: BaseExceptionGroup[ClaraError]) -> ClaraError:
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    assert isinstance(error, ClaraError)
+    return error

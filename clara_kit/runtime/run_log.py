@@ -1,0 +1,99 @@
+"""Writes a run while it happens: `data/runs/<run_id>/` with manifest, events, sound, and tables at the end."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from clara_kit.core.paths import DATA
+from clara_kit.core.records import Record
+from clara_kit.measure import codec
+from clara_kit.measure.run import Run, experiment_id
+
+PACKAGES = ("clara-kit", "anthropic", "deepgram-sdk", "httpx", "websockets", "polars", "pydantic")
+
+
+class RunLog:
+    """One folder. `append` what the trace has new; `close` writes the tables and returns the run."""
+
+    def __init__(
+        self, inputs: dict[str, Any], *, title: str = "", note: str = "", tags: tuple[str, ...] = (), root: Path | None = None
+    ) -> None:
+        started = datetime.now(UTC)
+        self.inputs = json.loads(json.dumps(inputs))  # exactly what a reader will get
+        self.run_id = f"{experiment_id(self.inputs)}-{started:%Y%m%dT%H%M%S}{started.microsecond // 1000:03d}"
+        self.folder = (root or DATA / "runs") / self.run_id
+        self.folder.mkdir(parents=True)
+        self.facts: dict[str, Any] = {
+            "run_id": self.run_id,
+            "title": title,
+            "note": note,
+            "tags": list(tags),
+            "started": started.isoformat(timespec="milliseconds"),
+            "versions": versions(),
+            **_git(),
+        }
+        self._written = 0
+        self._write_manifest()
+        self._file = (self.folder / "events.jsonl").open("w", encoding="utf-8", newline="\n")
+
+    @property
+    def sound_path(self) -> Path:
+        """Where the recording goes."""
+        return self.folder / "conversation.wav"
+
+    def append(self, trace: list[Record]) -> None:
+        """Write what the trace has gained since the last call."""
+        end = len(trace)
+        if end > self._written:
+            self._file.write(codec.to_jsonl(trace[self._written : end]))
+            self._file.flush()
+            self._written = end
+
+    def close(self, trace: list[Record], *, error: str = "") -> Run:
+        """Write the rest, the tables and the end of the manifest."""
+        self.append(trace)
+        self._file.close()
+        self.facts |= {"ended": datetime.now(UTC).isoformat(timespec="milliseconds"), "error": error}
+        self._write_manifest()
+        run = Run(inputs=self.inputs, facts=self.facts, trace=tuple(trace), folder=self.folder)
+        run.turns.write_parquet(self.folder / "turns.parquet")
+        run.event_table.write_parquet(self.folder / "events.parquet")
+        return run
+
+    def _write_manifest(self) -> None:
+        manifest = {"schema": codec.SCHEMA, "experiment_id": experiment_id(self.inputs), "inputs": self.inputs}
+        text = json.dumps({**manifest, "facts": self.facts}, ensure_ascii=False, indent=1)
+        fresh = self.folder / "manifest.json.new"
+        fresh.write_text(text + "\n", encoding="utf-8")
+        os.replace(fresh, self.folder / "manifest.json")
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python, the kit and the packages that shape a run."""
+    found = {"python": platform.python_version()}
+    for name in PACKAGES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            found[name] = "not installed"
+    return found
+
+
+def _git() -> dict[str, str]:
+    """The commit of the kit, and the patch where the tree was dirty; empty outside a checkout."""
+
+    def git(*args: str) -> str:
+        done = subprocess.run(("git", *args), cwd=DATA.parent, capture_output=True, text=True, timeout=10, check=True)
+        return done.stdout
+
+    try:
+        return {"commit": git("rev-parse", "HEAD").strip(), "patch": git("diff", "HEAD", "--", "clara_kit", "data")[:200_000]}
+    except (OSError, subprocess.SubprocessError):
+        return {"commit": "", "patch": ""}

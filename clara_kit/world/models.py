@@ -1,0 +1,74 @@
+"""What a recogniser and a model would say, and when: pure timelines, shared by both simulated worlds.
+
+`sim.py` plays them in virtual time, `in_process.py` in real time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import lru_cache
+
+from clara_kit.core import events as ev
+from clara_kit.core.prompt import Prompt
+from clara_kit.core.settings import Settings
+from clara_kit.world.answers import AnswerBook, tokenize
+from clara_kit.world.instructions import Sensed, apply, sense
+from clara_kit.world.latency import Stage
+from clara_kit.world.script import Line, WordTime, word_times
+
+Draw = Callable[[Stage], float]
+
+
+def stretches(line: Line, endpointing_ms: float) -> list[list[WordTime]]:
+    """The words of a line, cut where a pause is longer than the endpointing."""
+    found: list[list[WordTime]] = [[]]
+    for word in word_times(line):
+        if found[-1] and word.start_ms - found[-1][-1].end_ms > endpointing_ms:
+            found.append([])
+        found[-1].append(word)
+    return found
+
+
+def recognised(
+    words: list[WordTime], start_ms: float, settings: Settings, draw: Draw, *, late_ms: float = 0.0, no_end: bool = False
+) -> Iterator[ev.Event]:
+    """What a recogniser says of one stretch of words of a line begun at `start_ms`, in order of time.
+
+    late_ms: everything comes later by this. no_end: no speech_final comes, the gap between words ends it.
+    """
+    began, ended = start_ms + words[0].start_ms, start_ms + words[-1].end_ms
+    yield ev.SpeechStarted(at_ms=began + draw("stt_onset") + late_ms, source="vendor", sound_at_ms=began)
+    results_ms = draw("stt_results") + late_ms
+    every_ms = draw("stt_interim_every")
+    tick = began + every_ms
+    while tick < ended:
+        said = " ".join(w.text for w in words if start_ms + w.end_ms <= tick)
+        if said:
+            yield ev.TranscriptInterim(at_ms=tick + results_ms, text=said)
+        tick += every_ms
+    silence_ms = settings.stt_utterance_end_ms if no_end else settings.stt_endpointing_ms
+    yield ev.TranscriptFinal(
+        at_ms=ended + silence_ms + results_ms,
+        text=" ".join(w.text for w in words),
+        speech_started_ms=began,
+        speech_ended_ms=ended,
+        words=tuple(ev.Word(text=w.text, start_ms=start_ms + w.start_ms, end_ms=start_ms + w.end_ms) for w in words),
+    )
+
+
+@lru_cache(maxsize=4096)
+def answer_tokens(book: AnswerBook, question: str, prompt: Prompt | None) -> tuple[str, ...]:
+    """The scripted brain's answer as tokens, with the prompt's instructions obeyed as far as it can sense them."""
+    text = book.reply(question).text
+    return tuple(tokenize(apply(text, _sensed(prompt)) if prompt else text))
+
+
+@lru_cache(maxsize=64)
+def _sensed(prompt: Prompt) -> Sensed:
+    return sense(prompt.text)
+
+
+@lru_cache(maxsize=4096)
+def token_count(text: str) -> int:
+    """How many tokens a text has, as the scripted brain counts."""
+    return len(tokenize(text))
