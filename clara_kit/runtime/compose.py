@@ -190,7 +190,7 @@ def compose(
 
 def clara_voice() -> OfflineVoice:
     """Clara's offline voice."""
-    return OfflineVoice(voice_variant="f2", rate_wpm=170)
+    return OfflineVoice(voice_variant="f4", rate_wpm=170)
 
 
 def customer_voice() -> OfflineVoice:

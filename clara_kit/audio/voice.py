@@ -1,0 +1,192 @@
+"""The offline voice: espeak-ng's Latin-American Spanish, shipped in a wheel, with the time of every word.
+
+Used for the invented customer, for Clara when no vendor speaks, and behind the twins. A synthetic voice of
+the nineties on purpose: small, exact, the same bytes on every run, and nobody mistakes it for the vendor's.
+espeak is one global C library: one lock, and a fresh start for each text.
+"""
+
+from __future__ import annotations
+
+import _ctypes
+import ctypes
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+from clara_kit.audio.pcm import Sound
+from clara_kit.audio.spoken import spoken_words
+from clara_kit.core.errors import AudioError
+
+RATE_HZ = 22_050  # espeak's own
+
+
+@dataclass(frozen=True, slots=True)
+class WordTime:
+    """A word of the text and where it lies in the sound. `char_start:char_end` is its place in the text."""
+
+    word: str
+    start_ms: float
+    end_ms: float
+    char_start: int
+    char_end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Speech:
+    """A spoken text. words: one for each white-space separated word, in order, not overlapping."""
+
+    sound: Sound
+    text: str
+    words: tuple[WordTime, ...]
+
+    @property
+    def lead_silence_ms(self) -> float:
+        """Silence before the first audible sample (above -50 dBFS)."""
+        loud = np.flatnonzero(np.abs(self.sound.samples) > 100)
+        return float(loud[0]) * 1000 / self.sound.rate_hz if len(loud) else self.sound.duration_ms
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OfflineVoice:
+    """One persona. language: an espeak-ng voice. voice_variant: f1, f4, or m1..m8 (f2, f3 and f5 add breath,
+    whose noise differs from run to run). rate_wpm: 80..450. pitch: 0..99."""
+
+    language: str = "es-419"
+    voice_variant: str = "f4"
+    rate_wpm: int = 175
+    pitch: int = 50
+
+    def synthesize(self, text: str) -> Speech:
+        """Speak a text at 22050 Hz. Equal text and persona give equal bytes, whatever was spoken before."""
+        return _synthesize(self, text)
+
+
+@lru_cache(maxsize=256)
+def _synthesize(voice: OfflineVoice, text: str) -> Speech:
+    words = spoken_words(text)
+    if not words:
+        return Speech(Sound(np.zeros(0, dtype=np.int16), RATE_HZ), text, ())
+    spoken = ""
+    starts: list[int] = []  # where each written word begins in the spoken text
+    for word in words:
+        spoken += " " if spoken else ""
+        starts.append(len(spoken))
+        spoken += word.spoken
+    samples, marks = _espeak(voice, spoken)
+    total_ms = len(samples) * 1000 / RATE_HZ
+    begins = _word_starts(starts, marks, total_ms)
+    times = tuple(
+        WordTime(w.written, begin, _end_of_sound(samples, begin, end), w.char_start, w.char_end)
+        for w, begin, end in zip(words, begins, [*begins[1:], total_ms], strict=True)
+    )
+    return Speech(Sound(samples, RATE_HZ), text, times)
+
+
+def _word_starts(starts: list[int], marks: list[tuple[int, float]], total_ms: float) -> list[float]:
+    """When each word begins: by its mark, or in between its neighbours where espeak joined words."""
+    known = {}
+    for char, ms in marks:
+        number = max((n for n, start in enumerate(starts) if start <= char), default=0)
+        known.setdefault(number, ms)
+    known.setdefault(0, 0.0)
+    known[len(starts)] = total_ms
+    anchors = sorted(known)
+    begins: list[float] = []
+    for left, right in zip(anchors, anchors[1:], strict=False):
+        span = starts[right] - starts[left] if right < len(starts) else starts[-1] + 1 - starts[left]
+        for n in range(left, right):
+            share = (starts[n] - starts[left]) / max(1, span)
+            begins.append(round(known[left] + share * (known[right] - known[left]), 3))
+    return list(np.maximum.accumulate(begins).tolist())
+
+
+def _end_of_sound(samples: np.ndarray[tuple[int], np.dtype[np.int16]], begin_ms: float, end_ms: float) -> float:
+    """The last audible moment of a span: a word does not last through the pause behind it."""
+    first, last = (round(ms * RATE_HZ / 1000) for ms in (begin_ms, end_ms))
+    loud = np.flatnonzero(np.abs(samples[first:last]) > 100)
+    return round((first + int(loud[-1]) + 1) * 1000 / RATE_HZ, 3) if len(loud) else end_ms
+
+
+class _EventId(ctypes.Union):
+    _fields_ = (("number", ctypes.c_int), ("name", ctypes.c_char_p), ("string", ctypes.c_char * 8))
+
+
+class _Event(ctypes.Structure):
+    """espeak_EVENT of speak_lib.h."""
+
+    _fields_ = (
+        ("type", ctypes.c_int),
+        ("unique_identifier", ctypes.c_uint),
+        ("text_position", ctypes.c_int),
+        ("length", ctypes.c_int),
+        ("audio_position", ctypes.c_int),
+        ("sample", ctypes.c_int),
+        ("user_data", ctypes.c_void_p),
+        ("id", _EventId),
+    )
+
+
+_CALLBACK = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.POINTER(_Event))
+_SYNCHRONOUS, _CHARS_UTF8, _END_PAUSE = 2, 1, 0x1000
+_WORD = 1  # event type
+_RATE, _VOLUME, _PITCH, _RANGE = 1, 2, 3, 4  # parameters
+
+
+_LOCK = threading.Lock()  # espeak keeps its state in globals
+
+
+def _espeak(voice: OfflineVoice, text: str) -> tuple[np.ndarray[tuple[int], np.dtype[np.int16]], list[tuple[int, float]]]:
+    """(samples, [(character, ms)]) of a text; a mark is where espeak says that a word begins.
+
+    The library is loaded anew for each text (3 ms): its oscillators go on where the last text left them, so
+    that a second text would otherwise differ in its bytes from the same text in a fresh process.
+    """
+    samples: list[bytes] = []
+    marks: list[tuple[int, float]] = []
+
+    def take(wav: ctypes._Pointer[ctypes.c_short], count: int, events: ctypes._Pointer[_Event]) -> int:
+        if wav and count > 0:
+            samples.append(ctypes.string_at(wav, count * 2))
+        number = 0
+        while events[number].type != 0:
+            if events[number].type == _WORD:
+                marks.append((events[number].text_position - 1, float(events[number].audio_position)))
+            number += 1
+        return 0
+
+    callback = _CALLBACK(take)
+    with _LOCK, _library() as lib:
+        lib.espeak_SetSynthCallback(callback)
+        name = f"{voice.language}+{voice.voice_variant}" if voice.voice_variant else voice.language
+        if lib.espeak_SetVoiceByName(name.encode()) != 0:
+            raise AudioError(f"There is no offline voice {name!r}.", hint="use es-419 with f1, f4 or m1..m8.")
+        for parameter, value in ((_RATE, voice.rate_wpm), (_VOLUME, 100), (_PITCH, voice.pitch), (_RANGE, 50)):
+            lib.espeak_SetParameter(parameter, value, 0)
+        data = text.encode("utf-8") + b"\0"
+        lib.espeak_Synth(data, ctypes.c_size_t(len(data)), 0, 0, 0, _CHARS_UTF8 | _END_PAUSE, None, None)
+    return np.frombuffer(b"".join(samples), dtype=np.int16).copy(), marks
+
+
+@contextmanager
+def _library() -> Iterator[ctypes.CDLL]:
+    """espeak-ng, freshly loaded and started."""
+    try:
+        import espeakng_loader
+    except ImportError as exc:
+        raise AudioError("The offline voice is not installed.", hint="pip install 'clara-kit[audio]'.") from exc
+    lib = ctypes.CDLL(espeakng_loader.get_library_path())
+    try:
+        if lib.espeak_Initialize(_SYNCHRONOUS, 200, str(espeakng_loader.get_data_path()).encode(), 0) != RATE_HZ:
+            raise AudioError("The offline voice could not be started.", hint="reinstall the package espeakng-loader.")
+        yield lib
+        lib.espeak_Terminate()
+    finally:
+        if sys.platform == "win32":
+            _ctypes.FreeLibrary(lib._handle)
+        else:
+            _ctypes.dlclose(lib._handle)

@@ -1,0 +1,65 @@
+"""The `clara` command: what a person types. Each subcommand is a module of this folder."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from collections.abc import Sequence
+
+from clara_kit.core.errors import ClaraError
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a subcommand; returns the exit code: 0 done, 1 an error that was explained, 2 wrong usage, 130 Ctrl-C."""
+    logging.basicConfig(level=logging.ERROR, format="%(name)s: %(message)s")
+    parser = _parser()
+    args = parser.parse_args(argv)
+    if args.run is None:
+        parser.print_help()
+        return 2
+    try:
+        return int(args.run(args))
+    except ClaraError as exc:
+        print(f"clara: {exc.message}", file=sys.stderr)
+        if exc.hint:
+            print(f"What to do: {exc.hint}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\nStopped.", file=sys.stderr)
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="clara", description="The research kit for Clara's conversations.")
+    parser.set_defaults(run=None)
+    commands = parser.add_subparsers(metavar="COMMAND")
+
+    demo = commands.add_parser("demo", help="hear and watch a whole conversation, without keys or internet")
+    demo.add_argument("--live", action="store_true", help="talk to the real vendors (needs keys, costs money)")
+    demo.add_argument("--yes", action="store_true", help="with --live: do not ask before spending")
+    demo.add_argument("--script", help="a script of data/scripts/, or a path (default: demo; with --live: demo_live)")
+    demo.add_argument("--profile", default="published", help="latency profile of the twins (default: published)")
+    demo.add_argument("--seed", type=int, default=0, help="seed of the twins' latencies (default: 0)")
+    demo.set_defaults(run=_demo)
+
+    twins = commands.add_parser("twins", help="serve the vendors' twins on one loopback port until interrupted")
+    twins.add_argument("--port", type=int, default=0, help="port on 127.0.0.1 (default: a free one)")
+    twins.add_argument("--profile", default="published", help="latency profile (default: published)")
+    twins.add_argument("--seed", type=int, default=0)
+    twins.add_argument("--script", help="a script whose lines the recogniser knows and whose faults happen")
+    twins.add_argument("--any-key", action="store_true", help="let any key in (default: only test-key)")
+    twins.set_defaults(run=_twins)
+    return parser
+
+
+def _demo(args: argparse.Namespace) -> int:
+    from clara_kit.cli.demo import demo
+
+    return demo(live=args.live, yes=args.yes, script=args.script, profile=args.profile, seed=args.seed)
+
+
+def _twins(args: argparse.Namespace) -> int:
+    from clara_kit.cli.twins import serve
+
+    return serve(port=args.port, profile=args.profile, seed=args.seed, script=args.script, any_key=args.any_key)

@@ -1,0 +1,80 @@
+"""`clara demo`: an invented customer talks to Clara; the terminal shows it as it happens, then where the time went."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+
+from rich.console import Console
+
+from clara_kit.cli.show import Display, ledger_table, where_time_went
+from clara_kit.core.settings import Keys
+from clara_kit.measure.run import Run
+from clara_kit.runtime.compose import compose
+from clara_kit.runtime.config import load_keys, load_settings
+from clara_kit.runtime.manager import ConversationManager
+from clara_kit.world.script import Script
+
+# Claude Haiku 5.5: 0.10 / 0.50 USD a million tokens (Anthropic's model page, 2026-10). Aura-2: 0.030 USD for 1,000
+# characters (a reseller's list). LiveAvatar: 1 credit a minute, none in the sandbox (LiveAvatar's credits page).
+COST = (
+    "A live run of about one minute sends your customer's sound to Deepgram (billed by the minute of audio), "
+    "about 800 characters to Aura-2 (about 0.03 USD), four requests to Claude (less than 0.01 USD), "
+    "and uses LiveAvatar's {avatar}."
+)
+
+
+def demo(*, live: bool, yes: bool, script: str | None, profile: str, seed: int) -> int:
+    """Play the conversation and print it. Returns the exit code."""
+    console = Console(highlight=False)
+    chosen = Script.load(script or ("demo_live" if live else "demo"))
+    settings, keys = load_settings(), load_keys() if live else Keys()
+    services = compose("live" if live else "twin", settings=settings, keys=keys, profile=profile, seed=seed, faults=chosen.faults)
+    if live and not _agreed(console, sandbox=settings.avatar_sandbox, yes=yes):
+        return 1
+    mix = "live vendors" if live else f"offline twins of the vendors, at the pace of the latency profile «{profile}»"
+    console.print(f"[bold]{chosen.title}[/bold]. {chosen.description}\nBehind Clara: {mix}. Ctrl-C hangs up.\n")
+    manager = ConversationManager(
+        services, title=chosen.title, tags=("demo",), extra_inputs={"script": chosen.model_dump(mode="json")}
+    )
+    display = Display(console)
+    manager.subscribe(display.show)
+    try:
+        asyncio.run(_play(manager, chosen))
+    finally:
+        display.finish()
+        if manager.run is not None:
+            _afterwards(console, manager.run)
+    return 0
+
+
+async def _play(manager: ConversationManager, script: Script) -> None:
+    task = asyncio.current_task()
+    assert task is not None
+    if sys.platform != "win32":
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    async with manager:
+        await manager.play_script(script)
+
+
+def _agreed(console: Console, *, sandbox: bool, yes: bool) -> bool:
+    console.print(COST.format(avatar="sandbox avatar (free, ends after a minute)" if sandbox else "credits: 1 a minute"))
+    if yes:
+        return True
+    if not sys.stdin.isatty():
+        console.print("Nothing was spent. Say --yes to go on without being asked.")
+        return False
+    return input("Go on? [y/N] ").strip().lower() in {"y", "yes"}
+
+
+def _afterwards(console: Console, run: Run) -> None:
+    if not run.ledger:
+        console.print("\nThe conversation ended before anybody spoke.")
+        return
+    console.print(ledger_table(run))
+    console.print(where_time_went(run))
+    if run.folder is not None:
+        console.print(f"Run log:    {run.folder}")
+        if (run.folder / "conversation.wav").exists():
+            console.print(f"Recording:  {run.folder / 'conversation.wav'}  (left: the customer, right: Clara)")

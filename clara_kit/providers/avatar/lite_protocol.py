@@ -1,0 +1,107 @@
+"""The messages of LiveAvatar's LITE socket, both ways. Pure: text in, values out.
+
+Two dialects tell the same things. The documented one speaks of utterances (`agent.speak_started`, `_ended`,
+`_interrupted`); the other, seen in shipped clients, of the avatar and its buffer (`agent.state_updated`,
+`agent.audio_buffer_cleared`). A session may use either or both. What is about the connection
+(`session.*`) never says anything about speaking. Source: LiveAvatar's LITE documents and pipecat's and
+LiveKit's clients, read 2026-11-23.
+"""
+
+from __future__ import annotations
+
+import json
+from base64 import b64encode
+from dataclasses import dataclass
+from typing import Any, Literal
+
+RATE_HZ = 24_000  # 16-bit little-endian mono, no header; another rate is played garbled, without an error
+BYTES_PER_MS = RATE_HZ * 2 // 1000
+
+SignalKind = Literal["connected", "closed", "started", "ended", "interrupted", "cleared", "error"]
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """What a message means. `from_state`: told by the avatar's state, which names no utterance."""
+
+    kind: SignalKind
+    event_ids: frozenset[str] = frozenset()
+    task_id: str | None = None
+    from_state: bool = False
+    detail: str = ""
+
+
+def speak(event_id: str, pcm: bytes) -> str:
+    """Sound to speak; one event id for all of an utterance."""
+    return json.dumps({"type": "agent.speak", "event_id": event_id, "audio": b64encode(pcm).decode("ascii")})
+
+
+def speak_end(event_id: str) -> str:
+    """No more sound for this utterance; without it the avatar never stops talking."""
+    return json.dumps({"type": "agent.speak_end", "event_id": event_id})
+
+
+def interrupt(event_id: str) -> str:
+    """Fall silent now and forget the sound that is waiting."""
+    return json.dumps({"type": "agent.interrupt", "event_id": event_id})
+
+
+def keep_alive(event_id: str) -> str:
+    """The session is still wanted (it ends after five idle minutes)."""
+    return json.dumps({"type": "session.keep_alive", "event_id": event_id})
+
+
+def parse(raw: str | bytes) -> Signal | None:
+    """The meaning of a message, or None where it says nothing that matters (or nothing intelligible)."""
+    try:
+        message = json.loads(raw)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(message, dict):
+        return None
+    kind = message.get("type")
+    if kind == "session.state_updated":
+        return _of_session(message.get("state"))
+    if kind == "error":
+        return Signal("error", detail=_error_text(message.get("error")))
+    if kind == "agent.state_updated":
+        return _of_state(message.get("new_state"))
+    plain: dict[Any, SignalKind] = {
+        "agent.speak_started": "started",
+        "agent.speak_ended": "ended",
+        "agent.speak_interrupted": "interrupted",
+        "agent.audio_buffer_cleared": "cleared",
+    }
+    if not isinstance(kind, str) or kind not in plain:
+        return None
+    ids = (message.get("event_id"), message.get("source_event_id"))
+    task = message.get("task")
+    task_id = task.get("id") if isinstance(task, dict) else None
+    return Signal(
+        plain[kind],
+        event_ids=frozenset(i for i in ids if isinstance(i, str) and i),
+        task_id=task_id if isinstance(task_id, str) and task_id else None,
+    )
+
+
+def _of_session(state: Any) -> Signal | None:
+    if state == "connected":
+        return Signal("connected")
+    if state in ("closing", "closed"):
+        return Signal("closed", detail=f"session {state}")
+    return None
+
+
+def _of_state(state: Any) -> Signal | None:
+    if state == "talking":
+        return Signal("started", from_state=True)
+    if state in ("idle", "listening"):
+        return Signal("ended", from_state=True)
+    return None
+
+
+def _error_text(error: Any) -> str:
+    if not isinstance(error, dict):
+        return "unknown error"
+    words = [str(error[k]) for k in ("type", "message") if error.get(k)]
+    return ": ".join(words)[:200] or "unknown error"

@@ -1,0 +1,305 @@
+"""Utterances through the LITE socket, one after another: voice, pace, and what becomes of each.
+
+Used by `liveavatar.py`, which owns the connection: it hands in what the avatar says (`take`) and a way to
+send. Nothing here knows how a session is opened or closed.
+
+The walk of an utterance: `speak` queues pieces; the voice pulls them (SpeechSent) and gives sound
+(FirstAudio, SpeechVoiced); the sound goes out in chunks, at most `max_ahead_ms` ahead of what is being
+played; the avatar says that it started and ended. The next utterance begins when the one before is over, so
+that a message that names no utterance can only mean the one in flight.
+
+What is decided here, and why:
+
+- **A start that never comes** (`start_timeout_ms` after the first sound) fails the utterance as stalled and
+  interrupts it: without the avatar's word nobody may claim that the customer heard anything.
+- **An end that never comes** is estimated: the sound's length after the start, plus `end_margin_ms`.
+- **An interrupt that is never confirmed** counts as confirmed after `ack_timeout_ms`: a conversation cannot
+  wait for it, and no document promises it. Whatever end follows an interrupt is SpeakingInterrupted.
+- **A premature `speak_ended`** (before our `speak_end`) is believed: SpeakingEnded is given, the rest is not
+  sent, `speak_end` still is. An idle *state* before our `speak_end` is only a gap in the sound, and is not.
+- **A voice that fails** in mid-utterance: the sound that came is played, `speak_end` follows, then the
+  failure is told; the next utterance waits until the avatar is done.
+- **An `error` message** on the socket ends nothing by itself (video starvation is one); its words are kept
+  for the failure that may follow.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from clara_kit.core.clock import Clock
+from clara_kit.core.events import (
+    Event,
+    FailureKind,
+    ProviderFailed,
+    Service,
+    SpeakingEnded,
+    SpeakingInterrupted,
+    SpeakingStarted,
+)
+from clara_kit.providers.avatar import lite_protocol
+from clara_kit.providers.avatar.lite_protocol import Signal
+from clara_kit.providers.avatar.pacing import Chunker, Playhead, Timing
+from clara_kit.providers.avatar.utterance import Utterance, length_ms
+from clara_kit.providers.avatar.utterance_voice import failure_kind, give_voice
+from clara_kit.providers.tts.base import TTSProvider
+
+
+class SessionOver(Exception):
+    """The session cannot go on."""
+
+    def __init__(self, kind: FailureKind, message: str) -> None:
+        super().__init__(message)
+        self.kind: FailureKind = kind
+        self.message = message
+
+
+class Speaker:
+    """Speaks utterances in the order of their first pieces. `run` is the parent of all its tasks."""
+
+    def __init__(
+        self,
+        *,
+        tts: TTSProvider,
+        clock: Clock,
+        timing: Timing,
+        send: Callable[[str], Awaitable[None]],
+        emit: Callable[[Event], None],
+    ) -> None:
+        self.on_audio: Callable[[int, bytes], None] | None = None
+        self.connected = asyncio.Event()
+        self.last_error = ""
+        self._tts, self._clock, self._timing = tts, clock, timing
+        self._send, self._emit = send, emit
+        self._line: asyncio.Queue[Utterance] = asyncio.Queue()
+        self._open: dict[int, Utterance] = {}
+        self._closed_ids: set[int] = set()
+        self._past_task_ids: set[str] = set()
+        self._current: Utterance | None = None
+
+    def speak(self, utterance_id: int, piece_no: int, text: str) -> None:
+        """Queue the next piece; returns at once. A new id begins a new utterance and ends the one before."""
+        if utterance_id in self._closed_ids:
+            return
+        utterance = self._open.get(utterance_id)
+        if utterance is None:
+            for other in self._open.values():
+                other.end_pieces()
+            utterance = Utterance(
+                id=utterance_id,
+                sound=Chunker(first_ms=self._timing.first_chunk_ms, next_ms=self._timing.chunk_ms),
+                playhead=Playhead(assumed_start_ms=self._timing.assumed_start_ms),
+            )
+            self._open[utterance_id] = utterance
+            self._line.put_nowait(utterance)
+        utterance.add_piece(piece_no, text)
+
+    def end_speech(self, utterance_id: int) -> None:
+        """No more pieces will come for this utterance."""
+        if utterance := self._open.get(utterance_id):
+            utterance.end_pieces()
+
+    async def interrupt(self, utterance_id: int) -> None:
+        """Silence this utterance; returns when the order was sent.
+
+        What is over, or was never begun, is left alone. What has sent nothing yet is dropped without a word
+        to the avatar.
+        """
+        utterance = self._open.get(utterance_id)
+        if utterance is None or utterance.silenced:
+            return
+        utterance.silenced = True  # looked at right before each send: from here on nothing of it goes out
+        utterance.end_pieces()
+        if utterance.task is not None:
+            utterance.task.cancel()
+        if not utterance.sent:
+            self._finish(utterance, SpeakingInterrupted(at_ms=self._now(), utterance_id=utterance.id))
+            return
+        loop = asyncio.get_running_loop()
+        utterance.ack_timer = loop.call_later(
+            self._timing.ack_timeout_ms / 1000, self._interrupted, utterance
+        )
+        try:
+            await self._send(lite_protocol.interrupt(utterance.event_id))
+        except SessionOver:
+            return  # told by events()
+
+    def fail_all(self, kind: FailureKind, message: str, hint: str) -> None:
+        """The session is over: every utterance that is still open has failed."""
+        for utterance in list(self._open.values()):
+            self._finish(utterance, self._failed("avatar", kind, message, hint, utterance.id))
+
+    def forget_timers(self) -> None:
+        """Leave nothing behind in the event loop."""
+        for utterance in self._open.values():
+            if utterance.ack_timer is not None:
+                utterance.ack_timer.cancel()
+
+    def take(self, signal: Signal) -> None:
+        """What the avatar says of an utterance; what is about none, or about one that is over, is dropped."""
+        if (current := self._current) and current.is_meant_by(signal, self._past_task_ids):
+            if signal.kind == "started":
+                self._started(current, signal)
+            elif signal.kind == "ended":
+                self._ended_by_avatar(current, signal)
+            elif current.silenced or signal.kind == "interrupted":
+                self._interrupted(current)
+
+    def _started(self, utterance: Utterance, signal: Signal) -> None:
+        if utterance.started.is_set():
+            return
+        utterance.task_id = signal.task_id
+        utterance.playhead.start(self._now())
+        utterance.started.set()
+        utterance.woken.set()
+        self._tell(utterance, SpeakingStarted(at_ms=self._now(), utterance_id=utterance.id))
+
+    def _ended_by_avatar(self, utterance: Utterance, signal: Signal) -> None:
+        if utterance.silenced:
+            self._interrupted(utterance)
+            return
+        if signal.from_state and not utterance.end_sent.is_set():
+            return  # a gap in the sound, not the end of the utterance
+        if not utterance.started.is_set():
+            started = SpeakingStarted(at_ms=self._now(), utterance_id=utterance.id, estimated=True)
+            self._tell(utterance, started)
+        self._finish(utterance, SpeakingEnded(at_ms=self._now(), utterance_id=utterance.id))
+
+    def _interrupted(self, utterance: Utterance) -> None:
+        utterance.silenced = True
+        self._finish(utterance, SpeakingInterrupted(at_ms=self._now(), utterance_id=utterance.id))
+
+    async def run(self) -> None:
+        """Speak what comes, until cancelled."""
+        while True:
+            utterance = await self._line.get()
+            if utterance.over.is_set():
+                continue
+            self._current = utterance
+            utterance.task = asyncio.create_task(
+                self._utter(utterance), name=f"liveavatar {utterance.event_id}"
+            )
+            try:
+                await asyncio.wait({utterance.task})
+            finally:
+                utterance.task.cancel()
+                await asyncio.wait({utterance.task})
+            if not utterance.task.cancelled() and (error := utterance.task.exception()):
+                raise error
+            await utterance.over.wait()
+            if utterance.sent and not utterance.end_sent.is_set() and not utterance.silenced:
+                await self._send(lite_protocol.speak_end(utterance.event_id))
+            if utterance.task_id:
+                self._past_task_ids.add(utterance.task_id)
+            self._current = None
+
+    async def _utter(self, utterance: Utterance) -> None:
+        async with asyncio.TaskGroup() as group:
+            voice = give_voice(utterance, self._tts, self._clock, self._tell)
+            work = (voice, self._send_sound(utterance), self._watch(utterance))
+            tasks = [group.create_task(w) for w in work]
+            await utterance.over.wait()
+            for task in tasks:
+                task.cancel()
+
+    async def _send_sound(self, utterance: Utterance) -> None:
+        await self.connected.wait()
+        while (chunk := await self._next_chunk(utterance)) is not None:
+            if utterance.silenced:
+                return
+            utterance.playhead.send(length_ms(chunk), self._now())
+            utterance.first_sent.set()
+            if self.on_audio is not None:
+                self.on_audio(utterance.id, chunk)
+            await self._send(lite_protocol.speak(utterance.event_id, chunk))
+        if utterance.silenced:
+            return
+        utterance.end_sent.set()
+        await self._send(lite_protocol.speak_end(utterance.event_id))
+        self._sound_is_complete(utterance)
+
+    async def _next_chunk(self, utterance: Utterance) -> bytes | None:
+        """The next chunk when its time has come, or None after the last."""
+        low_water_ms = self._timing.chunk_ms / 4  # with less than this to play, less than a chunk will do
+        while True:
+            utterance.woken.clear()
+            now_ms = self._now()
+            chunk = utterance.next_chunk(now_ms, low_water_ms)
+            if chunk is not None:
+                break
+            if utterance.voice_done:
+                return None
+            await utterance.wake_up(utterance.wants_sound_in_ms(now_ms, low_water_ms))
+        length = length_ms(chunk)
+        lead_ms = self._timing.max_ahead_ms
+        while wait_ms := utterance.playhead.wait_ms(length, self._now(), max_ahead_ms=lead_ms):
+            utterance.woken.clear()
+            await utterance.wake_up(wait_ms)
+        return chunk
+
+    def _sound_is_complete(self, utterance: Utterance) -> None:
+        if error := utterance.voice_error:
+            kind = failure_kind(error, sound_came=utterance.sound_came)
+            self._tell(utterance, self._failed("tts", kind, error.message, error.hint, utterance.id))
+            utterance.told = True
+        if not utterance.sent:
+            self._finish(
+                utterance, SpeakingEnded(at_ms=self._now(), utterance_id=utterance.id, estimated=True)
+            )
+
+    async def _watch(self, utterance: Utterance) -> None:
+        """Close the utterance if the avatar never says that it started, or that it ended."""
+        await utterance.first_sent.wait()
+        try:
+            async with asyncio.timeout(self._timing.start_timeout_ms / 1000):
+                await utterance.started.wait()
+        except TimeoutError:
+            utterance.silenced = True
+            await self._send(lite_protocol.interrupt(utterance.event_id))
+            message = f"The avatar did not begin to speak within {self._timing.start_timeout_ms / 1000:g} s."
+            if self.last_error:
+                message += f" Its last error: {self.last_error}."
+            failed = self._failed(
+                "avatar", "stalled", message, "say it again, or open a new session.", utterance.id
+            )
+            self._finish(utterance, failed)
+            return
+        await utterance.end_sent.wait()
+        while (left_ms := utterance.playhead.ends_ms + self._timing.end_margin_ms - self._now()) > 0:
+            await asyncio.sleep(left_ms / 1000)
+        self._finish(utterance, SpeakingEnded(at_ms=self._now(), utterance_id=utterance.id, estimated=True))
+
+    def _finish(self, utterance: Utterance, last: Event) -> None:
+        """The avatar is done with it; its last event is given unless another was."""
+        if utterance.ack_timer is not None:
+            utterance.ack_timer.cancel()
+        if utterance.over.is_set():
+            return
+        if not utterance.told:
+            utterance.told = True
+            self._emit(last)
+        self._open.pop(utterance.id, None)
+        self._closed_ids.add(utterance.id)
+        utterance.over.set()
+
+    def _failed(
+        self, service: Service, kind: FailureKind, message: str, hint: str, utterance_id: int | None
+    ) -> ProviderFailed:
+        return ProviderFailed(
+            at_ms=self._now(),
+            service=service,
+            kind=kind,
+            message=message,
+            hint=hint,
+            retryable=kind not in ("refused", "bad_input"),
+            utterance_id=utterance_id,
+        )
+
+    def _tell(self, utterance: Utterance, event: Event) -> None:
+        """Something on the way; of no interest to anyone after an interrupt, or after the last event."""
+        if not utterance.silenced and not utterance.told:
+            self._emit(event)
+
+    def _now(self) -> float:
+        return self._clock.now_ms()

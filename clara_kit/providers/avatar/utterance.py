@@ -1,0 +1,109 @@
+"""One utterance on its way through an avatar: its pieces, its sound, and what the vendor has said of it.
+
+State for `liveavatar.py`, which alone changes it. It decides nothing and sends nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+
+from clara_kit.core.errors import ProviderError
+from clara_kit.providers.avatar import lite_protocol
+from clara_kit.providers.avatar.lite_protocol import Signal
+from clara_kit.providers.avatar.pacing import Chunker, Playhead
+
+
+@dataclass(eq=False, kw_only=True)
+class Utterance:
+    """`told`: its last event was given. `over`: the avatar is done with it, the next may begin."""
+
+    id: int
+    sound: Chunker
+    playhead: Playhead
+    pieces: asyncio.Queue[tuple[int, str] | None] = field(default_factory=asyncio.Queue)
+    handed: list[int] = field(default_factory=list)  # numbers of the pieces that the voice has got
+    task: asyncio.Task[None] | None = None
+    task_id: str | None = None  # the vendor's own name for it, where it has one
+    woken: asyncio.Event = field(default_factory=asyncio.Event)  # sound came, the voice ended, or it started
+    first_sent: asyncio.Event = field(default_factory=asyncio.Event)
+    started: asyncio.Event = field(default_factory=asyncio.Event)
+    end_sent: asyncio.Event = field(default_factory=asyncio.Event)
+    over: asyncio.Event = field(default_factory=asyncio.Event)
+    no_more: bool = False  # no piece will come any more
+    sound_came: bool = False
+    piece_voiced: bool = False  # a piece is complete, so a first chunk need not wait to be full
+    voice_done: bool = False
+    voice_error: ProviderError | None = None
+    silenced: bool = False  # interrupted, or given up: nothing more of it may be sent
+    told: bool = False
+    ack_timer: asyncio.TimerHandle | None = None
+
+    @property
+    def event_id(self) -> str:
+        """Its name on the wire, the same for every message."""
+        return f"u{self.id}"
+
+    @property
+    def sent(self) -> bool:
+        """Whether any of its sound went out."""
+        return self.first_sent.is_set()
+
+    def add_piece(self, piece_no: int, text: str) -> None:
+        """One more piece to speak; too late after `end_pieces`."""
+        if not self.no_more:
+            self.pieces.put_nowait((piece_no, text))
+
+    def end_pieces(self) -> None:
+        """No piece will come any more."""
+        if not self.no_more:
+            self.no_more = True
+            self.pieces.put_nowait(None)
+
+    def is_meant_by(self, signal: Signal, past_task_ids: set[str]) -> bool:
+        """Whether a signal is about this utterance, the only one in flight.
+
+        By its own event id or task id; never if another utterance is named; and where no name that we gave
+        is found, whatever happens can only happen to what is in flight (clients differ in the ids they
+        echo), but then an end without a beginning is not believed.
+        """
+        if not self.sent:
+            return False
+        if self.event_id in signal.event_ids or (self.task_id and self.task_id == signal.task_id):
+            return True
+        if signal.task_id in past_task_ids or any(_is_ours(name) for name in signal.event_ids):
+            return False
+        return signal.kind == "started" or self.started.is_set() or self.silenced
+
+    def next_chunk(self, now_ms: float, low_water_ms: float) -> bytes | None:
+        """A chunk that can be sent, if there is one.
+
+        A short one only where waiting for more would be heard: the voice is done, or the avatar has (nearly)
+        played what it has.
+        """
+        return self.sound.take(short=self.voice_done or self.wants_sound_in_ms(now_ms, low_water_ms) == 0)
+
+    def wants_sound_in_ms(self, now_ms: float, low_water_ms: float) -> float | None:
+        """When the avatar needs more, even if it is little; None: not to be foreseen."""
+        if not len(self.sound):
+            return None
+        if not self.sent:
+            return 0.0 if self.piece_voiced else None
+        return max(0.0, self.playhead.ends_ms - now_ms - low_water_ms)
+
+    async def wake_up(self, after_ms: float | None) -> None:
+        """Sleep until woken, at most `after_ms` (None: for as long as it takes)."""
+        try:
+            async with asyncio.timeout(None if after_ms is None else max(after_ms, 1.0) / 1000):
+                await self.woken.wait()
+        except TimeoutError:
+            return
+
+
+def _is_ours(event_id: str) -> bool:
+    return event_id[:1] == "u" and event_id[1:].isdecimal()
+
+
+def length_ms(pcm: bytes) -> float:
+    """How long some sound lasts."""
+    return len(pcm) / lite_protocol.BYTES_PER_MS

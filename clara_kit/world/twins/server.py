@@ -1,0 +1,230 @@
+"""One loopback server for any number of twins, in a thread and event loop of its own.
+
+Made by `runtime/compose.py` and by `clara twins`; mounts whatever fits the `Twin` Protocol and knows no
+vendor. The conversation's loop is not shared: a busy twin must not delay an interruption, nor a busy notebook
+cell the twins.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import json
+import logging
+import socket
+import threading
+from collections.abc import Coroutine, Sequence
+from concurrent.futures import Future
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from aiohttp import web
+
+from clara_kit.core.errors import ClaraError
+from clara_kit.world.twins.base import Twin
+
+log = logging.getLogger("clara_kit.twins")
+
+T = TypeVar("T")
+
+_CLOSE_TWIN_S = 2.0  # for a twin to end its sessions
+_DRAIN_S = 0.3  # for requests that are being answered
+_JOIN_S = 10.0
+_BACKLOG = 128
+_TURNS_TO_ACCEPT = 8  # of the loop: asyncio needs four to finish with a connection it has just accepted
+_MAX_BODY_BYTES = 32 * 1024 * 1024  # the largest request any of the vendors takes
+
+
+class TwinServer:
+    """Serves twins on 127.0.0.1 between `start` and `stop`. Also a context manager, plain or async."""
+
+    def __init__(self, twins: Sequence[Twin], port: int = 0, host: str = "127.0.0.1") -> None:
+        self._twins = tuple(twins)
+        self._wanted_port, self._host = port, host
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._leave: asyncio.Event | None = None
+        self._crash = False
+        self.port = 0
+        """Where it listens; 0 while it does not."""
+
+    @property
+    def addresses(self) -> dict[str, dict[str, str]]:
+        """Each twin's base addresses, by its name."""
+        if not self.port:
+            raise ClaraError(
+                "The twins are not running.", hint="call start(), or use the server in a with statement."
+            )
+        return {twin.name: twin.addresses(f"{self._host}:{self.port}") for twin in self._twins}
+
+    def ready_line(self) -> str:
+        """The addresses as one line of JSON."""
+        return json.dumps(self.addresses)
+
+    def start(self) -> Self:
+        """Listen; returns when connections are accepted. Raises `ClaraError` where it cannot."""
+        if not 0 <= self._wanted_port <= 65_535:
+            raise ClaraError(
+                f"There is no port {self._wanted_port}.", hint="ports go from 1 to 65535; 0 is any free one."
+            )
+        with self._lock:
+            if self._thread is not None:
+                return self
+            ready: Future[None] = Future()
+            thread = threading.Thread(target=self._run, args=(ready,), name="clara-twins", daemon=True)
+            thread.start()
+            try:
+                ready.result()
+            except Exception as exc:
+                thread.join(_JOIN_S)
+                raise self._explained(exc) from exc
+            self._thread = thread
+        return self
+
+    def stop(self) -> None:
+        """End every session, close every socket, and the thread. May be called again."""
+        self._end(crash=False)
+
+    def kill(self) -> None:
+        """Go as a crash would: every connection is torn down in mid-word, and nothing listens any more."""
+        self._end(crash=True)
+
+    def run_on_loop(self, work: Coroutine[Any, Any, T], *, timeout_s: float = 10.0) -> T:
+        """Run a coroutine in the server's loop and wait for its result."""
+        loop = self._loop
+        if self._thread is None or loop is None:
+            work.close()
+            raise ClaraError("The twins are not running.", hint="call start() first.")
+        return asyncio.run_coroutine_threadsafe(work, loop).result(timeout_s)
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    async def __aenter__(self) -> Self:
+        return await asyncio.to_thread(self.start)
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        # In a thread, so that clients in this loop can take part in closing.
+        await asyncio.shield(asyncio.to_thread(self.stop))
+
+    def _end(self, *, crash: bool) -> None:
+        with self._lock:
+            thread, loop, leave = self._thread, self._loop, self._leave
+            if thread is None or loop is None or leave is None:
+                return
+            self._crash = crash
+            with contextlib.suppress(RuntimeError):  # its loop may have ended by itself
+                loop.call_soon_threadsafe(leave.set)
+            thread.join(_JOIN_S)
+            if thread.is_alive():
+                raise ClaraError(
+                    "The twins' thread does not end.", hint="something in a twin blocks its event loop."
+                )
+            self._thread = self._loop = self._leave = None
+            self.port = 0
+
+    def _explained(self, exc: Exception) -> Exception:
+        where = f"{self._host}:{self._wanted_port}"
+        if isinstance(exc, OSError) and exc.errno == errno.EADDRINUSE:
+            return ClaraError(
+                f"Port {self._wanted_port} on {self._host} is taken by another program.",
+                hint="choose another port, or 0 for any free one.",
+            )
+        if isinstance(exc, OSError):
+            return ClaraError(
+                f"The twins cannot listen on {where}: {exc}.", hint="choose another port, or 0 for any."
+            )
+        return exc
+
+    # --- in the server's own thread ---------------------------------------------------------------------
+
+    def _run(self, ready: Future[None]) -> None:
+        try:
+            with asyncio.Runner() as runner:
+                runner.run(self._serve(ready))
+        except BaseException as exc:
+            if ready.done():
+                log.exception("the twins' server failed")
+            else:
+                ready.set_exception(exc)
+
+    async def _serve(self, ready: Future[None]) -> None:
+        self._loop, self._leave, self._crash = asyncio.get_running_loop(), asyncio.Event(), False
+        runner = web.AppRunner(self._app(), access_log=None, handle_signals=False, shutdown_timeout=_DRAIN_S)
+        await runner.setup()
+        try:
+            listening = socket.create_server((self._host, self._wanted_port), backlog=_BACKLOG)
+            site = web.SockSite(runner, listening)
+            await site.start()
+            self.port = int(listening.getsockname()[1])
+            ready.set_result(None)
+            await self._leave.wait()
+            await _stop_accepting(listening)
+            await site.stop()
+            if self._crash:
+                _tear_down(runner)
+            await asyncio.gather(*(_close(twin) for twin in self._twins))
+        finally:
+            await runner.cleanup()
+
+    def _app(self) -> web.Application:
+        app = web.Application(client_max_size=_MAX_BODY_BYTES, middlewares=[self._unknown_paths])
+        app.router.add_get("/", self._health)
+        for twin in self._twins:
+            twin.add_routes(app)
+        return app
+
+    async def _health(self, _request: web.Request) -> web.Response:
+        return web.json_response({"status": "ok", "twins": self.addresses})
+
+    @web.middleware
+    async def _unknown_paths(self, request: web.Request, handler: Any) -> web.StreamResponse:
+        failed = request.match_info.http_exception
+        if failed is None or failed.status != 404:
+            response: web.StreamResponse = await handler(request)
+            return response
+        prefixes = [f"/{twin.name}" for twin in self._twins]
+        message = (
+            f"Nothing answers at {request.path}. The twins live under {', '.join(prefixes) or 'no path'}."
+        )
+        return web.json_response({"error": {"message": message, "prefixes": prefixes}}, status=404)
+
+
+async def _stop_accepting(listening: socket.socket) -> None:
+    """Let nobody in any more, but finish with those who are at the door.
+
+    asyncio loses a socket that it accepted right before its server closed.
+    """
+    with contextlib.suppress(NotImplementedError):  # Windows' loop accepts in another way
+        asyncio.get_running_loop().remove_reader(listening)
+    for _ in range(_TURNS_TO_ACCEPT):
+        await asyncio.sleep(0)
+
+
+def _tear_down(runner: web.AppRunner) -> None:
+    """Abort every connection, and what answers on it."""
+    assert runner.server is not None
+    for connection in runner.server.connections:
+        if connection.transport is not None:
+            connection.transport.abort()
+    here = asyncio.current_task()
+    for task in asyncio.all_tasks():
+        if task is not here:
+            task.cancel()
+
+
+async def _close(twin: Twin) -> None:
+    try:
+        async with asyncio.timeout(_CLOSE_TWIN_S):
+            await twin.close()
+    except Exception:  # one twin's fault must not keep the others' sockets open
+        log.exception("the %s twin did not close well", twin.name)
