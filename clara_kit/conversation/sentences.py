@@ -86,10 +86,15 @@ class SentenceChunker:
         tail = "".join(self._tail)
         self._waiting = False
         while True:
+            at = 0
             if self._first:
-                end, at = self._clause(tail, final), 0
-                if end == _NO:
+                end = self._clause(tail)
+                if end == _NO or (end == _WAIT and final):
+                    self._first = False  # a sentence ends before the first clause does
+                    continue
+                if end == _WAIT:
                     break
+                self._first = False
             else:
                 found = _CANDIDATE.search(tail)
                 if found is None:
@@ -101,7 +106,7 @@ class SentenceChunker:
                 break
             if end == _NO:
                 past = at + 1
-                while past < len(tail) and tail[at] in _STOPS and tail[past] in _STOPS:
+                while past < len(tail) and (tail[past] in _STOPS if tail[at] in _STOPS else tail[past].isspace()):
                     past += 1  # the whole run was decided
                 self._settle(tail[:past])
                 tail = tail[past:]
@@ -209,26 +214,15 @@ class SentenceChunker:
             return _WAIT
         return at if item and (self._alnum or any(map(str.isalnum, tail[:at]))) else _NO
 
-    def _clause(self, tail: str, final: bool) -> int:
-        """Where the first clause ends; falls back to sentences when a sentence ends first."""
+    def _clause(self, tail: str) -> int:
+        """Where the first clause ends; _NO when a sentence (or what may be its end) comes first."""
         stop = _CANDIDATE.search(tail)
         for found in _CLAUSE_END.finditer(tail):
-            if stop is not None and found.start() > stop.start():
+            if stop is not None and found.start() >= stop.start():
                 break
             if len(tail[: found.start()].split()) >= FIRST_CLAUSE_WORDS:
-                self._first = False
                 return found.start() + 1 if tail[found.start()] in ",;:" else found.start()
-        if stop is not None or final:
-            self._first = False
-            return self._sentence_after_all(tail, final)
-        return _NO
-
-    def _sentence_after_all(self, tail: str, final: bool) -> int:
-        found = _CANDIDATE.search(tail)
-        if found is None:
-            return _NO
-        at = found.start()
-        return self._line_break(tail, at, final) if tail[at] == "\n" else self._stop(tail, at, final)
+        return _WAIT if stop is None else _NO
 
 
 def _list_item(tail: str, at: int, final: bool) -> bool | None:

@@ -1,0 +1,125 @@
+"""The scripted brain: retrieval over Spanish questions and answers, a plain «no sé» otherwise.
+
+Behind the model's twin and in the simulation. It is no language model and is never shown as one.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from hashlib import sha256
+from pathlib import Path
+
+import yaml
+
+from clara_kit.core.errors import ScriptError
+from clara_kit.core.paths import DATA
+
+# Cosine similarity below which a question counts as unknown. On the paraphrases and strangers of
+# tests/world/test_answers.py the known stay above 0.5 and the strangers below 0.42.
+THRESHOLD = 0.45
+
+_STOPWORDS = frozenset(
+    "a al algo con de del el en es esta este ese eso la las le lo los me mi mis muy o para pero por que se si su te tu un una "
+    "unas uno unos y ya clara tambien oye espera favor hola quiero tengo tiene hay".split()
+)
+# About 3.3 characters of Spanish a token, an estimate for today's tokenizers (30 % more tokens than the former 4.3).
+_TOKEN = re.compile(r"\s?\w{1,4}|\s?[^\w\s]|\s+")
+
+
+def tokenize(text: str) -> list[str]:
+    """Text in token-sized pieces; joined they are the text."""
+    return _TOKEN.findall(text)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """entry_id: None when nothing fits. score: cosine similarity to the best question, 0..1."""
+
+    text: str
+    entry_id: str | None
+    score: float
+    why: str
+
+
+class AnswerBook:
+    """Questions and answers of one YAML file of `data/answers/`."""
+
+    def __init__(self, entries: Sequence[tuple[str, Sequence[str], str]], unknown: Sequence[str], *, hash_: str = "") -> None:
+        self.hash = hash_
+        self._unknown = tuple(unknown)
+        self._answers = {entry_id: answer for entry_id, _, answer in entries}
+        questions = [(entry_id, question) for entry_id, asked, _ in entries for question in asked]
+        documents = [set(_terms(q)) for _, q in questions]
+        counts = Counter(term for document in documents for term in document)
+        self._weight = {term: math.log(1 + len(documents) / n) for term, n in counts.items()}
+        self._rarest = math.log(1 + len(documents))
+        self._vectors = [(entry_id, self._vector(q)) for entry_id, q in questions]
+
+    @classmethod
+    def load(cls, name: str = "skincare_es") -> AnswerBook:
+        """A file of `data/answers/`; read once, for it never changes while the process runs."""
+        return _load(DATA / "answers" / f"{name}.yaml")
+
+    def reply(self, question: str, history: Sequence[str] = ()) -> Answer:
+        """The best answer. history: what the customer said before, for follow-ups («¿y cuánto cuesta?»)."""
+        answer = self._best(question)
+        if answer.entry_id is None and history and len(_terms(question)) <= 3:
+            follow_up = self._best(f"{question} {history[-1]}")
+            if follow_up.entry_id is not None:
+                return Answer(follow_up.text, follow_up.entry_id, follow_up.score, f"as a follow-up: {follow_up.why}")
+        return answer
+
+    def _best(self, question: str) -> Answer:
+        return _best_of(self, question)
+
+    def best(self, question: str) -> Answer:
+        """The best answer to a question alone."""
+        vector = self._vector(question)
+        scored = [(sum(w * vector.get(t, 0.0) for t, w in known.items()), entry_id) for entry_id, known in self._vectors]
+        score, entry_id = max(scored, default=(0.0, ""))
+        if score < THRESHOLD:
+            text = self._unknown[sum(question.encode()) % len(self._unknown)]
+            return Answer(text, None, score, f"nothing is similar enough ({score:.2f} < {THRESHOLD})")
+        return Answer(self._answers[entry_id], entry_id, score, f"closest to {entry_id} ({score:.2f})")
+
+    def _vector(self, text: str) -> dict[str, float]:
+        counts = Counter(_terms(text))
+        weights = {t: n * self._weight.get(t, self._rarest) for t, n in counts.items()}
+        length = math.sqrt(sum(w * w for w in weights.values())) or 1.0
+        return {t: w / length for t, w in weights.items()}
+
+
+@lru_cache(maxsize=4096)
+def _best_of(book: AnswerBook, question: str) -> Answer:
+    return book.best(question)
+
+
+@cache
+def _load(path: Path) -> AnswerBook:
+    try:
+        raw = path.read_bytes()
+        data = yaml.safe_load(raw)
+        entries = [(e["id"], e["q"], e["a"]) for e in data["entries"]]
+        return AnswerBook(entries, data["unknown"], hash_=sha256(raw).hexdigest()[:12])
+    except (OSError, yaml.YAMLError, KeyError, TypeError) as exc:
+        raise ScriptError(f"The answers {path.name} cannot be read: {exc}") from exc
+
+
+def _terms(text: str) -> list[str]:
+    """Stems without accents and filler; the whole text where nothing else is left («hola»)."""
+    plain = unicodedata.normalize("NFD", text.casefold())
+    words = re.findall(r"[a-z0-9]+", "".join(c for c in plain if not unicodedata.combining(c)))
+    kept = [_stem(w) for w in words if w not in _STOPWORDS]
+    return kept or [_stem(w) for w in words]
+
+
+def _stem(word: str) -> str:
+    """A rough Spanish stem: plural and gender off, verbs cut to their beginning."""
+    word = re.sub(r"(es|s)$", "", word) if len(word) > 4 else word
+    return re.sub(r"[aeo]$", "", word)[:7] if len(word) > 3 else word
