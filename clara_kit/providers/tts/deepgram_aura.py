@@ -1,0 +1,242 @@
+"""Deepgram's Aura-2 voice (speak v1) on the vendor's SDK: one socket a conversation, two flushes a reply.
+
+Aura speaks only what is flushed, and allows twenty flushes a minute: the first piece is flushed at once, so
+that Clara begins early, and the rest when the reply is complete.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections import deque
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from clara_kit.core.errors import ProviderRefused, ProviderUnavailable
+from clara_kit.providers.deepgram_connection import closed, enter, leave, make_client
+from clara_kit.providers.tts.base import AudioChunk, PiecesVoiced
+
+log = logging.getLogger("clara_kit.tts")
+
+MAX_CHARS = 2000  # in one Speak message (Deepgram's limits page)
+SOCKET_LIFE_S = 55 * 60  # Deepgram ends a socket after 60 minutes
+CLEAR_TIMEOUT_S = 0.3
+COALESCED_S = 1.5  # two quick flushes may be acknowledged as one: how long to wait for the second
+
+
+class DeepgramAuraTTS:
+    """See `TTSProvider`. voice: aura-2-<name>-es. speed: 0.7..1.5 (Deepgram advises 0.9 or more for Spanish)."""
+
+    def __init__(
+        self,
+        *,
+        api_key: str,
+        base_url: str = "https://api.deepgram.com",
+        voice: str = "aura-2-celeste-es",
+        rate_hz: int = 24_000,
+        speed: float = 1.0,
+        open_timeout_s: float = 5.0,
+        stall_timeout_s: float = 8.0,
+    ) -> None:
+        self.rate_hz = rate_hz
+        self._client = make_client(api_key, base_url)
+        self._address, self._open_timeout_s, self._stall_timeout_s = base_url, open_timeout_s, stall_timeout_s
+        self._query: dict[str, Any] = {"model": voice, "encoding": "linear16", "sample_rate": rate_hz}
+        if speed != 1.0:
+            self._query["speed"] = speed
+        self._connection: Any = None
+        self._socket: Any = None
+        self._opened_s = 0.0
+        self._lock = asyncio.Lock()
+
+    async def warm(self) -> None:
+        """Open the socket before it is needed."""
+        async with self._lock:
+            await self._open()
+
+    async def aclose(self) -> None:
+        """Close the socket."""
+        await self._drop()
+
+    @asynccontextmanager
+    async def speak(self, pieces: AsyncIterator[str]) -> AsyncIterator[AsyncIterator[AudioChunk | PiecesVoiced]]:
+        """See the Protocol. One utterance at a time: a second waits for the first."""
+        async with self._lock:
+            await self._open()
+            utterance = _Utterance(self, self._socket, pieces)
+            feeding = asyncio.create_task(utterance.feed())
+            stream = utterance.stream(feeding)
+            try:
+                yield stream
+            finally:
+                feeding.cancel()
+                await asyncio.wait({feeding})
+                if not utterance.over:
+                    await self._clear()
+
+    async def rest(self, text: str) -> AsyncIterator[bytes]:
+        """The same voice by a single request, for what the socket would not flush."""
+        query = {k: v for k, v in self._query.items() if k != "sample_rate"}
+        async for chunk in self._client.speak.v1.audio.generate(
+            text=text, container="none", sample_rate=self.rate_hz, request_options={"chunk_size": 4800}, **query
+        ):
+            yield chunk
+
+    async def _open(self) -> None:
+        now_s = asyncio.get_running_loop().time()
+        if self._socket is not None and now_s - self._opened_s < SOCKET_LIFE_S and _is_open(self._socket):
+            return
+        await self._drop()
+        connection = self._client.speak.v1.connect(**self._query)
+        self._socket = await enter(connection, what="voice", address=self._address, timeout_s=self._open_timeout_s)
+        self._connection, self._opened_s = connection, now_s
+
+    async def _drop(self) -> None:
+        connection, socket = self._connection, self._socket
+        self._connection = self._socket = None
+        if socket is not None:
+            await leave(connection, socket)
+
+    async def _clear(self) -> None:
+        """Make the voice forget what it was saying; a socket that does not confirm is dropped."""
+        try:
+            async with asyncio.timeout(CLEAR_TIMEOUT_S):
+                await self._socket.send_clear()
+                while getattr(await self._socket.recv(), "type", None) != "Cleared":
+                    pass
+        except Exception as exc:
+            log.info("the voice did not confirm Clear (%s); its socket is dropped", type(exc).__name__)
+            await self._drop()
+
+
+class _Utterance:
+    """One utterance on the socket."""
+
+    def __init__(self, voice: DeepgramAuraTTS, socket: Any, pieces: AsyncIterator[str]) -> None:
+        self._voice, self._socket, self._pieces = voice, socket, pieces
+        self._flushed: deque[int] = deque()  # pieces covered by each flush that is not yet acknowledged
+        self._sent: list[str] = []
+        self._voiced = 0
+        self._bytes = 0
+        self.over = False
+        """Nothing of it is left on the way."""
+
+    async def feed(self) -> None:
+        """Send the pieces: flush after the first and at the end."""
+        flushed = 0
+        async for piece in self._pieces:
+            self._sent.append(piece)
+            for part in _parts(piece):
+                await self._send_text(part)
+            if len(self._sent) == 1:
+                await self._flush()
+                flushed = 1
+        if len(self._sent) > flushed:
+            await self._flush()
+
+    async def _send_text(self, text: str) -> None:
+        from deepgram.speak.v1.types import SpeakV1Text
+
+        await self._socket.send_text(SpeakV1Text(text=text))
+
+    async def _flush(self) -> None:
+        self._flushed.append(len(self._sent))
+        await self._socket.send_flush()
+
+    async def stream(self, feeding: asyncio.Task[None]) -> AsyncIterator[AudioChunk | PiecesVoiced]:
+        """Sound and marks until all pieces have been spoken."""
+        while True:
+            if feeding.done() and not self._flushed:
+                self._raise_of(feeding)
+                self.over = True
+                return
+            message = await self._next(feeding)
+            if message is None:
+                continue
+            if isinstance(message, bytes):
+                self._bytes += len(message)
+                yield AudioChunk(message)
+                continue
+            kind = getattr(message, "type", None)
+            if kind == "Flushed" and self._flushed:
+                self._voiced = self._flushed.popleft()
+                yield self._mark()
+            elif kind == "Warning" and "FLUSH" in str(_warning(message)):
+                async for part in self._by_rest():
+                    yield part
+            elif kind == "coalesced":
+                self._voiced = self._flushed.pop()
+                self._flushed.clear()
+                yield self._mark()
+
+    def _mark(self) -> PiecesVoiced:
+        return PiecesVoiced(self._voiced, self._bytes / 2 / self._voice.rate_hz * 1000)
+
+    async def _next(self, feeding: asyncio.Task[None]) -> Any:
+        """The next message; None when the feeder ended meanwhile. Raises `ProviderError` for breaks and stalls."""
+        coalescing = bool(self._voiced and self._flushed and feeding.done())
+        waiting = asyncio.ensure_future(self._socket.recv())
+        others = {waiting} if feeding.done() else {waiting, feeding}
+        timeout_s = COALESCED_S if coalescing else self._voice._stall_timeout_s if self._flushed else None
+        try:
+            await asyncio.wait(others, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+            if waiting.done():
+                return waiting.result()
+            if feeding.done() and len(others) == 2:
+                return None
+            if coalescing:
+                return _Coalesced
+            raise ProviderUnavailable(
+                f"Deepgram's voice sent nothing for {timeout_s:.0f} s.", hint="try again; the service may be overloaded."
+            )
+        except ProviderUnavailable:
+            raise
+        except Exception as exc:
+            _, message, hint, retryable = closed(exc, "voice")
+            raise (ProviderUnavailable if retryable else ProviderRefused)(message, hint=hint) from exc
+        finally:
+            if not waiting.done():
+                waiting.cancel()
+                with contextlib.suppress(asyncio.CancelledError, Exception):
+                    await waiting
+
+    async def _by_rest(self) -> AsyncIterator[AudioChunk | PiecesVoiced]:
+        """A flush was refused: speak what it covered by a request instead, and forget it on the socket."""
+        covered = self._flushed.pop()
+        text = " ".join(self._sent[self._voiced : covered])
+        await self._voice._clear()
+        async for chunk in self._voice.rest(text):
+            self._bytes += len(chunk)
+            yield AudioChunk(chunk)
+        self._voiced = covered
+        yield self._mark()
+
+    def _raise_of(self, feeding: asyncio.Task[None]) -> None:
+        if not feeding.cancelled() and (error := feeding.exception()) is not None:
+            _, message, hint, _ = closed(error, "voice")
+            raise ProviderUnavailable(message, hint=hint) from error
+
+
+class _Coalesced:
+    type = "coalesced"
+
+
+def _warning(message: Any) -> Any:
+    return getattr(message, "warn_code", None) or getattr(message, "code", None)
+
+
+def _is_open(socket: Any) -> bool:
+    return bool(getattr(getattr(socket, "_websocket", None), "open", False))
+
+
+def _parts(piece: str) -> list[str]:
+    """A piece in parts that one message may hold, cut at spaces; each ends with a space, for Aura joins them as they are."""
+    parts: list[str] = []
+    rest = piece.strip() + " "
+    while len(rest) > MAX_CHARS:
+        cut = rest.rfind(" ", 0, MAX_CHARS) + 1 or MAX_CHARS
+        parts.append(rest[:cut])
+        rest = rest[cut:]
+    return [*parts, rest]
