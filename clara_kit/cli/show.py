@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from statistics import median
 
+from rich import box
 from rich.console import Console, Group, RenderableType
 from rich.markup import escape
 from rich.table import Table
@@ -76,8 +77,8 @@ class Display:
     def _heard(self, record: HeardEstimated) -> None:
         error = f"±{record.plus_minus_words} words, by {record.method}"
         self._words(
-            f"[magenta]heard       {escape(record.heard) or '(nothing)'}[/magenta] [strike dim]{escape(record.unheard)}[/strike dim]"
-            f"  [dim]({error}; struck through: never heard)[/dim]",
+            f"[magenta]heard       {escape(record.heard) or '(nothing)'}[/magenta] [dim]never heard:[/dim] [strike dim]{escape(record.unheard) or '(nothing)'}[/strike dim]"
+            f"  [dim]({error})[/dim]",
             record.at_ms,
         )
 
@@ -99,21 +100,29 @@ class Display:
 
 def ledger_table(run: Run) -> RenderableType:
     """Where the milliseconds of each turn went."""
-    table = Table(title=f"\nMilliseconds of each turn ({run.mix})", title_justify="left", caption_justify="left")
+    title = f"\nMilliseconds of each turn ({run.mix})"
+    table = Table(
+        title=title, title_justify="left", caption_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0)
+    )
     table.caption = (
         "total: from the customer's last word to Clara's first sound. hear: recogniser and end of turn; think: to the first "
         "token; first sentence: to the first speakable piece; voice: to the first sound; avatar: until it speaks."
     )
     table.add_column("turn", justify="right")
-    table.add_column("customer", max_width=34, no_wrap=True, overflow="ellipsis")
+    table.add_column("customer", min_width=14, max_width=40, no_wrap=True, overflow="ellipsis", ratio=1)
     for label in (*STAGE_LABELS, "total"):
-        table.add_column(label, justify="right")
+        table.add_column(label.replace(" ", "\n"), justify="right", vertical="bottom", no_wrap=True)
     for turn in run.ledger:
         if turn.kind == "greeting":
             continue
         stages = [turn.stages.get(stage) for stage in STAGES]
         total = "—" if turn.total_ms is None else f"{turn.total_ms:.0f}"
-        table.add_row(str(turn.turn_id), escape(turn.customer), *("—" if s is None else f"{s:.0f}" for s in stages), total)
+        table.add_row(
+            str(turn.turn_id),
+            escape(turn.customer),
+            *("—" if s is None else f"{s:.0f}" for s in stages),
+            total,
+        )
     problems = [f"Turn {t.turn_id}: {t.problem}." for t in run.ledger if t.problem]
     return Group(table, *(Text(p, style="yellow") for p in problems))
 
@@ -129,5 +138,8 @@ def where_time_went(run: Run) -> RenderableType:
     for label, ms in zip(STAGE_LABELS, medians, strict=True):
         table.add_row(label, f"{ms:6.0f} ms", Text("█" * round(40 * ms / longest), style="cyan"))
     whole = median(t.total_ms or 0.0 for t in turns)
-    head = Text(f"\nWhere the time went (median of {len(turns)} turns, {run.mix}; whole: {whole:.0f} ms)", style="bold")
+    head = Text(
+        f"\nWhere the time went (median of {len(turns)} turns, {run.mix}; whole: {whole:.0f} ms)",
+        style="bold",
+    )
     return Group(head, table, Text(""))

@@ -33,7 +33,11 @@ def serve(*, port: int, profile: str, seed: int, script: str | None, any_key: bo
     keys = frozenset() if any_key else frozenset({TWIN_KEY})
     context = TwinContext(profile=LatencyProfile.load(profile), seed=seed, faults=faults, keys=keys)
     server = TwinServer(
-        [DeepgramTwin(context, lines, clara_voice()), AnthropicTwin(context, AnswerBook.load()), LiveAvatarTwin(context)],
+        [
+            DeepgramTwin(context, lines, clara_voice()),
+            AnthropicTwin(context, AnswerBook.load()),
+            LiveAvatarTwin(context),
+        ],
         port=port,
     )
     stop = threading.Event()

@@ -64,7 +64,9 @@ class BargeInHandler:
             return Ignore("no sound is held")
         lasted = max(0.0, event.sound_at_ms - self.held.sound_at_ms)
         self.held = None
-        return Release(f"the sound stopped after {lasted:.0f} ms, before {self.debounce_ms:.0f} ms had passed")
+        return Release(
+            f"the sound stopped after {lasted:.0f} ms, before {self.debounce_ms:.0f} ms had passed"
+        )
 
     def clear(self) -> None:
         """Forget the held sound: it was confirmed, or no longer matters."""

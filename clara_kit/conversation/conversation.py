@@ -131,7 +131,11 @@ class Conversation:
                 handler(event)
         except Exception as exc:  # the promise is never to raise; a mistake of ours must be seen, not felt
             self._ignore(event, f"internal error: {type(exc).__name__}: {exc}")
-            self._do(do.RaiseAlert(at_ms=self._now_ms, reason="a mistake in the kit", name="internal_error", message=str(exc)))
+            self._do(
+                do.RaiseAlert(
+                    at_ms=self._now_ms, reason="a mistake in the kit", name="internal_error", message=str(exc)
+                )
+            )
         return tuple(self._out)
 
     # --- the beginning and the end ---------------------------------------------------------------------
@@ -167,11 +171,15 @@ class Conversation:
     def _on_speech_started(self, event: ev.SpeechStarted) -> None:
         if self.state is USER_SPEAKING or self.state is INTERRUPTED:
             if self._cancel_timer("turn_end", "the customer goes on"):
-                self._set_timer("no_words", self.settings.no_words_timeout_ms, "a sound began; words should follow")
+                self._set_timer(
+                    "no_words", self.settings.no_words_timeout_ms, "a sound began; words should follow"
+                )
             return
         if self.state is IDLE and self._utterance is None:
             self._change(USER_SPEAKING, "the customer began to speak")
-            self._set_timer("no_words", self.settings.no_words_timeout_ms, "a sound began; words should follow")
+            self._set_timer(
+                "no_words", self.settings.no_words_timeout_ms, "a sound began; words should follow"
+            )
             return
         decision = self._barge_in.sound_started(event)
         if isinstance(decision, Hold):
@@ -195,7 +203,9 @@ class Conversation:
         if not self._interim:
             self._cancel_timer("no_words", "words came")
             self._cancel_timer("turn_end", "the customer goes on")
-            self._set_timer("final_wait", self.settings.final_timeout_ms, "words came; their final should follow")
+            self._set_timer(
+                "final_wait", self.settings.final_timeout_ms, "words came; their final should follow"
+            )
         self._interim = event.text
         self._interim_at_ms = self._now_ms
         self._words_came(f"words came: {_short(event.text)}")
@@ -243,7 +253,9 @@ class Conversation:
             self._silence(why)
         self._settle(why)
         if self.state is IDLE or self.state is PROCESSING or (self.state is INTERRUPTED and not final):
-            self._change(USER_SPEAKING, why if self.state is not PROCESSING else f"the customer went on; {why}")
+            self._change(
+                USER_SPEAKING, why if self.state is not PROCESSING else f"the customer went on; {why}"
+            )
 
     def _no_words(self, why: str) -> None:
         """The sound was none: go back to where things stood."""
@@ -340,7 +352,9 @@ class Conversation:
     def _final_never_came(self) -> None:
         waited = self._now_ms - self._interim_at_ms
         if waited < self.settings.final_timeout_ms:
-            self._set_timer("final_wait", self.settings.final_timeout_ms - waited, "the words are still growing")
+            self._set_timer(
+                "final_wait", self.settings.final_timeout_ms - waited, "the words are still growing"
+            )
             return
         self._words_ended_ms = self._taken_until_ms = self._interim_at_ms
         self._take_words(self._interim)
@@ -358,7 +372,9 @@ class Conversation:
     def _request(self, why: str) -> None:
         self._reply_id += 1
         question = " ".join(self._pending)
-        self._reply = Reply(self._reply_id, chunked=self.settings.flags.enable_chunked_heygen, chunker=self._chunker)
+        self._reply = Reply(
+            self._reply_id, chunked=self.settings.flags.enable_chunked_heygen, chunker=self._chunker
+        )
         self._chunker.flush()  # a cancelled reply may have left the beginning of a sentence
         self._do(
             do.RequestReply(
@@ -388,7 +404,9 @@ class Conversation:
             return self._ignore(event, f"reply {event.reply_id} is not awaited")
         rest = reply.rest()
         if event.stop_reason == "max_tokens" and rest and reply.said_something:
-            self._ignore(event, f"the last {len(rest[-1])} characters are half a sentence, cut off by max_tokens")
+            self._ignore(
+                event, f"the last {len(rest[-1])} characters are half a sentence, cut off by max_tokens"
+            )
             rest = rest[:-1]
         for piece in rest:
             self._speak_piece(reply, piece, "the reply is complete")
@@ -639,7 +657,9 @@ class Conversation:
 
     def _tell(self, event: ev.ProviderFailed) -> None:
         message = f"{event.message} What to do: {event.hint}" if event.hint else event.message
-        self._do(do.Notify(at_ms=self._now_ms, reason=f"{event.service} failed ({event.kind})", message=message))
+        self._do(
+            do.Notify(at_ms=self._now_ms, reason=f"{event.service} failed ({event.kind})", message=message)
+        )
 
     def _alert(self, event: ev.ProviderFailed) -> None:
         self._do(

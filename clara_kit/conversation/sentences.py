@@ -106,7 +106,9 @@ class SentenceChunker:
                 break
             if end == _NO:
                 past = at + 1
-                while past < len(tail) and (tail[past] in _STOPS if tail[at] in _STOPS else tail[past].isspace()):
+                while past < len(tail) and (
+                    tail[past] in _STOPS if tail[at] in _STOPS else tail[past].isspace()
+                ):
                     past += 1  # the whole run was decided
                 self._settle(tail[:past])
                 tail = tail[past:]
@@ -116,9 +118,7 @@ class SentenceChunker:
                 pieces.append("".join(self._head).strip())
                 self._head, self._context, self._alnum = [], "", False
             tail = tail[end:]
-        if self._waiting:
-            self._tail = [tail]
-        elif self._first:
+        if self._waiting or self._first:
             self._tail = [tail]
         else:
             self._settle(tail)
@@ -138,7 +138,11 @@ class SentenceChunker:
             return _NO if final else _WAIT
         if not tail[end].isspace():
             opens = tail[end] in "¿¡" and (run[-1] in "?!…" or len(run) > 1)
-            return end if opens else (_NO if not _is_emoji(tail[end]) else self._behind(tail, at, end, run, final))
+            return (
+                end
+                if opens
+                else (_NO if not _is_emoji(tail[end]) else self._behind(tail, at, end, run, final))
+            )
         return self._behind(tail, at, end, run, final)
 
     def _behind(self, tail: str, at: int, end: int, run: str, final: bool) -> int:
@@ -171,7 +175,7 @@ class SentenceChunker:
         while significant < len(tail) and tail[significant] in _OPENERS:
             significant += 1
         if significant == len(tail):
-            return (end if final else _WAIT)
+            return end if final else _WAIT
         following = tail[significant]
         if following.islower():
             return _NO
@@ -188,9 +192,14 @@ class SentenceChunker:
         previous = words[-2] if len(words) > 1 else ""
         at_start = not previous and len(before) < _CONTEXT_CHARS
         lower = word.casefold()
-        if word.isdigit() and len(word) <= 2 or (len(word) == 1 and word.islower() and word.isalpha()):
+        if (word.isdigit() and len(word) <= 2) or (len(word) == 1 and word.islower() and word.isalpha()):
             line = before.rpartition("\n")[2].strip()
-            return at_start or line == words[-1] or previous.endswith((":", ";")) or (word.isdigit() and _is_mark(previous))
+            return (
+                at_start
+                or line == words[-1]
+                or previous.endswith((":", ";"))
+                or (word.isdigit() and _is_mark(previous))
+            )
         if lower in NEVER_ENDS:
             return following.isalpha() or following in "¿¡" or following.isdigit()
         if lower in BEFORE_NUMBER and following.isdigit():
@@ -255,4 +264,8 @@ def _is_initial(letter: str, previous: str, at_start: bool) -> bool:
 def _is_emoji(char: str) -> bool:
     """Pictures, their joiners and modifiers; not the signs that text uses (©, °, ™, arrows)."""
     code = ord(char)
-    return 0x1F000 <= code <= 0x1FAFF or 0x2600 <= code <= 0x27BF or code in (0x200D, 0xFE0F, 0x2B50, 0x2B55, 0xE0020)
+    return (
+        0x1F000 <= code <= 0x1FAFF
+        or 0x2600 <= code <= 0x27BF
+        or code in (0x200D, 0xFE0F, 0x2B50, 0x2B55, 0xE0020)
+    )

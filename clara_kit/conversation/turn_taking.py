@@ -33,5 +33,8 @@ def decide(settings: Settings) -> Decision:
     replies to customers who pause in mid-thought.
     """
     if settings.turn_hold_ms > 0:
-        return Wait(settings.turn_hold_ms, f"words are final; waiting {settings.turn_hold_ms:.0f} ms in case more come")
+        return Wait(
+            settings.turn_hold_ms,
+            f"words are final; waiting {settings.turn_hold_ms:.0f} ms in case more come",
+        )
     return Finished(f"words are final after {settings.stt_endpointing_ms} ms of silence")

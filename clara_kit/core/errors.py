@@ -1,15 +1,15 @@
 """The errors of the kit, as a tree. Each says whose fault it was and, in `hint`, what to do next.
 
-    ClaraError
-    ├── SettingsError        a setting is wrong, or a key is missing
-    ├── ScriptError          a script, profile or data file is wrong
-    ├── AudioError           a sound cannot be used as it is
-    ├── InvalidTransition    the state machine was asked for a change that is not in its table
-    ├── RunLogError          a recorded run cannot be read
-    └── ProviderError        a vendor, or the way to it
-        ├── ProviderRefused      key, plan, rights or parameters: trying again will not help
-        ├── ProviderUnavailable  overloaded, rate-limited, unreachable, cut, too slow: try again later
-        └── ProtocolError        what came makes no sense
+ClaraError
+├── SettingsError        a setting is wrong, or a key is missing
+├── ScriptError          a script, profile or data file is wrong
+├── AudioError           a sound cannot be used as it is
+├── InvalidTransition    the state machine was asked for a change that is not in its table
+├── RunLogError          a recorded run cannot be read
+└── ProviderError        a vendor, or the way to it
+    ├── ProviderRefused      key, plan, rights or parameters: trying again will not help
+    ├── ProviderUnavailable  overloaded, rate-limited, unreachable, cut, too slow: try again later
+    └── ProtocolError        what came makes no sense
 """
 
 from __future__ import annotations

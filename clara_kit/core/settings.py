@@ -145,7 +145,9 @@ class Keys(_Frozen):
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> Self:
         """Keys and addresses from `DEEPGRAM_API_KEY`, `DEEPGRAM_BASE_URL` and their like."""
-        found = {n: environ[n.upper()].strip() for n in cls.model_fields if environ.get(n.upper(), "").strip()}
+        found = {
+            n: environ[n.upper()].strip() for n in cls.model_fields if environ.get(n.upper(), "").strip()
+        }
         return cls.model_validate(found)
 
     def need(self, name: str) -> str:

@@ -111,7 +111,10 @@ class StateDiagram:
             for target, why in targets.items()
         ]
         if self.current is not None:
-            lines += ["    classDef current font-weight:bold,stroke-width:3px", f"    class {self.current} current"]
+            lines += [
+                "    classDef current font-weight:bold,stroke-width:3px",
+                f"    class {self.current} current",
+            ]
         return "\n".join(lines)
 
     @property

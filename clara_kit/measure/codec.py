@@ -22,10 +22,11 @@ def _subclasses(base: type) -> dict[str, type]:
     return {cls.__name__: cls for cls in base.__subclasses__()}
 
 
+_RECORDS: tuple[type, ...] = (records.StateChanged, records.Ignored, records.HeardEstimated)
 TYPES: dict[str, type] = {
     **_subclasses(events.Event),
     **_subclasses(commands.Command),
-    **{cls.__name__: cls for cls in (records.StateChanged, records.Ignored, records.HeardEstimated)},
+    **{cls.__name__: cls for cls in _RECORDS},
 }
 
 
@@ -49,7 +50,9 @@ def from_dict(data: dict[str, Any]) -> Record:
     rest = dict(data)
     name = rest.pop("type", None)
     if name not in TYPES:
-        raise RunLogError(f"There is no record type {name!r}.", hint="was this run recorded by a newer version?")
+        raise RunLogError(
+            f"There is no record type {name!r}.", hint="was this run recorded by a newer version?"
+        )
     try:
         return _adapter(TYPES[name]).validate_python(rest)  # type: ignore[no-any-return]
     except ValidationError as exc:
@@ -63,12 +66,12 @@ def _adapter(cls: type) -> TypeAdapter[Any]:
 
 @cache
 def _field_names(cls: type) -> tuple[str, ...]:
-    return tuple(f.name for f in fields(cls))
+    return tuple(f.name for f in fields(cls))  # of a dataclass: the caller has looked
 
 
 def _plain(value: Any) -> Any:
     if isinstance(value, tuple):
         return [_plain(item) for item in value]
-    if is_dataclass(value):
-        return {name: _plain(getattr(value, name)) for name in _field_names(type(value))}
+    if is_dataclass(value) and not isinstance(value, type):
+        return {name: _plain(getattr(value, name)) for name in _field_names(value.__class__)}
     return value

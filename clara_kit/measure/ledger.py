@@ -100,7 +100,11 @@ class Turn:
     def stages(self) -> dict[str, float]:
         """Milliseconds of each stage whose two ends are known."""
         pairs = zip(POINTS, POINTS[1:], strict=False)
-        return {f"{a} → {b}": self.points[b] - self.points[a] for a, b in pairs if a in self.points and b in self.points}
+        return {
+            f"{a} → {b}": self.points[b] - self.points[a]
+            for a, b in pairs
+            if a in self.points and b in self.points
+        }
 
     @property
     def problem(self) -> str:
@@ -172,7 +176,9 @@ class _Reader:
     def _request(self, command: do.RequestReply) -> None:
         turn = self.turns.get(command.turn_id)
         if turn is None:
-            turn = self.turns[command.turn_id] = Turn(turn_id=command.turn_id, kind=self._words.get("kind", "spoken"))
+            turn = self.turns[command.turn_id] = Turn(
+                turn_id=command.turn_id, kind=self._words.get("kind", "spoken")
+            )
         turn.customer = command.text
         turn.requests += 1
         if self._words:  # new words: the way begins anew; without them it is a retry, whose waiting counts
@@ -218,7 +224,11 @@ class _Reader:
         turn = self.turns.get(record.turn_id)
         if turn is None:
             return
-        if record.target is ConversationState.AVATAR_SPEAKING and turn.total_ms is None and "words_ended" in turn.points:
+        if (
+            record.target is ConversationState.AVATAR_SPEAKING
+            and turn.total_ms is None
+            and "words_ended" in turn.points
+        ):
             turn.total_ms = record.at_ms - turn.points["words_ended"]
         if record.target is ConversationState.INTERRUPTED:
             turn.interrupted = True

@@ -93,7 +93,12 @@ class Run:
 
     def to_jsonl(self) -> str:
         """The inputs and the whole trace, one JSON object a line. Equal runs give equal bytes."""
-        head = {"type": "Run", "schema": codec.SCHEMA, "experiment_id": self.experiment_id, "inputs": self.inputs}
+        head = {
+            "type": "Run",
+            "schema": codec.SCHEMA,
+            "experiment_id": self.experiment_id,
+            "inputs": self.inputs,
+        }
         return json.dumps(head, ensure_ascii=False, sort_keys=True) + "\n" + codec.to_jsonl(self.trace)
 
     @classmethod
@@ -104,7 +109,9 @@ class Run:
         if head.get("type") != "Run" or "inputs" not in head:
             raise RunLogError("The first line is not the head of a run.", hint="was the file cut or edited?")
         if head.get("schema", 0) > codec.SCHEMA:
-            raise RunLogError(f"This run has event schema {head['schema']}; this version reads up to {codec.SCHEMA}.")
+            raise RunLogError(
+                f"This run has event schema {head['schema']}; this version reads up to {codec.SCHEMA}."
+            )
         trace = tuple(_records(lines[1:], first=2))
         return cls(inputs=head["inputs"], trace=trace)
 
@@ -124,8 +131,15 @@ class Run:
             raise RunLogError(f"There is no readable run at {path}: {exc}") from exc
         complete = lines[:-1]  # a line counts once its newline is there
         if manifest.get("schema", 0) > codec.SCHEMA:
-            raise RunLogError(f"This run has event schema {manifest['schema']}; this version reads up to {codec.SCHEMA}.")
-        return cls(inputs=manifest["inputs"], facts=manifest["facts"], folder=path, trace=tuple(_records(complete, first=1)))
+            raise RunLogError(
+                f"This run has event schema {manifest['schema']}; this version reads up to {codec.SCHEMA}."
+            )
+        return cls(
+            inputs=manifest["inputs"],
+            facts=manifest["facts"],
+            folder=path,
+            trace=tuple(_records(complete, first=1)),
+        )
 
     def _repr_html_(self) -> str:
         return _conversation_html(self)

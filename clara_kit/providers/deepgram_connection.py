@@ -34,13 +34,17 @@ def make_client(api_key: str, base_url: str) -> Any:
     from deepgram import AsyncDeepgramClient
     from deepgram.environment import DeepgramClientEnvironment
 
-    rest = f"{'https' if parts.scheme in {'https', 'wss'} else 'http'}://{parts.netloc}{parts.path.rstrip('/')}"
+    rest = (
+        f"{'https' if parts.scheme in {'https', 'wss'} else 'http'}://{parts.netloc}{parts.path.rstrip('/')}"
+    )
     socket = "ws" + rest.removeprefix("http")
     environment = DeepgramClientEnvironment(base=rest, production=socket, agent=socket, agent_rest=rest)
     return AsyncDeepgramClient(api_key=api_key, environment=environment)
 
 
-async def enter(connection: AbstractAsyncContextManager[Any], *, what: str, address: str, timeout_s: float) -> Any:
+async def enter(
+    connection: AbstractAsyncContextManager[Any], *, what: str, address: str, timeout_s: float
+) -> Any:
     """Open a socket, or raise `ProviderRefused` or `ProviderUnavailable` with the vendor's own reason."""
     from deepgram.core.api_error import ApiError
 
@@ -50,12 +54,21 @@ async def enter(connection: AbstractAsyncContextManager[Any], *, what: str, addr
     except ApiError as exc:
         raise _refusal(exc, what) from exc
     except TimeoutError as exc:
-        raise ProviderUnavailable(f"Deepgram ({what}) did not answer within {timeout_s:.0f} s at {address}.", hint="check the network.") from exc
+        raise ProviderUnavailable(
+            f"Deepgram ({what}) did not answer within {timeout_s:.0f} s at {address}.",
+            hint="check the network.",
+        ) from exc
     except OSError as exc:
         reason = exc.strerror or type(exc).__name__
-        raise ProviderUnavailable(f"Deepgram ({what}) cannot be reached at {address}: {reason}.", hint="check the network and the address.") from exc
+        raise ProviderUnavailable(
+            f"Deepgram ({what}) cannot be reached at {address}: {reason}.",
+            hint="check the network and the address.",
+        ) from exc
     except Exception as exc:  # the handshake of whatever answered there was no handshake
-        raise ProviderUnavailable(f"{address} does not speak Deepgram's protocol ({what}): {type(exc).__name__}.", hint="check the address.") from exc
+        raise ProviderUnavailable(
+            f"{address} does not speak Deepgram's protocol ({what}): {type(exc).__name__}.",
+            hint="check the address.",
+        ) from exc
 
 
 def _refusal(exc: Any, what: str) -> ProviderError:
@@ -74,10 +87,20 @@ def closed(exc: BaseException, what: str) -> tuple[FailureKind, str, str, bool]:
     received = getattr(exc, "rcvd", None)
     code, reason = getattr(received, "code", None), getattr(received, "reason", "") or ""
     if code is None:
-        return "cut", f"The {what} connection to Deepgram broke without a farewell.", "check the network.", True
+        return (
+            "cut",
+            f"The {what} connection to Deepgram broke without a farewell.",
+            "check the network.",
+            True,
+        )
     message = f"Deepgram closed the {what} connection: {code} {reason}.".replace(" .", ".")
     if "DATA-" in reason or "BIG-" in reason or code in (1008, 1009):
-        return "bad_input", message, "what was sent is not what was announced; check encoding, rate and length.", False
+        return (
+            "bad_input",
+            message,
+            "what was sent is not what was announced; check encoding, rate and length.",
+            False,
+        )
     if "NET-0001" in reason:
         return "stalled", message, "no sound was sent for ten seconds.", True
     return "cut", message, "try again.", True

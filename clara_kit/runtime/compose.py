@@ -29,6 +29,7 @@ from clara_kit.world.latency import LatencyProfile
 from clara_kit.world.twins.server import TwinServer
 
 TWIN_KEY = "test-key"
+SANDBOX_LIMIT_S = 3600.0  # the vendor's sandbox ends after a minute, which would cut most scripts short
 
 
 def default_prompt(path: Path | None = None) -> Prompt:
@@ -60,13 +61,15 @@ class Services:
         from clara_kit.world.twins.deepgram import DeepgramTwin
         from clara_kit.world.twins.liveavatar import LiveAvatarTwin
 
-        context = TwinContext(profile=self.profile, seed=self.seed, faults=self.faults, keys=frozenset({TWIN_KEY}))
+        context = TwinContext(
+            profile=self.profile, seed=self.seed, faults=self.faults, keys=frozenset({TWIN_KEY})
+        )
         self.lines = self.lines or LineBook()
         self.twins = TwinServer(
             [
                 DeepgramTwin(context, self.lines, clara_voice()),
                 AnthropicTwin(context, AnswerBook.load()),
-                LiveAvatarTwin(context),
+                LiveAvatarTwin(context, sandbox_limit_s=SANDBOX_LIMIT_S),
             ]
         )
         self.twins.start()
@@ -106,7 +109,9 @@ class Services:
         if self.modes["llm"] == "sim":
             from clara_kit.world.in_process import ScriptedLLM
 
-            return ScriptedLLM(clock, self.profile, AnswerBook.load(), model=self.settings.llm_model, seed=self.seed)
+            return ScriptedLLM(
+                clock, self.profile, AnswerBook.load(), model=self.settings.llm_model, seed=self.seed
+            )
         from clara_kit.providers.llm.claude import ClaudeStreamingLLM
 
         s = self.settings
@@ -147,7 +152,10 @@ class Services:
         """Key and base address of a vendor, real or twin."""
         if self.modes[service] == "twin":
             return {"api_key": TWIN_KEY, "base_url": self._addresses[vendor]["base_url"]}
-        return {"api_key": self.keys.need(f"{vendor}_api_key"), "base_url": getattr(self.keys, f"{vendor}_base_url")}
+        return {
+            "api_key": self.keys.need(f"{vendor}_api_key"),
+            "base_url": getattr(self.keys, f"{vendor}_base_url"),
+        }
 
 
 def compose(
@@ -169,12 +177,22 @@ def compose(
     live needs a key for each vendor it touches (raises `SettingsError` naming the first that is missing);
     twin is the vendor's own SDK over loopback sockets; sim stays in this process.
     """
-    chosen: dict[str, Mode] = {"stt": stt or mode, "llm": llm or mode, "tts": tts or mode, "avatar": avatar or mode}
+    chosen: dict[str, Mode] = {
+        "stt": stt or mode,
+        "llm": llm or mode,
+        "tts": tts or mode,
+        "avatar": avatar or mode,
+    }
     for service, value in chosen.items():
         if value not in ("live", "twin", "sim"):
             raise SettingsError(f"{service}: there is no mode {value!r}.", hint="use live, twin or sim.")
     keys = keys or Keys()
-    for service, vendor in (("stt", "deepgram"), ("llm", "anthropic"), ("tts", "deepgram"), ("avatar", "liveavatar")):
+    for service, vendor in (
+        ("stt", "deepgram"),
+        ("llm", "anthropic"),
+        ("tts", "deepgram"),
+        ("avatar", "liveavatar"),
+    ):
         if chosen[service] == "live":
             keys.need(f"{vendor}_api_key")
     return Services(

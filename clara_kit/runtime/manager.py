@@ -11,6 +11,7 @@ import asyncio
 import logging
 import threading
 from collections.abc import Callable, Coroutine
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -104,7 +105,9 @@ class ConversationManager:
 
             caller.call_soon_threadsafe(set_result)
 
-        self._thread = threading.Thread(target=self._in_thread, args=(tell,), name="clara-conversation", daemon=True)
+        self._thread = threading.Thread(
+            target=self._in_thread, args=(tell,), name="clara-conversation", daemon=True
+        )
         self._thread.start()
         try:
             await started
@@ -164,7 +167,9 @@ class ConversationManager:
     async def _call(self, work: Coroutine[Any, Any, T]) -> T:
         if self._loop is None or not self._loop.is_running():
             work.close()
-            raise self.error or ClaraError("The conversation is not running.", hint="enter the manager first.")
+            raise self.error or ClaraError(
+                "The conversation is not running.", hint="enter the manager first."
+            )
         future = asyncio.run_coroutine_threadsafe(self._or_over(work), self._loop)
         return await asyncio.wrap_future(future)
 
@@ -229,6 +234,7 @@ class ConversationManager:
                 tasks.create_task(self._keep_avatar(avatar_open, tts))
                 tasks.create_task(self._carry_avatar_orders())
                 tasks.create_task(self._keep_log())
+                tasks.create_task(self._warm())
                 await stt_open.wait()
                 await avatar_open.wait()
                 tasks.create_task(self._microphone.run())
@@ -297,11 +303,10 @@ class ConversationManager:
             case do.RequestReply():
                 task = self._tasks.create_task(self._reply(command))
                 self._replies[command.reply_id] = task
-                task.add_done_callback(lambda _, reply_id=command.reply_id: self._replies.pop(reply_id, None))
+                task.add_done_callback(partial(self._reply_done, command.reply_id))
             case do.CancelReply():
-                task = self._replies.pop(command.reply_id, None)  # type: ignore[assignment]
-                if task is not None:
-                    task.cancel()
+                if command.reply_id in self._replies:
+                    self._replies.pop(command.reply_id).cancel()
             case do.SetTimer():
                 wait_s = max(0.0, command.due_ms - self.clock.now_ms()) / 1000
                 loop = asyncio.get_running_loop()
@@ -312,6 +317,9 @@ class ConversationManager:
                     timer.cancel()
             case _:
                 pass  # StartListening, Notify, RaiseAlert: listeners read them in the trace
+
+    def _reply_done(self, reply_id: int, _: asyncio.Task[None]) -> None:
+        self._replies.pop(reply_id, None)
 
     def _timer_due(self, timer_id: str) -> None:
         self._timers.pop(timer_id, None)
@@ -327,8 +335,19 @@ class ConversationManager:
         if self._stt is not None:
             await self._stt.send(pcm, captured_ms)
 
+    async def _warm(self) -> None:
+        """Open the model's connection before the first question; a failure will show with that."""
+        warm = getattr(self._llm, "warm", None)
+        if warm is not None:
+            try:
+                await warm()
+            except Exception as exc:
+                log.info("warming the model's connection failed: %s", type(exc).__name__)
+
     async def _reply(self, command: do.RequestReply) -> None:
-        request = ReplyRequest(reply_id=command.reply_id, prompt=self.services.prompt, messages=command.messages)
+        request = ReplyRequest(
+            reply_id=command.reply_id, prompt=self.services.prompt, messages=command.messages
+        )
         async with self._llm.reply(request) as events:
             async for event in events:
                 self._feed(event)
@@ -406,7 +425,11 @@ class ConversationManager:
 
     def _closed(self, service: ev.Service) -> ev.ProviderFailed:
         event = ev.ProviderFailed(
-            at_ms=self.clock.now_ms(), service=service, kind="cut", message=f"The {service} connection was closed.", retryable=True
+            at_ms=self.clock.now_ms(),
+            service=service,
+            kind="cut",
+            message=f"The {service} connection was closed.",
+            retryable=True,
         )
         self._feed(event)
         return event
@@ -478,15 +501,21 @@ class ConversationManager:
         return sum(
             1
             for r in self.conversation.trace
-            if isinstance(r, StateChanged) and r.target is ConversationState.IDLE and r.source is not ConversationState.USER_SPEAKING
+            if isinstance(r, StateChanged)
+            and r.target is ConversationState.IDLE
+            and r.source is not ConversationState.USER_SPEAKING
         )
 
-    async def _until(self, states: tuple[ConversationState, ...], timeout_s: float, *, quiet: bool = False) -> ConversationState:
+    async def _until(
+        self, states: tuple[ConversationState, ...], timeout_s: float, *, quiet: bool = False
+    ) -> ConversationState:
         try:
             async with asyncio.timeout(timeout_s), self._changed:
                 await self._changed.wait_for(lambda: self._quiet() if quiet else self.state in states)
         except TimeoutError as exc:
-            raise ClaraError(f"The state stayed {self.state} for {timeout_s:.0f} s; waited for {', '.join(states)}.") from exc
+            raise ClaraError(
+                f"The state stayed {self.state} for {timeout_s:.0f} s; waited for {', '.join(states)}."
+            ) from exc
         return self.state
 
     async def _play_script(self, script: Script) -> None:

@@ -37,7 +37,9 @@ class Recorder:
         """The avatar began or stopped."""
         if isinstance(record, SpeakingStarted):
             self._speaking, self._began_ms = record.utterance_id, record.at_ms
-        elif isinstance(record, SpeakingEnded | SpeakingInterrupted) and record.utterance_id == self._speaking:
+        elif (
+            isinstance(record, SpeakingEnded | SpeakingInterrupted) and record.utterance_id == self._speaking
+        ):
             self._speaking = None
             self._sent.pop(record.utterance_id, None)
 

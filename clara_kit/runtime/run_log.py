@@ -23,7 +23,13 @@ class RunLog:
     """One folder. `append` what the trace has new; `close` writes the tables and returns the run."""
 
     def __init__(
-        self, inputs: dict[str, Any], *, title: str = "", note: str = "", tags: tuple[str, ...] = (), root: Path | None = None
+        self,
+        inputs: dict[str, Any],
+        *,
+        title: str = "",
+        note: str = "",
+        tags: tuple[str, ...] = (),
+        root: Path | None = None,
     ) -> None:
         started = datetime.now(UTC)
         self.inputs = json.loads(json.dumps(inputs))  # exactly what a reader will get
@@ -68,7 +74,11 @@ class RunLog:
         return run
 
     def _write_manifest(self) -> None:
-        manifest = {"schema": codec.SCHEMA, "experiment_id": experiment_id(self.inputs), "inputs": self.inputs}
+        manifest = {
+            "schema": codec.SCHEMA,
+            "experiment_id": experiment_id(self.inputs),
+            "inputs": self.inputs,
+        }
         text = json.dumps({**manifest, "facts": self.facts}, ensure_ascii=False, indent=1)
         fresh = self.folder / "manifest.json.new"
         fresh.write_text(text + "\n", encoding="utf-8")
@@ -90,10 +100,15 @@ def _git() -> dict[str, str]:
     """The commit of the kit, and the patch where the tree was dirty; empty outside a checkout."""
 
     def git(*args: str) -> str:
-        done = subprocess.run(("git", *args), cwd=DATA.parent, capture_output=True, text=True, timeout=10, check=True)
+        done = subprocess.run(
+            ("git", *args), cwd=DATA.parent, capture_output=True, text=True, timeout=10, check=True
+        )
         return done.stdout
 
     try:
-        return {"commit": git("rev-parse", "HEAD").strip(), "patch": git("diff", "HEAD", "--", "clara_kit", "data")[:200_000]}
+        return {
+            "commit": git("rev-parse", "HEAD").strip(),
+            "patch": git("diff", "HEAD", "--", "clara_kit", "data")[:200_000],
+        }
     except (OSError, subprocess.SubprocessError):
         return {"commit": "", "patch": ""}

@@ -53,7 +53,9 @@ class Fault:
                 hint="; ".join(f"{s}: {', '.join(k)}" for s, k in APPLIES.items()) + ".",
             )
         if self.on < 1 or self.after_ms < 0 or self.for_ms < 0:
-            raise ScriptError(f"Fault {self.service}/{self.kind}: 'on' counts from 1, times are not negative.")
+            raise ScriptError(
+                f"Fault {self.service}/{self.kind}: 'on' counts from 1, times are not negative."
+            )
 
     def to_dict(self) -> dict[str, Any]:
         """The fault as plain data."""
@@ -66,7 +68,8 @@ class Fault:
             return cls(**entry)
         except TypeError as exc:
             raise ScriptError(
-                f"A fault is malformed: {entry!r}.", hint="fields: service, kind, on, after_ms, for_ms, status, detail."
+                f"A fault is malformed: {entry!r}.",
+                hint="fields: service, kind, on, after_ms, for_ms, status, detail.",
             ) from exc
 
 

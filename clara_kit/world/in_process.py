@@ -83,7 +83,16 @@ class ScriptedSTT:
 class ScriptedLLM:
     """The scripted brain, token by token at the profile's pace."""
 
-    def __init__(self, clock: Clock, profile: LatencyProfile, book: AnswerBook, *, model: str, max_tokens: int = 195, seed: int = 0) -> None:
+    def __init__(
+        self,
+        clock: Clock,
+        profile: LatencyProfile,
+        book: AnswerBook,
+        *,
+        model: str,
+        max_tokens: int = 195,
+        seed: int = 0,
+    ) -> None:
         self._clock, self._book, self._model, self._max_tokens = clock, book, model, max_tokens
         self._draw = _Drawn(profile, seed)
 
@@ -94,7 +103,9 @@ class ScriptedLLM:
 
     async def _events(self, request: ReplyRequest) -> AsyncIterator[ev.Event]:
         now_ms, reply_id = self._clock.now_ms(), request.reply_id
-        yield ev.ReplyStarted(at_ms=now_ms, reply_id=reply_id, model=self._model, prompt_hash=request.prompt.hash)
+        yield ev.ReplyStarted(
+            at_ms=now_ms, reply_id=reply_id, model=self._model, prompt_hash=request.prompt.hash
+        )
         due_ms = now_ms + self._draw("llm_first_token")
         per_token_ms = 1000 / self._draw("llm_tokens_per_s")
         tokens = answer_tokens(self._book, request.messages[-1].text, request.prompt)
@@ -103,10 +114,13 @@ class ScriptedLLM:
             yield ev.ReplyDelta(at_ms=self._clock.now_ms(), reply_id=reply_id, text=token)
             due_ms += per_token_ms
         usage = ev.Usage(
-            input_tokens=sum(token_count(m.text) for m in request.messages), output_tokens=min(len(tokens), self._max_tokens)
+            input_tokens=sum(token_count(m.text) for m in request.messages),
+            output_tokens=min(len(tokens), self._max_tokens),
         )
         reason = "max_tokens" if len(tokens) > self._max_tokens else "end_turn"
-        yield ev.ReplyCompleted(at_ms=self._clock.now_ms(), reply_id=reply_id, stop_reason=reason, usage=usage)
+        yield ev.ReplyCompleted(
+            at_ms=self._clock.now_ms(), reply_id=reply_id, stop_reason=reason, usage=usage
+        )
 
     async def aclose(self) -> None:
         """Nothing is kept open."""
@@ -169,7 +183,9 @@ class ScriptedAvatar:
         async def pieces() -> AsyncIterator[str]:
             number = 0
             while (text := await queue.get()) is not None:
-                self._emit(ev.SpeechSent(at_ms=self._clock.now_ms(), utterance_id=utterance_id, piece_no=number))
+                self._emit(
+                    ev.SpeechSent(at_ms=self._clock.now_ms(), utterance_id=utterance_id, piece_no=number)
+                )
                 number += 1
                 yield text
 
@@ -194,7 +210,11 @@ class ScriptedAvatar:
                 else:
                     self._emit(
                         ev.SpeechVoiced(
-                            at_ms=now_ms, utterance_id=utterance_id, piece_no=part.pieces - 1, audio_ms=part.audio_ms, words=part.words
+                            at_ms=now_ms,
+                            utterance_id=utterance_id,
+                            piece_no=part.pieces - 1,
+                            audio_ms=part.audio_ms,
+                            words=part.words,
                         )
                     )
         await _until(self._clock, end_ms)

@@ -31,7 +31,19 @@ class Sensed:
         return next((i.value for i in reversed(self.instructions) if i.kind == kind), None)
 
 
-_NUMBERS = {"una": 1, "un": 1, "dos": 2, "tres": 3, "cuatro": 4, "cinco": 5, "one": 1, "two": 2, "three": 3, "four": 4, "five": 5}
+_NUMBERS = {
+    "una": 1,
+    "un": 1,
+    "dos": 2,
+    "tres": 3,
+    "cuatro": 4,
+    "cinco": 5,
+    "one": 1,
+    "two": 2,
+    "three": 3,
+    "four": 4,
+    "five": 5,
+}
 _N = r"(\d+|una?|dos|tres|cuatro|cinco|one|two|three|four|five)"
 
 # kind, pattern (its first group is the value), what the twin does
@@ -39,7 +51,7 @@ _RULES: tuple[tuple[str, str, str], ...] = (
     ("name", r"(?:te llamas|tu nombre es|your name is)\s+([A-ZÁÉÍÓÚÑ]\w+)", "says this name when asked who she is"),
     ("customer", r"(?:(?:la clienta|el cliente|la persona) se llama|the customer(?:'s name)? is(?: called)?)\s+([A-ZÁÉÍÓÚÑ]\w+)", "begins the reply with the customer's name"),
     ("sentences", rf"(?:(?:dos|una?|\d) o )?{_N} (?:frases?|oraciones|sentences?)", "cuts the reply to so many sentences"),
-    ("words", rf"(?:máximo|como mucho|hasta|menos de|at most|under)\s+(\d+) (?:palabras|words)", "cuts the reply at so many words, at a sentence if it can"),
+    ("words", r"(?:máximo|como mucho|hasta|menos de|at most|under)\s+(\d+) (?:palabras|words)", "cuts the reply at so many words, at a sentence if it can"),
     ("brief", r"\b(?:sé|responde|contesta) (?:muy )?(breve|corto)|\b(be brief)", "keeps the first sentence only"),
     ("formal", r"(?:trata\w* de|habla\w* de|usa) (usted)\b|(formal tone)", "says «usted» for «tú» in common words"),
     ("question", r"(?:termina|acaba|end)\w* (?:siempre )?(?:con|with) (una pregunta|a question)", "ends with a question"),
@@ -53,7 +65,10 @@ _RULES: tuple[tuple[str, str, str], ...] = (
 SENSED: tuple[tuple[str, str], ...] = tuple((kind, what) for kind, _, what in _RULES)
 """(kind, what the twin does) of every instruction that is sensed."""
 
-_COMPILED = tuple((kind, re.compile(pattern, re.IGNORECASE if kind not in {"name", "customer"} else 0)) for kind, pattern, _ in _RULES)
+_COMPILED = tuple(
+    (kind, re.compile(pattern, re.IGNORECASE if kind not in {"name", "customer"} else 0))
+    for kind, pattern, _ in _RULES
+)
 _SENTENCE = re.compile(r"[^.\n!?]+(?:[.!?](?=\d)[^.\n!?]*)*[.!?]?")
 _SPOKEN = re.compile(r"(?<=[.!?…])\s+(?=[A-ZÁÉÍÓÚÑ¿¡])")
 
@@ -82,7 +97,9 @@ def apply(text: str, sensed: Sensed) -> str:
     if sensed.value("no_prices"):
         sentences = [s for s in sentences if "$" not in s] or sentences[:1]
     forbidden = [i.value.casefold() for i in sensed.instructions if i.kind == "forbidden"]
-    sentences = [s for s in sentences if not any(f in s.casefold() for f in forbidden)] or ["No sé qué decirte."]
+    sentences = [s for s in sentences if not any(f in s.casefold() for f in forbidden)] or [
+        "No sé qué decirte."
+    ]
     limit = sensed.value("sentences")
     if limit:
         sentences = sentences[: int(_NUMBERS.get(limit.lower(), 0) or limit)]

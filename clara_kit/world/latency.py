@@ -29,6 +29,7 @@ Stage = Literal[
     "avatar_start",  # first sound at the avatar -> it begins to speak
     "avatar_interrupt",  # interrupt order -> silence
 ]
+LawKind = Literal["fixed", "uniform", "lognormal"]
 STAGES: tuple[Stage, ...] = get_args(Stage)
 
 
@@ -40,7 +41,7 @@ class Law:
     spike_high) in a share of `spike_share` of all draws.
     """
 
-    kind: Literal["fixed", "uniform", "lognormal"]
+    kind: LawKind
     low: float
     high: float
     source: str
@@ -79,7 +80,9 @@ class LatencyProfile:
 
     def to_dict(self) -> dict[str, Any]:
         """Name and laws as plain data: what a run's inputs keep of it."""
-        laws = {s: [w.kind, w.low, w.high, w.spike_share, w.spike_low, w.spike_high] for s, w in self.laws.items()}
+        laws = {
+            s: [w.kind, w.low, w.high, w.spike_share, w.spike_low, w.spike_high] for s, w in self.laws.items()
+        }
         return {"name": self.name, "laws": laws}
 
     @classmethod
@@ -92,7 +95,9 @@ class LatencyProfile:
             data = yaml.safe_load(path.read_text(encoding="utf-8"))
         except FileNotFoundError as exc:
             known = ", ".join(sorted(p.stem for p in (DATA / "latency").glob("*.yaml")))
-            raise ScriptError(f"There is no latency profile {str(name_or_path)!r}.", hint=f"use one of: {known}.") from exc
+            raise ScriptError(
+                f"There is no latency profile {str(name_or_path)!r}.", hint=f"use one of: {known}."
+            ) from exc
         except yaml.YAMLError as exc:
             raise ScriptError(f"{path.name} is not valid YAML: {exc}") from exc
         return cls.from_dict(data, name=path.stem)
@@ -115,7 +120,8 @@ class LatencyProfile:
 
 def _law(entry: Any, where: str) -> Law:
     try:
-        kind = next(k for k in ("fixed", "uniform", "lognormal") if k in entry)
+        kinds: tuple[LawKind, ...] = ("fixed", "uniform", "lognormal")
+        kind = next(k for k in kinds if k in entry)
         values = entry[kind]
         low, high = (values, values) if kind == "fixed" else values
         spikes = entry.get("spikes", {"share": 0, "between": (0, 0)})
@@ -128,7 +134,12 @@ def _law(entry: Any, where: str) -> Law:
         ) from exc
     if not all(math.isfinite(n) and n >= 0 for n in numbers) or numbers[1] < numbers[0]:
         raise ScriptError(f"Latency law {where}: numbers must be finite, not negative, and in order.")
-    return Law(  # type: ignore[arg-type]  # kind comes from the tuple above
-        kind=kind, low=numbers[0], high=numbers[1], source=source,
-        spike_share=numbers[2], spike_low=numbers[3], spike_high=numbers[4],
+    return Law(
+        kind=kind,
+        low=numbers[0],
+        high=numbers[1],
+        source=source,
+        spike_share=numbers[2],
+        spike_low=numbers[3],
+        spike_high=numbers[4],
     )

@@ -30,7 +30,13 @@ def stretches(line: Line, endpointing_ms: float) -> list[list[WordTime]]:
 
 
 def recognised(
-    words: list[WordTime], start_ms: float, settings: Settings, draw: Draw, *, late_ms: float = 0.0, no_end: bool = False
+    words: list[WordTime],
+    start_ms: float,
+    settings: Settings,
+    draw: Draw,
+    *,
+    late_ms: float = 0.0,
+    no_end: bool = False,
 ) -> Iterator[ev.Event]:
     """What a recogniser says of one stretch of words of a line begun at `start_ms`, in order of time.
 
@@ -52,7 +58,9 @@ def recognised(
         text=" ".join(w.text for w in words),
         speech_started_ms=began,
         speech_ended_ms=ended,
-        words=tuple(ev.Word(text=w.text, start_ms=start_ms + w.start_ms, end_ms=start_ms + w.end_ms) for w in words),
+        words=tuple(
+            ev.Word(text=w.text, start_ms=start_ms + w.start_ms, end_ms=start_ms + w.end_ms) for w in words
+        ),
     )
 
 

@@ -59,8 +59,6 @@ class Line(_Part):
         return self
 
 
-
-
 class Script(_Part):
     """A whole customer: lines in order, and what goes wrong meanwhile."""
 
@@ -79,7 +77,9 @@ class Script(_Part):
             data = yaml.safe_load(path.read_text(encoding="utf-8"))
         except FileNotFoundError as exc:
             known = ", ".join(sorted(p.stem for p in (DATA / "scripts").glob("*.yaml")))
-            raise ScriptError(f"There is no script {str(name_or_path)!r}.", hint=f"use one of: {known}.") from exc
+            raise ScriptError(
+                f"There is no script {str(name_or_path)!r}.", hint=f"use one of: {known}."
+            ) from exc
         except (yaml.YAMLError, UnicodeDecodeError) as exc:
             raise ScriptError(f"{path.name} is not valid YAML: {exc}") from exc
         return cls.of(data, name=path.stem)

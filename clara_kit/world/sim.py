@@ -194,7 +194,10 @@ class World:
         onset = start_ms + self.draw("stt_onset")
         if onset < end_ms:
             self.at(onset, ev.SpeechStarted(at_ms=onset, source="vad", sound_at_ms=start_ms))
-            self.at(end_ms + VAD_HANG_MS, ev.SpeechEnded(at_ms=end_ms + VAD_HANG_MS, source="vad", sound_at_ms=end_ms))
+            self.at(
+                end_ms + VAD_HANG_MS,
+                ev.SpeechEnded(at_ms=end_ms + VAD_HANG_MS, source="vad", sound_at_ms=end_ms),
+            )
 
     def _recognise(self, line: Line, start_ms: float) -> Iterator[ev.Event]:
         """What the recogniser makes of a spoken line: one utterance for each stretch between long pauses."""
@@ -238,7 +241,10 @@ class World:
                 at_ms += STALL_MS if broken.kind == "stall" else 0.0
                 self.at(at_ms, _reply_failure(broken, at_ms, reply_id))
                 return
-            heappush(self._heap, (at_ms, next(self._numbers), ev.ReplyDelta(at_ms=at_ms, reply_id=reply_id, text=token)))
+            heappush(
+                self._heap,
+                (at_ms, next(self._numbers), ev.ReplyDelta(at_ms=at_ms, reply_id=reply_id, text=token)),
+            )
             at_ms = round(at_ms + per_token_ms, 3)
         usage = ev.Usage(input_tokens=_tokens_in(command), output_tokens=min(len(tokens), limit))
         reason = "max_tokens" if len(tokens) > limit else "end_turn"
@@ -301,7 +307,9 @@ class _Avatar:
             made_ms = first_ms + rest_ms * world.draw("tts_realtime_factor")
             piece_no = len(self._texts)
             self._emit(
-                ev.SpeechVoiced(at_ms=made_ms, utterance_id=utterance_id, piece_no=piece_no, audio_ms=self._sound_ms)
+                ev.SpeechVoiced(
+                    at_ms=made_ms, utterance_id=utterance_id, piece_no=piece_no, audio_ms=self._sound_ms
+                )
             )
         end_ms, estimated = max(self._free_ms, now_ms), False
         if find(self._faults, "premature_end"):
@@ -375,5 +383,3 @@ def _tokens_in(command: do.RequestReply) -> int:
 def _spoken_ms(text: str) -> float:
     """How long the voice takes for a text, to the microsecond."""
     return round(len(text) / CHARS_PER_S * 1000, 3)
-
-

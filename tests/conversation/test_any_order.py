@@ -46,7 +46,9 @@ EVENTS = st.one_of(
     _event(ev.InterruptRequested),
     _event(ev.ReplyStarted, reply_id=IDS, model=st.just("m")),
     _event(ev.ReplyDelta, reply_id=IDS, text=TEXT),
-    _event(ev.ReplyCompleted, reply_id=IDS, stop_reason=st.sampled_from(["end_turn", "max_tokens", "refusal"])),
+    _event(
+        ev.ReplyCompleted, reply_id=IDS, stop_reason=st.sampled_from(["end_turn", "max_tokens", "refusal"])
+    ),
     _event(ev.SpeechSent, utterance_id=IDS, piece_no=IDS),
     _event(ev.FirstAudio, utterance_id=IDS),
     _event(ev.SpeechVoiced, utterance_id=IDS, piece_no=IDS, audio_ms=TIMES),
@@ -57,9 +59,19 @@ EVENTS = st.one_of(
     _event(ev.ProviderRecovered, service=st.just("llm")),
     _event(ev.AnswerFound, turn_id=IDS, text=TEXT),
     _event(ev.AnswerNotFound, turn_id=IDS, why=TEXT),
-    _event(ev.SettingsChanged, changes=st.sampled_from([(("barge_in_debounce_ms", 50),), (("nonsense", 1),), (("turn_hold_ms", 300),)])),
+    _event(
+        ev.SettingsChanged,
+        changes=st.sampled_from(
+            [(("barge_in_debounce_ms", 50),), (("nonsense", 1),), (("turn_hold_ms", 300),)]
+        ),
+    ),
     _event(ev.ProfileLoaded, known_fields=st.just(("first_name",))),
-    _event(ev.TimerFired, timer_id=st.sampled_from([f"{k}#{n}" for k in ("barge_in", "no_words", "retry") for n in range(1, 4)])),
+    _event(
+        ev.TimerFired,
+        timer_id=st.sampled_from(
+            [f"{k}#{n}" for k in ("barge_in", "no_words", "retry") for n in range(1, 4)]
+        ),
+    ),
 )
 FIRE = st.just("fire the next timer")
 CURRENT = st.sampled_from(["delta", "done", "speak", "end", "stopped", "failed"])
@@ -106,10 +118,14 @@ class Checker:
                 if command.piece_no == 0:
                     assert command.utterance_id not in self.utterances
                     self.utterances[command.utterance_id] = False
-                assert self.utterances.get(command.utterance_id) is False, "spoke in an utterance that is over"
+                assert self.utterances.get(command.utterance_id) is False, (
+                    "spoke in an utterance that is over"
+                )
                 assert command.text.strip()
             case do.EndSpeech():
-                assert self.utterances.get(command.utterance_id) is False, "ended an utterance twice, or one that is over"
+                assert self.utterances.get(command.utterance_id) is False, (
+                    "ended an utterance twice, or one that is over"
+                )
                 self.utterances[command.utterance_id] = True
             case do.InterruptAvatar():
                 assert command.utterance_id in self.utterances, "interrupted an utterance that is over"
@@ -162,7 +178,9 @@ def _current(step: str, checker: Checker, now_ms: float) -> ev.Event | None:
     if reply is not None and step == "done":
         return ev.ReplyCompleted(at_ms=now_ms, reply_id=reply, stop_reason="end_turn")
     if reply is not None and step == "failed":
-        return ev.ProviderFailed(at_ms=now_ms, service="llm", kind="cut", message="cut", retryable=True, reply_id=reply)
+        return ev.ProviderFailed(
+            at_ms=now_ms, service="llm", kind="cut", message="cut", retryable=True, reply_id=reply
+        )
     if utterance is not None and step in ("speak", "end", "stopped"):
         kind = {"speak": ev.SpeakingStarted, "end": ev.SpeakingEnded, "stopped": ev.SpeakingInterrupted}[step]
         return kind(at_ms=now_ms, utterance_id=utterance)
@@ -174,7 +192,9 @@ FLAGS = st.fixed_dictionaries({"enable_barge_in": st.booleans(), "enable_chunked
 
 @settings(max_examples=600, deadline=None)
 @given(steps=st.lists(st.one_of(EVENTS, FIRE, CURRENT, CURRENT), max_size=60), flags=FLAGS)
-def test_any_order_of_events_is_survived_and_no_command_is_for_something_ended(steps: list[object], flags: dict[str, bool]) -> None:
+def test_any_order_of_events_is_survived_and_no_command_is_for_something_ended(
+    steps: list[object], flags: dict[str, bool]
+) -> None:
     _play(steps, flags)
 
 

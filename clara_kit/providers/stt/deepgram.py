@@ -30,7 +30,9 @@ from clara_kit.providers.stt.frames import FrameLedger
 
 log = logging.getLogger("clara_kit.stt")
 
-QUEUED_FRAMES = 500  # ten seconds of 20 ms frames; beyond it the oldest are dropped, for late words help nobody
+QUEUED_FRAMES = (
+    500  # ten seconds of 20 ms frames; beyond it the oldest are dropped, for late words help nobody
+)
 KEEP_ALIVE_S = 4.0  # Deepgram closes after 10 s without a sign and asks for one every 3 to 5 s
 
 
@@ -53,7 +55,9 @@ class DeepgramStreamingSTT:
         open_timeout_s: float = 5.0,
     ) -> None:
         if keyterms and not model.startswith("nova-3"):
-            raise SettingsError(f"Keyterms need nova-3; the model is {model}.", hint="leave STT_KEYTERMS empty or use nova-3.")
+            raise SettingsError(
+                f"Keyterms need nova-3; the model is {model}.", hint="leave STT_KEYTERMS empty or use nova-3."
+            )
         self._client = make_client(api_key, base_url)
         self._clock, self._address, self._open_timeout_s = clock, base_url, open_timeout_s
         self._query: dict[str, Any] = {
@@ -172,7 +176,9 @@ class DeepgramStreamingSTT:
             elif kind == "SpeechStarted":
                 self._utterance.sound = True
                 sound_at_ms = self._frames.at(message.timestamp * 1000)
-                self._emit(SpeechStarted(at_ms=self._clock.now_ms(), source="vendor", sound_at_ms=sound_at_ms))
+                self._emit(
+                    SpeechStarted(at_ms=self._clock.now_ms(), source="vendor", sound_at_ms=sound_at_ms)
+                )
             elif kind == "UtteranceEnd":
                 if self._utterance.parts:
                     self._end_utterance(message.last_word_end * 1000)
@@ -234,13 +240,17 @@ class DeepgramStreamingSTT:
                 )
             )
         elif utterance.sound and until_ms is not None:
-            self._emit(SpeechEnded(at_ms=now_ms, source="vendor", sound_at_ms=min(self._frames.at(until_ms), now_ms)))
+            self._emit(
+                SpeechEnded(at_ms=now_ms, source="vendor", sound_at_ms=min(self._frames.at(until_ms), now_ms))
+            )
 
     def _fail(self, exc: Exception | None) -> None:
         kind, message, hint, retryable = closed(exc or EOFError(), "recogniser")
         now_ms = self._clock.now_ms()
         self._emit(
-            ProviderFailed(at_ms=now_ms, service="stt", kind=kind, message=message, hint=hint, retryable=retryable)
+            ProviderFailed(
+                at_ms=now_ms, service="stt", kind=kind, message=message, hint=hint, retryable=retryable
+            )
         )
 
     def _emit(self, event: Event) -> None:
@@ -260,4 +270,3 @@ class _Utterance:
         self.told = ""
         self.sound = False
         self.end_ms = 0.0
-

@@ -39,7 +39,9 @@ class TTSProvider(Protocol):
 
     rate_hz: int
 
-    def speak(self, pieces: AsyncIterator[str]) -> AbstractAsyncContextManager[AsyncIterator[AudioChunk | PiecesVoiced]]: ...
+    def speak(
+        self, pieces: AsyncIterator[str]
+    ) -> AbstractAsyncContextManager[AsyncIterator[AudioChunk | PiecesVoiced]]: ...
 
     async def aclose(self) -> None:
         """Close kept connections."""

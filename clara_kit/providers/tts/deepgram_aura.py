@@ -61,7 +61,9 @@ class DeepgramAuraTTS:
         await self._drop()
 
     @asynccontextmanager
-    async def speak(self, pieces: AsyncIterator[str]) -> AsyncIterator[AsyncIterator[AudioChunk | PiecesVoiced]]:
+    async def speak(
+        self, pieces: AsyncIterator[str]
+    ) -> AsyncIterator[AsyncIterator[AudioChunk | PiecesVoiced]]:
         """See the Protocol. One utterance at a time: a second waits for the first."""
         async with self._lock:
             await self._open()
@@ -80,7 +82,11 @@ class DeepgramAuraTTS:
         """The same voice by a single request, for what the socket would not flush."""
         query = {k: v for k, v in self._query.items() if k != "sample_rate"}
         async for chunk in self._client.speak.v1.audio.generate(
-            text=text, container="none", sample_rate=self.rate_hz, request_options={"chunk_size": 4800}, **query
+            text=text,
+            container="none",
+            sample_rate=self.rate_hz,
+            request_options={"chunk_size": 4800},
+            **query,
         ):
             yield chunk
 
@@ -90,7 +96,9 @@ class DeepgramAuraTTS:
             return
         await self._drop()
         connection = self._client.speak.v1.connect(**self._query)
-        self._socket = await enter(connection, what="voice", address=self._address, timeout_s=self._open_timeout_s)
+        self._socket = await enter(
+            connection, what="voice", address=self._address, timeout_s=self._open_timeout_s
+        )
         self._connection, self._opened_s = connection, now_s
 
     async def _drop(self) -> None:
@@ -189,7 +197,8 @@ class _Utterance:
             if coalescing:
                 return _Coalesced
             raise ProviderUnavailable(
-                f"Deepgram's voice sent nothing for {timeout_s:.0f} s.", hint="try again; the service may be overloaded."
+                f"Deepgram's voice sent nothing for {timeout_s:.0f} s.",
+                hint="try again; the service may be overloaded.",
             )
         except ProviderUnavailable:
             raise

@@ -53,7 +53,9 @@ class AnthropicTwin:
         async def handle(request: web.Request) -> web.StreamResponse:
             request_id = f"req_twin_{next(self._ids):06d}"
             try:
-                key = request.headers.get("x-api-key") or request.headers.get("Authorization", "").removeprefix("Bearer ")
+                key = request.headers.get("x-api-key") or request.headers.get(
+                    "Authorization", ""
+                ).removeprefix("Bearer ")
                 if not self._context.accepts(key):
                     raise ApiError(401, "authentication_error", "invalid x-api-key")
                 if "anthropic-version" not in request.headers:
@@ -74,7 +76,10 @@ class AnthropicTwin:
 
     async def _count(self, request: web.Request, request_id: str) -> web.StreamResponse:
         body = await self._body(request)
-        checked = check({"max_tokens": 1, **body} if isinstance(body, dict) else body, request.headers["anthropic-version"])
+        checked = check(
+            {"max_tokens": 1, **body} if isinstance(body, dict) else body,
+            request.headers["anthropic-version"],
+        )
         return web.json_response({"input_tokens": checked.tokens}, headers={"request-id": request_id})
 
     async def _models(self, request: web.Request, request_id: str) -> web.StreamResponse:
@@ -105,7 +110,9 @@ class AnthropicTwin:
         try:
             await stream.open()
             await self._stream(stream, checked, usage, tokens, reason, faults)
-        except (ConnectionResetError, asyncio.CancelledError):
+        except ConnectionResetError:
+            self.cancelled += 1
+        except asyncio.CancelledError:
             self.cancelled += 1
             raise
         return stream.response
@@ -115,7 +122,11 @@ class AnthropicTwin:
         refusal, slow, stall = find(faults, "refuse"), find(faults, "slow"), find(faults, "stall")
         if refusal is not None:
             kind = refusal.detail or ERROR_TYPES.get(refusal.status, "api_error")
-            raise ApiError(refusal.status, kind, "Overloaded" if refusal.status == 529 else f"Refused with {refusal.status}.")
+            raise ApiError(
+                refusal.status,
+                kind,
+                "Overloaded" if refusal.status == 529 else f"Refused with {refusal.status}.",
+            )
         wait_ms = self._context.draw("llm_first_token") + (slow.for_ms if slow else 0.0)
         if stall is not None and stall.after_ms == 0:
             wait_ms += stall.for_ms or 3_600_000
@@ -134,15 +145,27 @@ class AnthropicTwin:
         return tokens[: checked.max_tokens], "max_tokens" if len(tokens) > checked.max_tokens else "end_turn"
 
     async def _stream(
-        self, stream: _Stream, checked: Request, usage: dict[str, Any], tokens: list[str], reason: str, faults: tuple[Fault, ...]
+        self,
+        stream: _Stream,
+        checked: Request,
+        usage: dict[str, Any],
+        tokens: list[str],
+        reason: str,
+        faults: tuple[Fault, ...],
     ) -> None:
         await stream.send("message_start", message=_message(stream.request_id, checked.model.name, usage))
         await stream.send("ping")
         index = 0
         if checked.thinking:
-            await stream.send("content_block_start", index=0, content_block={"type": "thinking", "thinking": "", "signature": ""})
+            await stream.send(
+                "content_block_start",
+                index=0,
+                content_block={"type": "thinking", "thinking": "", "signature": ""},
+            )
             await asyncio.sleep(0 if self._context.profile.name == "fast" else THINKING_MS / 1000)
-            await stream.send("content_block_delta", index=0, delta={"type": "signature_delta", "signature": "twin"})
+            await stream.send(
+                "content_block_delta", index=0, delta={"type": "signature_delta", "signature": "twin"}
+            )
             await stream.send("content_block_stop", index=0)
             index = 1
         await stream.send("content_block_start", index=index, content_block={"type": "text", "text": ""})
@@ -171,13 +194,19 @@ class AnthropicTwin:
             stream.abort()
             return True
         if fault.kind == "error":
-            await stream.send("error", error={"type": fault.detail or "overloaded_error", "message": "Overloaded"}, request_id=stream.request_id)
+            await stream.send(
+                "error",
+                error={"type": fault.detail or "overloaded_error", "message": "Overloaded"},
+                request_id=stream.request_id,
+            )
             await stream.response.write_eof()
             return True
         if fault.kind == "stall":
             await asyncio.sleep((fault.for_ms or 3_600_000) / 1000)
         if fault.kind == "garble":
-            await stream.raw('event: brand_new\ndata: {"type":"brand_new","what":1}\n\ndata: {"type":"no_event_line"}\n\n')
+            await stream.raw(
+                'event: brand_new\ndata: {"type":"brand_new","what":1}\n\ndata: {"type":"no_event_line"}\n\n'
+            )
             await stream.send("content_block_delta", index=0, delta={"type": "unknown_delta", "value": 1})
         return False
 
@@ -187,7 +216,11 @@ class _Stream:
 
     def __init__(self, request: web.Request, request_id: str) -> None:
         self._request, self.request_id = request, request_id
-        headers = {"content-type": "text/event-stream; charset=utf-8", "cache-control": "no-cache", "request-id": request_id}
+        headers = {
+            "content-type": "text/event-stream; charset=utf-8",
+            "cache-control": "no-cache",
+            "request-id": request_id,
+        }
         self.response = web.StreamResponse(headers=headers)
 
     async def open(self) -> None:
@@ -203,7 +236,7 @@ class _Stream:
 
     def abort(self) -> None:
         if self._request.transport is not None:
-            self._request.transport.abort()  # type: ignore[attr-defined]
+            self._request.transport.abort()
 
 
 def _message(request_id: str, model: str, usage: dict[str, Any]) -> dict[str, Any]:
@@ -214,4 +247,10 @@ def _message(request_id: str, model: str, usage: dict[str, Any]) -> dict[str, An
 
 
 def _model_info(name: str) -> dict[str, Any]:
-    return {"type": "model", "id": name, "display_name": MODELS[name].display, "created_at": "2026-01-01T00:00:00Z", "lifecycle": "active"}
+    return {
+        "type": "model",
+        "id": name,
+        "display_name": MODELS[name].display,
+        "created_at": "2026-01-01T00:00:00Z",
+        "lifecycle": "active",
+    }

@@ -43,7 +43,11 @@ class ApiError(Exception):
 
     def body(self, request_id: str) -> dict[str, Any]:
         """The JSON of the answer."""
-        return {"type": "error", "error": {"type": self.kind, "message": self.message}, "request_id": request_id}
+        return {
+            "type": "error",
+            "error": {"type": self.kind, "message": self.message},
+            "request_id": request_id,
+        }
 
 
 ERROR_TYPES = {
@@ -69,7 +73,9 @@ class Request:
     stream: bool
     thinking: bool
     stop_sequences: list[str]
-    prefixes: list[tuple[str, int, float]] = field(default_factory=list)  # (hash, tokens, seconds to live) per breakpoint
+    prefixes: list[tuple[str, int, float]] = field(
+        default_factory=list
+    )  # (hash, tokens, seconds to live) per breakpoint
     tokens: int = 0
 
 
@@ -116,7 +122,7 @@ def _read_content(request: Request, body: dict[str, Any]) -> None:
         if role not in ("user", "assistant"):
             raise bad(f"messages.{n}.role: Input should be 'user' or 'assistant'")
         if n == 0 and role != "user":
-            raise bad("messages: first message must use the \"user\" role")
+            raise bad('messages: first message must use the "user" role')
         blocks = _blocks(message.get("content"), f"messages.{n}.content")
         for block in blocks:
             digest.update(role.encode())
@@ -128,7 +134,9 @@ def _read_content(request: Request, body: dict[str, Any]) -> None:
             text = f"{request.turns.pop()[1]}\n{text}"
         request.turns.append((role, text))
     if request.turns[-1][0] == "assistant" and request.model.modern:
-        raise bad("This model does not support assistant message prefill. The conversation must end with a user message.")
+        raise bad(
+            "This model does not support assistant message prefill. The conversation must end with a user message."
+        )
     request.tokens = tokens
 
 
@@ -153,7 +161,9 @@ def _take(block: dict[str, Any], digest: Any, request: Request, so_far: int) -> 
     count = len(tokenize(text))
     control = block.get("cache_control")
     if control and so_far + count >= request.model.min_cacheable_tokens:
-        request.prefixes.append((digest.hexdigest(), so_far + count, 3600.0 if control.get("ttl") == "1h" else 300.0))
+        request.prefixes.append(
+            (digest.hexdigest(), so_far + count, 3600.0 if control.get("ttl") == "1h" else 300.0)
+        )
     return count
 
 
@@ -165,7 +175,9 @@ class PromptCache:
 
     def usage(self, request: Request, now_s: float) -> dict[str, Any]:
         """The token counters of a request, and remember its prefixes."""
-        read = max((tokens for key, tokens, _ in request.prefixes if self._until.get(key, 0.0) > now_s), default=0)
+        read = max(
+            (tokens for key, tokens, _ in request.prefixes if self._until.get(key, 0.0) > now_s), default=0
+        )
         written = max((tokens for _, tokens, _ in request.prefixes), default=0)
         written = max(0, written - read)
         hour = any(ttl > 300 for *_, ttl in request.prefixes)
@@ -175,7 +187,10 @@ class PromptCache:
             "input_tokens": max(0, request.tokens - read - written),
             "cache_creation_input_tokens": written,
             "cache_read_input_tokens": read,
-            "cache_creation": {"ephemeral_5m_input_tokens": 0 if hour else written, "ephemeral_1h_input_tokens": written if hour else 0},
+            "cache_creation": {
+                "ephemeral_5m_input_tokens": 0 if hour else written,
+                "ephemeral_1h_input_tokens": written if hour else 0,
+            },
             "output_tokens": 1,
             "service_tier": "standard",
         }

@@ -55,7 +55,9 @@ class DeepgramTwin:
         """A refusal as Deepgram words it: JSON body, and the reason in headers for sockets."""
         request_id = self.request_id()
         body = {"err_code": code, "err_msg": message, "request_id": request_id}
-        return web.json_response(body, status=status, headers={"dg-error": message, "dg-request-id": request_id})
+        return web.json_response(
+            body, status=status, headers={"dg-error": message, "dg-request-id": request_id}
+        )
 
     def door(self, request: web.Request) -> web.Response | None:
         """The refusal of a wrong key, or None."""
@@ -65,7 +67,12 @@ class DeepgramTwin:
 
     def record(self, request: web.Request) -> dict[str, Any]:
         """Remember a connection."""
-        entry: dict[str, Any] = {"path": request.path, "query": dict(request.query), "bytes": 0, "closed": None}
+        entry: dict[str, Any] = {
+            "path": request.path,
+            "query": dict(request.query),
+            "bytes": 0,
+            "closed": None,
+        }
         self.connections.append(entry)
         return entry
 
@@ -87,14 +94,18 @@ class DeepgramTwin:
         return web.json_response({"access_token": token, "expires_in": body.get("ttl_seconds", 30)})
 
     async def _projects(self, request: web.Request) -> web.StreamResponse:
-        return self.door(request) or web.json_response({"projects": [{"project_id": "twin", "name": "Beta Skincare (twin)"}]})
+        return self.door(request) or web.json_response(
+            {"projects": [{"project_id": "twin", "name": "Beta Skincare (twin)"}]}
+        )
 
     async def _learn(self, request: web.Request) -> web.StreamResponse:
         """Not Deepgram's: teach a line, spoken by the customer's offline voice, from another process."""
         text = str((await _json(request)).get("text", ""))
         speech = OfflineVoice(voice_variant="m3", pitch=40).synthesize(text)
         self.lines.learn(text, speech)
-        return web.json_response({"learnt": text, "words": len(speech.words), "duration_ms": speech.sound.duration_ms})
+        return web.json_response(
+            {"learnt": text, "words": len(speech.words), "duration_ms": speech.sound.duration_ms}
+        )
 
 
 async def _json(request: web.Request) -> dict[str, Any]:

@@ -112,7 +112,7 @@ async def _read(socket: web.WebSocketResponse, ear: _Ear, entry: dict[str, Any])
     while True:
         try:
             message = await socket.receive(timeout=max(0.01, last_sign + IDLE_S - loop.time()))
-        except (asyncio.TimeoutError, TimeoutError):
+        except TimeoutError:
             await socket.close(code=1011, message=b"NET-0001: no audio or KeepAlive within 10 seconds")
             return
         if message.type is WSMsgType.BINARY:
@@ -140,7 +140,13 @@ class _Ear:
         self, twin: DeepgramTwin, request: web.Request, socket: web.WebSocketResponse, chosen: Options, request_id: str,
         faults: tuple[Fault, ...],
     ) -> None:  # fmt: skip
-        self._twin, self._request, self._socket, self._options, self._request_id = twin, request, socket, chosen, request_id
+        self._twin, self._request, self._socket, self._options, self._request_id = (
+            twin,
+            request,
+            socket,
+            chosen,
+            request_id,
+        )
         self._faults = faults
         slow = find(faults, "slow")
         self._late_ms = slow.for_ms if slow else 0.0
@@ -197,12 +203,21 @@ class _Ear:
             message = json.loads(text)
             kind = str(message["type"])
         except (json.JSONDecodeError, KeyError, TypeError):
-            self._post({"type": "Error", "variant": "SchemaError", "description": "Could not deserialize last text message", "message": text[:200]})
+            self._post(
+                {
+                    "type": "Error",
+                    "variant": "SchemaError",
+                    "description": "Could not deserialize last text message",
+                    "message": text[:200],
+                }
+            )
             return "Error"
         if kind == "Finalize" and self._begin_ms is not None:
             await self._result(self._vad.now_ms, is_final=True, speech_final=False, from_finalize=True)
         elif kind == "Finalize":
-            self._post(self._results([], self._vad.now_ms, is_final=True, speech_final=False, from_finalize=True))
+            self._post(
+                self._results([], self._vad.now_ms, is_final=True, speech_final=False, from_finalize=True)
+            )
         elif kind == "Configure":
             self._post({"type": "ConfigureSuccess"})
         return kind
@@ -228,7 +243,9 @@ class _Ear:
         self._committed = 0
         self._interim_due_ms = sound_at_ms + self._twin.context.draw("stt_interim_every")
         if self._options.vad_events:
-            self._post({"type": "SpeechStarted", "channel": [0, 1], "timestamp": round(sound_at_ms / 1000, 3)})
+            self._post(
+                {"type": "SpeechStarted", "channel": [0, 1], "timestamp": round(sound_at_ms / 1000, 3)}
+            )
 
     async def _end(self, sound_at_ms: float) -> None:
         ends = self._options.endpointing_ms is not None and find(self._faults, "no_end") is None
@@ -243,13 +260,17 @@ class _Ear:
             self._last_word_end_ms = None
             self._post({"type": "UtteranceEnd", "channel": [0, 1], "last_word_end": round(last / 1000, 3)})
 
-    async def _result(self, until_ms: float, *, is_final: bool, speech_final: bool, from_finalize: bool = False) -> None:
+    async def _result(
+        self, until_ms: float, *, is_final: bool, speech_final: bool, from_finalize: bool = False
+    ) -> None:
         begin_ms = self._begin_ms or 0.0
         words = await self._words(begin_ms, until_ms)
         part = words[self._committed :]
         if is_final and not speech_final and not from_finalize and part:
             part = part[:-1]  # the last word may still be going on
-        message = self._results(part, until_ms, is_final=is_final, speech_final=speech_final, from_finalize=from_finalize)
+        message = self._results(
+            part, until_ms, is_final=is_final, speech_final=speech_final, from_finalize=from_finalize
+        )
         self._post(message, late_ms=self._twin.context.draw("stt_results"))
         if part:
             self._last_word_end_ms = part[-1].end_ms
@@ -268,7 +289,13 @@ class _Ear:
         if match is None:
             return []
         return [
-            WordTime(w.word, base_ms + max(0.0, w.start_ms), min(base_ms + w.end_ms, until_ms), w.char_start, w.char_end)
+            WordTime(
+                w.word,
+                base_ms + max(0.0, w.start_ms),
+                min(base_ms + w.end_ms, until_ms),
+                w.char_start,
+                w.char_end,
+            )
             for w in match.words
         ]
 
@@ -280,8 +307,24 @@ class _Ear:
 
     # --- out -------------------------------------------------------------------------------------------
 
-    def _results(self, words: list[WordTime], until_ms: float, *, is_final: bool, speech_final: bool, from_finalize: bool) -> dict[str, Any]:
-        spoken = [{"word": _bare(w.word), "start": round(w.start_ms / 1000, 3), "end": round(w.end_ms / 1000, 3), "confidence": 0.98} for w in words]
+    def _results(
+        self,
+        words: list[WordTime],
+        until_ms: float,
+        *,
+        is_final: bool,
+        speech_final: bool,
+        from_finalize: bool,
+    ) -> dict[str, Any]:
+        spoken = [
+            {
+                "word": _bare(w.word),
+                "start": round(w.start_ms / 1000, 3),
+                "end": round(w.end_ms / 1000, 3),
+                "confidence": 0.98,
+            }
+            for w in words
+        ]
         if self._options.formatted:
             for entry, word in zip(spoken, words, strict=True):
                 entry["punctuated_word"] = word.word
@@ -328,9 +371,11 @@ class _Ear:
             while self._received_ms < fault.after_ms:
                 await asyncio.sleep(0.01)
             if fault.kind == "cut" and self._request.transport is not None:
-                self._request.transport.abort()  # type: ignore[attr-defined]
+                self._request.transport.abort()
             elif fault.kind == "error":
-                await self._socket.close(code=1011, message=(fault.detail or "NET-0000: internal error").encode())
+                await self._socket.close(
+                    code=1011, message=(fault.detail or "NET-0000: internal error").encode()
+                )
             elif fault.kind == "garble":
                 self._post({"type": "BrandNew", "what": 1})
                 await self._socket.send_str("this is not JSON")

@@ -19,8 +19,7 @@ if TYPE_CHECKING:
 # The Spanish voices of Deepgram's SDK 7.17.
 VOICES = frozenset(
     f"aura-2-{name}-es"
-    for name in "sirio nestor carina celeste alvaro diana aquila selena estrella javier agustina antonia gloria luciano "
-    "olivia silvia valerio".split()
+    for name in ["sirio", "nestor", "carina", "celeste", "alvaro", "diana", "aquila", "selena", "estrella", "javier", "agustina", "antonia", "gloria", "luciano", "olivia", "silvia", "valerio"]
 )
 MAX_CHARS = 2000  # in one Speak or REST body
 FLUSHES_A_MINUTE = 20
@@ -52,7 +51,11 @@ async def speak_rest(twin: DeepgramTwin, request: web.Request) -> web.StreamResp
     if refusal := find(faults, "refuse"):
         return twin.refuse(refusal.status, "REFUSED", refusal.detail or f"Refused with {refusal.status}.")
     rate_hz = int(request.query.get("sample_rate", "24000"))
-    headers = {"content-type": "audio/l16", "dg-request-id": twin.request_id(), "dg-char-count": str(len(text))}
+    headers = {
+        "content-type": "audio/l16",
+        "dg-request-id": twin.request_id(),
+        "dg-char-count": str(len(text)),
+    }
     response = web.StreamResponse(headers=headers)
     await response.prepare(request)
     async for chunk in _spoken(twin, text, rate_hz, faults):
@@ -88,7 +91,13 @@ async def speak_socket(twin: DeepgramTwin, request: web.Request) -> web.StreamRe
 class _Mouth:
     """One speaking connection. Faults count once per connection; `after_ms` from its first flush."""
 
-    def __init__(self, twin: DeepgramTwin, request: web.Request, socket: web.WebSocketResponse, faults: tuple[Fault, ...]) -> None:
+    def __init__(
+        self,
+        twin: DeepgramTwin,
+        request: web.Request,
+        socket: web.WebSocketResponse,
+        faults: tuple[Fault, ...],
+    ) -> None:
         self._twin, self._request, self._socket, self._faults = twin, request, socket, faults
         self._rate_hz = int(request.query.get("sample_rate", "24000"))
         self._text = ""
@@ -102,7 +111,13 @@ class _Mouth:
         """Deepgram tells about itself once."""
         name = self._request.query["model"]
         await self._socket.send_json(
-            {"type": "Metadata", "request_id": self._twin.request_id(), "model_name": name, "model_version": "twin", "model_uuid": "twin"}
+            {
+                "type": "Metadata",
+                "request_id": self._twin.request_id(),
+                "model_name": name,
+                "model_version": "twin",
+                "model_uuid": "twin",
+            }
         )
 
     async def told(self, data: str) -> bool:
@@ -137,7 +152,11 @@ class _Mouth:
             self._flushes.popleft()
         if len(self._flushes) >= FLUSHES_A_MINUTE:
             await self._socket.send_json(
-                {"type": "Warning", "warn_code": "EXCESSIVE_FLUSH", "warn_msg": "Rate limit exceeded for flushes."}
+                {
+                    "type": "Warning",
+                    "warn_code": "EXCESSIVE_FLUSH",
+                    "warn_msg": "Rate limit exceeded for flushes.",
+                }
             )
             return
         self._flushes.append(now_s)
@@ -166,7 +185,7 @@ class _Mouth:
         for fault in sorted(self._faults, key=lambda f: f.after_ms):
             await asyncio.sleep(fault.after_ms / 1000)
             if fault.kind == "cut" and self._request.transport is not None:
-                self._request.transport.abort()  # type: ignore[attr-defined]
+                self._request.transport.abort()
             elif fault.kind == "garble":
                 await self._socket.send_json({"type": "BrandNew", "what": 1})
 
@@ -177,7 +196,9 @@ class _Mouth:
             self._trouble.cancel()
 
 
-async def _spoken(twin: DeepgramTwin, text: str, rate_hz: int, faults: tuple[Fault, ...]) -> AsyncIterator[bytes]:
+async def _spoken(
+    twin: DeepgramTwin, text: str, rate_hz: int, faults: tuple[Fault, ...]
+) -> AsyncIterator[bytes]:
     """The sound of a text, chunk by chunk, at the profile's pace."""
     draw, loop = twin.context.draw, asyncio.get_running_loop()
     slow, stall = find(faults, "slow"), find(faults, "stall")
