@@ -57,7 +57,7 @@ class WavWriter:
     leaves a file that can be played."""
 
     def __init__(self, path: str | Path, *, rate_hz: int, channels: int = 1) -> None:
-        self._file: BinaryIO = Path(path).open("wb")
+        self._file: BinaryIO = Path(path).open("wb")  # noqa: SIM115 - closed by close()
         self._rate_hz, self._channels = rate_hz, channels
         self._bytes = self._announced = 0
         self._write_header()

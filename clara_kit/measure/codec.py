@@ -18,8 +18,9 @@ SCHEMA = 1
 """Version of the events' shape; a reader refuses what is newer than itself."""
 
 
-def _subclasses(base: type) -> dict[str, type]:
-    return {cls.__name__: cls for cls in base.__subclasses__()}
+def _subclasses(base: type[Any]) -> dict[str, type[Any]]:
+    found: list[type[Any]] = base.__subclasses__()
+    return {cls.__name__: cls for cls in found}
 
 
 _RECORDS: tuple[type, ...] = (records.StateChanged, records.Ignored, records.HeardEstimated)

@@ -30,7 +30,7 @@ class ScriptedCustomer:
         self._talking = False
         self._clara_speaks = False
         self._clara_has_spoken = not greeted
-        self._waiting_since_ms = 0.0
+        self._was_sound = False
 
     @property
     def done(self) -> bool:
@@ -39,7 +39,6 @@ class ScriptedCustomer:
 
     def begin(self, at_ms: float) -> Wish | None:
         """The conversation begins: the first line follows the greeting, or comes by itself without one."""
-        self._waiting_since_ms = at_ms
         return self._after_clara(at_ms) if self._clara_has_spoken else self._at_most(at_ms)
 
     def saw(self, state: ConversationState, at_ms: float) -> Wish | None:
@@ -63,8 +62,8 @@ class ScriptedCustomer:
     def line_ended(self, at_ms: float) -> Wish | None:
         """The line that `fire` gave has been said."""
         self._talking = False
-        self._clara_has_spoken = False
-        self._waiting_since_ms = at_ms
+        # A mere sound asks for no reply: if Clara goes on, the next line follows when she is done.
+        self._clara_has_spoken = self._was_sound and self._clara_speaks
         return self._at_most(at_ms)
 
     def fire(self, token: int) -> Line | None:
@@ -73,6 +72,7 @@ class ScriptedCustomer:
         if token != self._token or line is None:
             return None
         self._talking = True
+        self._was_sound = line.sound is not None
         self._next += 1
         return line
 

@@ -19,7 +19,25 @@ if TYPE_CHECKING:
 # The Spanish voices of Deepgram's SDK 7.17.
 VOICES = frozenset(
     f"aura-2-{name}-es"
-    for name in ["sirio", "nestor", "carina", "celeste", "alvaro", "diana", "aquila", "selena", "estrella", "javier", "agustina", "antonia", "gloria", "luciano", "olivia", "silvia", "valerio"]
+    for name in [
+        "sirio",
+        "nestor",
+        "carina",
+        "celeste",
+        "alvaro",
+        "diana",
+        "aquila",
+        "selena",
+        "estrella",
+        "javier",
+        "agustina",
+        "antonia",
+        "gloria",
+        "luciano",
+        "olivia",
+        "silvia",
+        "valerio",
+    ]
 )
 MAX_CHARS = 2000  # in one Speak or REST body
 FLUSHES_A_MINUTE = 20
