@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from heapq import heappop, heappush
 from itertools import count
+from math import inf
 from random import Random
 from typing import Any
 
@@ -101,7 +102,7 @@ class World:
         self._numbers = count()
         self._void: set[str] = set()  # timers that were cancelled
         self._reply_id = -1  # the reply that is being written
-        self._stt_works = True
+        self._stt_down_until_ms = 0.0
         self._avatar = _Avatar(self)
         self._seen = 0  # how much of the trace the customer has seen
         self._carry: dict[type[do.Command], Callable[[Any, float], None]] = {
@@ -208,12 +209,17 @@ class World:
         for words in stretches(line, float(self.settings.stt_endpointing_ms)):
             began, ended = start_ms + words[0].start_ms, start_ms + words[-1].end_ms
             self._vad(began, ended)
-            if not self._stt_works:
+            if began < self._stt_down_until_ms:
                 continue
             if broken is not None:
-                self._stt_works = False
                 at_ms = began + self.draw("stt_onset") + broken.after_ms
                 yield _stt_failure(broken, at_ms)
+                if broken.kind == "refuse":
+                    self._stt_down_until_ms = inf
+                else:  # the runtime opens it again after the first delay
+                    self._stt_down_until_ms = at_ms + self.settings.initial_retry_delay_ms
+                    yield ev.ProviderRecovered(at_ms=self._stt_down_until_ms, service="stt")
+                broken = None
                 continue
             no_end = find(faults, "no_end") is not None
             yield from recognised(words, start_ms, self.settings, self.draw, late_ms=late_ms, no_end=no_end)

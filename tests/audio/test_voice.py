@@ -1,0 +1,73 @@
+"""The offline voice: the same bytes every time, and a time for every word."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from hashlib import sha256
+
+import pytest
+
+from clara_kit.audio import voice as module
+from clara_kit.audio.spoken import spoken_words
+from clara_kit.audio.voice import OfflineVoice
+from clara_kit.core.errors import AudioError
+
+TEXT = "Hola, el protector SPF 50+ cuesta $12.990. ¿Lo quieres?"
+
+
+def digest(voice: OfflineVoice, text: str) -> str:
+    module._synthesize.cache_clear()
+    return sha256(voice.synthesize(text).sound.to_bytes()).hexdigest()
+
+
+def test_equal_texts_give_equal_bytes_whatever_was_said_before_in_threads_and_in_another_process() -> None:
+    clara, customer = OfflineVoice(), OfflineVoice(voice_variant="m3", pitch=40)
+    first = digest(clara, TEXT)
+    digest(customer, "otra cosa")
+    with ThreadPoolExecutor(4) as pool:
+        assert set(pool.map(lambda _: digest(clara, TEXT), range(8))) == {first}
+    code = f"from clara_kit.audio.voice import OfflineVoice as V; import hashlib; print(hashlib.sha256(V().synthesize({TEXT!r}).sound.to_bytes()).hexdigest())"
+    assert (
+        subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True
+        ).stdout.strip()
+        == first
+    )
+
+
+def test_every_word_has_its_own_time_within_the_sound() -> None:
+    speech = OfflineVoice().synthesize(TEXT)
+    assert [w.word for w in speech.words] == TEXT.split()
+    assert [TEXT[w.char_start : w.char_end] for w in speech.words] == TEXT.split()
+    ends = 0.0
+    for word in speech.words:
+        assert ends <= word.start_ms < word.end_ms <= speech.sound.duration_ms
+        ends = word.end_ms
+
+
+@pytest.mark.parametrize(
+    ("written", "spoken"),
+    [
+        ("$12.990", "12990 pesos"),
+        ("$12.990.", "12990 pesos."),
+        ("1.234.567", "1234567"),
+        ("SPF", "factor"),
+        ("50+", "50 más"),
+        ("20%", "20 por ciento"),
+    ],
+)
+def test_prices_and_factors_are_said_as_in_chile(written: str, spoken: str) -> None:
+    assert [w.spoken for w in spoken_words(written)] == [spoken]
+
+
+@pytest.mark.parametrize("text", ["", "   ", "...", "😊"])
+def test_what_has_nothing_to_say_is_no_sound(text: str) -> None:
+    speech = OfflineVoice().synthesize(text)
+    assert (len(speech.sound.samples), speech.words) == (0, ())
+
+
+def test_an_unknown_voice_is_refused() -> None:
+    with pytest.raises(AudioError, match="xx-yy"):
+        OfflineVoice(language="xx-yy").synthesize("hola")

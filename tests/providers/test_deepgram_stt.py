@@ -1,0 +1,237 @@
+"""The recogniser's provider against a server written from Deepgram's documents, and against the twin."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from http import HTTPStatus
+from typing import Any
+
+import pytest
+import websockets
+from websockets.asyncio.server import ServerConnection, serve
+
+from clara_kit.core.errors import ProviderRefused, ProviderUnavailable, SettingsError
+from clara_kit.core.events import (
+    Event,
+    ProviderFailed,
+    SpeechEnded,
+    SpeechStarted,
+    TranscriptFinal,
+    TranscriptInterim,
+)
+from clara_kit.providers.stt.deepgram import DeepgramStreamingSTT
+
+
+class Clock:
+    def now_ms(self) -> float:
+        return time.monotonic() * 1000
+
+
+def results(
+    text: str, start: float, duration: float, *, final: bool = True, speech_final: bool = False
+) -> str:
+    words = text.split()
+    step = duration / max(1, len(words))
+    spoken = [
+        {
+            "word": w.lower(),
+            "punctuated_word": w,
+            "start": start + n * step,
+            "end": start + (n + 1) * step,
+            "confidence": 0.9,
+        }
+        for n, w in enumerate(words)
+    ]
+    return json.dumps(
+        {"type": "Results", "channel_index": [0, 1], "duration": duration, "start": start, "is_final": final,
+         "speech_final": speech_final, "channel": {"alternatives": [{"transcript": text, "confidence": 0.9, "words": spoken}]}}
+    )  # fmt: skip
+
+
+def message(kind: str, **fields: Any) -> str:
+    return json.dumps({"type": kind, **fields})
+
+
+Play = Callable[[ServerConnection], Awaitable[None]]
+
+
+@asynccontextmanager
+async def deepgram(play: Play, **options: Any) -> AsyncIterator[DeepgramStreamingSTT]:
+    """A provider connected to a server that plays a script after the first sound."""
+
+    async def handle(socket: ServerConnection) -> None:
+        try:
+            await socket.recv()
+            await play(socket)
+        except websockets.ConnectionClosed:
+            pass
+
+    async with serve(handle, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        async with DeepgramStreamingSTT(
+            api_key="test-key", clock=Clock(), base_url=f"http://127.0.0.1:{port}", **options
+        ) as stt:
+            await stt.send(bytes(32_000), 1000.0)  # one second, heard from 1000 ms on
+            yield stt
+
+
+async def collect(play: Play, **options: Any) -> list[Event]:
+    async with asyncio.timeout(8), deepgram(play, **options) as stt:
+        return [event async for event in stt.events()]
+
+
+def script(*lines: str) -> Play:
+    async def play(socket: ServerConnection) -> None:
+        for line in lines:
+            await socket.send(line)
+        await socket.close(1000)
+
+    return play
+
+
+def words_of(events: list[Event]) -> list[str]:
+    return [e.text for e in events if isinstance(e, TranscriptFinal)]
+
+
+async def test_all_final_segments_are_joined_until_speech_final_and_the_end_is_the_last_words() -> None:
+    events = await collect(
+        script(
+            message("SpeechStarted", channel=[0, 1], timestamp=0.1),
+            results("Hola,", 0.1, 0.2, final=False),
+            results("Hola, busco", 0.1, 0.4),
+            results("un protector.", 0.5, 0.3, speech_final=True),
+            message("UtteranceEnd", channel=[0, 1], last_word_end=0.8),
+        )
+    )
+    assert [type(e) for e in events[:-1]] == [
+        SpeechStarted,
+        TranscriptInterim,
+        TranscriptInterim,
+        TranscriptFinal,
+    ]
+    assert isinstance(events[0], SpeechStarted) and events[0].sound_at_ms == 1100
+    (final,) = [e for e in events if isinstance(e, TranscriptFinal)]
+    assert final.text == "Hola, busco un protector."
+    assert final.speech_ended_ms == pytest.approx(1800)
+
+
+async def test_utterance_end_closes_what_no_speech_final_did_and_an_empty_speech_final_closes_what_came_before() -> (
+    None
+):
+    events = await collect(
+        script(
+            results("Uno", 0.1, 0.2),
+            message("UtteranceEnd", channel=[0, 1], last_word_end=0.3),
+            results("Dos", 0.4, 0.2),
+            results("", 0.6, 0.2, speech_final=True),
+        )
+    )
+    assert words_of(events) == ["Uno", "Dos"]
+
+
+async def test_a_sound_without_words_ends_as_such_and_silence_says_nothing() -> None:
+    events = await collect(
+        script(
+            results("", 0.0, 0.1, speech_final=True),
+            message("SpeechStarted", channel=[0, 1], timestamp=0.1),
+            results("", 0.1, 0.2, speech_final=True),
+        )
+    )
+    assert [type(e) for e in events[:-1]] == [SpeechStarted, SpeechEnded]
+
+
+async def test_what_no_document_describes_is_passed_over() -> None:
+    events = await collect(
+        script(
+            message("BrandNew", what=1),
+            '{"type": "Results"}',
+            '{"no": "type"}',
+            "[1, 2]",
+            results("Hola", 0.1, 0.2, speech_final=True),
+        )
+    )
+    assert words_of(events) == ["Hola"]
+
+
+async def test_words_that_were_final_are_not_lost_when_the_connection_breaks() -> None:
+    async def play(socket: ServerConnection) -> None:
+        await socket.send(results("Hola", 0.1, 0.2))
+        await socket.close(1011, "NET-0001: no audio")
+
+    events = await collect(play)
+    assert words_of(events) == ["Hola"]
+    assert isinstance(events[-1], ProviderFailed)
+    assert (events[-1].kind, events[-1].retryable) == ("stalled", True)
+    assert sum(isinstance(e, ProviderFailed) for e in events) == 1
+
+
+@pytest.mark.parametrize(
+    ("status", "error"),
+    [
+        (400, ProviderRefused),
+        (401, ProviderRefused),
+        (402, ProviderRefused),
+        (429, ProviderUnavailable),
+        (503, ProviderUnavailable),
+    ],
+)
+async def test_a_refused_handshake_gives_the_vendors_reason_and_a_remedy(
+    status: int, error: type[Exception]
+) -> None:
+    async def refuse(connection: ServerConnection, request: Any) -> Any:
+        response = connection.respond(HTTPStatus(status), "no")
+        response.headers["dg-error"] = "the reason given"
+        response.headers["dg-request-id"] = "r-1"
+        return response
+
+    async with serve(lambda s: s.wait_closed(), "127.0.0.1", 0, process_request=refuse) as server:
+        port = server.sockets[0].getsockname()[1]
+        with pytest.raises(
+            error, match=rf"the reason given \(HTTP {status}, dg-request-id r-1\).*What to do"
+        ) as caught:
+            async with DeepgramStreamingSTT(
+                api_key="my-secret", clock=Clock(), base_url=f"ws://127.0.0.1:{port}"
+            ):
+                pass
+        assert "my-secret" not in str(caught.value)
+
+
+async def test_a_server_that_is_not_there_is_said_to_be_unreachable() -> None:
+    with pytest.raises(ProviderUnavailable, match="cannot be reached"):
+        async with DeepgramStreamingSTT(api_key="test-key", clock=Clock(), base_url="http://127.0.0.1:9"):
+            pass
+
+
+async def test_leaving_a_silent_peer_takes_less_than_a_second() -> None:
+    async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        request = await reader.readuntil(b"\r\n\r\n")
+        key = next(
+            line.split(b": ")[1]
+            for line in request.split(b"\r\n")
+            if line.lower().startswith(b"sec-websocket-key")
+        )
+        from websockets.utils import accept_key
+
+        accept = accept_key(key.decode())
+        writer.write(
+            f"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: {accept}\r\n\r\n".encode()
+        )
+        await asyncio.sleep(60)
+
+    server = await asyncio.start_server(silent, "127.0.0.1", 0)
+    async with DeepgramStreamingSTT(
+        api_key="test-key", clock=Clock(), base_url=f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    ) as stt:
+        await stt.send(bytes(640), 0.0)
+        began = time.monotonic()
+    assert time.monotonic() - began < 1.0
+    server.close()
+
+
+def test_keyterms_and_nova_2_do_not_go_together() -> None:
+    with pytest.raises(SettingsError, match="nova-3"):
+        DeepgramStreamingSTT(api_key="test-key", clock=Clock(), model="nova-2", keyterms=["Brisa"])
