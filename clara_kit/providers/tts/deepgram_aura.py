@@ -80,15 +80,17 @@ class DeepgramAuraTTS:
 
     async def rest(self, text: str) -> AsyncIterator[bytes]:
         """The same voice by a single request, for what the socket would not flush."""
-        query = {k: v for k, v in self._query.items() if k != "sample_rate"}
-        async for chunk in self._client.speak.v1.audio.generate(
-            text=text,
-            container="none",
-            sample_rate=self.rate_hz,
-            request_options={"chunk_size": 4800},
-            **query,
-        ):
-            yield chunk
+        query = {**self._query, "container": "none", "request_options": {"chunk_size": 4800}}
+        for part in _parts(text):
+            try:
+                async for chunk in self._client.speak.v1.audio.generate(text=part, **query):
+                    yield chunk
+            except Exception as exc:
+                status = getattr(exc, "status_code", None)
+                raise ProviderUnavailable(
+                    f"Deepgram's voice refused a request ({f'HTTP {status}' if status else type(exc).__name__}).",
+                    hint="it was asked because twenty flushes a minute were used up; wait a minute.",
+                ) from exc
 
     async def _open(self) -> None:
         now_s = asyncio.get_running_loop().time()
@@ -158,6 +160,9 @@ class _Utterance:
         while True:
             if feeding.done() and not self._flushed:
                 self._raise_of(feeding)
+                if self._voiced < len(self._sent):  # the last flush was refused
+                    async for part in self._by_rest():
+                        yield part
                 self.over = True
                 return
             message = await self._next(feeding)
@@ -171,9 +176,8 @@ class _Utterance:
             if kind == "Flushed" and self._flushed:
                 self._voiced = self._flushed.popleft()
                 yield self._mark()
-            elif kind == "Warning" and "FLUSH" in str(_warning(message)):
-                async for part in self._by_rest():
-                    yield part
+            elif kind == "Warning" and "FLUSH" in str(_warning(message)) and self._flushed:
+                self._flushed.pop()  # ignored by the vendor: its text waits for the next flush, or for a request
             elif kind == "coalesced":
                 self._voiced = self._flushed.pop()
                 self._flushed.clear()
@@ -212,14 +216,12 @@ class _Utterance:
                     await waiting
 
     async def _by_rest(self) -> AsyncIterator[AudioChunk | PiecesVoiced]:
-        """A flush was refused: speak what it covered by a request instead, and forget it on the socket."""
-        covered = self._flushed.pop()
-        text = " ".join(self._sent[self._voiced : covered])
+        """Speak what no flush covered by a request instead, and make the socket forget it."""
         await self._voice._clear()
-        async for chunk in self._voice.rest(text):
+        async for chunk in self._voice.rest(" ".join(self._sent[self._voiced :])):
             self._bytes += len(chunk)
             yield AudioChunk(chunk)
-        self._voiced = covered
+        self._voiced = len(self._sent)
         yield self._mark()
 
     def _raise_of(self, feeding: asyncio.Task[None]) -> None:

@@ -1,0 +1,122 @@
+"""Aura-2's provider: two flushes a reply, silence on leaving, and nothing lost at the vendor's limits."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from clara_kit.audio.recognise import LineBook
+from clara_kit.audio.voice import OfflineVoice
+from clara_kit.core.errors import ProviderError, ProviderRefused, ProviderUnavailable
+from clara_kit.providers.tts.base import AudioChunk, PiecesVoiced, TTSProvider
+from clara_kit.providers.tts.deepgram_aura import DeepgramAuraTTS
+from clara_kit.providers.tts.offline import OfflineTTS
+from clara_kit.world.faults import Fault
+from clara_kit.world.latency import LatencyProfile
+from clara_kit.world.twins.base import TwinContext
+from clara_kit.world.twins.deepgram import DeepgramTwin
+from clara_kit.world.twins.server import TwinServer
+
+TEXTS = ("Hola.", "Te cuento algo.", "Chao.")
+
+
+async def pieces(*texts: str, gap_s: float = 0.0) -> AsyncIterator[str]:
+    for text in texts:
+        yield text
+        await asyncio.sleep(gap_s)
+
+
+async def spoken(tts: TTSProvider, *texts: str, gap_s: float = 0.0) -> list[AudioChunk | PiecesVoiced]:
+    async with asyncio.timeout(20), tts.speak(pieces(*texts, gap_s=gap_s)) as stream:
+        return [part async for part in stream]
+
+
+def marks(parts: list[AudioChunk | PiecesVoiced]) -> list[int]:
+    return [p.pieces for p in parts if isinstance(p, PiecesVoiced)]
+
+
+def sound_ms(parts: list[AudioChunk | PiecesVoiced]) -> float:
+    return sum(len(p.pcm) for p in parts if isinstance(p, AudioChunk)) / 48
+
+
+@pytest.fixture
+async def context() -> TwinContext:
+    return TwinContext(profile=LatencyProfile.load("fast"))
+
+
+@pytest.fixture
+async def aura(context: TwinContext) -> AsyncIterator[DeepgramAuraTTS]:
+    async with TwinServer([DeepgramTwin(context, LineBook(), OfflineVoice())]) as server:
+        tts = DeepgramAuraTTS(api_key="test-key", base_url=server.addresses["deepgram"]["base_url"])
+        yield tts
+        await tts.aclose()
+
+
+@pytest.mark.parametrize("gap_s", [0.0, 0.05])
+async def test_the_first_piece_is_flushed_at_once_and_the_rest_together(
+    aura: DeepgramAuraTTS, gap_s: float
+) -> None:
+    for _ in range(2):  # the same socket serves the next utterance
+        parts = await spoken(aura, *TEXTS, gap_s=gap_s)
+        assert marks(parts) == [1, 3]
+        last = parts[-1]
+        assert isinstance(last, PiecesVoiced) and last.audio_ms == pytest.approx(sound_ms(parts), abs=1)
+
+
+async def test_leaving_early_silences_the_voice_and_the_next_utterance_is_clean(
+    aura: DeepgramAuraTTS,
+) -> None:
+    alone = sound_ms(await spoken(aura, "Otra."))
+    async with aura.speak(pieces("Una frase bastante larga que nadie oye entera.")) as stream:
+        async for _ in stream:
+            break
+    assert sound_ms(await spoken(aura, "Otra.")) == pytest.approx(alone, abs=1)
+
+
+async def test_beyond_the_vendors_flush_limit_every_piece_is_still_spoken(aura: DeepgramAuraTTS) -> None:
+    for _ in range(12):  # 24 flushes within a minute; 20 are allowed
+        assert marks(await spoken(aura, "Hola.", "Chao."))[-1] == 2
+
+
+async def test_a_text_longer_than_one_message_may_be_is_split(aura: DeepgramAuraTTS) -> None:
+    assert marks(await spoken(aura, "a " * 1500)) == [1]
+
+
+async def test_no_pieces_are_no_sound(aura: DeepgramAuraTTS) -> None:
+    assert await spoken(aura) == []
+
+
+@pytest.mark.parametrize(("status", "error"), [(401, ProviderRefused), (503, ProviderUnavailable)])
+async def test_a_refusal_gives_the_reason(
+    aura: DeepgramAuraTTS, context: TwinContext, status: int, error: type[Exception]
+) -> None:
+    context.faults.add(Fault(service="tts", kind="refuse", status=status))
+    with pytest.raises(error, match=f"HTTP {status}"):
+        await spoken(aura, *TEXTS)
+
+
+async def test_a_cut_is_told_and_the_next_utterance_opens_a_new_socket(
+    aura: DeepgramAuraTTS, context: TwinContext
+) -> None:
+    context.faults.add(Fault(service="tts", kind="cut"))
+    context.faults.add(Fault(service="tts", kind="slow", for_ms=300))
+    with pytest.raises(ProviderError):
+        await spoken(aura, *TEXTS)
+    assert marks(await spoken(aura, *TEXTS))[-1] == 3
+
+
+async def test_a_voice_that_stalls_is_given_up(aura: DeepgramAuraTTS, context: TwinContext) -> None:
+    context.faults.add(Fault(service="tts", kind="stall"))
+    aura._stall_timeout_s = 0.2
+    with pytest.raises(ProviderUnavailable, match="sent nothing"):
+        await spoken(aura, "Hola.")
+
+
+async def test_the_offline_voice_keeps_the_same_promises_and_knows_its_words() -> None:
+    parts = await spoken(OfflineTTS(), *TEXTS)
+    assert marks(parts) == [1, 2, 3]
+    words = [w for p in parts if isinstance(p, PiecesVoiced) for w in p.words]
+    assert [" ".join(TEXTS)[: w.char_end].split()[-1] for w in words] == " ".join(TEXTS).split()
+    assert all(a.end_ms <= b.end_ms for a, b in zip(words, words[1:], strict=False))
