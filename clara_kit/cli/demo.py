@@ -55,6 +55,8 @@ def demo(*, live: bool, yes: bool, script: str | None, profile: str, seed: int) 
     manager.subscribe(display.show)
     try:
         asyncio.run(_play(manager, chosen))
+    except asyncio.CancelledError:
+        raise KeyboardInterrupt from None
     finally:
         display.finish()
         if manager.run is not None:
@@ -66,7 +68,10 @@ async def _play(manager: ConversationManager, script: Script) -> None:
     task = asyncio.current_task()
     assert task is not None
     if sys.platform != "win32":
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+        # Once: a second Ctrl-C must not break the hanging up.
+        hang_up = iter([task.cancel])
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, lambda: next(hang_up, lambda: None)())
     async with manager:
         await manager.play_script(script)
 

@@ -13,7 +13,7 @@ from clara_kit.world.script import Line
 def line_speech(line: Line, voice: OfflineVoice) -> Speech:
     """What a line sounds like. A mere sound is a Speech without words; pauses are cut in at word ends."""
     if line.sound == "cough":
-        return Speech(sound=cough(seed=1).at_rate(RATE_HZ), text="", words=())
+        return Speech(sound=cough(line.sound_ms, RATE_HZ, seed=1), text="", words=())
     if line.sound == "noise":
         return Speech(sound=white_noise(line.sound_ms, RATE_HZ, dbfs=-30, seed=1), text="", words=())
     speech = voice.synthesize(line.text)

@@ -103,7 +103,8 @@ class ConversationManager:
                 if not started.done():
                     started.set_exception(error) if error else started.set_result(None)
 
-            caller.call_soon_threadsafe(set_result)
+            if not caller.is_closed():  # the caller may have given up waiting
+                caller.call_soon_threadsafe(set_result)
 
         self._thread = threading.Thread(
             target=self._in_thread, args=(tell,), name="clara-conversation", daemon=True
@@ -218,7 +219,7 @@ class ConversationManager:
             finally:
                 self._finish()
         finally:
-            await asyncio.to_thread(self.services.close)
+            self.services.close()  # blocking, for nothing else runs here any more
 
     async def _live(self, tell: Callable[[BaseException | None], None]) -> None:
         self.clock = MonotonicClock()

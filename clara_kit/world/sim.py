@@ -115,8 +115,8 @@ class World:
             do.CancelTimer: self._cancel_timer,
         }
 
-    def play(self, *, at_most_ms: float = 3_600_000) -> None:
-        """Run until nothing is left to happen, or until `at_most_ms` of virtual time."""
+    def play(self, *, at_most_ms: float = 1e9) -> None:
+        """Run until nothing is left to happen, or until `at_most_ms` of virtual time (eleven days)."""
         self._feed(ev.ConversationStarted(at_ms=0.0, greeting=self.settings.greeting), 0.0)
         self._wish(self._customer.begin(0.0))
         heap, feed = self._heap, self._feed

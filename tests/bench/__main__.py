@@ -49,6 +49,7 @@ def main() -> None:
         began = perf_counter()
         run = simulate(LINES, seed=seed)
         took = perf_counter() - began
+        assert len(run.ledger) == TURNS + 1  # and the greeting
         events = len(run.events) / TURNS
         rates.append(TURNS / took)
         ratios.append(took / heap_floor(len(run.events)))

@@ -65,6 +65,10 @@ def test_every_fault_is_survived_and_the_run_can_be_replayed(service: str, kind:
     assert bool(run.ledger) is ((service, kind) != ("stt", "refuse"))
 
 
+def test_a_long_script_is_played_to_its_end() -> None:
+    assert len(simulate(["Hola"] * 700).ledger) == 701
+
+
 def test_a_changed_decision_shows_as_a_difference() -> None:
     run = simulate("demo")
     altered = Run(
