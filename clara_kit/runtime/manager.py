@@ -172,7 +172,15 @@ class ConversationManager:
                 "The conversation is not running.", hint="enter the manager first."
             )
         future = asyncio.run_coroutine_threadsafe(self._or_over(work), self._loop)
-        return await asyncio.wrap_future(future)
+        try:
+            return await asyncio.wrap_future(future)
+        except (_HungUp, asyncio.CancelledError):
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise  # the caller was cancelled, not the conversation
+        if self._thread is not None:
+            await asyncio.to_thread(self._thread.join)  # only then is it known what went wrong
+        raise self.error or ClaraError("The conversation was ended meanwhile.")
 
     async def _or_over(self, work: Coroutine[Any, Any, T]) -> T:
         """Do the work, but not longer than the conversation lasts."""
@@ -181,7 +189,7 @@ class ConversationManager:
             await asyncio.wait({task, over}, return_when=asyncio.FIRST_COMPLETED)
             if task.done():
                 return task.result()
-            raise self.error or ClaraError("The conversation was ended meanwhile.")
+            raise _HungUp
         finally:
             over.cancel()
             task.cancel()
