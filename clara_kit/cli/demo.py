@@ -92,7 +92,7 @@ def _afterwards(console: Console, run: Run) -> None:
     if not run.ledger:
         console.print("\nThe conversation ended before anybody spoke.")
         return
-    console.print(ledger_table(run))
+    console.print(ledger_table(run, width=console.width))
     console.print(where_time_went(run))
     if run.folder is not None:
         console.print(f"Run log:    {run.folder}", soft_wrap=True)

@@ -16,6 +16,8 @@ from clara_kit.core.records import HeardEstimated, Ignored, Record, StateChanged
 from clara_kit.measure.ledger import STAGE_LABELS, STAGES
 from clara_kit.measure.run import Run
 
+FIGURES_WIDTH = 68  # columns of a terminal that the ledger's figures need beside the customer's words
+
 
 class Display:
     """Prints records as they come. `show` may be called from any thread."""
@@ -98,8 +100,8 @@ class Display:
         self._interim = interim and self._console.is_terminal
 
 
-def ledger_table(run: Run) -> RenderableType:
-    """Where the milliseconds of each turn went."""
+def ledger_table(run: Run, *, width: int = 110) -> RenderableType:
+    """Where the milliseconds of each turn went, on a terminal of `width` columns."""
     title = f"\nMilliseconds of each turn ({run.mix})"
     table = Table(
         title=title, title_justify="left", caption_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0)
@@ -108,10 +110,14 @@ def ledger_table(run: Run) -> RenderableType:
         "total: from the customer's last word to Clara's first sound. hear: recogniser and end of turn; think: to the first "
         "token; first sentence: to the first speakable piece; voice: to the first sound; avatar: until it speaks."
     )
-    table.add_column("turn", justify="right")
-    table.add_column("customer", min_width=14, max_width=40, no_wrap=True, overflow="ellipsis", ratio=1)
+    table.add_column("turn", justify="right", min_width=4)
+    # Figures first: on a narrow terminal the customer's words give way, never a number.
+    words = min(40, max(8, width - FIGURES_WIDTH))
+    table.add_column("customer", width=words, no_wrap=True, overflow="ellipsis")
     for label in (*STAGE_LABELS, "total"):
-        table.add_column(label.replace(" ", "\n"), justify="right", vertical="bottom", no_wrap=True)
+        head = label.replace(" ", "\n")
+        width = max(5, *map(len, head.split("\n")))
+        table.add_column(head, justify="right", vertical="bottom", no_wrap=True, min_width=width)
     for turn in run.ledger:
         if turn.kind == "greeting":
             continue

@@ -210,7 +210,7 @@ class ConversationManager:
 
     async def _main(self, tell: Callable[[BaseException | None], None]) -> None:
         self._hang_up = asyncio.Event()
-        self._changed = asyncio.Condition()
+        self._waiting: set[asyncio.Future[None]] = set()
         self._replies: dict[int, asyncio.Task[None]] = {}
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._avatar_orders: asyncio.Queue[do.Command] = asyncio.Queue()
@@ -290,20 +290,27 @@ class ConversationManager:
         for record in trace[before:]:
             if self._recorder is not None:
                 self._recorder.saw(record)
-            if isinstance(record, StateChanged):
-                asyncio.ensure_future(self._tell_changed())
             for listener in self._listeners:
                 try:
                     listener(record)
                 except Exception:
                     log.exception("a listener failed")
+        for waiting in self._waiting:
+            if not waiting.done():
+                waiting.set_result(None)
 
     async def _do_feed(self, make: Callable[[float], ev.Event]) -> None:
         self._feed(make(self.clock.now_ms()))
 
-    async def _tell_changed(self) -> None:
-        async with self._changed:
-            self._changed.notify_all()
+    async def _when(self, happened: Callable[[], bool]) -> None:
+        """Wait until something is so; looked at again after every event."""
+        while not happened():
+            again: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._waiting.add(again)
+            try:
+                await again
+            finally:
+                self._waiting.discard(again)
 
     def _carry_out(self, command: do.Command) -> None:
         match command:
@@ -496,8 +503,8 @@ class ConversationManager:
         await self._until((ConversationState.IDLE,), timeout_s, quiet=True)
         before = self._replies_spoken()
         await self._say(what)
-        async with asyncio.timeout(timeout_s), self._changed:
-            await self._changed.wait_for(lambda: self._quiet() and self._replies_spoken() > before)
+        async with asyncio.timeout(timeout_s):
+            await self._when(lambda: self._quiet() and self._replies_spoken() > before)
         from clara_kit.measure.ledger import turns
 
         return turns(self.conversation.trace)[-1]
@@ -519,8 +526,8 @@ class ConversationManager:
         self, states: tuple[ConversationState, ...], timeout_s: float, *, quiet: bool = False
     ) -> ConversationState:
         try:
-            async with asyncio.timeout(timeout_s), self._changed:
-                await self._changed.wait_for(lambda: self._quiet() if quiet else self.state in states)
+            async with asyncio.timeout(timeout_s):
+                await self._when(lambda: self._quiet() if quiet else self.state in states)
         except TimeoutError as exc:
             raise ClaraError(
                 f"The state stayed {self.state} for {timeout_s:.0f} s; waited for {', '.join(states)}."
@@ -561,9 +568,9 @@ class ConversationManager:
     async def _hear_clara_out(self, *, at_most_s: float = 30) -> None:
         """After the last line: wait for Clara's reply and its end, or until it is clear that none comes."""
         try:
-            async with asyncio.timeout(at_most_s), self._changed:
-                await self._changed.wait_for(lambda: self.state is ConversationState.AVATAR_SPEAKING)
-                await self._changed.wait_for(self._quiet)
+            async with asyncio.timeout(at_most_s):
+                await self._when(lambda: self.state is ConversationState.AVATAR_SPEAKING)
+                await self._when(self._quiet)
         except TimeoutError:
             log.warning("no reply to the last line within %.0f s", at_most_s)
 

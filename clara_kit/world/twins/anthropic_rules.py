@@ -20,7 +20,8 @@ class Model:
     modern: bool
 
 
-# Source: Anthropic's model pages and the SDK's model list, 2026-11.
+# Names: the SDK's model list, 2026-11. Least cacheable prompt: Anthropic's pages for the Haiku models; the Sonnet
+# figures are estimates.
 MODELS = {
     m.name: m
     for m in (
