@@ -39,6 +39,7 @@ def serve(*, port: int, profile: str, seed: int, script: str | None, any_key: bo
             LiveAvatarTwin(context),
         ],
         port=port,
+        faults=faults,
     )
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -90,6 +90,7 @@ class Conversation:
             ev.ConversationStopped: self._on_stopped,
             ev.SettingsChanged: self._on_settings_changed,
             ev.ProfileLoaded: self._nothing_to_do,
+            ev.FaultInjected: self._nothing_to_do,
             ev.TurnEndExpected: self._on_eager,
             ev.TurnResumed: self._on_eager,
             ev.AnswerFound: self._on_answer,
@@ -350,12 +351,11 @@ class Conversation:
         self._set_timer("no_words", self.settings.no_words_timeout_ms, "words should follow the sound")
 
     def _final_never_came(self) -> None:
-        waited = self._now_ms - self._interim_at_ms
-        if waited < self.settings.final_timeout_ms:
-            self._set_timer(
-                "final_wait", self.settings.final_timeout_ms - waited, "the words are still growing"
-            )
-            return
+        due_ms = (
+            self._interim_at_ms + self.settings.final_timeout_ms
+        )  # a sum, for a difference may not reach it
+        if due_ms > self._now_ms:
+            return self._set_timer_at("final_wait", due_ms, "the words are still growing")
         self._words_ended_ms = self._taken_until_ms = self._interim_at_ms
         self._take_words(self._interim)
 

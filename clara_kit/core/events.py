@@ -278,6 +278,15 @@ class ProviderFailed(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FaultInjected(Event):
+    """A twin or the simulation makes something go wrong on purpose. Only for whoever reads the trace."""
+
+    service: Service
+    kind: str  # a word of the fault vocabulary
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ProviderRecovered(Event):
     """A service that had failed works again."""
 

@@ -70,7 +70,8 @@ class Services:
                 DeepgramTwin(context, self.lines, clara_voice()),
                 AnthropicTwin(context, AnswerBook.load()),
                 LiveAvatarTwin(context, sandbox_limit_s=SANDBOX_LIMIT_S),
-            ]
+            ],
+            faults=self.faults,
         )
         self.twins.start()
         self._addresses = self.twins.addresses
@@ -186,6 +187,13 @@ def compose(
     for service, value in chosen.items():
         if value not in ("live", "twin", "sim"):
             raise SettingsError(f"{service}: there is no mode {value!r}.", hint="use live, twin or sim.")
+    faults = tuple(faults)
+    for fault in faults:
+        if chosen[fault.service] != "twin":
+            raise SettingsError(
+                f"Only a twin can play {fault}, and {fault.service} is {chosen[fault.service]}.",
+                hint=f"choose {fault.service}='twin', or give the fault to simulate().",
+            )
     keys = keys or Keys()
     for service, vendor in (
         ("stt", "deepgram"),

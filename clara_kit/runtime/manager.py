@@ -14,7 +14,7 @@ from collections.abc import Callable, Coroutine
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Literal, Self, TypeVar
 
 from clara_kit.audio.pcm import Sound
 from clara_kit.conversation.conversation import Conversation
@@ -36,6 +36,7 @@ from clara_kit.runtime.microphone import Microphone
 from clara_kit.runtime.recorder import Recorder
 from clara_kit.runtime.run_log import RunLog
 from clara_kit.world.customer import ScriptedCustomer, Wish
+from clara_kit.world.faults import Fault
 from clara_kit.world.script import Line, Script, ScriptLike
 
 log = logging.getLogger("clara_kit.runtime")
@@ -153,6 +154,15 @@ class ConversationManager:
         pairs = tuple(changes.items())
         await self._call(self._do_feed(lambda at_ms: ev.SettingsChanged(at_ms=at_ms, changes=pairs)))
 
+    def inject(self, fault: Fault) -> Literal["now", "next"]:
+        """Let a twin play `fault` now, in what runs, or else on the service's next occasion. Raises `ClaraError`."""
+        mode = self.services.modes[fault.service]
+        if mode != "twin":
+            raise ClaraError(
+                f"Only a twin can play {fault}; the {fault.service} of this conversation is {mode}."
+            )
+        return self.services.faults.inject(fault)
+
     async def ask(self, what: str | Sound | Line, *, timeout_s: float = 60) -> Turn:
         """Say something, hear Clara out, and return the turn with its ledger."""
         return await self._call(self._ask(what, timeout_s))
@@ -231,6 +241,7 @@ class ConversationManager:
 
     async def _live(self, tell: Callable[[BaseException | None], None]) -> None:
         self.clock = MonotonicClock()
+        self.services.faults.watch(self._fault_played)
         self._microphone = Microphone(self.clock, self._on_frame)
         self._vad = LocalVad(self.clock, self._feed) if self.settings.local_vad else None
         self._llm: LLMProvider = self.services.llm(self.clock)
@@ -333,6 +344,15 @@ class ConversationManager:
                     timer.cancel()
             case _:
                 pass  # StartListening, Notify, RaiseAlert: listeners read them in the trace
+
+    def _fault_played(self, fault: Fault) -> None:
+        """Called in a twin's thread."""
+        loop = self._loop
+        if loop is not None and loop.is_running():
+            event = ev.FaultInjected(
+                at_ms=self.clock.now_ms(), service=fault.service, kind=fault.kind, note=str(fault)
+            )
+            loop.call_soon_threadsafe(self._feed, event)
 
     def _reply_done(self, reply_id: int, _: asyncio.Task[None]) -> None:
         self._replies.pop(reply_id, None)

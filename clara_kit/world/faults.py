@@ -1,13 +1,16 @@
 """What can go wrong, in words that the simulation and every twin understand.
 
 A fault names a service, a kind and the occasion: the n-th connection (stt), request (llm), utterance (tts,
-avatar), counted from 1, and how long after its beginning. `FaultBox` hands each fault out once.
+avatar), counted from 1, and how long after its beginning. A refusal by the avatar counts requests at a door
+instead. `FaultBox` hands each fault out once, and brings one into what is running now when it is asked to.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, get_args
 
 from clara_kit.core.errors import ScriptError
@@ -23,12 +26,14 @@ FaultKind = Literal[
     "no_end",  # the message that ends the utterance or segment never comes
     "duplicate",  # the ending message comes twice
     "premature_end",  # the ending message comes before the end
+    "decline",  # the model will not answer: stop reason "refusal", no text
+    "truncate",  # the model stops in mid-sentence: stop reason "max_tokens"
 ]
 KINDS: tuple[FaultKind, ...] = get_args(FaultKind)
 
 APPLIES: dict[Service, tuple[FaultKind, ...]] = {
     "stt": ("refuse", "cut", "stall", "slow", "error", "garble", "no_end", "duplicate"),
-    "llm": ("refuse", "cut", "stall", "slow", "error", "garble"),
+    "llm": ("refuse", "cut", "stall", "slow", "error", "garble", "decline", "truncate"),
     "tts": ("refuse", "cut", "stall", "slow", "garble"),
     "avatar": ("refuse", "cut", "stall", "slow", "error", "garble", "no_end", "duplicate", "premature_end"),
 }
@@ -57,6 +62,11 @@ class Fault:
                 f"Fault {self.service}/{self.kind}: 'on' counts from 1, times are not negative."
             )
 
+    def __str__(self) -> str:
+        length = f" for {self.for_ms:.0f} ms" if self.for_ms else ""
+        status = f" with status {self.status}" if self.kind == "refuse" else ""
+        return f"{self.service}: {self.kind}{status}{length}{f' ({self.detail})' if self.detail else ''}"
+
     def to_dict(self) -> dict[str, Any]:
         """The fault as plain data."""
         return asdict(self)
@@ -73,29 +83,85 @@ class Fault:
             ) from exc
 
 
+Door = Literal["", "token", "start", "socket"]
+"""Where an avatar's session may be refused; the fault's `detail` names it, token unless it does."""
+Watcher = Callable[[Fault], None]
+Taker = Callable[[Fault], bool]
+
+
 class FaultBox:
-    """The faults still to come. Twins and the simulation take from it; a notebook may add while it runs."""
+    """The faults still to come. Twins and the simulation take from it; anyone may add, from any thread."""
 
     def __init__(self, faults: Iterable[Fault] = ()) -> None:
         self._waiting = list(faults)
-        self._occasions: dict[Service, int] = {}
+        self._occasions: dict[tuple[Service, Door], int] = {}
+        self._running: list[tuple[Service, Taker]] = []
+        self._watchers: list[Watcher] = []
+        self._lock = threading.Lock()
 
     def add(self, fault: Fault) -> None:
-        """Let `fault` happen too. Thread-safe enough: a single append."""
-        self._waiting.append(fault)
+        """Let `fault` happen too, on the occasion that it names."""
+        with self._lock:
+            self._waiting.append(fault)
 
-    def next_occasion(self, service: Service) -> tuple[Fault, ...]:
+    def inject(self, fault: Fault) -> Literal["now", "next"]:
+        """Let `fault` happen `after_ms` from now in what runs, or else on the next occasion; its `on` is ignored."""
+        with self._lock:
+            takers = [take for service, take in reversed(self._running) if service == fault.service]
+        if any(take(fault) for take in takers):
+            self._tell(fault)
+            return "now"
+        with self._lock:
+            on = self._occasions.get((fault.service, _door(fault)), 0) + 1
+            self._waiting.append(replace(fault, on=on))
+        return "next"
+
+    @contextmanager
+    def running(self, service: Service, take: Taker) -> Iterator[None]:
+        """While this is entered, injected faults are offered to `take`, in the injector's thread.
+
+        It says whether it plays the fault now; a refusal, say, is too late for what runs already.
+        """
+        entry = (service, take)
+        with self._lock:
+            self._running.append(entry)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._running.remove(entry)
+
+    def next_occasion(self, service: Service, door: Door = "") -> tuple[Fault, ...]:
         """Count one more occasion of a service and take the faults that are due on it."""
-        occasion = self._occasions[service] = self._occasions.get(service, 0) + 1
-        due = tuple(f for f in self._waiting if f.service == service and f.on == occasion)
+        with self._lock:
+            occasion = self._occasions[service, door] = self._occasions.get((service, door), 0) + 1
+            due = tuple(
+                f for f in self._waiting if f.service == service and f.on == occasion and _door(f) == door
+            )
+            for fault in due:
+                self._waiting.remove(fault)
         for fault in due:
-            self._waiting.remove(fault)
+            self._tell(fault)
         return due
+
+    def watch(self, watcher: Watcher) -> None:
+        """Call `watcher` with every fault when it is handed out, in the thread of whoever takes it."""
+        self._watchers.append(watcher)
 
     @property
     def waiting(self) -> tuple[Fault, ...]:
         """What has not happened yet."""
         return tuple(self._waiting)
+
+    def _tell(self, fault: Fault) -> None:
+        for watcher in tuple(self._watchers):
+            watcher(fault)
+
+
+def _door(fault: Fault) -> Door:
+    if fault.service != "avatar" or fault.kind != "refuse":
+        return ""
+    return "start" if fault.detail == "start" else "socket" if fault.detail == "socket" else "token"
 
 
 def find(faults: Iterable[Fault], *kinds: FaultKind) -> Fault | None:

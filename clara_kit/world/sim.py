@@ -96,6 +96,7 @@ class World:
         self._profile = profile
         self._rngs: dict[Stage, Random] = {stage: child_rng(seed, "sim", stage) for stage in profile.laws}
         self._faults = FaultBox(faults)
+        self._faults.watch(self._fault_played)
         self._prompt = prompt
         self._customer = ScriptedCustomer(script, greeted=bool(settings.greeting.strip()))
         self._heap: list[tuple[float, int, ev.Event | Action]] = []
@@ -123,6 +124,7 @@ class World:
         now_ms = 0.0
         while heap and now_ms <= at_most_ms:
             now_ms, _, what = heappop(heap)
+            self._now_ms = now_ms
             if isinstance(what, ev.Event):
                 feed(what, now_ms)
             else:
@@ -139,7 +141,14 @@ class World:
 
     def faults(self, service: ev.Service) -> tuple[Fault, ...]:
         """What goes wrong on this occasion."""
-        return self._faults.next_occasion(service)
+        faults = self._faults.next_occasion(service)
+        if service == "avatar":  # there is no door here to be refused at: it shows as the utterance's failure
+            faults += self._faults.next_occasion(service, "token")
+        return faults
+
+    def _fault_played(self, fault: Fault) -> None:
+        at_ms = self._now_ms
+        self.at(at_ms, ev.FaultInjected(at_ms=at_ms, service=fault.service, kind=fault.kind, note=str(fault)))
 
     # --- the loop's two halves -------------------------------------------------------------------------
 
@@ -237,12 +246,17 @@ class World:
         tokens = answer_tokens(self.book, command.text, self._prompt)
         first_ms = now_ms + self.draw("llm_first_token") + (slow.for_ms if slow else 0.0)
         per_token_ms = 1000 / self.draw("llm_tokens_per_s")
+        declined, cut_short = find(faults, "decline"), find(faults, "truncate")
+        if declined:
+            tokens = ()
         if broken is not None and broken.kind == "refuse":
             self.at(first_ms, _reply_failure(broken, first_ms, reply_id))
             return
         limit = self.settings.llm_max_tokens
         at_ms = first_ms
         for token in tokens[:limit]:
+            if cut_short is not None and at_ms >= first_ms + cut_short.after_ms:
+                break
             if broken is not None and at_ms >= first_ms + broken.after_ms:
                 at_ms += STALL_MS if broken.kind == "stall" else 0.0
                 self.at(at_ms, _reply_failure(broken, at_ms, reply_id))
@@ -253,7 +267,7 @@ class World:
             )
             at_ms = round(at_ms + per_token_ms, 3)
         usage = ev.Usage(input_tokens=_tokens_in(command), output_tokens=min(len(tokens), limit))
-        reason = "max_tokens" if len(tokens) > limit else "end_turn"
+        reason = "max_tokens" if len(tokens) > limit or cut_short else "refusal" if declined else "end_turn"
         done = ev.ReplyCompleted(at_ms=at_ms, reply_id=reply_id, stop_reason=reason, usage=usage)
         self.at(at_ms, lambda then_ms: self._feed(done, then_ms) if self._reply_id == reply_id else None)
 

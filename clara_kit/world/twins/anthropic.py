@@ -6,6 +6,7 @@ import asyncio
 import json
 import time
 from collections import deque
+from dataclasses import replace
 from itertools import count
 from typing import Any
 
@@ -17,6 +18,7 @@ from clara_kit.world.instructions import apply, sense
 from clara_kit.world.twins.anthropic_rules import ERROR_TYPES, MODELS, ApiError, PromptCache, Request, check
 from clara_kit.world.twins.base import TwinContext
 
+IN_STREAM = ("cut", "stall", "error", "garble", "truncate")  # faults that can strike while an answer streams
 THINKING_MS = 600.0  # how long an unasked-for thinking block delays the first word here; an estimate
 
 
@@ -100,7 +102,7 @@ class AnthropicTwin:
         faults = self._context.faults.next_occasion("llm")
         await self._think(checked, faults)
         usage = self._cache.usage(checked, time.monotonic())
-        tokens, reason = self._answer(checked)
+        tokens, reason = ([], "refusal") if find(faults, "decline") else self._answer(checked)
         if not checked.stream:
             message = {**_message(request_id, checked.model.name, usage), "stop_reason": reason}
             message["content"] = [{"type": "text", "text": "".join(tokens)}] if tokens else []
@@ -109,7 +111,18 @@ class AnthropicTwin:
         stream = _Stream(request, request_id)
         try:
             await stream.open()
-            await self._stream(stream, checked, usage, tokens, reason, faults)
+            began_s = time.monotonic()
+            waiting = [f for f in faults if f.kind in IN_STREAM]
+
+            def take(fault: Fault) -> bool:
+                """A fault for the stream that runs now, from any thread."""
+                if fault.kind in IN_STREAM:
+                    now_ms = (time.monotonic() - began_s) * 1000
+                    waiting.append(replace(fault, after_ms=now_ms + fault.after_ms))
+                return fault.kind in IN_STREAM
+
+            with self._context.faults.running("llm", take):
+                await self._stream(stream, checked, usage, tokens, reason, waiting)
         except ConnectionResetError:
             self.cancelled += 1
         except asyncio.CancelledError:
@@ -151,7 +164,7 @@ class AnthropicTwin:
         usage: dict[str, Any],
         tokens: list[str],
         reason: str,
-        faults: tuple[Fault, ...],
+        waiting: list[Fault],
     ) -> None:
         await stream.send("message_start", message=_message(stream.request_id, checked.model.name, usage))
         await stream.send("ping")
@@ -170,21 +183,28 @@ class AnthropicTwin:
             index = 1
         await stream.send("content_block_start", index=index, content_block={"type": "text", "text": ""})
         began, per_token_s = time.monotonic(), 1 / max(1.0, self._context.draw("llm_tokens_per_s"))
-        waiting = [f for f in faults if f.kind in ("cut", "stall", "error", "garble")]
         for n, token in enumerate(tokens):
             due = began + n * per_token_s
-            while waiting and (due - began) * 1000 >= waiting[0].after_ms:
-                if await self._misbehave(stream, waiting.pop(0)):
-                    return
+            while fault := next((f for f in waiting if (due - began) * 1000 >= f.after_ms), None):
+                waiting.remove(fault)
+                if fault.kind == "truncate":
+                    return await self._end(stream, index, usage, n, "max_tokens")
+                if await self._misbehave(stream, fault):
+                    return None
             if (wait_s := due - time.monotonic()) > 0:
                 await asyncio.sleep(wait_s)
             await stream.send("content_block_delta", index=index, delta={"type": "text_delta", "text": token})
-        for fault in waiting:
-            if await self._misbehave(stream, fault):
-                return
+        while waiting:
+            if await self._misbehave(stream, waiting.pop(0)):
+                return None
+        return await self._end(stream, index, usage, len(tokens), reason)
+
+    async def _end(
+        self, stream: _Stream, index: int, usage: dict[str, Any], tokens: int, reason: str
+    ) -> None:
         await stream.send("content_block_stop", index=index)
         delta = {"stop_reason": reason, "stop_sequence": None}
-        await stream.send("message_delta", delta=delta, usage={**usage, "output_tokens": max(1, len(tokens))})
+        await stream.send("message_delta", delta=delta, usage={**usage, "output_tokens": max(1, tokens)})
         await stream.send("message_stop")
         await stream.response.write_eof()
 
@@ -208,6 +228,7 @@ class AnthropicTwin:
                 'event: brand_new\ndata: {"type":"brand_new","what":1}\n\ndata: {"type":"no_event_line"}\n\n'
             )
             await stream.send("content_block_delta", index=0, delta={"type": "unknown_delta", "value": 1})
+            await stream.send("content_block_stop", index=7)  # of a block that never began
         return False
 
 

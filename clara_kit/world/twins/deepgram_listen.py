@@ -98,7 +98,8 @@ async def listen(twin: DeepgramTwin, request: web.Request) -> web.StreamResponse
     sender = asyncio.create_task(ear.send_due())
     trouble = asyncio.create_task(ear.misbehave())
     try:
-        await _read(socket, ear, entry)
+        with twin.context.faults.running("stt", ear.take_fault):
+            await _read(socket, ear, entry)
     finally:
         for task in (sender, trouble):
             task.cancel()
@@ -148,6 +149,7 @@ class _Ear:
             request_id,
         )
         self._faults = faults
+        self._loop = asyncio.get_running_loop()
         slow = find(faults, "slow")
         self._late_ms = slow.for_ms if slow else 0.0
         hang = chosen.endpointing_ms if chosen.endpointing_ms is not None else 1000.0
@@ -370,17 +372,34 @@ class _Ear:
                 continue
             while self._received_ms < fault.after_ms:
                 await asyncio.sleep(0.01)
-            if fault.kind == "cut" and self._request.transport is not None:
-                self._request.transport.abort()
-            elif fault.kind == "error":
-                await self._socket.close(
-                    code=1011, message=(fault.detail or "NET-0000: internal error").encode()
-                )
-            elif fault.kind == "garble":
-                self._post({"type": "BrandNew", "what": 1})
-                await self._socket.send_str("this is not JSON")
-            else:
-                self._silent_until_s = asyncio.get_running_loop().time() + (fault.for_ms or 3_600_000) / 1000
+            await self._play(fault)
+
+    def take_fault(self, fault: Fault) -> bool:
+        """A fault for the connection that is open now, from any thread."""
+        if fault.kind == "refuse":
+            return False
+
+        async def play() -> None:
+            await asyncio.sleep(fault.after_ms / 1000)
+            await self._play(fault)
+
+        asyncio.run_coroutine_threadsafe(play(), self._loop)
+        return True
+
+    async def _play(self, fault: Fault) -> None:
+        if fault.kind == "cut" and self._request.transport is not None:
+            self._request.transport.abort()
+        elif fault.kind == "error":
+            await self._socket.close(code=1011, message=(fault.detail or "NET-0000: internal error").encode())
+        elif fault.kind == "garble":
+            self._post({"type": "BrandNew", "what": 1})
+            await self._socket.send_str("this is not JSON")
+        elif fault.kind == "stall":
+            self._silent_until_s = self._loop.time() + (fault.for_ms or 3_600_000) / 1000
+        elif fault.kind == "slow":
+            self._late_ms += fault.for_ms
+        else:
+            self._faults = (*self._faults, fault)
 
 
 def _bare(word: str) -> str:

@@ -95,11 +95,12 @@ async def speak_socket(twin: DeepgramTwin, request: web.Request) -> web.StreamRe
     mouth = _Mouth(twin, request, socket, faults)
     try:
         await mouth.open()
-        async for message in socket:
-            if message.type is WSMsgType.TEXT:
-                entry["bytes"] += len(message.data)
-                if not await mouth.told(message.data):
-                    break
+        with twin.context.faults.running("tts", mouth.take_fault):
+            async for message in socket:
+                if message.type is WSMsgType.TEXT:
+                    entry["bytes"] += len(message.data)
+                    if not await mouth.told(message.data):
+                        break
     finally:
         mouth.stop()
         entry["closed"] = socket.close_code
@@ -124,6 +125,10 @@ class _Mouth:
         self._queue: asyncio.Queue[str | None] = asyncio.Queue()
         self._worker = asyncio.create_task(self._work())
         self._trouble: asyncio.Task[None] | None = None
+        self._loop = asyncio.get_running_loop()
+        self._timers: list[asyncio.TimerHandle] = []
+        self._flowing = asyncio.Event()
+        self._flowing.set()
 
     async def open(self) -> None:
         """Deepgram tells about itself once."""
@@ -195,6 +200,7 @@ class _Mouth:
         while (text := await self._queue.get()) is not None:
             if text.strip():
                 async for chunk in _spoken(self._twin, text, self._rate_hz, self._faults):
+                    await self._flowing.wait()
                     await self._socket.send_bytes(chunk)
             await self._socket.send_json({"type": "Flushed", "sequence_id": self._sequence})
             self._sequence += 1
@@ -202,16 +208,37 @@ class _Mouth:
     async def _misbehave(self) -> None:
         for fault in sorted(self._faults, key=lambda f: f.after_ms):
             await asyncio.sleep(fault.after_ms / 1000)
-            if fault.kind == "cut" and self._request.transport is not None:
-                self._request.transport.abort()
-            elif fault.kind == "garble":
-                await self._socket.send_json({"type": "BrandNew", "what": 1})
+            if fault.kind in ("cut", "garble"):
+                self._play(fault)
+
+    def take_fault(self, fault: Fault) -> bool:
+        """A fault for the connection that is open now, from any thread."""
+        if fault.kind not in ("cut", "garble", "stall"):
+            return False
+
+        def later() -> None:
+            self._timers.append(self._loop.call_later(fault.after_ms / 1000, self._play, fault))
+
+        self._loop.call_soon_threadsafe(later)
+        return True
+
+    def _play(self, fault: Fault) -> None:
+        if fault.kind == "cut" and self._request.transport is not None:
+            self._request.transport.abort()
+        elif fault.kind == "garble":
+            self._odd = asyncio.create_task(self._socket.send_json({"type": "BrandNew", "what": 1}))
+        elif fault.kind == "stall":
+            self._flowing.clear()
+            if fault.for_ms:
+                self._timers.append(self._loop.call_later(fault.for_ms / 1000, self._flowing.set))
 
     def stop(self) -> None:
         """The client has gone."""
         self._worker.cancel()
         if self._trouble is not None:
             self._trouble.cancel()
+        for timer in self._timers:
+            timer.cancel()
 
 
 async def _spoken(

@@ -26,7 +26,7 @@ from aiohttp import web
 from clara_kit.core.rng import child_rng
 from clara_kit.world.twins.base import TwinContext
 from clara_kit.world.twins.liveavatar_dialect import Dialect
-from clara_kit.world.twins.liveavatar_gate import Gate, Handler, Login, RateLimit, Refusals, bearer
+from clara_kit.world.twins.liveavatar_gate import Gate, Handler, Login, RateLimit, bearer
 from clara_kit.world.twins.liveavatar_player import RATE_HZ, PlayedFrame, Utterance
 from clara_kit.world.twins.liveavatar_rest import (
     CREDITS_A_MINUTE,
@@ -90,8 +90,7 @@ class LiveAvatarTwin:
         self._default_limit_s = default_limit_s
         self._connected_after_ms = connected_after_ms
         self._avatars = avatars
-        self._refusals = Refusals(context.faults)
-        self._gate = Gate(context, self._of_token, RateLimit(requests_per_s), self._refusals)
+        self._gate = Gate(context, self._of_token, RateLimit(requests_per_s))
         self._rng = child_rng(context.seed, "twin", "liveavatar", "ids")
         self._room = Room()
 
@@ -174,7 +173,6 @@ class LiveAvatarTwin:
         outside = Outside(
             context=self._context,
             new_id=self._new_id,
-            next_faults=self._refusals.next_faults,
             on_frame=self._room.play,
             on_end=self._on_end,
         )

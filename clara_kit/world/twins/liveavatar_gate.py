@@ -13,7 +13,7 @@ from typing import Literal
 
 from aiohttp import web
 
-from clara_kit.world.faults import Fault, FaultBox
+from clara_kit.world.faults import Door
 from clara_kit.world.twins.base import TwinContext
 from clara_kit.world.twins.liveavatar_rest import Refusal
 from clara_kit.world.twins.liveavatar_session import TwinSession
@@ -21,7 +21,6 @@ from clara_kit.world.twins.liveavatar_session import TwinSession
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Login = Literal["key", "token", "either", "none"]
 """key: X-API-KEY. token: Authorization: Bearer, the session's. either of them, or none."""
-Door = Literal["token", "start", "socket"]
 
 
 class Gate:
@@ -32,10 +31,9 @@ class Gate:
         context: TwinContext,
         of_token: Callable[[str], TwinSession | None],
         rate: RateLimit,
-        refusals: Refusals,
     ) -> None:
         self._context, self._of_token = context, of_token
-        self._rate, self._refusals = rate, refusals
+        self._rate = rate
 
     def around(self, handler: Handler, endpoint: str, login: Login) -> Handler:
         """The handler behind this gate."""
@@ -60,7 +58,7 @@ class Gate:
 
     async def at_door(self, door: Door) -> None:
         """One more request at a door: raises `Refusal` if a fault is due on it."""
-        if fault := self._refusals.at(door):
+        for fault in self._context.faults.next_occasion("avatar", door):
             await asyncio.sleep(fault.after_ms / 1000)
             raise Refusal(fault.status, f"The request was refused ({door}).")
 
@@ -101,33 +99,3 @@ class RateLimit:
             "X-RateLimit-Reset": "1",
         }
         return passes, headers if passes else {**headers, "Retry-After": "1"}
-
-
-class Refusals:
-    """Faults of kind refuse. Their occasion is not an utterance but the n-th request at a door.
-
-    The door is the fault's `detail`: token (also when empty), start or socket. `FaultBox` counts one kind of
-    occasion for a service and hands such faults out with the n-th utterance: those are kept here.
-    """
-
-    def __init__(self, box: FaultBox) -> None:
-        self._box = box
-        self._kept: list[Fault] = []
-        self._spent: list[Fault] = []
-        self._counts: dict[Door, int] = {"token": 0, "start": 0, "socket": 0}
-
-    def next_faults(self) -> tuple[Fault, ...]:
-        """One more utterance: its faults, and keep those that are meant for a door."""
-        faults = self._box.next_occasion("avatar")
-        self._kept += [f for f in faults if f.kind == "refuse"]
-        return tuple(f for f in faults if f.kind != "refuse")
-
-    def at(self, door: Door) -> Fault | None:
-        """One more request at a door: the fault that meets it, if any."""
-        self._counts[door] += 1
-        for fault in (*self._box.waiting, *self._kept):
-            fits = fault.service == "avatar" and fault.kind == "refuse" and fault.on == self._counts[door]
-            if fits and (fault.detail or "token") == door and not any(fault is s for s in self._spent):
-                self._spent.append(fault)
-                return fault
-        return None

@@ -24,6 +24,8 @@ from clara_kit.world.twins.liveavatar_player import Hooks, PlayedFrame, Player, 
 from clara_kit.world.twins.liveavatar_socket import CLOSE_TIMEOUT_S, MAX_MESSAGE_BYTES, Socket
 
 Json = dict[str, Any]
+BREAKING = ("cut", "stall", "error", "garble")  # faults of the connection
+ENDING = ("no_end", "duplicate", "premature_end")  # faults of how an utterance ends
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +63,6 @@ class Outside:
 
     context: TwinContext
     new_id: Callable[[], str]
-    next_faults: Callable[[], tuple[Fault, ...]]
     on_frame: Callable[[PlayedFrame], None]
     on_end: Callable[[TwinSession], None]
 
@@ -182,12 +183,14 @@ class TwinSession:
         self._tell.session("connecting")
         greeting = self._loop.call_later(self.config.connected_after_ms / 1000, self._connect, socket)
         sender = asyncio.create_task(socket.send_all(), name=f"liveavatar twin {self.id}")
+        faults = self.outside.context.faults
         try:
-            async for message in ws:
-                if message.type is WSMsgType.TEXT:
-                    self._receive(message.data, socket)
-                elif message.type is WSMsgType.BINARY:
-                    self._tell.error("Binary messages are not part of this protocol.", None)
+            with faults.running("avatar", self._take_fault):
+                async for message in ws:
+                    if message.type is WSMsgType.TEXT:
+                        self._receive(message.data, socket)
+                    elif message.type is WSMsgType.BINARY:
+                        self._tell.error("Binary messages are not part of this protocol.", None)
         finally:
             greeting.cancel()
             if self.state == "ended":
@@ -250,10 +253,10 @@ class TwinSession:
         """An utterance opens: its delay, and the faults that are due on it."""
         same = (u for u in self.utterances if u.event_id == utterance.event_id)
         if not any(u.silenced for u in same):  # what goes on after an interrupt is no new occasion
-            utterance.faults = self.outside.next_faults()
+            utterance.faults = self.outside.context.faults.next_occasion("avatar")
         for fault in utterance.faults:
-            if fault.kind in ("cut", "stall", "error", "garble"):
-                self._later(fault.after_ms, self._break, fault, utterance)
+            if fault.kind in BREAKING:
+                self._later(fault.after_ms, self._break, fault, utterance.event_id)
         slow = find(utterance.faults, "slow")
         return self.outside.context.draw("avatar_start") + (slow.for_ms if slow else 0.0)
 
@@ -276,10 +279,27 @@ class TwinSession:
 
     # --- what goes wrong --------------------------------------------------------------------------------
 
+    def _take_fault(self, fault: Fault) -> bool:
+        """A fault for what runs now, from any thread: the connection, or the utterance that is being played."""
+        utterance = next((u for u in self.utterances if u.started_s and u.ended_s is None), None)
+
+        def play() -> None:
+            if fault.kind in BREAKING:
+                self._break(fault, utterance.event_id if utterance else None)
+            elif utterance is not None:
+                utterance.faults = (*utterance.faults, fault)
+                if fault.kind == "premature_end":
+                    self._end_early(utterance)
+
+        if fault.kind not in BREAKING and (utterance is None or fault.kind not in ENDING):
+            return False
+        self._loop.call_soon_threadsafe(self._later, fault.after_ms, play)
+        return True
+
     def _later(self, after_ms: float, do: Callable[..., None], *args: Any) -> None:
         self._fault_timers.append(self._loop.call_later(after_ms / 1000, do, *args))
 
-    def _break(self, fault: Fault, utterance: Utterance) -> None:
+    def _break(self, fault: Fault, event_id: str | None) -> None:
         socket = self._socket
         if socket is None:
             return
@@ -292,7 +312,7 @@ class TwinSession:
                 self._later(fault.for_ms, socket.flowing.set)
         elif fault.kind == "error":
             kind = fault.detail or "video_starvation"
-            self._tell.error("Audio arrived too slowly for the renderer.", utterance.event_id, kind)
+            self._tell.error("Audio arrived too slowly for the renderer.", event_id, kind)
         else:
             self._say({"type": "agent.visemes", "frames": [[0, "sil"], [1, None]], "event_id": 7})
             socket.say("}not json{")

@@ -22,6 +22,7 @@ from typing import Any, Self, TypeVar
 from aiohttp import web
 
 from clara_kit.core.errors import ClaraError
+from clara_kit.world.faults import APPLIES, Fault, FaultBox
 from clara_kit.world.twins.base import Twin
 
 log = logging.getLogger("clara_kit.twins")
@@ -39,8 +40,16 @@ _MAX_BODY_BYTES = 32 * 1024 * 1024  # the largest request any of the vendors tak
 class TwinServer:
     """Serves twins on 127.0.0.1 between `start` and `stop`. Also a context manager, plain or async."""
 
-    def __init__(self, twins: Sequence[Twin], port: int = 0, host: str = "127.0.0.1") -> None:
+    def __init__(
+        self,
+        twins: Sequence[Twin],
+        port: int = 0,
+        host: str = "127.0.0.1",
+        *,
+        faults: FaultBox | None = None,
+    ) -> None:
         self._twins = tuple(twins)
+        self._faults = faults or FaultBox()
         self._wanted_port, self._host = port, host
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
@@ -179,12 +188,30 @@ class TwinServer:
     def _app(self) -> web.Application:
         app = web.Application(client_max_size=_MAX_BODY_BYTES, middlewares=[self._unknown_paths])
         app.router.add_get("/", self._health)
+        app.router.add_get("/faults", self._list_faults)
+        app.router.add_post("/faults", self._inject)
         for twin in self._twins:
             twin.add_routes(app)
         return app
 
     async def _health(self, _request: web.Request) -> web.Response:
         return web.json_response({"status": "ok", "twins": self.addresses})
+
+    async def _list_faults(self, _request: web.Request) -> web.Response:
+        waiting = [fault.to_dict() for fault in self._faults.waiting]
+        return web.json_response({"vocabulary": APPLIES, "waiting": waiting})
+
+    async def _inject(self, request: web.Request) -> web.Response:
+        """Play a fault while the twins run: its fields as JSON. Without `on` it strikes now, else on that occasion."""
+        try:
+            body = await request.json()
+            fault = Fault.from_dict(body)
+        except (ValueError, ClaraError) as exc:
+            return web.json_response({"error": {"message": str(exc)}}, status=400)
+        if "on" not in body:
+            return web.json_response({"strikes": self._faults.inject(fault)})
+        self._faults.add(fault)
+        return web.json_response({"strikes": f"on occasion {fault.on}"})
 
     @web.middleware
     async def _unknown_paths(self, request: web.Request, handler: Any) -> web.StreamResponse:
