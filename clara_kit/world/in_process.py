@@ -133,8 +133,9 @@ class ScriptedAvatar:
         self._clock, self._tts = clock, tts
         self._draw = _Drawn(profile, seed)
         self._out: asyncio.Queue[ev.Event] = asyncio.Queue()
-        self._pieces: asyncio.Queue[str | None] = asyncio.Queue()
-        self._utterance_id: int | None = None
+        self._waiting: dict[
+            int, asyncio.Queue[str | None]
+        ] = {}  # utterances in their order; the first is spoken
         self._speaking: asyncio.Task[None] | None = None
         self.on_audio: Callable[[int, bytes], None] | None = None
 
@@ -144,32 +145,39 @@ class ScriptedAvatar:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._waiting.clear()
         await self._stop()
 
     async def _stop(self) -> None:
-        task, self._speaking, self._utterance_id = self._speaking, None, None
+        task, self._speaking = self._speaking, None
         if task is not None:
             task.cancel()
             await asyncio.wait({task})
 
     async def speak(self, utterance_id: int, piece_no: int, text: str) -> None:
         """Queue a piece."""
-        if utterance_id != self._utterance_id:
-            await self._stop()
-            self._utterance_id, self._pieces = utterance_id, asyncio.Queue()
-            self._speaking = asyncio.create_task(self._utter(utterance_id, self._pieces))
-        self._pieces.put_nowait(text)
+        self._waiting.setdefault(utterance_id, asyncio.Queue()).put_nowait(text)
+        self._go_on()
 
     async def end_speech(self, utterance_id: int) -> None:
         """No more pieces."""
-        if utterance_id == self._utterance_id:
-            self._pieces.put_nowait(None)
+        if utterance_id in self._waiting:
+            self._waiting[utterance_id].put_nowait(None)
 
     async def interrupt(self, utterance_id: int) -> None:
         """Fall silent."""
-        if utterance_id == self._utterance_id and self._speaking is not None and not self._speaking.done():
+        if utterance_id not in self._waiting:
+            return
+        if utterance_id == next(iter(self._waiting)):
             await self._stop()
-            self._emit(ev.SpeakingInterrupted(at_ms=self._clock.now_ms(), utterance_id=utterance_id))
+        del self._waiting[utterance_id]
+        self._emit(ev.SpeakingInterrupted(at_ms=self._clock.now_ms(), utterance_id=utterance_id))
+        self._go_on()
+
+    def _go_on(self) -> None:
+        """Speak the first of the waiting utterances, unless one is being spoken."""
+        if self._speaking is None and self._waiting:
+            self._speaking = asyncio.create_task(self._utter(*next(iter(self._waiting.items()))))
 
     async def events(self) -> AsyncIterator[ev.Event]:
         """What became of each utterance."""
@@ -219,3 +227,6 @@ class ScriptedAvatar:
                     )
         await _until(self._clock, end_ms)
         self._emit(ev.SpeakingEnded(at_ms=self._clock.now_ms(), utterance_id=utterance_id))
+        del self._waiting[utterance_id]
+        self._speaking = None
+        self._go_on()
