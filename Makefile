@@ -20,7 +20,7 @@ demo: $(STAMP) ## hear and watch a whole conversation in the terminal, without k
 	@$(RUN) clara_kit demo $(ARGS)
 
 test: $(STAMP) ## every test and every notebook (less than ten minutes)
-	$(RUN) pytest --nbval-lax --nbval-current-env tests notebooks
+	$(RUN) pytest -n 3 --dist loadfile --nbval-lax --nbval-current-env tests notebooks
 
 check: $(STAMP) ## style, types, layers, and the size of the package
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check -q . && $(BIN)/mypy && $(BIN)/lint-imports --no-cache && $(BIN)/python .ci/size.py

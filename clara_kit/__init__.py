@@ -29,18 +29,24 @@ if TYPE_CHECKING:
     from clara_kit.runtime.compose import compose
     from clara_kit.runtime.config import load_keys, load_settings
     from clara_kit.runtime.manager import ConversationManager
+    from clara_kit.widgets.console import Console
+    from clara_kit.widgets.window import ConversationWindow
+    from clara_kit.world.faults import Fault
     from clara_kit.world.sim import simulate
 
 _WHERE = {
     "AvatarProvider": "providers.avatar.base",
     "BargeInHandler": "conversation.barge_in",
     "ClaudeStreamingLLM": "providers.llm.claude",
+    "Console": "widgets.console",
     "Conversation": "conversation.conversation",
     "ConversationManager": "runtime.manager",
     "ConversationState": "core.states",
     "ConversationStateMachine": "core.states",
+    "ConversationWindow": "widgets.window",
     "DeepgramAuraTTS": "providers.tts.deepgram_aura",
     "DeepgramStreamingSTT": "providers.stt.deepgram",
+    "Fault": "world.faults",
     "FeatureFlags": "core.settings",
     "Keys": "core.settings",
     "LLMProvider": "providers.llm.base",
@@ -60,9 +66,9 @@ _WHERE = {
 }
 
 __all__ = [
-    "AvatarProvider", "BargeInHandler", "ClaudeStreamingLLM", "Conversation", "ConversationManager",
-    "ConversationState", "ConversationStateMachine", "DeepgramAuraTTS", "DeepgramStreamingSTT", "FeatureFlags",
-    "Keys", "LLMProvider", "LatencyMetrics", "LiveAvatarLite", "RetryPolicy", "Run", "STTProvider",
+    "AvatarProvider", "BargeInHandler", "ClaudeStreamingLLM", "Console", "Conversation", "ConversationManager",
+    "ConversationState", "ConversationStateMachine", "ConversationWindow", "DeepgramAuraTTS", "DeepgramStreamingSTT",
+    "Fault", "FeatureFlags", "Keys", "LLMProvider", "LatencyMetrics", "LiveAvatarLite", "RetryPolicy", "Run", "STTProvider",
     "SentenceChunker", "Settings", "TTSProvider", "compose", "load_keys", "load_settings", "replay", "simulate",
 ]  # fmt: skip
 

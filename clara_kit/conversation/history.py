@@ -25,6 +25,11 @@ class History:
         """Clara said this, and it was heard. Empty text is dropped."""
         self._add(Message(role="assistant", text=text))
 
+    @property
+    def said(self) -> tuple[Message, ...]:
+        """Everything that is remembered, in order."""
+        return tuple(self._messages)
+
     def messages(self, question: str) -> tuple[Message, ...]:
         """The messages for the next request: what was said, then `question` (joined to a user turn without reply)."""
         kept = self._messages[-self.max_messages :]

@@ -133,6 +133,12 @@ class ConversationManager:
         self._listeners.append(listener)
 
     @property
+    def stopping(self) -> bool:
+        """It is being closed: soon `run` is there."""
+        over = self._loop is not None and self._loop.is_running() and self._hang_up.is_set()
+        return over and self.run is None
+
+    @property
     def state(self) -> ConversationState:
         """Whose turn it is."""
         return self.conversation.state
@@ -275,6 +281,7 @@ class ConversationManager:
     def _finish(self) -> None:
         if self._recorder is not None:
             self._recorder.close()
+            self._run_log.facts["sound_from_ms"] = self._recorder.from_ms or 0.0
         self.run = self._run_log.close(self.conversation.trace, error=str(self.error or ""))
 
     def _inputs(self) -> dict[str, Any]:

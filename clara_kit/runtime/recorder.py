@@ -26,7 +26,8 @@ class Recorder:
         self._rate_hz = 24_000
         self._speaking: int | None = None
         self._began_ms = 0.0
-        self._written_ms: float | None = None
+        self.from_ms: float | None = None
+        """When the recording begins, on the conversation's clock."""
 
     def sent(self, utterance_id: int, pcm: bytes, rate_hz: int) -> None:
         """Sound went to the avatar."""
@@ -45,6 +46,8 @@ class Recorder:
 
     def frame(self, pcm: bytes, captured_ms: float) -> None:
         """Write a frame of both sides."""
+        if self.from_ms is None:
+            self.from_ms = captured_ms
         left = np.frombuffer(pcm, dtype="<i2")
         right = self._clara(captured_ms, len(left))
         self._writer.write(left, right)

@@ -84,9 +84,31 @@ class Lab:
         ]
         assert not tracebacks, tracebacks[0]
 
-    async def run_selected(self) -> None:
-        """Run the selected cell."""
-        await self.page.evaluate("async () => await window.jupyterapp.commands.execute('notebook:run-cell')")
+    async def run_first_code_cells(self, count: int) -> None:
+        """Run the notebook only as far as its `count`-th code cell."""
+        await self.page.evaluate(
+            """async (count) => {
+                const app = window.jupyterapp, notebook = app.shell.currentWidget.content;
+                const code = notebook.widgets.map((w, n) => [w.model.type, n]).filter(([t]) => t === "code");
+                for (const [, n] of code.slice(0, count)) {
+                    notebook.activeCellIndex = n;
+                    await app.commands.execute("notebook:run-cell");
+                }
+            }""",
+            count,
+        )
+
+    async def show(self, number: int) -> None:
+        """Scroll to the `number`-th code cell, from 1: JupyterLab keeps only what is near in the page."""
+        await self.page.evaluate(
+            """async (number) => {
+                const notebook = window.jupyterapp.shell.currentWidget.content;
+                const code = notebook.widgets.filter((w) => w.model.type === "code");
+                notebook.activeCellIndex = notebook.widgets.indexOf(code[number - 1]);
+                await notebook.scrollToCell(code[number - 1], "start");
+            }""",
+            number,
+        )
 
     def outputs(self) -> Any:
         """Everything that cells printed or drew (never their source)."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from playwright.async_api import expect
 
-from tests.browser.lab import lab
+from tests.browser.lab import SCREENSHOTS, lab
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -29,4 +30,67 @@ async def test_the_first_notebook_runs_and_shows_a_conversation_that_can_be_hear
         struck = notebook.page.locator(".jp-OutputArea-output s")
         assert await struck.count() >= 1  # what the customer never heard
         await notebook.screenshot("00_start_here", whole=True)
+        assert notebook.errors == []
+
+
+async def test_one_conversation_is_talked_to_interrupted_and_walked_through(tmp_path: Path) -> None:
+    async with lab(tmp_path) as notebook:
+        page = notebook.page
+        await notebook.open("notebooks/01_one_conversation.ipynb")
+        await notebook.run_all()
+        view = page.locator(".clara-console-view").first
+        assert "Interrupt" in str(await page.locator(".clara-console-interrupt").first.text_content())
+        assert "el despacho" in str(await view.text_content()) and await view.locator("s").count() >= 1
+        window = page.get_by_test_id("clara-window").first
+        why, count = window.get_by_test_id("why"), window.get_by_test_id("count")
+        await notebook.show(4)
+        assert "no number here is a vendor’s" in str(await window.text_content())
+        assert await window.locator('[data-kind="unheard"]').count() >= 1
+        await window.get_by_test_id("last").click()
+        await expect(why).to_contain_text("hung up")
+        await window.get_by_test_id("first").click()
+        await expect(why).to_contain_text("the conversation began")
+        await window.get_by_test_id("next").click()
+        await expect(count).to_contain_text("event 2 of")
+        await window.get_by_test_id("back").click()
+        await expect(count).to_contain_text("event 1 of")
+        await window.locator('[data-kind="unheard"]').first.click()
+        await expect(why).to_contain_text("unheard «")
+        await window.focus()
+        await page.keyboard.press("End")
+        await expect(why).to_contain_text("hung up")
+        for name in ("zoom-in", "zoom-in", "zoom-out", "zoom-all", "last"):
+            button = window.get_by_test_id(name)
+            if await button.is_enabled():
+                await button.click()
+        await window.get_by_test_id("first").click()
+        await window.get_by_test_id("play").click()
+        await expect(window.get_by_test_id("play")).to_contain_text("Pause", timeout=10_000)
+        await window.screenshot(path=str(SCREENSHOTS / "01_window.png"))
+        await window.get_by_test_id("play").click()
+        await expect(window.get_by_test_id("play")).to_contain_text("Play")
+        await notebook.show(6)
+        simulated = page.get_by_test_id("clara-window").nth(1)
+        await expect(simulated.get_by_test_id("play")).to_be_disabled()
+        await notebook.screenshot("01_one_conversation")
+        assert notebook.errors == []
+
+
+async def test_the_console_types_speaks_and_interrupts_by_its_buttons(tmp_path: Path) -> None:
+    async with lab(tmp_path, dark=True) as notebook:
+        page = notebook.page
+        await notebook.open("notebooks/01_one_conversation.ipynb")
+        await notebook.run_first_code_cells(2)
+        line = page.locator(".clara-console-line input")
+        view = page.locator(".clara-console-view").first
+        await expect(view).to_contain_text("¡Hola!", timeout=15_000)
+        await line.fill("¿Hacen despachos a regiones?")
+        await line.press("Enter")
+        await expect(view).to_contain_text("AVATAR_SPEAKING", timeout=15_000)
+        await page.locator(".clara-console-interrupt").click()
+        await expect(view).to_contain_text("IDLE", timeout=15_000)
+        await line.fill("Hola, buenas.")
+        await page.locator(".clara-console-say").click()
+        await expect(view.locator("div", has_text="Hola, buenas.").first).to_be_visible(timeout=15_000)
+        await notebook.screenshot("01_console_dark")
         assert notebook.errors == []

@@ -1,0 +1,192 @@
+"""Walk through a conversation event by event, forwards and backwards, and ask any moment why.
+
+A recorded run is decided again up to the chosen event: decisions are pure, so what is shown is what was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from clara_kit.conversation.conversation import Conversation
+from clara_kit.core import commands as do
+from clara_kit.core import events as ev
+from clara_kit.core.records import HeardEstimated, Ignored, Record, StateChanged
+from clara_kit.core.settings import Settings
+from clara_kit.measure import codec
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Said:
+    """One turn of what Clara remembers. `unheard`: what she had begun to say and the customer never heard."""
+
+    role: str
+    text: str
+    unheard: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moment:
+    """The conversation right after event number `step` (from 0)."""
+
+    step: int
+    at_ms: float
+    title: str
+    fields: dict[str, Any]
+    state: str
+    decided: tuple[tuple[str, str], ...]
+    """What followed, each with its reason."""
+    said: tuple[Said, ...]
+    timers: tuple[str, ...]
+
+    @property
+    def why(self) -> str:
+        """What happened and what followed from it, in words."""
+        lines = [f"At {self.at_ms / 1000:.3f} s: {self.title}."]
+        lines += [f"  {what}, because {reason}." for what, reason in self.decided]
+        return "\n".join(lines) if self.decided else f"{lines[0]}\n  Nothing followed: it is only recorded."
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for a view."""
+        return {
+            "step": self.step,
+            "at_ms": round(self.at_ms, 1),
+            "title": self.title,
+            "fields": {k: str(v) for k, v in self.fields.items()},
+            "state": self.state,
+            "decided": [list(pair) for pair in self.decided],
+            "said": [{"role": s.role, "text": s.text, "unheard": s.unheard} for s in self.said],
+            "timers": list(self.timers),
+        }
+
+    def __repr__(self) -> str:
+        return self.why
+
+
+class Stepper:
+    """The events of a trace, one step each. Raises `IndexError` outside of them."""
+
+    def __init__(self, trace: Sequence[Record], settings: Settings) -> None:
+        self._events = [r for r in trace if isinstance(r, ev.Event)]
+        self._settings = settings
+
+    def __len__(self) -> int:
+        return len(self._events)
+
+    def moment(self, step: int) -> Moment:
+        """The moment right after event number `step`."""
+        if not 0 <= step < len(self._events):
+            raise IndexError(f"There is no step {step}; there are {len(self._events)}, from 0.")
+        conversation = Conversation(self._settings)
+        for event in self._events[:step]:
+            conversation.handle(event)
+        before = len(conversation.trace)
+        event = self._events[step]
+        conversation.handle(event)
+        data = codec.to_dict(event)
+        return Moment(
+            step=step,
+            at_ms=event.at_ms,
+            title=title(event),
+            fields={k: v for k, v in data.items() if k not in ("type", "at_ms", "words")},
+            state=str(conversation.state),
+            decided=tuple(_decision(r) for r in conversation.trace[before:] if not isinstance(r, ev.Event)),
+            said=_said(conversation),
+            timers=_timers(conversation.trace),
+        )
+
+    def nearest(self, at_ms: float) -> int:
+        """The step of the last event up to a time."""
+        return max((n for n, e in enumerate(self._events) if e.at_ms <= at_ms), default=0)
+
+
+def title(event: ev.Event) -> str:
+    """An event in a few words."""
+    match event:
+        case ev.SpeechStarted():
+            return f"a sound began ({event.source})"
+        case ev.SpeechEnded():
+            return f"the sound stopped ({event.source})"
+        case ev.TranscriptInterim() | ev.TranscriptFinal():
+            which = "interim" if isinstance(event, ev.TranscriptInterim) else "final"
+            return f"{which} words «{event.text}»" if event.text.strip() else "a sound without words"
+        case ev.TextTyped():
+            return f"the customer typed «{event.text}»"
+        case ev.ReplyDelta():
+            return f"the model wrote «{event.text}»"
+        case ev.ReplyStarted():
+            return f"the request went to {event.model}"
+        case ev.ReplyCompleted():
+            return f"the model is done ({event.stop_reason})"
+        case ev.TimerFired():
+            return f"the timer {event.timer_id.partition('#')[0]} rang"
+        case ev.ProviderFailed():
+            return f"{event.service} failed: {event.message}"
+        case ev.FaultInjected():
+            return f"a fault was played: {event.note or event.kind}"
+    return _TITLES.get(type(event), _words(type(event).__name__))
+
+
+_TITLES: dict[type, str] = {
+    ev.ConversationStarted: "the conversation began",
+    ev.ConversationStopped: "somebody hung up",
+    ev.InterruptRequested: "somebody pressed the button that stops Clara",
+    ev.SpeechSent: "a piece went to the voice",
+    ev.FirstAudio: "the first sound came from the voice",
+    ev.SpeechVoiced: "the sound of a piece is complete",
+    ev.SpeakingStarted: "the avatar began to speak",
+    ev.SpeakingEnded: "the avatar finished",
+    ev.SpeakingInterrupted: "the avatar fell silent, as ordered",
+}
+
+
+def _words(name: str) -> str:
+    return "".join(f" {c.lower()}" if c.isupper() else c for c in name).strip()
+
+
+def _decision(record: Record) -> tuple[str, str]:
+    """What was decided, and why."""
+    match record:
+        case StateChanged():
+            return f"{record.source} → {record.target}", record.reason
+        case Ignored():
+            return "ignored", record.reason
+        case HeardEstimated():
+            return (
+                f"heard «{record.heard}», unheard «{record.unheard}»",
+                f"{record.method}, give or take {record.plus_minus_words} words",
+            )
+        case do.Speak():
+            return f"Speak «{record.text}»", record.reason
+        case do.SetTimer() | do.CancelTimer():
+            return f"{type(record).__name__} {record.timer_id.partition('#')[0]}", record.reason
+        case do.RaiseAlert():
+            return f"RaiseAlert {record.name}: {record.message}", record.reason
+        case do.Notify():
+            return f"Notify: {record.message}", record.reason
+        case do.Command():
+            return type(record).__name__, record.reason
+    return type(record).__name__, "it came with it"
+
+
+def _said(conversation: Conversation) -> tuple[Said, ...]:
+    cuts = [r for r in conversation.trace if isinstance(r, HeardEstimated) and r.heard and r.unheard]
+
+    def unheard(text: str) -> str:
+        return next((r.unheard for r in reversed(cuts) if text.endswith(r.heard)), "")
+
+    return tuple(
+        Said(role=m.role, text=m.text, unheard=unheard(m.text) if m.role == "assistant" else "")
+        for m in conversation.history.said
+    )
+
+
+def _timers(trace: Sequence[Record]) -> tuple[str, ...]:
+    waiting: dict[str, float] = {}
+    for record in trace:
+        if isinstance(record, do.SetTimer):
+            waiting[record.timer_id] = record.due_ms
+        elif isinstance(record, do.CancelTimer | ev.TimerFired):
+            waiting.pop(record.timer_id, None)
+    return tuple(f"{timer.partition('#')[0]} at {due / 1000:.2f} s" for timer, due in waiting.items())

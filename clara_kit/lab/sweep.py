@@ -1,0 +1,73 @@
+"""The same script under several settings, simulated: what does each knob cost the customer's patience?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from clara_kit.core.settings import Settings
+from clara_kit.measure.run import Run
+from clara_kit.world.script import ScriptLike
+from clara_kit.world.sim import simulate
+
+if TYPE_CHECKING:
+    import polars as pl
+
+COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#F0E442")  # Okabe and Ito's
+PATTERNS = ("", "/", "x", ".", "\\", "+", "|")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sweep:
+    """One simulated run for each named choice of settings."""
+
+    runs: dict[str, Run]
+
+    @property
+    def waits(self) -> pl.DataFrame:
+        """Settings, turn, total_ms (the customer's last word to Clara's first sound) and mix; answered turns only."""
+        import polars as pl
+
+        rows = [
+            (name, turn.turn_id, None if turn.total_ms is None else round(turn.total_ms, 3), run.mix)
+            for name, run in self.runs.items()
+            for turn in run.ledger
+            if turn.kind != "greeting"
+        ]
+        schema = {"settings": pl.Utf8, "turn": pl.Int64, "total_ms": pl.Float64, "mix": pl.Utf8}
+        return pl.DataFrame(rows, schema=schema, orient="row")
+
+    def table(self) -> pl.DataFrame:
+        """One row for each choice, one column for each turn, ms; `mean` last."""
+        import polars as pl
+
+        wide = self.waits.pivot("turn", index="settings", values="total_ms")
+        turns = [c for c in wide.columns if c != "settings"]
+        wide = wide.rename({t: f"turn {t}" for t in turns})
+        return wide.with_columns(pl.mean_horizontal(wide.columns[1:]).round(3).alias("mean"))
+
+    def figure(self, title: str) -> Any:
+        """The waits as bars, a colour and a pattern for each turn."""
+        import plotly.graph_objects as go
+
+        waits = self.waits
+        figure = go.Figure()
+        for n, turn in enumerate(waits["turn"].unique().sort().to_list()):
+            part = waits.filter(waits["turn"] == turn)
+            figure.add_bar(
+                y=part["settings"].to_list(),
+                x=part["total_ms"].to_list(),
+                name=f"turn {turn}",
+                orientation="h",
+                marker={"color": COLOURS[n % 7], "pattern": {"shape": PATTERNS[n % 7]}},
+            )
+        figure.update_yaxes(autorange="reversed")
+        figure.update_xaxes(title="ms from the customer's last word to Clara's first sound (simulated)")
+        figure.update_layout(title=title, template="plotly_white", height=120 + 70 * len(self.runs))
+        return figure
+
+
+def sweep(script: ScriptLike, choices: Mapping[str, Settings], *, seed: int = 0) -> Sweep:
+    """Simulate `script` once under each of the named settings, with the same seed."""
+    return Sweep(runs={name: simulate(script, choice, seed=seed) for name, choice in choices.items()})

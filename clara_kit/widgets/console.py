@@ -1,0 +1,149 @@
+"""`Console`: talk to a running Clara from a notebook, and see what is said as it is said.
+
+A line to type into, two ways to send it (spoken by the offline voice, or typed), a button that interrupts, and
+the conversation above: interim words in italics, what the customer never heard struck through.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import warnings
+from collections.abc import Coroutine, Sequence
+from html import escape
+from typing import Any
+
+import ipywidgets as widgets
+
+from clara_kit.core import commands as do
+from clara_kit.core import events as ev
+from clara_kit.core.errors import ClaraError
+from clara_kit.core.records import HeardEstimated, Record, StateChanged
+from clara_kit.runtime.manager import ConversationManager
+
+REFRESH_S = 0.1
+
+
+class Console(widgets.VBox):  # type: ignore[misc]
+    """Shows and talks to a started `ConversationManager`. `say`, `type` and `interrupt` do what the buttons do."""
+
+    def __init__(self, clara: ConversationManager) -> None:
+        self._clara = clara
+        self._loop = asyncio.get_event_loop()
+        self._dirty = False
+        self._problem = ""
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._view = widgets.HTML()
+        self._line = widgets.Text(
+            placeholder="Escríbele o háblale a Clara… (Enter: type)",
+            layout=widgets.Layout(flex="1"),
+        )
+        self._say = widgets.Button(
+            description="Say", icon="microphone", tooltip="Speak it with the offline voice"
+        )
+        self._type = widgets.Button(description="Type", icon="keyboard-o", tooltip="Send it as typed text")
+        self._stop = widgets.Button(
+            description="Interrupt", icon="hand-paper-o", button_style="warning", tooltip="Stop Clara now"
+        )
+        self._say.on_click(lambda _: self._send(self.say))
+        self._type.on_click(lambda _: self._send(self.type))
+        with (
+            warnings.catch_warnings()
+        ):  # the advised way, a late update of the value, also fires on leaving the line
+            warnings.simplefilter("ignore", DeprecationWarning)
+            self._line.on_submit(lambda _: self._send(self.type))
+        self._stop.on_click(lambda _: self._start(self.interrupt()))
+        for button, name in ((self._say, "say"), (self._type, "type"), (self._stop, "interrupt")):
+            button.add_class(f"clara-console-{name}")
+        self._line.add_class("clara-console-line")
+        self._view.add_class("clara-console-view")
+        super().__init__([self._view, widgets.HBox([self._line, self._say, self._type, self._stop])])
+        clara.subscribe(self._saw)
+        self.refresh()
+
+    async def say(self, text: str) -> None:
+        """The customer says this aloud."""
+        await self._clara.say(text)
+
+    async def type(self, text: str) -> None:
+        """The customer types this."""
+        await self._clara.type(text)
+
+    async def interrupt(self) -> None:
+        """Press the button that stops Clara."""
+        await self._clara.interrupt()
+
+    def refresh(self) -> None:
+        """Draw what has been said by now."""
+        self._dirty = False
+        over = self._clara.run is not None
+        if self._clara.stopping and not over:  # nothing more will be told, so look again
+            self._loop.call_later(REFRESH_S, self.refresh)
+        for control in (self._line, self._say, self._type, self._stop):
+            control.disabled = over
+        state = "the conversation is over" if over else f"state: {self._clara.state}"
+        self._view.value = transcript_html(tuple(self._clara.conversation.trace), state) + self._problem
+
+    def _saw(self, _record: Record) -> None:
+        """Called in the conversation's thread; drawn in the notebook's."""
+        if not self._dirty:
+            self._dirty = True
+            self._loop.call_soon_threadsafe(self._loop.call_later, REFRESH_S, self.refresh)
+
+    def _send(self, how: Any) -> None:
+        text = self._line.value.strip()
+        if text:
+            self._line.value = self._problem = ""
+            self._start(how(text))
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        async def do_it() -> None:
+            try:
+                await work
+            except ClaraError as exc:
+                self._problem = f"<p role='alert'><b>{escape(str(exc))}</b></p>"
+                self.refresh()
+
+        task = self._loop.create_task(do_it())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+def transcript_html(trace: Sequence[Record], state: str) -> str:
+    """What was said so far, as a page part. Pieces that wait to be spoken are grey."""
+    lines: list[tuple[str, str]] = []
+    utterances: dict[int, int] = {}
+    texts: dict[int, list[str]] = {}
+    started: set[int] = set()
+    interim = ""
+    for record in trace:
+        match record:
+            case ev.TranscriptInterim():
+                interim = record.text
+            case ev.TranscriptFinal() if record.text.strip():
+                lines.append(("customer", escape(record.text)))
+                interim = ""
+            case ev.TextTyped():
+                lines.append(("customer (typed)", escape(record.text)))
+            case do.Speak():
+                texts.setdefault(record.utterance_id, []).append(record.text)
+                if record.utterance_id not in utterances:
+                    utterances[record.utterance_id] = len(lines)
+                    lines.append(("Clara", ""))
+            case ev.SpeakingStarted():
+                started.add(record.utterance_id)
+            case HeardEstimated():
+                cut = f"{escape(record.heard)} <s style='opacity:.7'>{escape(record.unheard)}</s>"
+                lines[utterances[record.utterance_id]] = ("Clara", cut)
+                texts.pop(record.utterance_id, None)
+            case StateChanged():
+                interim = interim if record.target == "USER_SPEAKING" else ""
+        if isinstance(record, do.Speak | ev.SpeakingStarted) and record.utterance_id in texts:
+            text = escape(" ".join(texts[record.utterance_id]))
+            waits = record.utterance_id not in started
+            lines[utterances[record.utterance_id]] = (
+                "Clara", f"<span style='opacity:.5'>{text}</span>" if waits else text
+            )  # fmt: skip
+    body = [f"<div><b>{who}:</b> {text}</div>" for who, text in lines]
+    if interim:
+        body.append(f"<div><b>customer:</b> <i>{escape(interim)}…</i></div>")
+    return f"<div style='max-height:260px;overflow:auto'>{''.join(body)}</div><small>{escape(state)}</small>"

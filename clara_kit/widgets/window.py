@@ -1,0 +1,166 @@
+"""`ConversationWindow`: one conversation to look at, walk through and listen to, in a notebook.
+
+The same window for a run that is over (live, twin, simulated, recorded) and for a `ConversationManager` that
+still runs. The model is here, the view in `window.js`. What the view does, a method does too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import anywidget
+import traitlets
+
+from clara_kit.core.errors import ClaraError
+from clara_kit.core.records import Record
+from clara_kit.core.settings import Settings
+from clara_kit.lab.stepping import Moment, Stepper
+from clara_kit.lab.timeline import timeline
+from clara_kit.measure.run import Run
+from clara_kit.runtime.manager import ConversationManager
+from clara_kit.widgets.picture import svg
+
+HERE = Path(__file__).parent
+REFRESH_S = 0.1  # how often a growing conversation is drawn anew
+
+
+class ConversationWindow(anywidget.AnyWidget):
+    """Timeline and stepper of `source`: a `Run`, the folder of one, or a running `ConversationManager`."""
+
+    _esm = HERE / "window.js"
+    _css = HERE / "window.css"
+
+    title = traitlets.Unicode().tag(sync=True)
+    mix = traitlets.Unicode().tag(sync=True)
+    timeline = traitlets.Dict().tag(sync=True)
+    steps = traitlets.Int(0).tag(sync=True)
+    step = traitlets.Int(0).tag(sync=True)
+    moment = traitlets.Dict().tag(sync=True)
+    growing = traitlets.Bool(False).tag(sync=True)
+    sound_from_ms = traitlets.Float(0.0).tag(sync=True)
+    has_sound = traitlets.Bool(False).tag(sync=True)
+    play_from_ms = traitlets.Float(-1.0).tag(sync=True)
+
+    def __init__(self, source: Run | ConversationManager | str | Path) -> None:
+        super().__init__()
+        self._sound: Path | None = None
+        self._dirty = False
+        self.on_msg(self._asked)
+        if isinstance(source, ConversationManager):
+            self._watch(source)
+        else:
+            self._show_run(source if isinstance(source, Run) else Run.load(source))
+
+    # --- walking ----------------------------------------------------------------------------------------
+
+    def go_to(self, step: int) -> Moment:
+        """Choose an event by its number, from 0; beyond the ends is the end."""
+        self.step = max(0, min(step, self.steps - 1))
+        return self.here
+
+    def next(self) -> Moment:
+        """One event on."""
+        return self.go_to(self.step + 1)
+
+    def back(self) -> Moment:
+        """One event back."""
+        return self.go_to(self.step - 1)
+
+    def at(self, at_ms: float) -> Moment:
+        """The last event up to this time."""
+        return self.go_to(self._stepper.nearest(at_ms))
+
+    @property
+    def here(self) -> Moment:
+        """The chosen moment: what happened, what was decided, what Clara remembers."""
+        return self._stepper.moment(self.step)
+
+    def why(self) -> str:
+        """What happened at the chosen moment, and why what followed followed."""
+        return self.here.why
+
+    def play(self, at_ms: float | None = None) -> None:
+        """Let the browser play the sound from a time, or from the chosen moment."""
+        if not self.has_sound:
+            raise ClaraError(
+                "This conversation has no sound.", hint="simulated runs have none; twins record."
+            )
+        self.play_from_ms = -1.0
+        self.play_from_ms = self.here.at_ms if at_ms is None else at_ms
+
+    def picture(self) -> str:
+        """The static picture, as SVG."""
+        return svg(self._timeline, title=self.title, mix=self.mix)
+
+    # --- what it shows ----------------------------------------------------------------------------------
+
+    def _show_run(self, run: Run) -> None:
+        self._sound = run.folder / "conversation.wav" if run.folder else None
+        self.title = str(run.facts.get("title") or f"conversation {run.run_id}")
+        self.mix = run.mix
+        self.sound_from_ms = float(run.facts.get("sound_from_ms", 0.0))
+        self.has_sound = self._sound is not None and self._sound.exists()
+        self.growing = False
+        self._show(run.trace, run.settings)
+
+    def _show(self, trace: Sequence[Record], settings: Settings) -> None:
+        self._timeline = timeline(trace)
+        self._stepper = Stepper(trace, settings)
+        with self.hold_trait_notifications():
+            self.timeline = self._timeline.to_dict()
+            self.steps = len(self._stepper)
+        self._step_chosen()
+
+    @traitlets.observe("step")
+    def _step_chosen(self, _change: Any = None) -> None:
+        if self.steps:
+            self.moment = self._stepper.moment(max(0, min(self.step, self.steps - 1))).to_dict()
+
+    def _watch(self, manager: ConversationManager) -> None:
+        """Follow a conversation that runs in a thread of its own; drawn in the loop that made this window."""
+        self._manager = manager
+        self._settings = manager.conversation.settings
+        self.growing = True
+        self.title = "conversation, running"
+        modes = manager.services.modes
+        self.mix = Run(inputs={"modes": modes}, trace=()).mix
+        self._refresh()
+        loop = asyncio.get_event_loop()
+
+        def saw(_record: Record) -> None:
+            if not self._dirty:
+                self._dirty = True
+                loop.call_soon_threadsafe(loop.call_later, REFRESH_S, self._refresh)
+
+        manager.subscribe(saw)
+
+    def _refresh(self) -> None:
+        self._dirty = False
+        if self._manager.run is not None:
+            return self._show_run(self._manager.run)
+        if self._manager.stopping:  # the log is being written: nothing more will be told, so look again
+            asyncio.get_event_loop().call_later(REFRESH_S, self._refresh)
+        at_the_end = self.step >= self.steps - 1
+        self._show(tuple(self._manager.conversation.trace), self._manager.settings)
+        if at_the_end:
+            self.step = max(0, self.steps - 1)
+
+    def _asked(self, _widget: Any, content: Any, _buffers: Any) -> None:
+        """A message of the view."""
+        kind = content.get("kind") if isinstance(content, dict) else None
+        if kind == "sound" and self._sound is not None:
+            self.send({"kind": "sound"}, [self._sound.read_bytes()])
+        elif kind == "at" and isinstance(content.get("at_ms"), int | float):
+            self.at(content["at_ms"])
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> Any:
+        bundle = super()._repr_mimebundle_(**kwargs)
+        data, metadata = bundle if isinstance(bundle, tuple) else (bundle or {}, {})
+        data = {**data, "image/svg+xml": self.picture(), "text/plain": repr(self)}
+        return data, metadata
+
+    def __repr__(self) -> str:
+        return f"<ConversationWindow {self.title}: {self.steps} events, {self.mix}>"
