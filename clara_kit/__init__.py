@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from clara_kit.measure.ledger import LatencyMetrics
     from clara_kit.measure.run import Run
     from clara_kit.providers.avatar.base import AvatarProvider
+    from clara_kit.providers.avatar.heygen_streaming import HeyGenStreamingAvatar
     from clara_kit.providers.avatar.liveavatar import LiveAvatarLite
     from clara_kit.providers.llm.base import LLMProvider
     from clara_kit.providers.llm.claude import ClaudeStreamingLLM
@@ -48,6 +49,7 @@ _WHERE = {
     "DeepgramStreamingSTT": "providers.stt.deepgram",
     "Fault": "world.faults",
     "FeatureFlags": "core.settings",
+    "HeyGenStreamingAvatar": "providers.avatar.heygen_streaming",
     "Keys": "core.settings",
     "LLMProvider": "providers.llm.base",
     "LatencyMetrics": "measure.ledger",
@@ -68,7 +70,7 @@ _WHERE = {
 __all__ = [
     "AvatarProvider", "BargeInHandler", "ClaudeStreamingLLM", "Console", "Conversation", "ConversationManager",
     "ConversationState", "ConversationStateMachine", "ConversationWindow", "DeepgramAuraTTS", "DeepgramStreamingSTT",
-    "Fault", "FeatureFlags", "Keys", "LLMProvider", "LatencyMetrics", "LiveAvatarLite", "RetryPolicy", "Run", "STTProvider",
+    "Fault", "FeatureFlags", "HeyGenStreamingAvatar", "Keys", "LLMProvider", "LatencyMetrics", "LiveAvatarLite", "RetryPolicy", "Run", "STTProvider",
     "SentenceChunker", "Settings", "TTSProvider", "compose", "load_keys", "load_settings", "replay", "simulate",
 ]  # fmt: skip
 

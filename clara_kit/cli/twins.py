@@ -16,6 +16,7 @@ from clara_kit.world.script import Script
 from clara_kit.world.twins.anthropic import AnthropicTwin
 from clara_kit.world.twins.base import TwinContext
 from clara_kit.world.twins.deepgram import DeepgramTwin
+from clara_kit.world.twins.heygen import HeyGenTwin
 from clara_kit.world.twins.liveavatar import LiveAvatarTwin
 from clara_kit.world.twins.server import TwinServer
 
@@ -37,6 +38,7 @@ def serve(*, port: int, profile: str, seed: int, script: str | None, any_key: bo
             DeepgramTwin(context, lines, clara_voice()),
             AnthropicTwin(context, AnswerBook.load()),
             LiveAvatarTwin(context),
+            HeyGenTwin(context, clara_voice(), AnswerBook.load()),
         ],
         port=port,
         faults=faults,

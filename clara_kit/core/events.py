@@ -197,9 +197,13 @@ class SpeechSent(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FirstAudio(Event):
-    """The first sound of the utterance came from the voice and goes to the avatar."""
+    """The first sound of the utterance came from the voice and goes to the avatar.
+
+    `estimated`: the avatar speaks with a voice of its own, whose sound is not seen.
+    """
 
     utterance_id: int
+    estimated: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -244,9 +248,10 @@ class SpeakingEnded(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SpeakingInterrupted(Event):
-    """The avatar confirmed that it stopped in the middle of this utterance."""
+    """The avatar confirmed that it stopped in the middle of this utterance. `estimated`: it has no word for it."""
 
     utterance_id: int
+    estimated: bool = False
 
 
 # --- what goes wrong -----------------------------------------------------------------------------------

@@ -81,6 +81,11 @@ class Settings(_Frozen):
     # The voice and the avatar
     tts_voice: str = "aura-2-celeste-es"
     tts_speed: Annotated[float, Field(ge=0.7, le=1.5)] = 1.0
+    avatar_vendor: Literal["liveavatar", "heygen"] = (
+        "liveavatar"  # heygen: the plan's classic API, being retired
+    )
+    heygen_avatar_name: str = ""  # of your HeyGen account; only for avatar_vendor="heygen"
+    heygen_voice_id: str = ""  # empty: the avatar's own
     avatar_id: str = "dd73ea75-1218-4ef3-92ce-606d5f7fbc0a"  # LiveAvatar's sandbox avatar
     avatar_sandbox: bool = True  # no credits, but the session ends after about a minute
 
@@ -138,9 +143,11 @@ class Keys(_Frozen):
     deepgram_api_key: SecretStr | None = None
     anthropic_api_key: SecretStr | None = None
     liveavatar_api_key: SecretStr | None = None
+    heygen_api_key: SecretStr | None = None
     deepgram_base_url: str = "https://api.deepgram.com"
     anthropic_base_url: str = "https://api.anthropic.com"
     liveavatar_base_url: str = "https://api.liveavatar.com"
+    heygen_base_url: str = "https://api.heygen.com"
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> Self:
@@ -165,6 +172,7 @@ KEY_PAGES = {
     "deepgram_api_key": "https://console.deepgram.com",
     "anthropic_api_key": "https://platform.claude.com",
     "liveavatar_api_key": "https://app.liveavatar.com",
+    "heygen_api_key": "https://app.heygen.com",
 }
 
 

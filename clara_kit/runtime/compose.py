@@ -59,6 +59,7 @@ class Services:
         from clara_kit.world.twins.anthropic import AnthropicTwin
         from clara_kit.world.twins.base import TwinContext
         from clara_kit.world.twins.deepgram import DeepgramTwin
+        from clara_kit.world.twins.heygen import HeyGenTwin
         from clara_kit.world.twins.liveavatar import LiveAvatarTwin
 
         context = TwinContext(
@@ -70,6 +71,7 @@ class Services:
                 DeepgramTwin(context, self.lines, clara_voice()),
                 AnthropicTwin(context, AnswerBook.load()),
                 LiveAvatarTwin(context, sandbox_limit_s=SANDBOX_LIMIT_S),
+                HeyGenTwin(context, clara_voice(), AnswerBook.load()),
             ],
             faults=self.faults,
         )
@@ -143,9 +145,19 @@ class Services:
             from clara_kit.world.in_process import ScriptedAvatar
 
             return ScriptedAvatar(clock, self.profile, tts, seed=self.seed)
+        s = self.settings
+        if s.avatar_vendor == "heygen":
+            from clara_kit.providers.avatar.heygen_streaming import HeyGenStreamingAvatar
+
+            return HeyGenStreamingAvatar(
+                **self._access("avatar", "heygen"),
+                clock=clock,
+                avatar_name=s.heygen_avatar_name or "twin",
+                voice_id=s.heygen_voice_id or None,
+                knowledge_base=self.prompt.text,
+            )
         from clara_kit.providers.avatar.liveavatar import LiveAvatarLite
 
-        s = self.settings
         access = self._access("avatar", "liveavatar")
         return LiveAvatarLite(**access, tts=tts, clock=clock, avatar_id=s.avatar_id, sandbox=s.avatar_sandbox)
 
@@ -195,17 +207,18 @@ def compose(
                 hint=f"choose {fault.service}='twin', or give the fault to simulate().",
             )
     keys = keys or Keys()
-    for service, vendor in (
-        ("stt", "deepgram"),
-        ("llm", "anthropic"),
-        ("tts", "deepgram"),
-        ("avatar", "liveavatar"),
-    ):
+    settings = settings or Settings()
+    vendors = {"stt": "deepgram", "llm": "anthropic", "tts": "deepgram", "avatar": settings.avatar_vendor}
+    for service, vendor in vendors.items():
         if chosen[service] == "live":
             keys.need(f"{vendor}_api_key")
+    if chosen["avatar"] == "live" and settings.avatar_vendor == "heygen" and not settings.heygen_avatar_name:
+        raise SettingsError(
+            "HEYGEN_AVATAR_NAME is not set.", hint="name an avatar of your HeyGen account in the file .env."
+        )
     return Services(
         modes=chosen,
-        settings=settings or Settings(),
+        settings=settings,
         prompt=prompt or default_prompt(),
         profile=profile if isinstance(profile, LatencyProfile) else LatencyProfile.load(profile),
         seed=seed,

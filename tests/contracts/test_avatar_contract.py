@@ -11,13 +11,16 @@ import pytest
 
 from clara_kit.core import events as ev
 from clara_kit.providers.avatar.base import AvatarProvider
+from clara_kit.providers.avatar.heygen_streaming import HeyGenStreamingAvatar
 from clara_kit.providers.avatar.liveavatar import LiveAvatarLite
 from clara_kit.providers.tts.offline import OfflineTTS
 from clara_kit.runtime.clock import MonotonicClock
 from clara_kit.runtime.compose import clara_voice
+from clara_kit.world.answers import AnswerBook
 from clara_kit.world.in_process import ScriptedAvatar
 from clara_kit.world.latency import LatencyProfile
 from clara_kit.world.twins.base import TwinContext
+from clara_kit.world.twins.heygen import HeyGenTwin
 from clara_kit.world.twins.liveavatar import SANDBOX_AVATAR, LiveAvatarTwin
 from clara_kit.world.twins.server import TwinServer
 
@@ -61,11 +64,24 @@ async def lite() -> AsyncIterator[AvatarProvider]:
 
 
 @asynccontextmanager
+async def heygen() -> AsyncIterator[AvatarProvider]:
+    async with TwinServer([HeyGenTwin(TwinContext(profile=FAST), clara_voice(), AnswerBook.load())]) as twins:
+        yield HeyGenStreamingAvatar(
+            api_key="test-key",
+            base_url=twins.addresses["heygen"]["base_url"],
+            clock=MonotonicClock(),
+            avatar_name="twin",
+            knowledge_base="Eres Clara.",
+            assumed_start_ms=5,
+        )
+
+
+@asynccontextmanager
 async def scripted() -> AsyncIterator[AvatarProvider]:
     yield ScriptedAvatar(MonotonicClock(), FAST, OfflineTTS(clara_voice()))
 
 
-@pytest.fixture(params=[lite, scripted], ids=["liveavatar", "scripted"])
+@pytest.fixture(params=[lite, heygen, scripted], ids=["liveavatar", "heygen", "scripted"])
 async def heard(request: pytest.FixtureRequest) -> AsyncIterator[Heard]:
     async with request.param() as avatar, avatar:
         heard = Heard(avatar)
@@ -135,7 +151,7 @@ async def test_orders_for_what_is_unknown_or_over_are_no_error(heard: Heard) -> 
     assert heard.events == []
 
 
-@pytest.mark.parametrize("make", [lite, scripted], ids=["liveavatar", "scripted"])
+@pytest.mark.parametrize("make", [lite, heygen, scripted], ids=["liveavatar", "heygen", "scripted"])
 async def test_leaving_in_mid_word_takes_less_than_a_second(make: Callable[[], object]) -> None:
     async with make() as avatar:  # type: ignore[attr-defined]
         async with avatar:

@@ -1,0 +1,322 @@
+"""HeyGen's classic streaming avatar: it gets text, and speaks it with a voice of its own.
+
+The plan's avatar. HeyGen has put LiveAvatar in its place (`liveavatar.py`); this stays selectable with
+`AVATAR_VENDOR=heygen`, and its built-in brain can later stand in for ours, which is why the prompt goes along
+as `knowledge_base` when the session is made.
+
+One REST task a piece, `repeat` and `sync`: the answer to a task comes when its text has been spoken. HeyGen
+tells when speaking begins and ends only inside the video room, where this module is not. So the beginning is
+taken to be `assumed_start_ms` after the first task was sent, the end is the answer to the last one, and
+both are marked as estimated. The room's `stream_ready` and `stream_disconnected`, to which the plan bound
+its speaking callbacks, tell of the room and never of speech.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any, Literal, Self
+
+from clara_kit.core import events as ev
+from clara_kit.core.clock import Clock
+from clara_kit.core.errors import ProviderError, ProviderRefused, SettingsError
+from clara_kit.providers.avatar.heygen_rest import HeyGenRest, SessionGone
+
+_LEAVE_BUDGET_S = 0.9
+_OVERTAKEN_S = 0.3  # how long an interrupted task may take to be answered
+_LONGEST_PIECE_S = 120.0  # a task of a sentence or two that takes longer will not be answered any more
+
+
+@dataclass(frozen=True, slots=True)
+class HeyGenSession:
+    """A started session. With the last two anyone may join the room and see the avatar."""
+
+    session_id: str
+    duration_limit_s: float | None = None
+    url: str = ""
+    access_token: str = field(default="", repr=False)
+
+
+@dataclass(eq=False)
+class _Utterance:
+    id: int
+    pieces: asyncio.Queue[tuple[int, str] | None] = field(default_factory=asyncio.Queue)
+    closed: bool = False
+    started: bool = False
+    asked: bool = False  # a task is out that was not answered yet
+    silenced: bool = False
+    audio_ms: float = 0.0
+    start_timer: asyncio.TimerHandle | None = None
+
+
+class HeyGenStreamingAvatar:
+    """An `AvatarProvider` without sound of ours.
+
+    knowledge_base: the prompt of the avatar's built-in brain; used only by `talk`. quality: low, medium, high.
+    activity_idle_timeout_s: 30..3600, after which HeyGen ends a silent session. task_mode: "sync" as the plan
+    has it; with "async" tasks are answered at once and the end is estimated from their `duration_ms`.
+    """
+
+    def __init__(
+        self,
+        *,
+        api_key: str,
+        clock: Clock,
+        avatar_name: str,
+        knowledge_base: str,
+        base_url: str = "https://api.heygen.com",
+        voice_id: str | None = None,
+        language: str = "es",
+        quality: Literal["low", "medium", "high"] = "medium",
+        activity_idle_timeout_s: int = 120,
+        keep_alive_s: float = 60,
+        task_mode: Literal["sync", "async"] = "sync",
+        assumed_start_ms: float = 1000,  # an utterance's start costs about a second on streaming avatars
+        timeout_s: float = 10,
+    ) -> None:
+        if not api_key.strip():
+            raise SettingsError("HEYGEN_API_KEY is empty.", hint="put HEYGEN_API_KEY=... into the file .env.")
+        self.session: HeyGenSession | None = None
+        self._clock, self._task_mode, self._assumed_start_ms = clock, task_mode, assumed_start_ms
+        self._keep_alive_s = keep_alive_s
+        self._rest = HeyGenRest(api_key=api_key.strip(), base_url=base_url, timeout_s=timeout_s)
+        self._new: dict[str, Any] = {
+            "avatar_name": avatar_name,
+            "quality": quality,
+            "knowledge_base": knowledge_base,
+            "language": language,
+            "version": "v2",
+            "video_encoding": "H264",
+            "disable_idle_timeout": False,
+            "activity_idle_timeout": activity_idle_timeout_s,
+            **({"voice": {"voice_id": voice_id}} if voice_id else {}),
+        }
+        self._events: asyncio.Queue[ev.Event | None] = asyncio.Queue()
+        self._waiting: deque[_Utterance] = deque()  # the first is being spoken
+        self._speaking: asyncio.Task[None] | None = None
+        self._keeper: asyncio.Task[None] | None = None
+        self._over = False
+
+    async def __aenter__(self) -> Self:
+        try:
+            data = await self._rest.post("new", self._new)
+            session_id = data.get("session_id")
+            if not isinstance(session_id, str) or not session_id:
+                raise ProviderRefused(
+                    f"HeyGen's answer has no session_id; it holds {', '.join(sorted(data)) or 'nothing'}.",
+                    hint="check HEYGEN_BASE_URL: is this the classic streaming API?",
+                )
+            limit = data.get("session_duration_limit")
+            self.session = HeyGenSession(
+                session_id,
+                float(limit) if isinstance(limit, int | float) else None,
+                str(data.get("url") or ""),
+                str(data.get("access_token") or ""),
+            )
+            await self._rest.post("start", self._id)
+        except BaseException:
+            await self._leave()
+            raise
+        self._keeper = asyncio.create_task(self._keep_alive(), name="heygen keep-alive")
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._leave()
+
+    async def speak(self, utterance_id: int, piece_no: int, text: str) -> None:
+        """Queue the next piece; returns at once. A new id begins a new utterance after those before it."""
+        if self._over:
+            return
+        utterance = self._find(utterance_id)
+        if utterance is None:
+            utterance = _Utterance(utterance_id)
+            self._waiting.append(utterance)
+        if not utterance.closed:
+            utterance.pieces.put_nowait((piece_no, text))
+        self._go_on()
+
+    async def end_speech(self, utterance_id: int) -> None:
+        """No more pieces will come for this utterance."""
+        utterance = self._find(utterance_id)
+        if utterance is not None and not utterance.closed:
+            utterance.closed = True
+            utterance.pieces.put_nowait(None)
+
+    async def interrupt(self, utterance_id: int) -> None:
+        """Stop the avatar and drop what waits of this utterance. Returns when the order was answered."""
+        utterance = self._find(utterance_id)
+        if utterance is None:
+            return
+        first = utterance is self._waiting[0]
+        self._waiting.remove(utterance)
+        utterance.silenced = True
+        if first:
+            await self._order_silence()
+            if utterance.asked and self._speaking is not None:
+                # The order may have overtaken the task: then the task is still to be answered, and to be stopped.
+                done, _ = await asyncio.wait({self._speaking}, timeout=_OVERTAKEN_S)
+                if not done:
+                    await self._order_silence()
+            await self._stop_speaking(utterance)
+        self._emit(ev.SpeakingInterrupted(at_ms=self._now, utterance_id=utterance_id, estimated=True))
+        self._go_on()
+
+    async def _order_silence(self) -> None:
+        try:
+            await self._rest.post("interrupt", self._id)
+        except ProviderError as exc:
+            self._fail(exc)
+
+    async def talk(self, text: str) -> None:
+        """Let the avatar's built-in brain answer `text` by its `knowledge_base`. Raises `ProviderError`."""
+        body = {**self._id, "text": text, "task_type": "talk", "task_mode": "async"}
+        await self._rest.post("task", body)
+
+    async def events(self) -> AsyncIterator[ev.Event]:
+        """What became of each utterance; see the Protocol."""
+        while (event := await self._events.get()) is not None:
+            yield event
+
+    # --- speaking ---------------------------------------------------------------------------------------
+
+    @property
+    def _id(self) -> dict[str, Any]:
+        return {"session_id": self.session.session_id if self.session else ""}
+
+    @property
+    def _now(self) -> float:
+        return self._clock.now_ms()
+
+    def _emit(self, event: ev.Event) -> None:
+        self._events.put_nowait(event)
+
+    def _find(self, utterance_id: int) -> _Utterance | None:
+        return next((u for u in self._waiting if u.id == utterance_id), None)
+
+    def _go_on(self) -> None:
+        if self._speaking is None and self._waiting and not self._over:
+            self._speaking = asyncio.create_task(self._utter(self._waiting[0]), name="heygen utterance")
+
+    async def _stop_speaking(self, utterance: _Utterance) -> None:
+        task, self._speaking = self._speaking, None
+        if utterance.start_timer is not None:
+            utterance.start_timer.cancel()
+        if task is not None:
+            task.cancel()
+            await asyncio.wait({task})
+
+    async def _utter(self, utterance: _Utterance) -> None:
+        """All pieces of one utterance, one task each."""
+        end_ms = 0.0
+        try:
+            while (piece := await utterance.pieces.get()) is not None:
+                end_ms = await self._speak_piece(utterance, *piece, free_ms=end_ms)
+                if utterance.silenced:
+                    return
+            await asyncio.sleep(max(0.0, end_ms - self._now) / 1000)
+        except ProviderError as exc:
+            if utterance.silenced:
+                return
+            self._waiting.remove(utterance)
+            self._speaking = None
+            self._fail(exc, utterance.id)
+        else:
+            if utterance.audio_ms or utterance.started:
+                self._start(utterance)
+                self._emit(ev.SpeakingEnded(at_ms=self._now, utterance_id=utterance.id, estimated=True))
+            self._waiting.remove(utterance)
+            self._speaking = None
+        self._go_on()
+
+    async def _speak_piece(self, utterance: _Utterance, piece_no: int, text: str, *, free_ms: float) -> float:
+        """One task; returns when its sound will be over, as far as can be known."""
+        if not utterance.started and utterance.start_timer is None:
+            delay_s = self._assumed_start_ms / 1000
+            utterance.start_timer = asyncio.get_running_loop().call_later(delay_s, self._start, utterance)
+        self._emit(ev.SpeechSent(at_ms=self._now, utterance_id=utterance.id, piece_no=piece_no))
+        body = {**self._id, "text": text, "task_type": "repeat", "task_mode": self._task_mode}
+        sent_ms = self._now
+        utterance.asked = True
+        data = await self._rest.post(
+            "task", body, timeout_s=_LONGEST_PIECE_S if self._task_mode == "sync" else None
+        )
+        utterance.asked = False
+        if utterance.silenced:
+            return self._now
+        duration = data.get("duration_ms")
+        duration_ms = float(duration) if isinstance(duration, int | float) and duration >= 0 else 0.0
+        utterance.audio_ms += duration_ms
+        self._emit(
+            ev.SpeechVoiced(
+                at_ms=self._now, utterance_id=utterance.id, piece_no=piece_no, audio_ms=utterance.audio_ms
+            )
+        )
+        if self._task_mode == "sync":
+            self._start(utterance)
+            return self._now
+        return max(free_ms, sent_ms + self._assumed_start_ms) + duration_ms
+
+    def _start(self, utterance: _Utterance) -> None:
+        """The avatar is taken to speak now."""
+        if utterance.started or utterance not in self._waiting:
+            return
+        utterance.started = True
+        if utterance.start_timer is not None:
+            utterance.start_timer.cancel()
+        self._emit(ev.FirstAudio(at_ms=self._now, utterance_id=utterance.id, estimated=True))
+        self._emit(ev.SpeakingStarted(at_ms=self._now, utterance_id=utterance.id, estimated=True))
+
+    # --- the session --------------------------------------------------------------------------------------
+
+    def _fail(self, exc: ProviderError, utterance_id: int | None = None) -> None:
+        """Tell a failure: of the utterance, and of the session too if that is what is over."""
+        refused, gone = isinstance(exc, ProviderRefused), isinstance(exc, SessionGone)
+        kind: ev.FailureKind = "cut" if gone else "refused" if refused else "unreachable"
+        for of in (utterance_id, None) if gone else (utterance_id,):
+            if of is None and not gone:
+                continue
+            self._emit(
+                ev.ProviderFailed(
+                    at_ms=self._now, service="avatar", kind=kind, message=exc.message, hint=exc.hint,
+                    retryable=not refused, utterance_id=of,
+                )
+            )  # fmt: skip
+        if gone and not self._over:
+            self._over = True
+            self._events.put_nowait(None)
+
+    async def _keep_alive(self) -> None:
+        while True:
+            await asyncio.sleep(self._keep_alive_s)
+            try:
+                await self._rest.post("keep_alive", self._id)
+            except SessionGone as exc:
+                self._fail(exc)
+                return
+            except ProviderError:
+                continue  # one that is missed does no harm: the idle limit is longer
+
+    async def _leave(self) -> None:
+        self._over = True
+        tasks = {t for t in (self._speaking, self._keeper) if t is not None}
+        for utterance in self._waiting:
+            if utterance.start_timer is not None:
+                utterance.start_timer.cancel()
+        self._waiting.clear()
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+        try:
+            async with asyncio.timeout(_LEAVE_BUDGET_S):
+                if self.session is not None:
+                    await self._rest.post("stop", self._id)
+        except (ProviderError, TimeoutError):
+            pass  # HeyGen ends idle sessions by itself
+        await self._rest.aclose()
+        self._events.put_nowait(None)

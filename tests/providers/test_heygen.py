@@ -1,0 +1,302 @@
+"""HeyGen's classic avatar: against its twin, against another server's ugly sides, and in a whole conversation."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from aiohttp import web
+
+from clara_kit import ConversationManager, ConversationState, Settings, compose, replay
+from clara_kit.core import events as ev
+from clara_kit.core.errors import ProviderRefused, ProviderUnavailable, SettingsError
+from clara_kit.providers.avatar.heygen_streaming import HeyGenStreamingAvatar
+from clara_kit.runtime.clock import MonotonicClock
+from clara_kit.runtime.compose import clara_voice
+from clara_kit.world.answers import AnswerBook
+from clara_kit.world.faults import Fault, FaultBox
+from clara_kit.world.latency import LatencyProfile
+from clara_kit.world.twins.base import TwinContext
+from clara_kit.world.twins.heygen import HeyGenTwin
+from clara_kit.world.twins.server import TwinServer
+
+S = ConversationState
+
+
+@asynccontextmanager
+async def twin(*faults: Fault, **options: Any) -> AsyncIterator[tuple[str, HeyGenTwin]]:
+    context = TwinContext(profile=LatencyProfile.load("fast"), faults=FaultBox(faults))
+    far = HeyGenTwin(context, clara_voice(), AnswerBook.load(), **options)
+    async with TwinServer([far]) as server:
+        yield server.addresses["heygen"]["base_url"], far
+
+
+def avatar_at(base_url: str, **options: Any) -> HeyGenStreamingAvatar:
+    given = {
+        "api_key": "test-key",
+        "avatar_name": "ana",
+        "knowledge_base": "Eres Clara.",
+        "assumed_start_ms": 5,
+    }
+    return HeyGenStreamingAvatar(base_url=base_url, clock=MonotonicClock(), **{**given, **options})
+
+
+async def until(avatar: HeyGenStreamingAvatar, fits: Callable[[ev.Event], bool]) -> list[ev.Event]:
+    seen: list[ev.Event] = []
+    async with asyncio.timeout(8):
+        async for event in avatar.events():
+            seen.append(event)
+            if fits(event):
+                break
+    return seen
+
+
+async def spoken(avatar: HeyGenStreamingAvatar, *texts: str, utterance_id: int = 1) -> list[ev.Event]:
+    for n, text in enumerate(texts):
+        await avatar.speak(utterance_id, n, text)
+    await avatar.end_speech(utterance_id)
+    return await until(avatar, lambda e: isinstance(e, ev.SpeakingEnded | ev.ProviderFailed))
+
+
+# --- against the twin -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("task_mode", ["sync", "async"])
+async def test_each_piece_is_one_task_and_what_is_estimated_says_so(task_mode: Any) -> None:
+    async with twin() as (url, far), avatar_at(url, task_mode=task_mode) as avatar:
+        events = await spoken(avatar, "Hola.", "¿Qué tal?")
+        tasks = [body for name, body in far.requests if name == "task"]
+        assert [(t["text"], t["task_type"], t["task_mode"]) for t in tasks] == [
+            ("Hola.", "repeat", task_mode),
+            ("¿Qué tal?", "repeat", task_mode),
+        ]
+        started = next(e for e in events if isinstance(e, ev.SpeakingStarted))
+        ended, last = events[-1], far.spoken[-1]
+        assert isinstance(ended, ev.SpeakingEnded) and ended.estimated and started.estimated
+        sound_ms = sum(t.duration_ms for t in far.spoken)
+        assert ended.at_ms - started.at_ms == pytest.approx(sound_ms, abs=250)
+        assert last.text == "¿Qué tal?" and not last.interrupted
+
+
+async def test_the_prompt_goes_along_so_that_the_built_in_brain_can_take_over_later() -> None:
+    async with twin() as (url, far), avatar_at(url, knowledge_base="Te llamas Clara.") as avatar:
+        await avatar.talk("¿Hacen despachos a regiones?")
+        assert dict(far.requests)["new"]["knowledge_base"] == "Te llamas Clara."
+        assert far.spoken[0].kind == "talk" and "despachamos" in far.spoken[0].text
+
+
+async def test_an_interruption_stops_the_avatar_in_mid_word_and_drops_what_waited() -> None:
+    async with twin() as (url, far), avatar_at(url) as avatar:
+        await avatar.speak(1, 0, "Esta es una frase bastante larga, que nadie va a oír hasta el final.")
+        await avatar.speak(1, 1, "Y esta no se oye nunca.")
+        await until(avatar, lambda e: isinstance(e, ev.SpeakingStarted))
+        await avatar.interrupt(1)
+        assert isinstance((await spoken(avatar, "Hola.", utterance_id=2))[0], ev.SpeakingInterrupted)
+        assert [t.interrupted for t in far.spoken] == [True, False]
+        assert "nunca" not in " ".join(t.text for t in far.spoken)
+
+
+async def test_leaving_closes_the_session_for_the_next() -> None:
+    async with twin(concurrent=1) as (url, far):
+        for _ in range(3):
+            async with avatar_at(url) as avatar:
+                await avatar.speak(1, 0, "Hola.")
+        assert [name for name, _ in far.requests].count("stop") == 3
+        async with avatar_at(url):
+            with pytest.raises(ProviderUnavailable, match=r"limit is reached.*10004"):
+                await avatar_at(url).__aenter__()
+
+
+async def test_a_wrong_key_and_an_empty_one_say_where_to_get_one() -> None:
+    async with twin() as (url, _):
+        with pytest.raises(ProviderRefused, match=r"refused the key.*HEYGEN_API_KEY"):
+            await avatar_at(url, api_key="wrong").__aenter__()
+    with pytest.raises(SettingsError, match="HEYGEN_API_KEY is empty"):
+        avatar_at("http://127.0.0.1:1", api_key=" ")
+
+
+async def test_a_server_that_is_not_there_is_named() -> None:
+    with pytest.raises(ProviderUnavailable, match="cannot be reached"):
+        await avatar_at("http://127.0.0.1:9").__aenter__()
+
+
+async def test_a_session_that_is_over_is_told_once_and_ends_the_events() -> None:
+    async with twin(hard_limit_s=0.2) as (url, _), avatar_at(url) as avatar:
+        await asyncio.sleep(0.3)
+        await avatar.speak(1, 0, "Hola.")
+        async with asyncio.timeout(5):
+            events = [event async for event in avatar.events()]
+    failed = [e for e in events if isinstance(e, ev.ProviderFailed)]
+    assert [(f.utterance_id, f.kind, f.retryable) for f in failed] == [(1, "cut", True), (None, "cut", True)]
+
+
+@pytest.mark.parametrize("kind", ["cut", "error", "garble"])
+async def test_a_task_that_fails_fails_its_utterance_only(kind: Any) -> None:
+    async with twin(Fault(service="avatar", kind=kind)) as (url, _), avatar_at(url) as avatar:
+        failed = (await spoken(avatar, "Hola."))[-1]
+        assert isinstance(failed, ev.ProviderFailed) and failed.utterance_id == 1 and failed.retryable
+        assert isinstance((await spoken(avatar, "Hola.", utterance_id=2))[-1], ev.SpeakingEnded)
+
+
+# --- the twin against a bare client ---------------------------------------------------------------------
+
+
+async def test_a_bare_client_meets_the_documented_answers() -> None:
+    async with twin() as (url, _), httpx.AsyncClient(base_url=url) as http:
+        token = (
+            await http.post("/v1/streaming.create_token", headers={"x-api-key": "test-key"}, json={})
+        ).json()
+        assert token["error"] is None
+        http.headers["Authorization"] = f"Bearer {token['data']['token']}"
+
+        async def call(name: str, **body: Any) -> httpx.Response:
+            return await http.post(f"/v1/streaming.{name}", json=body)
+
+        new = (await call("new", avatar_id="ana", version="v2")).json()
+        assert (
+            new["code"] == 100
+            and {"session_id", "url", "access_token", "session_duration_limit"} <= new["data"].keys()
+        )
+        session_id = new["data"]["session_id"]
+        early = await call("task", session_id=session_id, text="Hola")
+        assert (early.status_code, early.json()["code"]) == (400, 400006)
+        assert (await call("start", session_id=session_id)).status_code == 200
+        task = (
+            await call("task", session_id=session_id, text="Hola", task_type="repeat", task_mode="async")
+        ).json()
+        assert task["data"]["duration_ms"] > 100 and task["data"]["task_id"]
+        for name in ("keep_alive", "start_listening", "stop_listening", "interrupt"):
+            assert (await call(name, session_id=session_id)).status_code == 200
+        listed = (await http.get("/v1/streaming.list")).json()["data"]["sessions"]
+        assert [s["session_id"] for s in listed] == [session_id]
+        assert (await call("stop", session_id=session_id)).status_code == 200
+        late = await call("task", session_id=session_id, text="Hola")
+        assert late.json() == {"code": 10005, "message": "session state wrong: closed"}
+        assert (await http.post("/v1/streaming.new", content=b"{")).status_code == 400
+        assert (await call("new")).json()["code"] == 10013
+
+
+# --- against a server that is not ours ------------------------------------------------------------------
+
+
+@asynccontextmanager
+async def other_server(task: Any, new: Any = None) -> AsyncIterator[str]:
+    async def answer(request: web.Request) -> web.StreamResponse:
+        name = request.path.rpartition(".")[2]
+        if name == "new" and new is not None:
+            return new()  # type: ignore[no-any-return]
+        if name == "new":
+            data = {"session_id": "s1", "url": "wss://x", "access_token": "t", "session_duration_limit": 600}
+            return web.json_response({"code": "SUCCESS", "message": None, "data": data})
+        if name == "task":
+            return await task() if asyncio.iscoroutinefunction(task) else task()  # type: ignore[no-any-return]
+        return web.Response(text="ok") if name == "stop" else web.json_response({"code": 100, "data": None})
+
+    app = web.Application()
+    app.router.add_post("/{tail:.*}", answer)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    try:
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+    finally:
+        await runner.cleanup()
+
+
+async def test_codes_may_be_words_and_durations_may_be_missing() -> None:
+    async with (
+        other_server(lambda: web.json_response({"code": "SUCCESS", "data": {}})) as url,
+        avatar_at(url) as avatar,
+    ):
+        events = await spoken(avatar, "Hola.")
+    assert [type(e) for e in events] == [
+        ev.SpeechSent, ev.SpeechVoiced, ev.FirstAudio, ev.SpeakingStarted, ev.SpeakingEnded
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind", "words"),
+    [
+        (
+            lambda: web.json_response({"code": 10005, "message": "closed"}, status=400),
+            "cut",
+            "session is over",
+        ),
+        (lambda: web.json_response({"code": 400112, "message": "x"}, status=401), "cut", "session is over"),
+        (
+            lambda: web.json_response({"code": 1, "message": "slow down"}, status=429),
+            "unreachable",
+            "limit is reached",
+        ),
+        (
+            lambda: web.json_response(
+                {"error": {"code": "insufficient_credit", "message": "no"}}, status=402
+            ),
+            "refused",
+            "no credits",
+        ),
+        (
+            lambda: web.Response(text="<html>", content_type="text/html", status=502),
+            "unreachable",
+            "not JSON",
+        ),
+        (lambda: web.Response(text="<html>", content_type="text/html"), "unreachable", "makes no sense"),
+        (lambda: web.json_response({"error": "text too long", "data": None}), "unreachable", "text too long"),
+    ],
+)
+async def test_every_shape_of_no_is_explained(answer: Any, kind: str, words: str) -> None:
+    async with other_server(answer) as url, avatar_at(url) as avatar:
+        failed = (await spoken(avatar, "Hola."))[-1]
+    assert isinstance(failed, ev.ProviderFailed)
+    assert failed.kind == kind and words in failed.message and failed.hint
+
+
+async def test_an_answer_without_a_session_is_refused_at_the_start() -> None:
+    async with other_server(None, lambda: web.json_response({"code": 100, "data": {"id": 1}})) as url:
+        with pytest.raises(ProviderRefused, match="no session_id; it holds id"):
+            await avatar_at(url).__aenter__()
+
+
+async def test_a_server_that_never_answers_does_not_hold_up_leaving() -> None:
+    async def never() -> web.Response:
+        await asyncio.sleep(30)
+        return web.Response()
+
+    async with other_server(never) as url:
+        async with asyncio.timeout(3), avatar_at(url) as avatar:
+            await avatar.speak(1, 0, "Hola.")
+            await asyncio.sleep(0.1)
+
+
+# --- in a conversation ----------------------------------------------------------------------------------
+
+
+async def test_a_whole_conversation_with_the_plans_avatar_interruption_included(tmp_path: Path) -> None:
+    settings = Settings.of(greeting="", avatar_vendor="heygen")
+    clara = ConversationManager(compose(settings=settings, profile="fast"), log_root=tmp_path)
+    async with clara:
+        await clara.say("¿Hacen despachos a regiones?")
+        await clara.until(S.AVATAR_SPEAKING)
+        await asyncio.sleep(0.8)
+        await clara.say("Espera, ¿cuánto cuesta el protector solar?")
+        await clara.until(S.AVATAR_SPEAKING)
+        await clara.interrupt()
+    assert clara.run is not None
+    first, second = clara.run.ledger
+    assert first.interrupted and first.unheard and "protector" in second.customer
+    assert first.problem == "" and second.problem == ""
+    assert replay(clara.run).same
+
+
+def test_live_use_needs_an_avatar_name() -> None:
+    from clara_kit import Keys
+
+    keys = Keys.model_validate({"heygen_api_key": "test-key"})
+    with pytest.raises(SettingsError, match="HEYGEN_AVATAR_NAME"):
+        compose(avatar="live", settings=Settings.of(avatar_vendor="heygen"), keys=keys)
