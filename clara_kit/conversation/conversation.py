@@ -91,6 +91,7 @@ class Conversation:
             ev.SettingsChanged: self._on_settings_changed,
             ev.ProfileLoaded: self._nothing_to_do,
             ev.FaultInjected: self._nothing_to_do,
+            ev.ProviderWarned: self._nothing_to_do,
             ev.TurnEndExpected: self._on_eager,
             ev.TurnResumed: self._on_eager,
             ev.AnswerFound: self._on_answer,

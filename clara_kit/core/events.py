@@ -283,6 +283,14 @@ class ProviderFailed(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ProviderWarned(Event):
+    """Something is not as it should be, but the service goes on by itself. Nothing is decided upon it."""
+
+    service: Service
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FaultInjected(Event):
     """A twin or the simulation makes something go wrong on purpose. Only for whoever reads the trace."""
 

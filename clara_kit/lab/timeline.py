@@ -100,6 +100,7 @@ class _Builder:
             HeardEstimated: self._heard,
             ev.FaultInjected: lambda r: self._mark("trouble", "fault", r.note or f"{r.service}: {r.kind}"),
             ev.ProviderFailed: self._failed,
+            ev.ProviderWarned: lambda r: self._mark("trouble", "alert", f"{r.service}: {r.message}"),
             ev.ProviderRecovered: lambda r: self._mark("trouble", "recovered", f"{r.service} works again"),
             do.RaiseAlert: lambda r: self._mark("trouble", "alert", r.message),
         }

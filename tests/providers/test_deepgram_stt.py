@@ -80,7 +80,8 @@ async def deepgram(play: Play, **options: Any) -> AsyncIterator[DeepgramStreamin
 
 
 async def collect(play: Play, **options: Any) -> list[Event]:
-    async with asyncio.timeout(8), deepgram(play, **options) as stt:
+    """Everything that one connection gives, without opening it again."""
+    async with asyncio.timeout(8), deepgram(play, **{"reconnect": None, **options}) as stt:
         return [event async for event in stt.events()]
 
 
