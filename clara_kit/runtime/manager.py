@@ -43,6 +43,7 @@ log = logging.getLogger("clara_kit.runtime")
 T = TypeVar("T")
 Listener = Callable[[Record], None]
 
+EARLY_MS = 1.2  # how much before its time a timer is looked at: epoll rounds up to whole milliseconds
 LOG_EVERY_S = 0.05  # how much of the run log a crash of the whole process may cost
 
 
@@ -227,8 +228,9 @@ class ConversationManager:
     async def _main(self, tell: Callable[[BaseException | None], None]) -> None:
         self._hang_up = asyncio.Event()
         self._waiting: set[asyncio.Future[None]] = set()
+        self._log_due = False
         self._replies: dict[int, asyncio.Task[None]] = {}
-        self._timers: dict[str, asyncio.TimerHandle] = {}
+        self._timers: dict[str, asyncio.Handle] = {}
         self._avatar_orders: asyncio.Queue[do.Command] = asyncio.Queue()
         self._stt: STTProvider | None = None
         self._avatar: AvatarProvider | None = None
@@ -259,7 +261,6 @@ class ConversationManager:
                 tasks.create_task(self._keep_stt(stt_open))
                 tasks.create_task(self._keep_avatar(avatar_open, tts))
                 tasks.create_task(self._carry_avatar_orders())
-                tasks.create_task(self._keep_log())
                 tasks.create_task(self._warm())
                 await stt_open.wait()
                 await avatar_open.wait()
@@ -305,6 +306,11 @@ class ConversationManager:
         before = len(trace)
         for command in self.conversation.handle(event):
             self._carry_out(command)
+        if not self._log_due:
+            self._log_due = True
+            asyncio.get_running_loop().call_later(LOG_EVERY_S, self._write_log)
+        if self._recorder is None and not self._listeners and not self._waiting:
+            return
         for record in trace[before:]:
             if self._recorder is not None:
                 self._recorder.saw(record)
@@ -342,9 +348,10 @@ class ConversationManager:
                 if command.reply_id in self._replies:
                     self._replies.pop(command.reply_id).cancel()
             case do.SetTimer():
-                wait_s = max(0.0, command.due_ms - self.clock.now_ms()) / 1000
-                loop = asyncio.get_running_loop()
-                self._timers[command.timer_id] = loop.call_later(wait_s, self._timer_due, command.timer_id)
+                wait_s = max(0.0, command.due_ms - self.clock.now_ms() - EARLY_MS) / 1000
+                self._timers[command.timer_id] = asyncio.get_running_loop().call_later(
+                    wait_s, self._timer_due, command.timer_id, command.due_ms
+                )
             case do.CancelTimer():
                 timer = self._timers.pop(command.timer_id, None)
                 if timer is not None:
@@ -364,7 +371,13 @@ class ConversationManager:
     def _reply_done(self, reply_id: int, _: asyncio.Task[None]) -> None:
         self._replies.pop(reply_id, None)
 
-    def _timer_due(self, timer_id: str) -> None:
+    def _timer_due(self, timer_id: str, due_ms: float) -> None:
+        if (
+            self.clock.now_ms() < due_ms
+        ):  # the loop's timers are only good to a millisecond: wait the rest out
+            loop = asyncio.get_running_loop()
+            self._timers[timer_id] = loop.call_soon(self._timer_due, timer_id, due_ms)
+            return
         self._timers.pop(timer_id, None)
         self._feed(ev.TimerFired(at_ms=self.clock.now_ms(), timer_id=timer_id))
 
@@ -398,6 +411,8 @@ class ConversationManager:
     async def _keep_stt(self, opened: asyncio.Event) -> None:
         async def use(stt: STTProvider) -> ev.ProviderFailed | None:
             self._stt = stt
+            heard = getattr(stt, "needs_sound", True) or self._recorder is not None or self._vad is not None
+            self._microphone.always = heard
             try:
                 return await self._pump(stt.events())
             finally:
@@ -503,10 +518,9 @@ class ConversationManager:
                 case do.InterruptAvatar():
                     await avatar.interrupt(order.utterance_id)
 
-    async def _keep_log(self) -> None:
-        while True:
-            await asyncio.sleep(LOG_EVERY_S)
-            self._run_log.append(self.conversation.trace)
+    def _write_log(self) -> None:
+        self._log_due = False
+        self._run_log.append(self.conversation.trace)
 
     # --- the customer ----------------------------------------------------------------------------------
 

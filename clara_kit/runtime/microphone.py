@@ -36,6 +36,9 @@ class Microphone:
         self._clock = clock
         self._on_frame = on_frame
         self._queue: deque[_Playing] = deque()
+        self._sound = asyncio.Event()
+        self.always = True
+        """Give silence too while nobody speaks. A real recogniser wants it; a simulated one has no ears."""
 
     async def play(self, sound: Sound) -> float:
         """Let the customer make this sound; returns when it is over, with that time in ms."""
@@ -43,6 +46,7 @@ class Microphone:
         if not playing.pcm:
             return self._clock.now_ms()
         self._queue.append(playing)
+        self._sound.set()
         return await playing.done
 
     async def run(self) -> None:
@@ -50,6 +54,10 @@ class Microphone:
         began_ms = self._clock.now_ms()
         number = 0
         while True:
+            if not self.always and not self._queue:
+                self._sound.clear()
+                await self._sound.wait()
+                began_ms, number = self._clock.now_ms(), 0
             frame = self._next_frame()
             captured_ms = began_ms + number * FRAME_MS
             number += 1

@@ -8,6 +8,7 @@ import platform
 import subprocess
 from datetime import UTC, datetime
 from importlib import metadata
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -33,9 +34,8 @@ class RunLog:
     ) -> None:
         started = datetime.now(UTC)
         self.inputs = json.loads(json.dumps(inputs))  # exactly what a reader will get
-        self.run_id = f"{experiment_id(self.inputs)}-{started:%Y%m%dT%H%M%S}{started.microsecond // 1000:03d}"
-        self.folder = (root or DATA / "runs") / self.run_id
-        self.folder.mkdir(parents=True)
+        run_id = f"{experiment_id(self.inputs)}-{started:%Y%m%dT%H%M%S}{started.microsecond // 1000:03d}"
+        self.run_id, self.folder = _new_folder(root or DATA / "runs", run_id)
         self.facts: dict[str, Any] = {
             "run_id": self.run_id,
             "title": title,
@@ -83,6 +83,18 @@ class RunLog:
         fresh = self.folder / "manifest.json.new"
         fresh.write_text(text + "\n", encoding="utf-8")
         os.replace(fresh, self.folder / "manifest.json")
+
+
+def _new_folder(root: Path, run_id: str) -> tuple[str, Path]:
+    """A folder that nobody has yet: equal conversations may begin in the same millisecond."""
+    for number in count(1):
+        name = run_id if number == 1 else f"{run_id}-{number}"
+        try:
+            (root / name).mkdir(parents=True)
+            return name, root / name
+        except FileExistsError:
+            continue
+    raise AssertionError("count() does not end")
 
 
 def versions() -> dict[str, str]:

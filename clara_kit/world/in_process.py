@@ -42,6 +42,7 @@ class ScriptedSTT:
     """A recogniser without ears: it is told each line as it is said."""
 
     rate_hz = 16_000
+    needs_sound = False
 
     def __init__(self, clock: Clock, profile: LatencyProfile, settings: Settings, *, seed: int = 0) -> None:
         self._clock, self._settings = clock, settings

@@ -1,21 +1,34 @@
-"""`make bench`: what the kit itself costs, each figure beside a floor measured in the same run."""
+"""`make bench`: what the kit itself costs, each figure beside a floor measured in the same run.
+
+Only the kit is measured: recogniser, model and avatar are stand-ins in this process that answer at once. Times
+are of this machine and this moment; read the ratios.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import heapq
+import json
 import platform
-from statistics import median
+import subprocess
+import sys
+from pathlib import Path
+from statistics import median, quantiles
 from time import perf_counter
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
 
 from clara_kit import SentenceChunker, simulate
+from tests.bench.overhead import floor_turn, memory_kib, turns
 
-TURNS = 600
 LINES = [
     "¿Qué limpiador me recomiendas para la piel mixta?",
     "¿Cuánto cuesta el despacho?",
     "Muchas gracias, Clara.",
-] * (TURNS // 3)
+]
 REPLY = "Para piel mixta te recomiendo el gel Brisa. Cuesta $9.990. ¿Te cuento cómo usarlo? " * 200
 
 
@@ -32,43 +45,140 @@ def heap_floor(events: int) -> float:
     return perf_counter() - began
 
 
-def split_floor(text: str) -> float:
-    """Seconds to look at each delta once."""
-    began = perf_counter()
-    for at in range(0, len(text), 4):
-        text[at : at + 4].strip()
-    return perf_counter() - began
-
-
-def main() -> None:
-    """Print the figures: medians of five."""
-    simulate(LINES[:30])
+def simulated(count: int, rounds: int) -> dict[str, Any]:
+    """Simulated turns a second."""
+    script = LINES * (count // 3)
+    simulate(script[:30])
     rates, ratios, events = [], [], 0.0
-    for seed in range(5):
+    for seed in range(rounds):
         gc.collect()
         began = perf_counter()
-        run = simulate(LINES, seed=seed)
+        run = simulate(script, seed=seed)
         took = perf_counter() - began
-        assert len(run.ledger) == TURNS + 1  # and the greeting
-        events = len(run.events) / TURNS
-        rates.append(TURNS / took)
+        assert len(run.ledger) == len(script) + 1  # and the greeting
+        events = len(run.events) / len(script)
+        rates.append(len(script) / took)
         ratios.append(took / heap_floor(len(run.events)))
-    print(f"Python {platform.python_version()}, {platform.machine()}; medians of five; one core")
-    print(
-        f"simulated turns a second: {median(rates):.0f} ({events:.0f} events a turn, trace kept); {median(ratios):.1f} x a bare heap"
-    )
-    costs = []
-    for _ in range(5):
+    return {"turns_per_s": median(rates), "events_per_turn": events, "times_the_heap": median(ratios)}
+
+
+def cutting(rounds: int) -> dict[str, Any]:
+    """Microseconds to cut sentences, a delta of four characters at a time."""
+    costs, floors = [], []
+    for _ in range(rounds):
         chunker = SentenceChunker()
         began = perf_counter()
         for at in range(0, len(REPLY), 4):
             chunker.feed(REPLY[at : at + 4])
         costs.append(perf_counter() - began)
-    per_delta = median(costs) / (len(REPLY) / 4) * 1e6
-    print(
-        f"sentence cutting: {per_delta:.2f} microseconds a delta; {median(costs) / split_floor(REPLY):.1f} x looking at it once"
+        began = perf_counter()
+        for at in range(0, len(REPLY), 4):
+            REPLY[at : at + 4].strip()
+        floors.append(perf_counter() - began)
+    deltas = len(REPLY) / 4
+    return {"kit_us": median(costs) / deltas * 1e6, "floor_us": median(floors) / deltas * 1e6}
+
+
+def import_ms(rounds: int) -> dict[str, Any]:
+    """Time to start Python and import, beside starting Python alone."""
+
+    def took(code: str) -> float:
+        began = perf_counter()
+        subprocess.run([sys.executable, "-c", code], check=True)
+        return (perf_counter() - began) * 1000
+
+    pairs = [(took("import clara_kit"), took("pass")) for _ in range(rounds)]
+    return {"kit_ms": median(p[0] for p in pairs), "floor_ms": median(p[1] for p in pairs)}
+
+
+async def overhead(count: int, crowd: tuple[int, ...]) -> dict[str, Any]:
+    """Kit and floor in turns, then many conversations at once."""
+    samples, floors = [], []
+    for _ in range(4):  # interleaved, so that a busy moment of the machine meets both
+        samples += await turns(count // 4)
+        floors += [await floor_turn() for _ in range(count // 4)]
+    found: dict[str, Any] = {
+        "final → request": _both([s.request_ms for s in samples], [f[0] for f in floors]),
+        "sentence → speech order": _both([s.piece_ms for s in samples], [f[1] for f in floors]),
+        "final → first speech order": _both([s.speech_ms for s in samples], [f[2] for f in floors]),
+        "barge-in beyond the debounce": _both([s.barge_in_ms for s in samples], await timer_floor(count)),
+        "cpu_ms_per_turn": median(s.cpu_ms for s in samples),
+        "memory_kib_per_conversation": await memory_kib(20),
+        "at once": {},
+    }
+    for conversations in crowd:
+        many = await turns(max(2, 40 // conversations), conversations=conversations)
+        values = [s.speech_ms for s in many]
+        found["at once"][conversations] = {"p50_ms": _p(values, 50), "p95_ms": _p(values, 95)}
+    return found
+
+
+async def timer_floor(count: int) -> list[float]:
+    """How late a bare 20 ms timer of asyncio rings, ms."""
+    late = []
+    for _ in range(count):
+        began = perf_counter()
+        await asyncio.sleep(0.020)
+        late.append((perf_counter() - began - 0.020) * 1000)
+    return late
+
+
+def _both(kit: list[float], floor: list[float]) -> dict[str, float]:
+    return {
+        "kit_p50_ms": _p(kit, 50),
+        "kit_p99_ms": _p(kit, 99),
+        "floor_p50_ms": _p(floor, 50),
+        "floor_p99_ms": _p(floor, 99),
+    }
+
+
+def _p(values: list[float], percent: int) -> float:
+    return quantiles(values, n=100, method="inclusive")[percent - 1]
+
+
+def measure(*, quick: bool = False) -> dict[str, Any]:
+    """All figures. quick: tiny sizes, to see that everything runs."""
+    crowd = (1, 3) if quick else (1, 10, 50, 100, 200)
+    return {
+        "machine": f"Python {platform.python_version()}, {platform.machine()}, {platform.system()}",
+        "simulated": simulated(30 if quick else 600, 1 if quick else 5),
+        "cutting": cutting(1 if quick else 5),
+        "import": import_ms(1 if quick else 7),
+        **asyncio.run(overhead(8 if quick else 200, crowd)),
+    }
+
+
+def show(found: dict[str, Any]) -> None:
+    """The figures as tables."""
+    console = Console()
+    console.print(f"{found['machine']}. In-process stand-ins answer at once: all time here is the kit's own.")
+    table = Table(title="Overhead of a turn, milliseconds")
+    for name in ("", "kit p50", "kit p99", "bare asyncio p50", "bare p99", "kit / bare, p50"):
+        table.add_column(name, justify="left" if not name else "right")
+    for name, row in found.items():
+        if isinstance(row, dict) and "kit_p50_ms" in row:
+            cells = [f"{row[k]:.3f}" for k in ("kit_p50_ms", "kit_p99_ms", "floor_p50_ms", "floor_p99_ms")]
+            table.add_row(name, *cells, f"{row['kit_p50_ms'] / row['floor_p50_ms']:.1f} x")
+    console.print(table)
+    crowd = Table(title="Final transcript → first speech order, with so many conversations at once, ms")
+    for name in ("conversations", "p50", "p95"):
+        crowd.add_column(name, justify="right")
+    for count, row in found["at once"].items():
+        crowd.add_row(str(count), f"{row['p50_ms']:.2f}", f"{row['p95_ms']:.2f}")
+    console.print(crowd)
+    sim, cut, imp = found["simulated"], found["cutting"], found["import"]
+    console.print(
+        f"CPU {found['cpu_ms_per_turn']:.2f} ms a turn; memory {found['memory_kib_per_conversation']:.0f} KiB a conversation\n"
+        f"simulated turns a second: {sim['turns_per_s']:.0f} ({sim['events_per_turn']:.0f} events a turn, trace kept; "
+        f"{sim['times_the_heap']:.1f} x a bare heap)\n"
+        f"sentence cutting: {cut['kit_us']:.2f} µs a delta ({cut['kit_us'] / cut['floor_us']:.1f} x looking at it once)\n"
+        f"import clara_kit: {imp['kit_ms']:.0f} ms ({imp['kit_ms'] / imp['floor_ms']:.1f} x starting Python alone)"
     )
 
 
 if __name__ == "__main__":
-    main()
+    result = measure()
+    show(result)
+    out = Path("build")
+    out.mkdir(exist_ok=True)
+    (out / "bench.json").write_text(json.dumps(result, indent=1), encoding="utf-8")

@@ -285,8 +285,8 @@ class DeepgramStreamingSTT:
                     self._end_utterance(message.last_word_end * 1000)
             elif kind != "Metadata":
                 self._pass_over(str(kind))
-        except (AttributeError, TypeError, IndexError) as exc:
-            self._pass_over(f"{kind} without {exc}")
+        except (AttributeError, TypeError, ValueError, LookupError, ArithmeticError) as exc:
+            self._pass_over(f"{kind}: {type(exc).__name__}")
 
     def _results(self, message: Any) -> None:
         best = message.channel.alternatives[0]
