@@ -58,6 +58,16 @@ def _parser() -> argparse.ArgumentParser:
     twins.add_argument("--script", help="a script whose lines the recogniser knows and whose faults happen")
     twins.add_argument("--any-key", action="store_true", help="let any key in (default: only test-key)")
     twins.set_defaults(run=_twins)
+
+    doctor = commands.add_parser("doctor", help="what works here, and what to do for the rest")
+    doctor.add_argument("--live", action="store_true", help="say one sentence through each vendor with a key")
+    doctor.add_argument("--yes", action="store_true", help="with --live: do not ask before spending")
+    doctor.add_argument("--json", action="store_true", help="for machines")
+    doctor.set_defaults(run=_doctor)
+
+    new = commands.add_parser("new", help="a starter notebook of your own in notebooks/mine")
+    new.add_argument("title", help="what it is about; becomes its heading and its file name")
+    new.set_defaults(run=_new)
     return parser
 
 
@@ -73,3 +83,15 @@ def _twins(args: argparse.Namespace) -> int:
     return serve(
         port=args.port, profile=args.profile, seed=args.seed, script=args.script, any_key=args.any_key
     )
+
+
+def _doctor(args: argparse.Namespace) -> int:
+    from clara_kit.cli.doctor import doctor
+
+    return doctor(live=args.live, yes=args.yes, as_json=args.json)
+
+
+def _new(args: argparse.Namespace) -> int:
+    from clara_kit.cli.new import new
+
+    return new(args.title)

@@ -1,0 +1,319 @@
+"""What works on this machine, and what to do for the rest: findings, gathered without spending anything.
+
+Comes before everything else (`clara doctor`); shows nothing itself. Each check takes what it looks at as an
+argument, so that it can be tried on any machine's facts. Values of keys are never kept in a finding.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import ssl
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from datetime import date
+from importlib import metadata
+from pathlib import Path
+from time import perf_counter
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+from dotenv import dotenv_values
+
+from clara_kit.core.errors import SettingsError
+from clara_kit.core.paths import DATA
+from clara_kit.core.settings import KEY_PAGES, Keys, Settings
+from clara_kit.providers.llm import models
+from clara_kit.runtime.offline_check import check_offline
+
+State = Literal["ok", "note", "absent", "problem"]
+GROUPS = ("Python and packages", "Keys", "Reachability", "Models", "Offline world")
+VENDORS = {"deepgram": "Deepgram", "anthropic": "Anthropic", "liveavatar": "LiveAvatar"}
+REACH_WITHIN_S = 2.0
+EXTRAS = {
+    "audio": "offline voice and VAD",
+    "twins": "the vendors' twins",
+    "lab": "JupyterLab and widgets",
+    "test": "the tests",
+    "check": "style and types",
+}
+NEEDED_EXTRAS = ("audio", "twins")  # without them nothing works offline
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One thing that was looked at. `problem` is something that should work and does not; `absent` is optional."""
+
+    group: str
+    name: str
+    state: State
+    text: str
+    todo: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Checkup:
+    """All findings, in the order of GROUPS."""
+
+    findings: tuple[Finding, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing that should work is broken."""
+        return all(f.state != "problem" for f in self.findings)
+
+    def of(self, group: str) -> tuple[Finding, ...]:
+        """The findings of one group."""
+        return tuple(f for f in self.findings if f.group == group)
+
+    @property
+    def works(self) -> tuple[str, ...]:
+        """What can be done now."""
+        works = []
+        if all(f.state == "ok" for f in self.of("Offline world")):
+            works.append("Whole conversations with the vendors' twins, without keys or internet: make demo")
+            works.append("Simulated conversations: clara_kit.simulate(...)")
+        states = {(f.group, f.name): f.state for f in self.findings}
+        if states.get(("Python and packages", "lab")) == "ok":
+            works.append("Notebooks: make lab")
+        for name in VENDORS.values():
+            if states.get(("Keys", name)) in ("ok", "note") and states.get(("Reachability", name)) == "ok":
+                works.append(f"{name} live, if it takes the key (clara doctor --live tries that)")
+        return tuple(works)
+
+    @property
+    def todo(self) -> tuple[str, ...]:
+        """What to do for the rest."""
+        return tuple(dict.fromkeys(f.todo for f in self.findings if f.todo))
+
+    def to_dict(self) -> dict[str, Any]:
+        """For machines."""
+        findings = [asdict(f) for f in self.findings]
+        return {"ok": self.ok, "findings": findings, "works": list(self.works), "todo": list(self.todo)}
+
+
+def check_up(env_file: str | Path = ".env", *, keys: Keys | None = None) -> Checkup:
+    """Look at everything; takes a few seconds. keys: given in code, which then come before the environment."""
+    from_file = {name: value or "" for name, value in dotenv_values(env_file).items()}
+    merged = {**from_file, **os.environ}
+    addresses = keys or Keys.from_env(merged)
+    return Checkup(
+        (
+            check_python(sys.version_info[:3]),
+            *check_packages(_installed, metadata.requires("clara-kit") or [], read_lock()),
+            *check_keys(os.environ, from_file, in_code=keys),
+            *check_file(Path(env_file)),
+            *check_reach({n: getattr(addresses, f"{n}_base_url") for n in VENDORS}),
+            *check_models(merged, date.today()),
+            *(
+                Finding(
+                    group="Offline world", name=n, state="problem" if todo else "ok", text=text, todo=todo
+                )
+                for n, text, todo in check_offline()
+            ),
+        )
+    )
+
+
+def check_python(version: tuple[int, ...]) -> Finding:
+    """Is this Python new enough?"""
+    said = ".".join(map(str, version))
+    fine = version >= (3, 11)
+    return Finding(
+        group=GROUPS[0],
+        name="Python",
+        state="ok" if fine else "problem",
+        text=said if fine else f"{said} is too old",
+        todo="" if fine else "Install Python 3.11 or newer, delete .venv, and run make again.",
+    )
+
+
+def read_lock(path: Path | None = None) -> dict[str, str]:
+    """Names and versions of the lock beside the package; empty where there is none."""
+    path = path or DATA.parent / "requirements.lock"
+    if not path.is_file():
+        return {}
+    pins = re.findall(r"^([A-Za-z0-9_.-]+)==([^\s;\\]+)", path.read_text(encoding="utf-8"), re.MULTILINE)
+    return {_plain(name): version for name, version in pins}
+
+
+def check_packages(
+    installed: Callable[[str], str | None], requires: list[str], lock: Mapping[str, str]
+) -> tuple[Finding, ...]:
+    """Each extra whole or not, and what differs from the lock."""
+    wanted: dict[str, list[str]] = {}
+    for line in requires:
+        name = re.match(r"[A-Za-z0-9_.-]+", line)
+        extra = re.search(r"extra\s*==\s*['\"]([\w-]+)['\"]", line)
+        if name and _plain(name[0]) != "clara-kit":
+            wanted.setdefault(extra[1] if extra else "", []).append(_plain(name[0]))
+    findings = [_extra(extra, wanted.get(extra, []), installed) for extra in ("", *EXTRAS)]
+    have = {name: installed(name) for name in lock}
+    other = sorted(f"{n} {v} (lock: {lock[n]})" for n, v in have.items() if v and v != lock[n])
+    same = sum(v == lock[n] for n, v in have.items())
+    if lock:
+        text = f"{same} packages are those of requirements.lock"
+        more = f"; {len(other)} differ: {', '.join(other[:5])}{' …' if len(other) > 5 else ''}"
+        findings.append(
+            Finding(
+                group=GROUPS[0],
+                name="lock",
+                state="note" if other else "ok",
+                text=text + (more if other else ""),
+                todo="To have the locked versions: make clean, then make." if other else "",
+            )
+        )
+    return tuple(findings)
+
+
+def _extra(extra: str, names: list[str], installed: Callable[[str], str | None]) -> Finding:
+    missing = sorted(n for n in names if installed(n) is None)
+    needed = not extra or extra in NEEDED_EXTRAS
+    what = EXTRAS.get(extra, "what everything needs")
+    install = f"pip install -e '.[{extra}]'" if extra else "pip install -e ."
+    return Finding(
+        group=GROUPS[0],
+        name=extra or "base",
+        state="ok" if not missing else "problem" if needed else "absent",
+        text=f"{what}: {'missing ' + ', '.join(missing) if missing else 'there'}",
+        todo=f"For {what}: {install} (or make, which installs all)." if missing else "",
+    )
+
+
+def check_keys(
+    environ: Mapping[str, str], env_file: Mapping[str, str], *, in_code: Keys | None = None
+) -> tuple[Finding, ...]:
+    """Which keys are set and from where; never their value, nor a part of it."""
+    return tuple(_key(vendor, environ, env_file, in_code) for vendor in VENDORS)
+
+
+def _key(
+    vendor: str, environ: Mapping[str, str], env_file: Mapping[str, str], in_code: Keys | None
+) -> Finding:
+    name, variable = VENDORS[vendor], f"{vendor.upper()}_API_KEY"
+    here, there = environ.get(variable), env_file.get(variable, "").strip()
+    state: State = "ok"
+    todo = ""
+    if in_code is not None:
+        found = getattr(in_code, f"{vendor}_api_key") is not None
+        text = "set in code" if found else "not given in code"
+        state = "ok" if found else "absent"
+    elif here is not None and here.strip():
+        text = f"{variable} is set in the environment"
+        if there and there != here.strip():
+            state, text = "note", f"{text}, which comes before a different one in .env"
+    elif here is not None and there:
+        state, text = "absent", f"an empty {variable} in the environment hides the one in .env"
+        todo = f"Unset {variable} in the environment, so that .env counts."
+    elif there:
+        text = f"{variable} is set in .env"
+    else:
+        state, text = "absent", f"{variable} is not set"
+        page = KEY_PAGES[f"{vendor}_api_key"]
+        todo = f"For {name} live: get a key at {page} and put {variable}=... into .env."
+    return Finding(group="Keys", name=name, state=state, text=text, todo=todo)
+
+
+def check_file(path: Path) -> tuple[Finding, ...]:
+    """Whether others on this machine can read the file with the keys."""
+    if os.name != "posix" or not path.is_file() or not path.stat().st_mode & 0o077:
+        return ()
+    text, todo = "other users of this machine can read it", f"chmod 600 {path}"
+    return (Finding(group="Keys", name=path.name, state="note", text=text, todo=todo),)
+
+
+def check_reach(addresses: Mapping[str, str], *, within_s: float = REACH_WITHIN_S) -> tuple[Finding, ...]:
+    """Whether each vendor's host takes a connection, all at once; never longer than `within_s` and a moment."""
+    answers: dict[str, str | float] = {}
+
+    def ask(vendor: str, address: str) -> None:
+        answers[vendor] = reach(address, within_s)
+
+    # Threads that are left behind where a name server is silent: looking up a name has no deadline of its own.
+    threads = [threading.Thread(target=ask, args=item, daemon=True) for item in addresses.items()]
+    for thread in threads:
+        thread.start()
+    until_s = perf_counter() + within_s + 0.3
+    for thread in threads:
+        thread.join(max(0.0, until_s - perf_counter()))
+    return tuple(_reached(v, a, answers.get(v, f"no answer in {within_s:g} s")) for v, a in addresses.items())
+
+
+def reach(address: str, within_s: float) -> str | float:
+    """Milliseconds until the host took a TCP (and TLS) connection, or why it did not."""
+    parts = urlsplit(address)
+    began_s = perf_counter()
+    try:
+        port = parts.port or (443 if parts.scheme in ("https", "wss") else 80)
+        with socket.create_connection((parts.hostname or "", port), timeout=within_s) as plain:
+            if parts.scheme in ("https", "wss"):
+                with ssl.create_default_context().wrap_socket(plain, server_hostname=parts.hostname):
+                    pass
+    except socket.gaierror:
+        return "its name is not known here"
+    except TimeoutError:
+        return f"no answer in {within_s:g} s"
+    except ssl.SSLError as exc:
+        return f"no trusted connection ({exc.reason or 'TLS'})"
+    except (OSError, ValueError) as exc:
+        return getattr(exc, "strerror", None) or "the address is wrong"
+    return (perf_counter() - began_s) * 1000
+
+
+def _reached(vendor: str, address: str, answer: str | float) -> Finding:
+    name, host = VENDORS[vendor], urlsplit(address).netloc.rpartition("@")[2]
+    if isinstance(answer, float):
+        return Finding(group="Reachability", name=name, state="ok", text=f"{host} answers in {answer:.0f} ms")
+    text = f"{host} is not reachable from here ({answer}): twins work without"
+    todo = "For live vendors: check the network, a proxy or a firewall."
+    return Finding(group="Reachability", name=name, state="absent", text=text, todo=todo)
+
+
+def check_models(environ: Mapping[str, str], today: date) -> tuple[Finding, ...]:
+    """Where the chosen models are in their lives."""
+    try:
+        settings = Settings.from_env(environ)
+    except SettingsError as exc:
+        return (
+            Finding(group="Models", name="settings", state="problem", text=exc.message, todo=exc.hint.capitalize()),
+        )  # fmt: skip
+    return (
+        _llm(settings.llm_model, today),
+        _known("hearing", settings.stt_model, ("nova-3",), ("nova-2",)),
+        _known("voice", settings.tts_voice, ("aura-2-",), ()),
+    )
+
+
+def _llm(model: str, today: date) -> Finding:
+    retires, note = models.RETIREMENTS.get(model), models.note(model, today=today)
+    if note is None:
+        price = f"{model}: current"
+        return Finding(group="Models", name="model", state="ok", text=price)
+    gone = retires is not None and retires <= today
+    kind = "retired" if gone else "deprecated" if retires is not None else "not known"
+    state: State = "problem" if gone else "note"
+    todo = f"Set LLM_MODEL={models.SUCCESSOR}."
+    return Finding(group="Models", name="model", state=state, text=f"{kind}: {note}", todo=todo)
+
+
+def _known(name: str, model: str, current: tuple[str, ...], older: tuple[str, ...]) -> Finding:
+    """Deepgram publishes no dates for these; only the generation is known."""
+    if model.startswith(current):
+        return Finding(group="Models", name=name, state="ok", text=f"{model}: current generation")
+    kind = "an older generation" if model.startswith(older) and older else "not known to the kit"
+    todo = f"If Deepgram refuses {model}, go back to the default ({current[0].rstrip('-')})."
+    return Finding(group="Models", name=name, state="note", text=f"{model}: {kind}", todo=todo)
+
+
+def _installed(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
