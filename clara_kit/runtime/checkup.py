@@ -131,17 +131,20 @@ def check_python(version: tuple[int, ...]) -> Finding:
     )
 
 
-def read_lock(path: Path | None = None) -> dict[str, str]:
-    """Names and versions of the lock beside the package; empty where there is none."""
+def read_lock(path: Path | None = None) -> dict[str, tuple[str, ...]]:
+    """Names and versions (several where they depend on Python's) of the lock; empty where there is none."""
     path = path or DATA.parent / "requirements.lock"
     if not path.is_file():
         return {}
     pins = re.findall(r"^([A-Za-z0-9_.-]+)==([^\s;\\]+)", path.read_text(encoding="utf-8"), re.MULTILINE)
-    return {_plain(name): version for name, version in pins}
+    lock: dict[str, tuple[str, ...]] = {}
+    for name, version in pins:
+        lock[_plain(name)] = (*lock.get(_plain(name), ()), version)
+    return lock
 
 
 def check_packages(
-    installed: Callable[[str], str | None], requires: list[str], lock: Mapping[str, str]
+    installed: Callable[[str], str | None], requires: list[str], lock: Mapping[str, tuple[str, ...]]
 ) -> tuple[Finding, ...]:
     """Each extra whole or not, and what differs from the lock."""
     wanted: dict[str, list[str]] = {}
@@ -152,8 +155,10 @@ def check_packages(
             wanted.setdefault(extra[1] if extra else "", []).append(_plain(name[0]))
     findings = [_extra(extra, wanted.get(extra, []), installed) for extra in ("", *EXTRAS)]
     have = {name: installed(name) for name in lock}
-    other = sorted(f"{n} {v} (lock: {lock[n]})" for n, v in have.items() if v and v != lock[n])
-    same = sum(v == lock[n] for n, v in have.items())
+    other = sorted(
+        f"{n} {v} (lock: {' or '.join(lock[n])})" for n, v in have.items() if v and v not in lock[n]
+    )
+    same = sum(v in lock[n] for n, v in have.items())
     if lock:
         text = f"{same} packages are those of requirements.lock"
         more = f"; {len(other)} differ: {', '.join(other[:5])}{' …' if len(other) > 5 else ''}"
