@@ -12,7 +12,7 @@ import socket
 import ssl
 import sys
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import date
 from importlib import metadata
@@ -27,11 +27,13 @@ from clara_kit.core.errors import SettingsError
 from clara_kit.core.paths import DATA
 from clara_kit.core.settings import KEY_PAGES, Keys, Settings
 from clara_kit.providers.llm import models
+from clara_kit.runtime.config import default_env_file
 from clara_kit.runtime.offline_check import check_offline
 
 State = Literal["ok", "note", "absent", "problem"]
 GROUPS = ("Python and packages", "Keys", "Reachability", "Models", "Offline world")
 VENDORS = {"deepgram": "Deepgram", "anthropic": "Anthropic", "liveavatar": "LiveAvatar"}
+CLASSIC = {"heygen": "HeyGen"}  # only looked at where it is in use
 REACH_WITHIN_S = 2.0
 EXTRAS = {
     "audio": "offline voice and VAD",
@@ -95,18 +97,20 @@ class Checkup:
         return {"ok": self.ok, "findings": findings, "works": list(self.works), "todo": list(self.todo)}
 
 
-def check_up(env_file: str | Path = ".env", *, keys: Keys | None = None) -> Checkup:
+def check_up(env_file: str | Path | None = None, *, keys: Keys | None = None) -> Checkup:
     """Look at everything; takes a few seconds. keys: given in code, which then come before the environment."""
-    from_file = {name: value or "" for name, value in dotenv_values(env_file).items()}
+    path = Path(env_file) if env_file else default_env_file()
+    from_file = {name: value or "" for name, value in dotenv_values(path).items()}
     merged = {**from_file, **os.environ}
     addresses = keys or Keys.from_env(merged)
+    vendors = vendors_in_use(addresses, merged)
     return Checkup(
         (
             check_python(sys.version_info[:3]),
             *check_packages(_installed, metadata.requires("clara-kit") or [], read_lock()),
-            *check_keys(os.environ, from_file, in_code=keys),
-            *check_file(Path(env_file)),
-            *check_reach({n: getattr(addresses, f"{n}_base_url") for n in VENDORS}),
+            *check_keys(os.environ, from_file, in_code=keys, vendors=vendors),
+            *check_file(path),
+            *check_reach({n: getattr(addresses, f"{n}_base_url") for n in vendors}),
             *check_models(merged, date.today()),
             *(
                 Finding(
@@ -116,6 +120,12 @@ def check_up(env_file: str | Path = ".env", *, keys: Keys | None = None) -> Chec
             ),
         )
     )
+
+
+def vendors_in_use(keys: Keys, environ: Mapping[str, str]) -> tuple[str, ...]:
+    """The three that the kit is made for, and the classic avatar's where it has a key or is chosen."""
+    classic = keys.heygen_api_key is not None or environ.get("AVATAR_VENDOR") == "heygen"
+    return (*VENDORS, *(CLASSIC if classic else ()))
 
 
 def check_python(version: tuple[int, ...]) -> Finding:
@@ -189,16 +199,20 @@ def _extra(extra: str, names: list[str], installed: Callable[[str], str | None])
 
 
 def check_keys(
-    environ: Mapping[str, str], env_file: Mapping[str, str], *, in_code: Keys | None = None
+    environ: Mapping[str, str],
+    env_file: Mapping[str, str],
+    *,
+    in_code: Keys | None = None,
+    vendors: Iterable[str] = tuple(VENDORS),
 ) -> tuple[Finding, ...]:
     """Which keys are set and from where; never their value, nor a part of it."""
-    return tuple(_key(vendor, environ, env_file, in_code) for vendor in VENDORS)
+    return tuple(_key(vendor, environ, env_file, in_code) for vendor in vendors)
 
 
 def _key(
     vendor: str, environ: Mapping[str, str], env_file: Mapping[str, str], in_code: Keys | None
 ) -> Finding:
-    name, variable = VENDORS[vendor], f"{vendor.upper()}_API_KEY"
+    name, variable = {**VENDORS, **CLASSIC}[vendor], f"{vendor.upper()}_API_KEY"
     here, there = environ.get(variable), env_file.get(variable, "").strip()
     state: State = "ok"
     todo = ""
@@ -269,7 +283,7 @@ def reach(address: str, within_s: float) -> str | float:
 
 
 def _reached(vendor: str, address: str, answer: str | float) -> Finding:
-    name, host = VENDORS[vendor], urlsplit(address).netloc.rpartition("@")[2]
+    name, host = {**VENDORS, **CLASSIC}[vendor], urlsplit(address).netloc.rpartition("@")[2]
     if isinstance(answer, float):
         return Finding(group="Reachability", name=name, state="ok", text=f"{host} answers in {answer:.0f} ms")
     text = f"{host} is not reachable from here ({answer}): twins work without"

@@ -132,7 +132,10 @@ async def say_one_sentence(
     """Walk the sentence through these vendors, wherever `keys` says that they are."""
     defaults = Settings()  # the sandbox takes only its own avatar
     settings = settings.with_changes(
-        llm_max_tokens=MAX_TOKENS, avatar_sandbox=True, avatar_id=defaults.avatar_id
+        avatar_vendor=defaults.avatar_vendor,
+        llm_max_tokens=MAX_TOKENS,
+        avatar_sandbox=True,
+        avatar_id=defaults.avatar_id,
     )
     async with WireTap({v: getattr(keys, f"{v}_base_url") for v in vendors}) as tap:
         through = keys.model_copy(update={f"{v}_base_url": tap.base_url(v) for v in vendors})
@@ -170,6 +173,8 @@ async def _step(
         text = str(exc)
     except TimeoutError:
         text = f"nothing came within {STEP_TIMEOUT_S:.0f} s. What to do: check the network and try again."
+    except Exception as exc:  # a vendor's surprise is a finding, not the end of the examination
+        text = f"something unforeseen came: {type(exc).__name__}. What to do: report it with these lines."
     took_ms = (perf_counter() - began_s) * 1000
     return Step(service=service, vendor=vendor, state=state, text=text, took_ms=took_ms)
 

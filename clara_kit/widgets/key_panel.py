@@ -20,7 +20,7 @@ from pydantic import SecretStr
 
 from clara_kit.core.errors import SettingsError
 from clara_kit.core.settings import KEY_PAGES
-from clara_kit.runtime.config import environment
+from clara_kit.runtime.config import default_env_file, environment
 from clara_kit.runtime.key_check import NAMES, VENDORS, KeyAnswer, try_key
 
 _SIGNS = {"ok": "✓", "refused": "✗", "unreachable": "–"}
@@ -29,8 +29,8 @@ _SIGNS = {"ok": "✓", "refused": "✗", "unreachable": "–"}
 class KeyPanel:
     """Shows itself in a notebook; every button is also a method. env_file: where `save` writes."""
 
-    def __init__(self, env_file: str | Path = ".env") -> None:
-        self._env_file = Path(env_file)
+    def __init__(self, env_file: str | Path | None = None) -> None:
+        self._env_file = Path(env_file) if env_file else default_env_file()
         self._entered: dict[str, SecretStr] = {}
         self._fields: dict[str, w.Password] = {}
         self._says: dict[str, w.Label] = {}
@@ -120,7 +120,7 @@ class KeyPanel:
         return f"KeyPanel(entered: {', '.join(self.entered) or 'none'})"
 
     def _repr_mimebundle_(self, **options: Any) -> Any:
-        return self._widget._repr_mimebundle_(**options)
+        return {**self._widget._repr_mimebundle_(**options), "text/plain": repr(self)}
 
     # --- what is seen -----------------------------------------------------------------------------------
 
