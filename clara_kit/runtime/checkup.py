@@ -263,9 +263,9 @@ def check_reach(addresses: Mapping[str, str], *, within_s: float = REACH_WITHIN_
 
 def reach(address: str, within_s: float) -> str | float:
     """Milliseconds until the host took a TCP (and TLS) connection, or why it did not."""
-    parts = urlsplit(address)
     began_s = perf_counter()
     try:
+        parts = urlsplit(address)
         port = parts.port or (443 if parts.scheme in ("https", "wss") else 80)
         with socket.create_connection((parts.hostname or "", port), timeout=within_s) as plain:
             if parts.scheme in ("https", "wss"):
@@ -283,10 +283,13 @@ def reach(address: str, within_s: float) -> str | float:
 
 
 def _reached(vendor: str, address: str, answer: str | float) -> Finding:
-    name, host = {**VENDORS, **CLASSIC}[vendor], urlsplit(address).netloc.rpartition("@")[2]
+    name, host = (
+        {**VENDORS, **CLASSIC}[vendor],
+        address.partition("://")[2].partition("/")[0].rpartition("@")[2],
+    )
     if isinstance(answer, float):
         return Finding(group="Reachability", name=name, state="ok", text=f"{host} answers in {answer:.0f} ms")
-    text = f"{host} is not reachable from here ({answer}): twins work without"
+    text = f"{host or address} is not reachable from here ({answer}): twins work without"
     todo = "For live vendors: check the network, a proxy or a firewall."
     return Finding(group="Reachability", name=name, state="absent", text=text, todo=todo)
 

@@ -56,23 +56,12 @@ class KeyPanel:
 
     def test(self, vendor: str) -> KeyAnswer:
         """Try the entered key (or else the one that counts now) and wait for the answer."""
-        _check(vendor)
-        with self._lock:
-            number = self._asking.get(vendor, 0)
-            entered = self._entered.get(vendor)
-        outside = environment(self._env_file)
-        key = entered.get_secret_value() if entered else outside.get(f"{vendor.upper()}_API_KEY", "")
-        self._tell(vendor, "asking …")
-        answer = try_key(vendor, key, outside.get(f"{vendor.upper()}_BASE_URL") or None)
-        with self._lock:
-            current = self._asking.get(vendor, 0) == number
-        if current:
-            self._tell(vendor, " ".join(filter(None, (_SIGNS[answer.state], answer.message, answer.hint))))
-        return answer
+        return self._ask(*self._question(vendor))
 
     def test_soon(self, vendor: str) -> threading.Thread:
         """Try the key in a thread of its own; the row tells the answer."""
-        thread = threading.Thread(target=self.test, args=(vendor,), name=f"clara-key-{vendor}", daemon=True)
+        question = self._question(vendor)
+        thread = threading.Thread(target=self._ask, args=question, name=f"clara-key-{vendor}", daemon=True)
         thread.start()
         return thread
 
@@ -169,6 +158,23 @@ class KeyPanel:
         if environment(self._env_file).get(f"{vendor.upper()}_API_KEY", "").strip():
             return "set already"
         return f"none; keys are made at {KEY_PAGES[f'{vendor}_api_key']}"
+
+    def _question(self, vendor: str) -> tuple[str, int, SecretStr, str | None]:
+        _check(vendor)
+        outside = environment(self._env_file)
+        with self._lock:
+            number = self._asking.get(vendor, 0)
+            key = self._entered.get(vendor) or SecretStr(outside.get(f"{vendor.upper()}_API_KEY", ""))
+            self._tell(vendor, "asking …")
+        return vendor, number, key, outside.get(f"{vendor.upper()}_BASE_URL") or None
+
+    def _ask(self, vendor: str, number: int, key: SecretStr, address: str | None) -> KeyAnswer:
+        answer = try_key(vendor, key.get_secret_value(), address)
+        with self._lock:
+            if self._asking.get(vendor, 0) == number:
+                said = (_SIGNS[answer.state], answer.message, answer.hint)
+                self._tell(vendor, " ".join(filter(None, said)))
+        return answer
 
     def _take(self) -> dict[str, SecretStr]:
         with self._lock:

@@ -1,0 +1,159 @@
+"""The panel for keys, without a browser: what it tells, and that it keeps nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from dotenv import dotenv_values
+
+from clara_kit.audio.recognise import LineBook
+from clara_kit.core.errors import SettingsError
+from clara_kit.runtime.compose import clara_voice
+from clara_kit.runtime.key_check import VENDORS, try_key
+from clara_kit.widgets.key_panel import KeyPanel
+from clara_kit.world.answers import AnswerBook
+from clara_kit.world.latency import LatencyProfile
+from clara_kit.world.twins.anthropic import AnthropicTwin
+from clara_kit.world.twins.base import TwinContext
+from clara_kit.world.twins.deepgram import DeepgramTwin
+from clara_kit.world.twins.liveavatar import LiveAvatarTwin
+from clara_kit.world.twins.server import TwinServer
+
+SECRET = "abcdefgh-0123456789"
+
+
+@pytest.fixture(autouse=True)
+def vendors(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Twins in the vendors' places, and no key anywhere. monkeypatch also undoes what `use` sets."""
+    context = TwinContext(profile=LatencyProfile.load("fast"))
+    twins = [DeepgramTwin(context, LineBook(), clara_voice()), AnthropicTwin(context, AnswerBook.load()), LiveAvatarTwin(context)]  # fmt: skip
+    with TwinServer(twins) as server:
+        for vendor in VENDORS:
+            monkeypatch.setenv(f"{vendor.upper()}_BASE_URL", server.addresses[vendor]["base_url"])
+            monkeypatch.setenv(f"{vendor.upper()}_API_KEY", "")
+        yield
+
+
+@pytest.fixture
+def panel(tmp_path: Path) -> KeyPanel:
+    return KeyPanel(tmp_path / ".env")
+
+
+def saved_state(panel: KeyPanel) -> str:
+    """All that a notebook would store of the panel's widgets."""
+    states = [json.dumps(w.get_state(), default=str) for w in walk(panel._widget)]
+    assert len(states) > 10
+    return "".join(states)
+
+
+def walk(widget: object) -> Iterator[object]:
+    yield widget
+    for child in getattr(widget, "children", ()):
+        yield from walk(child)
+
+
+@pytest.mark.parametrize("vendor", VENDORS)
+def test_a_right_key_is_taken_and_a_wrong_one_refused_with_a_remedy(panel: KeyPanel, vendor: str) -> None:
+    panel.set(vendor, " test-key\n")
+    assert panel.test(vendor).state == "ok" and panel.status(vendor).startswith("✓")
+    panel.set(vendor, SECRET)
+    answer = panel.test(vendor)
+    assert answer.state == "refused" and answer.hint and "https://" in answer.hint
+    assert panel.status(vendor).startswith("✗") and answer.hint in panel.status(vendor)
+    assert SECRET not in repr(answer)
+
+
+def test_a_vendor_that_is_not_there_is_not_reachable_and_no_fault_of_the_key() -> None:
+    answer = try_key("anthropic", "test-key", "http://127.0.0.1:9")
+    assert answer.state == "unreachable" and "twins work without" in answer.hint
+
+
+@pytest.mark.parametrize("key", ["", "two words", "schlüssel", "a\nb"])
+def test_what_can_be_no_key_is_refused_without_asking(key: str) -> None:
+    assert try_key("deepgram", key, "http://127.0.0.1:9").state == "refused"
+
+
+def test_an_entered_key_is_in_no_repr_and_in_no_widget_state(panel: KeyPanel) -> None:
+    panel.set("deepgram", SECRET)
+    panel._fields["anthropic"].value = SECRET  # what a hand does
+    assert set(panel.entered) == {"deepgram", "anthropic"}
+    assert panel._fields["anthropic"].value == ""
+    panel.test("anthropic")
+    shown = repr(panel) + str(panel._repr_mimebundle_()) + saved_state(panel) + repr(vars(panel))
+    assert SECRET not in shown and SECRET[:6] not in shown
+
+
+def test_used_keys_count_in_this_kernel_only(panel: KeyPanel, tmp_path: Path) -> None:
+    panel.set("anthropic", "test-key")
+    assert os.environ["ANTHROPIC_API_KEY"] == ""
+    assert panel.use() == ("anthropic",) and panel.entered == ()
+    assert os.environ["ANTHROPIC_API_KEY"] == "test-key"
+    assert not (tmp_path / ".env").exists()
+    assert panel.test("anthropic").state == "ok"  # the one that counts now
+
+
+def test_saved_keys_are_readable_by_their_owner_only_and_other_lines_stay(
+    panel: KeyPanel, tmp_path: Path
+) -> None:
+    file = tmp_path / ".env"
+    file.write_text("# mine\nDEEPGRAM_API_KEY=old\nSTT_MODEL=nova-2\n")
+    file.chmod(0o644)
+    panel.set("deepgram", SECRET + "#$x")
+    assert panel.save() == ("deepgram",)
+    assert dotenv_values(file) == {"STT_MODEL": "nova-2", "DEEPGRAM_API_KEY": SECRET + "#$x"}
+    assert file.read_text().startswith("# mine\n") and file.read_text().count("DEEPGRAM") == 1
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert [p.name for p in tmp_path.iterdir()] == [".env"]
+
+
+def test_a_key_that_cannot_be_written_is_not_lost(tmp_path: Path) -> None:
+    panel = KeyPanel(tmp_path / "nowhere" / ".env")
+    panel.set("deepgram", SECRET)
+    with pytest.raises(OSError, match="nowhere"):
+        panel.save()
+    assert panel.entered == ("deepgram",)
+    panel._save()  # what the button does
+    assert "cannot be written" in panel.status("deepgram")
+
+
+def test_the_button_does_not_keep_the_kernel_waiting(
+    panel: KeyPanel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    may_answer = threading.Event()
+
+    def slow(*args: object) -> object:
+        may_answer.wait(5)
+        return try_key("deepgram", "")
+
+    monkeypatch.setattr("clara_kit.widgets.key_panel.try_key", slow)
+    thread = panel.test_soon("deepgram")
+    assert thread is not threading.current_thread() and thread.is_alive()
+    panel.set("deepgram", "another")  # the answer to the key before counts no more
+    may_answer.set()
+    thread.join(5)
+    assert panel.status("deepgram") == "entered; test it, or use it"
+
+
+def test_forgetting_empties_the_panel(panel: KeyPanel) -> None:
+    panel.set("deepgram", SECRET)
+    panel.clear()
+    assert panel.entered == () and SECRET not in saved_state(panel)
+
+
+def test_an_unknown_vendor_is_named(panel: KeyPanel) -> None:
+    with pytest.raises(SettingsError, match="acme"):
+        panel.set("acme", "test-key")
+
+
+def test_the_first_notebook_stores_no_output_of_the_panel() -> None:
+    notebook = json.loads(
+        (Path(__file__).parents[2] / "notebooks" / "00_start_here.ipynb").read_text("utf-8")
+    )
+    (cell,) = [c for c in notebook["cells"] if "KeyPanel()" in "".join(c["source"])]
+    assert cell["outputs"] == [] and "nbval-ignore-output" in cell["metadata"]["tags"]
+    assert "widgets" not in notebook["metadata"]
