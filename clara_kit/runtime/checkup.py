@@ -8,18 +8,13 @@ from __future__ import annotations
 
 import os
 import re
-import socket
-import ssl
 import sys
-import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import date
 from importlib import metadata
 from pathlib import Path
-from time import perf_counter
 from typing import Any, Literal
-from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
 
@@ -29,6 +24,7 @@ from clara_kit.core.settings import KEY_PAGES, Keys, Settings
 from clara_kit.providers.llm import models
 from clara_kit.runtime.config import default_env_file
 from clara_kit.runtime.offline_check import check_offline
+from clara_kit.runtime.reach import reach_all
 
 State = Literal["ok", "note", "absent", "problem"]
 GROUPS = ("Python and packages", "Keys", "Reachability", "Models", "Offline world")
@@ -75,10 +71,11 @@ class Checkup:
     def works(self) -> tuple[str, ...]:
         """What can be done now."""
         works = []
+        states = {(f.group, f.name): f.state for f in self.findings}
         if all(f.state == "ok" for f in self.of("Offline world")):
             works.append("Whole conversations with the vendors' twins, without keys or internet: make demo")
+        if states.get(("Offline world", "simulation")) == "ok":
             works.append("Simulated conversations: clara_kit.simulate(...)")
-        states = {(f.group, f.name): f.state for f in self.findings}
         if states.get(("Python and packages", "lab")) == "ok":
             works.append("Notebooks: make lab")
         for name in VENDORS.values():
@@ -246,40 +243,8 @@ def check_file(path: Path) -> tuple[Finding, ...]:
 
 def check_reach(addresses: Mapping[str, str], *, within_s: float = REACH_WITHIN_S) -> tuple[Finding, ...]:
     """Whether each vendor's host takes a connection, all at once; never longer than `within_s` and a moment."""
-    answers: dict[str, str | float] = {}
-
-    def ask(vendor: str, address: str) -> None:
-        answers[vendor] = reach(address, within_s)
-
-    # Threads that are left behind where a name server is silent: looking up a name has no deadline of its own.
-    threads = [threading.Thread(target=ask, args=item, daemon=True) for item in addresses.items()]
-    for thread in threads:
-        thread.start()
-    until_s = perf_counter() + within_s + 0.3
-    for thread in threads:
-        thread.join(max(0.0, until_s - perf_counter()))
-    return tuple(_reached(v, a, answers.get(v, f"no answer in {within_s:g} s")) for v, a in addresses.items())
-
-
-def reach(address: str, within_s: float) -> str | float:
-    """Milliseconds until the host took a TCP (and TLS) connection, or why it did not."""
-    began_s = perf_counter()
-    try:
-        parts = urlsplit(address)
-        port = parts.port or (443 if parts.scheme in ("https", "wss") else 80)
-        with socket.create_connection((parts.hostname or "", port), timeout=within_s) as plain:
-            if parts.scheme in ("https", "wss"):
-                with ssl.create_default_context().wrap_socket(plain, server_hostname=parts.hostname):
-                    pass
-    except socket.gaierror:
-        return "its name is not known here"
-    except TimeoutError:
-        return f"no answer in {within_s:g} s"
-    except ssl.SSLError as exc:
-        return f"no trusted connection ({exc.reason or 'TLS'})"
-    except (OSError, ValueError) as exc:
-        return getattr(exc, "strerror", None) or "the address is wrong"
-    return (perf_counter() - began_s) * 1000
+    answers = reach_all(addresses, within_s=within_s)
+    return tuple(_reached(vendor, address, answers[vendor]) for vendor, address in addresses.items())
 
 
 def _reached(vendor: str, address: str, answer: str | float) -> Finding:
@@ -290,7 +255,7 @@ def _reached(vendor: str, address: str, answer: str | float) -> Finding:
     if isinstance(answer, float):
         return Finding(group="Reachability", name=name, state="ok", text=f"{host} answers in {answer:.0f} ms")
     text = f"{host or address} is not reachable from here ({answer}): twins work without"
-    todo = "For live vendors: check the network, a proxy or a firewall."
+    todo = "For live vendors: check the network and a firewall (a way through a proxy is not tried here)."
     return Finding(group="Reachability", name=name, state="absent", text=text, todo=todo)
 
 

@@ -31,9 +31,9 @@ def _tried(piece: Callable[[], str]) -> tuple[str, str]:
 
 
 def _voice() -> str:
-    from clara_kit.runtime.compose import clara_voice
+    from clara_kit.audio.voice import OfflineVoice
 
-    speech = clara_voice().synthesize("Hola, soy Clara.")
+    speech = OfflineVoice().synthesize("Hola, soy Clara.")
     if speech.sound.rms_dbfs < -60 or not speech.words:
         raise RuntimeError("the offline voice made no sound")
     return f"speaks ({speech.sound.duration_ms:.0f} ms for «Hola, soy Clara.»)"
@@ -42,9 +42,9 @@ def _voice() -> str:
 def _vad() -> str:
     from clara_kit.audio.pcm import concat, silence
     from clara_kit.audio.vad import speech_spans
-    from clara_kit.runtime.compose import customer_voice
+    from clara_kit.audio.voice import OfflineVoice
 
-    speech = customer_voice().synthesize("Hola, buenas tardes.").sound.at_rate(16_000)
+    speech = OfflineVoice().synthesize("Hola, buenas tardes.").sound.at_rate(16_000)
     spans = speech_spans(concat(silence(300, 16_000), speech, silence(500, 16_000)))
     if not spans:
         raise RuntimeError("the voice activity detector hears no speech in speech")

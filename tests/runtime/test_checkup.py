@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import socket
+import subprocess
+import sys
 import time
 from datetime import date
 from pathlib import Path
@@ -157,3 +159,13 @@ def test_what_works_follows_from_the_findings() -> None:
     assert not any("Deepgram" in line for line in good.works)
     bad = Checkup((finding("Offline world", "voice", "problem"),))
     assert not bad.ok and not bad.works and bad.todo == ("repair",)
+
+
+def test_without_the_twins_package_voice_and_simulation_are_still_found_to_work() -> None:
+    code = (
+        "import sys; sys.modules['aiohttp'] = None\n"
+        "from clara_kit.runtime.offline_check import check_offline\n"
+        "print([name for name, _, todo in check_offline() if todo])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "['twins']"
