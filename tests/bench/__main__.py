@@ -22,6 +22,7 @@ from rich.console import Console
 from rich.table import Table
 
 from clara_kit import SentenceChunker, simulate
+from tests.bench import peers
 from tests.bench.overhead import floor_turn, memory_kib, turns
 
 LINES = [
@@ -91,12 +92,16 @@ def import_ms(rounds: int) -> dict[str, Any]:
     return {"kit_ms": median(p[0] for p in pairs), "floor_ms": median(p[1] for p in pairs)}
 
 
-async def overhead(count: int, crowd: tuple[int, ...]) -> dict[str, Any]:
-    """Kit and floor in turns, then many conversations at once."""
+async def overhead(count: int, crowd: tuple[int, ...], *, beside: bool) -> dict[str, Any]:
+    """Kit, floor and (beside) other frameworks in turns, then many conversations at once."""
     samples, floors = [], []
-    for _ in range(4):  # interleaved, so that a busy moment of the machine meets both
+    missing = peers.prepare() if beside else "were not asked for"
+    others: dict[str, list[float]] = {name: [] for name in peers.PEERS}
+    for _ in range(4):  # interleaved, so that a busy moment of the machine meets all
         samples += await turns(count // 4)
         floors += [await floor_turn() for _ in range(count // 4)]
+        for name in () if missing else peers.PEERS:
+            others[name] += peers.turns(name, count // 4)
     found: dict[str, Any] = {
         "final → request": _both([s.request_ms for s in samples], [f[0] for f in floors]),
         "sentence → speech order": _both([s.piece_ms for s in samples], [f[1] for f in floors]),
@@ -105,6 +110,8 @@ async def overhead(count: int, crowd: tuple[int, ...]) -> dict[str, Any]:
         "cpu_ms_per_turn": median(s.cpu_ms for s in samples),
         "memory_kib_per_conversation": await memory_kib(20),
         "at once": {},
+        "peers": {name: {"p50_ms": _p(v, 50), "p99_ms": _p(v, 99)} for name, v in others.items() if v},
+        "peers missing": missing,
     }
     for conversations in crowd:
         many = await turns(max(2, 40 // conversations), conversations=conversations)
@@ -144,7 +151,7 @@ def measure(*, quick: bool = False) -> dict[str, Any]:
         "simulated": simulated(30 if quick else 600, 1 if quick else 5),
         "cutting": cutting(1 if quick else 5),
         "import": import_ms(1 if quick else 7),
-        **asyncio.run(overhead(8 if quick else 200, crowd)),
+        **asyncio.run(overhead(8 if quick else 200, crowd, beside=not quick)),
     }
 
 
@@ -160,6 +167,14 @@ def show(found: dict[str, Any]) -> None:
             cells = [f"{row[k]:.3f}" for k in ("kit_p50_ms", "kit_p99_ms", "floor_p50_ms", "floor_p99_ms")]
             table.add_row(name, *cells, f"{row['kit_p50_ms'] / row['floor_p50_ms']:.1f} x")
     console.print(table)
+    ours = found["final → first speech order"]["kit_p50_ms"]
+    for name, row in found["peers"].items():
+        console.print(
+            f"{name}, same words, in-process services, no wait for the end of the turn: {row['p50_ms']:.2f} ms p50 "
+            f"({row['p50_ms'] / ours:.1f} x the kit's {ours:.2f}), {row['p99_ms']:.2f} ms p99"
+        )
+    if found["peers missing"]:
+        console.print(f"Pipecat and LiveKit Agents {found['peers missing']}.")
     crowd = Table(title="Final transcript → first speech order, with so many conversations at once, ms")
     for name in ("conversations", "p50", "p95"):
         crowd.add_column(name, justify="right")

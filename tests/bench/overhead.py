@@ -118,7 +118,9 @@ async def floor_turn() -> tuple[float, float, float]:
         spoke.set()
 
     tasks = [asyncio.create_task(hear()), asyncio.create_task(speak())]
-    await asyncio.sleep(0.030)  # as idle as a conversation is between turns: a processor that slept is slow at first
+    await asyncio.sleep(
+        0.030
+    )  # as idle as a conversation is between turns: a processor that slept is slow at first
     final = perf_counter()
     finals.put_nowait(QUESTION)
     await spoke.wait()
