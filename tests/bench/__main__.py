@@ -24,6 +24,7 @@ from rich.table import Table
 from clara_kit import SentenceChunker, simulate
 from tests.bench import peers
 from tests.bench.overhead import floor_turn, memory_kib, turns
+from tests.bench.sockets import barge_ins
 
 LINES = [
     "¿Qué limpiador me recomiendas para la piel mixta?",
@@ -107,6 +108,7 @@ async def overhead(count: int, crowd: tuple[int, ...], *, beside: bool) -> dict[
         "sentence → speech order": _both([s.piece_ms for s in samples], [f[1] for f in floors]),
         "final → first speech order": _both([s.speech_ms for s in samples], [f[2] for f in floors]),
         "barge-in beyond the debounce": _both([s.barge_in_ms for s in samples], await timer_floor(count)),
+        "barge-in over sockets": _both(await barge_ins(max(3, count // 4)), await timer_floor(count)),
         "cpu_ms_per_turn": median(s.cpu_ms for s in samples),
         "memory_kib_per_conversation": await memory_kib(20),
         "at once": {},
