@@ -194,6 +194,7 @@ class _Walk:
         return self._sound
 
     async def voice(self) -> str:
+        """Aura speaks the sentence."""
         tts = self._services.tts()
         pcm = bytearray()
         try:
@@ -209,6 +210,7 @@ class _Walk:
         return f"{self._sound.duration_ms:.0f} ms of sound for {len(SENTENCE)} characters"
 
     async def hearing(self) -> str:
+        """Deepgram listens to it."""
         speech = (await self._speech()).at_rate(RATE_HZ)
         sound = concat(silence(300, RATE_HZ), speech, silence(1500, RATE_HZ))
         words: list[str] = []
@@ -241,6 +243,7 @@ class _Walk:
         await finish()
 
     async def model(self) -> str:
+        """Claude answers what was heard."""
         llm = self._services.llm(self._clock)
         request = ReplyRequest(reply_id=1, prompt=PROMPT, messages=(Message(role="user", text=self._heard),))
         chars, first_ms, began_ms = 0, 0.0, self._clock.now_ms()

@@ -8,6 +8,7 @@ whatever way, nothing is left running. The methods for people may be called from
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import threading
 from collections.abc import Callable, Coroutine
@@ -361,20 +362,19 @@ class ConversationManager:
 
     def _fault_played(self, fault: Fault) -> None:
         """Called in a twin's thread."""
-        loop = self._loop
-        if loop is not None and loop.is_running():
-            event = ev.FaultInjected(
-                at_ms=self.clock.now_ms(), service=fault.service, kind=fault.kind, note=str(fault)
-            )
-            loop.call_soon_threadsafe(self._feed, event)
+        event = ev.FaultInjected(
+            at_ms=self.clock.now_ms(), service=fault.service, kind=fault.kind, note=str(fault)
+        )
+        with contextlib.suppress(RuntimeError):  # the conversation may have ended meanwhile
+            if self._loop is not None:
+                self._loop.call_soon_threadsafe(self._feed, event)
 
     def _reply_done(self, reply_id: int, _: asyncio.Task[None]) -> None:
         self._replies.pop(reply_id, None)
 
     def _timer_due(self, timer_id: str, due_ms: float) -> None:
-        if (
-            self.clock.now_ms() < due_ms
-        ):  # the loop's timers are only good to a millisecond: wait the rest out
+        if self.clock.now_ms() < due_ms:
+            # The loop\'s timers are only good to a millisecond: wait the rest out.
             loop = asyncio.get_running_loop()
             self._timers[timer_id] = loop.call_soon(self._timer_due, timer_id, due_ms)
             return

@@ -212,7 +212,7 @@ function render({ model, el }) {
     audio.pause();
   }
   function follow() {
-    play.textContent = "⏸ Pause";
+    play.textContent = "‖ Pause";
     playhead.setAttribute("visibility", "visible");
     const move = () => {
       const at = audio.currentTime * 1000 + model.get("sound_from_ms");

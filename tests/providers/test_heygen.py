@@ -300,3 +300,26 @@ def test_live_use_needs_an_avatar_name() -> None:
     keys = Keys.model_validate({"heygen_api_key": "test-key"})
     with pytest.raises(SettingsError, match="HEYGEN_AVATAR_NAME"):
         compose(avatar="live", settings=Settings.of(avatar_vendor="heygen"), keys=keys)
+
+
+async def test_an_order_to_stop_that_fails_is_told() -> None:
+    async def answer(request: web.Request) -> web.StreamResponse:
+        name = request.path.rpartition(".")[2]
+        if name == "interrupt":
+            return web.Response(status=503, text="busy")
+        if name == "task":
+            await asyncio.sleep(5)
+        return web.json_response({"code": 100, "data": {"session_id": "s1"}})
+
+    app = web.Application()
+    app.router.add_post("/{tail:.*}", answer)
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    async with avatar_at(f"http://127.0.0.1:{runner.addresses[0][1]}") as avatar:
+        await avatar.speak(1, 0, "Hola.")
+        await until(avatar, lambda e: isinstance(e, ev.SpeakingStarted))
+        await avatar.interrupt(1)
+        events = await until(avatar, lambda e: isinstance(e, ev.SpeakingInterrupted))
+    assert any(isinstance(e, ev.ProviderWarned) and "HTTP 503" in e.message for e in events)
+    await runner.cleanup()

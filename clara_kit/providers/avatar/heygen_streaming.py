@@ -277,15 +277,16 @@ class HeyGenStreamingAvatar:
         """Tell a failure: of the utterance, and of the session too if that is what is over."""
         refused, gone = isinstance(exc, ProviderRefused), isinstance(exc, SessionGone)
         kind: ev.FailureKind = "cut" if gone else "refused" if refused else "unreachable"
-        for of in (utterance_id, None) if gone else (utterance_id,):
-            if of is None and not gone:
-                continue
+        told = ([utterance_id] if utterance_id is not None else []) + ([None] if gone else [])
+        for of in told:
             self._emit(
                 ev.ProviderFailed(
                     at_ms=self._now, service="avatar", kind=kind, message=exc.message, hint=exc.hint,
                     retryable=not refused, utterance_id=of,
                 )
             )  # fmt: skip
+        if not told:  # nothing has ended, but somebody should know
+            self._emit(ev.ProviderWarned(at_ms=self._now, service="avatar", message=exc.message))
         if gone and not self._over:
             self._over = True
             self._events.put_nowait(None)

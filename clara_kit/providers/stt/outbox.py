@@ -14,8 +14,8 @@ import numpy as np
 
 from clara_kit.providers.stt.frames import FrameLedger
 
-QUIET_PEAK = 330  # of 32768: -40 dBFS, below any speech that a recogniser understands
-LEAD_MS = 300.0  # of quiet kept before the first sound, for a recogniser cuts into a hard start
+QUIET_PEAK = 330  # of 32768: -40 dBFS, an estimate of what is surely below speech
+LEAD_MS = 300.0  # of quiet kept before the first sound, for a recogniser cuts into a hard start; an estimate
 
 
 class Outbox:

@@ -2,7 +2,8 @@
 
 Sources: HeyGen's reference pages (docs.heygen.com/reference) and the requests of its JavaScript SDK 2.1.0. The
 video room is missing, as it is for every Python client; `spoken` and the twin's own path `/heygen/twin/spoken`
-tell what was played.
+tell what was played. Where HeyGen documents no code for a refusal (an unknown session, an empty text), the 400001
+and 400005 given here are stand-ins.
 """
 
 from __future__ import annotations
@@ -23,8 +24,10 @@ from clara_kit.world.faults import Fault, find
 from clara_kit.world.instructions import apply, sense
 from clara_kit.world.twins.base import TwinContext
 
-CONCURRENT_SESSIONS = 3  # of a small plan
-HARD_LIMIT_S = 3600.0
+CONCURRENT_SESSIONS = 3  # an estimate: HeyGen documents the refusal, not the number for each plan
+HARD_LIMIT_S = (
+    3600.0  # reported by users on docs.heygen.com/discuss; sessions are cut an hour after their start
+)
 IDLE_RANGE_S = (30, 3600)
 Json = dict[str, Any]
 Handler = Callable[[Json, str], Awaitable[Any]]
@@ -206,10 +209,9 @@ class HeyGenTwin:
         if kind not in ("repeat", "talk", "chat"):
             raise _Refusal(400, 400001, f"task_type {kind} is unknown")
         if kind != "repeat":  # the built-in brain answers
-            asked = apply(
+            text = apply(
                 self._book.reply(text, []).text, sense(str(session.config.get("knowledge_base") or ""))
             )
-            text = asked
         faults = self._context.faults.next_occasion("avatar")
         speech = await asyncio.to_thread(self._voice.synthesize, text)
         task = Spoken(
