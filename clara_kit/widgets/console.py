@@ -21,6 +21,7 @@ from clara_kit.core.records import HeardEstimated, Record, StateChanged
 from clara_kit.runtime.manager import ConversationManager
 
 REFRESH_S = 0.1
+SETTLE_S = 0.15  # within which the text of a line has surely come
 
 
 class Console(widgets.VBox):  # type: ignore[misc]
@@ -51,7 +52,7 @@ class Console(widgets.VBox):  # type: ignore[misc]
         ):  # the advised way, a late update of the value, also fires on leaving the line
             warnings.simplefilter("ignore", DeprecationWarning)
             self._line.on_submit(lambda _: self._send(self.type))
-        self._stop.on_click(lambda _: self._start(self.interrupt()))
+        self._stop.on_click(lambda _: self._loop.call_soon_threadsafe(lambda: self._start(self.interrupt())))
         for button, name in ((self._say, "say"), (self._type, "type"), (self._stop, "interrupt")):
             button.add_class(f"clara-console-{name}")
         self._line.add_class("clara-console-line")
@@ -90,6 +91,13 @@ class Console(widgets.VBox):  # type: ignore[misc]
             self._loop.call_soon_threadsafe(self._loop.call_later, REFRESH_S, self.refresh)
 
     def _send(self, how: Any) -> None:
+        """Send the line, a moment later and in the notebook's loop.
+
+        JupyterLab may hand keys and clicks to a thread of their own, so that they can overtake the text.
+        """
+        self._loop.call_soon_threadsafe(self._loop.call_later, SETTLE_S, self._send_now, how)
+
+    def _send_now(self, how: Any) -> None:
         text = self._line.value.strip()
         if text:
             self._line.value = self._problem = ""
