@@ -1,6 +1,7 @@
 """Runs every notebook and writes it as a page under build/walkthrough, with an index. Changes no notebook."""
 
 import html
+import os
 import sys
 from pathlib import Path
 
@@ -8,6 +9,8 @@ import nbformat
 from nbclient import NotebookClient
 from nbconvert import HTMLExporter
 
+# Plots that a page can show by itself, without a kernel or the internet.
+os.environ["PLOTLY_RENDERER"] = "notebook"
 out = Path("build/walkthrough")
 out.mkdir(parents=True, exist_ok=True)
 rows = []
