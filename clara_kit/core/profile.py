@@ -1,0 +1,59 @@
+"""What the kit knows of a customer: plain words, already cleaned, for prompts, recommendations and greetings.
+
+Made by `personalization/shopify_profile.py` from what the shop answers; an empty profile is a customer of whom
+nothing is known. Values here are data and never instructions; none of them enters a trace or a log (there they
+are placeholders, see `personalization/placeholders.py`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+SkinType = Literal["Seca", "Grasa", "Mixta", "Sensible", "Normal"]
+SKIN_TYPES: tuple[SkinType, ...] = get_args(SkinType)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Purchase:
+    """One product of a past order. `days_ago`: whole days between the order and the day of the question."""
+
+    handle: str  # empty where the product is no longer in the shop
+    title: str
+    days_ago: int
+    quantity: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeftOut:
+    """Something the shop answered that the profile does not use, and why. Never holds the value itself."""
+
+    field: str  # e.g. "skin_type", "first_name", "skin_concerns[2]", "orders"
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CustomerProfile:
+    """A customer. Every field may be unknown; `left_out` says what came but could not be used."""
+
+    customer_id: str = ""  # gid://shopify/Customer/<number>
+    first_name: str = ""
+    skin_type: SkinType | None = None
+    skin_concerns: tuple[str, ...] = ()
+    purchases: tuple[Purchase, ...] = ()  # newest first
+    orders_count: int | None = None
+    left_out: tuple[LeftOut, ...] = ()
+
+    @property
+    def known_fields(self) -> tuple[str, ...]:
+        """The names of the fields that hold something: all that a log may say of a profile."""
+        names = ("first_name", "skin_type", "skin_concerns", "purchases", "orders_count")
+        return tuple(name for name in names if getattr(self, name) not in ("", None, ()))
+
+    @property
+    def is_anonymous(self) -> bool:
+        """Nothing is known that Clara could use."""
+        return not self.known_fields
+
+
+ANONYMOUS = CustomerProfile()
