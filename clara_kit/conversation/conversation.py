@@ -50,6 +50,7 @@ class Conversation:
         self._out: list[do.Command] = []
         self._now_ms = 0.0
         self._begun = self._over = False
+        self._greeting = ""
         self._timers: dict[str, str] = {}
         self._timer_count = 0
 
@@ -89,7 +90,7 @@ class Conversation:
             ev.ConversationStarted: self._on_started,
             ev.ConversationStopped: self._on_stopped,
             ev.SettingsChanged: self._on_settings_changed,
-            ev.ProfileLoaded: self._nothing_to_do,
+            ev.ProfileLoaded: self._on_profile_loaded,
             ev.FaultInjected: self._nothing_to_do,
             ev.ProviderWarned: self._nothing_to_do,
             ev.TurnEndExpected: self._on_eager,
@@ -147,8 +148,29 @@ class Conversation:
             return self._ignore(event, "the conversation has begun already")
         self._begun = True
         self._do(do.StartListening(at_ms=self._now_ms, reason="the conversation begins"))
-        if event.greeting.strip() and self.state is IDLE and self._utterance is None:
-            self._say([event.greeting.strip()], "Clara greets")
+        self._greeting = event.greeting.strip()
+        if event.customer_key and self.settings.flags.enable_personalization:
+            why = "the shop may know this customer"
+            self._do(do.LoadProfile(at_ms=self._now_ms, reason=why, customer_key=event.customer_key))
+            deadline_ms = self.settings.profile_deadline_ms
+            self._set_timer("profile", deadline_ms, "the greeting waits for the profile, but no longer")
+        else:
+            self._greet("Clara greets")
+
+    def _on_profile_loaded(self, event: ev.ProfileLoaded) -> None:
+        if self._cancel_timer("profile", "the profile came in time"):
+            self._greeting = event.greeting.strip() or self._greeting
+            self._greet("Clara greets, and knows the customer")
+        else:
+            self._ignore(event, "too late for the greeting; replies know the customer from now on")
+
+    def _greet(self, why: str) -> None:
+        if not self._greeting:
+            return
+        if self.state is IDLE and self._utterance is None:
+            self._say([self._greeting], why)
+        elif self.state is USER_SPEAKING and not self._pending and not self._interim:
+            self._left_to_say = [self._greeting]  # only a sound so far: if it was none, she greets
 
     def _on_stopped(self, event: ev.ConversationStopped) -> None:
         self._silence("the conversation ends")
@@ -337,6 +359,8 @@ class Conversation:
             self._answer(f"nothing more came within {self.settings.turn_hold_ms:.0f} ms")
         elif kind == "final_wait":
             self._final_never_came()
+        elif kind == "profile":
+            self._greet(f"no profile came within {self.settings.profile_deadline_ms:.0f} ms")
         elif kind == "retry":
             self._request(f"trying again, attempt {self._attempt + 1}")
 
@@ -613,6 +637,8 @@ class Conversation:
     def _on_failed(self, event: ev.ProviderFailed) -> None:
         if event.service == "llm":
             return self._on_reply_failed(event)
+        if event.service == "shop":
+            return self._on_shop_failed(event)
         if event.utterance_id is not None and self._current(event) is None:
             return
         self._tell(event)
@@ -630,6 +656,12 @@ class Conversation:
                 self._take_words(self._interim)
             elif self.state in (USER_SPEAKING, INTERRUPTED) and "turn_end" not in self._timers:
                 self._no_words("the recogniser failed")
+
+    def _on_shop_failed(self, event: ev.ProviderFailed) -> None:
+        """The customer must not notice: Clara greets as she greets everyone."""
+        self._tell(event)
+        if self._cancel_timer("profile", "the shop will not tell"):
+            self._greet(f"Clara greets without a profile: the shop failed ({event.kind})")
 
     def _on_reply_failed(self, event: ev.ProviderFailed) -> None:
         reply = self._reply

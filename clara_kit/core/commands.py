@@ -40,9 +40,9 @@ class StopListening(Command):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadProfile(Command):
-    """Ask the shop what it knows of this customer."""
+    """Ask the shop what it knows of this customer; `customer_key` as in `ConversationStarted`."""
 
-    customer_id: str
+    customer_key: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

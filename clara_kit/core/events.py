@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 SpeechSource = Literal["vendor", "vad", "script"]
-Service = Literal["stt", "llm", "tts", "avatar"]
+Service = Literal["stt", "llm", "tts", "avatar", "shop"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,9 +26,14 @@ class Event:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConversationStarted(Event):
-    """Everything is connected; Clara speaks `greeting` first unless it is empty."""
+    """Everything is connected; Clara speaks `greeting` first unless it is empty.
+
+    `customer_key` stands for a customer whom the shop may know (a hash, never an address or a name); the greeting
+    then waits for the profile, but not longer than the deadline.
+    """
 
     greeting: str = ""
+    customer_key: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,9 +50,15 @@ class SettingsChanged(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProfileLoaded(Event):
-    """What the shop knows of the customer has come; only the names of the known fields enter the trace."""
+    """What the shop knows of the customer has come; only the names of the known fields enter the trace.
+
+    `greeting` has placeholders where words of the profile stand; empty: the usual greeting. `age_s` is how long
+    ago the shop said it: above 0 where it comes from the cache.
+    """
 
     known_fields: tuple[str, ...]
+    greeting: str = ""
+    age_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

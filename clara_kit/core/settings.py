@@ -35,6 +35,7 @@ class FeatureFlags(_Frozen):
 
     enable_barge_in: bool = True
     enable_chunked_heygen: bool = True  # sentence by sentence to the avatar; off: the whole reply at once
+    enable_personalization: bool = True  # off: Clara treats everyone as a customer of whom nothing is known
     enable_response_cache: bool = False
     enable_connection_pool: bool = False
     enable_auto_fallback: bool = False
@@ -51,6 +52,9 @@ class Settings(_Frozen):
     """All settings. Times in milliseconds. Defaults are the plan's unless the comment says otherwise."""
 
     flags: FeatureFlags = FeatureFlags()
+
+    # The customer's profile
+    profile_deadline_ms: Ms = 1500  # the greeting waits for the shop no longer than this
 
     # Turn-taking
     barge_in_debounce_ms: Ms = 100  # a sound must last this long to interrupt Clara

@@ -23,7 +23,7 @@ def _event(cls: type[ev.Event], /, **fields: st.SearchStrategy[object]) -> st.Se
 def _failures() -> st.SearchStrategy[ev.Event]:
     return _event(
         ev.ProviderFailed,
-        service=st.sampled_from(["stt", "llm", "tts", "avatar"]),
+        service=st.sampled_from(["stt", "llm", "tts", "avatar", "shop"]),
         kind=st.sampled_from(["refused", "cut", "stalled"]),
         message=st.just("it broke"),
         retryable=st.booleans(),
@@ -35,7 +35,7 @@ def _failures() -> st.SearchStrategy[ev.Event]:
 SOURCE = st.sampled_from(["vendor", "vad"])
 TIMES = st.floats(min_value=0, max_value=60_000)
 EVENTS = st.one_of(
-    _event(ev.ConversationStarted, greeting=TEXT),
+    _event(ev.ConversationStarted, greeting=TEXT, customer_key=st.sampled_from(["", "k1"])),
     _event(ev.SpeechStarted, source=SOURCE, sound_at_ms=TIMES),
     _event(ev.SpeechEnded, source=SOURCE, sound_at_ms=TIMES),
     _event(ev.TranscriptInterim, text=TEXT),
@@ -67,11 +67,15 @@ EVENTS = st.one_of(
     ),
     _event(ev.ProviderWarned, service=st.sampled_from(["stt", "tts"]), message=st.just("x")),
     _event(ev.FaultInjected, service=st.sampled_from(["stt", "avatar"]), kind=st.just("cut")),
-    _event(ev.ProfileLoaded, known_fields=st.just(("first_name",))),
+    _event(
+        ev.ProfileLoaded,
+        known_fields=st.just(("first_name",)),
+        greeting=st.sampled_from(["", "¡Hola, {first_name}!"]),
+    ),
     _event(
         ev.TimerFired,
         timer_id=st.sampled_from(
-            [f"{k}#{n}" for k in ("barge_in", "no_words", "retry") for n in range(1, 4)]
+            [f"{k}#{n}" for k in ("barge_in", "no_words", "retry", "profile") for n in range(1, 4)]
         ),
     ),
 )
