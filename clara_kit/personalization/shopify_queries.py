@@ -1,0 +1,118 @@
+"""What is asked of Shopify's Admin API, word for word, and one hash that stands for all of it.
+
+Read by `shopify.py`, which sends these, and by the cache, whose entries end their life when a query changes.
+Nothing is asked that Clara does not use: no e-mail, telephone, surname, address, tags or note. The first name is
+the only personal field (protected data of level 2), so there are variants without it; orders need a scope of
+their own and would take the whole customer with them where it is lacking (`Customer.orders` may not be null), so
+there are variants without them too.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any
+
+API_VERSION = "2026-10"  # stable since 2026-10-01, served for at least a year (shopify.dev, API versioning)
+NAMESPACE = "beta_skincare"  # of the shop's metafields
+ORDERS = (
+    5  # orders times line items are most of a query's cost: about 5 x 10 points of a bucket of 1000 or more
+)
+LINE_ITEMS = 10
+METAFIELDS = 25
+
+_NAME = "\n    firstName"
+_ORDERS = f"""
+    numberOfOrders
+    orders(first: $orders, sortKey: PROCESSED_AT, reverse: true) {{
+      nodes {{
+        id
+        processedAt
+        cancelledAt
+        lineItems(first: {LINE_ITEMS}) {{
+          nodes {{ title quantity product {{ id handle title }} }}
+        }}
+      }}
+    }}"""
+
+
+def _customer(name: str, variables: str, root: str, *, with_name: bool, with_orders: bool) -> str:
+    count = ", $orders: Int!" if with_orders else ""
+    return f"""query {name}({variables}, $namespace: String!{count}) {{
+  customer: {root} {{
+    id{_NAME if with_name else ""}
+    metafields(first: {METAFIELDS}, namespace: $namespace) {{
+      nodes {{ namespace key type value jsonValue }}
+    }}{_ORDERS if with_orders else ""}
+  }}
+}}
+"""
+
+
+def _both(suffix: str, *, with_name: bool, with_orders: bool) -> tuple[str, str]:
+    """The query by id and the same by e-mail; the answer's root is `customer` in both."""
+    by_id = _customer(
+        f"CustomerProfile{suffix}",
+        "$id: ID!",
+        "customer(id: $id)",
+        with_name=with_name,
+        with_orders=with_orders,
+    )
+    by_email = _customer(
+        f"CustomerByEmail{suffix}",
+        "$identifier: CustomerIdentifierInput!",
+        "customerByIdentifier(identifier: $identifier)",
+        with_name=with_name,
+        with_orders=with_orders,
+    )
+    return by_id, by_email
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """Which parts of a profile are asked for."""
+
+    with_name: bool = True
+    with_orders: bool = True
+
+    @property
+    def suffix(self) -> str:
+        """What the operation's name ends with, e.g. `WithoutName`."""
+        return ("" if self.with_name else "WithoutName") + ("" if self.with_orders else "WithoutOrders")
+
+
+FULL = Variant()
+VARIANTS = (FULL, Variant(with_name=False), Variant(with_orders=False), Variant(False, False))
+
+_TEXTS = {v: _both(v.suffix, with_name=v.with_name, with_orders=v.with_orders) for v in VARIANTS}
+
+SCOPES = """query Scopes {
+  currentAppInstallation { accessScopes { handle } }
+  shop { name myshopifyDomain }
+}
+"""
+
+QUERIES: dict[str, str] = {
+    text.split("(", 1)[0].split()[1]: text for pair in _TEXTS.values() for text in pair
+} | {"Scopes": SCOPES}  # operation name -> text: everything the kit ever sends
+
+QUERY_VERSION = hashlib.sha256(
+    "\n".join(text for pair in _TEXTS.values() for text in pair).encode()
+).hexdigest()[:12]
+
+
+def request_body(customer: str, variant: Variant = FULL) -> dict[str, Any]:
+    """The body of a profile request. `customer`: a gid, or an e-mail address (whatever has an @)."""
+    by_id, by_email = _TEXTS[variant]
+    variables: dict[str, Any] = {"namespace": NAMESPACE}
+    if variant.with_orders:
+        variables["orders"] = ORDERS
+    if "@" in customer:
+        variables["identifier"] = {"emailAddress": customer}
+        return {
+            "query": by_email,
+            "variables": variables,
+            "operationName": f"CustomerByEmail{variant.suffix}",
+        }
+    variables["id"] = customer
+    return {"query": by_id, "variables": variables, "operationName": f"CustomerProfile{variant.suffix}"}
