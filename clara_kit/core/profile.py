@@ -13,6 +13,32 @@ from typing import Literal, get_args
 SkinType = Literal["Seca", "Grasa", "Mixta", "Sensible", "Normal"]
 SKIN_TYPES: tuple[SkinType, ...] = get_args(SkinType)
 
+# The concerns that may stand in a prompt: a closed list, for whatever else a metafield holds would be free text
+# there. The names are those of the shop's filters; spelling, case and accents are forgiven when they are read.
+SKIN_CONCERNS: tuple[str, ...] = (
+    "Acné",
+    "Arrugas",
+    "Barrera dañada",
+    "Brillo",
+    "Cicatrices",
+    "Deshidratación",
+    "Flacidez",
+    "Irritación",
+    "Líneas de expresión",
+    "Manchas",
+    "Marcas de acné",
+    "Ojeras",
+    "Opacidad",
+    "Poros",
+    "Puntos negros",
+    "Resequedad",
+    "Rojeces",
+    "Rosácea",
+    "Sensibilidad",
+    "Textura irregular",
+    "Tono desigual",
+)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Purchase:

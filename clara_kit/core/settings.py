@@ -55,6 +55,9 @@ class Settings(_Frozen):
 
     # The customer's profile
     profile_deadline_ms: Ms = 1500  # the greeting waits for the shop no longer than this
+    profile_cache_hours: Annotated[float, Field(ge=0, le=168)] = 24  # 0: ask the shop every time
+    # Shopify serves a version for a year and then quietly answers with an older one; the fetcher notices.
+    shopify_api_version: Annotated[str, Field(pattern=r"^(20\d\d-(01|04|07|10)|unstable)$")] = "2026-10"
 
     # Turn-taking
     barge_in_debounce_ms: Ms = 100  # a sound must last this long to interrupt Clara
@@ -148,10 +151,15 @@ class Keys(_Frozen):
     anthropic_api_key: SecretStr | None = None
     liveavatar_api_key: SecretStr | None = None
     heygen_api_key: SecretStr | None = None
+    shopify_shop: str | None = None  # name.myshopify.com
+    shopify_admin_token: SecretStr | None = None  # either this, or the two below
+    shopify_client_id: SecretStr | None = None
+    shopify_client_secret: SecretStr | None = None
     deepgram_base_url: str = "https://api.deepgram.com"
     anthropic_base_url: str = "https://api.anthropic.com"
     liveavatar_base_url: str = "https://api.liveavatar.com"
     heygen_base_url: str = "https://api.heygen.com"
+    shopify_base_url: str = ""  # empty: https:// and the shop's own name
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> Self:
@@ -169,7 +177,7 @@ class Keys(_Frozen):
                 f"{name.upper()} is not set.",
                 hint=f"get one at {KEY_PAGES[name]} and put {name.upper()}=... into the file .env.",
             )
-        return str(value.get_secret_value())
+        return str(value.get_secret_value() if isinstance(value, SecretStr) else value)
 
 
 KEY_PAGES = {
@@ -177,6 +185,12 @@ KEY_PAGES = {
     "anthropic_api_key": "https://platform.claude.com",
     "liveavatar_api_key": "https://app.liveavatar.com",
     "heygen_api_key": "https://app.heygen.com",
+    "shopify_shop": "https://admin.shopify.com (Settings, Domains: the name that ends in .myshopify.com)",
+    # Since 2026-01-01 no new custom apps with an eternal token can be made in a shop's admin.
+    "shopify_admin_token": "https://admin.shopify.com (Settings, Apps, Develop apps; only for apps made there "
+    "before 2026, newer ones have SHOPIFY_CLIENT_ID and SHOPIFY_CLIENT_SECRET instead)",
+    "shopify_client_id": "https://dev.shopify.com/dashboard (your app, Settings)",
+    "shopify_client_secret": "https://dev.shopify.com/dashboard (your app, Settings)",
 }
 
 
