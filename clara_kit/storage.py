@@ -146,8 +146,10 @@ class Store:
         return self._do(lambda db: frozenset(str(tag) for (tag,) in db.execute(sql, args)), frozenset())
 
     def delete(self, key: str = "", *, prefix: str = "", tag: str = "") -> int:
-        """Delete by key, by the beginning of keys, or by tag; says how many entries went."""
-        where, args = ("tag = ?", (tag,)) if tag else _named(prefix or key, bool(prefix))
+        """Delete by key, by the beginning of keys, by tag, or by both; says how many entries went."""
+        where, args = _named(prefix or key, bool(prefix or tag))
+        if tag:
+            where, args = f"{where} AND tag = ?", (*args, tag)
         return self._do(lambda db: db.execute(f"DELETE FROM entries WHERE {where}", args).rowcount, 0)
 
     def clear(self) -> int:

@@ -10,6 +10,7 @@ there are variants without them too.
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -99,6 +100,18 @@ QUERIES: dict[str, str] = {
 QUERY_VERSION = hashlib.sha256(
     "\n".join(text for pair in _TEXTS.values() for text in pair).encode()
 ).hexdigest()[:12]
+
+
+_NUMBER = re.compile(r"(?:gid://shopify/Customer/)?([0-9]{1,20})")
+_EMAIL = re.compile(r"[^\s@\x00-\x1f]{1,120}@[^\s@\x00-\x1f]{1,120}")
+
+
+def customer_ref(customer: int | str) -> str | None:
+    """A customer's number, gid or e-mail as it is asked for: gid, or address in lower case. None: it is none."""
+    text = str(customer).strip()
+    if number := _NUMBER.fullmatch(text):
+        return f"gid://shopify/Customer/{int(number[1])}"
+    return text.lower() if _EMAIL.fullmatch(text) else None
 
 
 def request_body(customer: str, variant: Variant = FULL) -> dict[str, Any]:
