@@ -3,6 +3,7 @@
 ClaraError
 ├── SettingsError        a setting is wrong, or a key is missing
 ├── ScriptError          a script, profile or data file is wrong
+├── TemplateError        a prompt template is wrong; names its file and line
 ├── AudioError           a sound cannot be used as it is
 ├── InvalidTransition    the state machine was asked for a change that is not in its table
 ├── RunLogError          a recorded run cannot be read
@@ -33,6 +34,16 @@ class SettingsError(ClaraError):
 
 class ScriptError(ClaraError):
     """A script, latency profile, fault or data file is wrong."""
+
+
+class TemplateError(ClaraError):
+    """A prompt template is wrong. `line` counts from the top of the file, front matter included; 0: the whole file."""
+
+    def __init__(self, message: str, *, hint: str = "", file: str = "", line: int = 0) -> None:
+        where = f"{file}, line {line}: " if file and line else f"{file}: " if file else ""
+        super().__init__(f"{where}{message}", hint=hint)
+        self.file = file
+        self.line = line
 
 
 class AudioError(ClaraError):

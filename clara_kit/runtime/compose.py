@@ -9,16 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from clara_kit.audio.recognise import LineBook
 from clara_kit.audio.voice import OfflineVoice, Speech
 from clara_kit.core.clock import Clock
 from clara_kit.core.errors import SettingsError
-from clara_kit.core.paths import DATA
 from clara_kit.core.prompt import Prompt
 from clara_kit.core.settings import Keys, Mode, Settings
+from clara_kit.personalization.prompt_template import PromptTemplate
 from clara_kit.providers.avatar.base import AvatarProvider
 from clara_kit.providers.llm.base import LLMProvider
 from clara_kit.providers.stt.base import STTProvider
@@ -32,9 +31,9 @@ TWIN_KEY = "test-key"
 SANDBOX_LIMIT_S = 3600.0  # the vendor's sandbox ends after a minute, which would cut most scripts short
 
 
-def default_prompt(path: Path | None = None) -> Prompt:
-    """The prompt that Clara has unless another is given: `data/prompts/clara.md`."""
-    return Prompt(static=(path or DATA / "prompts" / "clara.md").read_text(encoding="utf-8").strip())
+def default_prompt() -> Prompt:
+    """The prompt that Clara has unless another is given: `data/prompts/warm.md`, for a customer nobody knows."""
+    return PromptTemplate.load("warm").render().prompt
 
 
 @dataclass(kw_only=True)

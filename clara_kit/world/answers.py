@@ -9,8 +9,8 @@ import math
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 from hashlib import sha256
 from pathlib import Path
@@ -23,6 +23,7 @@ from clara_kit.core.paths import DATA
 # Cosine similarity below which a question counts as unknown. On the paraphrases and strangers of
 # tests/world/test_answers.py the known score 0.71 or more and the strangers 0.40 or less.
 THRESHOLD = 0.45
+ALMOST = 0.15  # answers this much less similar than the best still fit the question
 
 _STOPWORDS = frozenset(
     [
@@ -96,15 +97,42 @@ class Answer:
     why: str
 
 
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What the shop knows of the customer's skin, for questions that leave it out. skin: «mixta», or empty."""
+
+    skin: str = ""
+    concerns: tuple[str, ...] = ()
+
+    def extensions(self, question: str) -> tuple[str, ...]:
+        """What the customer could have added to the question, and did not."""
+        said = set(_terms(question))
+        worries = [c for c in self.concerns if not said & set(_terms(c))]
+        skin = "" if said & _SKINS or not self.skin else f"para piel {self.skin}"
+        return tuple(filter(None, (skin, *worries)))
+
+
+NOTHING_KNOWN = Known()
+
+
 class AnswerBook:
     """Questions and answers of one YAML file of `data/answers/`."""
 
     def __init__(
-        self, entries: Sequence[tuple[str, Sequence[str], str]], unknown: Sequence[str], *, hash_: str = ""
+        self,
+        entries: Sequence[tuple[str, Sequence[str], str]],
+        unknown: Sequence[str],
+        *,
+        variants: Mapping[tuple[str, str], str] | None = None,
+        hash_: str = "",
     ) -> None:
         self.hash = hash_
+        self._variants = variants or {}
         self._unknown = tuple(unknown)
         self._answers = {entry_id: answer for entry_id, _, answer in entries}
+        self._about = {
+            entry_id: set(_terms(" ".join((*asked, answer)))) for entry_id, asked, answer in entries
+        }
         questions = [(entry_id, question) for entry_id, asked, _ in entries for question in asked]
         documents = [set(_terms(q)) for _, q in questions]
         counts = Counter(term for document in documents for term in document)
@@ -117,15 +145,25 @@ class AnswerBook:
         """A file of `data/answers/`; read once, for it never changes while the process runs."""
         return _load(DATA / "answers" / f"{name}.yaml")
 
-    def reply(self, question: str, history: Sequence[str] = ()) -> Answer:
-        """The best answer. history: what the customer said before, for follow-ups («¿y cuánto cuesta?»)."""
+    def reply(self, question: str, history: Sequence[str] = (), known: Known = NOTHING_KNOWN) -> Answer:
+        """The best answer. history: what the customer said before, for follow-ups («¿y cuánto cuesta?»).
+
+        known: a question that names no skin type is answered as if it named this one.
+        """
+        extensions = known.extensions(question)
+        better = _best_known(self, question, extensions) if extensions else None
+        answer = better or self._alone_or_after(question, history)
+        variant = self._variants.get((answer.entry_id or "", known.skin))
+        if variant and not set(_terms(question)) & _SKINS:
+            return replace(answer, text=variant, why=f"{answer.why}, for piel {known.skin}")
+        return answer
+
+    def _alone_or_after(self, question: str, history: Sequence[str]) -> Answer:
         answer = self._best(question)
         if answer.entry_id is None and history and len(_terms(question)) <= 3:
             follow_up = self._best(f"{question} {history[-1]}")
             if follow_up.entry_id is not None:
-                return Answer(
-                    follow_up.text, follow_up.entry_id, follow_up.score, f"as a follow-up: {follow_up.why}"
-                )
+                return replace(follow_up, why=f"as a follow-up: {follow_up.why}")
         return answer
 
     def _best(self, question: str) -> Answer:
@@ -144,6 +182,41 @@ class AnswerBook:
             return Answer(text, None, score, f"nothing is similar enough ({score:.2f} < {THRESHOLD})")
         return Answer(self._answers[entry_id], entry_id, score, f"closest to {entry_id} ({score:.2f})")
 
+    def best_known(self, question: str, extensions: Sequence[str]) -> Answer | None:
+        """The best answer to the question extended by what is known; None where that must not change the answer.
+
+        What is known chooses between the answers that fit the question itself, and only where an answer is about it.
+        """
+        terms = set(_terms(question))
+        plain = self._scores(question)
+        best = max(plain.values(), default=0.0)
+        if terms & _ADVICE:  # fits: an answer that speaks of whatever else the question names
+            fit = {entry_id for entry_id, about in self._about.items() if terms - _ADVICE <= about}
+        elif best >= THRESHOLD:
+            fit = {entry_id for entry_id, score in plain.items() if score >= best - ALMOST}
+        else:
+            return None
+        extended = [
+            (score, entry_id, extension)
+            for extension in extensions
+            for entry_id, score in self._scores(f"{question} {extension}", set(_terms(extension))).items()
+            if entry_id in fit
+        ]
+        score, entry_id, extension = max(extended, default=(0.0, "", ""))
+        if score < THRESHOLD:
+            return None
+        why = f"closest to {entry_id} ({score:.2f}), with «{extension}» from the profile"
+        return Answer(self._answers[entry_id], entry_id, score, why)
+
+    def _scores(self, question: str, needed: Set[str] = frozenset()) -> dict[str, float]:
+        """Each entry's similarity to a question. needed: terms without which a way to ask does not count."""
+        vector, scores = self._vector(question), dict.fromkeys(self._answers, 0.0)
+        for entry_id, known in self._vectors:
+            if needed <= known.keys():
+                score = sum(w * vector.get(t, 0.0) for t, w in known.items())
+                scores[entry_id] = max(scores[entry_id], score)
+        return scores
+
     def _vector(self, text: str) -> dict[str, float]:
         counts = Counter(_terms(text))
         weights = {t: n * self._weight.get(t, self._rarest) for t, n in counts.items()}
@@ -156,14 +229,20 @@ def _best_of(book: AnswerBook, question: str) -> Answer:
     return book.best(question)
 
 
+@lru_cache(maxsize=4096)
+def _best_known(book: AnswerBook, question: str, extensions: tuple[str, ...]) -> Answer | None:
+    return book.best_known(question, extensions)
+
+
 @cache
 def _load(path: Path) -> AnswerBook:
     try:
         raw = path.read_bytes()
         data = yaml.safe_load(raw)
         entries = [(e["id"], e["q"], e["a"]) for e in data["entries"]]
-        return AnswerBook(entries, data["unknown"], hash_=sha256(raw).hexdigest()[:12])
-    except (OSError, yaml.YAMLError, KeyError, TypeError) as exc:
+        variants = {(e["id"], skin): text for e in data["entries"] for skin, text in e.get("for", {}).items()}
+        return AnswerBook(entries, data["unknown"], variants=variants, hash_=sha256(raw).hexdigest()[:12])
+    except (OSError, yaml.YAMLError, KeyError, TypeError, AttributeError) as exc:
         raise ScriptError(f"The answers {path.name} cannot be read: {exc}") from exc
 
 
@@ -179,3 +258,9 @@ def _stem(word: str) -> str:
     """A rough Spanish stem: plural and gender off, verbs cut to their beginning."""
     word = re.sub(r"(es|s)$", "", word) if len(word) > 4 else word
     return re.sub(r"[aeo]$", "", word)[:7] if len(word) > 3 else word
+
+
+_SKINS = frozenset(_stem(w) for w in ("seca", "reseca", "grasa", "grasosa", "mixta", "sensible", "normal"))
+_ADVICE = frozenset(
+    _stem(w) for w in ("recomiendas", "recomendar", "recomiéndame", "aconsejas", "sirve", "conviene")
+)

@@ -109,7 +109,8 @@ class ScriptedLLM:
         )
         due_ms = now_ms + self._draw("llm_first_token")
         per_token_ms = 1000 / self._draw("llm_tokens_per_s")
-        tokens = answer_tokens(self._book, request.messages[-1].text, request.prompt)
+        first = sum(m.role == "user" for m in request.messages) == 1
+        tokens = answer_tokens(self._book, request.messages[-1].text, request.prompt, first=first)
         for token in tokens[: self._max_tokens]:
             await _until(self._clock, due_ms)
             yield ev.ReplyDelta(at_ms=self._clock.now_ms(), reply_id=reply_id, text=token)

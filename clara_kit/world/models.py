@@ -5,13 +5,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 
 from clara_kit.core import events as ev
 from clara_kit.core.prompt import Prompt
 from clara_kit.core.settings import Settings
-from clara_kit.world.answers import AnswerBook, tokenize
+from clara_kit.world.answers import AnswerBook, Known, tokenize
 from clara_kit.world.instructions import Sensed, apply, sense
 from clara_kit.world.latency import Stage
 from clara_kit.world.script import Line, WordTime, word_times
@@ -65,10 +65,25 @@ def recognised(
 
 
 @lru_cache(maxsize=4096)
-def answer_tokens(book: AnswerBook, question: str, prompt: Prompt | None) -> tuple[str, ...]:
-    """The scripted brain's answer as tokens, with the prompt's instructions obeyed as far as it can sense them."""
-    text = book.reply(question).text
-    return tuple(tokenize(apply(text, _sensed(prompt)) if prompt else text))
+def answer_tokens(
+    book: AnswerBook, question: str, prompt: Prompt | None, *, first: bool = True
+) -> tuple[str, ...]:
+    """The scripted brain's answer as tokens, with the prompt's instructions obeyed as far as it can sense them.
+
+    first: the customer has asked nothing before.
+    """
+    if prompt is None:
+        return tuple(tokenize(book.reply(question).text))
+    return tuple(tokenize(answer(book, question, _sensed(prompt), first=first)))
+
+
+def answer(
+    book: AnswerBook, question: str, sensed: Sensed, *, history: Sequence[str] = (), first: bool = True
+) -> str:
+    """What the scripted brain says under a prompt. history: what the customer said before, for follow-ups."""
+    skin, concerns = sensed.value("skin") or "", sensed.value("concerns") or ""
+    known = Known(skin=skin, concerns=tuple(c.strip() for c in concerns.split(",") if c.strip()))
+    return apply(book.reply(question, history, known).text, sensed, first=first)
 
 
 @lru_cache(maxsize=64)

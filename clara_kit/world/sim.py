@@ -243,7 +243,8 @@ class World:
         faults = self.faults("llm")
         broken = find(faults, "refuse", "cut", "error", "stall")
         slow = find(faults, "slow")
-        tokens = answer_tokens(self.book, command.text, self._prompt)
+        first = sum(m.role == "user" for m in command.messages) <= 1
+        tokens = answer_tokens(self.book, command.text, self._prompt, first=first)
         first_ms = now_ms + self.draw("llm_first_token") + (slow.for_ms if slow else 0.0)
         per_token_ms = 1000 / self.draw("llm_tokens_per_s")
         declined, cut_short = find(faults, "decline"), find(faults, "truncate")

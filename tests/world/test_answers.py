@@ -60,7 +60,7 @@ OBEYED = {
 
 
 def test_every_published_instruction_has_a_case_here() -> None:
-    assert {kind for kind, _ in SENSED} == set(OBEYED)
+    assert {kind for kind, _ in SENSED} == {*OBEYED, "skin", "concerns"}  # these two: test_known_customer.py
 
 
 @pytest.mark.parametrize("kind", OBEYED)

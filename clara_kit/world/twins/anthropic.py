@@ -14,7 +14,8 @@ from aiohttp import web
 
 from clara_kit.world.answers import AnswerBook, tokenize
 from clara_kit.world.faults import Fault, find
-from clara_kit.world.instructions import apply, sense
+from clara_kit.world.instructions import sense
+from clara_kit.world.models import answer
 from clara_kit.world.twins.anthropic_rules import ERROR_TYPES, MODELS, ApiError, PromptCache, Request, check
 from clara_kit.world.twins.base import TwinContext
 
@@ -150,7 +151,8 @@ class AnthropicTwin:
         if checked.max_tokens == 0:
             return [], "max_tokens"
         asked = [text for role, text in checked.turns if role == "user"]
-        text = apply(self._book.reply(asked[-1], asked[:-1]).text, sense(checked.system))
+        sensed, first = sense(checked.system), len(asked) == 1
+        text = answer(self._book, asked[-1], sensed, history=asked[:-1], first=first)
         for stop in checked.stop_sequences:
             if stop in text:
                 return tokenize(text[: text.index(stop)]), "stop_sequence"

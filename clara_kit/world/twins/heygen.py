@@ -21,7 +21,8 @@ from aiohttp import web
 from clara_kit.audio.voice import OfflineVoice
 from clara_kit.world.answers import AnswerBook
 from clara_kit.world.faults import Fault, find
-from clara_kit.world.instructions import apply, sense
+from clara_kit.world.instructions import sense
+from clara_kit.world.models import answer
 from clara_kit.world.twins.base import TwinContext
 
 CONCURRENT_SESSIONS = 3  # an estimate: HeyGen documents the refusal, not the number for each plan
@@ -209,9 +210,8 @@ class HeyGenTwin:
         if kind not in ("repeat", "talk", "chat"):
             raise _Refusal(400, 400001, f"task_type {kind} is unknown")
         if kind != "repeat":  # the built-in brain answers
-            text = apply(
-                self._book.reply(text, []).text, sense(str(session.config.get("knowledge_base") or ""))
-            )
+            sensed = sense(str(session.config.get("knowledge_base") or ""))
+            text = answer(self._book, text, sensed, first=not any(t.kind != "repeat" for t in session.tasks))
         faults = self._context.faults.next_occasion("avatar")
         speech = await asyncio.to_thread(self._voice.synthesize, text)
         task = Spoken(

@@ -1,0 +1,110 @@
+"""What a template's variables hold: plain values without methods, so that a template can read and do nothing else.
+
+Made anew for each customer from the profile, the catalogue and the recommendations.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields
+from typing import Any, Protocol
+
+from clara_kit.core.profile import CustomerProfile
+from clara_kit.personalization.customer_data import customer_data
+from clara_kit.personalization.spanish import one_line
+
+
+class Product(Protocol):
+    """What a template may know of a product; `personalization/catalog.py` has it in full."""
+
+    @property
+    def title(self) -> str: ...
+    @property
+    def product_type(self) -> str: ...
+    @property
+    def price_clp(self) -> int: ...
+    @property
+    def skin_types(self) -> Sequence[str]: ...
+    @property
+    def concerns(self) -> Sequence[str]: ...
+    @property
+    def ingredients(self) -> Sequence[str]: ...
+    @property
+    def how_to_use(self) -> str: ...
+    @property
+    def stock(self) -> int: ...
+
+
+class Shelf(Protocol):
+    """A catalogue: anything with products."""
+
+    @property
+    def products(self) -> Sequence[Product]: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Item:
+    """A product of the catalogue as a template sees it; words in lower case, but for titles."""
+
+    title: str
+    kind: str
+    price_clp: int
+    skin_types: tuple[str, ...] = ()
+    concerns: tuple[str, ...] = ()
+    ingredients: tuple[str, ...] = ()
+    how_to_use: str = ""
+    reasons: tuple[str, ...] = ()  # in Spanish; only where it is recommended
+
+    def __str__(self) -> str:
+        return self.title
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bought:
+    """A past purchase as a template sees it."""
+
+    title: str
+    days_ago: int
+    quantity: int
+
+    def __str__(self) -> str:
+        return self.title
+
+
+FIELDS = {
+    "product": tuple(f.name for f in fields(Item)),
+    "purchase": tuple(f.name for f in fields(Bought)),
+    "loop": ("first", "last", "index", "length"),
+}
+"""The attributes that templates may read, by what has them."""
+
+
+def values(profile: CustomerProfile, catalog: Shelf | None, recommended: Iterable[Any]) -> dict[str, Any]:
+    """A value for each of `template_file.VARIABLES`. `recommended`: products, or what `recommend()` gives."""
+    on_the_shelf = catalog.products if catalog is not None else ()
+    return {
+        "first_name": one_line(profile.first_name),
+        "skin_type": (profile.skin_type or "").lower(),
+        "concerns": tuple(filter(None, (one_line(c.lower()) for c in profile.skin_concerns))),
+        "purchases": tuple(
+            Bought(title=one_line(p.title), days_ago=p.days_ago, quantity=p.quantity)
+            for p in profile.purchases
+            if one_line(p.title)
+        ),
+        "recommended": tuple(_item(getattr(r, "product", r), getattr(r, "reasons", ())) for r in recommended),
+        "catalog": tuple(_item(p) for p in on_the_shelf if p.stock > 0),
+        "customer_data": customer_data(profile),
+    }
+
+
+def _item(product: Product, reasons: Iterable[Any] = ()) -> Item:
+    return Item(
+        title=one_line(product.title),
+        kind=product.product_type.lower(),
+        price_clp=product.price_clp,
+        skin_types=tuple(s.lower() for s in product.skin_types),
+        concerns=tuple(c.lower() for c in product.concerns),
+        ingredients=tuple(i.lower() for i in product.ingredients),
+        how_to_use=one_line(product.how_to_use),
+        reasons=tuple(one_line(str(getattr(r, "in_spanish", r))) for r in reasons),
+    )
