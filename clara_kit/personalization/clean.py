@@ -18,6 +18,7 @@ _TAGS = re.compile(r"<[^<>]*>")
 _MARKUP = re.compile(r"[<>{}\[\]|\\`*_#~=^]+")
 _SPACE = re.compile(r"\s+")
 # Letters (with marks), and what stands inside names: María José, O'Higgins, Jean-Luc, Mª.
+_LOOSE_END = re.compile(r"(?i)(?: (?:de|del|la|las|los|el|y|e))+$")  # what a cut leaves of «… del Rosario»
 _NOT_IN_NAMES = re.compile(r"[^\w .'’ªº-]|[\d_]")
 
 
@@ -40,7 +41,9 @@ def clean_text(text: object, max_chars: int) -> str:
 def clean_name(text: object) -> str:
     """A first name as it can be said aloud; empty where nothing of it can (only emoji, only digits)."""
     name = _SPACE.sub(" ", _NOT_IN_NAMES.sub(" ", clean_text(text, 4 * NAME_CHARS))).strip(" .'’-")
-    return _cut(name, NAME_CHARS) if any(map(str.isalpha, name)) else ""
+    if len(name) > NAME_CHARS:
+        name = _LOOSE_END.sub("", _cut(name, NAME_CHARS))
+    return name if any(map(str.isalpha, name)) else ""
 
 
 def _cut(text: str, max_chars: int) -> str:

@@ -9,7 +9,7 @@ import math
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 from hashlib import sha256
@@ -123,11 +123,9 @@ class AnswerBook:
         entries: Sequence[tuple[str, Sequence[str], str]],
         unknown: Sequence[str],
         *,
-        variants: Mapping[tuple[str, str], str] | None = None,
         hash_: str = "",
     ) -> None:
         self.hash = hash_
-        self._variants = variants or {}
         self._unknown = tuple(unknown)
         self._answers = {entry_id: answer for entry_id, _, answer in entries}
         self._about = {
@@ -151,14 +149,8 @@ class AnswerBook:
         known: a question that names no skin type is answered as if it named this one.
         """
         extensions = known.extensions(question)
-        better = _best_known(self, question, extensions) if extensions else None
-        answer = better or self._alone_or_after(question, history)
-        variant = self._variants.get((answer.entry_id or "", known.skin))
-        if variant and not set(_terms(question)) & _SKINS:
-            return replace(answer, text=variant, why=f"{answer.why}, for piel {known.skin}")
-        return answer
-
-    def _alone_or_after(self, question: str, history: Sequence[str]) -> Answer:
+        if extensions and (better := _best_known(self, question, extensions)):
+            return better
         answer = self._best(question)
         if answer.entry_id is None and history and len(_terms(question)) <= 3:
             follow_up = self._best(f"{question} {history[-1]}")
@@ -240,9 +232,8 @@ def _load(path: Path) -> AnswerBook:
         raw = path.read_bytes()
         data = yaml.safe_load(raw)
         entries = [(e["id"], e["q"], e["a"]) for e in data["entries"]]
-        variants = {(e["id"], skin): text for e in data["entries"] for skin, text in e.get("for", {}).items()}
-        return AnswerBook(entries, data["unknown"], variants=variants, hash_=sha256(raw).hexdigest()[:12])
-    except (OSError, yaml.YAMLError, KeyError, TypeError, AttributeError) as exc:
+        return AnswerBook(entries, data["unknown"], hash_=sha256(raw).hexdigest()[:12])
+    except (OSError, yaml.YAMLError, KeyError, TypeError) as exc:
         raise ScriptError(f"The answers {path.name} cannot be read: {exc}") from exc
 
 
@@ -262,5 +253,9 @@ def _stem(word: str) -> str:
 
 _SKINS = frozenset(_stem(w) for w in ("seca", "reseca", "grasa", "grasosa", "mixta", "sensible", "normal"))
 _ADVICE = frozenset(
-    _stem(w) for w in ("recomiendas", "recomendar", "recomiéndame", "aconsejas", "sirve", "conviene")
-)
+    _stem(w)
+    for w in (
+        "recomiendas", "recomendar", "recomiéndame", "aconsejas", "sirve", "conviene", "uso", "usar", "pongo",
+        "busco", "necesito",
+    )
+)  # fmt: skip

@@ -1,0 +1,50 @@
+"""Every invented customer with every template, the shop's own catalogue and its recommendations."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+
+from clara_kit.core.profile import ANONYMOUS
+from clara_kit.personalization.customer_data import customer_data
+from clara_kit.personalization.prompt_template import PromptTemplate
+from clara_kit.world.answers import AnswerBook
+from clara_kit.world.instructions import sense, unsensed
+from clara_kit.world.models import answer
+
+personas = pytest.importorskip("clara_kit.world.personas")
+catalog = pytest.importorskip("clara_kit.personalization.catalog")
+recommender = pytest.importorskip("clara_kit.personalization.recommend")
+
+TEMPLATES = PromptTemplate.all()
+PEOPLE = personas.Persona.all()
+
+
+@pytest.mark.parametrize("person", PEOPLE, ids=lambda p: p.name)
+def test_every_persona_reads_well_in_every_template(person: Any) -> None:
+    shelf = catalog.Catalog.load()
+    recommended = recommender.recommend(person.profile, shelf)
+    for template in TEMPLATES:
+        rendered = template.render(person.profile, shelf, recommended, unsensed=unsensed)
+        nobody = template.render(ANONYMOUS, shelf)
+        assert rendered.prompt.static == nobody.prompt.static
+        assert rendered.prompt.personal.count("</datos_del_cliente>") == bool(customer_data(person.profile))
+        assert rendered.greeting.count("¿") == rendered.greeting.count("?") <= 1
+        assert re.fullmatch(r"¡Hola(,? [^!]+)?! .+[.?]", rendered.greeting)
+        for text in (rendered.prompt.text, rendered.greeting):
+            assert "  " not in text and "None" not in text and " ," not in text and "()" not in text
+        assert rendered._repr_html_()
+
+
+@pytest.mark.parametrize("person", PEOPLE, ids=lambda p: p.name)
+def test_no_persona_gives_orders(person: Any) -> None:
+    for template in TEMPLATES:
+        told = sense(template.render(person.profile).prompt.text)
+        orders = [i for i in told.instructions if i.kind not in {"customer", "skin", "concerns"}]
+        assert orders == list(sense(template.render().prompt.text).instructions)
+        reply = answer(AnswerBook.load(), "¿Qué hidratante me recomiendas?", told)
+        skin = (person.profile.skin_type or "").lower()
+        assert person.profile.first_name in reply
+        assert not skin or f"piel {skin}" in reply
