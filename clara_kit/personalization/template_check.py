@@ -8,14 +8,15 @@ bounded by the length of the source. Also marks what comes from the customer, fo
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Collection
+from dataclasses import replace
 from difflib import get_close_matches
 
 from jinja2 import nodes
 
 from clara_kit.core.errors import TemplateError
 from clara_kit.personalization.template_file import VARIABLES
+from clara_kit.personalization.template_kinds import Place, kind_of, line_of, origin, said_names
 from clara_kit.personalization.template_values import FIELDS
 
 BLOCKS = ("static", "personal", "greeting")
@@ -27,25 +28,11 @@ FROM_CUSTOMER, FROM_SHOP, END = (
 MOST_LOOPS, DEEPEST_LOOP = 20, 2
 PART_NAME = re.compile(r"parts/[a-z0-9_]+\.md")
 
-_KINDS = {
-    "first_name": "text", "skin_type": "text", "customer_data": "text", "concerns": "list of text",
-    "purchases": "list of purchase", "recommended": "list of product", "catalog": "list of product",
-}  # fmt: skip
-_LISTS = ("skin_types", "concerns", "ingredients", "reasons")  # the fields of a product that are lists
 _ONLY_IN_CONDITIONS = ("first_name", "skin_type", "concerns", "purchases")  # of the personal block
 _PLAIN = (
     nodes.Const, nodes.Compare, nodes.Operand, nodes.And, nodes.Or, nodes.Not, nodes.CondExpr, nodes.Concat,
     nodes.List, nodes.Tuple, nodes.Slice, nodes.If, nodes.TemplateData,
 )  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class _Place:
-    """Where in a template the check stands. `bound`: name of a loop's variable -> (what it is, who it is from)."""
-
-    block: str
-    bound: Mapping[str, tuple[str, str]]
-    loops: int = 0
 
 
 class Check:
@@ -60,14 +47,14 @@ class Check:
 
     def error(self, node: nodes.Node | int, message: str, hint: str) -> TemplateError:
         """An error that stands in this file at this node or line."""
-        line = node if isinstance(node, int) else _line(node)
+        line = node if isinstance(node, int) else line_of(node)
         return TemplateError(message, hint=hint, file=self.file, line=line)
 
     def run(self, tree: nodes.Template, first_line: int) -> None:
         """Raises `TemplateError` for the first thing that is not allowed, else marks the tree."""
         if self.part:
             for node in tree.body:
-                self._visit(node, _Place("static", {}))
+                self._visit(node, Place("static", {}))
             return
         seen = [self._block(node) for node in tree.body if not self._is_blank(node)]
         for name in BLOCKS:
@@ -99,12 +86,12 @@ class Check:
                 node, f"There is no block {node.name}.", f"a template has the blocks {', '.join(BLOCKS)}."
             )
         for child in node.body:
-            self._visit(child, _Place(node.name, {}))
+            self._visit(child, Place(node.name, {}))
         return node.name
 
     # --- one node after the other ---------------------------------------------------------------------------
 
-    def _visit(self, node: nodes.Node, place: _Place) -> None:
+    def _visit(self, node: nodes.Node, place: Place) -> None:
         match node:
             case nodes.Output():
                 self._output(node, place)
@@ -125,20 +112,20 @@ class Check:
             case _:
                 raise self._refused(node)
 
-    def _children(self, node: nodes.Node, place: _Place) -> None:
+    def _children(self, node: nodes.Node, place: Place) -> None:
         for child in node.iter_child_nodes():
             self._visit(child, place)
 
-    def _output(self, node: nodes.Output, place: _Place) -> None:
+    def _output(self, node: nodes.Output, place: Place) -> None:
         out: list[nodes.Expr] = []
         for said in node.nodes:
             self._visit(said, place)
-            if self._kind(said, place).startswith("list of "):
+            if kind_of(said, place).startswith("list of "):
                 raise self.error(
                     said, "This is a list, not text.", "put it together: {{ concerns|join_es }}."
                 )
-            names = {n.name for n in _said(said) if n.name != "loop"}
-            sources = {self._origin(name, place)[1] for name in names}
+            names = {n.name for n in said_names(said) if n.name != "loop"}
+            sources = {origin(name, place)[1] for name in names}
             if place.block == "personal":
                 self._fenced(said, sources)
             mark = FROM_CUSTOMER if sources - {"catalog"} else FROM_SHOP if sources else ""
@@ -163,7 +150,7 @@ class Check:
                 "one fence is enough; put it outside the {% if %}.",
             )
 
-    def _for(self, node: nodes.For, place: _Place) -> None:
+    def _for(self, node: nodes.For, place: Place) -> None:
         self._loops += 1
         if place.loops == DEEPEST_LOOP or self._loops > MOST_LOOPS or node.recursive:
             raise self.error(
@@ -178,14 +165,14 @@ class Check:
                 "write {% for product in catalog %}.",
             )
         self._visit(node.iter, place)
-        kind = self._kind(node.iter, place)
+        kind = kind_of(node.iter, place)
         if not kind.startswith("list of "):
             raise self.error(
                 node,
                 "This is no list to go through.",
                 "loop over catalog, recommended, concerns or purchases.",
             )
-        source = next((self._origin(n.name, place)[1] for n in _said(node.iter)), "catalog")
+        source = next((origin(n.name, place)[1] for n in said_names(node.iter)), "catalog")
         if place.block == "personal" and source in _ONLY_IN_CONDITIONS:
             self._fenced(node.iter, (source,))
         bound = {**place.bound, node.target.name: (kind[8:], source), "loop": ("loop", "catalog")}
@@ -195,7 +182,7 @@ class Check:
         for child in node.else_:
             self._visit(child, place)
 
-    def _include(self, node: nodes.Include, place: _Place) -> None:
+    def _include(self, node: nodes.Include, place: Place) -> None:
         name = node.template.value if isinstance(node.template, nodes.Const) else None
         if self.part or place.loops:
             raise self.error(
@@ -209,7 +196,7 @@ class Check:
             )
         self.parts.setdefault(name, node.lineno)
 
-    def _name(self, node: nodes.Name, place: _Place) -> None:
+    def _name(self, node: nodes.Name, place: Place) -> None:
         if node.name in place.bound:
             return
         name = node.name
@@ -233,9 +220,9 @@ class Check:
                 node, "The greeting would read out all that is known.", "use first_name or skin_type."
             )
 
-    def _getattr(self, node: nodes.Getattr, place: _Place) -> None:
+    def _getattr(self, node: nodes.Getattr, place: Place) -> None:
         self._visit(node.node, place)
-        known = FIELDS.get(self._kind(node.node, place), ())
+        known = FIELDS.get(kind_of(node.node, place), ())
         if node.attr not in known:
             near = get_close_matches(node.attr, known, n=1)
             there = f"there are {', '.join(known)}." if known else "products and purchases have fields."
@@ -243,10 +230,10 @@ class Check:
                 node, f"There is no .{node.attr} here.", f"did you mean .{near[0]}?" if near else there
             )
 
-    def _getitem(self, node: nodes.Getitem, place: _Place) -> None:
+    def _getitem(self, node: nodes.Getitem, place: Place) -> None:
         self._visit(node.node, place)
         number = isinstance(node.arg, nodes.Const) and type(node.arg.value) is int
-        if not self._kind(node.node, place).startswith("list of ") or not (
+        if not kind_of(node.node, place).startswith("list of ") or not (
             number or isinstance(node.arg, nodes.Slice)
         ):
             raise self.error(
@@ -254,7 +241,7 @@ class Check:
             )
         self._visit(node.arg, place)
 
-    def _filter(self, node: nodes.Filter, place: _Place) -> None:
+    def _filter(self, node: nodes.Filter, place: Place) -> None:
         if node.name not in self._filters:
             near = get_close_matches(node.name, self._filters, n=1)
             hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(sorted(self._filters))}."
@@ -270,38 +257,3 @@ class Check:
             f"Templates have no {type(node).__name__}{where}.",
             "a prompt needs only text, {{ variables }}, filters, {% if %}, {% for %} and {% include %}.",
         )
-
-    # --- what an expression is --------------------------------------------------------------------------------
-
-    def _origin(self, name: str, place: _Place) -> tuple[str, str]:
-        """What the name holds, and the variable it comes from."""
-        return place.bound.get(name) or (_KINDS[name], name)
-
-    def _kind(self, node: nodes.Node, place: _Place) -> str:
-        match node:
-            case nodes.Name():
-                return self._origin(node.name, place)[0]
-            case nodes.Getattr():
-                return "list of text" if node.attr in _LISTS else "text"
-            case nodes.Getitem(arg=nodes.Slice()):
-                return self._kind(node.node, place)
-            case nodes.Getitem() | nodes.Filter(name="first" | "last"):
-                return self._kind(node.node, place).removeprefix("list of ") if node.node else ""
-            case nodes.Filter(name="sayable" | "titles"):
-                return "list of text"
-        return "text"
-
-
-def _line(node: nodes.Node) -> int:
-    """The line of a node, or of the first inside it that has one."""
-    inside = (n.lineno for n in node.find_all(nodes.Node) if n.lineno)
-    return node.lineno or next(inside, 0)
-
-
-def _said(node: nodes.Node) -> Iterator[nodes.Name]:
-    """The names whose words an expression can give: all but those of an inline condition."""
-    if isinstance(node, nodes.Name):
-        yield node
-    for child in node.iter_child_nodes():
-        if not (isinstance(node, nodes.CondExpr) and child is node.test):
-            yield from _said(child)
