@@ -101,15 +101,18 @@ class Catalog:
 def _load(path: Path) -> Catalog:
     try:
         raw = path.read_bytes()
-        nodes = json.loads(raw)["products"]["nodes"]
-    except (OSError, ValueError, KeyError, TypeError) as exc:
-        raise ScriptError(f"The catalogue {path.name} cannot be read: {exc}") from exc
+        nodes = list(json.loads(raw)["products"]["nodes"])
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as exc:
+        raise ScriptError(
+            f"The catalogue {path.name} cannot be read: {type(exc).__name__} {exc}.",
+            hint='it is JSON: {"products": {"nodes": [product, ...]}}.',
+        ) from exc
     products = tuple(_product(node, f"{path.name}, product {n}") for n, node in enumerate(nodes, start=1))
     handles = [p.handle for p in products]
     twice = sorted({h for h in handles if handles.count(h) > 1})
     if twice:
         raise ScriptError(f"{path.name}: {', '.join(twice)} stands there twice.", hint="handles are unique.")
-    active = tuple(p for p, node in zip(products, nodes, strict=True) if node["status"] == "ACTIVE")
+    active = tuple(p for p, node in zip(products, nodes, strict=True) if node.get("status") == "ACTIVE")
     return Catalog(active, sha256(raw).hexdigest()[:12])
 
 
@@ -129,16 +132,35 @@ def _product(node: Any, where: str) -> Product:
             stock=max(0, int(node["totalInventory"])),
             tags=tuple(map(str, node.get("tags", ()))),
         )
-    except (KeyError, IndexError, TypeError, ValueError) as exc:
-        raise ScriptError(f"{where} is malformed: {type(exc).__name__} {exc}.") from exc
-    unknown = [s for s in product.skin_types if s not in SKIN_TYPES]
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError) as exc:
+        raise ScriptError(
+            f"{where} is malformed: {type(exc).__name__} {exc}.",
+            hint="the shape is described in data/README.md.",
+        ) from exc
+    _check(product, where)
+    return product
+
+
+def _check(product: Product, where: str) -> None:
+    """Raises `ScriptError` for what would make a wrong recommendation or a wrong price."""
+    where = f"{where} ({product.handle})"
+    if not product.handle.strip() or not product.title.strip():
+        raise ScriptError(f"{where} has no handle or no title.")
+    if product.price_clp <= 0:
+        raise ScriptError(
+            f"{where}: a price of {product.price_text} makes no sense.", hint="write pesos: 9990.00."
+        )
+    if not product.skin_types:
+        raise ScriptError(
+            f"{where} is made for no skin type.", hint="name all five where it suits everybody."
+        )
+    unknown: list[str] = [s for s in product.skin_types if s not in SKIN_TYPES]
     unknown += [c for c in product.concerns if c not in SKIN_CONCERNS]
     if unknown:
         raise ScriptError(
-            f"{where} ({product.handle}): nobody knows {', '.join(unknown)}.",
+            f"{where}: nobody knows {', '.join(unknown)}.",
             hint=f"skin types: {', '.join(SKIN_TYPES)}; concerns: {', '.join(SKIN_CONCERNS)}.",
         )
-    return product
 
 
 def _words(fields: dict[str, str], key: str) -> tuple[str, ...]:

@@ -2,9 +2,11 @@
 
 A product must be in stock, made for this skin (where the skin is known) and not bought within the last month. Then it
 gets points: 3 for each of the customer's concerns that it helps, 2 where it is made for this skin in particular and
-not for every skin. Most points first; equals stand in the catalogue's order. Of each kind of product one is named
-before a second of the same kind, so that three recommendations make a routine. The points are this kit's choice, not
-a measurement.
+not for every skin. As soon as anything that fits helps with a concern, what helps with none is left out. Most points
+first; of equals the more basic step of a routine, then what is made for fewer other concerns, then the cheaper, then
+by handle, so that neither the catalogue's order nor that of the concerns plays a part. Of each kind of product one is
+named before a second of the same kind, so that three recommendations make a routine. The points are this kit's
+choice, not a measurement.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from clara_kit.personalization.spanish import join_es
 LATELY_DAYS = 30
 POINTS_CONCERN = 3
 POINTS_SKIN = 2
+BASICS = ("Limpiador", "Hidratante", "Protector solar", "Sérum")  # the steps that come first; then all others
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,15 +74,22 @@ class Recommendations(Sequence[Recommendation]):
     def _repr_html_(self) -> str:
         rows = [
             f"<tr><td style='text-align:left'><b>{escape(r.product.title)}</b></td><td>{r.product.price_text}</td>"
-            f"<td style='text-align:left'>{escape('; '.join(map(str, r.reasons)))}</td><td>{r.score}</td></tr>"
+            f"<td style='text-align:left'>{escape('; '.join(map(str, r.reasons)))}"
+            f"<br><i lang='es'>{escape(r.in_spanish)}</i></td><td>{r.score}</td></tr>"
             for r in self.chosen
         ]
-        others = "".join(f"<li>{escape(p.title)}: {escape(why)}</li>" for p, why in self.rejected)
-        return (
+        table = (
             "<table><thead><tr><th style='text-align:left'>recommended</th><th>price</th>"
             f"<th style='text-align:left'>because</th><th>points</th></tr></thead><tbody>{''.join(rows)}</tbody></table>"
-            f"<details><summary>The other {len(self.rejected)} products, and why not</summary><ul>{others}</ul></details>"
         )
+        return (table if rows else "<p>Nothing to recommend: too little is known, or nothing fits.</p>") + (
+            f"<details><summary>The other {len(self.rejected)} products, and why not</summary>"
+            f"{_by_reason(self.rejected)}</details>"
+        )
+
+    def __repr__(self) -> str:
+        named = ", ".join(f"{r.product.title} ({r.score})" for r in self.chosen)
+        return f"<Recommendations: {named or 'none'}; {len(self.rejected)} others>"
 
 
 def recommend(profile: CustomerProfile, catalog: Catalog, n: int = 3) -> Recommendations:
@@ -94,16 +104,34 @@ def recommend(profile: CustomerProfile, catalog: Catalog, n: int = 3) -> Recomme
             rejected[product.handle] = why_not
         else:
             fitting.append(_scored(product, profile))
-    # sorted() is stable: equals keep the catalogue's order
-    ranked = [r for r in sorted(fitting, key=lambda r: -r.score) if r.score > 0]
+    wanted = set(profile.skin_concerns)
+    helping = [r for r in fitting if wanted & set(r.product.concerns)]
+    if helping:
+        beside = [r for r in fitting if not wanted & set(r.product.concerns)]
+        rejected |= {r.product.handle: "helps with none of the concerns" for r in beside}
+        fitting = helping
+    ranked = [r for r in sorted(fitting, key=lambda r: _place(r, wanted)) if r.score > 0]
     chosen = _one_of_each_kind(ranked, n)
     handles = {r.product.handle for r in chosen}
     for r in fitting:
         if r.product.handle not in handles:
-            few = "nothing known speaks for it" if r.score == 0 else f"it fits ({r.score} points), others come first"
+            few = (
+                "nothing known speaks for it"
+                if r.score == 0
+                else f"it fits ({r.score} points), others come first"
+            )
             rejected[r.product.handle] = few
     others = tuple((p, rejected[p.handle]) for p in catalog if p.handle in rejected)
     return Recommendations(tuple(chosen), others)
+
+
+def _by_reason(rejected: Sequence[tuple[Product, str]]) -> str:
+    """The rejected as a list with one line a reason; no colours, so that it reads in light and dark."""
+    titles: dict[str, list[str]] = {}
+    for product, why in rejected:
+        titles.setdefault(why, []).append(product.title)
+    lines = (f"<li><b>{escape(why)}</b>: {escape(', '.join(names))}</li>" for why, names in titles.items())
+    return f"<ul>{''.join(lines)}</ul>"
 
 
 def _why_not(product: Product, profile: CustomerProfile, lately: set[str], titles: set[str]) -> str:
@@ -132,10 +160,17 @@ def _scored(product: Product, profile: CustomerProfile) -> Recommendation:
     return Recommendation(product=product, score=score, reasons=tuple(reasons))
 
 
+def _place(r: Recommendation, wanted: set[str]) -> tuple[int, int, int, int, str]:
+    p = r.product
+    step = BASICS.index(p.product_type) if p.product_type in BASICS else len(BASICS)
+    return -r.score, step, len(set(p.concerns) - wanted), p.price_clp, p.handle
+
+
 def _one_of_each_kind(ranked: Sequence[Recommendation], n: int) -> list[Recommendation]:
     """The best of each kind in their order, then the rest in theirs."""
     kinds: set[str] = set()
-    first, rest = [], []
+    first: list[Recommendation] = []
+    rest: list[Recommendation] = []
     for r in ranked:
         (rest if r.product.product_type in kinds else first).append(r)
         kinds.add(r.product.product_type)

@@ -22,7 +22,19 @@ from clara_kit.personalization.shopify_profile import profile_of
 
 FOLDER = DATA / "customers"
 A_DAY = date(2026, 11, 2)  # any day: orders count back from it, so that a profile is the same on every day
-_FIELDS = {"id", "email", "first_name", "about", "locale", "tags", "note", "metafields", "orders", "blocked", "hard"}
+_FIELDS = {
+    "id",
+    "email",
+    "first_name",
+    "about",
+    "locale",
+    "tags",
+    "note",
+    "metafields",
+    "orders",
+    "blocked",
+    "hard",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,7 +105,9 @@ class Persona:
             "defaultEmailAddress": {"emailAddress": self.email},
             "email": self.email,
             "metafields": {"nodes": [_metafield(m) for m in raw.get("metafields") or ()]},
-            "orders": {"nodes": [_order(o, n, today) for n, o in enumerate(raw.get("orders") or (), start=1)]},
+            "orders": {
+                "nodes": [_order(o, n, today) for n, o in enumerate(raw.get("orders") or (), start=1)]
+            },
         }
 
 
@@ -110,12 +124,16 @@ def _load(path: Path) -> Persona:
         )
     if not str(raw["email"]).endswith(("@example.com", "@example.org")):
         raise ScriptError(f"{path.name}: {raw['email']} could be a real address.", hint="use example.com.")
+    if not isinstance(raw["id"], int) or isinstance(raw["id"], bool) or raw["id"] <= 0:
+        raise ScriptError(f"{path.name}: an id is a whole number above 0, not {raw['id']!r}.")
+    if raw.get("blocked") not in (None, "plan"):
+        raise ScriptError(f"{path.name}: blocked is null or plan, not {raw['blocked']!r}.")
     persona = Persona(name=path.stem, raw=raw)
     try:
         persona.to_customer_node(A_DAY)
-    except (KeyError, TypeError, ValueError, AttributeError) as exc:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as exc:
         raise ScriptError(
-            f"The customer {path.name} is malformed: {exc}", hint="see data/README.md."
+            f"The customer {path.name} is malformed: {type(exc).__name__} {exc}.", hint="see data/README.md."
         ) from exc
     return persona
 
