@@ -47,6 +47,11 @@ def _parser() -> argparse.ArgumentParser:
         "--profile", default="published", help="latency profile of the twins (default: published)"
     )
     demo.add_argument("--seed", type=int, default=0, help="seed of the twins' latencies (default: 0)")
+    demo.add_argument(
+        "--customer",
+        help="whom Clara talks to: one of data/customers/ by name (with --live: number or e-mail); none for a stranger",
+    )
+    demo.add_argument("--template", default="warm", help="a prompt of data/prompts/ (default: warm)")
     demo.set_defaults(run=_demo)
 
     twins = commands.add_parser(
@@ -74,7 +79,16 @@ def _parser() -> argparse.ArgumentParser:
 def _demo(args: argparse.Namespace) -> int:
     from clara_kit.cli.demo import demo
 
-    return demo(live=args.live, yes=args.yes, script=args.script, profile=args.profile, seed=args.seed)
+    customer = args.customer if args.customer is not None else "none" if args.live else "camila"
+    return demo(
+        live=args.live,
+        yes=args.yes,
+        script=args.script,
+        profile=args.profile,
+        seed=args.seed,
+        customer="" if customer == "none" else customer,
+        template=args.template,
+    )
 
 
 def _twins(args: argparse.Namespace) -> int:

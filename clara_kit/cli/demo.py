@@ -25,7 +25,9 @@ COST = (
 )
 
 
-def demo(*, live: bool, yes: bool, script: str | None, profile: str, seed: int) -> int:
+def demo(
+    *, live: bool, yes: bool, script: str | None, profile: str, seed: int, customer: str, template: str
+) -> int:
     """Play the conversation and print it. Returns the exit code."""
     console = Console(highlight=False)
     chosen = Script.load(script or ("demo_live" if live else "demo"))
@@ -37,6 +39,8 @@ def demo(*, live: bool, yes: bool, script: str | None, profile: str, seed: int) 
         profile=profile,
         seed=seed,
         faults=chosen.faults,
+        customer=customer,
+        template=template,
     )
     if live and not _agreed(console, sandbox=settings.avatar_sandbox, yes=yes):
         return 1
@@ -52,7 +56,7 @@ def demo(*, live: bool, yes: bool, script: str | None, profile: str, seed: int) 
         services, title=chosen.title, tags=("demo",), extra_inputs={"script": chosen.model_dump(mode="json")}
     )
     display = Display(console)
-    manager.subscribe(display.show)
+    manager.subscribe(lambda record: display.show(manager.revealed([record])[0]))
     try:
         asyncio.run(_play(manager, chosen))
     except asyncio.CancelledError:
@@ -60,7 +64,7 @@ def demo(*, live: bool, yes: bool, script: str | None, profile: str, seed: int) 
     finally:
         display.finish()
         if manager.run is not None:
-            _afterwards(console, manager.run)
+            _afterwards(console, manager.run.revealed())
     return 0
 
 

@@ -159,7 +159,8 @@ class Conversation:
 
     def _on_profile_loaded(self, event: ev.ProfileLoaded) -> None:
         if self._cancel_timer("profile", "the profile came in time"):
-            self._greeting = event.greeting.strip() or self._greeting
+            if self._greeting:  # without one Clara waits to be spoken to, whoever it is
+                self._greeting = event.greeting.strip() or self._greeting
             self._greet("Clara greets, and knows the customer")
         else:
             self._ignore(event, "too late for the greeting; replies know the customer from now on")

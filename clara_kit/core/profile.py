@@ -7,6 +7,8 @@ are placeholders, see `personalization/placeholders.py`).
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -83,3 +85,15 @@ class CustomerProfile:
 
 
 ANONYMOUS = CustomerProfile()
+
+_PLACEHOLDER = re.compile(r"\{[a-z]+(?:_[a-z0-9]+)*(?:~\d+)?\}")
+
+
+def fill(text: str, words: Mapping[str, str]) -> str:
+    """The text with words in place of their placeholders (`{first_name}`); unknown placeholders stay."""
+    return _PLACEHOLDER.sub(lambda m: words.get(m.group(), m.group()), text) if "{" in text else text
+
+
+def placeholders_in(text: str) -> list[re.Match[str]]:
+    """The placeholders of a text, in order."""
+    return list(_PLACEHOLDER.finditer(text))

@@ -19,6 +19,9 @@ from clara_kit.core.retry import RetryPolicy
 Mode = Literal["live", "twin", "sim"]
 Ms = Annotated[float, Field(ge=0, le=600_000)]
 
+USUAL_GREETING = "¡Hola! Soy Clara, de Beta Skincare. ¿En qué te puedo ayudar?"
+"""What Clara says first where no template says otherwise."""
+
 _LATER = {
     "enable_response_cache": "the response cache",
     "enable_connection_pool": "the connection pool",
@@ -104,7 +107,7 @@ class Settings(_Frozen):
     failure_threshold: Annotated[int, Field(ge=1, le=100)] = 3  # failures in a row before an alert
 
     # What Clara says
-    greeting: str = "¡Hola! Soy Clara, de Beta Skincare. ¿En qué te puedo ayudar?"
+    greeting: str | None = None  # None: as the prompt's template has it; empty: Clara waits to be spoken to
     apology: str = "Disculpa, se me cortó un momento. ¿Me lo repites, por favor?"
 
     @property

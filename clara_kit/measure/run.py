@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
@@ -17,11 +17,13 @@ from clara_kit.core.records import Record
 from clara_kit.core.settings import Mode, Settings
 from clara_kit.measure import codec
 from clara_kit.measure.ledger import POINTS, STAGE_LABELS, STAGES, Turn, turns
+from clara_kit.measure.reveal import reveal
 
 if TYPE_CHECKING:
     import polars as pl
 
 SERVICES = ("stt", "llm", "tts", "avatar")
+WORDS_FILE = "customer_words.json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +38,12 @@ class Run:
     trace: tuple[Record, ...]
     facts: dict[str, Any] = field(default_factory=dict)
     folder: Path | None = None
+    words: dict[str, str] = field(default_factory=dict, repr=False)
+    """What the placeholders stand for, where that was kept; never part of `to_jsonl`."""
+
+    def revealed(self) -> Run:
+        """The same run with the customer's words in place of the placeholders: for eyes, not for files."""
+        return replace(self, trace=reveal(self.trace, self.words)) if self.words else self
 
     @property
     def experiment_id(self) -> str:
@@ -127,6 +135,8 @@ class Run:
                 return cls.from_jsonl(path.read_text(encoding="utf-8"))
             manifest = json.loads((path / "manifest.json").read_text(encoding="utf-8"))
             lines = (path / "events.jsonl").read_text(encoding="utf-8").split("\n")
+            words_file = path / WORDS_FILE
+            words = json.loads(words_file.read_text(encoding="utf-8")) if words_file.exists() else {}
         except (OSError, json.JSONDecodeError) as exc:
             raise RunLogError(f"There is no readable run at {path}: {exc}") from exc
         complete = lines[:-1]  # a line counts once its newline is there
@@ -138,6 +148,7 @@ class Run:
             inputs=manifest["inputs"],
             facts=manifest["facts"],
             folder=path,
+            words=words,
             trace=tuple(_records(complete, first=1)),
         )
 

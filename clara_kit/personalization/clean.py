@@ -41,6 +41,8 @@ def clean_text(text: object, max_chars: int) -> str:
 def clean_name(text: object) -> str:
     """A first name as it can be said aloud; empty where nothing of it can (only emoji, only digits)."""
     name = _SPACE.sub(" ", _NOT_IN_NAMES.sub(" ", clean_text(text, 4 * NAME_CHARS))).strip(" .'’-")
+    if name.islower() or (name.isupper() and len(name) > 1):
+        name = name.title()  # typed without caring: «catalina», «CATALINA»
     if len(name) > NAME_CHARS:
         name = _LOOSE_END.sub("", _cut(name, NAME_CHARS))
     return name if any(map(str.isalpha, name)) else ""

@@ -18,9 +18,8 @@ from dataclasses import replace
 from typing import Any
 
 from clara_kit.core import events as ev
-from clara_kit.core.profile import CustomerProfile
+from clara_kit.core.profile import CustomerProfile, fill, placeholders_in
 
-_PLACEHOLDER = re.compile(r"\{[a-z]+(?:_[a-z0-9]+)*(?:~\d+)?\}")
 _NAME_PARTS = 3  # a name of more words is hidden only as a whole: its words may be anything
 _PART_CHARS = 3  # shorter parts of a name («de», «la») are words of their own
 
@@ -63,14 +62,12 @@ class Placeholders:
 
     def fill(self, text: str) -> str:
         """The text with every placeholder replaced by what it stands for; unknown ones stay."""
-        if "{" not in text:
-            return text
-        return _PLACEHOLDER.sub(lambda m: self._value_of.get(m.group(), m.group()), text)
+        return fill(text, self._value_of)
 
     def hidden_chars(self, hidden: str, filled_chars: int) -> int:
         """How many characters of `hidden` the first `filled_chars` of its filled text stand for."""
         at = spent = 0
-        for match in _PLACEHOLDER.finditer(hidden):
+        for match in placeholders_in(hidden):
             plain = match.start() - at
             if filled_chars <= spent + plain:
                 return at + filled_chars - spent

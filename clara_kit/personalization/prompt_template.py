@@ -103,6 +103,18 @@ class PromptTemplate:
         return "\n".join(lines)
 
     @property
+    def name(self) -> str:
+        """What `load` takes: `warm`, `mine/warm.v2`, or a path."""
+        if self.path is None or self.path.parent == template_file.SHIPPED:
+            return self.id
+        return f"mine/{self.path.stem}" if self.path.parent == template_file.MINE else str(self.path)
+
+    @property
+    def about(self) -> dict[str, str | int]:
+        """What a run's inputs keep of it."""
+        return {"id": self.id, "version": self.version, "hash": self.hash}
+
+    @property
     def label(self) -> str:
         """For titles and tables: «warm v1 (0123456789ab)»."""
         return f"{self.id} v{self.version} ({self.hash})"

@@ -11,7 +11,8 @@ import asyncio
 import contextlib
 import logging
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -21,22 +22,27 @@ from clara_kit.audio.pcm import Sound
 from clara_kit.conversation.conversation import Conversation
 from clara_kit.core import commands as do
 from clara_kit.core import events as ev
-from clara_kit.core.errors import ClaraError, ProviderError, ProviderRefused, ProviderUnavailable
+from clara_kit.core.errors import ClaraError
 from clara_kit.core.records import Record, StateChanged
 from clara_kit.core.states import ConversationState
 from clara_kit.measure.ledger import Turn
+from clara_kit.measure.reveal import reveal
 from clara_kit.measure.run import Run
 from clara_kit.providers.avatar.base import AvatarProvider
 from clara_kit.providers.llm.base import LLMProvider, ReplyRequest
 from clara_kit.providers.stt.base import STTProvider
 from clara_kit.runtime.clock import MonotonicClock
 from clara_kit.runtime.compose import Services, compose, customer_voice
+from clara_kit.runtime.connections import Connections
 from clara_kit.runtime.customer_sound import line_speech
 from clara_kit.runtime.listening import LocalVad
 from clara_kit.runtime.microphone import Microphone
+from clara_kit.runtime.reception import Reception
 from clara_kit.runtime.recorder import Recorder
 from clara_kit.runtime.run_log import RunLog
-from clara_kit.world.customer import ScriptedCustomer, Wish
+from clara_kit.runtime.script_player import ScriptPlayer
+from clara_kit.runtime.timers import Timers
+from clara_kit.world.customer import ScriptedCustomer
 from clara_kit.world.faults import Fault
 from clara_kit.world.script import Line, Script, ScriptLike
 
@@ -44,7 +50,6 @@ log = logging.getLogger("clara_kit.runtime")
 T = TypeVar("T")
 Listener = Callable[[Record], None]
 
-EARLY_MS = 1.2  # how much before its time a timer is looked at: epoll rounds up to whole milliseconds
 LOG_EVERY_S = 0.05  # how much of the run log a crash of the whole process may cost
 
 
@@ -80,6 +85,7 @@ class ConversationManager:
         self._listeners: list[Listener] = []
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._reception: Reception | None = None
 
     # --- for people: from any thread or event loop -----------------------------------------------------
 
@@ -131,8 +137,16 @@ class ConversationManager:
         return self.run
 
     def subscribe(self, listener: Listener) -> None:
-        """Call `listener(record)` for every event, decision and command. Called in the conversation's thread."""
+        """Call `listener(record)` for every event, decision and command. Called in the conversation's thread.
+
+        Placeholders stand for what the shop knows of the customer; `revealed` puts the words back.
+        """
         self._listeners.append(listener)
+
+    def revealed(self, trace: Iterable[Record]) -> tuple[Record, ...]:
+        """Records with the customer's words in place of placeholders: for a screen, not for a file."""
+        told = self._reception.briefing if self._reception is not None else None
+        return reveal(trace, told.placeholders.map if told is not None else {})
 
     @property
     def stopping(self) -> bool:
@@ -164,7 +178,7 @@ class ConversationManager:
 
     def inject(self, fault: Fault) -> Literal["now", "next"]:
         """Let a twin play `fault` now, in what runs, or else on the service's next occasion. Raises `ClaraError`."""
-        mode = self.services.modes[fault.service]
+        mode = self.services.modes.get(fault.service, "not there")
         if mode != "twin":
             raise ClaraError(
                 f"Only a twin can play {fault}; the {fault.service} of this conversation is {mode}."
@@ -231,7 +245,6 @@ class ConversationManager:
         self._waiting: set[asyncio.Future[None]] = set()
         self._log_due = False
         self._replies: dict[int, asyncio.Task[None]] = {}
-        self._timers: dict[str, asyncio.Handle] = {}
         self._avatar_orders: asyncio.Queue[do.Command] = asyncio.Queue()
         self._stt: STTProvider | None = None
         self._avatar: AvatarProvider | None = None
@@ -251,13 +264,17 @@ class ConversationManager:
     async def _live(self, tell: Callable[[BaseException | None], None]) -> None:
         self.clock = MonotonicClock()
         self.services.faults.watch(self._fault_played)
+        self._timers = Timers(self.clock, self._feed)
+        self._connections = Connections(self.clock, self.settings, self._feed)
         self._microphone = Microphone(self.clock, self._on_frame)
         self._vad = LocalVad(self.clock, self._feed) if self.settings.local_vad else None
         self._llm: LLMProvider = self.services.llm(self.clock)
+        reception = self._reception = self.services.reception(self.clock)
         tts = self.services.tts()
         try:
             async with asyncio.TaskGroup() as tasks:
                 self._tasks = tasks
+                reception.begin(tasks)
                 stt_open, avatar_open = asyncio.Event(), asyncio.Event()
                 tasks.create_task(self._keep_stt(stt_open))
                 tasks.create_task(self._keep_avatar(avatar_open, tts))
@@ -266,7 +283,13 @@ class ConversationManager:
                 await stt_open.wait()
                 await avatar_open.wait()
                 tasks.create_task(self._microphone.run())
-                self._feed(ev.ConversationStarted(at_ms=self.clock.now_ms(), greeting=self.settings.greeting))
+                self._feed(
+                    ev.ConversationStarted(
+                        at_ms=self.clock.now_ms(),
+                        greeting=self.services.greeting,
+                        customer_key=self.services.customer_key,
+                    )
+                )
                 tell(None)
                 await self._hang_up.wait()
                 self._feed(ev.ConversationStopped(at_ms=self.clock.now_ms()))
@@ -275,8 +298,7 @@ class ConversationManager:
             pass
         finally:
             self._hang_up.set()
-            for timer in self._timers.values():
-                timer.cancel()
+            self._timers.close()
             await self._llm.aclose()
             await tts.aclose()
 
@@ -284,7 +306,14 @@ class ConversationManager:
         if self._recorder is not None:
             self._recorder.close()
             self._run_log.facts["sound_from_ms"] = self._recorder.from_ms or 0.0
-        self.run = self._run_log.close(self.conversation.trace, error=str(self.error or ""))
+        told = self._reception.briefing if self._reception is not None else None
+        if told is not None and not told.profile.is_anonymous:
+            self._run_log.facts["personal_prompt"] = told.hidden_prompt.personal
+        self.run = self._run_log.close(
+            self.conversation.trace,
+            error=str(self.error or ""),
+            words=told.placeholders.map if told is not None else {},
+        )
 
     def _inputs(self) -> dict[str, Any]:
         services = self.services
@@ -296,17 +325,20 @@ class ConversationManager:
             "seed": services.seed,
             "prompt": services.prompt.text,
             "prompt_hash": services.prompt.hash,
+            **services.told,
             **self._extra_inputs,
         }
 
     # --- the one door ----------------------------------------------------------------------------------
 
     def _feed(self, event: ev.Event) -> None:
-        """Trace, decide, do."""
-        trace = self.conversation.trace
+        """Hide what is personal, trace, decide, do."""
+        trace, reception = self.conversation.trace, self._reception
+        assert reception is not None
         before = len(trace)
-        for command in self.conversation.handle(event):
-            self._carry_out(command)
+        for hidden in reception.hide(event):
+            for command in self.conversation.handle(hidden):
+                self._carry_out(reception.fill(command))
         if not self._log_due:
             self._log_due = True
             asyncio.get_running_loop().call_later(LOG_EVERY_S, self._write_log)
@@ -348,15 +380,12 @@ class ConversationManager:
             case do.CancelReply():
                 if command.reply_id in self._replies:
                     self._replies.pop(command.reply_id).cancel()
+            case do.LoadProfile():
+                self._tasks.create_task(self._load_profile())
             case do.SetTimer():
-                wait_s = max(0.0, command.due_ms - self.clock.now_ms() - EARLY_MS) / 1000
-                self._timers[command.timer_id] = asyncio.get_running_loop().call_later(
-                    wait_s, self._timer_due, command.timer_id, command.due_ms
-                )
+                self._timers.set(command)
             case do.CancelTimer():
-                timer = self._timers.pop(command.timer_id, None)
-                if timer is not None:
-                    timer.cancel()
+                self._timers.cancel(command.timer_id)
             case _:
                 pass  # StartListening, Notify, RaiseAlert: listeners read them in the trace
 
@@ -371,15 +400,6 @@ class ConversationManager:
 
     def _reply_done(self, reply_id: int, _: asyncio.Task[None]) -> None:
         self._replies.pop(reply_id, None)
-
-    def _timer_due(self, timer_id: str, due_ms: float) -> None:
-        if self.clock.now_ms() < due_ms:
-            # The loop\'s timers are only good to a millisecond: wait the rest out.
-            loop = asyncio.get_running_loop()
-            self._timers[timer_id] = loop.call_soon(self._timer_due, timer_id, due_ms)
-            return
-        self._timers.pop(timer_id, None)
-        self._feed(ev.TimerFired(at_ms=self.clock.now_ms(), timer_id=timer_id))
 
     # --- the services ----------------------------------------------------------------------------------
 
@@ -400,12 +420,20 @@ class ConversationManager:
             except Exception as exc:
                 log.info("warming the model's connection failed: %s", type(exc).__name__)
 
+    async def _load_profile(self) -> None:
+        assert self._reception is not None
+        for event in await self._reception.load():
+            self._feed(event)
+
     async def _reply(self, command: do.RequestReply) -> None:
-        request = ReplyRequest(
-            reply_id=command.reply_id, prompt=self.services.prompt, messages=command.messages
-        )
+        reception = self._reception
+        assert reception is not None
+        prompt = reception.prompt(personal=self.conversation.settings.flags.enable_personalization)
+        request = ReplyRequest(reply_id=command.reply_id, prompt=prompt, messages=command.messages)
         async with self._llm.reply(request) as events:
             async for event in events:
+                if isinstance(event, ev.ReplyStarted):  # the trace knows the prompt without its person
+                    event = replace(event, prompt_hash=reception.logged(prompt).hash)
                 self._feed(event)
 
     async def _keep_stt(self, opened: asyncio.Event) -> None:
@@ -414,11 +442,11 @@ class ConversationManager:
             heard = getattr(stt, "needs_sound", True) or self._recorder is not None or self._vad is not None
             self._microphone.always = heard
             try:
-                return await self._pump(stt.events())
+                return await self._connections.pump(stt.events())
             finally:
                 self._stt = None
 
-        await self._keep("stt", lambda: self.services.stt(self.clock), use, opened)
+        await self._connections.keep("stt", lambda: self.services.stt(self.clock), use, opened)
 
     async def _keep_avatar(self, opened: asyncio.Event, tts: Any) -> None:
         async def use(avatar: AvatarProvider) -> ev.ProviderFailed | None:
@@ -427,70 +455,11 @@ class ConversationManager:
                 recorder, rate_hz = self._recorder, tts.rate_hz
                 avatar.on_audio = lambda utterance_id, pcm: recorder.sent(utterance_id, pcm, rate_hz)
             try:
-                return await self._pump(avatar.events())
+                return await self._connections.pump(avatar.events())
             finally:
                 self._avatar = None
 
-        await self._keep("avatar", lambda: self.services.avatar(self.clock, tts), use, opened)
-
-    async def _pump(self, events: Any) -> ev.ProviderFailed | None:
-        """Feed a provider's events; returns its last failure that was not of a single utterance."""
-        failed: ev.ProviderFailed | None = None
-        async for event in events:
-            self._feed(event)
-            if isinstance(event, ev.ProviderFailed) and event.utterance_id is None:
-                failed = event
-        return failed
-
-    async def _keep(self, service: ev.Service, make: Any, use: Any, opened: asyncio.Event) -> None:
-        """Hold a connection open: open it again after a failure that allows it, or end the conversation."""
-        attempt = 0
-        while True:
-            try:
-                async with make() as provider:
-                    if opened.is_set():
-                        self._feed(ev.ProviderRecovered(at_ms=self.clock.now_ms(), service=service))
-                    opened.set()
-                    began_ms = self.clock.now_ms()
-                    failed = await use(provider)
-                if self.clock.now_ms() - began_ms > self.settings.max_retry_delay_ms:
-                    attempt = 0  # it worked for a while: the next failure is a new one
-                if failed is None:
-                    failed = self._closed(service)
-            except ProviderError as exc:
-                if not opened.is_set():
-                    raise  # never worked: the caller of start() must know at once
-                failed = self._failed(service, exc)
-            attempt += 1
-            delay_ms = self.settings.retry.delay_ms(attempt) if failed.retryable else None
-            if delay_ms is None:
-                error = ProviderUnavailable if failed.retryable else ProviderRefused
-                raise error(f"The conversation ended: {failed.message}", hint=failed.hint)
-            await asyncio.sleep(delay_ms / 1000)
-
-    def _failed(self, service: ev.Service, exc: ProviderError) -> ev.ProviderFailed:
-        refused = isinstance(exc, ProviderRefused)
-        event = ev.ProviderFailed(
-            at_ms=self.clock.now_ms(),
-            service=service,
-            kind="refused" if refused else "unreachable",
-            message=exc.message,
-            hint=exc.hint,
-            retryable=not refused,
-        )
-        self._feed(event)
-        return event
-
-    def _closed(self, service: ev.Service) -> ev.ProviderFailed:
-        event = ev.ProviderFailed(
-            at_ms=self.clock.now_ms(),
-            service=service,
-            kind="cut",
-            message=f"The {service} connection was closed.",
-            retryable=True,
-        )
-        self._feed(event)
-        return event
+        await self._connections.keep("avatar", lambda: self.services.avatar(self.clock, tts), use, opened)
 
     async def _carry_avatar_orders(self) -> None:
         while True:
@@ -576,35 +545,14 @@ class ConversationManager:
         return self.state
 
     async def _play_script(self, script: Script) -> None:
-        customer = ScriptedCustomer(script, greeted=bool(self.settings.greeting.strip()))
-        wishes: asyncio.Queue[Wish | None] = asyncio.Queue()
-        loop = asyncio.get_running_loop()
-
-        def see(record: Record) -> None:
-            if isinstance(record, StateChanged):
-                wishes.put_nowait(customer.saw(record.target, record.at_ms))
-
-        async def fire(wish: Wish) -> None:
-            await asyncio.sleep(max(0.0, wish.due_ms - self.clock.now_ms()) / 1000)
-            line = customer.fire(wish.token)
-            if line is not None:
-                wishes.put_nowait(customer.line_ended(await self._say(line)))
-
-        self._listeners.append(see)
-        fires: set[asyncio.Task[None]] = set()
+        customer = ScriptedCustomer(script, greeted=bool(self.services.greeting.strip()))
+        player = ScriptPlayer(customer, self.clock, self._say)
+        self._listeners.append(player.see)
         try:
-            wishes.put_nowait(customer.begin(self.clock.now_ms()))
-            while not customer.done:
-                wish = await wishes.get()
-                if wish is not None:
-                    task = loop.create_task(fire(wish))
-                    fires.add(task)
-                    task.add_done_callback(fires.discard)
+            await player.play()
             await self._hear_clara_out()
         finally:
-            self._listeners.remove(see)
-            for task in fires:
-                task.cancel()
+            self._listeners.remove(player.see)
 
     async def _hear_clara_out(self, *, at_most_s: float = 30) -> None:
         """After the last line: wait for Clara's reply and its end, or until it is clear that none comes."""

@@ -15,7 +15,7 @@ from typing import Any
 from clara_kit.core.paths import DATA
 from clara_kit.core.records import Record
 from clara_kit.measure import codec
-from clara_kit.measure.run import Run, experiment_id
+from clara_kit.measure.run import WORDS_FILE, Run, experiment_id
 
 PACKAGES = ("clara-kit", "anthropic", "deepgram-sdk", "httpx", "websockets", "polars", "pydantic")
 
@@ -62,13 +62,21 @@ class RunLog:
             self._file.flush()
             self._written = end
 
-    def close(self, trace: list[Record], *, error: str = "") -> Run:
-        """Write the rest, the tables and the end of the manifest."""
+    def close(self, trace: list[Record], *, error: str = "", words: dict[str, str] | None = None) -> Run:
+        """Write the rest, the tables and the end of the manifest.
+
+        `words`: what the placeholders stand for. They lie in a file of their own, readable by its owner only,
+        which may be deleted: everything else works without it.
+        """
         self.append(trace)
         self._file.close()
+        if words:
+            _write_private(self.folder / WORDS_FILE, json.dumps(words, ensure_ascii=False, indent=1) + "\n")
         self.facts |= {"ended": datetime.now(UTC).isoformat(timespec="milliseconds"), "error": error}
         self._write_manifest()
-        run = Run(inputs=self.inputs, facts=self.facts, trace=tuple(trace), folder=self.folder)
+        run = Run(
+            inputs=self.inputs, facts=self.facts, trace=tuple(trace), folder=self.folder, words=words or {}
+        )
         run.turns.write_parquet(self.folder / "turns.parquet")
         run.event_table.write_parquet(self.folder / "events.parquet")
         return run
@@ -83,6 +91,13 @@ class RunLog:
         fresh = self.folder / "manifest.json.new"
         fresh.write_text(text + "\n", encoding="utf-8")
         os.replace(fresh, self.folder / "manifest.json")
+
+
+def _write_private(path: Path, text: str) -> None:
+    with os.fdopen(
+        os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8"
+    ) as file:
+        file.write(text)
 
 
 def _new_folder(root: Path, run_id: str) -> tuple[str, Path]:

@@ -82,7 +82,10 @@ class Console(widgets.VBox):  # type: ignore[misc]
         for control in (self._line, self._say, self._type, self._stop):
             control.disabled = over
         state = "the conversation is over" if over else f"state: {self._clara.state}"
-        self._view.value = transcript_html(tuple(self._clara.conversation.trace), state) + self._problem
+        self._view.value = (
+            transcript_html(self._clara.revealed(tuple(self._clara.conversation.trace)), state)
+            + self._problem
+        )
 
     def _saw(self, _record: Record) -> None:
         """Called in the conversation's thread; drawn in the notebook's."""

@@ -104,7 +104,9 @@ class ConversationWindow(anywidget.AnyWidget):
         self.sound_from_ms = float(run.facts.get("sound_from_ms", 0.0))
         self.has_sound = self._sound is not None and self._sound.exists()
         self.growing = False
-        self._show(run.trace, run.settings)
+        # An invented customer has nothing to protect; a real one's words stay out of what a notebook may keep.
+        shown = run if run.modes.get("shop") == "live" else run.revealed()
+        self._show(shown.trace, run.settings)
 
     def _show(self, trace: Sequence[Record], settings: Settings) -> None:
         self._timeline = timeline(trace)
@@ -144,7 +146,10 @@ class ConversationWindow(anywidget.AnyWidget):
         if self._manager.stopping:  # the log is being written: nothing more will be told, so look again
             asyncio.get_event_loop().call_later(REFRESH_S, self._refresh)
         at_the_end = self.step >= self.steps - 1
-        self._show(tuple(self._manager.conversation.trace), self._manager.settings)
+        trace: Sequence[Record] = tuple(self._manager.conversation.trace)
+        if self._manager.services.modes.get("shop") != "live":
+            trace = self._manager.revealed(trace)
+        self._show(trace, self._manager.settings)
         if at_the_end:
             self.step = max(0, self.steps - 1)
 

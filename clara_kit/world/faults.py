@@ -1,6 +1,6 @@
 """What can go wrong, in words that the simulation and every twin understand.
 
-A fault names a service, a kind and the occasion: the n-th connection (stt), request (llm), utterance (tts,
+A fault names a service, a kind and the occasion: the n-th connection (stt), request (llm, shop), utterance (tts,
 avatar), counted from 1, and how long after its beginning. A refusal by the avatar counts requests at a door
 instead. `FaultBox` hands each fault out once, and brings one into what is running now when it is asked to.
 """
@@ -21,13 +21,13 @@ FaultKind = Literal[
     "cut",  # the connection breaks, without a farewell
     "stall",  # nothing comes for `for_ms` (0: for ever), the connection stays open
     "slow",  # everything comes `for_ms` later
-    "error",  # the vendor's own error message in mid-stream, of type `detail`
-    "garble",  # a message that no document describes
+    "error",  # the vendor's own error message in mid-stream, of type `detail` (shop: THROTTLED, PROTECTED, ...)
+    "garble",  # a message that no document describes (shop: a page of HTML)
     "no_end",  # the message that ends the utterance or segment never comes
     "duplicate",  # the ending message comes twice
     "premature_end",  # the ending message comes before the end
     "decline",  # the model will not answer: stop reason "refusal", no text
-    "truncate",  # the model stops in mid-sentence: stop reason "max_tokens"
+    "truncate",  # the model stops in mid-sentence: stop reason "max_tokens" (shop: part of the data is missing)
 ]
 KINDS: tuple[FaultKind, ...] = get_args(FaultKind)
 
@@ -36,6 +36,7 @@ APPLIES: dict[Service, tuple[FaultKind, ...]] = {
     "llm": ("refuse", "cut", "stall", "slow", "error", "garble", "decline", "truncate"),
     "tts": ("refuse", "cut", "stall", "slow", "garble"),
     "avatar": ("refuse", "cut", "stall", "slow", "error", "garble", "no_end", "duplicate", "premature_end"),
+    "shop": ("refuse", "cut", "stall", "slow", "error", "garble", "truncate"),
 }
 
 

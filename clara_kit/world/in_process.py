@@ -13,13 +13,16 @@ from typing import Self
 
 from clara_kit.core import events as ev
 from clara_kit.core.clock import Clock
+from clara_kit.core.profile import ANONYMOUS
 from clara_kit.core.rng import child_rng
 from clara_kit.core.settings import Settings
+from clara_kit.personalization.shopify_answer import ShopAnswer
 from clara_kit.providers.llm.base import ReplyRequest
 from clara_kit.providers.tts.base import AudioChunk, TTSProvider
 from clara_kit.world.answers import AnswerBook
 from clara_kit.world.latency import LatencyProfile, Stage
 from clara_kit.world.models import answer_tokens, recognised, stretches, token_count
+from clara_kit.world.personas import Persona
 from clara_kit.world.script import Line
 
 
@@ -79,6 +82,30 @@ class ScriptedSTT:
         while (event := await self._told.get()) is not None:
             await _until(self._clock, event.at_ms)
             yield event
+
+
+class ScriptedShop:
+    """A shop that knows the invented customers of `data/customers/`."""
+
+    def __init__(self, clock: Clock, profile: LatencyProfile, *, seed: int = 0) -> None:
+        self._clock = clock
+        self._draw = _Drawn(profile, seed)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        return None
+
+    async def fetch(self, customer: str) -> ShopAnswer:
+        """The profile of a persona by gid or e-mail, after the profile's latency; nothing is known of others."""
+        began_ms = self._clock.now_ms()
+        await _until(self._clock, began_ms + self._draw("shop_answer"))
+        known = next((p for p in Persona.all() if customer in (p.gid, p.email)), None)
+        took_ms = self._clock.now_ms() - began_ms
+        return ShopAnswer(source="shop", profile=known.profile if known else ANONYMOUS, took_ms=took_ms)
 
 
 class ScriptedLLM:

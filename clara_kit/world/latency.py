@@ -28,6 +28,7 @@ Stage = Literal[
     "tts_realtime_factor",  # seconds of work per second of sound: a ratio
     "avatar_start",  # first sound at the avatar -> it begins to speak
     "avatar_interrupt",  # interrupt order -> silence
+    "shop_answer",  # query to the shop -> its whole answer
 ]
 LawKind = Literal["fixed", "uniform", "lognormal"]
 STAGES: tuple[Stage, ...] = get_args(Stage)

@@ -11,7 +11,9 @@ make of it. Durations of speech come from the text (`CHARS_PER_S`), latencies fr
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from functools import lru_cache
+from hashlib import sha256
 from heapq import heappop, heappush
 from itertools import count
 from math import inf
@@ -22,17 +24,24 @@ from clara_kit.conversation.conversation import Conversation
 from clara_kit.conversation.heard import CHARS_PER_S
 from clara_kit.core import commands as do
 from clara_kit.core import events as ev
+from clara_kit.core.errors import SettingsError
+from clara_kit.core.profile import CustomerProfile
 from clara_kit.core.prompt import Prompt
 from clara_kit.core.records import StateChanged
 from clara_kit.core.rng import child_rng
-from clara_kit.core.settings import Settings
+from clara_kit.core.settings import USUAL_GREETING, Settings
 from clara_kit.measure.run import SERVICES, Run
+from clara_kit.personalization.briefing import Briefing, brief
+from clara_kit.personalization.placeholders import Placeholders
+from clara_kit.personalization.prompt_template import PromptTemplate
 from clara_kit.world.answers import AnswerBook
 from clara_kit.world.customer import ScriptedCustomer, Wish
 from clara_kit.world.faults import Fault, FaultBox, find
 from clara_kit.world.latency import LatencyProfile, Stage
 from clara_kit.world.models import answer_tokens, recognised, stretches, token_count
+from clara_kit.world.personas import Persona
 from clara_kit.world.script import Line, Script, ScriptLike, word_times
+from clara_kit.world.shop import shop_answer
 
 VAD_HANG_MS = 64.0  # two frames of 32 ms: how long the local VAD waits before it says that a sound stopped
 WATCHDOG_MS = 1500.0  # how much later than expected an utterance is closed whose end never comes
@@ -48,23 +57,26 @@ def simulate(
     seed: int = 0,
     profile: str | LatencyProfile = "published",
     faults: Iterable[Fault] = (),
-    customer: None = None,
-    template: Prompt | str | None = None,
+    customer: str | Persona | CustomerProfile | None = None,
+    template: PromptTemplate | Prompt | str | None = None,
 ) -> Run:
     """Play a script in virtual time and return the whole run. Equal arguments give equal bytes.
 
     script: a `Script`, the name of one in `data/scripts/`, a path, or a plain list of strings.
-    profile: a name in `data/latency/` or a `LatencyProfile`. template: the system prompt to be obeyed.
-    customer: reserved for the shop's profile of the customer, which this version does not have.
+    profile: a name in `data/latency/` or a `LatencyProfile`. template: the prompt to be obeyed: a `PromptTemplate`
+    or the id of one, a plain `Prompt`, or the text of one (default: none; with a customer, the kit's own).
+    customer: whom the simulated shop knows: an invented customer of `data/customers/` by name, or a profile.
     """
     script = Script.of(script)
     settings = settings or Settings()
     profile = profile if isinstance(profile, LatencyProfile) else LatencyProfile.load(profile)
-    prompt = Prompt(static=template) if isinstance(template, str) else template
+    told = _told(template, customer)
+    known = _profile(customer) if customer is not None else None
     faults = (*script.faults, *faults)
-    world = World(script, settings, seed=seed, profile=profile, faults=faults, prompt=prompt)
+    world = World(script, settings, seed=seed, profile=profile, faults=faults, told=told, customer=known)
     world.play()
-    inputs = {
+    prompt = told.prompt if isinstance(told, Briefing) else told
+    inputs: dict[str, Any] = {
         "modes": dict.fromkeys(SERVICES, "sim"),
         "script": script.model_dump(mode="json"),
         "settings": settings.model_dump(mode="json"),
@@ -74,7 +86,37 @@ def simulate(
         "prompt_hash": prompt.hash if prompt else "",
         "answers": world.book.hash,
     }
-    return Run(inputs=inputs, trace=tuple(world.conversation.trace), facts={"title": script.title})
+    if isinstance(told, Briefing):
+        inputs["template"] = told.template.about
+    if known is not None:
+        inputs["modes"] = {**inputs["modes"], "shop": "sim"}
+        inputs["customer"] = sha256(repr(known).encode()).hexdigest()[:12]
+    trace = tuple(world.conversation.trace)
+    return Run(inputs=inputs, trace=trace, facts={"title": script.title}, words=world.placeholders.map)
+
+
+def _told(
+    template: PromptTemplate | Prompt | str | None, customer: str | Persona | CustomerProfile | None
+) -> Briefing | Prompt | None:
+    """What Clara is told of a customer of whom nothing is known yet."""
+    if isinstance(template, str) and len(template.split()) > 1:
+        template = Prompt(static=template)
+    if isinstance(template, Prompt):
+        if customer is not None:
+            raise SettingsError(
+                "A plain prompt has no place for what the shop knows of a customer.",
+                hint="give a template (its id, or a PromptTemplate) instead of a text.",
+            )
+        return template
+    if template is None and customer is None:
+        return None
+    return brief(template or "warm")
+
+
+def _profile(customer: str | Persona | CustomerProfile) -> CustomerProfile:
+    if isinstance(customer, CustomerProfile):
+        return customer
+    return (Persona.load(customer) if isinstance(customer, str) else customer).profile
 
 
 class World:
@@ -88,7 +130,8 @@ class World:
         seed: int,
         profile: LatencyProfile,
         faults: Iterable[Fault],
-        prompt: Prompt | None,
+        told: Briefing | Prompt | None = None,
+        customer: CustomerProfile | None = None,
     ) -> None:
         self.conversation = Conversation(settings)
         self.settings = settings
@@ -97,8 +140,10 @@ class World:
         self._rngs: dict[Stage, Random] = {stage: child_rng(seed, "sim", stage) for stage in profile.laws}
         self._faults = FaultBox(faults)
         self._faults.watch(self._fault_played)
-        self._prompt = prompt
-        self._customer = ScriptedCustomer(script, greeted=bool(settings.greeting.strip()))
+        self._told, self._known = told, customer
+        self._greeting = _greeting(settings, told)
+        self.placeholders = Placeholders()
+        self._customer = ScriptedCustomer(script, greeted=bool(self._greeting.strip()))
         self._heap: list[tuple[float, int, ev.Event | Action]] = []
         self._numbers = count()
         self._void: set[str] = set()  # timers that were cancelled
@@ -114,11 +159,13 @@ class World:
             do.InterruptAvatar: self._avatar.interrupt,
             do.SetTimer: self._set_timer,
             do.CancelTimer: self._cancel_timer,
+            do.LoadProfile: self._load_profile,
         }
 
     def play(self, *, at_most_ms: float = 1e9) -> None:
         """Run until nothing is left to happen, or until `at_most_ms` of virtual time (eleven days)."""
-        self._feed(ev.ConversationStarted(at_ms=0.0, greeting=self.settings.greeting), 0.0)
+        key = "sim" if self._known is not None else ""
+        self._feed(ev.ConversationStarted(at_ms=0.0, greeting=self._greeting, customer_key=key), 0.0)
         self._wish(self._customer.begin(0.0))
         heap, feed = self._heap, self._feed
         now_ms = 0.0
@@ -159,10 +206,11 @@ class World:
         if type(event) is ev.ReplyDelta and event.reply_id != self._reply_id:
             return  # cancelled: the provider gives nothing more
         conversation = self.conversation
-        for command in conversation.handle(event):
-            carry = self._carry.get(type(command))
-            if carry is not None:
-                carry(command, now_ms)
+        for hidden in self.placeholders.events(event):
+            for command in conversation.handle(hidden):
+                carry = self._carry.get(type(command))
+                if carry is not None:
+                    carry(command, now_ms)
         trace = conversation.trace
         for n in range(self._seen, len(trace)):
             record = trace[n]
@@ -233,18 +281,40 @@ class World:
             no_end = find(faults, "no_end") is not None
             yield from recognised(words, start_ms, self.settings, self.draw, late_ms=late_ms, no_end=no_end)
 
+    # --- the shop --------------------------------------------------------------------------------------
+
+    def _load_profile(self, command: do.LoadProfile, now_ms: float) -> None:
+        assert self._known is not None
+        shown = shop_answer(self._known, self.faults("shop"), self.settings)
+        at_ms = now_ms + self.draw("shop_answer") + shown.late_ms
+        for warning in shown.warnings:
+            self.at(at_ms, ev.ProviderWarned(at_ms=at_ms, service="shop", message=warning))
+        if shown.failed is not None:
+            return self.at(at_ms, replace(shown.failed, at_ms=at_ms))
+        self.at(at_ms, lambda then_ms: self._profile_came(shown.profile, then_ms))
+
+    def _profile_came(self, profile: CustomerProfile, now_ms: float) -> None:
+        assert isinstance(self._told, Briefing)
+        told = self._told = brief(self._told.template, profile)
+        self.placeholders = told.placeholders
+        greeting, known = told.hidden_greeting, profile.known_fields
+        self._feed(ev.ProfileLoaded(at_ms=now_ms, known_fields=known, greeting=greeting), now_ms)
+
     # --- the model -------------------------------------------------------------------------------------
 
     def _request_reply(self, command: do.RequestReply, now_ms: float) -> None:
         reply_id = self._reply_id = command.reply_id
         model = self.settings.llm_model
-        hash_ = self._prompt.hash if self._prompt else ""
+        told = self._told
+        prompt = told.prompt if isinstance(told, Briefing) else told
+        logged = told.hidden_prompt if isinstance(told, Briefing) else told
+        hash_ = logged.hash if logged is not None else ""
         self.at(now_ms, ev.ReplyStarted(at_ms=now_ms, reply_id=reply_id, model=model, prompt_hash=hash_))
         faults = self.faults("llm")
         broken = find(faults, "refuse", "cut", "error", "stall")
         slow = find(faults, "slow")
         first = sum(m.role == "user" for m in command.messages) <= 1
-        tokens = answer_tokens(self.book, command.text, self._prompt, first=first)
+        tokens = answer_tokens(self.book, self.placeholders.fill(command.text), prompt, first=first)
         first_ms = now_ms + self.draw("llm_first_token") + (slow.for_ms if slow else 0.0)
         per_token_ms = 1000 / self.draw("llm_tokens_per_s")
         declined, cut_short = find(faults, "decline"), find(faults, "truncate")
@@ -371,6 +441,12 @@ class _Avatar:
                 ),
                 now_ms,
             )
+
+
+def _greeting(settings: Settings, told: Briefing | Prompt | None) -> str:
+    if settings.greeting is not None:
+        return settings.greeting
+    return told.greeting if isinstance(told, Briefing) else USUAL_GREETING
 
 
 def _stt_failure(fault: Fault, at_ms: float) -> ev.ProviderFailed:

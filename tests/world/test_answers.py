@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from clara_kit.runtime.compose import default_prompt
+from clara_kit.personalization.briefing import brief
 from clara_kit.world.answers import AnswerBook, tokenize
 from clara_kit.world.instructions import SENSED, apply, sense
 
@@ -77,4 +77,4 @@ def test_what_cannot_be_sensed_is_said() -> None:
 
 
 def test_claras_prompt_is_long_enough_to_be_cached() -> None:
-    assert len(tokenize(default_prompt().static)) >= 512  # Haiku 5.5's minimum
+    assert len(tokenize(brief("warm").prompt.static)) >= 512  # Haiku 5.5's minimum

@@ -1,0 +1,185 @@
+"""What Clara is told, laid out to be read: one customer, two templates side by side, one template for everybody.
+
+Personal words are highlighted, and so are the sentences that the offline model cannot sense: nobody should take its
+silence about an instruction for the real model's. Comes after `personalization`; the notebooks show what is here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from html import escape
+from typing import TYPE_CHECKING
+
+from clara_kit.core.commands import Notify, Speak
+from clara_kit.core.events import ProfileLoaded, ProviderWarned, SpeakingStarted
+from clara_kit.core.profile import CustomerProfile, placeholders_in
+from clara_kit.core.settings import Settings
+from clara_kit.measure.run import Run
+from clara_kit.personalization.briefing import Briefing, brief
+from clara_kit.personalization.placeholders import Placeholders
+from clara_kit.personalization.prompt_template import PromptTemplate
+from clara_kit.world.faults import Fault
+from clara_kit.world.instructions import sense
+from clara_kit.world.personas import Persona
+from clara_kit.world.sim import simulate
+
+if TYPE_CHECKING:
+    import polars as pl
+
+# Not by colour alone: personal words are bold on a tint, what is not sensed is dotted below. Both themes have these.
+_STYLE = (
+    "<style>.clara-told{white-space:pre-wrap;font-size:13px;line-height:1.5;max-width:110ch}"
+    ".clara-told mark{font-weight:700;background:#f4b94255;color:inherit;padding:0 .15em;border-radius:3px}"
+    ".clara-told .unsensed{text-decoration:underline dotted currentColor;text-underline-offset:3px}"
+    ".clara-told h4{margin:.8em 0 .2em;font-size:13px}.clara-told details{margin:.3em 0}"
+    ".clara-side{display:flex;gap:2em;flex-wrap:wrap}.clara-side>div{flex:1 1 38ch;min-width:0}</style>"
+)
+LEGEND = (
+    "<small><mark>bold on a tint</mark>: comes from this customer. <span class='unsensed'>Dotted</span>: the offline "
+    "model cannot sense this sentence; only the real one obeys it.</small>"
+)
+
+
+@dataclass(frozen=True)
+class Told:
+    """A briefing to look at: greeting, personal part, static part. `whole`: the static part unfolded."""
+
+    briefing: Briefing
+    whole: bool = False
+
+    @property
+    def unsensed(self) -> tuple[str, ...]:
+        """The sentences of the prompt in which the offline model senses nothing."""
+        return sense(self.briefing.prompt.text).unsensed
+
+    def _parts(self) -> str:
+        told, words = self.briefing, self.briefing.placeholders
+        static = marked(told.prompt.static, Placeholders(), self.unsensed)
+        opened = " open" if self.whole else ""
+        return (
+            f"<h4>Greeting</h4>{marked(told.greeting, words, ())}"
+            f"<h4>Personal part of the prompt</h4>{marked(told.prompt.personal, words, self.unsensed) or '(nothing)'}"
+            f"<details{opened}><summary>Static part, the same for everybody ({len(told.prompt.static):,} characters)"
+            f"</summary>{static}</details>"
+        )
+
+    def _repr_html_(self) -> str:
+        return f"{_STYLE}<div class='clara-told'>{self._parts()}{LEGEND}</div>"
+
+    def __repr__(self) -> str:
+        told = self.briefing
+        return f"<Told by {told.template.id} v{told.template.version}: {told.greeting}>"
+
+
+@dataclass(frozen=True)
+class SideBySide:
+    """Several briefings of one customer beside each other."""
+
+    briefings: tuple[Briefing, ...]
+
+    def _repr_html_(self) -> str:
+        columns = [
+            f"<div><h3>{escape(b.template.id)} v{b.template.version}</h3>{Told(b)._parts()}</div>"
+            for b in self.briefings
+        ]
+        return f"{_STYLE}<div class='clara-told clara-side'>{''.join(columns)}</div><div class='clara-told'>{LEGEND}</div>"
+
+    def __repr__(self) -> str:
+        return "\n".join(f"{b.template.id}: {b.greeting}" for b in self.briefings)
+
+
+def marked(text: str, words: Placeholders, unsensed: Iterable[str]) -> str:
+    """A text as HTML: the customer's words marked, unsensed sentences dotted."""
+    hidden = words.hide(text)
+    html, at = [], 0
+    for match in placeholders_in(hidden):
+        html += [escape(hidden[at : match.start()]), f"<mark>{escape(words.fill(match.group()))}</mark>"]
+        at = match.end()
+    page = "".join((*html, escape(hidden[at:])))
+    for sentence in sorted(set(unsensed), key=len, reverse=True):
+        plain = escape(sentence)
+        page = page.replace(
+            plain, f"<span class='unsensed' title='not sensed by the offline model'>{plain}</span>", 1
+        )
+    return page
+
+
+def told(
+    customer: str | Persona | CustomerProfile, template: str | PromptTemplate = "warm", *, whole: bool = False
+) -> Told:
+    """What Clara is told of this customer with this template."""
+    return Told(brief(template, profile_of(customer)), whole)
+
+
+def side_by_side(customer: str | Persona | CustomerProfile, *templates: str | PromptTemplate) -> SideBySide:
+    """What different templates make of one customer."""
+    profile = profile_of(customer)
+    return SideBySide(tuple(brief(template, profile) for template in templates))
+
+
+def across(template: str | PromptTemplate, customers: Sequence[Persona] | None = None) -> pl.DataFrame:
+    """One row an invented customer: what is known, how Clara greets, what she would recommend first."""
+    import polars as pl
+
+    rows = []
+    for persona in customers or Persona.all():
+        b = brief(template, persona.profile)
+        rows.append(
+            {
+                "customer": persona.name,
+                "known": ", ".join(b.profile.known_fields) or "nothing",
+                "greeting": b.greeting,
+                "first recommendation": b.recommended[0].product.title if len(b.recommended) else "",
+                "left out": len(b.profile.left_out),
+            }
+        )
+    return pl.DataFrame(rows)
+
+
+def profile_of(customer: str | Persona | CustomerProfile) -> CustomerProfile:
+    """The profile of an invented customer by name, or a profile as it is."""
+    if isinstance(customer, CustomerProfile):
+        return customer
+    return (Persona.load(customer) if isinstance(customer, str) else customer).profile
+
+
+def noticed(
+    faults: Sequence[Fault],
+    customer: str | Persona = "camila",
+    template: str | PromptTemplate = "warm",
+    *,
+    settings: Settings | None = None,
+    seed: int = 0,
+) -> pl.DataFrame:
+    """What a customer would notice of each fault of the shop, simulated: the greeting, when, and the answer after it."""
+    import polars as pl
+
+    rows = []
+    for fault in (None, *faults):
+        run = simulate(
+            ["¿Qué hidratante me recomiendas?"],
+            settings,
+            seed=seed,
+            customer=customer,
+            template=template,
+            faults=[fault] if fault else [],
+        )
+        rows.append({"shop": str(fault) if fault else "works", **_noticed(run)})
+    return pl.DataFrame(rows)
+
+
+def _noticed(run: Run) -> dict[str, object]:
+    shown = run.revealed()
+    greeting = next(r for r in shown.trace if isinstance(r, Speak))
+    started = next(r for r in shown.trace if isinstance(r, SpeakingStarted))
+    known = any(isinstance(r, ProfileLoaded) for r in shown.trace)
+    told_us = [r.message for r in shown.trace if isinstance(r, Notify | ProviderWarned)]
+    return {
+        "Clara greets": greeting.text,
+        "first sound (ms)": round(started.at_ms),
+        "then answers": shown.ledger[-1].clara,
+        "profile": "came" if known else "never came",
+        "told to the team": "; ".join(told_us),
+        "mix": run.mix,
+    }

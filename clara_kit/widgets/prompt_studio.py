@@ -1,0 +1,147 @@
+"""`PromptStudio`: choose a customer and a template, edit it, and see at once what Clara would be told.
+
+Plain controls around `lab/briefings.py`. Whatever the hand does, a method does too, and `briefing` is ordinary data
+for the next cell. A mistake in the template is named with its line, below the text, while the last good one stays shown.
+"""
+
+from __future__ import annotations
+
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import ipywidgets as w
+
+from clara_kit.core.errors import ClaraError
+from clara_kit.lab.briefings import Told, profile_of
+from clara_kit.personalization.briefing import Briefing, brief
+from clara_kit.personalization.prompt_template import PromptTemplate
+from clara_kit.world.personas import Persona
+
+
+class PromptStudio(w.VBox):  # type: ignore[misc]
+    """A template and an invented customer, side by side. `folder`: where new versions are saved."""
+
+    def __init__(
+        self, customer: str = "camila", template: str = "warm", *, folder: str | Path | None = None
+    ) -> None:
+        self._folder = Path(folder) if folder is not None else None
+        self._good = PromptTemplate.load(template)
+        wide = w.Layout(width="auto", flex="1 1 38ch")
+        self._customer = w.Dropdown(
+            options=[(f"{p.name}: {p.about}", p.name) for p in Persona.all()],
+            value=customer,
+            description="customer",
+            layout=w.Layout(width="auto", max_width="90ch"),
+        )
+        self._template = w.Dropdown(description="template")
+        self._text = w.Textarea(
+            continuous_update=True, layout=w.Layout(width="auto", height="420px", flex="1 1 52ch")
+        )
+        self._shown = w.HTML(layout=wide)
+        self._says = w.HTML()
+        self._save = w.Button(description="Save as a new version", icon="save", layout=w.Layout(width="auto"))
+        self._undo = w.Button(description="Undo my changes", icon="undo", layout=w.Layout(width="auto"))
+        for control, name in (
+            (self._customer, "customer"), (self._template, "template"), (self._text, "text"), (self._shown, "shown"),
+            (self._says, "says"), (self._save, "save"), (self._undo, "undo"),
+        ):  # fmt: skip
+            control.add_class(f"clara-studio-{name}")
+        self._list_templates(template)
+        self._text.value = self._good.source
+        self._customer.observe(lambda _: self._draw(), "value")
+        self._template.observe(self._template_chosen, "value")
+        self._text.observe(lambda _: self._edited(), "value")
+        self._save.on_click(lambda _: self._on_save())
+        self._undo.on_click(lambda _: self.edit(self._good_source()))
+        columns = w.HBox([self._text, self._shown], layout=w.Layout(flex_flow="row wrap", width="auto"))
+        buttons = w.HBox([self._save, self._undo])
+        super().__init__([self._customer, self._template, columns, self._says, buttons])
+        self._draw()
+
+    # --- what the hand does, without a hand -------------------------------------------------------------
+
+    def choose(self, customer: str | None = None, template: str | None = None) -> Briefing:
+        """Choose a customer, a template, or both."""
+        if template is not None:
+            if template not in dict(self._template.options).values():
+                PromptTemplate.load(template)  # raises with the names that exist
+                self._list_templates(template)
+            self._template.value = template
+        if customer is not None:
+            self._customer.value = Persona.load(customer).name
+        return self.briefing
+
+    def edit(self, text: str) -> str:
+        """Replace the template's text; returns what is wrong with it, empty when nothing is."""
+        self._text.value = text
+        return self.problem
+
+    def save(self) -> Path:
+        """Write the edited text as a new version; raises `TemplateError` while something is wrong with it."""
+        fresh = PromptTemplate.from_source(self._text.value).save(self._folder)
+        assert fresh.path is not None
+        self._good = fresh
+        self._list_templates(str(fresh.path))
+        self._says.value = (
+            f"<b>✓ Saved</b> as {escape(fresh.path.name)} (version {fresh.version}, {fresh.hash})."
+        )
+        return fresh.path
+
+    @property
+    def template(self) -> PromptTemplate:
+        """The last text that had no mistake in it."""
+        return self._good
+
+    @property
+    def problem(self) -> str:
+        """What is wrong with the text as it stands; empty when nothing is."""
+        return self._problem
+
+    @property
+    def briefing(self) -> Briefing:
+        """What Clara would be told."""
+        return brief(self._good, profile_of(self._customer.value))
+
+    def __repr__(self) -> str:
+        return f"<PromptStudio {self._good.id} v{self._good.version} for {self._customer.value}>"
+
+    # --- what follows from it ---------------------------------------------------------------------------
+
+    def _good_source(self) -> str:
+        return PromptTemplate.load(self._template.value).source
+
+    def _list_templates(self, chosen: str) -> None:
+        options = {
+            f"{t.id} v{t.version}{' (mine)' if t.name.startswith('mine/') else ''}": t.name
+            for t in PromptTemplate.all()
+        }
+        if chosen not in options.values():
+            options[Path(chosen).stem] = chosen
+        with self._template.hold_trait_notifications():
+            self._template.options = list(options.items())
+            self._template.value = chosen
+
+    def _template_chosen(self, _change: Any) -> None:
+        if self._template.value is not None:
+            self._text.value = self._good_source()
+
+    def _edited(self) -> None:
+        self._draw()
+
+    def _draw(self) -> None:
+        try:
+            self._good = PromptTemplate.from_source(self._text.value)
+            self._shown.value = Told(self.briefing)._repr_html_()
+            self._problem = ""
+            self._says.value = ""
+        except ClaraError as exc:
+            self._problem = str(exc)
+            self._says.value = f"<p role='alert'><b>✗ {escape(exc.message)}</b><br>{escape(exc.hint)}</p>"
+        self._save.disabled = bool(self._problem)
+
+    def _on_save(self) -> None:
+        try:
+            self.save()
+        except (ClaraError, OSError) as exc:
+            self._says.value = f"<p role='alert'><b>✗ Not saved: {escape(str(exc))}</b></p>"
