@@ -3,29 +3,27 @@
 from __future__ import annotations
 
 import re
-from typing import Any
 
 import pytest
 
 from clara_kit.core.profile import ANONYMOUS
+from clara_kit.personalization.catalog import Catalog
 from clara_kit.personalization.customer_data import customer_data
 from clara_kit.personalization.prompt_template import PromptTemplate
+from clara_kit.personalization.recommend import recommend
 from clara_kit.world.answers import AnswerBook
 from clara_kit.world.instructions import sense, unsensed
 from clara_kit.world.models import answer
-
-personas = pytest.importorskip("clara_kit.world.personas")
-catalog = pytest.importorskip("clara_kit.personalization.catalog")
-recommender = pytest.importorskip("clara_kit.personalization.recommend")
+from clara_kit.world.personas import Persona
 
 TEMPLATES = PromptTemplate.all()
-PEOPLE = personas.Persona.all()
+PEOPLE = Persona.all()
 
 
 @pytest.mark.parametrize("person", PEOPLE, ids=lambda p: p.name)
-def test_every_persona_reads_well_in_every_template(person: Any) -> None:
-    shelf = catalog.Catalog.load()
-    recommended = recommender.recommend(person.profile, shelf)
+def test_every_persona_reads_well_in_every_template(person: Persona) -> None:
+    shelf = Catalog.load()
+    recommended = recommend(person.profile, shelf)
     for template in TEMPLATES:
         rendered = template.render(person.profile, shelf, recommended, unsensed=unsensed)
         nobody = template.render(ANONYMOUS, shelf)
@@ -39,7 +37,7 @@ def test_every_persona_reads_well_in_every_template(person: Any) -> None:
 
 
 @pytest.mark.parametrize("person", PEOPLE, ids=lambda p: p.name)
-def test_no_persona_gives_orders(person: Any) -> None:
+def test_no_persona_gives_orders(person: Persona) -> None:
     for template in TEMPLATES:
         told = sense(template.render(person.profile).prompt.text)
         orders = [i for i in told.instructions if i.kind not in {"customer", "skin", "concerns"}]
