@@ -70,6 +70,8 @@ def test_the_name_is_said_first_and_with_recommendations_and_not_in_every_reply(
         ("¿Qué limpiador me recomiendas?", "seca", "cleanser_dry"),
         ("¿Qué limpiador me recomiendas?", "grasa", "cleanser_oily"),
         ("¿Qué protector solar me recomiendas?", "sensible", "sunscreen_sensitive"),
+        ("¿Qué hidratante me recomiendas?", "seca", "moisturizer_dry"),
+        ("¿Qué me recomiendas?", "seca", "skin_dry"),
     ],
 )
 def test_a_question_that_names_no_skin_is_answered_for_the_skin_that_is_known(
@@ -88,6 +90,14 @@ def test_an_answer_for_a_known_skin_is_never_one_for_another(question: str, skin
     assert not any(f"Para piel {other}" in text for other in others)
 
 
+@pytest.mark.parametrize("skin", ["", "seca", "grasa", "mixta", "sensible", "normal"])
+def test_who_asks_for_advice_hears_of_the_known_concern_before_the_skin(skin: str) -> None:
+    asked = "¿Qué me recomiendas?"
+    for concern, entry in {"manchas": "spots", "acné": "acne", "ojeras": "eyes", "poros": "pores"}.items():
+        assert BOOK.reply(asked, known=Known(skin=skin, concerns=(concern,))).entry_id == entry
+    assert "piel" in BOOK.reply(asked, known=Known(skin=skin)).text
+
+
 def test_a_skin_that_the_question_names_wins() -> None:
     asked = "¿Qué limpiador me recomiendas para piel seca?"
     assert BOOK.reply(asked, known=Known(skin="mixta")) == BOOK.reply(asked)
@@ -100,6 +110,8 @@ def test_a_concern_that_is_known_helps_to_choose() -> None:
     assert (
         BOOK.reply("¿Qué me recomiendas para el acné?", known=Known(concerns=("manchas",))).entry_id == "acne"
     )
+    assert BOOK.reply("¿Qué sérum me recomiendas?").entry_id == "serum"
+    assert BOOK.reply("¿Qué sérum me recomiendas?", known=Known(concerns=("manchas",))).entry_id == "spots"
 
 
 @pytest.mark.parametrize(
