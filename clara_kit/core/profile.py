@@ -74,8 +74,8 @@ class CustomerProfile:
 
     @property
     def known_fields(self) -> tuple[str, ...]:
-        """The names of the fields that hold something: all that a log may say of a profile."""
-        names = ("first_name", "skin_type", "skin_concerns", "purchases", "orders_count")
+        """The names of the fields that hold something Clara can use: all that a log may say of a profile."""
+        names = ("first_name", "skin_type", "skin_concerns", "purchases")
         return tuple(name for name in names if getattr(self, name) not in ("", None, ()))
 
     @property

@@ -183,3 +183,21 @@ def _noticed(run: Run) -> dict[str, object]:
         "told to the team": "; ".join(told_us),
         "mix": run.mix,
     }
+
+
+def replies(
+    questions: Sequence[str],
+    customer: str | Persona | CustomerProfile,
+    *templates: str | PromptTemplate,
+    seed: int = 0,
+) -> pl.DataFrame:
+    """What Clara answers this customer under each template, simulated: one row a question, one column a template."""
+    import polars as pl
+
+    columns: dict[str, list[str]] = {"question": list(questions)}
+    for template in templates:
+        made = brief(template).template
+        run = simulate(questions, seed=seed, customer=customer, template=made).revealed()
+        answers = {turn.customer: turn.clara for turn in run.ledger}
+        columns[f"{made.id} v{made.version} ({run.mix})"] = [answers.get(q, "") for q in questions]
+    return pl.DataFrame(columns)

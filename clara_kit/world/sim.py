@@ -146,6 +146,7 @@ class World:
         self._customer = ScriptedCustomer(script, greeted=bool(self._greeting.strip()))
         self._heap: list[tuple[float, int, ev.Event | Action]] = []
         self._numbers = count()
+        self._now_ms = 0.0
         self._void: set[str] = set()  # timers that were cancelled
         self._reply_id = -1  # the reply that is being written
         self._stt_down_until_ms = 0.0

@@ -1,0 +1,71 @@
+"""A shop to try the fetcher against: Shopify's twin with the invented customers, and a fetcher that asks it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+from clara_kit.personalization.profile_cache import ProfileCache
+from clara_kit.personalization.shopify import ShopifyCustomerFetcher
+from clara_kit.personalization.shopify_errors import ShopError
+from clara_kit.runtime.compose import TWIN_KEY, TWIN_SHOP
+from clara_kit.world.faults import Fault, FaultBox
+from clara_kit.world.latency import LatencyProfile
+
+if TYPE_CHECKING:
+    import polars as pl
+
+
+@asynccontextmanager
+async def offline_shop(
+    cache: ProfileCache | None = None,
+    *,
+    faults: Sequence[Fault] = (),
+    profile: str = "published",
+    seed: int = 0,
+    **fetcher: Any,
+) -> AsyncIterator[ShopifyCustomerFetcher]:
+    """A fetcher in front of the twin, both closed at the end.
+
+    `faults` count requests from 1. More arguments go to the fetcher, e.g. deadline_ms or timeout_ms.
+    """
+    from clara_kit.world.twins.base import TwinContext
+    from clara_kit.world.twins.server import TwinServer
+    from clara_kit.world.twins.shopify import ShopifyTwin
+
+    box = FaultBox(faults)
+    context = TwinContext(
+        profile=LatencyProfile.load(profile), seed=seed, faults=box, keys=frozenset({TWIN_KEY})
+    )
+    async with TwinServer([ShopifyTwin.of_personas(context)], faults=box) as server:
+        base_url = server.addresses["shopify"]["base_url"]
+        shop = ShopifyCustomerFetcher(TWIN_SHOP, TWIN_KEY, base_url=base_url, cache=cache, **fetcher)
+        async with shop:
+            yield shop
+
+
+async def shop_errors(
+    faults: Sequence[Fault], customer: str = "camila@example.com", *, timeout_ms: float = 3000
+) -> pl.DataFrame:
+    """What the fetcher makes of each fault of the twin: the profile's fields or the error, and what to do about it."""
+    import polars as pl
+
+    rows = []
+    for fault in faults:
+        async with offline_shop(faults=[fault], profile="fast", timeout_ms=timeout_ms) as shop:
+            try:
+                answer = await shop.fetch(customer)
+                outcome = "known: " + (", ".join(answer.profile.known_fields) or "nothing")
+                kind, todo = "warning" if answer.warnings else "mended by itself", " ".join(answer.warnings)
+            except ShopError as exc:
+                outcome, kind, todo = exc.message, exc.kind, exc.hint
+        rows.append(
+            {
+                "the shop": str(fault).removeprefix("shop: "),
+                "kind": kind,
+                "outcome": outcome,
+                "what to do": todo,
+            }
+        )
+    return pl.DataFrame(rows)
