@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from clara_kit.lab.replay import replay
     from clara_kit.measure.ledger import LatencyMetrics
     from clara_kit.measure.run import Run
+    from clara_kit.personalization.profile_cache import ProfileCache
+    from clara_kit.personalization.prompt_template import PromptTemplate
+    from clara_kit.personalization.shopify import ShopifyCustomerFetcher
     from clara_kit.providers.avatar.base import AvatarProvider
     from clara_kit.providers.avatar.heygen_streaming import HeyGenStreamingAvatar
     from clara_kit.providers.avatar.liveavatar import LiveAvatarLite
@@ -54,11 +57,14 @@ _WHERE = {
     "LLMProvider": "providers.llm.base",
     "LatencyMetrics": "measure.ledger",
     "LiveAvatarLite": "providers.avatar.liveavatar",
+    "ProfileCache": "personalization.profile_cache",
+    "PromptTemplate": "personalization.prompt_template",
     "RetryPolicy": "core.retry",
     "Run": "measure.run",
     "STTProvider": "providers.stt.base",
     "SentenceChunker": "conversation.sentences",
     "Settings": "core.settings",
+    "ShopifyCustomerFetcher": "personalization.shopify",
     "TTSProvider": "providers.tts.base",
     "compose": "runtime.compose",
     "load_keys": "runtime.config",
@@ -70,8 +76,9 @@ _WHERE = {
 __all__ = [
     "AvatarProvider", "BargeInHandler", "ClaudeStreamingLLM", "Console", "Conversation", "ConversationManager",
     "ConversationState", "ConversationStateMachine", "ConversationWindow", "DeepgramAuraTTS", "DeepgramStreamingSTT",
-    "Fault", "FeatureFlags", "HeyGenStreamingAvatar", "Keys", "LLMProvider", "LatencyMetrics", "LiveAvatarLite", "RetryPolicy", "Run", "STTProvider",
-    "SentenceChunker", "Settings", "TTSProvider", "compose", "load_keys", "load_settings", "replay", "simulate",
+    "Fault", "FeatureFlags", "HeyGenStreamingAvatar", "Keys", "LLMProvider", "LatencyMetrics", "LiveAvatarLite",
+    "ProfileCache", "PromptTemplate", "RetryPolicy", "Run", "STTProvider", "SentenceChunker", "Settings",
+    "ShopifyCustomerFetcher", "TTSProvider", "compose", "load_keys", "load_settings", "replay", "simulate",
 ]  # fmt: skip
 
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
-from typing import TYPE_CHECKING
 
 from clara_kit.core.commands import Notify, Speak
 from clara_kit.core.events import ProfileLoaded, ProviderWarned, SpeakingStarted
 from clara_kit.core.profile import CustomerProfile, placeholders_in
 from clara_kit.core.settings import Settings
+from clara_kit.lab.sheet import Sheet
 from clara_kit.measure.run import Run
 from clara_kit.personalization.briefing import Briefing, brief
 from clara_kit.personalization.placeholders import Placeholders
@@ -23,9 +23,6 @@ from clara_kit.world.faults import Fault
 from clara_kit.world.instructions import sense
 from clara_kit.world.personas import Persona
 from clara_kit.world.sim import simulate
-
-if TYPE_CHECKING:
-    import polars as pl
 
 # Not by colour alone: personal words are bold on a tint, what is not sensed is dotted below. Both themes have these.
 _STYLE = (
@@ -118,12 +115,12 @@ def side_by_side(customer: str | Persona | CustomerProfile, *templates: str | Pr
     return SideBySide(tuple(brief(template, profile) for template in templates))
 
 
-def across(template: str | PromptTemplate, customers: Sequence[Persona] | None = None) -> pl.DataFrame:
+def across(template: str | PromptTemplate, customers: Sequence[Persona] | None = None) -> Sheet:
     """One row an invented customer: what is known, how Clara greets, what she would recommend first."""
     import polars as pl
 
     rows = []
-    for persona in customers or Persona.all():
+    for persona in customers or _easy_first(Persona.all()):
         b = brief(template, persona.profile)
         rows.append(
             {
@@ -134,7 +131,7 @@ def across(template: str | PromptTemplate, customers: Sequence[Persona] | None =
                 "left out": len(b.profile.left_out),
             }
         )
-    return pl.DataFrame(rows)
+    return Sheet(pl.DataFrame(rows))
 
 
 def profile_of(customer: str | Persona | CustomerProfile) -> CustomerProfile:
@@ -151,7 +148,7 @@ def noticed(
     *,
     settings: Settings | None = None,
     seed: int = 0,
-) -> pl.DataFrame:
+) -> Sheet:
     """What a customer would notice of each fault of the shop, simulated: the greeting, when, and the answer after it."""
     import polars as pl
 
@@ -165,8 +162,8 @@ def noticed(
             template=template,
             faults=[fault] if fault else [],
         )
-        rows.append({"shop": str(fault) if fault else "works", **_noticed(run)})
-    return pl.DataFrame(rows)
+        rows.append({"the shop": str(fault).removeprefix("shop: ") if fault else "works", **_noticed(run)})
+    return Sheet(pl.DataFrame(rows))
 
 
 def _noticed(run: Run) -> dict[str, object]:
@@ -190,7 +187,7 @@ def replies(
     customer: str | Persona | CustomerProfile,
     *templates: str | PromptTemplate,
     seed: int = 0,
-) -> pl.DataFrame:
+) -> Sheet:
     """What Clara answers this customer under each template, simulated: one row a question, one column a template."""
     import polars as pl
 
@@ -200,4 +197,8 @@ def replies(
         run = simulate(questions, seed=seed, customer=customer, template=made).revealed()
         answers = {turn.customer: turn.clara for turn in run.ledger}
         columns[f"{made.id} v{made.version} ({run.mix})"] = [answers.get(q, "") for q in questions]
-    return pl.DataFrame(columns)
+    return Sheet(pl.DataFrame(columns))
+
+
+def _easy_first(personas: Sequence[Persona]) -> list[Persona]:
+    return sorted(personas, key=lambda p: bool(p.hard))

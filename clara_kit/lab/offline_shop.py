@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from clara_kit.lab.sheet import Sheet
 from clara_kit.personalization.profile_cache import ProfileCache
 from clara_kit.personalization.shopify import ShopifyCustomerFetcher
 from clara_kit.personalization.shopify_errors import ShopError
 from clara_kit.runtime.compose import TWIN_KEY, TWIN_SHOP
 from clara_kit.world.faults import Fault, FaultBox
 from clara_kit.world.latency import LatencyProfile
-
-if TYPE_CHECKING:
-    import polars as pl
 
 
 @asynccontextmanager
@@ -47,7 +45,7 @@ async def offline_shop(
 
 async def shop_errors(
     faults: Sequence[Fault], customer: str = "camila@example.com", *, timeout_ms: float = 3000
-) -> pl.DataFrame:
+) -> Sheet:
     """What the fetcher makes of each fault of the twin: the profile's fields or the error, and what to do about it."""
     import polars as pl
 
@@ -68,4 +66,4 @@ async def shop_errors(
                 "what to do": todo,
             }
         )
-    return pl.DataFrame(rows)
+    return Sheet(pl.DataFrame(rows))

@@ -51,7 +51,7 @@ class PromptStudio(w.VBox):  # type: ignore[misc]
         self._text.value = self._good.source
         self._customer.observe(lambda _: self._draw(), "value")
         self._template.observe(self._template_chosen, "value")
-        self._text.observe(lambda _: self._edited(), "value")
+        self._text.observe(lambda _: self._draw(), "value")
         self._save.on_click(lambda _: self._on_save())
         self._undo.on_click(lambda _: self.edit(self._good_source()))
         columns = w.HBox([self._text, self._shown], layout=w.Layout(flex_flow="row wrap", width="auto"))
@@ -68,6 +68,7 @@ class PromptStudio(w.VBox):  # type: ignore[misc]
                 PromptTemplate.load(template)  # raises with the names that exist
                 self._list_templates(template)
             self._template.value = template
+            self._text.value = self._good_source()
         if customer is not None:
             self._customer.value = Persona.load(customer).name
         return self.briefing
@@ -118,16 +119,16 @@ class PromptStudio(w.VBox):  # type: ignore[misc]
         }
         if chosen not in options.values():
             options[Path(chosen).stem] = chosen
-        with self._template.hold_trait_notifications():
+        self._listing = True  # new options choose their first by themselves
+        try:
             self._template.options = list(options.items())
             self._template.value = chosen
+        finally:
+            self._listing = False
 
     def _template_chosen(self, _change: Any) -> None:
-        if self._template.value is not None:
+        if not self._listing:
             self._text.value = self._good_source()
-
-    def _edited(self) -> None:
-        self._draw()
 
     def _draw(self) -> None:
         try:
