@@ -6,21 +6,21 @@ silence about an instruction for the real model's. Comes after `personalization`
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
 from clara_kit.core.commands import Notify, Speak
 from clara_kit.core.events import ProfileLoaded, ProviderWarned, SpeakingStarted
-from clara_kit.core.profile import CustomerProfile, placeholders_in
+from clara_kit.core.profile import CustomerProfile
 from clara_kit.core.settings import Settings
 from clara_kit.lab.sheet import Sheet
 from clara_kit.measure.run import Run
 from clara_kit.personalization.briefing import Briefing, brief
-from clara_kit.personalization.placeholders import Placeholders
 from clara_kit.personalization.prompt_template import PromptTemplate
+from clara_kit.personalization.rendered import Part
 from clara_kit.world.faults import Fault
-from clara_kit.world.instructions import sense
+from clara_kit.world.instructions import unsensed
 from clara_kit.world.personas import Persona
 from clara_kit.world.sim import simulate
 
@@ -29,7 +29,7 @@ _STYLE = (
     "<style>.clara-told{white-space:pre-wrap;font-size:13px;line-height:1.5;max-width:110ch}"
     ".clara-told mark{font-weight:700;background:#f4b94255;color:inherit;padding:0 .15em;border-radius:3px}"
     ".clara-told .unsensed{text-decoration:underline dotted currentColor;text-underline-offset:3px}"
-    ".clara-told h4{margin:.8em 0 .2em;font-size:13px}.clara-told details{margin:.3em 0}"
+    ".clara-told h4{margin:.8em 0 .2em;font-size:13px;font-weight:700}.clara-told details{margin:.3em 0}"
     ".clara-side{display:flex;gap:2em;flex-wrap:wrap}.clara-side>div{flex:1 1 38ch;min-width:0}</style>"
 )
 LEGEND = (
@@ -48,18 +48,26 @@ class Told:
     @property
     def unsensed(self) -> tuple[str, ...]:
         """The sentences of the prompt in which the offline model senses nothing."""
-        return sense(self.briefing.prompt.text).unsensed
+        return unsensed(self.briefing.prompt.text)
 
     def _parts(self) -> str:
-        told, words = self.briefing, self.briefing.placeholders
-        static = marked(told.prompt.static, Placeholders(), self.unsensed)
-        opened = " open" if self.whole else ""
+        opened, chars = " open" if self.whole else "", len(self.briefing.prompt.static)
         return (
-            f"<h4>Greeting</h4>{marked(told.greeting, words, ())}"
-            f"<h4>Personal part of the prompt</h4>{marked(told.prompt.personal, words, self.unsensed) or '(nothing)'}"
-            f"<details{opened}><summary>Static part, the same for everybody ({len(told.prompt.static):,} characters)"
-            f"</summary>{static}</details>"
+            f"<h4>Greeting</h4>{self._marked('greeting')}"
+            f"<h4>Personal part of the prompt</h4>{self._marked('personal') or '(nothing)'}"
+            f"<details{opened}><summary>Static part, the same for everybody ({chars:,} characters)"
+            f"</summary>{self._marked('static')}</details>"
         )
+
+    def _marked(self, part: Part) -> str:
+        html = []
+        for text, marks in self.briefing.rendered.pieces(part, () if part == "greeting" else self.unsensed):
+            piece = f"<mark>{escape(text)}</mark>" if "customer" in marks else escape(text)
+            title = "not sensed by the offline model"
+            html.append(
+                f"<span class='unsensed' title='{title}'>{piece}</span>" if "given" in marks else piece
+            )
+        return "".join(html)
 
     def _repr_html_(self) -> str:
         return f"{_STYLE}<div class='clara-told'>{self._parts()}{LEGEND}</div>"
@@ -84,22 +92,6 @@ class SideBySide:
 
     def __repr__(self) -> str:
         return "\n".join(f"{b.template.id}: {b.greeting}" for b in self.briefings)
-
-
-def marked(text: str, words: Placeholders, unsensed: Iterable[str]) -> str:
-    """A text as HTML: the customer's words marked, unsensed sentences dotted."""
-    hidden = words.hide(text)
-    html, at = [], 0
-    for match in placeholders_in(hidden):
-        html += [escape(hidden[at : match.start()]), f"<mark>{escape(words.fill(match.group()))}</mark>"]
-        at = match.end()
-    page = "".join((*html, escape(hidden[at:])))
-    for sentence in sorted(set(unsensed), key=len, reverse=True):
-        plain = escape(sentence)
-        page = page.replace(
-            plain, f"<span class='unsensed' title='not sensed by the offline model'>{plain}</span>", 1
-        )
-    return page
 
 
 def told(

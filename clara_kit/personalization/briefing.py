@@ -48,9 +48,6 @@ class Briefing:
         prompt = self.rendered.prompt
         return Prompt(static=prompt.static, personal=self.placeholders.hide(prompt.personal))
 
-    def _repr_html_(self) -> str:
-        return self.rendered._repr_html_()
-
 
 def brief(
     template: PromptTemplate | str = "warm",

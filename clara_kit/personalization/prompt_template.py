@@ -7,7 +7,7 @@ Everything that can be wrong is found when the file is loaded, and named with it
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from difflib import unified_diff
 from hashlib import sha256
@@ -126,14 +126,8 @@ class PromptTemplate:
         profile: CustomerProfile = ANONYMOUS,
         catalog: Shelf | None = None,
         recommended: Iterable[Any] = (),
-        *,
-        unsensed: Callable[[str], Iterable[str]] | None = None,
     ) -> Rendered:
-        """Prompt and greeting for one customer.
-
-        recommended: products, or what `recommend()` gives. unsensed: tells which sentences of a prompt the offline
-        brain cannot sense (`world.instructions.unsensed`), to mark them.
-        """
+        """Prompt and greeting for one customer. recommended: products, or what `recommend()` gives."""
         held = values(profile, catalog, recommended)
         parts: tuple[Part, ...] = ("static", "personal", "greeting")
         (static, s1), (personal, s2), (greeting, s3) = (tidy(self._compiled.block(p, held), p) for p in parts)
@@ -144,7 +138,6 @@ class PromptTemplate:
             template=f"{self.id} v{self.version}",
             template_hash=self.hash,
             spans=s1 + s2 + s3,
-            unsensed=tuple(unsensed(prompt.text)) if unsensed else (),
         )
 
     def _repr_html_(self) -> str:

@@ -1,30 +1,19 @@
 """A rendered template: the prompt and the greeting for one customer, and which of their words are the customer's.
 
-Shows itself in a notebook: the customer's words highlighted, and, if whoever rendered it says how, the instructions
-that the offline brain cannot sense underlined.
+Comes after `prompt_template.py`; `lab/briefings.py` shows it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from html import escape
 from typing import Literal
 
 from clara_kit.core.prompt import Prompt
 from clara_kit.personalization.template_check import END, FROM_CUSTOMER, FROM_SHOP
 
 Part = Literal["static", "personal", "greeting"]
-
-_NAMES: dict[Part, str] = {
-    "static": "Static part, the same for everyone",
-    "personal": "Personal part",
-    "greeting": "Greeting, as it is spoken",
-}
-_STYLE = {
-    "customer": "background:#ffe9a8;color:#222;border-radius:3px",
-    "unsensed": "text-decoration:underline dotted #c0392b;text-underline-offset:3px",
-}
+Mark = Literal["customer", "given"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,14 +28,13 @@ class Span:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rendered:
-    """What Clara is told of a customer, and how she greets. `unsensed`: sentences that mean nothing offline."""
+    """What Clara is told of a customer, and how she greets. `spans`: whose words stand where."""
 
     prompt: Prompt
     greeting: str
     template: str  # e.g. "warm v1"
     template_hash: str
     spans: tuple[Span, ...] = ()
-    unsensed: tuple[str, ...] = ()
 
     @property
     def personal_spans(self) -> tuple[Span, ...]:
@@ -57,47 +45,35 @@ class Rendered:
         """The text of one part."""
         return self.greeting if part == "greeting" else str(getattr(self.prompt, part))
 
-    def _repr_html_(self) -> str:
-        shown = "".join(
-            f"<b>{_NAMES[part]}</b><pre style='white-space:pre-wrap;margin:4px 0 12px'>{self._marked(part)}</pre>"
-            for part in _NAMES
-        )
-        key = f"<span style='{_STYLE['customer']}'>from the customer's profile</span>"
-        if self.unsensed:
-            key += f" · <span style='{_STYLE['unsensed']}'>the offline brain cannot sense this</span>"
-        return f"<div><b>{escape(self.template)}</b> ({self.template_hash}) · {key}<br><br>{shown}</div>"
+    def pieces(self, part: Part, sentences: Iterable[str] = ()) -> Iterator[tuple[str, frozenset[Mark]]]:
+        """The text of a part, cut where marks begin and end; joined it is the text.
 
-    def _marked(self, part: Part) -> str:
-        """The text as HTML; each character has the styles of the spans it lies in."""
+        customer: words of the profile, or chosen by it. given: inside one of `sentences`, but for what the shop sells.
+        """
         text = self.text(part)
-        styles: list[tuple[str, ...]] = [()] * len(text)
+        marks: list[frozenset[Mark]] = [frozenset()] * len(text)
         shop = {i for s in self.spans if s.part == part and s.source == "shop" for i in range(s.start, s.end)}
-        for start, end in self._unsensed_in(text) if part != "greeting" else ():
-            for i in set(range(start, end)) - shop:  # what the shop sells is no instruction
-                styles[i] += ("unsensed",)
+        for start, end in _places(text, sentences):
+            for i in set(range(start, end)) - shop:
+                marks[i] |= {"given"}
         for span in self.personal_spans:
-            if span.part == part:
-                for i in range(span.start, span.end):
-                    styles[i] += ("customer",)
-        return "".join(_runs(text, styles))
-
-    def _unsensed_in(self, text: str) -> Iterator[tuple[int, int]]:
-        at = 0
-        for sentence in self.unsensed:
-            start = text.find(sentence, at)
-            if start >= 0:
-                at = start + len(sentence)
-                yield start, at
+            for i in range(span.start, span.end) if span.part == part else ():
+                marks[i] |= {"customer"}
+        start = 0
+        for end in range(1, len(text) + 1):
+            if end == len(text) or marks[end] != marks[start]:
+                yield text[start:end], marks[start]
+                start = end
 
 
-def _runs(text: str, styles: Sequence[tuple[str, ...]]) -> Iterator[str]:
-    start = 0
-    for end in range(1, len(text) + 1):
-        if end == len(text) or styles[end] != styles[start]:
-            piece = escape(text[start:end])
-            css = ";".join(_STYLE[s] for s in styles[start])
-            yield f"<span style='{css}'>{piece}</span>" if css else piece
-            start = end
+def _places(text: str, sentences: Iterable[str]) -> Iterator[tuple[int, int]]:
+    """Where the sentences stand, each after the one before."""
+    at = 0
+    for sentence in sentences:
+        start = text.find(sentence, at)
+        if start >= 0:
+            at = start + len(sentence)
+            yield start, at
 
 
 def tidy(marked: str, part: Part) -> tuple[str, tuple[Span, ...]]:

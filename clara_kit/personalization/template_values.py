@@ -44,7 +44,7 @@ class Shelf(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Item:
-    """A product of the catalogue as a template sees it; words in lower case, but for titles."""
+    """A product of the catalogue as a template sees it; skin types and concerns in lower case."""
 
     title: str
     kind: str
@@ -104,7 +104,7 @@ def _item(product: Product, reasons: Iterable[Any] = ()) -> Item:
         price_clp=product.price_clp,
         skin_types=tuple(s.lower() for s in product.skin_types),
         concerns=tuple(c.lower() for c in product.concerns),
-        ingredients=tuple(i.lower() for i in product.ingredients),
+        ingredients=tuple(product.ingredients),
         how_to_use=one_line(product.how_to_use),
         reasons=tuple(one_line(str(getattr(r, "in_spanish", r))) for r in reasons),
     )

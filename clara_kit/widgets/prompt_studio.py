@@ -27,6 +27,7 @@ class PromptStudio(w.VBox):  # type: ignore[misc]
     ) -> None:
         self._folder = Path(folder) if folder is not None else None
         self._good = PromptTemplate.load(template)
+        self._drafts: dict[str, str] = {}  # unsaved text, by template: another choice must not lose it
         wide = w.Layout(width="auto", flex="1 1 38ch")
         self._customer = w.Dropdown(
             options=[(f"{p.name}: {p.about}", p.name) for p in Persona.all()],
@@ -53,7 +54,7 @@ class PromptStudio(w.VBox):  # type: ignore[misc]
         self._template.observe(self._template_chosen, "value")
         self._text.observe(lambda _: self._draw(), "value")
         self._save.on_click(lambda _: self._on_save())
-        self._undo.on_click(lambda _: self.edit(self._good_source()))
+        self._undo.on_click(lambda _: self.undo())
         columns = w.HBox([self._text, self._shown], layout=w.Layout(flex_flow="row wrap", width="auto"))
         buttons = w.HBox([self._save, self._undo])
         super().__init__([self._customer, self._template, columns, self._says, buttons])
@@ -68,7 +69,6 @@ class PromptStudio(w.VBox):  # type: ignore[misc]
                 PromptTemplate.load(template)  # raises with the names that exist
                 self._list_templates(template)
             self._template.value = template
-            self._text.value = self._good_source()
         if customer is not None:
             self._customer.value = Persona.load(customer).name
         return self.briefing
@@ -78,12 +78,18 @@ class PromptStudio(w.VBox):  # type: ignore[misc]
         self._text.value = text
         return self.problem
 
+    def undo(self) -> None:
+        """Forget the changes that were not saved."""
+        self._text.value = PromptTemplate.load(self._template.value).source
+
     def save(self) -> Path:
         """Write the edited text as a new version; raises `TemplateError` while something is wrong with it."""
         fresh = PromptTemplate.from_source(self._text.value).save(self._folder)
         assert fresh.path is not None
         self._good = fresh
-        self._list_templates(str(fresh.path))
+        self._drafts.clear()
+        self._list_templates(fresh.name)
+        self._text.value = fresh.source
         self._says.value = (
             f"<b>✓ Saved</b> as {escape(fresh.path.name)} (version {fresh.version}, {fresh.hash})."
         )
@@ -109,9 +115,6 @@ class PromptStudio(w.VBox):  # type: ignore[misc]
 
     # --- what follows from it ---------------------------------------------------------------------------
 
-    def _good_source(self) -> str:
-        return PromptTemplate.load(self._template.value).source
-
     def _list_templates(self, chosen: str) -> None:
         options = {
             f"{t.id} v{t.version}{' (mine)' if t.name.startswith('mine/') else ''}": t.name
@@ -128,9 +131,11 @@ class PromptStudio(w.VBox):  # type: ignore[misc]
 
     def _template_chosen(self, _change: Any) -> None:
         if not self._listing:
-            self._text.value = self._good_source()
+            name = self._template.value
+            self._text.value = self._drafts.get(name) or PromptTemplate.load(name).source
 
     def _draw(self) -> None:
+        self._drafts[self._template.value] = self._text.value
         try:
             self._good = PromptTemplate.from_source(self._text.value)
             self._shown.value = Told(self.briefing)._repr_html_()

@@ -238,21 +238,23 @@ def test_the_customers_words_are_found_again_in_the_text() -> None:
     assert not any(s.part == "static" for s in rendered.personal_spans)
 
 
-def test_a_prompt_shows_itself_with_what_the_offline_brain_cannot_sense() -> None:
-    html = TEMPLATES["warm"].render(KNOWN, SHELF, unsensed=unsensed)._repr_html_()
-    underlined = " ".join(re.findall(r"underline[^>]*>([^<]*)<", html))
-    assert "Nada de frases de vendedor" in underlined and "Te llamas Clara" not in underlined
-    assert "Gel limpiador Brisa" not in underlined  # what the shop sells is no instruction
-    assert re.search(r"background:[^>]*>Camila<", html)
-    assert "&lt;datos_del_cliente&gt;" in html and "<datos" not in html
-    assert "underline" not in TEMPLATES["warm"].render(KNOWN, SHELF)._repr_html_()
+def test_a_part_comes_in_pieces_that_say_whose_words_they_are_and_which_sentences_cover_them() -> None:
+    rendered = TEMPLATES["warm"].render(KNOWN, SHELF)
+    given = unsensed(rendered.prompt.text)
+    for part in ("static", "personal", "greeting"):
+        assert "".join(text for text, _ in rendered.pieces(part, given)) == rendered.text(part)
+    covered = " ".join(text for text, marks in rendered.pieces("static", given) if "given" in marks)
+    assert "Nada de frases de vendedor" in covered and "Te llamas Clara" not in covered
+    assert "Gel limpiador Brisa" not in covered  # what the shop sells is no instruction
+    assert ("Camila", frozenset({"customer"})) in list(rendered.pieces("greeting"))
+    assert not any("given" in marks for _, marks in rendered.pieces("static"))
 
 
 def test_html_in_a_template_is_shown_and_not_obeyed() -> None:
     template = TEMPLATES["warm"].with_source(
         TEMPLATES["warm"].source.replace("Usa un tono", "<script>x</script> Usa")
     )
-    assert "<script>" not in template._repr_html_() + template.render()._repr_html_()
+    assert "<script>" not in template._repr_html_()
 
 
 # --- what is refused ------------------------------------------------------------------------------------------------

@@ -1,0 +1,82 @@
+"""The studio without a browser: choose, edit, be told what is wrong, save, undo."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from clara_kit.core.errors import ClaraError
+from clara_kit.personalization.prompt_template import PromptTemplate
+from clara_kit.widgets.prompt_studio import PromptStudio
+
+
+@pytest.fixture
+def studio(tmp_path: Path) -> PromptStudio:
+    return PromptStudio("camila", "warm", folder=tmp_path)
+
+
+def test_it_opens_with_a_customer_and_a_template_and_shows_what_clara_is_told(studio: PromptStudio) -> None:
+    assert studio.problem == ""
+    assert "<mark>Camila</mark>" in studio._shown.value
+    assert repr(studio) == "<PromptStudio warm v1 for camila>"
+
+
+def test_an_edit_shows_at_once(studio: PromptStudio) -> None:
+    assert studio.edit(studio.template.source.replace("Qué gusto saludarte", "Qué alegría verte")) == ""
+    assert "Qué alegría verte" in studio._shown.value and "Qué alegría verte" in studio.briefing.greeting
+
+
+def test_a_mistake_is_named_with_its_line_and_the_last_good_text_stays_shown(studio: PromptStudio) -> None:
+    good = studio.template.source
+    line = next(n for n, text in enumerate(good.split("\n"), start=1) if "{{ first_name }}" in text)
+    problem = studio.edit(good.replace("{{ first_name }}", "{{ nombre }}"))
+    assert f"line {line}" in problem and "first_name" in problem
+    assert studio._save.disabled and "role='alert'" in studio._says.value
+    assert "<mark>Camila</mark>" in studio._shown.value and studio.template.source == good
+    with pytest.raises(ClaraError):
+        studio.save()
+    assert studio.edit(good) == "" and not studio._save.disabled
+
+
+def test_half_typed_text_is_a_problem_and_never_an_exception(studio: PromptStudio) -> None:
+    source = studio.template.source
+    for end in range(0, len(source), 37):
+        studio.edit(source[:end])
+    assert studio.problem
+    studio._undo.click()
+    assert studio.problem == "" and studio._text.value == source
+
+
+def test_saving_writes_a_new_version_each_time_and_changes_no_other_file(
+    studio: PromptStudio, tmp_path: Path
+) -> None:
+    studio.edit(studio.template.source.replace("Qué gusto", "Qué alegría"))
+    first, second = studio.save(), studio.save()
+    assert {p.name for p in tmp_path.iterdir()} == {"warm.v2.md", "warm.v3.md"} == {first.name, second.name}
+    assert PromptTemplate.load("warm").version == 1
+    assert "Qué alegría" in PromptTemplate.load(first).source
+    assert "✓ Saved" in studio._says.value and studio._template.value == str(second)
+
+
+def test_customers_and_templates_change_by_hand_or_by_call(studio: PromptStudio) -> None:
+    assert "Rosario" in studio.choose(customer="rosario").greeting
+    studio._template.value = "brief"
+    assert studio.template.id == "brief" and "Soy Clara" in studio._shown.value
+    assert studio.choose("matias", "expert").template.id == "expert"
+    with pytest.raises(ClaraError, match="camila"):
+        studio.choose(customer="nobody")
+    with pytest.raises(ClaraError, match="warm"):
+        studio.choose(template="nothing")
+    assert studio.template.id == "expert"
+
+
+def test_text_that_was_edited_is_not_lost_when_another_customer_or_template_is_looked_at(
+    studio: PromptStudio,
+) -> None:
+    studio.edit(studio.template.source.replace("Qué gusto", "Qué alegría"))
+    assert "Qué alegría saludarte" in studio.choose(customer="paz").greeting
+    studio.choose(template="brief")
+    assert "Qué alegría saludarte" in studio.choose(template="warm").greeting
+    studio.undo()
+    assert "Qué gusto saludarte" in studio.briefing.greeting
