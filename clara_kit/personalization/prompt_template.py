@@ -7,6 +7,7 @@ Everything that can be wrong is found when the file is loaded, and named with it
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from difflib import unified_diff
@@ -15,12 +16,15 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from clara_kit.core.errors import TemplateError
 from clara_kit.core.profile import ANONYMOUS, CustomerProfile, Purchase
 from clara_kit.core.prompt import Prompt
 from clara_kit.personalization import template_file
 from clara_kit.personalization.rendered import Part, Rendered, tidy
 from clara_kit.personalization.template_compile import Compiled, compile_template
 from clara_kit.personalization.template_values import Shelf, values
+
+log = logging.getLogger("clara_kit.personalization")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +51,15 @@ class PromptTemplate:
 
     @classmethod
     def all(cls, mine: Path | None = None) -> tuple[PromptTemplate, ...]:
-        """The shipped ones, then your own, each sorted by name."""
-        folders = (template_file.SHIPPED, mine or template_file.MINE)
-        return tuple(cls.load(path) for folder in folders for path in sorted(folder.glob("*.md")))
+        """The shipped ones, then your own, each sorted by name; an own one with a mistake is left out."""
+        shipped = [cls.load(path) for path in sorted(template_file.SHIPPED.glob("*.md"))]
+        own = []
+        for path in sorted((mine or template_file.MINE).glob("*.md")):
+            try:
+                own.append(cls.load(path))
+            except TemplateError as exc:
+                log.warning("%s", exc)
+        return (*shipped, *own)
 
     @classmethod
     def from_source(

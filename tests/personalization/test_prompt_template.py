@@ -427,3 +427,12 @@ def test_an_edit_that_is_wrong_is_not_saved_for_it_never_becomes_a_template(tmp_
     with pytest.raises(TemplateError, match=r"warm\.md, line"):
         TEMPLATES["warm"].with_source(TEMPLATES["warm"].source.replace("first_name }}", "firstname }}"))
     assert not list(tmp_path.iterdir())
+
+
+def test_an_own_template_with_a_mistake_hides_no_other(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    TEMPLATES["warm"].save(tmp_path)
+    (tmp_path / "broken.v1.md").write_text("---\nid: broken\n---\n", encoding="utf-8")
+    assert [t.id for t in PromptTemplate.all(tmp_path)] == [*sorted(TEMPLATES), "warm"]
+    assert "broken.v1.md" in caplog.text
