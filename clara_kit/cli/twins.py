@@ -19,6 +19,7 @@ from clara_kit.world.twins.deepgram import DeepgramTwin
 from clara_kit.world.twins.heygen import HeyGenTwin
 from clara_kit.world.twins.liveavatar import LiveAvatarTwin
 from clara_kit.world.twins.server import TwinServer
+from clara_kit.world.twins.shopify import ShopifyTwin
 
 
 def serve(*, port: int, profile: str, seed: int, script: str | None, any_key: bool) -> int:
@@ -39,6 +40,7 @@ def serve(*, port: int, profile: str, seed: int, script: str | None, any_key: bo
             AnthropicTwin(context, AnswerBook.load()),
             LiveAvatarTwin(context),
             HeyGenTwin(context, clara_voice(), AnswerBook.load()),
+            ShopifyTwin.of_personas(context),
         ],
         port=port,
         faults=faults,

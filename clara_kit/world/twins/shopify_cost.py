@@ -7,78 +7,90 @@ near the real ones, not equal to them. The bucket's size and rate differ between
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from graphql import GraphQLObjectType, get_named_type, value_from_ast_untyped
+from graphql import GraphQLObjectType, get_named_type, get_operation_ast, value_from_ast_untyped
 from graphql.language import (
     DocumentNode,
     FieldNode,
     FragmentDefinitionNode,
     FragmentSpreadNode,
     InlineFragmentNode,
-    OperationDefinitionNode,
     SelectionSetNode,
 )
 
 from clara_kit.world.twins.shopify_graph import schema
 
 MAX_QUERY_COST = 1000  # of a single query, on every plan
+_FRAMES = ("Connection", "Edge", "PageInfo")  # around objects, and free themselves
 
 
-def requested_cost(document: DocumentNode, variables: Mapping[str, Any]) -> int:
-    """Points that a query may cost at most, before it is executed."""
-    fragments = {d.name.value: d for d in document.definitions if isinstance(d, FragmentDefinitionNode)}
-    root = schema().query_type
-    operations = [d for d in document.definitions if isinstance(d, OperationDefinitionNode)]
-    return sum(_of(d.selection_set, root, variables, fragments) for d in operations)
+class Cost:
+    """Of one operation of a valid document: `requested` before it is executed, `actual(data)` afterwards."""
 
+    def __init__(self, document: DocumentNode, operation: str | None, variables: Mapping[str, Any]) -> None:
+        chosen = get_operation_ast(document, operation)
+        assert chosen is not None, "the query was validated"
+        defaults = {
+            d.variable.name.value: value_from_ast_untyped(d.default_value)
+            for d in chosen.variable_definitions or ()
+            if d.default_value is not None
+        }
+        self._variables = {**defaults, **variables}
+        self._fragments = {
+            d.name.value: d for d in document.definitions if isinstance(d, FragmentDefinitionNode)
+        }
+        self._selection, self._root = chosen.selection_set, schema().query_type
+        self.requested = self._asked(self._selection, self._root)
 
-def _of(
-    selection: SelectionSetNode | None, kind: Any, variables: Mapping[str, Any], fragments: Mapping[str, Any]
-) -> int:
-    total = 0
-    for node in selection.selections if selection is not None else ():
-        if isinstance(node, FragmentSpreadNode):
-            fragment = fragments[node.name.value]
-            total += _of(
-                fragment.selection_set,
-                schema().type_map[fragment.type_condition.name.value],
-                variables,
-                fragments,
-            )
-        elif isinstance(node, InlineFragmentNode):
-            total += _of(node.selection_set, kind, variables, fragments)
-        elif isinstance(node, FieldNode) and isinstance(kind, GraphQLObjectType):
-            total += _field(node, kind, variables, fragments)
-    return total
+    def actual(self, data: Any) -> int:
+        """Points of the objects that an answer really holds, never more than `requested`."""
+        return min(self.requested, self._held(self._selection, self._root, data))
 
+    def _fields(self, selection: SelectionSetNode, kind: Any) -> Iterator[tuple[FieldNode, Any]]:
+        """Each field that has fields of its own, and its type."""
+        for node in selection.selections:
+            if isinstance(node, FragmentSpreadNode):
+                fragment = self._fragments[node.name.value]
+                yield from self._fields(
+                    fragment.selection_set, schema().type_map[fragment.type_condition.name.value]
+                )
+            elif isinstance(node, InlineFragmentNode):
+                yield from self._fields(node.selection_set, kind)
+            elif isinstance(node, FieldNode) and isinstance(kind, GraphQLObjectType) and node.selection_set:
+                definition = kind.fields.get(node.name.value)
+                if definition is not None:  # none: introspection, which is free
+                    yield node, get_named_type(definition.type)
 
-def _field(
-    node: FieldNode, kind: GraphQLObjectType, variables: Mapping[str, Any], fragments: Mapping[str, Any]
-) -> int:
-    definition = kind.fields.get(node.name.value)
-    if definition is None or node.selection_set is None:
-        return 0
-    inner = get_named_type(definition.type)
-    inside = _of(node.selection_set, inner, variables, fragments)
-    if inner.name.endswith("Connection"):
-        args = {a.name.value: value_from_ast_untyped(a.value, dict(variables)) for a in node.arguments or ()}
+    def _asked(self, selection: SelectionSetNode | None, kind: Any) -> int:
+        total = 0
+        for node, inner in self._fields(selection, kind) if selection is not None else ():
+            inside = self._asked(node.selection_set, inner)
+            if inner.name.endswith("Connection"):
+                total += max(1, inside) * self._wanted(node)
+            else:
+                total += inside + (not inner.name.endswith(_FRAMES))
+        return total
+
+    def _wanted(self, node: FieldNode) -> int:
+        """How many objects a connection is asked for; 0 where execution will refuse it."""
+        args = {
+            a.name.value: value_from_ast_untyped(a.value, dict(self._variables)) for a in node.arguments or ()
+        }
         wanted = args.get("first") or args.get("last")
-        return max(1, inside) * (wanted if isinstance(wanted, int) else 0)  # execution will refuse the rest
-    return inside if inner.name.endswith(("Edge", "PageInfo")) else 1 + inside
+        return max(0, wanted) if isinstance(wanted, int) else 0
 
-
-def actual_cost(data: Any) -> int:
-    """Points of the objects that an answer really holds."""
-    if isinstance(data, list):
-        return sum(map(actual_cost, data))
-    if not isinstance(data, dict):
-        return 0
-    frame = bool({"nodes", "edges", "node", "pageInfo"} & set(data))  # a connection or an edge: free
-    inside = sum(actual_cost(v) for k, v in data.items() if k not in ("pageInfo", "jsonValue"))
-    return inside if frame else 1 + inside
+    def _held(self, selection: SelectionSetNode | None, kind: Any, data: Any) -> int:
+        if isinstance(data, list):
+            return sum(self._held(selection, kind, each) for each in data)
+        if not isinstance(data, dict) or selection is None:
+            return 0
+        total = int(kind is not self._root and not kind.name.endswith(_FRAMES))
+        for node, inner in self._fields(selection, kind):
+            total += self._held(node.selection_set, inner, data.get((node.alias or node.name).value))
+        return total
 
 
 @dataclass
