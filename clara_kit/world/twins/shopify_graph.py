@@ -31,6 +31,7 @@ from clara_kit.world.twins.shopify_variables import id_errors, variable_errors
 from clara_kit.world.twins.shopify_words import locations, validation_error
 
 Json = dict[str, Any]
+Read = tuple[DocumentNode | None, tuple[Json, ...], bool]
 SCHEMA_FILE = DATA / "shopify" / "admin_2026-10.graphql"
 SCOPES = ("read_customers", "read_orders", "read_products")
 
@@ -83,16 +84,18 @@ def schema() -> GraphQLSchema:
     return build_schema(SCHEMA_FILE.read_text(encoding="utf-8"))
 
 
-def read(
-    query: str, operation: str | None, variables: Json
-) -> tuple[DocumentNode | None, tuple[Json, ...], bool]:
+def read(query: str, operation: str | None, variables: Json) -> Read:
     """The parsed query, or what is wrong with it in Shopify's words; and whether it uses deprecated fields."""
     try:
-        document = parse(query)
+        return _read(query, operation, variables)
     except GraphQLError as exc:
         return None, ({"message": exc.message, "locations": locations(exc)},), False
     except RecursionError:
-        return None, ({"message": "Query is too large.", "locations": []},), False
+        return None, ({"message": "Query has depth that exceeds max depth.", "locations": []},), False
+
+
+def _read(query: str, operation: str | None, variables: Json) -> Read:
+    document = parse(query)
     errors = [validation_error(e, document) for e in validate(schema(), document)]
     errors = errors or id_errors(schema(), document)
     if not errors:

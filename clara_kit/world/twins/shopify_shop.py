@@ -22,6 +22,9 @@ MAX_PAGE = 250
 _LONG_AGO = "2025-01-01T12:00:00Z"
 _CUSTOMER_FIELDS = frozenset(("email", "first_name", "last_name", "tag", "id", "state"))
 _PRODUCT_FIELDS = frozenset(("title", "handle", "tag", "vendor", "product_type", "status", "sku", "id"))
+_SORTS = {"PROCESSED_AT": "processedAt", "CREATED_AT": "processedAt", "TITLE": "title", "NAME": "firstName",
+          "VENDOR": "vendor", "PRODUCT_TYPE": "productType"}  # fmt: skip
+"""Sort keys and what they sort by; by any other key objects stay as the data has them."""
 _DEFAULTS: dict[str, Json] = {
     "Customer": {"locale": "es-CL", "tags": [], "numberOfOrders": "0", "state": "DISABLED",
                  "createdAt": _LONG_AGO, "updatedAt": _LONG_AGO},
@@ -153,8 +156,8 @@ def page(nodes: list[Json], args: Json) -> Json:
 
 
 def _sorted(nodes: list[Json], key: str, reverse: bool) -> list[Json]:
-    if key in ("PROCESSED_AT", "CREATED_AT"):
-        return sorted(nodes, key=lambda n: str(n.get("processedAt", "")), reverse=reverse)
+    if key in _SORTS:
+        return sorted(nodes, key=lambda n: str(n.get(_SORTS[key]) or ""), reverse=reverse)
     return nodes[::-1] if reverse else nodes
 
 

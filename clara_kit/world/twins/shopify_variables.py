@@ -6,6 +6,7 @@ one stands. Sources: graphql-ruby's variable validation and answers of Shopify's
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
 
@@ -112,14 +113,14 @@ def _problems(kind: Any, value: Any, path: list[Any]) -> list[Problem]:
         return _object_problems(kind, value, path)
     if isinstance(kind, GraphQLEnumType):
         known = isinstance(value, str) and value in kind.values
-        says = f'Expected "{value}" to be one of: {", ".join(kind.values)}'
+        says = f"Expected {json.dumps(value)} to be one of: {', '.join(kind.values)}"
         return [] if known else [(path, says)]
     return _scalar_problems(kind, value, path)
 
 
 def _object_problems(kind: GraphQLInputObjectType, value: Any, path: list[Any]) -> list[Problem]:
     if not isinstance(value, dict):
-        return [(path, f"Expected {value!r} to be a key-value object.")]
+        return [(path, f"Expected {json.dumps(value)} to be a key-value object.")]
     problems: list[Problem] = [
         ([*path, name], f"Field is not defined on {kind.name}") for name in value if name not in kind.fields
     ]
@@ -140,5 +141,5 @@ def _scalar_problems(kind: GraphQLScalarType, value: Any, path: list[Any]) -> li
     try:
         kind.parse_value(value)
     except GraphQLError:
-        return [(path, f"Could not coerce value {value!r} to {kind.name}")]
+        return [(path, f"Could not coerce value {json.dumps(value)} to {kind.name}")]
     return []
