@@ -78,7 +78,8 @@ class WireTap:
         if vendor not in self._targets:
             return web.json_response({"error": {"message": "no such vendor"}}, status=404)
         path = request.raw_path.partition("?")[0].removeprefix(f"/{vendor}")
-        query = f"?{request.query_string}" if request.query_string else ""
+        raw = request.rel_url.raw_query_string  # as it came: keyterms have spaces and accents
+        query = f"?{raw}" if raw else ""
         address = URL(self._targets[vendor] + path + query, encoded=True)
         if request.headers.get("Upgrade", "").lower() == "websocket":
             return await self._relay_socket(request, vendor, path, address)
