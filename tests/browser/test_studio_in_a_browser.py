@@ -24,7 +24,9 @@ DARK = "() => window.jupyterapp.commands.execute('apputils:change-theme', {theme
 async def test_a_designer_chooses_a_customer_edits_the_template_and_saves_it(tmp_path: Path) -> None:
     async with lab(tmp_path) as notebook:
         page = notebook.page
-        nbformat.write(new_notebook(cells=[new_code_cell(CODE)]), tmp_path / "notebooks" / "studio.ipynb")
+        kernel = {"kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"}}
+        studio = new_notebook(cells=[new_code_cell(CODE)], metadata=kernel)
+        nbformat.write(studio, tmp_path / "notebooks" / "studio.ipynb")
         await notebook.open("notebooks/studio.ipynb")
         await notebook.run_all()
         shown, says = page.locator(".clara-studio-shown"), page.locator(".clara-studio-says")
