@@ -143,7 +143,7 @@ def _warning(problem: Problem) -> str:
     named = [f for f in problem.fields if _FIELD.fullmatch(f) and f != "nodes"]
     what = named[-1] if len(named) > 1 else "customer"
     if problem.kind == "missing_scope":
-        lacking = ", ".join(problem.scopes) or "a right"
+        lacking = " or ".join(problem.scopes) or "a right"  # any one of them will do
         return f"The app lacks {lacking}: the profile comes without it ({what})."
     if problem.kind == "protected_data":
         part = "the customer's data" if what == "customer" else what

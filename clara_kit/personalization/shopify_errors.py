@@ -42,8 +42,8 @@ _TOKEN_HINT = (
 )
 _SCOPE_HINT = "give the app the scopes read_customers, read_orders and read_products, then install it in the shop again."
 _PROTECTED_HINT = (
-    "Shopify gives names only to plans and apps that may see protected customer data: ask for access in the app's "
-    "settings (API access), or go without; skin type and concerns do not need it."
+    "Shopify gives customers' data only to apps that were approved for it: ask for «Protected customer data access» in the "
+    "app's settings (API access): level 1 for skin type and concerns, level 2 (not on every plan) for the name."
 )
 _SAYS: dict[ShopErrorKind, tuple[str, str, FailureKind]] = {
     "bad_token": ("Shopify refused the token", _TOKEN_HINT, "refused"),

@@ -57,7 +57,7 @@ class PromptStudio(w.VBox):  # type: ignore[misc]
         self._undo.on_click(lambda _: self.undo())
         columns = w.HBox([self._text, self._shown], layout=w.Layout(flex_flow="row wrap", width="auto"))
         buttons = w.HBox([self._save, self._undo])
-        super().__init__([self._customer, self._template, columns, self._says, buttons])
+        super().__init__([self._customer, self._template, self._says, columns, buttons])
         self._draw()
 
     # --- what the hand does, without a hand -------------------------------------------------------------

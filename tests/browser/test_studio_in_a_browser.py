@@ -43,6 +43,7 @@ async def test_a_designer_chooses_a_customer_edits_the_template_and_saves_it(tmp
         await expect(page.locator(".clara-studio-save")).to_be_disabled()
         await notebook.screenshot("02_studio_light")
         await page.evaluate(DARK)
+        await page.locator("#jupyterlab-splash").wait_for(state="detached")
         await notebook.screenshot("02_studio_dark")
         await page.locator(".clara-studio-undo").click()
         await expect(shown).to_contain_text("Qué gusto saludarte")

@@ -1,0 +1,240 @@
+"""What stands behind each service of one conversation: described by `compose.py`, opened by `manager.py`.
+
+Knows how to make each provider, for a vendor (live), its twin, or this process (sim); decides nothing.
+"""
+
+from __future__ import annotations
+
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from hashlib import sha256
+from typing import Any
+
+from clara_kit.audio.recognise import LineBook
+from clara_kit.audio.voice import OfflineVoice, Speech
+from clara_kit.core.clock import Clock
+from clara_kit.core.prompt import Prompt
+from clara_kit.core.settings import USUAL_GREETING, Keys, Mode, Settings
+from clara_kit.personalization.briefing import Briefing
+from clara_kit.personalization.catalog import Catalog
+from clara_kit.personalization.profile_cache import ProfileCache
+from clara_kit.providers.avatar.base import AvatarProvider
+from clara_kit.providers.llm.base import LLMProvider
+from clara_kit.providers.stt.base import STTProvider
+from clara_kit.providers.tts.base import TTSProvider
+from clara_kit.runtime.reception import ProfileSource, Reception
+from clara_kit.world.answers import AnswerBook
+from clara_kit.world.faults import FaultBox
+from clara_kit.world.latency import LatencyProfile
+from clara_kit.world.twins.server import TwinServer
+
+TWIN_KEY = "test-key"
+TWIN_SHOP = "beta-skincare.myshopify.com"
+SANDBOX_LIMIT_S = 3600.0  # the vendor's sandbox ends after a minute, which would cut most scripts short
+
+
+@dataclass(kw_only=True)
+class Services:
+    """What stands behind each service of one conversation. Made by `compose`, opened by the manager."""
+
+    modes: dict[str, Mode]
+    settings: Settings
+    prompt: Prompt  # for a customer of whom nothing is known
+    profile: LatencyProfile
+    seed: int
+    keys: Keys
+    briefing: Briefing | None = None  # None: a plain prompt, which has no place for a customer
+    catalog: Catalog | None = None
+    customer: str = ""  # as the shop knows them: number, gid or e-mail; empty: a stranger
+    profile_cache: ProfileCache | None = None
+    faults: FaultBox = field(default_factory=FaultBox)
+    twins: TwinServer | None = None
+    lines: LineBook | None = None
+    _addresses: dict[str, dict[str, str]] = field(default_factory=dict)
+
+    def open(self) -> None:
+        """Start the twins, if any service needs them. Raises `ClaraError`."""
+        if "twin" not in self.modes.values():
+            return
+        from clara_kit.world.twins.anthropic import AnthropicTwin
+        from clara_kit.world.twins.base import TwinContext
+        from clara_kit.world.twins.deepgram import DeepgramTwin
+        from clara_kit.world.twins.heygen import HeyGenTwin
+        from clara_kit.world.twins.liveavatar import LiveAvatarTwin
+        from clara_kit.world.twins.shopify import ShopifyTwin
+
+        context = TwinContext(
+            profile=self.profile, seed=self.seed, faults=self.faults, keys=frozenset({TWIN_KEY})
+        )
+        self.lines = self.lines or LineBook()
+        self.twins = TwinServer(
+            [
+                DeepgramTwin(context, self.lines, clara_voice()),
+                AnthropicTwin(context, AnswerBook.load()),
+                LiveAvatarTwin(context, sandbox_limit_s=SANDBOX_LIMIT_S),
+                HeyGenTwin(context, clara_voice(), AnswerBook.load()),
+                ShopifyTwin.of_personas(context),
+            ],
+            faults=self.faults,
+        )
+        self.twins.start()
+        self._addresses = self.twins.addresses
+
+    def close(self) -> None:
+        """Stop the twins."""
+        if self.twins is not None:
+            self.twins.stop()
+
+    def knows(self, speech: Speech) -> None:
+        """Let the recogniser's twin know a line by its sound, as a real one knows Spanish."""
+        if self.modes["stt"] == "twin" and self.lines is not None:
+            self.lines.learn(speech.text, speech)
+
+    def stt(self, clock: Clock) -> STTProvider:
+        """A recogniser, not yet entered."""
+        if self.modes["stt"] == "sim":
+            from clara_kit.world.in_process import ScriptedSTT
+
+            return ScriptedSTT(clock, self.profile, self.settings, seed=self.seed)
+        from clara_kit.providers.stt.deepgram import DeepgramStreamingSTT
+
+        s = self.settings
+        return DeepgramStreamingSTT(
+            **self._access("stt", "deepgram"),
+            clock=clock,
+            model=s.stt_model,
+            language=s.stt_language,
+            endpointing_ms=s.stt_endpointing_ms,
+            utterance_end_ms=s.stt_utterance_end_ms,
+            keyterms=s.stt_keyterms or self._keyterms(),
+        )
+
+    def llm(self, clock: Clock) -> LLMProvider:
+        """A model."""
+        if self.modes["llm"] == "sim":
+            from clara_kit.world.in_process import ScriptedLLM
+
+            return ScriptedLLM(
+                clock, self.profile, AnswerBook.load(), model=self.settings.llm_model, seed=self.seed
+            )
+        from clara_kit.providers.llm.claude import ClaudeStreamingLLM
+
+        s = self.settings
+        return ClaudeStreamingLLM(
+            **self._access("llm", "anthropic"),
+            clock=clock,
+            model=s.llm_model,
+            max_tokens=s.llm_max_tokens,
+            temperature=s.llm_temperature,
+            first_token_timeout_ms=s.llm_first_token_timeout_ms,
+            stall_timeout_ms=s.llm_stall_timeout_ms,
+        )
+
+    def tts(self) -> TTSProvider:
+        """A voice."""
+        if self.modes["tts"] == "sim":
+            from clara_kit.providers.tts.offline import OfflineTTS
+
+            return OfflineTTS(clara_voice())
+        from clara_kit.providers.tts.deepgram_aura import DeepgramAuraTTS
+
+        s = self.settings
+        return DeepgramAuraTTS(**self._access("tts", "deepgram"), voice=s.tts_voice, speed=s.tts_speed)
+
+    def avatar(self, clock: Clock, tts: TTSProvider) -> AvatarProvider:
+        """An avatar that speaks with `tts`, not yet entered."""
+        if self.modes["avatar"] == "sim":
+            from clara_kit.world.in_process import ScriptedAvatar
+
+            return ScriptedAvatar(clock, self.profile, tts, seed=self.seed)
+        s = self.settings
+        if s.avatar_vendor == "heygen":
+            from clara_kit.providers.avatar.heygen_streaming import HeyGenStreamingAvatar
+
+            return HeyGenStreamingAvatar(
+                **self._access("avatar", "heygen"),
+                clock=clock,
+                avatar_name=s.heygen_avatar_name or "twin",
+                voice_id=s.heygen_voice_id or None,
+                knowledge_base=self.prompt.text,
+            )
+        from clara_kit.providers.avatar.liveavatar import LiveAvatarLite
+
+        access = self._access("avatar", "liveavatar")
+        return LiveAvatarLite(**access, tts=tts, clock=clock, avatar_id=s.avatar_id, sandbox=s.avatar_sandbox)
+
+    def reception(self, clock: Clock) -> Reception:
+        """Where the customer is received; without a customer nobody is asked."""
+        return Reception(
+            clock,
+            self.briefing or self.prompt,
+            catalog=self.catalog,
+            customer=self.customer,
+            shop=self._shop(clock) if self.customer else None,
+        )
+
+    @property
+    def greeting(self) -> str:
+        """What Clara says first to a customer of whom nothing is known."""
+        if self.settings.greeting is not None:
+            return self.settings.greeting
+        return self.briefing.greeting if self.briefing is not None else USUAL_GREETING
+
+    @property
+    def told(self) -> dict[str, Any]:
+        """What a run's inputs keep of template, catalogue and customer; no word of the customer's."""
+        if self.briefing is None or self.catalog is None:
+            return {}
+        about = self.briefing.template.about
+        return {"template": about, "catalog": self.catalog.hash, "customer": self.customer_key}
+
+    @property
+    def customer_key(self) -> str:
+        """What stands for the customer in the trace; empty for a stranger."""
+        return sha256(f"{self._shop_name}|{self.customer}".encode()).hexdigest()[:12] if self.customer else ""
+
+    @property
+    def _shop_name(self) -> str:
+        return self.keys.need("shopify_shop") if self.modes.get("shop") == "live" else TWIN_SHOP
+
+    def _shop(self, clock: Clock) -> AbstractAsyncContextManager[ProfileSource]:
+        if self.modes["shop"] == "sim":
+            from clara_kit.world.in_process import ScriptedShop
+
+            return ScriptedShop(clock, self.profile, seed=self.seed)
+        from clara_kit.personalization.shopify import ShopifyCustomerFetcher
+
+        if self.modes["shop"] == "live":
+            return ShopifyCustomerFetcher.from_keys(self.keys, self.settings, cache=self.profile_cache)
+        return ShopifyCustomerFetcher(
+            TWIN_SHOP,
+            TWIN_KEY,
+            base_url=self._addresses["shopify"]["base_url"],
+            api_version=self.settings.shopify_api_version,
+            cache=self.profile_cache,
+            deadline_ms=self.settings.profile_deadline_ms,
+        )
+
+    def _keyterms(self) -> tuple[str, ...]:
+        """What the shop sells, so that the recogniser knows its names. Only nova-3 takes keyterms."""
+        takes = self.settings.stt_model.startswith("nova-3")
+        return self.catalog.keyterms() if self.catalog is not None and takes else ()
+
+    def _access(self, service: str, vendor: str) -> dict[str, Any]:
+        """Key and base address of a vendor, real or twin."""
+        if self.modes[service] == "twin":
+            return {"api_key": TWIN_KEY, "base_url": self._addresses[vendor]["base_url"]}
+        return {
+            "api_key": self.keys.need(f"{vendor}_api_key"),
+            "base_url": getattr(self.keys, f"{vendor}_base_url"),
+        }
+
+
+def clara_voice() -> OfflineVoice:
+    """Clara's offline voice."""
+    return OfflineVoice(voice_variant="f4", rate_wpm=170)
+
+
+def customer_voice() -> OfflineVoice:
+    """The invented customer's voice, told apart from Clara's at first hearing."""
+    return OfflineVoice(voice_variant="m3", rate_wpm=175, pitch=40)
