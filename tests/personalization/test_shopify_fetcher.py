@@ -182,7 +182,7 @@ async def test_a_protected_customer_is_asked_for_again_without_personal_fields(s
 async def test_a_shop_that_keeps_everything_back_is_asked_three_times_at_most(server: ShopServer) -> None:
     server.answers = [answer(None, denied("customer"))]
     error = await failure(server)
-    assert error.kind == "protected_data" and "ask for access" in error.hint
+    assert error.kind == "protected_data" and "ask for «Protected" in error.hint
     assert server.operations[-1] == "CustomerByEmailWithoutNameWithoutOrders" and len(server.asked) == 3
 
 
