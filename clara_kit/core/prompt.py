@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import sha256
 from typing import Protocol
 
@@ -17,12 +18,17 @@ class Prompt:
     @property
     def hash(self) -> str:
         """The first 12 hex digits of the SHA-256 of both parts."""
-        return sha256(f"{self.static}\0{self.personal}".encode()).hexdigest()[:12]
+        return _hash(self.static, self.personal)
 
     @property
     def text(self) -> str:
         """Both parts as one text."""
         return f"{self.static}\n\n{self.personal}" if self.personal else self.static
+
+
+@lru_cache(maxsize=64)  # asked for with every reply, of the same few prompts
+def _hash(static: str, personal: str) -> str:
+    return sha256(f"{static}\0{personal}".encode()).hexdigest()[:12]
 
 
 class PromptSource(Protocol):

@@ -336,9 +336,13 @@ class ConversationManager:
         trace, reception = self.conversation.trace, self._reception
         assert reception is not None
         before = len(trace)
-        for hidden in reception.hide(event):
-            for command in self.conversation.handle(hidden):
-                self._carry_out(reception.fill(command))
+        if reception.hides:
+            for hidden in reception.hide(event):
+                for command in self.conversation.handle(hidden):
+                    self._carry_out(reception.fill(command))
+        else:
+            for command in self.conversation.handle(event):
+                self._carry_out(command)
         if not self._log_due:
             self._log_due = True
             asyncio.get_running_loop().call_later(LOG_EVERY_S, self._write_log)
@@ -432,7 +436,7 @@ class ConversationManager:
         request = ReplyRequest(reply_id=command.reply_id, prompt=prompt, messages=command.messages)
         async with self._llm.reply(request) as events:
             async for event in events:
-                if isinstance(event, ev.ReplyStarted):  # the trace knows the prompt without its person
+                if reception.hides and isinstance(event, ev.ReplyStarted):  # known without its person
                     event = replace(event, prompt_hash=reception.logged(prompt).hash)
                 self._feed(event)
 

@@ -52,6 +52,11 @@ class Reception:
         self._fetching: asyncio.Task[ShopAnswer | ev.ProviderFailed] | None = None
         self._spoken: dict[int, list[str]] = {}  # pieces with placeholders, by utterance
 
+    @property
+    def hides(self) -> bool:
+        """Whether anything is known that the trace must not know."""
+        return not self.placeholders.is_empty
+
     # --- the profile ------------------------------------------------------------------------------------
 
     def begin(self, tasks: asyncio.TaskGroup) -> None:
@@ -112,8 +117,6 @@ class Reception:
 
     def hide(self, event: ev.Event) -> Iterable[ev.Event]:
         """An event as the conversation may know it."""
-        if self.placeholders.is_empty:
-            return (event,)
         if isinstance(event, ev.SpeechVoiced) and event.words and event.utterance_id in self._spoken:
             text = " ".join(self._spoken[event.utterance_id])
             ends = [self.placeholders.hidden_chars(text, word.char_end) for word in event.words]
@@ -123,8 +126,6 @@ class Reception:
 
     def fill(self, command: Any) -> Any:
         """A command as the world must know it."""
-        if self.placeholders.is_empty:
-            return command
         if isinstance(command, do.Speak):
             self._spoken.setdefault(command.utterance_id, []).append(command.text)
             return replace(command, text=self.placeholders.fill(command.text))

@@ -23,6 +23,7 @@ from rich.table import Table
 
 from clara_kit import SentenceChunker, simulate
 from tests.bench import peers
+from tests.bench.greeting import greetings
 from tests.bench.overhead import floor_turn, memory_kib, turns
 from tests.bench.sockets import barge_ins
 
@@ -154,6 +155,7 @@ def measure(*, quick: bool = False) -> dict[str, Any]:
         "cutting": cutting(1 if quick else 5),
         "import": import_ms(1 if quick else 7),
         **asyncio.run(overhead(8 if quick else 200, crowd, beside=not quick)),
+        "greeting": asyncio.run(greetings(1, "fast") if quick else greetings(9)),
     }
 
 
@@ -183,6 +185,7 @@ def show(found: dict[str, Any]) -> None:
     for count, row in found["at once"].items():
         crowd.add_row(str(count), f"{row['p50_ms']:.2f}", f"{row['p95_ms']:.2f}")
     console.print(crowd)
+    console.print(_greetings(found["greeting"]))
     sim, cut, imp = found["simulated"], found["cutting"], found["import"]
     console.print(
         f"CPU {found['cpu_ms_per_turn']:.2f} ms a turn; memory {found['memory_kib_per_conversation']:.0f} KiB a conversation\n"
@@ -191,6 +194,23 @@ def show(found: dict[str, Any]) -> None:
         f"sentence cutting: {cut['kit_us']:.2f} µs a delta ({cut['kit_us'] / cut['floor_us']:.1f} x looking at it once)\n"
         f"import clara_kit: {imp['kit_ms']:.0f} ms ({imp['kit_ms'] / imp['floor_ms']:.1f} x starting Python alone)"
     )
+
+
+def _greetings(rows: dict[str, dict[str, float]]) -> Table:
+    table = Table(title="Time to Clara's greeting (offline twins at the published profile), ms")
+    for name in (
+        "",
+        "start() → order to speak",
+        "begin → order",
+        "begin → first sound",
+        "adds",
+        "x a stranger's",
+    ):
+        table.add_column(name, justify="right" if name else "left")
+    for name, row in rows.items():
+        keys = ("from_start_ms", "decided_ms", "heard_ms", "adds_ms")
+        table.add_row(name, *(f"{row[k]:.0f}" for k in keys), f"{row['ratio']:.2f}")
+    return table
 
 
 if __name__ == "__main__":

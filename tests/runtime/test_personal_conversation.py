@@ -90,7 +90,9 @@ async def test_clara_greets_by_name_and_answers_for_the_skin_and_no_file_knows_t
     text = written(run.folder)
     assert not any(word in text for word in ("Camila", "camila", "Customer/1001"))
     events = (run.folder / "events.jsonl").read_text(encoding="utf-8")
-    assert not any(word in events for word in ("mixta", "brillo", "Crema Nube"))  # the catalogue may speak of them
+    assert not any(
+        word in events for word in ("mixta", "brillo", "Crema Nube")
+    )  # the catalogue may speak of them
     assert "{first_name}" in text and "{skin_type}" in text
     assert replay(run.folder).same
     assert run.modes["shop"] == "twin"
