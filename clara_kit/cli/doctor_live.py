@@ -16,17 +16,26 @@ from clara_kit.core.settings import Keys
 from clara_kit.runtime.checkup import VENDORS, Checkup
 from clara_kit.runtime.config import load_keys, load_settings
 from clara_kit.runtime.live_check import SENTENCE, Take, live_and_twin, prices, with_key
+from clara_kit.runtime.shop_check import ask_shop
 from clara_kit.runtime.wire_shape import Difference, Row, compare, side_by_side
 
 
 def go_live(console: Console, checkup: Checkup, *, yes: bool, as_json: bool) -> int:
     """Returns 0 if the offline kit works and no vendor with a key failed, else 1."""
-    from clara_kit.cli.doctor import show
+    from clara_kit.cli.doctor import SIGNS, show
 
     talk = Console(stderr=True, highlight=False) if as_json else console
     if not as_json:
         show(console, checkup)
     keys, settings = load_keys(), load_settings()
+    shop = ask_shop(keys, settings)
+    if shop is not None:
+        checkup = Checkup((*checkup.findings, shop))
+        if not as_json:
+            console.print(
+                f"\n[bold]The shop, live[/bold] (one free question)\n  {SIGNS[shop.state]} {escape(shop.text)}"
+            )
+            console.print(f"  {escape(shop.todo)}" if shop.todo else "", soft_wrap=True)
     if not with_key(keys):
         talk.print("\nNo vendor has a key, so there is nothing to try live. The twins work without.")
         if as_json:

@@ -7,49 +7,32 @@ argument, so that it can be tried on any machine's facts. Values of keys are nev
 from __future__ import annotations
 
 import os
-import re
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import date
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from dotenv import dotenv_values
 
 from clara_kit.core.errors import SettingsError
-from clara_kit.core.paths import DATA
 from clara_kit.core.settings import KEY_PAGES, Keys, Settings
+from clara_kit.personalization.profile_cache import ProfileCache
 from clara_kit.providers.llm import models
 from clara_kit.runtime.config import default_env_file
+from clara_kit.runtime.finding import Finding, State
 from clara_kit.runtime.offline_check import check_offline
+from clara_kit.runtime.package_check import check_packages, check_python, installed_version, read_lock
 from clara_kit.runtime.reach import reach_all
+from clara_kit.runtime.shop_check import check_cache, check_own_templates, shop_address, shop_keys
 
-State = Literal["ok", "note", "absent", "problem"]
 GROUPS = ("Python and packages", "Keys", "Reachability", "Models", "Offline world")
 VENDORS = {"deepgram": "Deepgram", "anthropic": "Anthropic", "liveavatar": "LiveAvatar"}
+SHOP = {"shopify": "Shopify"}
 CLASSIC = {"heygen": "HeyGen"}  # only looked at where it is in use
 REACH_WITHIN_S = 2.0
-EXTRAS = {
-    "audio": "offline voice and VAD",
-    "twins": "the vendors' twins",
-    "lab": "JupyterLab and widgets",
-    "test": "the tests",
-    "check": "style and types",
-}
-NEEDED_EXTRAS = ("audio", "twins")  # without them nothing works offline
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
-    """One thing that was looked at. `problem` is something that should work and does not; `absent` is optional."""
-
-    group: str
-    name: str
-    state: State
-    text: str
-    todo: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +61,7 @@ class Checkup:
             works.append("Simulated conversations: clara_kit.simulate(...)")
         if states.get(("Python and packages", "lab")) == "ok":
             works.append("Notebooks: make lab")
-        for name in VENDORS.values():
+        for name in (*VENDORS.values(), *SHOP.values()):
             if states.get(("Keys", name)) in ("ok", "note") and states.get(("Reachability", name)) == "ok":
                 works.append(f"{name} live, if it takes the key (clara doctor --live tries that)")
         return tuple(works)
@@ -104,10 +87,11 @@ def check_up(env_file: str | Path | None = None, *, keys: Keys | None = None) ->
     return Checkup(
         (
             check_python(sys.version_info[:3]),
-            *check_packages(_installed, metadata.requires("clara-kit") or [], read_lock()),
+            *check_packages(installed_version, metadata.requires("clara-kit") or [], read_lock()),
             *check_keys(os.environ, from_file, in_code=keys, vendors=vendors),
+            shop_keys(os.environ, from_file, keys),
             *check_file(path),
-            *check_reach({n: getattr(addresses, f"{n}_base_url") for n in vendors}),
+            *check_reach({n: getattr(addresses, f"{n}_base_url") for n in vendors} | shop_address(addresses)),
             *check_models(merged, date.today()),
             *(
                 Finding(
@@ -115,6 +99,8 @@ def check_up(env_file: str | Path | None = None, *, keys: Keys | None = None) ->
                 )
                 for n, text, todo in check_offline()
             ),
+            *check_own_templates(),
+            *check_cache(ProfileCache()),
         )
     )
 
@@ -123,76 +109,6 @@ def vendors_in_use(keys: Keys, environ: Mapping[str, str]) -> tuple[str, ...]:
     """The three that the kit is made for, and the classic avatar's where it has a key or is chosen."""
     classic = keys.heygen_api_key is not None or environ.get("AVATAR_VENDOR") == "heygen"
     return (*VENDORS, *(CLASSIC if classic else ()))
-
-
-def check_python(version: tuple[int, ...]) -> Finding:
-    """Is this Python new enough?"""
-    said = ".".join(map(str, version))
-    fine = version >= (3, 11)
-    return Finding(
-        group=GROUPS[0],
-        name="Python",
-        state="ok" if fine else "problem",
-        text=said if fine else f"{said} is too old",
-        todo="" if fine else "Install Python 3.11 or newer, delete .venv, and run make again.",
-    )
-
-
-def read_lock(path: Path | None = None) -> dict[str, tuple[str, ...]]:
-    """Names and versions (several where they depend on Python's) of the lock; empty where there is none."""
-    path = path or DATA.parent / "requirements.lock"
-    if not path.is_file():
-        return {}
-    pins = re.findall(r"^([A-Za-z0-9_.-]+)==([^\s;\\]+)", path.read_text(encoding="utf-8"), re.MULTILINE)
-    lock: dict[str, tuple[str, ...]] = {}
-    for name, version in pins:
-        lock[_plain(name)] = (*lock.get(_plain(name), ()), version)
-    return lock
-
-
-def check_packages(
-    installed: Callable[[str], str | None], requires: list[str], lock: Mapping[str, tuple[str, ...]]
-) -> tuple[Finding, ...]:
-    """Each extra whole or not, and what differs from the lock."""
-    wanted: dict[str, list[str]] = {}
-    for line in requires:
-        name = re.match(r"[A-Za-z0-9_.-]+", line)
-        extra = re.search(r"extra\s*==\s*['\"]([\w-]+)['\"]", line)
-        if name and _plain(name[0]) != "clara-kit":
-            wanted.setdefault(extra[1] if extra else "", []).append(_plain(name[0]))
-    findings = [_extra(extra, wanted.get(extra, []), installed) for extra in ("", *EXTRAS)]
-    have = {name: installed(name) for name in lock}
-    other = sorted(
-        f"{n} {v} (lock: {' or '.join(lock[n])})" for n, v in have.items() if v and v not in lock[n]
-    )
-    same = sum(v in lock[n] for n, v in have.items())
-    if lock:
-        text = f"{same} packages are those of requirements.lock"
-        more = f"; {len(other)} differ: {', '.join(other[:5])}{' …' if len(other) > 5 else ''}"
-        findings.append(
-            Finding(
-                group=GROUPS[0],
-                name="lock",
-                state="note" if other else "ok",
-                text=text + (more if other else ""),
-                todo="To have the locked versions: make clean, then make." if other else "",
-            )
-        )
-    return tuple(findings)
-
-
-def _extra(extra: str, names: list[str], installed: Callable[[str], str | None]) -> Finding:
-    missing = sorted(n for n in names if installed(n) is None)
-    needed = not extra or extra in NEEDED_EXTRAS
-    what = EXTRAS.get(extra, "what everything needs")
-    install = f"pip install -e '.[{extra}]'" if extra else "pip install -e ."
-    return Finding(
-        group=GROUPS[0],
-        name=extra or "base",
-        state="ok" if not missing else "problem" if needed else "absent",
-        text=f"{what}: {'missing ' + ', '.join(missing) if missing else 'there'}",
-        todo=f"For {what}: {install} (or make, which installs all)." if missing else "",
-    )
 
 
 def check_keys(
@@ -249,7 +165,7 @@ def check_reach(addresses: Mapping[str, str], *, within_s: float = REACH_WITHIN_
 
 def _reached(vendor: str, address: str, answer: str | float) -> Finding:
     name, host = (
-        {**VENDORS, **CLASSIC}[vendor],
+        {**VENDORS, **CLASSIC, **SHOP}[vendor],
         address.partition("://")[2].partition("/")[0].rpartition("@")[2],
     )
     if isinstance(answer, float):
@@ -293,14 +209,3 @@ def _known(name: str, model: str, current: tuple[str, ...], older: tuple[str, ..
     kind = "an older generation" if model.startswith(older) and older else "not known to the kit"
     todo = f"If Deepgram refuses {model}, go back to the default ({current[0].rstrip('-')})."
     return Finding(group="Models", name=name, state="note", text=f"{model}: {kind}", todo=todo)
-
-
-def _installed(name: str) -> str | None:
-    try:
-        return metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return None
-
-
-def _plain(name: str) -> str:
-    return re.sub(r"[-_.]+", "-", name).lower()

@@ -20,6 +20,8 @@ from clara_kit.world.latency import LatencyProfile
 from clara_kit.world.twins.anthropic import AnthropicTwin
 from clara_kit.world.twins.base import TwinContext
 from clara_kit.world.twins.server import TwinServer
+from clara_kit.world.twins.shopify import ShopifyTwin
+from clara_kit.world.twins.shopify_graph import Access
 
 ROOT = Path(__file__).parents[2]
 VENDORS = ("DEEPGRAM", "ANTHROPIC", "LIVEAVATAR", "HEYGEN")
@@ -34,6 +36,8 @@ def a_machine_without_keys_or_internet(tmp_path: Path, monkeypatch: pytest.Monke
     for vendor in VENDORS:
         monkeypatch.delenv(f"{vendor}_API_KEY", raising=False)
         monkeypatch.setenv(f"{vendor}_BASE_URL", "http://127.0.0.1:9")
+    for name in ("SHOP", "ADMIN_TOKEN", "CLIENT_ID", "CLIENT_SECRET", "BASE_URL"):
+        monkeypatch.delenv(f"SHOPIFY_{name}", raising=False)
 
 
 @pytest.fixture
@@ -166,3 +170,42 @@ def test_notebooks_of_ones_own_are_seen_by_neither_git_nor_the_tests(tmp_path: P
 
     options = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["pytest"]
     assert "mine" in options["ini_options"]["norecursedirs"]
+
+
+@pytest.fixture
+def a_shop(monkeypatch: pytest.MonkeyPatch) -> Iterator[ShopifyTwin]:
+    """A shop is set up, and a twin plays it."""
+    twin = ShopifyTwin.of_personas(TwinContext(profile=LatencyProfile.load("fast")))
+    with TwinServer([twin]) as server:
+        monkeypatch.setenv("SHOPIFY_BASE_URL", server.addresses["shopify"]["base_url"])
+        monkeypatch.setenv("SHOPIFY_SHOP", "beta-skincare.myshopify.com")
+        monkeypatch.setenv("SHOPIFY_ADMIN_TOKEN", "test-key")
+        yield twin
+
+
+def test_a_shop_that_is_set_up_is_named_with_where_its_settings_come_from_and_no_value(
+    capsys: Any, a_shop: Any
+) -> None:
+    assert main(["doctor"]) == 0
+    said = capsys.readouterr().out
+    assert "SHOPIFY_SHOP from the environment" in said and "test-key" not in said
+    assert "Shopify live, if it takes the key" in said
+
+
+def test_live_asks_the_shop_for_its_scopes_and_costs_nothing(capsys: Any, a_shop: ShopifyTwin) -> None:
+    assert main(["doctor", "--live"]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "Beta Skincare" in said and "read_customers" in said and "API 2026-10" in said
+    a_shop.access = Access(scopes=frozenset({"read_customers", "read_products"}))
+    assert main(["doctor", "--live"]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "read_orders is missing" in said and "going_live.md" in said
+
+
+def test_live_with_a_wrong_token_ends_with_one_and_says_what_to_do(
+    capsys: Any, a_shop: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SHOPIFY_ADMIN_TOKEN", "wrong-token")
+    assert main(["doctor", "--live"]) == 1
+    said = capsys.readouterr().out
+    assert "Shopify refused the token" in said and "SHOPIFY_ADMIN_TOKEN" in said and "wrong-token" not in said
