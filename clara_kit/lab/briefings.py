@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from html import escape
 
 from clara_kit.core.commands import Notify, Speak
 from clara_kit.core.events import ProfileLoaded, ProviderWarned, SpeakingStarted
+from clara_kit.core.page import escape
 from clara_kit.core.profile import CustomerProfile
 from clara_kit.core.settings import Settings
 from clara_kit.lab.sheet import Sheet

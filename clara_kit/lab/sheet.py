@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from html import escape
 from typing import TYPE_CHECKING, Any
+
+from clara_kit.core.page import escape
 
 if TYPE_CHECKING:
     import polars as pl

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from clara_kit.core.errors import RunLogError
 from clara_kit.core.events import Event
+from clara_kit.core.page import escape
 from clara_kit.core.records import Record
 from clara_kit.core.settings import Mode, Settings
 from clara_kit.measure import codec
@@ -229,15 +229,15 @@ def _conversation_html(run: Run) -> str:
     rows = []
     for turn in run.ledger:
         total = "" if turn.total_ms is None else f"{turn.total_ms:.0f} ms"
-        heard = html.escape(turn.clara if turn.heard is None else turn.heard)
-        unheard = f" <s style='opacity:.6'>{html.escape(turn.unheard)}</s>" if turn.unheard else ""
-        problem = f"<br><small>{html.escape(turn.problem)}</small>" if turn.problem else ""
+        heard = escape(turn.clara if turn.heard is None else turn.heard)
+        unheard = f" <s style='opacity:.6'>{escape(turn.unheard)}</s>" if turn.unheard else ""
+        problem = f"<br><small>{escape(turn.problem)}</small>" if turn.problem else ""
         rows.append(
-            f"<tr><td>{turn.turn_id}</td><td style='text-align:left'>{html.escape(turn.customer) or '<i>(greeting)</i>'}</td>"
+            f"<tr><td>{turn.turn_id}</td><td style='text-align:left'>{escape(turn.customer) or '<i>(greeting)</i>'}</td>"
             f"<td style='text-align:left'>{heard}{unheard}{problem}</td><td>{total}</td></tr>"
         )
     return (
-        f"<table><caption>Conversation {html.escape(run.run_id)} ({html.escape(run.mix)}). Struck through: never "
+        f"<table><caption>Conversation {escape(run.run_id)} ({escape(run.mix)}). Struck through: never "
         "heard. Time: from the customer's last word to Clara's first.</caption>"
         "<tr><th>turn</th><th style='text-align:left'>customer</th><th style='text-align:left'>Clara</th>"
         f"<th>time</th></tr>{''.join(rows)}</table>"

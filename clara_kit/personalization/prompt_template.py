@@ -12,11 +12,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from difflib import unified_diff
 from hashlib import sha256
-from html import escape
 from pathlib import Path
 from typing import Any
 
 from clara_kit.core.errors import TemplateError
+from clara_kit.core.page import escape
 from clara_kit.core.profile import ANONYMOUS, CustomerProfile, Purchase
 from clara_kit.core.prompt import Prompt
 from clara_kit.personalization import template_file

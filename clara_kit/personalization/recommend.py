@@ -13,9 +13,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from html import escape
 from typing import overload
 
+from clara_kit.core.page import escape
 from clara_kit.core.profile import CustomerProfile
 from clara_kit.personalization.catalog import Catalog, Product
 from clara_kit.personalization.spanish import join_es
@@ -73,7 +73,7 @@ class Recommendations(Sequence[Recommendation]):
 
     def _repr_html_(self) -> str:
         rows = [
-            f"<tr><td style='text-align:left'><b>{escape(r.product.title)}</b></td><td>{r.product.price_text}</td>"
+            f"<tr><td style='text-align:left'><b>{escape(r.product.title)}</b></td><td>{escape(r.product.price_text)}</td>"
             f"<td style='text-align:left'>{escape('; '.join(map(str, r.reasons)))}"
             f"<br><i lang='es'>{escape(r.in_spanish)}</i></td><td>{r.score}</td></tr>"
             for r in self.chosen

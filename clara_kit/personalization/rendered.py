@@ -62,7 +62,8 @@ class Rendered:
         start = 0
         for end in range(1, len(text) + 1):
             if end == len(text) or marks[end] != marks[start]:
-                yield text[start:end], marks[start]
+                piece = text[start:end]  # a colon between two products is no instruction
+                yield piece, marks[start] if any(map(str.isalnum, piece)) else marks[start] - {"given"}
                 start = end
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import warnings
 from collections.abc import Coroutine, Sequence
-from html import escape
 from typing import Any
 
 import ipywidgets as widgets
@@ -17,6 +16,7 @@ import ipywidgets as widgets
 from clara_kit.core import commands as do
 from clara_kit.core import events as ev
 from clara_kit.core.errors import ClaraError
+from clara_kit.core.page import escape
 from clara_kit.core.records import HeardEstimated, Record, StateChanged
 from clara_kit.runtime.manager import ConversationManager
 

@@ -6,13 +6,13 @@ for the next cell. A mistake in the template is named with its line, below the t
 
 from __future__ import annotations
 
-from html import escape
 from pathlib import Path
 from typing import Any
 
 import ipywidgets as w
 
 from clara_kit.core.errors import ClaraError
+from clara_kit.core.page import escape
 from clara_kit.lab.briefings import Told, profile_of
 from clara_kit.personalization.briefing import Briefing, brief
 from clara_kit.personalization.prompt_template import PromptTemplate
