@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from clara_kit.core.page import escape
+
 SkinType = Literal["Seca", "Grasa", "Mixta", "Sensible", "Normal"]
 SKIN_TYPES: tuple[SkinType, ...] = get_args(SkinType)
 
@@ -77,6 +79,21 @@ class CustomerProfile:
         """The names of the fields that hold something Clara can use: all that a log may say of a profile."""
         names = ("first_name", "skin_type", "skin_concerns", "purchases")
         return tuple(name for name in names if getattr(self, name) not in ("", None, ()))
+
+    def _repr_html_(self) -> str:
+        bought = "; ".join(f"{p.title} ({p.days_ago} days ago)" for p in self.purchases)
+        rows = {
+            "first name": self.first_name,
+            "skin type": self.skin_type or "",
+            "concerns": ", ".join(self.skin_concerns),
+            "bought": bought,
+            "left out": "; ".join(f"{x.field}: {x.why}" for x in self.left_out),
+        }
+        cells = "".join(
+            f"<tr><th style='text-align:left'>{name}</th><td style='text-align:left'>{escape(value) or '—'}</td></tr>"
+            for name, value in rows.items()
+        )
+        return f"<table>{cells}</table>"
 
     @property
     def is_anonymous(self) -> bool:

@@ -10,7 +10,10 @@ from clara_kit.core.page import escape
 if TYPE_CHECKING:
     import polars as pl
 
-_CELL = "text-align:left;vertical-align:top;white-space:normal;max-width:52ch"
+_STYLE = (
+    "<style>.clara-sheet th,.clara-sheet td{text-align:left!important;vertical-align:top;white-space:normal;"
+    "max-width:52ch}.clara-sheet td.n{text-align:right!important}</style>"
+)
 
 
 @dataclass(frozen=True)
@@ -23,9 +26,11 @@ class Sheet:
         return len(self.frame)
 
     def _repr_html_(self) -> str:
-        head = "".join(f"<th style='{_CELL}'>{escape(name)}</th>" for name in self.frame.columns)
+        head = "".join(f"<th>{escape(name)}</th>" for name in self.frame.columns)
         rows = "".join(f"<tr>{''.join(map(_cell, row))}</tr>" for row in self.frame.iter_rows())
-        return f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
+        return (
+            f"{_STYLE}<table class='clara-sheet'><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
+        )
 
     def __repr__(self) -> str:
         return "\n".join(
@@ -36,5 +41,4 @@ class Sheet:
 
 def _cell(value: Any) -> str:
     figure = isinstance(value, int | float)
-    style = _CELL.replace("left", "right") if figure else _CELL
-    return f"<td style='{style}'>{escape(f'{value:,}' if figure else str(value))}</td>"
+    return f"<td class='n'>{value:,}</td>" if figure else f"<td>{escape(str(value))}</td>"

@@ -83,8 +83,10 @@ class Placeholders:
             return (event,)
         match event:
             case ev.ReplyDelta():
-                stream = self._streams.setdefault(event.reply_id, _Stream(self))
-                return (replace(event, text=stream.feed(event.text)),)  # perhaps empty: its time counts
+                if event.reply_id not in self._streams:  # one reply at a time: another was cancelled
+                    self._streams = {event.reply_id: _Stream(self)}
+                text = self._streams[event.reply_id].feed(event.text)
+                return (replace(event, text=text),)  # perhaps empty: its time counts
             case ev.ReplyCompleted() | ev.ProviderFailed(reply_id=int()):
                 held = self._streams.pop(event.reply_id, None) if event.reply_id is not None else None
                 rest = held.flush() if held is not None else ""

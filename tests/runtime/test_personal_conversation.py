@@ -257,3 +257,23 @@ def test_simulated_times_do_not_depend_on_the_length_of_a_name() -> None:
     started = [next(r.at_ms for r in run.trace if isinstance(r, ev.SpeakingEnded)) for run in (short, long)]
     assert started[0] == started[1]
     assert simulate([ASK], seed=3, customer="paz").to_jsonl() == short.to_jsonl()
+
+
+def test_what_the_shop_sells_becomes_keyterms_where_the_recogniser_takes_them() -> None:
+    from clara_kit.providers.stt.deepgram import DeepgramStreamingSTT
+    from clara_kit.runtime.clock import MonotonicClock
+
+    def query(**changes: Any) -> dict[str, Any]:
+        services = compose("twin", settings=Settings.of(**changes))
+        services.open()
+        try:
+            stt = services.stt(MonotonicClock())
+            assert isinstance(stt, DeepgramStreamingSTT)
+            return stt._query
+        finally:
+            services.close()
+
+    terms = query()["keyterm"]
+    assert "Sérum Calma" in terms and "niacinamida" in terms and len(terms) <= 100
+    assert query(stt_keyterms=("Clara",))["keyterm"] == ["Clara"]
+    assert "keyterm" not in query(stt_model="nova-2")
