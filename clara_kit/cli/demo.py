@@ -50,7 +50,8 @@ def demo(
         else f"offline twins of the vendors, at the pace of the latency profile «{profile}»"
     )
     console.print(
-        f"[bold]{chosen.title}[/bold]. {chosen.description}\nBehind Clara: {mix}. Ctrl-C hangs up.\n"
+        f"[bold]{chosen.title}[/bold]. {chosen.description}\nBehind Clara: {mix}. "
+        f"Her prompt: data/prompts/{template}.md. She talks to {_whom(customer, live=live)}. Ctrl-C hangs up.\n"
     )
     manager = ConversationManager(
         services, title=chosen.title, tags=("demo",), extra_inputs={"script": chosen.model_dump(mode="json")}
@@ -66,6 +67,12 @@ def demo(
         if manager.run is not None:
             _afterwards(console, manager.run.revealed())
     return 0
+
+
+def _whom(customer: str, *, live: bool) -> str:
+    if not customer:
+        return "somebody of whom nothing is known"
+    return "a customer of the shop" if live else f"{customer}, an invented customer whom the shop knows"
 
 
 async def _play(manager: ConversationManager, script: Script) -> None:
