@@ -73,6 +73,8 @@ def simulate(
     told = _told(template, customer)
     known = _profile(customer) if customer is not None else None
     faults = (*script.faults, *faults)
+    if known is None and any(fault.service == "shop" for fault in faults):
+        raise SettingsError("Nobody asks the shop, so its faults cannot happen.", hint="give a customer.")
     world = World(script, settings, seed=seed, profile=profile, faults=faults, told=told, customer=known)
     world.play()
     prompt = told.prompt if isinstance(told, Briefing) else told

@@ -134,6 +134,16 @@ async def test_a_shop_that_will_not_tell_leaves_a_friendly_stranger_and_tells_th
     assert replay(run).same
 
 
+async def test_a_simulated_shop_knows_the_invented_customers_too(tmp_path: Path) -> None:
+    services = compose("sim", customer="camila", profile="fast", settings=Settings.of(local_vad=False))
+    run = await talk(ConversationManager(services, log_root=tmp_path))
+    assert run.mix == "simulated"
+    assert (
+        run.revealed().ledger[0].clara.startswith("¡Hola, Camila!")
+        and PERSONAL in run.revealed().ledger[1].clara
+    )
+
+
 async def test_a_plan_that_hides_the_name_still_tells_the_skin(tmp_path: Path) -> None:
     run = await talk(manager(tmp_path, faults=[shop("error", detail="PROTECTED")]))
     greeting, answer = run.revealed().ledger
@@ -237,6 +247,8 @@ def test_a_plain_prompt_and_an_invented_customer_in_a_real_shop_are_refused_with
         compose("twin", customer="someone@example.com", shop="live")
     with pytest.raises(ClaraError, match="give a customer"):
         compose("twin", faults=[shop("cut")])
+    with pytest.raises(ClaraError, match="give a customer"):
+        simulate([ASK], faults=[shop("cut")])
     with pytest.raises(ClaraError, match="There is no invented customer 'nobody'"):
         compose("twin", customer="nobody")
 

@@ -8,7 +8,7 @@ import pytest
 
 from clara_kit import Run, Settings, replay, simulate
 from clara_kit.core.errors import RunLogError, ScriptError
-from clara_kit.core.events import TranscriptFinal
+from clara_kit.core.events import FaultInjected, TranscriptFinal
 from clara_kit.world.faults import APPLIES, Fault
 from clara_kit.world.latency import LatencyProfile
 from clara_kit.world.script import Script
@@ -59,7 +59,9 @@ def test_every_fault_is_survived_and_the_run_can_be_replayed(service: str, kind:
         ["Hola", "¿Cuánto cuesta el protector solar?", "Gracias"],
         faults=[fault],
         settings=Settings.of(greeting=""),
+        customer="camila" if service == "shop" else None,
     )
+    assert any(isinstance(e, FaultInjected) for e in run.events)
     assert replay(run).same
     # A refused recogniser stays refused; after everything else the customer is answered again.
     assert bool(run.ledger) is ((service, kind) != ("stt", "refuse"))
