@@ -164,13 +164,14 @@ class Services:
         return LiveAvatarLite(**access, tts=tts, clock=clock, avatar_id=s.avatar_id, sandbox=s.avatar_sandbox)
 
     def reception(self, clock: Clock) -> Reception:
-        """Where the customer is received; without a customer nobody is asked."""
+        """Where the customer is received; without a customer, or switched off, nobody is asked."""
+        asks = bool(self.customer) and self.settings.flags.enable_personalization
         return Reception(
             clock,
             self.briefing or self.prompt,
             catalog=self.catalog,
             customer=self.customer,
-            shop=self._shop(clock) if self.customer else None,
+            shop=self._shop(clock) if asks else None,
         )
 
     @property

@@ -27,6 +27,7 @@ from clara_kit.core.errors import ClaraError
 from clara_kit.personalization.profile_cache import ProfileCache
 from clara_kit.world.faults import APPLIES
 from clara_kit.world.personas import Persona
+from clara_kit.world.twins.shopify import ShopifyTwin
 
 S = ConversationState
 ASK = "¿Qué hidratante me recomiendas?"
@@ -195,7 +196,11 @@ async def test_a_customer_whom_the_shop_does_not_know_is_a_stranger(tmp_path: Pa
 
 async def test_switched_off_the_shop_is_not_asked(tmp_path: Path) -> None:
     settings = Settings.of(local_vad=False, enable_personalization=False)
-    run = await talk(manager(tmp_path, settings=settings))
+    clara = manager(tmp_path, settings=settings)
+    run = await talk(clara)
+    assert clara.services.twins is not None
+    (twin,) = [t for t in clara.services.twins._twins if isinstance(t, ShopifyTwin)]
+    assert not twin.requests
     assert run.ledger[0].clara.startswith("¡Hola! ") and run.ledger[1].clara.startswith(STRANGER)
     assert not any(isinstance(r, do.LoadProfile) for r in run.trace)
 
