@@ -215,9 +215,10 @@ async def test_codes_may_be_words_and_durations_may_be_missing() -> None:
         avatar_at(url) as avatar,
     ):
         events = await spoken(avatar, "Hola.")
-    assert [type(e) for e in events] == [
-        ev.SpeechSent, ev.SpeechVoiced, ev.FirstAudio, ev.SpeakingStarted, ev.SpeakingEnded
-    ]  # fmt: skip
+    kinds = [type(e) for e in events]
+    # Which comes first, the server's answer or the moment from which she is taken to speak, is the machine's business.
+    kinds.remove(ev.SpeechVoiced)
+    assert kinds == [ev.SpeechSent, ev.FirstAudio, ev.SpeakingStarted, ev.SpeakingEnded]
 
 
 @pytest.mark.parametrize(
