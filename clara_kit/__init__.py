@@ -18,9 +18,7 @@ if TYPE_CHECKING:
     from clara_kit.lab.replay import replay
     from clara_kit.measure.ledger import LatencyMetrics
     from clara_kit.measure.run import Run
-    from clara_kit.personalization.profile_cache import ProfileCache
-    from clara_kit.personalization.prompt_template import PromptTemplate
-    from clara_kit.personalization.shopify import ShopifyCustomerFetcher
+    from clara_kit.prompts.template import PromptTemplate
     from clara_kit.providers.avatar.base import AvatarProvider
     from clara_kit.providers.avatar.heygen_streaming import HeyGenStreamingAvatar
     from clara_kit.providers.avatar.liveavatar import LiveAvatarLite
@@ -33,6 +31,8 @@ if TYPE_CHECKING:
     from clara_kit.runtime.compose import compose
     from clara_kit.runtime.config import load_keys, load_settings
     from clara_kit.runtime.manager import ConversationManager
+    from clara_kit.shop.cache import ProfileCache
+    from clara_kit.shop.fetcher import ShopifyCustomerFetcher
     from clara_kit.widgets.console import Console
     from clara_kit.widgets.window import ConversationWindow
     from clara_kit.world.faults import Fault
@@ -57,14 +57,14 @@ _WHERE = {
     "LLMProvider": "providers.llm.base",
     "LatencyMetrics": "measure.ledger",
     "LiveAvatarLite": "providers.avatar.liveavatar",
-    "ProfileCache": "personalization.profile_cache",
-    "PromptTemplate": "personalization.prompt_template",
+    "ProfileCache": "shop.cache",
+    "PromptTemplate": "prompts.template",
     "RetryPolicy": "core.retry",
     "Run": "measure.run",
     "STTProvider": "providers.stt.base",
     "SentenceChunker": "conversation.sentences",
     "Settings": "core.settings",
-    "ShopifyCustomerFetcher": "personalization.shopify",
+    "ShopifyCustomerFetcher": "shop.fetcher",
     "TTSProvider": "providers.tts.base",
     "compose": "runtime.compose",
     "load_keys": "runtime.config",

@@ -100,7 +100,7 @@ def _twins(args: argparse.Namespace) -> int:
 
 
 def _doctor(args: argparse.Namespace) -> int:
-    from clara_kit.cli.doctor import doctor
+    from clara_kit.doctor.show import doctor
 
     return doctor(live=args.live, yes=args.yes, as_json=args.json)
 

@@ -8,18 +8,18 @@ import threading
 
 from clara_kit.audio.recognise import LineBook
 from clara_kit.runtime.compose import TWIN_KEY, clara_voice, customer_voice
-from clara_kit.runtime.customer_sound import line_speech
+from clara_kit.runtime.scripted import line_speech
 from clara_kit.world.answers import AnswerBook
 from clara_kit.world.faults import FaultBox
 from clara_kit.world.latency import LatencyProfile
 from clara_kit.world.script import Script
-from clara_kit.world.twins.anthropic import AnthropicTwin
+from clara_kit.world.twins.anthropic.twin import AnthropicTwin
 from clara_kit.world.twins.base import TwinContext
-from clara_kit.world.twins.deepgram import DeepgramTwin
-from clara_kit.world.twins.heygen import HeyGenTwin
-from clara_kit.world.twins.liveavatar import LiveAvatarTwin
+from clara_kit.world.twins.deepgram.twin import DeepgramTwin
+from clara_kit.world.twins.heygen.twin import HeyGenTwin
+from clara_kit.world.twins.liveavatar.twin import LiveAvatarTwin
 from clara_kit.world.twins.server import TwinServer
-from clara_kit.world.twins.shopify import ShopifyTwin
+from clara_kit.world.twins.shopify.twin import ShopifyTwin
 
 
 def serve(*, port: int, profile: str, seed: int, script: str | None, any_key: bool) -> int:

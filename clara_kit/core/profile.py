@@ -1,8 +1,8 @@
 """What the kit knows of a customer: plain words, already cleaned, for prompts, recommendations and greetings.
 
-Made by `personalization/shopify_profile.py` from what the shop answers; an empty profile is a customer of whom
+Made by `shop/parse.py` from what the shop answers; an empty profile is a customer of whom
 nothing is known. Values here are data and never instructions; none of them enters a trace or a log (there they
-are placeholders, see `personalization/placeholders.py`).
+are placeholders, see `core/placeholders.py`).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What Clara is told, laid out to be read: one customer, two templates side by side, one template for everybody.
 
 Personal words are highlighted, and so are the sentences that the offline model cannot sense: nobody should take its
-silence about an instruction for the real model's. Comes after `personalization`; the notebooks show what is here.
+silence about an instruction for the real model's. Comes after `prompts`; the notebooks show what is here.
 """
 
 from __future__ import annotations
@@ -16,9 +16,8 @@ from clara_kit.core.profile import CustomerProfile
 from clara_kit.core.settings import Settings
 from clara_kit.lab.sheet import Sheet
 from clara_kit.measure.run import Run
-from clara_kit.personalization.briefing import Briefing, brief
-from clara_kit.personalization.prompt_template import PromptTemplate
-from clara_kit.personalization.rendered import Part
+from clara_kit.prompts.briefing import Briefing, brief
+from clara_kit.prompts.template import Part, PromptTemplate
 from clara_kit.world.faults import Fault
 from clara_kit.world.instructions import unsensed
 from clara_kit.world.personas import Persona

@@ -7,10 +7,10 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from clara_kit.lab.sheet import Sheet
-from clara_kit.personalization.profile_cache import ProfileCache
-from clara_kit.personalization.shopify import ShopifyCustomerFetcher
-from clara_kit.personalization.shopify_errors import ShopError
 from clara_kit.runtime.compose import TWIN_KEY, TWIN_SHOP
+from clara_kit.shop.cache import ProfileCache
+from clara_kit.shop.errors import ShopError
+from clara_kit.shop.fetcher import ShopifyCustomerFetcher
 from clara_kit.world.faults import Fault, FaultBox
 from clara_kit.world.latency import LatencyProfile
 
@@ -30,7 +30,7 @@ async def offline_shop(
     """
     from clara_kit.world.twins.base import TwinContext
     from clara_kit.world.twins.server import TwinServer
-    from clara_kit.world.twins.shopify import ShopifyTwin
+    from clara_kit.world.twins.shopify.twin import ShopifyTwin
 
     box = FaultBox(faults)
     context = TwinContext(

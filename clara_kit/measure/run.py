@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 from clara_kit.core.errors import RunLogError
 from clara_kit.core.events import Event
 from clara_kit.core.page import escape
+from clara_kit.core.placeholders import reveal
 from clara_kit.core.records import Record
 from clara_kit.core.settings import Mode, Settings
 from clara_kit.measure import codec
 from clara_kit.measure.ledger import POINTS, STAGE_LABELS, STAGES, Turn, turns
-from clara_kit.measure.reveal import reveal
 
 if TYPE_CHECKING:
     import polars as pl

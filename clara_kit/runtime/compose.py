@@ -12,11 +12,11 @@ from collections.abc import Iterable, Mapping
 from clara_kit.core.errors import SettingsError
 from clara_kit.core.prompt import Prompt
 from clara_kit.core.settings import Keys, Mode, Settings
-from clara_kit.personalization.briefing import brief
-from clara_kit.personalization.catalog import Catalog
-from clara_kit.personalization.profile_cache import ProfileCache
-from clara_kit.personalization.prompt_template import PromptTemplate
+from clara_kit.prompts.briefing import brief
+from clara_kit.prompts.catalog import Catalog
+from clara_kit.prompts.template import PromptTemplate
 from clara_kit.runtime.services import TWIN_KEY, TWIN_SHOP, Services, clara_voice, customer_voice
+from clara_kit.shop.cache import ProfileCache
 from clara_kit.world.faults import Fault, FaultBox
 from clara_kit.world.latency import LatencyProfile
 from clara_kit.world.personas import Persona
@@ -117,7 +117,7 @@ def _check_keys(modes: Mapping[str, Mode], settings: Settings, keys: Keys) -> No
             "HEYGEN_AVATAR_NAME is not set.", hint="name an avatar of your HeyGen account in the file .env."
         )
     if modes.get("shop") == "live":
-        from clara_kit.personalization.shopify import ShopifyCustomerFetcher
+        from clara_kit.shop.fetcher import ShopifyCustomerFetcher
 
         ShopifyCustomerFetcher.from_keys(keys, settings)  # names what is missing
 

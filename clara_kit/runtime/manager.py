@@ -23,25 +23,21 @@ from clara_kit.conversation.conversation import Conversation
 from clara_kit.core import commands as do
 from clara_kit.core import events as ev
 from clara_kit.core.errors import ClaraError
+from clara_kit.core.placeholders import reveal
 from clara_kit.core.records import Record, StateChanged
 from clara_kit.core.states import ConversationState
 from clara_kit.measure.ledger import Turn
-from clara_kit.measure.reveal import reveal
 from clara_kit.measure.run import Run
 from clara_kit.providers.avatar.base import AvatarProvider
 from clara_kit.providers.llm.base import LLMProvider, ReplyRequest
 from clara_kit.providers.stt.base import STTProvider
-from clara_kit.runtime.clock import MonotonicClock
+from clara_kit.runtime.clock import MonotonicClock, Timers
 from clara_kit.runtime.compose import Services, compose, customer_voice
 from clara_kit.runtime.connections import Connections
-from clara_kit.runtime.customer_sound import line_speech
-from clara_kit.runtime.listening import LocalVad
-from clara_kit.runtime.microphone import Microphone
+from clara_kit.runtime.ears import LocalVad, Microphone, Recorder
 from clara_kit.runtime.reception import Reception
-from clara_kit.runtime.recorder import Recorder
 from clara_kit.runtime.run_log import RunLog
-from clara_kit.runtime.script_player import ScriptPlayer
-from clara_kit.runtime.timers import Timers
+from clara_kit.runtime.scripted import ScriptPlayer, line_speech
 from clara_kit.world.customer import ScriptedCustomer
 from clara_kit.world.faults import Fault
 from clara_kit.world.script import Line, Script, ScriptLike

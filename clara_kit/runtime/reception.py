@@ -16,12 +16,12 @@ from typing import Any, Protocol
 from clara_kit.core import commands as do
 from clara_kit.core import events as ev
 from clara_kit.core.clock import Clock
+from clara_kit.core.placeholders import Placeholders
 from clara_kit.core.prompt import Prompt
-from clara_kit.personalization.briefing import Briefing, brief
-from clara_kit.personalization.catalog import Catalog
-from clara_kit.personalization.placeholders import Placeholders
-from clara_kit.personalization.shopify_answer import ShopAnswer
-from clara_kit.personalization.shopify_errors import ShopError
+from clara_kit.prompts.briefing import Briefing, brief
+from clara_kit.prompts.catalog import Catalog
+from clara_kit.shop.answer import ShopAnswer
+from clara_kit.shop.errors import ShopError
 
 log = logging.getLogger("clara_kit.runtime")
 

@@ -15,14 +15,14 @@ from clara_kit.audio.voice import OfflineVoice, Speech
 from clara_kit.core.clock import Clock
 from clara_kit.core.prompt import Prompt
 from clara_kit.core.settings import USUAL_GREETING, Keys, Mode, Settings
-from clara_kit.personalization.briefing import Briefing
-from clara_kit.personalization.catalog import Catalog
-from clara_kit.personalization.profile_cache import ProfileCache
+from clara_kit.prompts.briefing import Briefing
+from clara_kit.prompts.catalog import Catalog
 from clara_kit.providers.avatar.base import AvatarProvider
 from clara_kit.providers.llm.base import LLMProvider
 from clara_kit.providers.stt.base import STTProvider
 from clara_kit.providers.tts.base import TTSProvider
 from clara_kit.runtime.reception import ProfileSource, Reception
+from clara_kit.shop.cache import ProfileCache
 from clara_kit.world.answers import AnswerBook
 from clara_kit.world.faults import FaultBox
 from clara_kit.world.latency import LatencyProfile
@@ -56,12 +56,12 @@ class Services:
         """Start the twins, if any service needs them. Raises `ClaraError`."""
         if "twin" not in self.modes.values():
             return
-        from clara_kit.world.twins.anthropic import AnthropicTwin
+        from clara_kit.world.twins.anthropic.twin import AnthropicTwin
         from clara_kit.world.twins.base import TwinContext
-        from clara_kit.world.twins.deepgram import DeepgramTwin
-        from clara_kit.world.twins.heygen import HeyGenTwin
-        from clara_kit.world.twins.liveavatar import LiveAvatarTwin
-        from clara_kit.world.twins.shopify import ShopifyTwin
+        from clara_kit.world.twins.deepgram.twin import DeepgramTwin
+        from clara_kit.world.twins.heygen.twin import HeyGenTwin
+        from clara_kit.world.twins.liveavatar.twin import LiveAvatarTwin
+        from clara_kit.world.twins.shopify.twin import ShopifyTwin
 
         context = TwinContext(
             profile=self.profile, seed=self.seed, faults=self.faults, keys=frozenset({TWIN_KEY})
@@ -93,7 +93,7 @@ class Services:
     def stt(self, clock: Clock) -> STTProvider:
         """A recogniser, not yet entered."""
         if self.modes["stt"] == "sim":
-            from clara_kit.world.in_process import ScriptedSTT
+            from clara_kit.world.played import ScriptedSTT
 
             return ScriptedSTT(clock, self.profile, self.settings, seed=self.seed)
         from clara_kit.providers.stt.deepgram import DeepgramStreamingSTT
@@ -112,7 +112,7 @@ class Services:
     def llm(self, clock: Clock) -> LLMProvider:
         """A model."""
         if self.modes["llm"] == "sim":
-            from clara_kit.world.in_process import ScriptedLLM
+            from clara_kit.world.played import ScriptedLLM
 
             return ScriptedLLM(
                 clock, self.profile, AnswerBook.load(), model=self.settings.llm_model, seed=self.seed
@@ -144,7 +144,7 @@ class Services:
     def avatar(self, clock: Clock, tts: TTSProvider) -> AvatarProvider:
         """An avatar that speaks with `tts`, not yet entered."""
         if self.modes["avatar"] == "sim":
-            from clara_kit.world.in_process import ScriptedAvatar
+            from clara_kit.world.played import ScriptedAvatar
 
             return ScriptedAvatar(clock, self.profile, tts, seed=self.seed)
         s = self.settings
@@ -200,10 +200,10 @@ class Services:
 
     def _shop(self, clock: Clock) -> AbstractAsyncContextManager[ProfileSource]:
         if self.modes["shop"] == "sim":
-            from clara_kit.world.in_process import ScriptedShop
+            from clara_kit.world.played import ScriptedShop
 
             return ScriptedShop(clock, self.profile, seed=self.seed)
-        from clara_kit.personalization.shopify import ShopifyCustomerFetcher
+        from clara_kit.shop.fetcher import ShopifyCustomerFetcher
 
         if self.modes["shop"] == "live":
             return ShopifyCustomerFetcher.from_keys(self.keys, self.settings, cache=self.profile_cache)

@@ -1,6 +1,6 @@
 """The panel in which keys are entered and tried, for this kernel and, if wished, for `.env`.
 
-A person's first step towards live vendors; `runtime/key_check.py` does the asking, in a thread, so that a
+A person's first step towards live vendors; `doctor/keys.py` does the asking, in a thread, so that a
 silent vendor keeps no cell waiting. A key lives in a Password field only until it is taken, then the field is
 emptied: neither the notebook's widget state nor a repr ever holds it.
 """
@@ -20,8 +20,8 @@ from pydantic import SecretStr
 
 from clara_kit.core.errors import SettingsError
 from clara_kit.core.settings import KEY_PAGES
+from clara_kit.doctor.keys import NAMES, VENDORS, KeyAnswer, try_key
 from clara_kit.runtime.config import default_env_file, environment
-from clara_kit.runtime.key_check import NAMES, VENDORS, KeyAnswer, try_key
 
 _SIGNS = {"ok": "✓", "refused": "✗", "unreachable": "–"}
 

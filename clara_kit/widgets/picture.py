@@ -1,6 +1,6 @@
 """The static picture of a conversation: what is stored in a notebook, and shown where no kernel runs.
 
-Drawn from `lab/timeline.py` as SVG. Equal timelines give equal bytes. The colours are Okabe and Ito's, which
+Drawn from `measure/timeline.py` as SVG. Equal timelines give equal bytes. The colours are Okabe and Ito's, which
 colour-blind people can tell apart ("Color Universal Design", 2008); nothing is told by colour alone.
 """
 
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from html import escape
 
-from clara_kit.lab.timeline import Mark, Span, Timeline
+from clara_kit.measure.timeline import Mark, Span, Timeline
 
 WIDTH, GUTTER, RIGHT = 960, 84, 14
 LANE_TOP = {"customer": 52, "state": 112, "model": 144, "Clara": 186, "trouble": 242}

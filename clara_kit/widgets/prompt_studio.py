@@ -14,8 +14,8 @@ import ipywidgets as w
 from clara_kit.core.errors import ClaraError
 from clara_kit.core.page import escape
 from clara_kit.lab.briefings import Told, profile_of
-from clara_kit.personalization.briefing import Briefing, brief
-from clara_kit.personalization.prompt_template import PromptTemplate
+from clara_kit.prompts.briefing import Briefing, brief
+from clara_kit.prompts.template import PromptTemplate
 from clara_kit.world.personas import Persona
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from clara_kit.personalization.customer_data import CONCERNS, FENCE_CLOSE, FENCE_OPEN, NAME, SKIN
+from clara_kit.prompts.values import CONCERNS, FENCE_CLOSE, FENCE_OPEN, NAME, SKIN
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """Invented customers of `data/customers/`: what a shop would hold of each, hard cases included.
 
 Read by the shop's twin, the simulation and the notebooks. A persona is what the shop *holds*, raw and sometimes
-hostile; what Clara is told of it is made by `personalization`, as for a real customer.
+hostile; what Clara is told of it is made by `prompts`, as for a real customer.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import yaml
 from clara_kit.core.errors import ScriptError
 from clara_kit.core.paths import DATA
 from clara_kit.core.profile import CustomerProfile
-from clara_kit.personalization.shopify_profile import profile_of
+from clara_kit.shop.parse import profile_of
 
 FOLDER = DATA / "customers"
 A_DAY = date(2026, 11, 2)  # any day: orders count back from it, so that a profile is the same on every day

@@ -25,23 +25,22 @@ from clara_kit.conversation.heard import CHARS_PER_S
 from clara_kit.core import commands as do
 from clara_kit.core import events as ev
 from clara_kit.core.errors import SettingsError
+from clara_kit.core.placeholders import Placeholders
 from clara_kit.core.profile import CustomerProfile
 from clara_kit.core.prompt import Prompt
 from clara_kit.core.records import StateChanged
 from clara_kit.core.rng import child_rng
 from clara_kit.core.settings import USUAL_GREETING, Settings
 from clara_kit.measure.run import SERVICES, Run
-from clara_kit.personalization.briefing import Briefing, brief
-from clara_kit.personalization.placeholders import Placeholders
-from clara_kit.personalization.prompt_template import PromptTemplate
+from clara_kit.prompts.briefing import Briefing, brief
+from clara_kit.prompts.template import PromptTemplate
 from clara_kit.world.answers import AnswerBook
 from clara_kit.world.customer import ScriptedCustomer, Wish
 from clara_kit.world.faults import Fault, FaultBox, find
 from clara_kit.world.latency import LatencyProfile, Stage
-from clara_kit.world.models import answer_tokens, recognised, stretches, token_count
 from clara_kit.world.personas import Persona
 from clara_kit.world.script import Line, Script, ScriptLike, word_times
-from clara_kit.world.shop import shop_answer
+from clara_kit.world.timelines import answer_tokens, recognised, shop_answer, stretches, token_count
 
 VAD_HANG_MS = 64.0  # two frames of 32 ms: how long the local VAD waits before it says that a sound stopped
 WATCHDOG_MS = 1500.0  # how much later than expected an utterance is closed whose end never comes

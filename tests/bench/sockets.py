@@ -8,7 +8,7 @@ from pathlib import Path
 
 from clara_kit import ConversationManager, ConversationState, Settings, compose
 from clara_kit.core import events as ev
-from clara_kit.world.twins.liveavatar import LiveAvatarTwin
+from clara_kit.world.twins.liveavatar.twin import LiveAvatarTwin
 
 S = ConversationState
 DEBOUNCE_MS = 50.0

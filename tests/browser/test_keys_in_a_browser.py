@@ -9,7 +9,7 @@ from playwright.async_api import expect
 
 from clara_kit.world.answers import AnswerBook
 from clara_kit.world.latency import LatencyProfile
-from clara_kit.world.twins.anthropic import AnthropicTwin
+from clara_kit.world.twins.anthropic.twin import AnthropicTwin
 from clara_kit.world.twins.base import TwinContext
 from clara_kit.world.twins.server import TwinServer
 from tests.browser.lab import lab

@@ -9,7 +9,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 from playwright.async_api import expect
 
-from clara_kit.personalization.prompt_template import PromptTemplate
+from clara_kit.prompts.template import PromptTemplate
 from clara_kit.world.personas import Persona
 from tests.browser.lab import lab
 

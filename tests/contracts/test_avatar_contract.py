@@ -17,11 +17,11 @@ from clara_kit.providers.tts.offline import OfflineTTS
 from clara_kit.runtime.clock import MonotonicClock
 from clara_kit.runtime.compose import clara_voice
 from clara_kit.world.answers import AnswerBook
-from clara_kit.world.in_process import ScriptedAvatar
 from clara_kit.world.latency import LatencyProfile
+from clara_kit.world.played import ScriptedAvatar
 from clara_kit.world.twins.base import TwinContext
-from clara_kit.world.twins.heygen import HeyGenTwin
-from clara_kit.world.twins.liveavatar import SANDBOX_AVATAR, LiveAvatarTwin
+from clara_kit.world.twins.heygen.twin import HeyGenTwin
+from clara_kit.world.twins.liveavatar.twin import SANDBOX_AVATAR, LiveAvatarTwin
 from clara_kit.world.twins.server import TwinServer
 
 FAST = LatencyProfile.load("fast")

@@ -15,9 +15,9 @@ from clara_kit.providers.llm.claude import ClaudeStreamingLLM
 from clara_kit.runtime.clock import MonotonicClock
 from clara_kit.world.answers import AnswerBook
 from clara_kit.world.faults import Fault, FaultBox
-from clara_kit.world.in_process import ScriptedLLM
 from clara_kit.world.latency import LatencyProfile
-from clara_kit.world.twins.anthropic import AnthropicTwin
+from clara_kit.world.played import ScriptedLLM
+from clara_kit.world.twins.anthropic.twin import AnthropicTwin
 from clara_kit.world.twins.base import TwinContext
 from clara_kit.world.twins.server import TwinServer
 

@@ -17,11 +17,11 @@ from clara_kit.providers.stt.base import STTProvider
 from clara_kit.providers.stt.deepgram import DeepgramStreamingSTT
 from clara_kit.runtime.clock import MonotonicClock
 from clara_kit.runtime.compose import clara_voice, customer_voice
-from clara_kit.world.in_process import ScriptedSTT
 from clara_kit.world.latency import LatencyProfile
+from clara_kit.world.played import ScriptedSTT
 from clara_kit.world.script import Line
 from clara_kit.world.twins.base import TwinContext
-from clara_kit.world.twins.deepgram import DeepgramTwin
+from clara_kit.world.twins.deepgram.twin import DeepgramTwin
 from clara_kit.world.twins.server import TwinServer
 
 FAST = LatencyProfile.load("fast")

@@ -14,7 +14,7 @@ from clara_kit.providers.tts.offline import OfflineTTS
 from clara_kit.runtime.compose import clara_voice
 from clara_kit.world.latency import LatencyProfile
 from clara_kit.world.twins.base import TwinContext
-from clara_kit.world.twins.deepgram import DeepgramTwin
+from clara_kit.world.twins.deepgram.twin import DeepgramTwin
 from clara_kit.world.twins.server import TwinServer
 
 PIECES = ("Hola.", "Te cuento algo.", "¡Chao!")

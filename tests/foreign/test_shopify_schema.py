@@ -16,9 +16,9 @@ import pytest
 from graphql import GraphQLSchema, build_client_schema, build_schema, parse, validate
 from graphql.validation import NoDeprecatedCustomRule
 
-from clara_kit.personalization.shopify_queries import API_VERSION, QUERIES
-from clara_kit.world.twins.shopify import VERSIONS
-from clara_kit.world.twins.shopify_graph import SCHEMA_FILE
+from clara_kit.shop.queries import API_VERSION, QUERIES
+from clara_kit.world.twins.shopify.graph import SCHEMA_FILE
+from clara_kit.world.twins.shopify.twin import VERSIONS
 
 PACKAGE = "@shopify/dev-mcp@1.16.0"  # ISC; the introspection of each version, in dist/data
 ROOT = Path(__file__).parents[2]

@@ -16,7 +16,7 @@ from clara_kit.providers.tts.offline import OfflineTTS
 from clara_kit.world.faults import Fault
 from clara_kit.world.latency import LatencyProfile
 from clara_kit.world.twins.base import TwinContext
-from clara_kit.world.twins.deepgram import DeepgramTwin
+from clara_kit.world.twins.deepgram.twin import DeepgramTwin
 from clara_kit.world.twins.server import TwinServer
 
 TEXTS = ("Hola.", "Te cuento algo.", "Chao.")

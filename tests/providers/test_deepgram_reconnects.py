@@ -26,7 +26,7 @@ from clara_kit.runtime.compose import clara_voice, customer_voice
 from clara_kit.world.faults import Fault, FaultBox
 from clara_kit.world.latency import LatencyProfile
 from clara_kit.world.twins.base import TwinContext
-from clara_kit.world.twins.deepgram import DeepgramTwin
+from clara_kit.world.twins.deepgram.twin import DeepgramTwin
 from clara_kit.world.twins.server import TwinServer
 
 LINE = "¿Qué protector solar me recomiendas para la piel sensible?"

@@ -22,7 +22,7 @@ from clara_kit.world.answers import AnswerBook
 from clara_kit.world.faults import Fault, FaultBox
 from clara_kit.world.latency import LatencyProfile
 from clara_kit.world.twins.base import TwinContext
-from clara_kit.world.twins.heygen import HeyGenTwin
+from clara_kit.world.twins.heygen.twin import HeyGenTwin
 from clara_kit.world.twins.server import TwinServer
 
 S = ConversationState

@@ -22,7 +22,7 @@ from clara_kit.world.twins.base import TwinContext
 from clara_kit.world.twins.server import TwinServer
 
 answers = pytest.importorskip("clara_kit.world.answers")
-twins = pytest.importorskip("clara_kit.world.twins.anthropic")
+twins = pytest.importorskip("clara_kit.world.twins.anthropic.twin")
 
 
 class RealClock:

@@ -23,7 +23,7 @@ from clara_kit.providers.tts.base import AudioChunk, PiecesVoiced
 from clara_kit.world.faults import Fault, FaultBox
 from clara_kit.world.latency import LatencyProfile
 from clara_kit.world.twins.base import TwinContext
-from clara_kit.world.twins.liveavatar import SANDBOX_AVATAR, LiveAvatarTwin
+from clara_kit.world.twins.liveavatar.twin import SANDBOX_AVATAR, LiveAvatarTwin
 from clara_kit.world.twins.server import TwinServer
 
 DIALECTS = ["speak_events", "state_updates", "both"]

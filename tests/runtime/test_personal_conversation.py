@@ -24,10 +24,10 @@ from clara_kit import (
 from clara_kit.core import commands as do
 from clara_kit.core import events as ev
 from clara_kit.core.errors import ClaraError
-from clara_kit.personalization.profile_cache import ProfileCache
+from clara_kit.shop.cache import ProfileCache
 from clara_kit.world.faults import APPLIES
 from clara_kit.world.personas import Persona
-from clara_kit.world.twins.shopify import ShopifyTwin
+from clara_kit.world.twins.shopify.twin import ShopifyTwin
 
 S = ConversationState
 ASK = "¿Qué hidratante me recomiendas?"

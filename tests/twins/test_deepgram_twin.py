@@ -21,7 +21,7 @@ from clara_kit.audio.voice import OfflineVoice
 from clara_kit.world.faults import Fault
 from clara_kit.world.latency import LatencyProfile
 from clara_kit.world.twins.base import TwinContext
-from clara_kit.world.twins.deepgram import DeepgramTwin
+from clara_kit.world.twins.deepgram.twin import DeepgramTwin
 from clara_kit.world.twins.server import TwinServer
 
 CUSTOMER = OfflineVoice(voice_variant="m3", pitch=40)

@@ -20,7 +20,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from clara_kit.world.faults import Fault, FaultBox
 from clara_kit.world.latency import LatencyProfile, Stage
 from clara_kit.world.twins.base import TwinContext
-from clara_kit.world.twins.liveavatar import SANDBOX_AVATAR, LiveAvatarTwin, PlayedFrame, TwinSession
+from clara_kit.world.twins.liveavatar.twin import SANDBOX_AVATAR, LiveAvatarTwin, PlayedFrame, TwinSession
 from clara_kit.world.twins.server import TwinServer
 
 KEY = {"X-API-KEY": "test-key"}

@@ -21,7 +21,7 @@ from websockets.exceptions import ConnectionClosed
 from clara_kit.core.errors import ClaraError
 from clara_kit.world.latency import LatencyProfile
 from clara_kit.world.twins.base import TwinContext
-from clara_kit.world.twins.liveavatar import SANDBOX_AVATAR, LiveAvatarTwin
+from clara_kit.world.twins.liveavatar.twin import SANDBOX_AVATAR, LiveAvatarTwin
 from clara_kit.world.twins.server import TwinServer
 
 SOUND = b64encode(b"\1\1" * 24_000 * 5).decode()

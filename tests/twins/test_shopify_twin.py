@@ -18,10 +18,10 @@ from clara_kit.world.latency import LatencyProfile
 from clara_kit.world.personas import Persona
 from clara_kit.world.twins.base import TwinContext
 from clara_kit.world.twins.server import TwinServer
-from clara_kit.world.twins.shopify import CLIENT_ID, CLIENT_SECRET, ShopifyTwin
-from clara_kit.world.twins.shopify_cost import Cost
-from clara_kit.world.twins.shopify_graph import SCHEMA_FILE, Access, read, run
-from clara_kit.world.twins.shopify_shop import Shop, page
+from clara_kit.world.twins.shopify.cost import Cost
+from clara_kit.world.twins.shopify.graph import SCHEMA_FILE, Access, read, run
+from clara_kit.world.twins.shopify.shop import Shop, page
+from clara_kit.world.twins.shopify.twin import CLIENT_ID, CLIENT_SECRET, ShopifyTwin
 
 HTTP = httpx.Client(
     verify=False, trust_env=False

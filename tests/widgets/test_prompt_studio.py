@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from clara_kit.core.errors import ClaraError
-from clara_kit.personalization.prompt_template import PromptTemplate
+from clara_kit.prompts.template import PromptTemplate
 from clara_kit.widgets.prompt_studio import PromptStudio
 
 

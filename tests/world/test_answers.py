@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from clara_kit.personalization.briefing import brief
+from clara_kit.prompts.briefing import brief
 from clara_kit.world.answers import AnswerBook, tokenize
 from clara_kit.world.instructions import SENSED, apply, sense
 

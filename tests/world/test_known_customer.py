@@ -7,7 +7,7 @@ import pytest
 from clara_kit.core.prompt import Prompt
 from clara_kit.world.answers import AnswerBook, Known
 from clara_kit.world.instructions import apply, sense, unsensed
-from clara_kit.world.models import answer, answer_tokens
+from clara_kit.world.timelines import answer, answer_tokens
 
 BOOK = AnswerBook.load()
 

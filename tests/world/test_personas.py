@@ -12,8 +12,8 @@ import yaml
 
 from clara_kit.core.errors import ScriptError
 from clara_kit.core.profile import SKIN_CONCERNS, SKIN_TYPES, CustomerProfile
-from clara_kit.personalization.catalog import Catalog
-from clara_kit.personalization.recommend import recommend
+from clara_kit.prompts.catalog import Catalog
+from clara_kit.prompts.recommend import recommend
 from clara_kit.world.personas import FOLDER, Persona
 
 ALL = Persona.all()
@@ -72,7 +72,7 @@ def test_every_skin_every_hard_case_and_most_concerns_have_a_customer() -> None:
 
 @pytest.mark.parametrize("persona", ALL, ids=lambda p: p.name)
 def test_the_profile_is_the_same_on_every_day(persona: Persona) -> None:
-    from clara_kit.personalization.shopify_profile import profile_of
+    from clara_kit.shop.parse import profile_of
 
     days = (date(2026, 3, 1), date(2028, 2, 29))
     one, other = (profile_of(persona.to_customer_node(day), today=day) for day in days)

@@ -41,8 +41,7 @@ from clara_kit.core.events import (
 from clara_kit.providers.avatar import lite_protocol
 from clara_kit.providers.avatar.lite_protocol import Signal
 from clara_kit.providers.avatar.pacing import Chunker, Playhead, Timing
-from clara_kit.providers.avatar.utterance import Utterance, length_ms
-from clara_kit.providers.avatar.utterance_voice import failure_kind, give_voice
+from clara_kit.providers.avatar.utterance import Utterance, failure_kind, give_voice, length_ms
 from clara_kit.providers.tts.base import TTSProvider
 
 

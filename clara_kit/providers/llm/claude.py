@@ -1,6 +1,6 @@
 """Claude, streamed: one request for each reply, on the vendor's own SDK.
 
-Comes after `personalization` (the prompt) and `conversation` (the history); gives its events to the runtime.
+Comes after `prompts` and `conversation` (the history); gives its events to the runtime.
 It knows nothing of what a reply is for, never retries (the conversation decides that), and keeps no history.
 
 Why some things are as they are:

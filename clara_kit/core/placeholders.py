@@ -1,0 +1,232 @@
+"""What the shop knows of a person stays out of every trace and log: placeholders stand for it there.
+
+Stands at the door of a conversation (`runtime/manager.py`, `world/sim.py`). Events that come in are hidden before
+anything is decided upon them or written; texts that go out to the model and the avatar are filled again. So the
+decisions, the trace and the run log know `{first_name}` and never a name, and a replay needs no name either.
+
+Words are compared without regard to case and accents, as recognisers and models write them; each spelling gets
+a placeholder of its own, so that `fill` is the exact inverse of `hide`. What a person says of themselves before the
+profile has come, or what the shop does not know, is their own words and stays.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable, Mapping
+from dataclasses import fields, is_dataclass, replace
+from typing import Any
+
+from clara_kit.core import events as ev
+from clara_kit.core.profile import CustomerProfile, fill, placeholders_in
+from clara_kit.core.records import Record
+
+_NAME_PARTS = 3  # a name of more words is hidden only as a whole: its words may be anything
+_PART_CHARS = 3  # shorter parts of a name («de», «la») are words of their own
+
+
+class Placeholders:
+    """The words of one profile and what stands for them. Without a profile nothing is hidden."""
+
+    def __init__(self, profile: CustomerProfile | None = None) -> None:
+        self._names: dict[str, str] = {}  # folded value -> name of its placeholder
+        self._value_of: dict[str, str] = {}  # placeholder -> what it stands for
+        self._pattern: re.Pattern[str] | None = None
+        self._streams: dict[int, _Stream] = {}
+        if profile is not None:
+            self._learn(profile)
+
+    @property
+    def map(self) -> dict[str, str]:
+        """Placeholder to value. Kept apart from the log; may be deleted."""
+        return dict(self._value_of)
+
+    @property
+    def is_empty(self) -> bool:
+        """Nothing is known that would have to be hidden."""
+        return self._pattern is None
+
+    def hide(self, text: str) -> str:
+        """The text with a placeholder for each known value."""
+        return self.hide_after("", text)
+
+    def hide_after(self, before: str, text: str) -> str:
+        """As `hide`, for a text that continues `before` (whose last letter may belong to the first word)."""
+        if self._pattern is None:
+            return text
+        whole, start, out = before + text, len(before), []
+        at = start
+        for match in self._pattern.finditer(_fold(whole), start):
+            out += [whole[at : match.start()], self._placeholder(whole[match.start() : match.end()])]
+            at = match.end()
+        return "".join((*out, whole[at:]))
+
+    def fill(self, text: str) -> str:
+        """The text with every placeholder replaced by what it stands for; unknown ones stay."""
+        return fill(text, self._value_of)
+
+    def hidden_chars(self, hidden: str, filled_chars: int) -> int:
+        """How many characters of `hidden` the first `filled_chars` of its filled text stand for."""
+        at = spent = 0
+        for match in placeholders_in(hidden):
+            plain = match.start() - at
+            if filled_chars <= spent + plain:
+                return at + filled_chars - spent
+            spent += plain + len(self._value_of.get(match.group(), match.group()))
+            at = match.end()
+            if filled_chars <= spent:
+                return at
+        return min(at + filled_chars - spent, len(hidden))
+
+    def events(self, event: ev.Event) -> Iterable[ev.Event]:
+        """The event without personal words: usually one; a reply held back in mid-word comes before its end."""
+        if self._pattern is None:
+            return (event,)
+        match event:
+            case ev.ReplyDelta():
+                if event.reply_id not in self._streams:  # one reply at a time: another was cancelled
+                    self._streams = {event.reply_id: _Stream(self)}
+                text = self._streams[event.reply_id].feed(event.text)
+                return (replace(event, text=text),)  # perhaps empty: its time counts
+            case ev.ReplyCompleted() | ev.ProviderFailed(reply_id=int()):
+                held = self._streams.pop(event.reply_id, None) if event.reply_id is not None else None
+                rest = held.flush() if held is not None else ""
+                shown = self._shown(event)
+                if not rest or event.reply_id is None:
+                    return (shown,)
+                return (ev.ReplyDelta(at_ms=event.at_ms, reply_id=event.reply_id, text=rest), shown)
+            case ev.TranscriptFinal():
+                return (replace(event, text=self.hide(event.text), words=self._words(event.words)),)
+            case ev.TranscriptInterim() | ev.TextTyped() | ev.TurnEndExpected():
+                return (replace(event, text=self.hide(event.text)),)
+        return (self._shown(event),)
+
+    def _shown(self, event: Any) -> ev.Event:
+        """Vendors' messages may quote what was sent to them."""
+        if isinstance(event, ev.ProviderFailed | ev.ProviderWarned):
+            return replace(event, message=self.hide(event.message))
+        assert isinstance(event, ev.Event)
+        return event
+
+    def _words(self, words: tuple[ev.Word, ...]) -> tuple[ev.Word, ...]:
+        """Words that together are one value become one word."""
+        if self._pattern is None or not words:
+            return words
+        joined = " ".join(w.text for w in words)
+        starts, at = [], 0
+        for word in words:
+            starts.append(at)
+            at += len(word.text) + 1
+        spans = [m.span() for m in self._pattern.finditer(_fold(joined))]
+        out: list[ev.Word] = []
+        group: list[ev.Word] = []
+        for word, start in zip(words, starts, strict=True):
+            group.append(word)
+            end = start + len(word.text)
+            if any(a < end < b for a, b in spans):
+                continue  # the value goes on in the next word
+            text = self.hide(" ".join(w.text for w in group))
+            out.append(replace(group[0], text=text, end_ms=group[-1].end_ms))
+            group = []
+        return tuple(out)
+
+    def _learn(self, profile: CustomerProfile) -> None:
+        self._add("first_name", profile.first_name)
+        parts = profile.first_name.split()
+        if 1 < len(parts) <= _NAME_PARTS:
+            for n, part in enumerate(parts, start=1):
+                if len(part) >= _PART_CHARS:
+                    self._add(f"first_name_{n}", part)
+        self._add("skin_type", (profile.skin_type or "").lower())
+        for n, concern in enumerate(profile.skin_concerns, start=1):
+            self._add(f"concern_{n}", concern.lower())
+        for n, purchase in enumerate(profile.purchases, start=1):
+            self._add(f"purchase_{n}", purchase.title)
+        values = sorted(self._names, key=len, reverse=True)
+        if values:
+            either = "|".join(re.escape(v) for v in values)
+            self._pattern = re.compile(rf"(?<!\w)(?:{either})(?!\w)")
+
+    def _add(self, name: str, value: str) -> None:
+        value = value.strip()
+        if value and _fold(value) not in self._names:
+            self._names[_fold(value)] = name
+            self._value_of[f"{{{name}}}"] = value
+
+    def _placeholder(self, value: str) -> str:
+        name = self._names[_fold(value)]
+        plain = f"{{{name}}}"
+        number = 1
+        while self._value_of.setdefault(plain, value) != value:
+            number += 1
+            plain = f"{{{name}~{number}}}"
+        return plain
+
+    def held_from(self, before: str, text: str) -> int:
+        """From where on `text` must wait: it may be, or become, the beginning of a value."""
+        folded = _fold(before + text)
+        for at in range(max(len(before), len(folded) - self._longest), len(folded)):
+            if at > 0 and folded[at - 1].isalnum():
+                continue
+            tail = folded[at:]
+            if any(value.startswith(tail) for value in self._names):
+                return at - len(before)
+        return len(text)
+
+    @property
+    def _longest(self) -> int:
+        return max(map(len, self._names), default=0)
+
+
+class _Stream:
+    """A reply that comes in pieces: a value cut in two is held back until the rest of it has come."""
+
+    __slots__ = ("_before", "_held", "_of")
+
+    def __init__(self, of: Placeholders) -> None:
+        self._of, self._before, self._held = of, "", ""
+
+    def feed(self, delta: str) -> str:
+        text = self._held + delta
+        keep = self._of.held_from(self._before, text)
+        return self._out(text, keep)
+
+    def flush(self) -> str:
+        return self._out(self._held, len(self._held))
+
+    def _out(self, text: str, end: int) -> str:
+        out, self._held = text[:end], text[end:]
+        # The match may end where the next text begins: the lookahead must see that no letter follows there.
+        hidden = self._of.hide_after(self._before, out)
+        self._before = (self._before + out)[-1:]
+        return hidden
+
+
+def _fold(text: str) -> str:
+    """The text without case and accents, character by character: positions stay."""
+    return "".join(map(_fold_char, text))
+
+
+def _fold_char(char: str) -> str:
+    plain = unicodedata.normalize("NFD", char)[0].lower()
+    return plain if len(plain) == 1 else char
+
+
+def reveal(trace: Iterable[Record], words: Mapping[str, str]) -> tuple[Record, ...]:
+    """The same records with the words in place of their placeholders. For eyes only: decisions know placeholders."""
+    return tuple(_revealed(record, words) for record in trace) if words else tuple(trace)
+
+
+def _revealed(value: Any, words: Mapping[str, str]) -> Any:
+    if isinstance(value, str):
+        return fill(value, words)
+    if isinstance(value, tuple):
+        return tuple(_revealed(item, words) for item in value)
+    if is_dataclass(value) and not isinstance(value, type):
+        found = {f.name: getattr(value, f.name) for f in fields(value)}
+        shown = {name: _revealed(item, words) for name, item in found.items()}
+        changed = {
+            name: item for name, item in shown.items() if item is not found[name] and item != found[name]
+        }
+        return replace(value, **changed) if changed else value
+    return value

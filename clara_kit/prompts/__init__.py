@@ -1,0 +1,1 @@
+"""What Clara is told: templates, the catalogue, recommendations; and what she knows of a customer, as text. Pure."""

@@ -1,0 +1,67 @@
+"""What Clara is told of one customer: profile, products that fit, the prompt, the greeting, and what hides them.
+
+Pure. Made anew whenever a profile comes; used by `runtime/reception.py`, `world/sim.py` and the notebooks alike, so
+that what a designer looks at is what Clara is told.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from clara_kit.core.placeholders import Placeholders
+from clara_kit.core.profile import ANONYMOUS, CustomerProfile
+from clara_kit.core.prompt import Prompt
+from clara_kit.prompts.catalog import Catalog
+from clara_kit.prompts.recommend import Recommendations, recommend
+from clara_kit.prompts.template import PromptTemplate, Rendered
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Briefing:
+    """A template filled for a profile. `hidden_…` are the same texts with placeholders: what a log may hold."""
+
+    template: PromptTemplate
+    profile: CustomerProfile
+    recommended: Recommendations
+    rendered: Rendered
+    placeholders: Placeholders
+
+    @property
+    def prompt(self) -> Prompt:
+        """What the model receives."""
+        return self.rendered.prompt
+
+    @property
+    def greeting(self) -> str:
+        """What Clara says first."""
+        return self.rendered.greeting
+
+    @property
+    def hidden_greeting(self) -> str:
+        """The greeting as the trace knows it."""
+        return self.placeholders.hide(self.rendered.greeting)
+
+    @property
+    def hidden_prompt(self) -> Prompt:
+        """The prompt as a log may hold it; its hash is the one in the trace."""
+        prompt = self.rendered.prompt
+        return Prompt(static=prompt.static, personal=self.placeholders.hide(prompt.personal))
+
+
+def brief(
+    template: PromptTemplate | str = "warm",
+    profile: CustomerProfile = ANONYMOUS,
+    *,
+    catalog: Catalog | None = None,
+) -> Briefing:
+    """Fill a template (or the newest of that id) for a profile. Raises `TemplateError`, `ScriptError`."""
+    template = PromptTemplate.load(template) if isinstance(template, str) else template
+    catalog = catalog or Catalog.load()
+    recommended = recommend(profile, catalog)
+    return Briefing(
+        template=template,
+        profile=profile,
+        recommended=recommended,
+        rendered=template.render(profile, catalog=catalog, recommended=recommended),
+        placeholders=Placeholders(profile),
+    )

@@ -1,0 +1,177 @@
+"""Which products fit a customer, and why: plain points that anybody can follow. Pure and deterministic.
+
+A product must be in stock, made for this skin (where the skin is known) and not bought within the last month. Then it
+gets points: 3 for each of the customer's concerns that it helps, 2 where it is made for this skin in particular and
+not for every skin. As soon as anything that fits helps with a concern, what helps with none is left out. Most points
+first; of equals the more basic step of a routine, then what is made for fewer other concerns, then the cheaper, then
+by handle, so that neither the catalogue's order nor that of the concerns plays a part. Of each kind of product one is
+named before a second of the same kind, so that three recommendations make a routine. The points are this kit's
+choice, not a measurement.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import overload
+
+from clara_kit.core.page import escape
+from clara_kit.core.profile import CustomerProfile
+from clara_kit.prompts.catalog import Catalog, Product
+from clara_kit.prompts.spanish import join_es
+
+LATELY_DAYS = 30
+POINTS_CONCERN = 3
+POINTS_SKIN = 2
+BASICS = ("Limpiador", "Hidratante", "Protector solar", "Sérum")  # the steps that come first; then all others
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """One reason, in English for the team and in Spanish for Clara."""
+
+    english: str
+    in_spanish: str
+
+    def __str__(self) -> str:
+        return self.english
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recommendation:
+    """A product that fits. `score` in points, see the module."""
+
+    product: Product
+    score: int
+    reasons: tuple[Reason, ...]
+
+    @property
+    def in_spanish(self) -> str:
+        """The reasons as Clara may say them; empty where nothing is known of the customer."""
+        return join_es([r.in_spanish for r in self.reasons if r.in_spanish])
+
+
+@dataclass(frozen=True, slots=True)
+class Recommendations(Sequence[Recommendation]):
+    """The best first. `rejected`: every other product of the catalogue, with the reason."""
+
+    chosen: tuple[Recommendation, ...] = ()
+    rejected: tuple[tuple[Product, str], ...] = ()
+
+    @overload
+    def __getitem__(self, at: int) -> Recommendation: ...
+    @overload
+    def __getitem__(self, at: slice) -> tuple[Recommendation, ...]: ...
+    def __getitem__(self, at: int | slice) -> Recommendation | tuple[Recommendation, ...]:
+        return self.chosen[at]
+
+    def __len__(self) -> int:
+        return len(self.chosen)
+
+    def __iter__(self) -> Iterator[Recommendation]:
+        return iter(self.chosen)
+
+    def _repr_html_(self) -> str:
+        rows = [
+            f"<tr><td style='text-align:left'><b>{escape(r.product.title)}</b></td><td>{escape(r.product.price_text)}</td>"
+            f"<td style='text-align:left'>{escape('; '.join(map(str, r.reasons)))}"
+            f"<br><i lang='es'>{escape(r.in_spanish)}</i></td><td>{r.score}</td></tr>"
+            for r in self.chosen
+        ]
+        table = (
+            "<table><thead><tr><th style='text-align:left'>recommended</th><th>price</th>"
+            f"<th style='text-align:left'>because</th><th>points</th></tr></thead><tbody>{''.join(rows)}</tbody></table>"
+        )
+        return (table if rows else "<p>Nothing to recommend: too little is known, or nothing fits.</p>") + (
+            f"<details><summary>The other {len(self.rejected)} products, and why not</summary>"
+            f"{_by_reason(self.rejected)}</details>"
+        )
+
+    def __repr__(self) -> str:
+        named = ", ".join(f"{r.product.title} ({r.score})" for r in self.chosen)
+        return f"<Recommendations: {named or 'none'}; {len(self.rejected)} others>"
+
+
+def recommend(profile: CustomerProfile, catalog: Catalog, n: int = 3) -> Recommendations:
+    """The `n` products that fit best; fewer where fewer fit, none where neither skin nor concerns are known."""
+    lately = {p.handle for p in profile.purchases if p.days_ago <= LATELY_DAYS and p.handle}
+    titles = {p.title.casefold() for p in profile.purchases if p.days_ago <= LATELY_DAYS}
+    rejected: dict[str, str] = {}
+    fitting: list[Recommendation] = []
+    for product in catalog:
+        why_not = _why_not(product, profile, lately, titles)
+        if why_not:
+            rejected[product.handle] = why_not
+        else:
+            fitting.append(_scored(product, profile))
+    wanted = set(profile.skin_concerns)
+    helping = [r for r in fitting if wanted & set(r.product.concerns)]
+    if helping:
+        beside = [r for r in fitting if not wanted & set(r.product.concerns)]
+        rejected |= {r.product.handle: "helps with none of the concerns" for r in beside}
+        fitting = helping
+    ranked = [r for r in sorted(fitting, key=lambda r: _place(r, wanted)) if r.score > 0]
+    chosen = _one_of_each_kind(ranked, n)
+    handles = {r.product.handle for r in chosen}
+    for r in fitting:
+        if r.product.handle not in handles:
+            few = (
+                "nothing known speaks for it"
+                if r.score == 0
+                else f"it fits ({r.score} points), others come first"
+            )
+            rejected[r.product.handle] = few
+    others = tuple((p, rejected[p.handle]) for p in catalog if p.handle in rejected)
+    return Recommendations(tuple(chosen), others)
+
+
+def _by_reason(rejected: Sequence[tuple[Product, str]]) -> str:
+    """The rejected as a list with one line a reason; no colours, so that it reads in light and dark."""
+    titles: dict[str, list[str]] = {}
+    for product, why in rejected:
+        titles.setdefault(why, []).append(product.title)
+    lines = (f"<li><b>{escape(why)}</b>: {escape(', '.join(names))}</li>" for why, names in titles.items())
+    return f"<ul>{''.join(lines)}</ul>"
+
+
+def _why_not(product: Product, profile: CustomerProfile, lately: set[str], titles: set[str]) -> str:
+    if product.stock <= 0:
+        return "out of stock"
+    if product.handle in lately or product.title.casefold() in titles:
+        return f"bought within the last {LATELY_DAYS} days"
+    if profile.skin_type is not None and profile.skin_type not in product.skin_types:
+        return f"not made for {profile.skin_type} skin"
+    return ""
+
+
+def _scored(product: Product, profile: CustomerProfile) -> Recommendation:
+    reasons: list[Reason] = []
+    score = 0
+    skin = profile.skin_type
+    if skin is not None and not product.for_every_skin:
+        score += POINTS_SKIN
+        reasons.append(Reason(f"made for {skin} skin", f"va bien con la piel {skin.lower()}"))
+    for concern in profile.skin_concerns:
+        if concern in product.concerns:
+            score += POINTS_CONCERN
+            reasons.append(Reason(f"helps with {concern}", f"ayuda con {concern.lower()}"))
+    if score and skin is not None and product.for_every_skin:
+        reasons.append(Reason("fits every skin", "sirve para todo tipo de piel"))
+    return Recommendation(product=product, score=score, reasons=tuple(reasons))
+
+
+def _place(r: Recommendation, wanted: set[str]) -> tuple[int, int, int, int, str]:
+    p = r.product
+    step = BASICS.index(p.product_type) if p.product_type in BASICS else len(BASICS)
+    return -r.score, step, len(set(p.concerns) - wanted), p.price_clp, p.handle
+
+
+def _one_of_each_kind(ranked: Sequence[Recommendation], n: int) -> list[Recommendation]:
+    """The best of each kind in their order, then the rest in theirs."""
+    kinds: set[str] = set()
+    first: list[Recommendation] = []
+    rest: list[Recommendation] = []
+    for r in ranked:
+        (rest if r.product.product_type in kinds else first).append(r)
+        kinds.add(r.product.product_type)
+    return [*first, *rest][: max(0, n)]

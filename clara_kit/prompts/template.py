@@ -1,0 +1,276 @@
+"""`PromptTemplate`: a prompt and a greeting with holes, filled for each customer.
+
+A file of `data/prompts/`: front matter, then three blocks. `static` is the same for every customer and comes first,
+so that it is cached; `personal` holds what is known of this one, fenced; `greeting` is what Clara says first.
+Everything that can be wrong is found when the file is loaded, and named with its line. Rendering is pure.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from difflib import unified_diff
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, Literal
+
+from clara_kit.core.errors import TemplateError
+from clara_kit.core.page import escape
+from clara_kit.core.profile import ANONYMOUS, CustomerProfile, Purchase
+from clara_kit.core.prompt import Prompt
+from clara_kit.prompts import file as template_file
+from clara_kit.prompts.compile import Compiled, compile_template
+from clara_kit.prompts.language import END, FROM_CUSTOMER, FROM_SHOP
+from clara_kit.prompts.values import Shelf, values
+
+log = logging.getLogger("clara_kit.prompts")
+
+
+@dataclass(frozen=True, slots=True)
+class PromptTemplate:
+    """A checked template. `hash`: first 12 hex digits of the SHA-256 of the source and of the parts it includes."""
+
+    id: str
+    version: int
+    description: str
+    variables: tuple[str, ...]
+    source: str = field(repr=False)
+    hash: str
+    path: Path | None = field(default=None, compare=False)
+    _compiled: Compiled = field(kw_only=True, repr=False, compare=False)
+    _parts: Path = field(kw_only=True, repr=False, compare=False)
+
+    # --- where it comes from ------------------------------------------------------------------------------
+
+    @classmethod
+    def load(cls, name: str | Path, *, parts: Path | None = None) -> PromptTemplate:
+        """`warm`, `mine/warm.v2`, `mine/warm` (the newest), or the path of a file. Raises `TemplateError`."""
+        path = template_file.find(name)
+        return cls.from_source(template_file.read(path), path=path, parts=parts)
+
+    @classmethod
+    def all(cls, mine: Path | None = None) -> tuple[PromptTemplate, ...]:
+        """The shipped ones, then your own, each sorted by name; an own one with a mistake is left out."""
+        shipped = [cls.load(path) for path in sorted(template_file.SHIPPED.glob("*.md"))]
+        own = []
+        for path in sorted((mine or template_file.MINE).glob("*.md")):
+            try:
+                own.append(cls.load(path))
+            except TemplateError as exc:
+                log.warning("%s", exc)
+        return (*shipped, *own)
+
+    @classmethod
+    def from_source(
+        cls, source: str, *, path: Path | None = None, parts: Path | None = None
+    ) -> PromptTemplate:
+        """A template from its text, as it would stand in a file."""
+        folder = parts or template_file.PARTS
+        file = path.name if path else "template"
+        source = source.replace("\r\n", "\n")
+        front, body = template_file.split(source, file)
+        compiled = compile_template(
+            body, file, declared=front.variables, folder=folder, first_line=front.lines + 1
+        )
+        digest = sha256("\0".join((source, *compiled.sources)).encode()).hexdigest()[:12]
+        template = cls(
+            front.id, front.version, front.description, front.variables, source, digest, path,
+            _compiled=compiled, _parts=folder,
+        )  # fmt: skip
+        for profile, recommended in ((ANONYMOUS, ()), (_SOMEONE, _PRODUCTS), (_SOMEONE, ())):
+            template.render(profile, catalog=_Shelf(_PRODUCTS), recommended=recommended)
+        return template
+
+    def with_source(self, source: str) -> PromptTemplate:
+        """The template as it is after an edit: checked anew, saved nowhere."""
+        return PromptTemplate.from_source(source, path=self.path, parts=self._parts)
+
+    def save(self, folder: Path | None = None) -> PromptTemplate:
+        """Write the next version as a new file, `data/prompts/mine/<id>.v<number>.md`; nothing is overwritten."""
+        folder = folder or template_file.MINE
+        folder.mkdir(parents=True, exist_ok=True)
+        shipped = template_file.SHIPPED / f"{self.id}.md"
+        taken = PromptTemplate.load(shipped).version if shipped.is_file() else 0
+        newest = template_file.versions(self.id, folder)
+        if newest:
+            taken = max(taken, template_file.version_of(newest[-1]))
+        while True:
+            taken += 1
+            path, source = folder / f"{self.id}.v{taken}.md", template_file.with_version(self.source, taken)
+            try:
+                with path.open("x", encoding="utf-8") as out:
+                    out.write(source)
+            except FileExistsError:
+                continue
+            return PromptTemplate.from_source(source, path=path, parts=self._parts)
+
+    def diff(self, other: PromptTemplate) -> str:
+        """What changes from this template to the other, as unified text; empty where nothing does."""
+        lines = unified_diff(
+            self.source.splitlines(), other.source.splitlines(), self.label, other.label, lineterm="", n=2
+        )
+        return "\n".join(lines)
+
+    @property
+    def name(self) -> str:
+        """What `load` takes: `warm`, `mine/warm.v2`, or a path."""
+        if self.path is None or self.path.parent == template_file.SHIPPED:
+            return self.id
+        return f"mine/{self.path.stem}" if self.path.parent == template_file.MINE else str(self.path)
+
+    @property
+    def about(self) -> dict[str, str | int]:
+        """What a run's inputs keep of it."""
+        return {"id": self.id, "version": self.version, "hash": self.hash}
+
+    @property
+    def label(self) -> str:
+        """For titles and tables: «warm v1 (0123456789ab)»."""
+        return f"{self.id} v{self.version} ({self.hash})"
+
+    # --- what becomes of it -------------------------------------------------------------------------------
+
+    def render(
+        self,
+        profile: CustomerProfile = ANONYMOUS,
+        catalog: Shelf | None = None,
+        recommended: Iterable[Any] = (),
+    ) -> Rendered:
+        """Prompt and greeting for one customer. recommended: products, or what `recommend()` gives."""
+        held = values(profile, catalog, recommended)
+        parts: tuple[Part, ...] = ("static", "personal", "greeting")
+        (static, s1), (personal, s2), (greeting, s3) = (tidy(self._compiled.block(p, held), p) for p in parts)
+        prompt = Prompt(static=static, personal=personal)
+        return Rendered(
+            prompt=prompt,
+            greeting=greeting,
+            template=f"{self.id} v{self.version}",
+            template_hash=self.hash,
+            spans=s1 + s2 + s3,
+        )
+
+    def _repr_html_(self) -> str:
+        about = f"<b>{escape(self.label)}</b> · {escape(self.description)}"
+        return f"<div>{about}<pre style='white-space:pre-wrap'>{escape(self.source)}</pre></div>"
+
+
+@dataclass(frozen=True, slots=True)
+class _Shelf:
+    products: tuple[Any, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Product:
+    title: str
+    product_type: str = "Crema"
+    price_clp: int = 9990
+    skin_types: tuple[str, ...] = ("Mixta",)
+    concerns: tuple[str, ...] = ("Acné",)
+    ingredients: tuple[str, ...] = ("Niacinamida",)
+    how_to_use: str = "De noche."
+    stock: int = 1
+
+
+# Whom a template is tried with when it is loaded, so that what only shows in rendering shows at once.
+_PRODUCTS = (_Product("Crema A"), _Product("Crema B"))
+_SOMEONE = CustomerProfile(
+    first_name="Ana",
+    skin_type="Mixta",
+    skin_concerns=("Acné", "Manchas", "Arrugas"),
+    purchases=(Purchase(handle="a", title="Crema A", days_ago=40, quantity=2),),
+    orders_count=1,
+)
+
+
+Part = Literal["static", "personal", "greeting"]
+Mark = Literal["customer", "given"]
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Characters `start` to `end` of one part, and whose words they are."""
+
+    part: Part
+    start: int
+    end: int
+    source: Literal["customer", "shop"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rendered:
+    """What Clara is told of a customer, and how she greets. `spans`: whose words stand where."""
+
+    prompt: Prompt
+    greeting: str
+    template: str  # e.g. "warm v1"
+    template_hash: str
+    spans: tuple[Span, ...] = ()
+
+    @property
+    def personal_spans(self) -> tuple[Span, ...]:
+        """Where words stand that come from the customer's profile, or were chosen by it."""
+        return tuple(s for s in self.spans if s.source == "customer")
+
+    def text(self, part: Part) -> str:
+        """The text of one part."""
+        return self.greeting if part == "greeting" else str(getattr(self.prompt, part))
+
+    def pieces(self, part: Part, sentences: Iterable[str] = ()) -> Iterator[tuple[str, frozenset[Mark]]]:
+        """The text of a part, cut where marks begin and end; joined it is the text.
+
+        customer: words of the profile, or chosen by it. given: inside one of `sentences`, but for what the shop sells.
+        """
+        text = self.text(part)
+        marks: list[frozenset[Mark]] = [frozenset()] * len(text)
+        shop = {i for s in self.spans if s.part == part and s.source == "shop" for i in range(s.start, s.end)}
+        for start, end in _places(text, sentences):
+            for i in set(range(start, end)) - shop:
+                marks[i] |= {"given"}
+        for span in self.personal_spans:
+            for i in range(span.start, span.end) if span.part == part else ():
+                marks[i] |= {"customer"}
+        start = 0
+        for end in range(1, len(text) + 1):
+            if end == len(text) or marks[end] != marks[start]:
+                piece = text[start:end]  # a colon between two products is no instruction
+                yield piece, marks[start] if any(map(str.isalnum, piece)) else marks[start] - {"given"}
+                start = end
+
+
+def _places(text: str, sentences: Iterable[str]) -> Iterator[tuple[int, int]]:
+    """Where the sentences stand, each after the one before."""
+    at = 0
+    for sentence in sentences:
+        start = text.find(sentence, at)
+        if start >= 0:
+            at = start + len(sentence)
+            yield start, at
+
+
+def tidy(marked: str, part: Part) -> tuple[str, tuple[Span, ...]]:
+    """Text without marks and without the white space that conditions leave behind, and the spans of the marks.
+
+    A greeting becomes one line; elsewhere lines stay, with at most one empty line between them.
+    """
+    out: list[str] = []
+    spans: list[Span] = []
+    began, source = 0, ""
+    for char in marked:
+        if char in (FROM_CUSTOMER, FROM_SHOP):
+            began, source = len(out), char
+        elif char == END:
+            if len(out) > began:
+                spans.append(Span(part, began, len(out), "customer" if source == FROM_CUSTOMER else "shop"))
+        elif not char.isspace():
+            out.append(char)
+        elif char == "\n" and part != "greeting":
+            while out and out[-1] == " ":
+                out.pop()
+            if out and out[-2:] != ["\n", "\n"]:
+                out.append("\n")
+        elif out and not out[-1].isspace():
+            out.append(" ")
+    text = "".join(out).rstrip()
+    ends = ((s, min(s.end, len(text))) for s in spans)
+    return text, tuple(Span(part, s.start, end, s.source) for s, end in ends if end > s.start)

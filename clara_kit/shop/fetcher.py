@@ -1,0 +1,284 @@
+"""Asks the shop who the customer is, through `shopify_api.py`, the only module of this room with a network.
+
+Comes before the profile parser, and after the cache, which it asks first. A conversation never waits for it
+longer than its deadline (`begin`); everything that can go wrong there ends as a `ShopError` with a remedy,
+or as a warning beside what came all the same. Neither a message nor a log line holds a token, an e-mail or a name.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from collections.abc import Awaitable, Callable, Coroutine
+from datetime import date
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import httpx
+
+from clara_kit.core.errors import SettingsError
+from clara_kit.core.profile import ANONYMOUS
+from clara_kit.core.retry import RetryPolicy
+from clara_kit.core.settings import Keys, Settings
+from clara_kit.shop.answer import (
+    REQUIRED_SCOPES,
+    Begun,
+    Found,
+    ShopAnswer,
+    ShopCheck,
+    access_problems,
+    narrower,
+    warnings_of,
+)
+from clara_kit.shop.api import AdminApi
+from clara_kit.shop.cache import ProfileCache
+from clara_kit.shop.errors import Problem, ShopError
+from clara_kit.shop.parse import profile_of
+from clara_kit.shop.queries import (
+    API_VERSION,
+    FULL,
+    SCOPES,
+    customer_ref,
+    request_body,
+)
+
+# Shorter than the plan's for other vendors: a profile that comes after ten seconds greets nobody.
+RETRY = RetryPolicy(max_retries=3, initial_delay_ms=200, multiplier=2, max_delay_ms=2000)
+_SHOP = re.compile(r"([a-z0-9][a-z0-9-]{0,60})(\.myshopify\.com)?")
+_API_VERSION = re.compile(r"[0-9]{4}-[0-9]{2}|unstable")
+_DISK_MS = 250  # a disk that is slower than this is done without
+T = TypeVar("T")
+
+
+def shop_domain(shop: str) -> str:
+    """`name`, `name.myshopify.com` or its address as the domain; raises `ShopError` for anything else.
+
+    Nothing else is let through, for the token goes wherever this says.
+    """
+    found = _SHOP.fullmatch(shop.strip().lower().removeprefix("https://").rstrip("/"))
+    if found is None:
+        raise ShopError("bad_shop_name")
+    return f"{found[1]}.myshopify.com"
+
+
+class ShopifyCustomerFetcher:
+    """Profiles of one shop's customers. Enter it before use: `async with ShopifyCustomerFetcher(...) as shop`.
+
+    token: of a custom app; or client_id and client_secret of an app of the Dev Dashboard. base_url: another
+    server that speaks the protocol. deadline_ms: the longest that `begin` waits. timeout_ms: the longest that
+    anything takes, retries included. clock: seconds, monotonic. today: the day from which purchases are counted.
+    """
+
+    def __init__(
+        self,
+        shop: str,
+        token: str | None = None,
+        client_id: str | None = None,
+        client_secret: str | None = None,
+        api_version: str = API_VERSION,
+        base_url: str | None = None,
+        cache: ProfileCache | None = None,
+        deadline_ms: float = 1500,
+        timeout_ms: float = 10_000,
+        *,
+        retry: RetryPolicy = RETRY,
+        clock: Callable[[], float] = time.monotonic,
+        today: Callable[[], date] = date.today,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        self.shop = shop_domain(shop)
+        self.api_version, self.cache = api_version, cache
+        self.deadline_ms, self.timeout_ms = deadline_ms, timeout_ms
+        if not _API_VERSION.fullmatch(api_version):
+            raise SettingsError("That is no API version of Shopify's.", hint=f"use {API_VERSION!r}.")
+        self._api = AdminApi(
+            base_url=base_url or f"https://{self.shop}",
+            api_version=api_version,
+            token=token,
+            client_id=client_id,
+            client_secret=client_secret,
+            timeout_ms=timeout_ms,
+            retry=retry,
+            clock=clock,
+            sleep=sleep,
+            transport=transport,
+        )
+        self._clock, self._today = clock, today
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    @classmethod
+    def from_keys(
+        cls, keys: Keys, settings: Settings, *, cache: ProfileCache | None = None, **more: Any
+    ) -> Self:
+        """A fetcher from `Keys` and `Settings`; raises `SettingsError` that names what is missing."""
+        by_client = keys.shopify_admin_token is None and (
+            keys.shopify_client_id or keys.shopify_client_secret
+        )
+        return cls(
+            keys.need("shopify_shop"),
+            token=None if by_client else keys.need("shopify_admin_token"),
+            client_id=keys.need("shopify_client_id") if by_client else None,
+            client_secret=keys.need("shopify_client_secret") if by_client else None,
+            api_version=settings.shopify_api_version,
+            base_url=keys.shopify_base_url or None,
+            cache=cache,
+            deadline_ms=settings.profile_deadline_ms,
+            **more,
+        )
+
+    def __repr__(self) -> str:
+        return f"ShopifyCustomerFetcher({self.shop}, API {self.api_version})"
+
+    async def __aenter__(self) -> Self:
+        self._api.open()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._api.aclose()
+
+    # --- what can be asked -------------------------------------------------------------------------------
+
+    async def fetch(self, customer: int | str, *, fresh: bool = False) -> ShopAnswer:
+        """The profile of a customer, by number, gid or e-mail. `fresh`: not from the cache.
+
+        Raises `ShopError`, at the latest after `timeout_ms`.
+        """
+        began_s = self._clock()
+        ref = customer_ref(customer)
+        if ref is None:
+            says = "That is no customer: neither a number, nor a gid, nor an e-mail address"
+            raise ShopError("not_found", says=says, hint="customers are asked for by one of these.")
+        if self.cache is not None and not fresh:
+            hit = await self._briefly(self.cache.get(self.shop, ref), None)
+            if hit is not None:
+                return ShopAnswer(
+                    profile=profile_of(hit.node, today=self._today()),
+                    source="cache",
+                    age_s=hit.age_s,
+                    warnings=hit.warnings,
+                    took_ms=self._since_ms(began_s),
+                )
+        found = await self._within_timeout(self._find(ref, self._until_s(began_s)))
+        warnings = warnings_of(found.reply, self.api_version, found.refused)
+        if self.cache is not None and found.lasting:
+            keep = self.cache.put(self.shop, ref, found.node, complete=found.complete, warnings=warnings)
+            await self._briefly(keep, False)
+        return ShopAnswer(
+            profile=profile_of(found.node, today=self._today()),
+            source="shop",
+            warnings=warnings,
+            took_ms=self._since_ms(began_s),
+            cost=found.reply.cost,
+            served_version=found.reply.served_version,
+        )
+
+    async def begin(self, customer: int | str) -> Begun:
+        """What is known of a customer after `deadline_ms` at the latest. Never raises.
+
+        What comes later can be awaited as `late`, until the fetcher is left.
+        """
+        began_s = self._clock()
+        task = self._start(self.fetch(customer))
+        try:
+            await asyncio.wait({task}, timeout=self.deadline_ms / 1000)
+        except asyncio.CancelledError:
+            task.cancel()
+            raise
+        took_ms = self._since_ms(began_s)
+        if not task.done():
+            return Begun(profile=ANONYMOUS, late=task, took_ms=took_ms)
+        try:
+            answer = task.result()
+        except ShopError as exc:
+            return Begun(profile=ANONYMOUS, error=exc, took_ms=took_ms)
+        except (Exception, asyncio.CancelledError) as exc:  # a fault of ours must not silence Clara either
+            error = ShopError("bad_answer", type(exc).__name__)
+            return Begun(profile=ANONYMOUS, error=error, took_ms=took_ms)
+        return Begun(profile=answer.profile, answer=answer, took_ms=took_ms)
+
+    async def check(self) -> ShopCheck:
+        """Does the token open the shop, and which of the scopes are missing? Raises `ShopError`."""
+        began_s = self._clock()
+        body = {"query": SCOPES, "operationName": "Scopes"}
+        reply = await self._within_timeout(self._api.ask(body, "shop", self._until_s(began_s)))
+        shop, app = reply.data.get("shop"), reply.data.get("currentAppInstallation")
+        listed = app.get("accessScopes") if isinstance(app, dict) else None
+        if not isinstance(shop, dict) or not isinstance(listed, list):
+            raise reply.problems[0].error() if reply.problems else ShopError("bad_answer")
+        scopes = tuple(sorted(str(s.get("handle")) for s in listed if isinstance(s, dict)))
+        held = {*scopes, *(s.replace("write_", "read_", 1) for s in scopes if s.startswith("write_"))}
+        return ShopCheck(
+            shop_name=str(shop.get("name")),
+            domain=str(shop.get("myshopifyDomain")),
+            scopes=scopes,
+            missing=tuple(s for s in REQUIRED_SCOPES if s not in held),
+            served_version=reply.served_version,
+            warnings=warnings_of(reply, self.api_version),
+            took_ms=self._since_ms(began_s),
+        )
+
+    async def forget(self, customer: int | str) -> int:
+        """Remove what the cache holds of a customer; says how many answers went."""
+        return await self.cache.forget(customer) if self.cache is not None else 0
+
+    async def _find(self, ref: str, until_s: float) -> Found:
+        """The customer, with as much of it as the shop gives."""
+        variant, refused = FULL, tuple[Problem, ...]()
+        while True:
+            reply = await self._api.ask(request_body(ref, variant), "customer", until_s)
+            node = reply.data.get("customer")
+            if isinstance(node, dict):
+                return Found(node=node, reply=reply, variant=variant, refused=refused)
+            denied = access_problems(reply.problems)
+            less = narrower(variant, denied)
+            if less is None:
+                if reply.problems:
+                    raise (denied or reply.problems)[0].error()
+                if "customer" in reply.data and node is None:
+                    says = "The shop knows no such customer"
+                    raise ShopError(
+                        "not_found", says=says, hint="check the id or e-mail; Clara greets without."
+                    )
+                raise ShopError("bad_answer", "it holds no customer")
+            variant, refused = less, refused + denied
+
+    # --- time and tasks ----------------------------------------------------------------------------------
+
+    def _since_ms(self, began_s: float) -> float:
+        return (self._clock() - began_s) * 1000
+
+    def _until_s(self, began_s: float) -> float:
+        return began_s + self.timeout_ms / 1000
+
+    async def _within_timeout(self, work: Coroutine[Any, Any, T]) -> T:
+        try:
+            async with asyncio.timeout(self.timeout_ms / 1000):
+                return await work
+        except TimeoutError:
+            failure = ShopError("timeout", f"nothing useful within {self.timeout_ms:.0f} ms")
+        raise failure
+
+    async def _briefly(self, work: Coroutine[Any, Any, T], otherwise: T) -> T:
+        """The result of work with the disk, unless it is too slow; then it goes on alone."""
+        task = self._start(work)
+        await asyncio.wait({task}, timeout=_DISK_MS / 1000)
+        return task.result() if task.done() else otherwise
+
+    def _start(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+        return task
+
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled():
+            task.exception()  # looked at: nobody has to await a late answer

@@ -1,0 +1,221 @@
+"""A Customer of Shopify's Admin API becomes a `CustomerProfile`: whatever its shape, and without believing it.
+
+Comes after `shopify.py` (or a twin, or the cache), before prompt, greeting and recommender. Pure: the day of the
+question is passed in. Nothing here raises for what the shop holds; what cannot be used is named in
+`left_out`, never quoted there.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import unicodedata
+from collections.abc import Iterable, Sequence
+from datetime import date, datetime
+from typing import Any
+
+from clara_kit.core.profile import SKIN_CONCERNS, SKIN_TYPES, CustomerProfile, LeftOut, Purchase, SkinType
+from clara_kit.shop.clean import TITLE_CHARS, clean_name, clean_text
+from clara_kit.shop.queries import LINE_ITEMS, NAMESPACE, ORDERS
+
+MAX_CONCERNS = 6  # more would be read out as a list, and nobody has more that matter at once
+_READ_ENTRIES = 40  # of a list of concerns; whoever has more has written something else into it
+_READ_CHARS = 10_000  # of a metafield's value
+_MAX_LEFT_OUT = 30
+
+_GID = re.compile(r"gid://shopify/Customer/[0-9]{1,20}")
+_HANDLE = re.compile(r"[\w-]{1,120}")
+_BETWEEN = re.compile(r"[,;/|\n]+")
+_JSON_TYPES = ("json", "json_string")  # the second is the legacy word (before 2021-07)
+
+
+def profile_of(node: object, *, today: date, concerns: Sequence[str] = SKIN_CONCERNS) -> CustomerProfile:
+    """The profile in a Customer node. `concerns`: the words that may enter it. Never raises."""
+    if not isinstance(node, dict):
+        why = LeftOut(field="customer", why="it is not an object")
+        return CustomerProfile(left_out=() if node is None else (why,))
+    left: list[LeftOut] = []
+    for name in ("metafields", "orders"):
+        if node.get(name) is not None and not _is_connection(node[name]):
+            _leave(left, name, "it is not a list")
+    return CustomerProfile(
+        customer_id=_customer_id(node, left),
+        first_name=_first_name(node, left),
+        skin_type=_skin_type(node, left),
+        skin_concerns=_concerns(node, concerns, left),
+        purchases=_purchases(node, today, left),
+        orders_count=_count(node, left),
+        left_out=tuple(left[:_MAX_LEFT_OUT]),
+    )
+
+
+def _leave(left: list[LeftOut], field: str, why: str) -> None:
+    left.append(LeftOut(field=field, why=why))
+
+
+# --- single fields -------------------------------------------------------------------------------------
+
+
+def _customer_id(node: dict[str, Any], left: list[LeftOut]) -> str:
+    gid = node.get("id")
+    if isinstance(gid, str) and _GID.fullmatch(gid):
+        return gid
+    if gid is not None:
+        _leave(left, "id", "it is not the id of a customer")
+    return ""
+
+
+def _first_name(node: dict[str, Any], left: list[LeftOut]) -> str:
+    raw = node.get("firstName")
+    name = clean_name(raw)
+    if not name and raw not in (None, ""):
+        _leave(left, "first_name", "nothing of it can be said aloud")
+    return name
+
+
+def _count(node: dict[str, Any], left: list[LeftOut]) -> int | None:
+    """`numberOfOrders` is an UnsignedInt64, which travels as a string."""
+    raw = node.get("numberOfOrders")
+    text = str(raw) if isinstance(raw, str | int) and not isinstance(raw, bool) else ""
+    if text.isascii() and text.isdigit() and len(text) <= 9:
+        return int(text)
+    if raw is not None:
+        _leave(left, "orders_count", "it is not a number of orders")
+    return None
+
+
+# --- metafields ----------------------------------------------------------------------------------------
+
+
+def _skin_type(node: dict[str, Any], left: list[LeftOut]) -> SkinType | None:
+    words = _metafield(node, "skin_type")
+    if words is None:
+        return None
+    known = {fold(t): t for t in SKIN_TYPES}
+    if len(words) == 1 and isinstance(words[0], str) and fold(words[0]) in known:
+        return known[fold(words[0])]
+    why = (
+        "it is empty"
+        if not words
+        else "it holds several"
+        if len(words) > 1
+        else "it is not a known skin type"
+    )
+    _leave(left, "skin_type", why)
+    return None
+
+
+def _concerns(node: dict[str, Any], allowed: Sequence[str], left: list[LeftOut]) -> tuple[str, ...]:
+    words = _metafield(node, "skin_concerns")
+    if words is None:
+        return ()
+    known = {fold(c): c for c in allowed}
+    found: list[str] = []
+    for n, word in enumerate(words[:_READ_ENTRIES]):
+        concern = known.get(fold(word)) if isinstance(word, str) else None
+        if concern is None:
+            _leave(left, f"skin_concerns[{n}]", "it is not a known concern")
+        elif concern not in found and len(found) == MAX_CONCERNS:
+            _leave(left, f"skin_concerns[{n}]", f"there are {MAX_CONCERNS} already")
+        elif concern not in found:
+            found.append(concern)
+    if len(words) > _READ_ENTRIES:
+        _leave(left, "skin_concerns", f"the list goes on after {_READ_ENTRIES} entries")
+    return tuple(found)
+
+
+def _metafield(node: dict[str, Any], key: str) -> list[Any] | None:
+    """The entries of the first metafield of this key, None where there is none."""
+    for field in _nodes(node.get("metafields")):
+        if field.get("key") == key and (field.get("namespace") or NAMESPACE) == NAMESPACE:
+            return _entries(field)
+    return None
+
+
+def _entries(field: dict[str, Any]) -> list[Any]:
+    """What a metafield holds, as a list: by its `type`, else by its looks, else cut at commas."""
+    raw, kind = field.get("value"), field.get("type")
+    value: Any = field.get("jsonValue") if raw is None else raw
+    if isinstance(value, str):
+        text = value[:_READ_CHARS].strip()
+        as_json = (isinstance(kind, str) and kind.startswith("list.")) or kind in _JSON_TYPES
+        value = _from_json(text) if as_json or text[:1] in {"[", '"'} else None
+        if value is None and isinstance(field.get("jsonValue"), list):
+            value = field["jsonValue"]
+        if value is None and text != "null":
+            value = _BETWEEN.split(text.strip("[]"))  # a list that is not JSON was typed by hand
+        if isinstance(value, str):
+            value = _BETWEEN.split(value)
+    if isinstance(value, list):
+        return [
+            v for v in value if v is not None and v != "" and not (isinstance(v, str) and not v.strip(' "'))
+        ]
+    return [] if value is None else [value]
+
+
+def _from_json(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+
+
+def fold(text: str) -> str:
+    """The text as it is compared: no case, no accents, one space between words."""
+    flat = "".join(c for c in unicodedata.normalize("NFKD", text[:200]) if not unicodedata.combining(c))
+    return " ".join(flat.casefold().strip("\"'«».").split())
+
+
+# --- orders --------------------------------------------------------------------------------------------
+
+
+def _purchases(node: dict[str, Any], today: date, left: list[LeftOut]) -> tuple[Purchase, ...]:
+    found: list[Purchase] = []
+    for n, order in enumerate(_nodes(node.get("orders"))[: 2 * ORDERS]):
+        where = f"orders[{n}]"
+        days_ago = _days_ago(order.get("processedAt"), today)
+        if order.get("cancelledAt"):
+            _leave(left, where, "it was cancelled")
+        elif days_ago is None:
+            _leave(left, where, "its date makes no sense")
+        else:
+            found += _items(order, where, days_ago, left)
+    return tuple(sorted(found, key=lambda p: p.days_ago)[: ORDERS * LINE_ITEMS])
+
+
+def _items(order: dict[str, Any], where: str, days_ago: int, left: list[LeftOut]) -> Iterable[Purchase]:
+    for n, item in enumerate(_nodes(order.get("lineItems"))[: 2 * LINE_ITEMS]):
+        product = item.get("product")
+        product = product if isinstance(product, dict) else {}
+        title = clean_text(item.get("title"), TITLE_CHARS) or clean_text(product.get("title"), TITLE_CHARS)
+        quantity, handle = item.get("quantity"), product.get("handle")
+        if not title:
+            _leave(left, f"{where}.items[{n}]", "it has no title")
+        elif not isinstance(quantity, int) or isinstance(quantity, bool) or not 0 < quantity < 1_000_000:
+            _leave(left, f"{where}.items[{n}]", "its quantity makes no sense")
+        else:
+            known = isinstance(handle, str) and _HANDLE.fullmatch(handle)
+            yield Purchase(
+                handle=str(handle) if known else "", title=title, days_ago=days_ago, quantity=quantity
+            )
+
+
+def _days_ago(moment: object, today: date) -> int | None:
+    """Whole days since a DateTime of Shopify's (UTC). Tomorrow counts as today: there it may be tomorrow already."""
+    if not isinstance(moment, str):
+        return None
+    try:
+        days = (today - datetime.fromisoformat(moment[:40]).date()).days
+    except ValueError:
+        return None
+    return max(days, 0) if days >= -1 else None
+
+
+def _nodes(connection: object) -> list[dict[str, Any]]:
+    """The objects of a connection (`nodes`, or a plain list); empty for any other shape."""
+    nodes = connection.get("nodes") if isinstance(connection, dict) else connection
+    return [n for n in nodes if isinstance(n, dict)] if isinstance(nodes, list) else []
+
+
+def _is_connection(value: object) -> bool:
+    return isinstance(value.get("nodes") if isinstance(value, dict) else value, list)

@@ -1,0 +1,279 @@
+"""The twin of Anthropic's Messages API: answers from data, obeys what it can sense, streams at the profile's pace."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections import deque
+from dataclasses import replace
+from itertools import count
+from typing import Any
+
+from aiohttp import web
+
+from clara_kit.world.answers import AnswerBook, tokenize
+from clara_kit.world.faults import Fault, find
+from clara_kit.world.instructions import sense
+from clara_kit.world.timelines import answer
+from clara_kit.world.twins.anthropic.rules import ERROR_TYPES, MODELS, ApiError, PromptCache, Request, check
+from clara_kit.world.twins.base import TwinContext
+
+IN_STREAM = ("cut", "stall", "error", "garble", "truncate")  # faults that can strike while an answer streams
+THINKING_MS = 600.0  # how long an unasked-for thinking block delays the first word here; an estimate
+
+
+class AnthropicTwin:
+    """Mounted under `/anthropic`. `requests` keeps the last bodies received, without keys."""
+
+    name = "anthropic"
+
+    def __init__(self, context: TwinContext, book: AnswerBook) -> None:
+        self._context, self._book = context, book
+        self._cache = PromptCache()
+        self._ids = count(1)
+        self.requests: deque[dict[str, Any]] = deque(maxlen=100)
+        self.cancelled = 0
+        """Streams that a client left before their end."""
+
+    def add_routes(self, app: web.Application) -> None:
+        """Register handlers under `/anthropic/v1`."""
+        app.router.add_post("/anthropic/v1/messages", self._guarded(self._messages))
+        app.router.add_post("/anthropic/v1/messages/count_tokens", self._guarded(self._count))
+        app.router.add_get("/anthropic/v1/models", self._guarded(self._models))
+        app.router.add_get("/anthropic/v1/models/{model}", self._guarded(self._model))
+
+    def addresses(self, host_port: str) -> dict[str, str]:
+        """For `AsyncAnthropic(base_url=...)`."""
+        return {"base_url": f"http://{host_port}/anthropic"}
+
+    async def close(self) -> None:
+        """Nothing outlives its request."""
+
+    def _guarded(self, handler: Any) -> Any:
+        """Check key and version, and word errors as the API does."""
+
+        async def handle(request: web.Request) -> web.StreamResponse:
+            request_id = f"req_twin_{next(self._ids):06d}"
+            try:
+                key = request.headers.get("x-api-key") or request.headers.get(
+                    "Authorization", ""
+                ).removeprefix("Bearer ")
+                if not self._context.accepts(key):
+                    raise ApiError(401, "authentication_error", "invalid x-api-key")
+                if "anthropic-version" not in request.headers:
+                    raise ApiError(400, "invalid_request_error", "anthropic-version: header is required")
+                response: web.StreamResponse = await handler(request, request_id)
+                return response
+            except ApiError as error:
+                headers = {"request-id": request_id, **({"retry-after": "1"} if error.status == 429 else {})}
+                return web.json_response(error.body(request_id), status=error.status, headers=headers)
+
+        return handle
+
+    async def _body(self, request: web.Request) -> Any:
+        try:
+            return await request.json()
+        except (json.JSONDecodeError, UnicodeDecodeError) as exc:
+            raise ApiError(400, "invalid_request_error", "The request body is not valid JSON.") from exc
+
+    async def _count(self, request: web.Request, request_id: str) -> web.StreamResponse:
+        body = await self._body(request)
+        checked = check(
+            {"max_tokens": 1, **body} if isinstance(body, dict) else body,
+            request.headers["anthropic-version"],
+        )
+        return web.json_response({"input_tokens": checked.tokens}, headers={"request-id": request_id})
+
+    async def _models(self, request: web.Request, request_id: str) -> web.StreamResponse:
+        data = [_model_info(name) for name in MODELS]
+        page = {"data": data, "has_more": False, "first_id": data[0]["id"], "last_id": data[-1]["id"]}
+        return web.json_response(page, headers={"request-id": request_id})
+
+    async def _model(self, request: web.Request, request_id: str) -> web.StreamResponse:
+        name = request.match_info["model"]
+        if name not in MODELS:
+            raise ApiError(404, "not_found_error", f"model: {name}")
+        return web.json_response(_model_info(name), headers={"request-id": request_id})
+
+    async def _messages(self, request: web.Request, request_id: str) -> web.StreamResponse:
+        body = await self._body(request)
+        self.requests.append(body if isinstance(body, dict) else {})
+        checked = check(body, request.headers["anthropic-version"])
+        faults = self._context.faults.next_occasion("llm")
+        await self._think(checked, faults)
+        usage = self._cache.usage(checked, time.monotonic())
+        tokens, reason = ([], "refusal") if find(faults, "decline") else self._answer(checked)
+        if not checked.stream:
+            message = {**_message(request_id, checked.model.name, usage), "stop_reason": reason}
+            message["content"] = [{"type": "text", "text": "".join(tokens)}] if tokens else []
+            message["usage"] = {**usage, "output_tokens": len(tokens)}
+            return web.json_response(message, headers={"request-id": request_id})
+        stream = _Stream(request, request_id)
+        try:
+            await stream.open()
+            began_s = time.monotonic()
+            waiting = [f for f in faults if f.kind in IN_STREAM]
+
+            def take(fault: Fault) -> bool:
+                """A fault for the stream that runs now, from any thread."""
+                if fault.kind in IN_STREAM:
+                    now_ms = (time.monotonic() - began_s) * 1000
+                    waiting.append(replace(fault, after_ms=now_ms + fault.after_ms))
+                return fault.kind in IN_STREAM
+
+            with self._context.faults.running("llm", take):
+                await self._stream(stream, checked, usage, tokens, reason, waiting)
+        except ConnectionResetError:
+            self.cancelled += 1
+        except asyncio.CancelledError:
+            self.cancelled += 1
+            raise
+        return stream.response
+
+    async def _think(self, checked: Request, faults: tuple[Fault, ...]) -> None:
+        """Wait for the first token, or refuse."""
+        refusal, slow, stall = find(faults, "refuse"), find(faults, "slow"), find(faults, "stall")
+        if refusal is not None:
+            kind = refusal.detail or ERROR_TYPES.get(refusal.status, "api_error")
+            raise ApiError(
+                refusal.status,
+                kind,
+                "Overloaded" if refusal.status == 529 else f"Refused with {refusal.status}.",
+            )
+        wait_ms = self._context.draw("llm_first_token") + (slow.for_ms if slow else 0.0)
+        if stall is not None and stall.after_ms == 0:
+            wait_ms += stall.for_ms or 3_600_000
+        if checked.max_tokens:
+            await asyncio.sleep(wait_ms / 1000)
+
+    def _answer(self, checked: Request) -> tuple[list[str], str]:
+        if checked.max_tokens == 0:
+            return [], "max_tokens"
+        asked = [text for role, text in checked.turns if role == "user"]
+        sensed, first = sense(checked.system), len(asked) == 1
+        text = answer(self._book, asked[-1], sensed, history=asked[:-1], first=first)
+        for stop in checked.stop_sequences:
+            if stop in text:
+                return tokenize(text[: text.index(stop)]), "stop_sequence"
+        tokens = tokenize(text)
+        return tokens[: checked.max_tokens], "max_tokens" if len(tokens) > checked.max_tokens else "end_turn"
+
+    async def _stream(
+        self,
+        stream: _Stream,
+        checked: Request,
+        usage: dict[str, Any],
+        tokens: list[str],
+        reason: str,
+        waiting: list[Fault],
+    ) -> None:
+        await stream.send("message_start", message=_message(stream.request_id, checked.model.name, usage))
+        await stream.send("ping")
+        index = 0
+        if checked.thinking:
+            await stream.send(
+                "content_block_start",
+                index=0,
+                content_block={"type": "thinking", "thinking": "", "signature": ""},
+            )
+            await asyncio.sleep(0 if self._context.profile.name == "fast" else THINKING_MS / 1000)
+            await stream.send(
+                "content_block_delta", index=0, delta={"type": "signature_delta", "signature": "twin"}
+            )
+            await stream.send("content_block_stop", index=0)
+            index = 1
+        await stream.send("content_block_start", index=index, content_block={"type": "text", "text": ""})
+        began, per_token_s = time.monotonic(), 1 / max(1.0, self._context.draw("llm_tokens_per_s"))
+        for n, token in enumerate(tokens):
+            due = began + n * per_token_s
+            while fault := next((f for f in waiting if (due - began) * 1000 >= f.after_ms), None):
+                waiting.remove(fault)
+                if fault.kind == "truncate":
+                    return await self._end(stream, index, usage, n, "max_tokens")
+                if await self._misbehave(stream, fault):
+                    return None
+            if (wait_s := due - time.monotonic()) > 0:
+                await asyncio.sleep(wait_s)
+            await stream.send("content_block_delta", index=index, delta={"type": "text_delta", "text": token})
+        while waiting:
+            if await self._misbehave(stream, waiting.pop(0)):
+                return None
+        return await self._end(stream, index, usage, len(tokens), reason)
+
+    async def _end(
+        self, stream: _Stream, index: int, usage: dict[str, Any], tokens: int, reason: str
+    ) -> None:
+        await stream.send("content_block_stop", index=index)
+        delta = {"stop_reason": reason, "stop_sequence": None}
+        await stream.send("message_delta", delta=delta, usage={**usage, "output_tokens": max(1, tokens)})
+        await stream.send("message_stop")
+        await stream.response.write_eof()
+
+    async def _misbehave(self, stream: _Stream, fault: Fault) -> bool:
+        """Play a fault; True when the stream is over."""
+        if fault.kind == "cut":
+            stream.abort()
+            return True
+        if fault.kind == "error":
+            await stream.send(
+                "error",
+                error={"type": fault.detail or "overloaded_error", "message": "Overloaded"},
+                request_id=stream.request_id,
+            )
+            await stream.response.write_eof()
+            return True
+        if fault.kind == "stall":
+            await asyncio.sleep((fault.for_ms or 3_600_000) / 1000)
+        if fault.kind == "garble":
+            await stream.raw(
+                'event: brand_new\ndata: {"type":"brand_new","what":1}\n\ndata: {"type":"no_event_line"}\n\n'
+            )
+            await stream.send("content_block_delta", index=0, delta={"type": "unknown_delta", "value": 1})
+            await stream.send("content_block_stop", index=7)  # of a block that never began
+        return False
+
+
+class _Stream:
+    """Server-sent events of one answer."""
+
+    def __init__(self, request: web.Request, request_id: str) -> None:
+        self._request, self.request_id = request, request_id
+        headers = {
+            "content-type": "text/event-stream; charset=utf-8",
+            "cache-control": "no-cache",
+            "request-id": request_id,
+        }
+        self.response = web.StreamResponse(headers=headers)
+
+    async def open(self) -> None:
+        await self.response.prepare(self._request)
+
+    async def send(self, event: str, **data: Any) -> None:
+        await self.raw(f"event: {event}\ndata: {json.dumps({'type': event, **data}, ensure_ascii=False)}\n\n")
+
+    async def raw(self, text: str) -> None:
+        if self._request.transport is None or self._request.transport.is_closing():
+            raise ConnectionResetError("the client has left")
+        await self.response.write(text.encode())
+
+    def abort(self) -> None:
+        if self._request.transport is not None:
+            self._request.transport.abort()
+
+
+def _message(request_id: str, model: str, usage: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "id": request_id.replace("req", "msg"), "type": "message", "role": "assistant", "model": model, "content": [],
+        "stop_reason": None, "stop_sequence": None, "usage": usage,
+    }  # fmt: skip
+
+
+def _model_info(name: str) -> dict[str, Any]:
+    return {
+        "type": "model",
+        "id": name,
+        "display_name": MODELS[name].display,
+        "created_at": "2026-01-01T00:00:00Z",
+        "lifecycle": "active",
+    }

@@ -1,0 +1,407 @@
+"""`/v1/listen` of the Deepgram twin: real voice activity on the sound itself, words from the lines it knows.
+
+A stretch of speech (as the VAD hears it) is matched against the known lines; the words come from the line's
+own timing. Unknown speech is an empty transcript. Endpointing is what the VAD measures; results come the
+profile's time after the sound that caused them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from aiohttp import WSMsgType, web
+
+from clara_kit.audio.pcm import Sound
+from clara_kit.audio.vad import VoiceActivityDetector
+from clara_kit.audio.voice import WordTime
+from clara_kit.world.faults import Fault, find
+
+if TYPE_CHECKING:
+    from clara_kit.world.twins.deepgram.twin import DeepgramTwin
+
+RATE_HZ = 16_000
+SEGMENT_MS = 4000.0  # speech longer than this is finalised in parts; the vendor's every 3 to 5 s
+IDLE_S = 10.0  # without sound or KeepAlive the connection is closed with NET-0001
+MODELS = ("nova-3", "nova-2", "nova-3-general", "nova-2-general")
+LANGUAGES = ("es", "es-419", "en", "en-US", "multi", "pt", "pt-BR", "fr", "de", "it")
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """The query of a connection, checked."""
+
+    model: str
+    rate_hz: int
+    endpointing_ms: float | None
+    utterance_end_ms: float | None
+    interim: bool
+    vad_events: bool
+    formatted: bool
+
+
+class BadQuery(Exception):
+    """A parameter the vendor would refuse with HTTP 400."""
+
+
+def options(query: Any) -> Options:
+    """Check a query as the vendor does; raises `BadQuery`."""
+    model, language = query.get("model", "nova-3"), query.get("language", "en")
+    if model not in MODELS:
+        raise BadQuery(f"Bad Request: No such model/language/tier combination found: {model}.")
+    if language not in LANGUAGES:
+        raise BadQuery(f"Bad Request: No such model/language/tier combination found: {language}.")
+    if query.get("keyterm") and not model.startswith("nova-3"):
+        raise BadQuery("Bad Request: Keyterm prompting is only available for Nova-3.")
+    if query.get("encoding", "linear16") != "linear16":
+        raise BadQuery(f"Bad Request: this twin decodes linear16 only, not {query['encoding']}.")
+    rate = query.get("sample_rate", "")
+    if not rate.isdigit() or not 8000 <= int(rate) <= 96_000:
+        raise BadQuery("Bad Request: sample_rate is required with encoding and must be a number of Hz.")
+    interim = query.get("interim_results", "false") == "true"
+    end = query.get("utterance_end_ms")
+    if end is not None and (not end.isdigit() or int(end) < 1000 or not interim):
+        raise BadQuery("Bad Request: utterance_end_ms must be at least 1000 and needs interim_results=true.")
+    pause = query.get("endpointing", "10")
+    if pause not in ("true", "false") and not pause.isdigit():
+        raise BadQuery("Bad Request: endpointing must be milliseconds or false.")
+    return Options(
+        model=model,
+        rate_hz=int(rate),
+        endpointing_ms=None if pause == "false" else 10.0 if pause == "true" else float(pause),
+        utterance_end_ms=float(end) if end else None,
+        interim=interim,
+        vad_events=query.get("vad_events") == "true",
+        formatted="true" in (query.get("smart_format"), query.get("punctuate")),
+    )
+
+
+async def listen(twin: DeepgramTwin, request: web.Request) -> web.StreamResponse:
+    """One connection, from the handshake to its end."""
+    faults = twin.context.faults.next_occasion("stt")
+    refusal = find(faults, "refuse")
+    if refusal is not None:
+        return twin.refuse(refusal.status, "REFUSED", refusal.detail or f"Refused with {refusal.status}.")
+    try:
+        chosen = options(request.query)
+    except BadQuery as exc:
+        return twin.refuse(400, "Bad Request", str(exc))
+    entry = twin.record(request)
+    request_id = twin.request_id()
+    socket = web.WebSocketResponse(compress=False, max_msg_size=4 * 2**20)
+    socket.headers["dg-request-id"] = request_id
+    await socket.prepare(request)
+    ear = _Ear(twin, request, socket, chosen, request_id, faults)
+    sender = asyncio.create_task(ear.send_due())
+    trouble = asyncio.create_task(ear.misbehave())
+    try:
+        with twin.context.faults.running("stt", ear.take_fault):
+            await _read(socket, ear, entry)
+    finally:
+        for task in (sender, trouble):
+            task.cancel()
+        entry["closed"] = socket.close_code
+    return socket
+
+
+async def _read(socket: web.WebSocketResponse, ear: _Ear, entry: dict[str, Any]) -> None:
+    loop = asyncio.get_running_loop()
+    last_sign = loop.time()
+    while True:
+        try:
+            message = await socket.receive(timeout=max(0.01, last_sign + IDLE_S - loop.time()))
+        except TimeoutError:
+            await socket.close(code=1011, message=b"NET-0001: no audio or KeepAlive within 10 seconds")
+            return
+        if message.type is WSMsgType.BINARY:
+            last_sign = loop.time()
+            entry["bytes"] += len(message.data)
+            if len(message.data) % 2:
+                await socket.close(code=1008, message=b"DATA-0000: the payload cannot be decoded as audio")
+                return
+            await ear.hear(message.data)
+        elif message.type is WSMsgType.TEXT:
+            kind = await ear.told(message.data)
+            if kind == "KeepAlive" and entry["bytes"]:  # alone it does not hold a connection open
+                last_sign = loop.time()
+            if kind == "CloseStream":
+                await ear.say_goodbye()
+                return
+        else:
+            return
+
+
+class _Ear:
+    """What one connection hears and says. Times are stream time in ms unless they end in _s."""
+
+    def __init__(
+        self, twin: DeepgramTwin, request: web.Request, socket: web.WebSocketResponse, chosen: Options, request_id: str,
+        faults: tuple[Fault, ...],
+    ) -> None:  # fmt: skip
+        self._twin, self._request, self._socket, self._options, self._request_id = (
+            twin,
+            request,
+            socket,
+            chosen,
+            request_id,
+        )
+        self._faults = faults
+        self._loop = asyncio.get_running_loop()
+        slow = find(faults, "slow")
+        self._late_ms = slow.for_ms if slow else 0.0
+        hang = chosen.endpointing_ms if chosen.endpointing_ms is not None else 1000.0
+        self._vad = VoiceActivityDetector(hang_ms=max(32.0, hang))
+        self._sound = np.zeros(0, dtype=np.int16)
+        self._sound_from_ms = 0.0  # stream time of its first sample: what is over is forgotten
+        self._resample: Any = None
+        if chosen.rate_hz != RATE_HZ:
+            import soxr
+
+            self._resample = soxr.ResampleStream(chosen.rate_hz, RATE_HZ, 1, dtype="int16")
+        self._received_ms = 0.0
+        self._outbox: asyncio.Queue[tuple[float, dict[str, Any] | None]] = asyncio.Queue()
+        self._silent_until_s = 0.0
+        self._begin_ms: float | None = None  # of the stretch of speech that is going on
+        self._interim_due_ms = 0.0
+        self._committed = 0  # words of the stretch that were finalised already
+        self._result_from_ms = 0.0
+        self._last_word_end_ms: float | None = None
+
+    # --- in --------------------------------------------------------------------------------------------
+
+    async def hear(self, data: bytes) -> None:
+        """Some sound. It is judged in steps of 100 ms, so that what is uploaded at once is heard as if live."""
+        samples = np.frombuffer(data, dtype="<i2").astype(np.int16)
+        self._received_ms += len(samples) * 1000 / self._options.rate_hz
+        if self._resample is not None:
+            samples = self._resample.resample_chunk(samples)
+        for at in range(0, len(samples), RATE_HZ // 10):
+            await self._step(samples[at : at + RATE_HZ // 10])
+
+    async def _step(self, samples: Any) -> None:
+        self._sound = np.concatenate([self._sound, samples])
+        for event in self._vad.feed(samples):
+            if event.kind == "speech_started":
+                self._begin(event.sound_at_ms)
+            else:
+                await self._end(event.sound_at_ms)
+        now_ms = self._vad.now_ms
+        if self._begin_ms is None:
+            self._forget(now_ms - 1000)
+            self._utterance_end(now_ms)
+            return
+        if now_ms - self._result_from_ms >= SEGMENT_MS:
+            await self._result(now_ms, is_final=True, speech_final=False)
+        elif self._options.interim and now_ms >= self._interim_due_ms:
+            self._interim_due_ms = now_ms + self._twin.context.draw("stt_interim_every")
+            await self._result(now_ms, is_final=False, speech_final=False)
+
+    async def told(self, text: str) -> str:
+        """A text message; returns its type."""
+        try:
+            message = json.loads(text)
+            kind = str(message["type"])
+        except (json.JSONDecodeError, KeyError, TypeError):
+            self._post(
+                {
+                    "type": "Error",
+                    "variant": "SchemaError",
+                    "description": "Could not deserialize last text message",
+                    "message": text[:200],
+                }
+            )
+            return "Error"
+        if kind == "Finalize" and self._begin_ms is not None:
+            await self._result(self._vad.now_ms, is_final=True, speech_final=False, from_finalize=True)
+        elif kind == "Finalize":
+            self._post(
+                self._results([], self._vad.now_ms, is_final=True, speech_final=False, from_finalize=True)
+            )
+        elif kind == "Configure":
+            self._post({"type": "ConfigureSuccess"})
+        return kind
+
+    async def say_goodbye(self) -> None:
+        """CloseStream: the rest, the metadata, and the end."""
+        if self._begin_ms is not None:
+            await self._end(self._vad.now_ms)
+        self._post(
+            {"type": "Metadata", "transaction_key": "deprecated", "request_id": self._request_id, "sha256": "0" * 64,
+             "created": "2026-01-01T00:00:00.000Z", "duration": round(self._received_ms / 1000, 3), "channels": 1}
+        )  # fmt: skip
+        done = asyncio.get_running_loop().create_future()
+        self._outbox.put_nowait((0.0, {"__done__": done}))
+        await done
+        await self._socket.close(code=1000)
+
+    # --- deciding --------------------------------------------------------------------------------------
+
+    def _begin(self, sound_at_ms: float) -> None:
+        self._begin_ms = sound_at_ms
+        self._result_from_ms = sound_at_ms
+        self._committed = 0
+        self._interim_due_ms = sound_at_ms + self._twin.context.draw("stt_interim_every")
+        if self._options.vad_events:
+            self._post(
+                {"type": "SpeechStarted", "channel": [0, 1], "timestamp": round(sound_at_ms / 1000, 3)}
+            )
+
+    async def _end(self, sound_at_ms: float) -> None:
+        ends = self._options.endpointing_ms is not None and find(self._faults, "no_end") is None
+        await self._result(sound_at_ms, is_final=True, speech_final=ends)
+        if ends and find(self._faults, "duplicate") is not None:
+            await self._result(sound_at_ms, is_final=True, speech_final=True)
+        self._begin_ms = None
+
+    def _utterance_end(self, now_ms: float) -> None:
+        wait, last = self._options.utterance_end_ms, self._last_word_end_ms
+        if wait is not None and last is not None and now_ms - last >= wait:
+            self._last_word_end_ms = None
+            self._post({"type": "UtteranceEnd", "channel": [0, 1], "last_word_end": round(last / 1000, 3)})
+
+    async def _result(
+        self, until_ms: float, *, is_final: bool, speech_final: bool, from_finalize: bool = False
+    ) -> None:
+        begin_ms = self._begin_ms or 0.0
+        words = await self._words(begin_ms, until_ms)
+        part = words[self._committed :]
+        if is_final and not speech_final and not from_finalize and part:
+            part = part[:-1]  # the last word may still be going on
+        message = self._results(
+            part, until_ms, is_final=is_final, speech_final=speech_final, from_finalize=from_finalize
+        )
+        self._post(message, late_ms=self._twin.context.draw("stt_results"))
+        if part:
+            self._last_word_end_ms = part[-1].end_ms
+        if is_final:
+            self._committed += len(part)
+            self._result_from_ms = until_ms
+
+    async def _words(self, begin_ms: float, until_ms: float) -> list[WordTime]:
+        """The words of the stretch, in stream time."""
+        lead_ms = 120.0  # the VAD is a little late at soft beginnings
+        first = max(0, round((begin_ms - lead_ms - self._sound_from_ms) * RATE_HZ / 1000))
+        last = round((until_ms + 60 - self._sound_from_ms) * RATE_HZ / 1000)
+        sound = Sound(self._sound[first:last], RATE_HZ)
+        base_ms = self._sound_from_ms + first * 1000 / RATE_HZ
+        match = await asyncio.to_thread(self._twin.lines.match, sound)
+        if match is None:
+            return []
+        return [
+            WordTime(
+                w.word,
+                base_ms + max(0.0, w.start_ms),
+                min(base_ms + w.end_ms, until_ms),
+                w.char_start,
+                w.char_end,
+            )
+            for w in match.words
+        ]
+
+    def _forget(self, before_ms: float) -> None:
+        count = round((before_ms - self._sound_from_ms) * RATE_HZ / 1000)
+        if count > 5 * RATE_HZ:
+            self._sound = self._sound[count:]
+            self._sound_from_ms += count * 1000 / RATE_HZ
+
+    # --- out -------------------------------------------------------------------------------------------
+
+    def _results(
+        self,
+        words: list[WordTime],
+        until_ms: float,
+        *,
+        is_final: bool,
+        speech_final: bool,
+        from_finalize: bool,
+    ) -> dict[str, Any]:
+        spoken = [
+            {
+                "word": _bare(w.word),
+                "start": round(w.start_ms / 1000, 3),
+                "end": round(w.end_ms / 1000, 3),
+                "confidence": 0.98,
+            }
+            for w in words
+        ]
+        if self._options.formatted:
+            for entry, word in zip(spoken, words, strict=True):
+                entry["punctuated_word"] = word.word
+        transcript = " ".join(w.word if self._options.formatted else _bare(w.word) for w in words)
+        start_ms = self._result_from_ms
+        return {
+            "type": "Results", "channel_index": [0, 1], "duration": round(max(0.0, until_ms - start_ms) / 1000, 3),
+            "start": round(start_ms / 1000, 3), "is_final": is_final, "speech_final": speech_final, "from_finalize": from_finalize,
+            "channel": {"alternatives": [{"transcript": transcript, "confidence": 0.98 if words else 0.0, "words": spoken}]},
+            "metadata": {"request_id": self._request_id, "model_uuid": "00000000-0000-4000-8000-000000000000",
+                         "model_info": {"name": f"{self._options.model}-twin", "version": "twin", "arch": self._options.model}},
+        }  # fmt: skip
+
+    def _post(self, message: dict[str, Any], *, late_ms: float = 0.0) -> None:
+        """Send a message `late_ms` from now; messages never overtake each other."""
+        due_s = asyncio.get_running_loop().time() + (late_ms + self._late_ms) / 1000
+        self._outbox.put_nowait((due_s, message))
+
+    async def send_due(self) -> None:
+        """Send what is due, in order, until cancelled or the client has gone."""
+        loop = asyncio.get_running_loop()
+        while True:
+            due_s, message = await self._outbox.get()
+            wait_s = max(due_s, self._silent_until_s) - loop.time()
+            if wait_s > 0:
+                await asyncio.sleep(wait_s)
+            if message is None:
+                continue
+            if "__done__" in message:
+                message["__done__"].set_result(None)
+                continue
+            if self._socket.closed:
+                continue
+            try:
+                await self._socket.send_json(message)
+            except ConnectionError:
+                continue
+
+    async def misbehave(self) -> None:
+        """Play this connection's faults at their time."""
+        for fault in sorted(self._faults, key=lambda f: f.after_ms):
+            if fault.kind not in ("cut", "error", "garble", "stall"):
+                continue
+            while self._received_ms < fault.after_ms:
+                await asyncio.sleep(0.01)
+            await self._play(fault)
+
+    def take_fault(self, fault: Fault) -> bool:
+        """A fault for the connection that is open now, from any thread."""
+        if fault.kind == "refuse":
+            return False
+
+        async def play() -> None:
+            await asyncio.sleep(fault.after_ms / 1000)
+            await self._play(fault)
+
+        asyncio.run_coroutine_threadsafe(play(), self._loop)
+        return True
+
+    async def _play(self, fault: Fault) -> None:
+        if fault.kind == "cut" and self._request.transport is not None:
+            self._request.transport.abort()
+        elif fault.kind == "error":
+            await self._socket.close(code=1011, message=(fault.detail or "NET-0000: internal error").encode())
+        elif fault.kind == "garble":
+            self._post({"type": "BrandNew", "what": 1})
+            await self._socket.send_str("this is not JSON")
+        elif fault.kind == "stall":
+            self._silent_until_s = self._loop.time() + (fault.for_ms or 3_600_000) / 1000
+        elif fault.kind == "slow":
+            self._late_ms += fault.for_ms
+        else:
+            self._faults = (*self._faults, fault)
+
+
+def _bare(word: str) -> str:
+    """A word without punctuation, in lower case, as the recogniser's plain words are."""
+    return word.strip(".,;:!?¿¡…\"'«»()").lower()

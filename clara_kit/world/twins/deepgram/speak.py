@@ -1,0 +1,260 @@
+"""`/v1/speak` of the Deepgram twin: Aura-2's socket and REST call, spoken by the offline voice."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import deque
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING, Any
+
+from aiohttp import WSMsgType, web
+
+from clara_kit.audio.pcm import Sound, concat, silence
+from clara_kit.world.faults import Fault, find
+
+if TYPE_CHECKING:
+    from clara_kit.world.twins.deepgram.twin import DeepgramTwin
+
+# The Spanish voices of Deepgram's SDK 7.17.
+VOICES = frozenset(
+    f"aura-2-{name}-es"
+    for name in [
+        "sirio",
+        "nestor",
+        "carina",
+        "celeste",
+        "alvaro",
+        "diana",
+        "aquila",
+        "selena",
+        "estrella",
+        "javier",
+        "agustina",
+        "antonia",
+        "gloria",
+        "luciano",
+        "olivia",
+        "silvia",
+        "valerio",
+    ]
+)
+MAX_CHARS = 2000  # in one Speak or REST body
+FLUSHES_A_MINUTE = 20
+CHUNK_MS = 100.0
+
+
+def check(query: Any) -> str | None:
+    """What the vendor would refuse with HTTP 400, or None."""
+    if query.get("model") not in VOICES:
+        return f"No such voice: {query.get('model')}."
+    if query.get("encoding", "linear16") != "linear16":
+        return "This twin speaks linear16 only."
+    if query.get("sample_rate", "24000") not in {"8000", "16000", "24000", "32000", "48000"}:
+        return "Unsupported sample_rate."
+    return None
+
+
+async def speak_rest(twin: DeepgramTwin, request: web.Request) -> web.StreamResponse:
+    """One text, one answer, in chunks as they are made."""
+    try:
+        text = str((await request.json())["text"])
+    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError):
+        return twin.refuse(400, "PAYLOAD_ERROR", "Failed to parse the request body.")
+    if problem := check({"model": "aura-2-celeste-es", **request.query}):
+        return twin.refuse(400, "INVALID_QUERY_PARAMETER", problem)
+    if len(text) > MAX_CHARS:
+        return twin.refuse(413, "TEXT_TOO_LONG", f"Input text exceeds {MAX_CHARS} characters.")
+    faults = twin.context.faults.next_occasion("tts")
+    if refusal := find(faults, "refuse"):
+        return twin.refuse(refusal.status, "REFUSED", refusal.detail or f"Refused with {refusal.status}.")
+    rate_hz = int(request.query.get("sample_rate", "24000"))
+    headers = {
+        "content-type": "audio/l16",
+        "dg-request-id": twin.request_id(),
+        "dg-char-count": str(len(text)),
+    }
+    response = web.StreamResponse(headers=headers)
+    await response.prepare(request)
+    async for chunk in _spoken(twin, text, rate_hz, faults):
+        await response.write(chunk)
+    await response.write_eof()
+    return response
+
+
+async def speak_socket(twin: DeepgramTwin, request: web.Request) -> web.StreamResponse:
+    """One connection: Speak, Flush, Clear, Close."""
+    if problem := check(request.query):
+        return twin.refuse(400, "INVALID_QUERY_PARAMETER", problem)
+    faults = twin.context.faults.next_occasion("tts")
+    if refusal := find(faults, "refuse"):
+        return twin.refuse(refusal.status, "REFUSED", refusal.detail or f"Refused with {refusal.status}.")
+    entry = twin.record(request)
+    socket = web.WebSocketResponse(compress=False)
+    await socket.prepare(request)
+    mouth = _Mouth(twin, request, socket, faults)
+    try:
+        await mouth.open()
+        with twin.context.faults.running("tts", mouth.take_fault):
+            async for message in socket:
+                if message.type is WSMsgType.TEXT:
+                    entry["bytes"] += len(message.data)
+                    if not await mouth.told(message.data):
+                        break
+    finally:
+        mouth.stop()
+        entry["closed"] = socket.close_code
+    return socket
+
+
+class _Mouth:
+    """One speaking connection. Faults count once per connection; `after_ms` from its first flush."""
+
+    def __init__(
+        self,
+        twin: DeepgramTwin,
+        request: web.Request,
+        socket: web.WebSocketResponse,
+        faults: tuple[Fault, ...],
+    ) -> None:
+        self._twin, self._request, self._socket, self._faults = twin, request, socket, faults
+        self._rate_hz = int(request.query.get("sample_rate", "24000"))
+        self._text = ""
+        self._flushes: deque[float] = deque()
+        self._sequence = 0
+        self._queue: asyncio.Queue[str | None] = asyncio.Queue()
+        self._worker = asyncio.create_task(self._work())
+        self._trouble: asyncio.Task[None] | None = None
+        self._loop = asyncio.get_running_loop()
+        self._timers: list[asyncio.TimerHandle] = []
+        self._flowing = asyncio.Event()
+        self._flowing.set()
+
+    async def open(self) -> None:
+        """Deepgram tells about itself once."""
+        name = self._request.query["model"]
+        await self._socket.send_json(
+            {
+                "type": "Metadata",
+                "request_id": self._twin.request_id(),
+                "model_name": name,
+                "model_version": "twin",
+                "model_uuid": "twin",
+            }
+        )
+
+    async def told(self, data: str) -> bool:
+        """A message; False when the connection ends."""
+        try:
+            message = json.loads(data)
+            kind = message["type"]
+        except (json.JSONDecodeError, KeyError, TypeError):
+            await self._socket.close(code=1008, message=b"DATA-0000: the message cannot be read")
+            return False
+        if kind == "Speak":
+            text = str(message.get("text", ""))
+            if len(text) > MAX_CHARS:
+                await self._socket.close(code=1009, message=b"BIG-0001: text too long")
+                return False
+            self._text += text
+        elif kind == "Flush":
+            await self._flush()
+        elif kind == "Clear":
+            await self._clear()
+        elif kind == "Close":
+            self._queue.put_nowait(self._text)
+            self._queue.put_nowait(None)
+            await asyncio.wait({self._worker})
+            await self._socket.close(code=1000)
+            return False
+        return True
+
+    async def _flush(self) -> None:
+        now_s = asyncio.get_running_loop().time()
+        while self._flushes and now_s - self._flushes[0] > 60:
+            self._flushes.popleft()
+        if len(self._flushes) >= FLUSHES_A_MINUTE:
+            await self._socket.send_json(
+                {
+                    "type": "Warning",
+                    "warn_code": "EXCESSIVE_FLUSH",
+                    "warn_msg": "Rate limit exceeded for flushes.",
+                }
+            )
+            return
+        self._flushes.append(now_s)
+        if self._trouble is None:
+            self._trouble = asyncio.create_task(self._misbehave())
+        text, self._text = self._text, ""
+        self._queue.put_nowait(text)
+
+    async def _clear(self) -> None:
+        self._worker.cancel()
+        await asyncio.wait({self._worker})
+        self._text, self._queue = "", asyncio.Queue()
+        self._worker = asyncio.create_task(self._work())
+        await self._socket.send_json({"type": "Cleared", "sequence_id": self._sequence})
+        self._sequence += 1
+
+    async def _work(self) -> None:
+        while (text := await self._queue.get()) is not None:
+            if text.strip():
+                async for chunk in _spoken(self._twin, text, self._rate_hz, self._faults):
+                    await self._flowing.wait()
+                    await self._socket.send_bytes(chunk)
+            await self._socket.send_json({"type": "Flushed", "sequence_id": self._sequence})
+            self._sequence += 1
+
+    async def _misbehave(self) -> None:
+        for fault in sorted(self._faults, key=lambda f: f.after_ms):
+            await asyncio.sleep(fault.after_ms / 1000)
+            if fault.kind in ("cut", "garble"):
+                self._play(fault)
+
+    def take_fault(self, fault: Fault) -> bool:
+        """A fault for the connection that is open now, from any thread."""
+        if fault.kind not in ("cut", "garble", "stall"):
+            return False
+
+        def later() -> None:
+            self._timers.append(self._loop.call_later(fault.after_ms / 1000, self._play, fault))
+
+        self._loop.call_soon_threadsafe(later)
+        return True
+
+    def _play(self, fault: Fault) -> None:
+        if fault.kind == "cut" and self._request.transport is not None:
+            self._request.transport.abort()
+        elif fault.kind == "garble":
+            self._odd = asyncio.create_task(self._socket.send_json({"type": "BrandNew", "what": 1}))
+        elif fault.kind == "stall":
+            self._flowing.clear()
+            if fault.for_ms:
+                self._timers.append(self._loop.call_later(fault.for_ms / 1000, self._flowing.set))
+
+    def stop(self) -> None:
+        """The client has gone."""
+        self._worker.cancel()
+        if self._trouble is not None:
+            self._trouble.cancel()
+        for timer in self._timers:
+            timer.cancel()
+
+
+async def _spoken(
+    twin: DeepgramTwin, text: str, rate_hz: int, faults: tuple[Fault, ...]
+) -> AsyncIterator[bytes]:
+    """The sound of a text, chunk by chunk, at the profile's pace."""
+    draw, loop = twin.context.draw, asyncio.get_running_loop()
+    slow, stall = find(faults, "slow"), find(faults, "stall")
+    began_s = loop.time()
+    speech = await asyncio.to_thread(twin.voice.synthesize, text)
+    sound: Sound = concat(silence(draw("tts_lead_silence"), rate_hz), speech.sound.at_rate(rate_hz))
+    due_s = began_s + (draw("tts_first_chunk") + (slow.for_ms if slow else 0.0)) / 1000
+    if stall is not None:
+        due_s += (stall.for_ms or 3_600_000) / 1000
+    step_s = CHUNK_MS / 1000 * draw("tts_realtime_factor")
+    for number, chunk in enumerate(sound.frames(CHUNK_MS)):
+        if (wait_s := due_s + number * step_s - loop.time()) > 0:
+            await asyncio.sleep(wait_s)
+        yield chunk.to_bytes()

@@ -1,0 +1,327 @@
+"""The twin of HeyGen's classic streaming API: sessions over REST that speak text at the pace of sound.
+
+Sources: HeyGen's reference pages (docs.heygen.com/reference) and the requests of its JavaScript SDK 2.1.0. The
+video room is missing, as it is for every Python client; `spoken` and the twin's own path `/heygen/twin/spoken`
+tell what was played. Where HeyGen documents no code for a refusal (an unknown session, an empty text), the 400001
+and 400005 given here are stand-ins.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import deque
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict, dataclass, field
+from itertools import count
+from typing import Any
+
+from aiohttp import web
+
+from clara_kit.audio.voice import OfflineVoice
+from clara_kit.world.answers import AnswerBook
+from clara_kit.world.faults import Fault, find
+from clara_kit.world.instructions import sense
+from clara_kit.world.timelines import answer
+from clara_kit.world.twins.base import TwinContext
+
+CONCURRENT_SESSIONS = 3  # an estimate: HeyGen documents the refusal, not the number for each plan
+HARD_LIMIT_S = (
+    3600.0  # reported by users on docs.heygen.com/discuss; sessions are cut an hour after their start
+)
+IDLE_RANGE_S = (30, 3600)
+Json = dict[str, Any]
+Handler = Callable[[Json, str], Awaitable[Any]]
+
+
+@dataclass(kw_only=True)
+class Spoken:
+    """One task, and how much of it was played."""
+
+    session_id: str
+    task_id: str
+    text: str
+    kind: str
+    duration_ms: float
+    started_s: float | None = None
+    ended_s: float | None = None
+    interrupted: bool = False
+
+
+@dataclass(kw_only=True)
+class _Session:
+    id: str
+    config: Json
+    born_s: float
+    idle_s: float
+    seen_s: float
+    state: str = "new"
+    free_s: float = 0.0
+    tasks: list[Spoken] = field(default_factory=list)
+    silenced: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+class _Refusal(Exception):
+    def __init__(self, status: int, code: int | str, message: str) -> None:
+        super().__init__(message)
+        self.status, self.code, self.message = status, code, message
+
+
+class HeyGenTwin:
+    """Mounted under `/heygen`. `requests` keeps the last calls (name and body); `spoken` what was given to speak."""
+
+    name = "heygen"
+
+    def __init__(
+        self,
+        context: TwinContext,
+        voice: OfflineVoice,
+        book: AnswerBook,
+        *,
+        concurrent: int = CONCURRENT_SESSIONS,
+        hard_limit_s: float = HARD_LIMIT_S,
+    ) -> None:
+        self._context, self._voice, self._book = context, voice, book
+        self._concurrent, self._hard_limit_s = concurrent, hard_limit_s
+        self._sessions: dict[str, _Session] = {}
+        self._tokens: set[str] = set()
+        self._ids = count(1)
+        self.requests: deque[tuple[str, Json]] = deque(maxlen=200)
+
+    @property
+    def spoken(self) -> tuple[Spoken, ...]:
+        """Every task of every session, in order."""
+        return tuple(task for session in self._sessions.values() for task in session.tasks)
+
+    def add_routes(self, app: web.Application) -> None:
+        """Register handlers under `/heygen/v1`."""
+        calls: dict[str, Handler] = {
+            "create_token": self._create_token, "new": self._new, "start": self._start, "task": self._task,
+            "interrupt": self._interrupt, "start_listening": self._touch, "stop_listening": self._touch,
+            "keep_alive": self._touch, "stop": self._stop,
+        }  # fmt: skip
+        for name, call in calls.items():
+            app.router.add_post(f"/heygen/v1/streaming.{name}", self._guarded(name, call))
+        app.router.add_get("/heygen/v1/streaming.list", self._guarded("list", self._list))
+        app.router.add_get("/heygen/twin/spoken", self._tell_spoken)
+
+    def addresses(self, host_port: str) -> dict[str, str]:
+        """For `HeyGenStreamingAvatar(base_url=...)`."""
+        return {"base_url": f"http://{host_port}/heygen"}
+
+    async def close(self) -> None:
+        """Let every waiting task go."""
+        for session in self._sessions.values():
+            session.silenced.set()
+
+    # --- at the door --------------------------------------------------------------------------------------
+
+    def _guarded(self, name: str, call: Handler) -> Any:
+        async def handle(request: web.Request) -> web.StreamResponse:
+            try:
+                key = request.headers.get("x-api-key", "")
+                token = request.headers.get("Authorization", "").removeprefix("Bearer ").strip()
+                if not (self._context.accepts(key) or token in self._tokens):
+                    raise _Refusal(401, 400112, "Unauthorized")
+                body = await _body(request) if request.method == "POST" else {}
+                self.requests.append((name, body))
+                await self._fault_at_the_door(name)
+                data = await call(body, name)
+            except _Refusal as exc:
+                return web.json_response({"code": exc.code, "message": exc.message}, status=exc.status)
+            except _Cut:
+                if request.transport is not None:
+                    request.transport.abort()
+                return web.Response()
+            except _Garble:
+                return web.Response(text="<html>Bad gateway</html>", content_type="text/html")
+            if name == "create_token":
+                return web.json_response({"error": None, "data": data})
+            return web.json_response({"code": 100, "message": "success", "data": data})
+
+        return handle
+
+    async def _fault_at_the_door(self, name: str) -> None:
+        door: Any = {"new": "token", "start": "start"}.get(name)
+        if door is None:
+            return
+        for fault in self._context.faults.next_occasion("avatar", door):
+            await asyncio.sleep(fault.after_ms / 1000)
+            raise _Refusal(fault.status, fault.status, f"The request was refused ({name}).")
+
+    def _session(self, body: Json) -> _Session:
+        session = self._sessions.get(str(body.get("session_id", "")))
+        now_s = asyncio.get_running_loop().time()
+        if session is None:
+            raise _Refusal(400, 400005, "session not found")
+        if now_s - session.born_s > self._hard_limit_s:
+            session.state = "closed"
+            raise _Refusal(401, 400112, "Unauthorized")
+        if session.state != "closed" and now_s - session.seen_s > session.idle_s:
+            session.state = "closed"
+        if session.state == "closed":
+            raise _Refusal(400, 10005, "session state wrong: closed")
+        session.seen_s = now_s
+        return session
+
+    # --- the calls ----------------------------------------------------------------------------------------
+
+    async def _create_token(self, _body: Json, _name: str) -> Json:
+        token = f"twin-session-token-{next(self._ids)}"
+        self._tokens.add(token)
+        return {"token": token}
+
+    async def _new(self, body: Json, _name: str) -> Json:
+        now_s = asyncio.get_running_loop().time()
+        if not (body.get("avatar_name") or body.get("avatar_id")):
+            raise _Refusal(400, 10013, "avatar not found")
+        idle = body.get("activity_idle_timeout", 120)
+        if not isinstance(idle, int) or not IDLE_RANGE_S[0] <= idle <= IDLE_RANGE_S[1]:
+            raise _Refusal(400, 400001, "activity_idle_timeout must be between 30 and 3600")
+        alive = [s for s in self._sessions.values() if s.state != "closed" and now_s - s.seen_s <= s.idle_s]
+        if len(alive) >= self._concurrent:
+            raise _Refusal(
+                400, 10004,
+                "Concurrent limit reached, please make sure you have closed other testing sessions",
+            )  # fmt: skip
+        session = _Session(
+            id=f"twin-{next(self._ids):04d}", config=body, born_s=now_s, idle_s=float(idle), seen_s=now_s
+        )
+        self._sessions[session.id] = session
+        return {
+            "session_id": session.id, "access_token": "twin-room-token", "url": "wss://twin.invalid", "is_paid": True,
+            "session_duration_limit": int(self._hard_limit_s), "realtime_endpoint": "wss://twin.invalid/realtime",
+            "sdp": None, "ice_servers": None, "ice_servers2": None,
+        }  # fmt: skip
+
+    async def _start(self, body: Json, _name: str) -> None:
+        session = self._session(body)
+        if session.state != "new":
+            raise _Refusal(400, 400006, "Session is not in correct state")
+        session.state = "connected"
+
+    async def _task(self, body: Json, _name: str) -> Json:
+        session = self._session(body)
+        if session.state != "connected":
+            raise _Refusal(400, 400006, "Session is not in correct state")
+        text, kind = str(body.get("text") or "").strip(), str(body.get("task_type") or "talk")
+        if not text:
+            raise _Refusal(400, 400001, "text must not be empty")
+        if kind not in ("repeat", "talk", "chat"):
+            raise _Refusal(400, 400001, f"task_type {kind} is unknown")
+        if kind != "repeat":  # the built-in brain answers
+            sensed = sense(str(session.config.get("knowledge_base") or ""))
+            text = answer(self._book, text, sensed, first=not any(t.kind != "repeat" for t in session.tasks))
+        faults = self._context.faults.next_occasion("avatar")
+        speech = await asyncio.to_thread(self._voice.synthesize, text)
+        task = Spoken(
+            session_id=session.id, task_id=f"task-{next(self._ids):06d}", text=text, kind=kind,
+            duration_ms=round(speech.sound.duration_ms, 1),
+        )  # fmt: skip
+        session.tasks.append(task)
+        return await self._play(session, task, faults, sync=body.get("task_mode", "sync") == "sync")
+
+    async def _play(self, session: _Session, task: Spoken, faults: tuple[Fault, ...], *, sync: bool) -> Json:
+        loop = asyncio.get_running_loop()
+        slow = find(faults, "slow")
+        begins = max(loop.time() + self._start_delay_s(session, slow), session.free_s)
+        task.started_s, session.free_s = begins, begins + task.duration_ms / 1000
+        task.ended_s = session.free_s
+        answer = {"duration_ms": task.duration_ms, "task_id": task.task_id}
+        for fault in faults:
+            await asyncio.sleep(fault.after_ms / 1000)
+            await self._break(fault)
+        if not sync or find(faults, "premature_end"):
+            return answer
+        silenced = session.silenced
+        taken: asyncio.Future[Fault] = loop.create_future()
+
+        def take(fault: Fault) -> bool:
+            if fault.kind in ("refuse", "slow", "duplicate"):
+                return False
+            loop.call_soon_threadsafe(lambda: None if taken.done() else taken.set_result(fault))
+            return True
+
+        async def spoken_out() -> None:
+            await asyncio.sleep(task.ended_s - loop.time() if task.ended_s else 0)
+            if find(faults, "no_end"):
+                await asyncio.sleep(HARD_LIMIT_S)
+
+        waits: set[asyncio.Future[Any]] = {
+            asyncio.ensure_future(spoken_out()), asyncio.ensure_future(silenced.wait())
+        }  # fmt: skip
+        try:
+            with self._context.faults.running("avatar", take):
+                await asyncio.wait({*waits, taken}, return_when=asyncio.FIRST_COMPLETED)
+            if taken.done():
+                await asyncio.sleep(taken.result().after_ms / 1000)
+                await self._break(taken.result())
+                if taken.result().kind == "no_end":
+                    await asyncio.sleep(HARD_LIMIT_S)
+        finally:
+            for wait in waits:
+                wait.cancel()
+        return answer
+
+    def _start_delay_s(self, session: _Session, slow: Fault | None) -> float:
+        """The avatar needs a while to begin, unless it is speaking already."""
+        if asyncio.get_running_loop().time() < session.free_s:
+            return 0.0
+        return (self._context.draw("avatar_start") + (slow.for_ms if slow else 0.0)) / 1000
+
+    async def _break(self, fault: Fault) -> None:
+        if fault.kind == "cut":
+            raise _Cut
+        if fault.kind == "garble":
+            raise _Garble
+        if fault.kind == "error":
+            raise _Refusal(500, fault.detail or 500, "internal error")
+        if fault.kind == "stall":
+            await asyncio.sleep((fault.for_ms or 3_600_000) / 1000)
+
+    async def _interrupt(self, body: Json, _name: str) -> None:
+        session = self._session(body)
+        now_s = asyncio.get_running_loop().time()
+        for task in session.tasks:
+            if task.ended_s is not None and task.ended_s > now_s:
+                task.interrupted, task.ended_s = True, max(now_s, task.started_s or now_s)
+        session.free_s = now_s
+        session.silenced.set()
+        session.silenced = asyncio.Event()
+
+    async def _touch(self, body: Json, _name: str) -> None:
+        self._session(body)
+
+    async def _stop(self, body: Json, _name: str) -> None:
+        session = self._session(body)
+        await self._interrupt(body, "stop")
+        session.state = "closed"
+
+    async def _list(self, _body: Json, _name: str) -> Json:
+        rows = [
+            {"session_id": s.id, "status": s.state, "created_at": int(s.born_s)}
+            for s in self._sessions.values()
+            if s.state != "closed"
+        ]
+        return {"sessions": rows}
+
+    async def _tell_spoken(self, _request: web.Request) -> web.Response:
+        return web.json_response([asdict(task) for task in self.spoken])
+
+
+class _Cut(Exception):
+    pass
+
+
+class _Garble(Exception):
+    pass
+
+
+async def _body(request: web.Request) -> Json:
+    try:
+        body = await request.json()
+    except (json.JSONDecodeError, UnicodeDecodeError) as exc:
+        raise _Refusal(400, 400001, "The body is not JSON.") from exc
+    if not isinstance(body, dict):
+        raise _Refusal(400, 400001, "The body must be an object.")
+    return body
