@@ -15,6 +15,20 @@ ClaraError
 
 from __future__ import annotations
 
+from typing import Literal
+
+FailureKind = Literal[
+    "refused",  # key, plan, rights, parameters: trying again will not help
+    "rate_limited",
+    "overloaded",
+    "unreachable",
+    "cut",  # the connection broke in the middle
+    "stalled",  # nothing came in time
+    "protocol",  # what came makes no sense
+    "bad_input",
+    "unknown",
+]
+
 
 class ClaraError(Exception):
     """Base of every error the kit raises on purpose."""
@@ -59,16 +73,35 @@ class RunLogError(ClaraError):
 
 
 class ProviderError(ClaraError):
-    """A vendor, or the way to it, failed."""
+    """A vendor, or the way to it, failed: the one shape of a failure, from the wire to the decision.
+
+    kind: what happened, as `ProviderFailed.kind`. retryable: whether trying again may help.
+    `ProviderFailed.of(error, ...)` makes the event of it.
+    """
+
+    usual: tuple[FailureKind, bool] = ("unknown", True)
+
+    def __init__(
+        self, message: str, *, hint: str = "", kind: FailureKind | None = None, retryable: bool | None = None
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.kind: FailureKind = kind or self.usual[0]
+        self.retryable = self.usual[1] if retryable is None else retryable
 
 
 class ProviderRefused(ProviderError):
     """The vendor said no: key, plan, rights or parameters. Trying again will not help."""
 
+    usual = ("refused", False)
+
 
 class ProviderUnavailable(ProviderError):
     """The vendor cannot answer now: overloaded, rate-limited, unreachable, cut off or too slow."""
 
+    usual = ("unreachable", True)
+
 
 class ProtocolError(ProviderError):
     """The vendor sent something that makes no sense."""
+
+    usual = ("protocol", True)

@@ -8,7 +8,10 @@ learnt of it. Ids tie it to what it answers, so that whatever comes late can be 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Self
+
+from clara_kit.core.errors import FailureKind as FailureKind
+from clara_kit.core.errors import ProviderError
 
 SpeechSource = Literal["vendor", "vad", "script"]
 Service = Literal["stt", "llm", "tts", "avatar", "shop"]
@@ -267,18 +270,6 @@ class SpeakingInterrupted(Event):
 
 # --- what goes wrong -----------------------------------------------------------------------------------
 
-FailureKind = Literal[
-    "refused",  # key, plan, rights, parameters: trying again will not help
-    "rate_limited",
-    "overloaded",
-    "unreachable",
-    "cut",  # the connection broke in the middle
-    "stalled",  # nothing came in time
-    "protocol",  # what came makes no sense
-    "bad_input",
-    "unknown",
-]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProviderFailed(Event):
@@ -291,6 +282,28 @@ class ProviderFailed(Event):
     retryable: bool = False
     reply_id: int | None = None
     utterance_id: int | None = None
+
+    @classmethod
+    def of(
+        cls,
+        error: ProviderError,
+        service: Service,
+        at_ms: float,
+        *,
+        reply_id: int | None = None,
+        utterance_id: int | None = None,
+    ) -> Self:
+        """The event of an error."""
+        return cls(
+            at_ms=at_ms,
+            service=service,
+            kind=error.kind,
+            message=error.message,
+            hint=error.hint,
+            retryable=error.retryable,
+            reply_id=reply_id,
+            utterance_id=utterance_id,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

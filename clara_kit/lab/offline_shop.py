@@ -57,7 +57,7 @@ async def shop_errors(
                 outcome = "known: " + (", ".join(answer.profile.known_fields) or "nothing")
                 kind, todo = "warning" if answer.warnings else "mended by itself", " ".join(answer.warnings)
             except ShopError as exc:
-                outcome, kind, todo = exc.message, exc.kind, exc.hint
+                outcome, kind, todo = exc.message, exc.reason, exc.hint
         rows.append(
             {
                 "the shop": str(fault).removeprefix("shop: "),

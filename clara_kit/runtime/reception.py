@@ -92,7 +92,7 @@ class Reception:
             async with self._shop as shop:
                 return await shop.fetch(self._customer)
         except ShopError as exc:
-            return self._failure(exc.failure_kind, exc.message, exc.hint, exc.retryable)
+            return self._failure(exc.kind, exc.message, exc.hint, exc.retryable)
         except Exception as exc:  # a mistake of ours: the conversation goes on without a profile
             log.exception("asking the shop failed")
             why = f"Asking the shop failed in the kit itself ({type(exc).__name__})."

@@ -79,7 +79,7 @@ class AdminApi:
                 token = await self._token.get(tried)
                 return await self._once(body, root, token)
             except ShopError as exc:
-                if exc.kind == "bad_token" and token and not tried and self._token.renewable:
+                if exc.reason == "bad_token" and token and not tried and self._token.renewable:
                     tried = token  # it may have been revoked, or have ended on a clock that is not ours
                     continue
                 failures += 1
@@ -92,7 +92,7 @@ class AdminApi:
         if not error.retryable:
             return None
         usual = self._retry.delay_ms(failures)
-        if error.kind == "throttled" and error.wait_ms is not None:
+        if error.reason == "throttled" and error.wait_ms is not None:
             return error.wait_ms + _THROTTLE_SLACK_MS if failures <= _MAX_THROTTLES else None
         return None if usual is None else max(usual, error.wait_ms or 0.0)
 
@@ -123,7 +123,7 @@ class AdminApi:
         try:
             return _json_of(await self._send("/admin/oauth/access_token", {}, data=form))
         except ShopError as exc:
-            if exc.kind in (
+            if exc.reason in (
                 "bad_request",
                 "forbidden",
             ):  # HTTP 400 or 403: Shopify's words for a wrong client

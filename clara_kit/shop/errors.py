@@ -135,20 +135,16 @@ class ShopError(ProviderError):
         scopes: tuple[str, ...] = (),
         wait_ms: float | None = None,
     ) -> None:
-        first, usual_hint, _ = _SAYS[kind]
-        super().__init__(f"{says or first}{f' ({facts})' if facts else ''}.", hint=hint or usual_hint)
-        self.kind: ShopErrorKind = kind
+        first, usual_hint, failure = _SAYS[kind]
+        super().__init__(
+            f"{says or first}{f' ({facts})' if facts else ''}.",
+            hint=hint or usual_hint,
+            kind=failure,
+            retryable=kind in RETRYABLE,
+        )
+        self.reason: ShopErrorKind = kind
+        """What it is in the shop's own terms; `kind` is the word that events have for it."""
         self.scopes, self.wait_ms = scopes, wait_ms
-
-    @property
-    def retryable(self) -> bool:
-        """Trying again later may help."""
-        return self.kind in RETRYABLE
-
-    @property
-    def failure_kind(self) -> FailureKind:
-        """The word that events have for it."""
-        return _SAYS[self.kind][2]
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,7 +64,7 @@ async def failure(server: ShopServer, *args: Any, **more: Any) -> ShopError:
         said += [str(link), repr(link), repr(vars(link)), repr(link.args)]
         link = link.__cause__ or link.__context__
     assert not [s for s in SECRETS if any(s in text for text in said)]
-    assert error.hint and error.kind in KINDS
+    assert error.hint and error.reason in KINDS
     return error
 
 
@@ -96,7 +96,7 @@ async def test_what_is_no_customer_is_not_asked_for(server: ShopServer, customer
     async with fetcher(server) as shop:
         with pytest.raises(ShopError, match="neither a number") as caught:
             await shop.fetch(customer)
-    assert caught.value.kind == "not_found" and not server.asked
+    assert caught.value.reason == "not_found" and not server.asked
 
 
 # --- refusals ------------------------------------------------------------------------------------------
@@ -128,20 +128,20 @@ async def test_each_status_is_its_own_kind_and_only_some_are_tried_again(
     body = f"<html>{EMAIL} {TOKEN}</html>" if html else {"errors": f"about {EMAIL} {TOKEN}"}
     server.answers = [(status, body, {"X-Request-Id": "0f3a-99-abc"})]
     error = await failure(server)
-    assert (error.kind, len(server.asked)) == (kind, 1 + retries)
+    assert (error.reason, len(server.asked)) == (kind, 1 + retries)
     assert f"HTTP {status}" in error.message and "0f3a-99-abc" in error.message
     assert error.retryable is (retries > 0)
 
 
 async def test_a_wrong_token_says_so_and_is_not_tried_again(server: ShopServer) -> None:
     error = await failure(server, token="another")
-    assert error.kind == "bad_token" and "SHOPIFY_ADMIN_TOKEN" in error.hint and len(server.asked) == 1
+    assert error.reason == "bad_token" and "SHOPIFY_ADMIN_TOKEN" in error.hint and len(server.asked) == 1
 
 
 async def test_a_missing_scope_is_named(server: ShopServer) -> None:
     server.answers = [answer(None, denied("customer", scope="read_customers"))]
     error = await failure(server)
-    assert (error.kind, error.scopes, len(server.asked)) == ("missing_scope", ("read_customers",), 1)
+    assert (error.reason, error.scopes, len(server.asked)) == ("missing_scope", ("read_customers",), 1)
     assert "read_customers" in error.message and "read_orders" in error.hint
 
 
@@ -182,7 +182,7 @@ async def test_a_protected_customer_is_asked_for_again_without_personal_fields(s
 async def test_a_shop_that_keeps_everything_back_is_asked_three_times_at_most(server: ShopServer) -> None:
     server.answers = [answer(None, denied("customer"))]
     error = await failure(server)
-    assert error.kind == "protected_data" and "ask for «Protected" in error.hint
+    assert error.reason == "protected_data" and "ask for «Protected" in error.hint
     assert server.operations[-1] == "CustomerByEmailWithoutNameWithoutOrders" and len(server.asked) == 3
 
 
@@ -202,7 +202,7 @@ async def test_products_without_their_scope_leave_their_titles(server: ShopServe
 async def test_an_unknown_customer_is_not_found(server: ShopServer) -> None:
     server.answers = [answer(None)]
     error = await failure(server)
-    assert error.kind == "not_found" and "no such customer" in error.message
+    assert error.reason == "not_found" and "no such customer" in error.message
 
 
 # --- answers that make no sense ------------------------------------------------------------------------
@@ -239,7 +239,7 @@ async def test_an_answer_that_makes_no_sense_is_told_as_such(
     server: ShopServer, body: Any, kind: str
 ) -> None:
     server.answers = [(200, body, {})]
-    assert (await failure(server)).kind == kind and len(server.asked) == 1
+    assert (await failure(server)).reason == kind and len(server.asked) == 1
 
 
 async def test_an_internal_error_in_an_answer_is_tried_again(server: ShopServer) -> None:
@@ -303,18 +303,18 @@ async def test_a_wait_beyond_the_timeout_is_not_begun(server: ShopServer) -> Non
     time = Time()
     server.answers = [throttled(900, 0, 50.0)]
     error = await failure(server, time)
-    assert (error.kind, time.slept_s) == ("throttled", []) and error.wait_ms == 18_000
+    assert (error.reason, time.slept_s) == ("throttled", []) and error.wait_ms == 18_000
 
 
 async def test_a_query_that_costs_more_than_the_bucket_holds_is_not_waited_for(server: ShopServer) -> None:
     server.answers = [throttled(1200, 1000, 50.0)]
-    assert (await failure(server)).kind == "bad_request"
+    assert (await failure(server)).reason == "bad_request"
 
 
 async def test_a_throttle_that_never_ends_gives_up(server: ShopServer) -> None:
     server.answers = [throttled(10, 10, 50.0)]
     error = await failure(server, timeout_ms=100_000)
-    assert error.kind == "throttled" and len(server.asked) == 21
+    assert error.reason == "throttled" and len(server.asked) == 21
 
 
 async def test_a_cut_connection_is_tried_again(server: ShopServer) -> None:
@@ -327,18 +327,18 @@ async def test_a_cut_connection_is_tried_again(server: ShopServer) -> None:
     async with fetcher(server) as shop:
         assert (await shop.fetch(1001)).source == "shop"
     server.answers = [cut]
-    assert (await failure(server)).kind == "unreachable"
+    assert (await failure(server)).reason == "unreachable"
 
 
 async def test_nobody_at_the_address_is_unreachable(server: ShopServer) -> None:
-    assert (await failure(server, base_url="http://127.0.0.1:1")).kind == "unreachable"
+    assert (await failure(server, base_url="http://127.0.0.1:1")).reason == "unreachable"
     for nonsense in ("http://[nonsense", "nonsense", "http://a:b", "ftp://127.0.0.1", "http://exa mple\n"):
-        assert (await failure(server, base_url=nonsense)).kind == "unreachable"
+        assert (await failure(server, base_url=nonsense)).reason == "unreachable"
 
 
 async def test_a_shop_that_says_nothing_is_a_timeout(server: ShopServer) -> None:
     server.delay_s = 5
-    assert (await failure(server, timeout_ms=60)).kind == "timeout"
+    assert (await failure(server, timeout_ms=60)).reason == "timeout"
 
 
 # --- the token of a day --------------------------------------------------------------------------------
@@ -381,7 +381,7 @@ async def test_a_new_token_that_is_refused_too_is_not_asked_for_again(server: Sh
     async with by_client(server, Time()) as shop:
         with pytest.raises(ShopError) as caught:
             await shop.fetch(1)
-    assert caught.value.kind == "bad_token" and (len(server.token_asked), len(server.asked)) == (2, 2)
+    assert caught.value.reason == "bad_token" and (len(server.token_asked), len(server.asked)) == (2, 2)
 
 
 @pytest.mark.parametrize(
@@ -402,7 +402,7 @@ async def test_refusals_of_the_token_are_told_without_the_secret(
 ) -> None:
     server.token_answers = [(status, body, {})]
     error = await failure(server, token=None, client_id="id-1", client_secret=SECRET)
-    assert error.kind == kind and not server.asked and len(server.token_asked) == 1
+    assert error.reason == kind and not server.asked and len(server.token_asked) == 1
 
 
 async def test_a_token_that_is_late_for_once_is_tried_again(server: ShopServer) -> None:
@@ -447,8 +447,8 @@ async def test_a_failure_is_part_of_the_beginning_and_never_raised(server: ShopS
     async with fetcher(server) as shop:
         begun = await shop.begin(1001)
         nobody = await shop.begin("nobody")
-    assert begun.profile.is_anonymous and begun.error is not None and begun.error.kind == "frozen"
-    assert nobody.error is not None and nobody.error.kind == "not_found"
+    assert begun.profile.is_anonymous and begun.error is not None and begun.error.reason == "frozen"
+    assert nobody.error is not None and nobody.error.reason == "not_found"
 
 
 async def test_who_stops_waiting_for_the_beginning_stops_the_fetch(server: ShopServer) -> None:
@@ -529,7 +529,7 @@ def test_a_shop_is_named_in_any_usual_way(name: str) -> None:
 def test_the_token_goes_nowhere_but_to_a_shop(name: str) -> None:
     with pytest.raises(ShopError) as caught:
         ShopifyCustomerFetcher(name, token=TOKEN)
-    assert caught.value.kind == "bad_shop_name"
+    assert caught.value.reason == "bad_shop_name"
 
 
 def test_a_way_in_is_needed_and_must_fit_into_a_request() -> None:
@@ -539,7 +539,7 @@ def test_a_way_in_is_needed_and_must_fit_into_a_request() -> None:
     for bad in (f"{TOKEN}\n", f"{TOKEN} x", f"{TOKEN}ñ"):
         with pytest.raises(ShopError) as caught:
             ShopifyCustomerFetcher("beta", token=bad)
-        assert caught.value.kind == "bad_token" and TOKEN not in str(caught.value)
+        assert caught.value.reason == "bad_token" and TOKEN not in str(caught.value)
     with pytest.raises(SettingsError, match="version"):
         ShopifyCustomerFetcher("beta", token=TOKEN, api_version="../x")
 
