@@ -1,43 +1,40 @@
-"""Is this sound an interruption? A sound is held for the debounce; what stops sooner was none.
+"""Is this sound an interruption, do these words take the floor? A sound is held for the debounce; what stops sooner
+was none.
 
-Comes after the recogniser's (or the local VAD's) SpeechStarted; `Conversation` asks it and acts.
+Comes after the recogniser's (or the local VAD's) SpeechStarted.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TypeAlias
-
+from clara_kit.conversation.policy import Hold, Ignore, Policy, Release, Sound, Words, Yield
+from clara_kit.conversation.talk import Talk
 from clara_kit.core.events import SpeechEnded, SpeechStarted
+from clara_kit.core.states import ConversationState
+
+_OFF = "barge-in is switched off"
 
 
-@dataclass(frozen=True, slots=True)
-class Hold:
-    """Wait until `until_ms`; if the sound goes on, it is an interruption."""
-
-    until_ms: float
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Ignore:
-    """Nothing to do, and why."""
-
-    reason: str
+def held_until(event: SpeechStarted, held: SpeechStarted | None, debounce_ms: float) -> Hold | Ignore:
+    """A sound began while Clara speaks or is about to; one sound is held at a time."""
+    if held is not None:
+        return Ignore(f"a sound is already held since {held.at_ms:.0f} ms")
+    why = f"a sound began while Clara has the floor: an interruption if it lasts {debounce_ms:.0f} ms"
+    return Hold(event.at_ms + debounce_ms, why)
 
 
-@dataclass(frozen=True, slots=True)
-class Release:
-    """The held sound was too short to mean anything."""
-
-    reason: str
-
-
-Decision: TypeAlias = Hold | Ignore | Release
+def released(event: SpeechEnded, held: SpeechStarted | None, debounce_ms: float) -> Release | Ignore:
+    """A sound stopped, too short to mean anything."""
+    if held is None:
+        return Ignore("no sound is held")
+    lasted_ms = max(0.0, event.sound_at_ms - held.sound_at_ms)
+    return Release(f"the sound stopped after {lasted_ms:.0f} ms, before {debounce_ms:.0f} ms had passed")
 
 
 class BargeInHandler:
-    """Holds one sound at a time. `debounce_ms`: how long it must last (the plan's 100 ms)."""
+    """The debounce by itself, for whoever wants to try it. `debounce_ms`: how long a sound must last (the plan's 100).
+
+    `Conversation` asks the same functions through the policies below.
+    """
 
     __slots__ = ("debounce_ms", "enabled", "held")
 
@@ -46,28 +43,54 @@ class BargeInHandler:
         self.enabled = enabled
         self.held: SpeechStarted | None = None
 
-    def sound_started(self, event: SpeechStarted) -> Decision:
+    def sound_started(self, event: SpeechStarted) -> Hold | Ignore:
         """A sound began while Clara speaks or is about to."""
         if not self.enabled:
-            return Ignore("barge-in is switched off")
-        if self.held is not None:
-            return Ignore(f"a sound is already held since {self.held.at_ms:.0f} ms")
-        self.held = event
-        return Hold(
-            event.at_ms + self.debounce_ms,
-            f"a sound began while Clara has the floor: an interruption if it lasts {self.debounce_ms:.0f} ms",
-        )
+            return Ignore(_OFF)
+        decision = held_until(event, self.held, self.debounce_ms)
+        if isinstance(decision, Hold):
+            self.held = event
+        return decision
 
-    def sound_ended(self, event: SpeechEnded) -> Decision:
+    def sound_ended(self, event: SpeechEnded) -> Release | Ignore:
         """The sound stopped."""
-        if self.held is None:
-            return Ignore("no sound is held")
-        lasted = max(0.0, event.sound_at_ms - self.held.sound_at_ms)
-        self.held = None
-        return Release(
-            f"the sound stopped after {lasted:.0f} ms, before {self.debounce_ms:.0f} ms had passed"
-        )
+        held, self.held = self.held, None
+        return released(event, held, self.debounce_ms)
 
     def clear(self) -> None:
         """Forget the held sound: it was confirmed, or no longer matters."""
         self.held = None
+
+
+def _sounds_off(talk: Talk, sound: Sound) -> Ignore | None:
+    return Ignore(_OFF) if sound.occasion == "began" and not talk.settings.flags.enable_barge_in else None
+
+
+def _debounce(talk: Talk, sound: Sound) -> Hold | Ignore | Release | Yield:
+    debounce_ms = talk.settings.barge_in_debounce_ms
+    if isinstance(sound.event, SpeechStarted):
+        return held_until(sound.event, talk.held, debounce_ms)
+    if isinstance(sound.event, SpeechEnded):
+        return released(sound.event, talk.held, debounce_ms)
+    return Yield(f"the sound lasted {debounce_ms:.0f} ms")
+
+
+def _words_off(talk: Talk, words: Words) -> Ignore | None:
+    if talk.settings.flags.enable_barge_in or talk.state is not ConversationState.AVATAR_SPEAKING:
+        return None
+    return Ignore(f"{_OFF} and Clara is speaking")
+
+
+def _any_word(talk: Talk, words: Words) -> Yield:
+    return Yield(f"words {'are final' if words.final else 'came'}: {short(words.text)}")
+
+
+def short(text: str) -> str:
+    """At most forty characters of what someone said, for a reason."""
+    return f"«{text}»" if len(text) <= 40 else f"«{text[:39]}…»"
+
+
+SOUNDS_OFF = Policy("barge_in_off", _sounds_off)
+DEBOUNCE = Policy("debounce", _debounce)
+WORDS_OFF = Policy("barge_in_off", _words_off)
+ANY_WORD = Policy("any_word", _any_word)

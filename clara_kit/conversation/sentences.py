@@ -14,6 +14,8 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from copy import copy
+from typing import Protocol, Self, runtime_checkable
 
 from clara_kit.conversation.abbreviations import BEFORE_INITIAL, BEFORE_LETTER, BEFORE_NUMBER, NEVER_ENDS
 
@@ -31,6 +33,40 @@ FIRST_CLAUSE_WORDS = 4  # an early first clause has at least so many words; shor
 
 _WAIT = -1
 _NO = -2
+
+
+@runtime_checkable
+class Chunker(Protocol):
+    """Text in, pieces out; joined they are the text."""
+
+    def feed(self, text: str) -> list[str]: ...
+    def flush(self) -> list[str]: ...
+    def copy(self) -> Self: ...
+
+
+class WholeReply:
+    """No piece before the reply is complete, then all of it."""
+
+    __slots__ = ("_texts",)
+
+    def __init__(self) -> None:
+        self._texts: list[str] = []
+
+    def feed(self, text: str) -> list[str]:
+        """Keeps the text."""
+        self._texts.append(text)
+        return []
+
+    def flush(self) -> list[str]:
+        """The whole text."""
+        whole = "".join(self._texts).strip()
+        return [whole] if whole else []
+
+    def copy(self) -> WholeReply:
+        """The same, apart."""
+        twin = WholeReply()
+        twin._texts = [*self._texts]
+        return twin
 
 
 class SentenceChunker:
@@ -73,6 +109,12 @@ class SentenceChunker:
         rest = "".join((*self._head, *self._tail)).strip()
         self._reset()
         return [*pieces, rest] if rest else pieces
+
+    def copy(self) -> SentenceChunker:
+        """The same, apart: each goes on from here by itself."""
+        twin = copy(self)
+        twin._head, twin._tail = [*self._head], [*self._tail]
+        return twin
 
     def _settle(self, text: str) -> None:
         if text:

@@ -1,40 +1,28 @@
-"""Has the customer finished? Asked with each final transcript; `Conversation` acts on the answer."""
+"""Has the customer finished? Asked with each final transcript, and when a recogniser expects the end of a turn."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TypeAlias
-
-from clara_kit.core.settings import Settings
+from clara_kit.conversation.policy import Finished, Ignore, Policy, Turn, Wait
+from clara_kit.conversation.talk import Talk
 
 
-@dataclass(frozen=True, slots=True)
-class Finished:
-    """Answer now."""
-
-    reason: str
+def _no_speculation(talk: Talk, turn: Turn) -> Ignore | None:
+    return None if turn.occasion == "final" else Ignore("replies are not begun before the turn is over")
 
 
-@dataclass(frozen=True, slots=True)
-class Wait:
-    """Give the customer this long to go on."""
-
-    hold_ms: float
-    reason: str
-
-
-Decision: TypeAlias = Finished | Wait
+def _hold(talk: Talk, turn: Turn) -> Wait | None:
+    """A hold costs its time in every turn and spares replies to customers who pause in mid-thought."""
+    hold_ms = talk.settings.turn_hold_ms
+    return (
+        Wait(hold_ms, f"words are final; waiting {hold_ms:.0f} ms in case more come") if hold_ms > 0 else None
+    )
 
 
-def decide(settings: Settings) -> Decision:
-    """The recogniser's endpointing has ended an utterance: is the turn over?
+def _endpointing(talk: Talk, turn: Turn) -> Finished:
+    """The recogniser's endpointing has ended an utterance: as in the plan, the turn is over."""
+    return Finished(f"words are final after {talk.settings.stt_endpointing_ms} ms of silence")
 
-    With `turn_hold_ms` 0, as in the plan, it is. A longer hold costs its time in every turn and spares
-    replies to customers who pause in mid-thought.
-    """
-    if settings.turn_hold_ms > 0:
-        return Wait(
-            settings.turn_hold_ms,
-            f"words are final; waiting {settings.turn_hold_ms:.0f} ms in case more come",
-        )
-    return Finished(f"words are final after {settings.stt_endpointing_ms} ms of silence")
+
+NO_SPECULATION = Policy("no_speculation", _no_speculation)
+HOLD = Policy("hold", _hold)
+ENDPOINTING = Policy("endpointing", _endpointing)

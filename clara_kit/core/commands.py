@@ -6,47 +6,43 @@ so that any moment of a conversation can be asked why.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
+
+from msgspec import Struct
 
 from clara_kit.core.events import Service
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Command:
-    """Something to do, decided at `at_ms` (the time of the event that led to it)."""
+class Command(Struct, frozen=True, kw_only=True, gc=False, tag=True, tag_field="type"):
+    """Something to do, decided at `at_ms` (the time of the event that led to it). `by`: the policy that decided."""
 
     at_ms: float
     reason: str
+    by: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Message:
+class Message(Struct, frozen=True, kw_only=True, gc=False):
     """One turn of the history as a model wants it: roles alternate and the first is the user's."""
 
     role: Literal["user", "assistant"]
     text: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StartListening(Command):
+class StartListening(Command, frozen=True, kw_only=True):
     """Let the customer's sound reach the recogniser."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StopListening(Command):
+class StopListening(Command, frozen=True, kw_only=True):
     """Stop sending the customer's sound."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LoadProfile(Command):
+class LoadProfile(Command, frozen=True, kw_only=True):
     """Ask the shop what it knows of this customer; `customer_key` as in `ConversationStarted`."""
 
     customer_key: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RequestReply(Command):
+class RequestReply(Command, frozen=True, kw_only=True):
     """Ask the model to answer `text`, the customer's turn; `messages` ends with that turn."""
 
     turn_id: int
@@ -55,15 +51,13 @@ class RequestReply(Command):
     messages: tuple[Message, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CancelReply(Command):
+class CancelReply(Command, frozen=True, kw_only=True):
     """Stop the model in mid-reply."""
 
     reply_id: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Speak(Command):
+class Speak(Command, frozen=True, kw_only=True):
     """Give the avatar the next piece of an utterance. Pieces of one utterance count from 0."""
 
     turn_id: int
@@ -72,75 +66,77 @@ class Speak(Command):
     text: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EndSpeech(Command):
+class EndSpeech(Command, frozen=True, kw_only=True):
     """No more pieces will come for this utterance."""
 
     utterance_id: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class InterruptAvatar(Command):
+class InterruptAvatar(Command, frozen=True, kw_only=True):
     """Silence this utterance now, and drop whatever of it is still on the way."""
 
     utterance_id: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SetTimer(Command):
+class SetTimer(Command, frozen=True, kw_only=True):
     """Send `TimerFired(timer_id)` at `due_ms`. Ids are never used twice."""
 
     timer_id: str
     due_ms: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CancelTimer(Command):
+class CancelTimer(Command, frozen=True, kw_only=True):
     """Forget a timer that has not fired."""
 
     timer_id: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LookUpAnswer(Command):
+class Connect(Command, frozen=True, kw_only=True):
+    """Open a service's connection again. What comes of it is told as `ProviderRecovered` or `ProviderFailed`."""
+
+    service: Service
+
+
+class Disconnect(Command, frozen=True, kw_only=True):
+    """Close a service's connection for good: it is given up, and what remains goes on."""
+
+    service: Service
+
+
+class LookUpAnswer(Command, frozen=True, kw_only=True):
     """Is there a kept answer to this turn's question?"""
 
     turn_id: int
     question: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StoreAnswer(Command):
+class StoreAnswer(Command, frozen=True, kw_only=True):
     """Keep this answer for the next who asks the same."""
 
     question: str
     answer: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SwitchTo(Command):
+class SwitchTo(Command, frozen=True, kw_only=True):
     """Let `target` stand behind a service from now on."""
 
     service: Service
     target: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProbePrimary(Command):
+class ProbePrimary(Command, frozen=True, kw_only=True):
     """Try whether the service that was switched away from works again."""
 
     service: Service
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Notify(Command):
+class Notify(Command, frozen=True, kw_only=True):
     """Tell the people in front of the screen (never the customer) something they should know."""
 
     message: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RaiseAlert(Command):
+class RaiseAlert(Command, frozen=True, kw_only=True):
     """A limit was crossed; monitoring should know."""
 
     name: str

@@ -7,8 +7,9 @@ learnt of it. Ids tie it to what it answers, so that whatever comes late can be 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal, Self
+
+from msgspec import Struct
 
 from clara_kit.core.errors import FailureKind as FailureKind
 from clara_kit.core.errors import ProviderError
@@ -17,8 +18,7 @@ SpeechSource = Literal["vendor", "vad", "script"]
 Service = Literal["stt", "llm", "tts", "avatar", "shop"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Event:
+class Event(Struct, frozen=True, kw_only=True, gc=False, tag=True, tag_field="type"):
     """Something that happened, learnt of at `at_ms` (milliseconds on the conversation's clock)."""
 
     at_ms: float
@@ -27,8 +27,7 @@ class Event:
 # --- the conversation itself ---------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ConversationStarted(Event):
+class ConversationStarted(Event, frozen=True, kw_only=True):
     """Everything is connected; Clara speaks `greeting` first unless it is empty.
 
     `customer_key` stands for a customer whom the shop may know (a hash, never an address or a name); the greeting
@@ -39,20 +38,17 @@ class ConversationStarted(Event):
     customer_key: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ConversationStopped(Event):
+class ConversationStopped(Event, frozen=True, kw_only=True):
     """Someone hung up: whatever is running must end."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SettingsChanged(Event):
+class SettingsChanged(Event, frozen=True, kw_only=True):
     """A knob was turned in mid-conversation; `changes` are (field name, new value) pairs of `Settings`."""
 
     changes: tuple[tuple[str, bool | int | float | str], ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProfileLoaded(Event):
+class ProfileLoaded(Event, frozen=True, kw_only=True):
     """What the shop knows of the customer has come; only the names of the known fields enter the trace.
 
     `greeting` has placeholders where words of the profile stand; empty: the usual greeting. `age_s` is how long
@@ -64,8 +60,7 @@ class ProfileLoaded(Event):
     age_s: float = 0.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TimerFired(Event):
+class TimerFired(Event, frozen=True, kw_only=True):
     """A timer set by `SetTimer` is due."""
 
     timer_id: str
@@ -74,8 +69,7 @@ class TimerFired(Event):
 # --- the customer --------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Word:
+class Word(Struct, frozen=True, kw_only=True, gc=False):
     """One recognised word and when it was said, on the conversation's clock."""
 
     text: str
@@ -84,31 +78,27 @@ class Word:
     confidence: float = 1.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SpeechStarted(Event):
+class SpeechStarted(Event, frozen=True, kw_only=True):
     """A sound like speech began. It may still be a cough, or Clara's own echo."""
 
     source: SpeechSource
     sound_at_ms: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SpeechEnded(Event):
+class SpeechEnded(Event, frozen=True, kw_only=True):
     """The sound stopped at `sound_at_ms`; `at_ms` is later by the detector's hangover."""
 
     source: SpeechSource
     sound_at_ms: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TranscriptInterim(Event):
+class TranscriptInterim(Event, frozen=True, kw_only=True):
     """The words of the current utterance so far, all of them; later ones may revise earlier ones."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TranscriptFinal(Event):
+class TranscriptFinal(Event, frozen=True, kw_only=True):
     """The whole utterance, every final segment joined. Empty text: a sound without words."""
 
     text: str
@@ -118,35 +108,30 @@ class TranscriptFinal(Event):
     words: tuple[Word, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TurnEndExpected(Event):
+class TurnEndExpected(Event, frozen=True, kw_only=True):
     """A turn-aware recogniser thinks the customer is about to be done (eager end of turn)."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TurnResumed(Event):
+class TurnResumed(Event, frozen=True, kw_only=True):
     """The expected end of turn did not come: the customer goes on."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TextTyped(Event):
+class TextTyped(Event, frozen=True, kw_only=True):
     """The customer typed instead of speaking."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class InterruptRequested(Event):
+class InterruptRequested(Event, frozen=True, kw_only=True):
     """Someone pressed the button that stops Clara."""
 
 
 # --- the reply -----------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Usage:
+class Usage(Struct, frozen=True, kw_only=True, gc=False):
     """What a reply cost. Tokens as the vendor counts them; `input_tokens` is the uncached part."""
 
     input_tokens: int = 0
@@ -156,8 +141,7 @@ class Usage:
     cost_usd: float | None = None  # None: the price of this model is not known
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReplyStarted(Event):
+class ReplyStarted(Event, frozen=True, kw_only=True):
     """The request for a reply went out to the model."""
 
     reply_id: int
@@ -165,16 +149,14 @@ class ReplyStarted(Event):
     prompt_hash: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReplyDelta(Event):
+class ReplyDelta(Event, frozen=True, kw_only=True):
     """Some more text of the reply."""
 
     reply_id: int
     text: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReplyCompleted(Event):
+class ReplyCompleted(Event, frozen=True, kw_only=True):
     """The model is done. `stop_reason` as the vendor says it: end_turn, max_tokens, refusal, ..."""
 
     reply_id: int
@@ -182,16 +164,14 @@ class ReplyCompleted(Event):
     usage: Usage = Usage()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AnswerFound(Event):
+class AnswerFound(Event, frozen=True, kw_only=True):
     """A kept answer to this turn's question may be used."""
 
     turn_id: int
     text: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AnswerNotFound(Event):
+class AnswerNotFound(Event, frozen=True, kw_only=True):
     """No kept answer fits, and why."""
 
     turn_id: int
@@ -201,16 +181,14 @@ class AnswerNotFound(Event):
 # --- Clara's voice -------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SpeechSent(Event):
+class SpeechSent(Event, frozen=True, kw_only=True):
     """The text of a piece was handed to the voice (or to an avatar that speaks by itself)."""
 
     utterance_id: int
     piece_no: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FirstAudio(Event):
+class FirstAudio(Event, frozen=True, kw_only=True):
     """The first sound of the utterance came from the voice and goes to the avatar.
 
     `estimated`: the avatar speaks with a voice of its own, whose sound is not seen.
@@ -220,8 +198,7 @@ class FirstAudio(Event):
     estimated: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SpokenWord:
+class SpokenWord(Struct, frozen=True, kw_only=True, gc=False):
     """Where a word lies in the utterance's sound: it ends `end_ms` after the sound's beginning.
 
     `char_end` counts the characters of the utterance's pieces joined by single spaces.
@@ -231,8 +208,7 @@ class SpokenWord:
     end_ms: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SpeechVoiced(Event):
+class SpeechVoiced(Event, frozen=True, kw_only=True):
     """The sound of every piece up to `piece_no` is complete; they last `audio_ms` from the first sample.
 
     `words` are given where the voice knows its own word times; a vendor's usually does not.
@@ -244,24 +220,21 @@ class SpeechVoiced(Event):
     words: tuple[SpokenWord, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SpeakingStarted(Event):
+class SpeakingStarted(Event, frozen=True, kw_only=True):
     """The avatar began to speak this utterance."""
 
     utterance_id: int
     estimated: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SpeakingEnded(Event):
+class SpeakingEnded(Event, frozen=True, kw_only=True):
     """The avatar finished this utterance. `estimated`: its own word never came, the clock said so."""
 
     utterance_id: int
     estimated: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SpeakingInterrupted(Event):
+class SpeakingInterrupted(Event, frozen=True, kw_only=True):
     """The avatar confirmed that it stopped in the middle of this utterance. `estimated`: it has no word for it."""
 
     utterance_id: int
@@ -271,8 +244,7 @@ class SpeakingInterrupted(Event):
 # --- what goes wrong -----------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProviderFailed(Event):
+class ProviderFailed(Event, frozen=True, kw_only=True):
     """A service failed. `message` says whose fault it is, `hint` what to do; neither holds a key."""
 
     service: Service
@@ -306,16 +278,14 @@ class ProviderFailed(Event):
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProviderWarned(Event):
+class ProviderWarned(Event, frozen=True, kw_only=True):
     """Something is not as it should be, but the service goes on by itself. Nothing is decided upon it."""
 
     service: Service
     message: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FaultInjected(Event):
+class FaultInjected(Event, frozen=True, kw_only=True):
     """A twin or the simulation makes something go wrong on purpose. Only for whoever reads the trace."""
 
     service: Service
@@ -323,8 +293,7 @@ class FaultInjected(Event):
     note: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProviderRecovered(Event):
+class ProviderRecovered(Event, frozen=True, kw_only=True):
     """A service that had failed works again."""
 
     service: Service

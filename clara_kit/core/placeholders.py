@@ -14,8 +14,10 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping
-from dataclasses import fields, is_dataclass, replace
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from clara_kit.core import events as ev
 from clara_kit.core.profile import CustomerProfile, fill, placeholders_in
@@ -222,11 +224,12 @@ def _revealed(value: Any, words: Mapping[str, str]) -> Any:
         return fill(value, words)
     if isinstance(value, tuple):
         return tuple(_revealed(item, words) for item in value)
-    if is_dataclass(value) and not isinstance(value, type):
-        found = {f.name: getattr(value, f.name) for f in fields(value)}
-        shown = {name: _revealed(item, words) for name, item in found.items()}
+    if isinstance(value, Struct):
+        found = [(name, getattr(value, name)) for name in value.__struct_fields__]
         changed = {
-            name: item for name, item in shown.items() if item is not found[name] and item != found[name]
+            name: shown
+            for name, item in found
+            if (shown := _revealed(item, words)) is not item and shown != item
         }
         return replace(value, **changed) if changed else value
     return value

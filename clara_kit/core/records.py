@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TypeAlias
+
+from msgspec import Struct
 
 from clara_kit.core.commands import Command
 from clara_kit.core.events import Event
 from clara_kit.core.states import ConversationState
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StateChanged:
+class StateChanged(Struct, frozen=True, kw_only=True, gc=False, tag=True, tag_field="type"):
     """The state machine made a change."""
 
     at_ms: float
@@ -19,19 +19,19 @@ class StateChanged:
     source: ConversationState
     target: ConversationState
     reason: str
+    by: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ignored:
+class Ignored(Struct, frozen=True, kw_only=True, gc=False, tag=True, tag_field="type"):
     """An event, or a part of it, had no effect, and why."""
 
     at_ms: float
     event: str  # the name of its class
     reason: str
+    by: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HeardEstimated:
+class HeardEstimated(Struct, frozen=True, kw_only=True, gc=False, tag=True, tag_field="type"):
     """How much of a cut utterance reached the customer's ear. Both texts joined are the whole utterance."""
 
     at_ms: float
@@ -41,6 +41,7 @@ class HeardEstimated:
     unheard: str
     method: str
     plus_minus_words: int
+    by: str = ""
 
 
 Record: TypeAlias = Event | Command | StateChanged | Ignored | HeardEstimated

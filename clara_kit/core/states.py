@@ -75,6 +75,12 @@ class ConversationStateMachine:
         self.state = state
         self.reason = reason
 
+    def copy(self) -> ConversationStateMachine:
+        """The same, apart."""
+        twin = ConversationStateMachine(self.state)
+        twin.reason = self.reason
+        return twin
+
     def diagram(self) -> StateDiagram:
         """The table as a picture, with the current state marked."""
         return StateDiagram(self.state)

@@ -12,11 +12,12 @@ import contextlib
 import logging
 import threading
 from collections.abc import Callable, Coroutine, Iterable
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self, TypeVar
+
+from msgspec.structs import replace
 
 from clara_kit.audio.pcm import Sound
 from clara_kit.conversation.conversation import Conversation

@@ -10,8 +10,9 @@ import asyncio
 import logging
 from collections.abc import Iterable
 from contextlib import AbstractAsyncContextManager
-from dataclasses import replace
 from typing import Any, Protocol
+
+from msgspec.structs import replace
 
 from clara_kit.core import commands as do
 from clara_kit.core import events as ev

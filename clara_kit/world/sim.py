@@ -11,7 +11,6 @@ make of it. Durations of speech come from the text (`CHARS_PER_S`), latencies fr
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
 from functools import lru_cache
 from hashlib import sha256
 from heapq import heappop, heappush
@@ -19,6 +18,8 @@ from itertools import count
 from math import inf
 from random import Random
 from typing import Any
+
+from msgspec.structs import replace
 
 from clara_kit.conversation.conversation import Conversation
 from clara_kit.conversation.heard import CHARS_PER_S

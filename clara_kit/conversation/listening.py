@@ -1,0 +1,237 @@
+"""The customer's side: sounds, words, typing, the button, and the timers that watch over them.
+
+Mechanics only: whose turn it is and which timers run. Whether a sound or words take the floor, and whether a turn is
+over, is asked.
+"""
+
+from __future__ import annotations
+
+from clara_kit.conversation import replying, speaking
+from clara_kit.conversation.barge_in import short
+from clara_kit.conversation.pen import Pen
+from clara_kit.conversation.policy import Hold, Ignore, Release, Sound, Turn, Wait, Words, Yield
+from clara_kit.core import events as ev
+from clara_kit.core.states import ConversationState as S
+
+# --- sounds ----------------------------------------------------------------------------------------------------
+
+
+def sound_began(pen: Pen, event: ev.SpeechStarted) -> None:
+    """A sound: a turn begins, goes on, or Clara may be interrupted."""
+    talk = pen.talk
+    if talk.state is S.USER_SPEAKING or talk.state is S.INTERRUPTED:
+        if pen.cancel_timer("turn_end", "the customer goes on"):
+            _expect_words(pen, "a sound began; words should follow")
+    elif talk.state is S.IDLE and talk.utterance is None:
+        pen.change(S.USER_SPEAKING, "the customer began to speak")
+        _expect_words(pen, "a sound began; words should follow")
+    else:
+        _judge(pen, Sound("began", event))
+
+
+def sound_ended(pen: Pen, event: ev.SpeechEnded) -> None:
+    """The sound stopped."""
+    talk = pen.talk
+    if talk.held is not None:
+        _judge(pen, Sound("ended", event))
+    elif (
+        talk.state in (S.USER_SPEAKING, S.INTERRUPTED) and event.source == "vendor" and not talk.turn.interim
+    ):
+        no_words(pen, "the recogniser heard a sound without words")
+
+
+def sound_lasted(pen: Pen, event: ev.TimerFired) -> None:
+    """The held sound is still there when its time is over."""
+    _judge(pen, Sound("lasted", event))
+
+
+def _judge(pen: Pen, sound: Sound) -> None:
+    decision = pen.ask(sound)
+    match decision:
+        case Hold() if isinstance(sound.event, ev.SpeechStarted):
+            pen.talk.held = sound.event
+            pen.set_timer_at("barge_in", decision.until_ms, decision.reason)
+        case Release():
+            pen.forget_sound(decision.reason)
+            pen.ignore(sound.event, decision.reason)
+        case Ignore():
+            pen.ignore(sound.event, decision.reason)
+        case Yield():
+            _interrupted_by_sound(pen, decision.reason)
+
+
+def _interrupted_by_sound(pen: Pen, why: str) -> None:
+    talk = pen.talk
+    pen.forget_sound(why)
+    pen.cancel_timer("retry", why)
+    if talk.state is S.AVATAR_SPEAKING:
+        pen.change(S.INTERRUPTED, why)
+    speaking.silence(pen, why)
+    if talk.state is S.PROCESSING or talk.state is S.IDLE:
+        pen.change(S.USER_SPEAKING, f"the customer speaks before Clara does: {why}")
+    _expect_words(pen, "words should follow the sound")
+
+
+def no_words(pen: Pen, why: str) -> None:
+    """The sound was none: go back to where things stood."""
+    talk = pen.talk
+    pen.cancel_timer("no_words", why)
+    if talk.state is S.INTERRUPTED:
+        if talk.utterance is None:  # else she is resuming already
+            speaking.after_false_interruption(pen, why)
+    elif talk.state is not S.USER_SPEAKING:
+        return
+    elif talk.turn.words:
+        replying.answer(pen, f"{why}; answering what was said before")
+    else:
+        pen.change(S.IDLE, why)
+        if talk.left_to_say:
+            speaking.say(pen, talk.left_to_say, f"{why}; saying what was not heard")
+
+
+# --- words -----------------------------------------------------------------------------------------------------
+
+
+def interim(pen: Pen, event: ev.TranscriptInterim) -> None:
+    """The words so far."""
+    talk, turn = pen.talk, pen.talk.turn
+    if not event.text.strip():
+        return pen.ignore(event, "no words in it")
+    decision = pen.ask(Words(event.text, final=False))
+    if not isinstance(decision, Yield):
+        return pen.ignore(event, decision.reason)
+    if not turn.interim:
+        pen.cancel_timer("no_words", "words came")
+        pen.cancel_timer("turn_end", "the customer goes on")
+        pen.set_timer("final_wait", talk.settings.final_timeout_ms, "words came; their final should follow")
+    turn.interim, turn.interim_at_ms = event.text, talk.now_ms
+    _words_came(pen, decision.reason)
+
+
+def final(pen: Pen, event: ev.TranscriptFinal) -> None:
+    """The recogniser is sure of an utterance."""
+    talk, turn, text = pen.talk, pen.talk.turn, event.text.strip()
+    decision = pen.ask(Words(text, final=True))
+    if not isinstance(decision, Yield):
+        turn.interim = ""
+        pen.cancel_timer("final_wait", "the words are ignored")
+        return pen.ignore(event, decision.reason)
+    if not text:
+        pen.by = ""  # there were no words to judge
+        if talk.state in (S.USER_SPEAKING, S.INTERRUPTED) and not turn.interim:
+            return no_words(pen, "the recogniser heard a sound without words")
+        return pen.ignore(event, "no words in it")
+    if event.speech_ended_ms <= turn.taken_until_ms:
+        return pen.ignore(event, "these words were taken from the interim results already")
+    turn.ended_ms = event.speech_ended_ms
+    take_words(pen, text)
+
+
+def take_words(pen: Pen, text: str) -> None:
+    """Words are final: add them to the turn and ask whether it is over."""
+    talk, turn = pen.talk, pen.talk.turn
+    pen.cancel_timers("the words are final", "no_words", "final_wait", "turn_end")
+    turn.interim = ""
+    _words_came(pen, f"words are final: {short(text)}", final=True)
+    if not turn.words:
+        turn.turn_id += 1
+    turn.words.append(text)
+    decision = pen.ask(Turn("final", text))
+    if isinstance(decision, Wait):
+        if talk.state is S.INTERRUPTED:
+            pen.change(S.USER_SPEAKING, "words came")
+        pen.set_timer("turn_end", decision.hold_ms, decision.reason)
+    else:
+        replying.answer(pen, decision.reason)
+
+
+def nothing_more_came(pen: Pen, event: ev.TimerFired) -> None:
+    """The hold after final words is over."""
+    replying.answer(pen, f"nothing more came within {pen.talk.settings.turn_hold_ms:.0f} ms")
+
+
+def no_words_came(pen: Pen, event: ev.TimerFired) -> None:
+    """A sound, and nothing after it."""
+    no_words(pen, f"no words came within {pen.talk.settings.no_words_timeout_ms:.0f} ms")
+
+
+def final_never_came(pen: Pen, event: ev.TimerFired) -> None:
+    """Interim words have stood still for long: they count as final."""
+    talk, turn = pen.talk, pen.talk.turn
+    due_ms = turn.interim_at_ms + talk.settings.final_timeout_ms  # a sum, for a difference may not reach it
+    if due_ms > talk.now_ms:
+        return pen.set_timer_at("final_wait", due_ms, "the words are still growing")
+    turn.ended_ms = turn.taken_until_ms = turn.interim_at_ms
+    take_words(pen, turn.interim)
+
+
+def expected(pen: Pen, event: ev.TurnEndExpected | ev.TurnResumed) -> None:
+    """A recogniser that knows of turns thinks that one is about to end, or takes it back."""
+    turn = Turn("expected", event.text) if isinstance(event, ev.TurnEndExpected) else Turn("resumed")
+    decision = pen.ask(turn)
+    if isinstance(decision, Ignore):
+        pen.ignore(event, decision.reason)
+
+
+def _words_came(pen: Pen, why: str, *, final: bool = False) -> None:
+    """The sound was speech: give the customer the floor, whatever Clara was about."""
+    talk = pen.talk
+    if talk.held is not None:
+        pen.forget_sound(why)
+    if talk.state is S.AVATAR_SPEAKING:
+        pen.change(S.INTERRUPTED, why)
+    if talk.state is not S.USER_SPEAKING:
+        speaking.silence(pen, why)
+    speaking.settle(pen)
+    if talk.state is S.PROCESSING:
+        pen.change(S.USER_SPEAKING, f"the customer went on; {why}")
+    elif talk.state is S.IDLE or (talk.state is S.INTERRUPTED and not final):
+        pen.change(S.USER_SPEAKING, why)
+
+
+def _expect_words(pen: Pen, why: str) -> None:
+    pen.set_timer("no_words", pen.talk.settings.no_words_timeout_ms, why)
+
+
+# --- hands -----------------------------------------------------------------------------------------------------
+
+
+def typed(pen: Pen, event: ev.TextTyped) -> None:
+    """The customer typed: at once, whatever is going on."""
+    talk, turn, text, why = pen.talk, pen.talk.turn, event.text.strip(), "the customer typed"
+    if not text:
+        return pen.ignore(event, "no words in it")
+    turn.ended_ms = talk.now_ms
+    pen.cancel_timers(why, "no_words", "final_wait", "turn_end")
+    pen.forget_sound(why)
+    _give_the_floor(pen, why)
+    if talk.state is S.PROCESSING:
+        pen.change(S.USER_SPEAKING, "the customer went on by typing")
+    if not turn.words:
+        turn.turn_id += 1
+    if turn.interim:
+        turn.words.append(turn.interim)
+        turn.interim = ""
+    turn.words.append(text)
+    replying.answer(pen, why)
+
+
+def button(pen: Pen, event: ev.InterruptRequested) -> None:
+    """Someone pressed the button that stops Clara."""
+    talk, why = pen.talk, "the button was pressed"
+    if talk.utterance is None and not talk.replies and "retry" not in talk.timers:
+        return pen.ignore(event, "Clara is neither speaking nor about to")
+    pen.forget_sound(why)
+    _give_the_floor(pen, why)
+    talk.left_to_say = []
+    pen.turn_is_heard()  # asked, never answered: the next request must still know it
+    if talk.state in (S.INTERRUPTED, S.PROCESSING):
+        pen.cancel_timer("no_words", why)
+        pen.change(S.IDLE, why)
+
+
+def _give_the_floor(pen: Pen, why: str) -> None:
+    if pen.talk.state is S.AVATAR_SPEAKING:
+        pen.change(S.INTERRUPTED, why)
+    speaking.silence(pen, why)
+    speaking.settle(pen)

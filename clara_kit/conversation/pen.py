@@ -1,0 +1,156 @@
+"""The pen: the only thing that writes. It changes the state, sets timers, gives commands, and puts it all on record.
+
+Between the state (`talk.py`) and the reducers. It knows no event and no rule; the order in which it is used is the
+order of the trace. `by`, the policy that was asked last, signs whatever follows from its decision.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from clara_kit.conversation.heard import Heard
+from clara_kit.conversation.policies import Policies
+from clara_kit.conversation.policy import Decision, Question
+from clara_kit.conversation.talk import Health, Reply, Talk, Timer, Utterance
+from clara_kit.core import commands as do
+from clara_kit.core.events import Service
+from clara_kit.core.records import HeardEstimated, Ignored, Record, StateChanged
+from clara_kit.core.states import ConversationState
+
+
+class Pen:
+    """Writes one conversation."""
+
+    __slots__ = ("by", "out", "policies", "talk", "trace")
+
+    def __init__(self, talk: Talk, policies: Policies) -> None:
+        self.talk, self.policies = talk, policies
+        self.trace: list[Record] = []
+        self.out: list[do.Command] = []
+        self.by = ""
+
+    def ask(self, question: Question, *, sign: bool = True) -> Decision:
+        """The decision of the first policy that has one; what follows is signed by it. Raises `LookupError`."""
+        talk = self.talk
+        for policy in self.policies.of(question):
+            decision = policy.decide(talk, question)
+            if decision is not None:
+                if sign:
+                    self.by = policy.name
+                return decision
+        raise LookupError(f"no policy answers {type(question).__name__}")
+
+    # --- commands and records ----------------------------------------------------------------------------
+
+    def do(self, kind: type[do.Command], why: str, **fields: Any) -> None:
+        """Give a command."""
+        command = kind(at_ms=self.talk.now_ms, reason=why, by=self.by, **fields)
+        self.out.append(command)
+        self.trace.append(command)
+
+    def ignore(self, event: Any, why: str) -> None:
+        """Record that an event, or a part of it, had no effect."""
+        self.trace.append(Ignored(at_ms=self.talk.now_ms, event=type(event).__name__, reason=why, by=self.by))
+
+    def change(self, state: ConversationState, why: str) -> None:
+        """Change the state; nothing where it is the same. Raises `InvalidTransition`."""
+        machine = self.talk.machine
+        source = machine.state
+        if source is not state:
+            machine.transition(state, why)
+            self.trace.append(
+                StateChanged(
+                    at_ms=self.talk.now_ms, turn_id=self.talk.turn.turn_id, source=source, target=state,
+                    reason=why, by=self.by,
+                )
+            )  # fmt: skip
+
+    # --- timers ------------------------------------------------------------------------------------------
+
+    def set_timer(self, kind: str, after_ms: float, why: str) -> None:
+        """Ring after a while. One of a kind: an earlier one is cancelled."""
+        self.set_timer_at(kind, self.talk.now_ms + after_ms, why)
+
+    def set_timer_at(self, kind: str, due_ms: float, why: str) -> None:
+        """Ring at a time."""
+        talk = self.talk
+        self.cancel_timer(kind, "set anew")
+        talk.timers_set += 1
+        timer = talk.timers[kind] = Timer(f"{kind}#{talk.timers_set}", due_ms)
+        self.do(do.SetTimer, why, timer_id=timer.timer_id, due_ms=due_ms)
+
+    def cancel_timer(self, kind: str, why: str) -> bool:
+        """Forget a timer; says whether it was set."""
+        timer = self.talk.timers.pop(kind, None)
+        if timer is not None:
+            self.do(do.CancelTimer, why, timer_id=timer.timer_id)
+        return timer is not None
+
+    def cancel_timers(self, why: str, *kinds: str) -> None:
+        """Forget several."""
+        for kind in kinds:
+            self.cancel_timer(kind, why)
+
+    # --- the customer's words ----------------------------------------------------------------------------
+
+    def turn_is_heard(self) -> None:
+        """The customer's words are Clara's to answer no more: they are history."""
+        turn = self.talk.turn
+        if turn.words:
+            self.talk.history.add_user(turn.question)
+            turn.words = []
+
+    def forget_sound(self, why: str) -> bool:
+        """A held sound needs no judgement any more; says whether there was one."""
+        held, self.talk.held = self.talk.held, None
+        self.cancel_timer("barge_in", why)
+        return held is not None
+
+    # --- replies and utterances --------------------------------------------------------------------------
+
+    def begin_reply(self, reply: Reply) -> None:
+        """A reply is awaited from now on."""
+        self.talk.replies[reply.reply_id] = reply
+
+    def end_reply(self, reply_id: int) -> None:
+        """It is done, or failed."""
+        self.talk.replies.pop(reply_id, None)
+
+    def cancel_reply(self, why: str) -> None:
+        """Whatever is being written is not wanted any more."""
+        for reply_id in list(self.talk.replies):
+            self.end_reply(reply_id)
+            self.do(do.CancelReply, why, reply_id=reply_id)
+
+    def begin_utterance(self, utterance: Utterance) -> None:
+        """Clara has something to say."""
+        self.talk.utterances[utterance.utterance_id] = utterance
+
+    def end_utterance(self, utterance: Utterance) -> None:
+        """It is over, one way or the other."""
+        self.talk.utterances.pop(utterance.utterance_id, None)
+
+    def cut_utterance(self, utterance: Utterance) -> None:
+        """It was silenced now; the history will know how much of it was heard."""
+        utterance.phase, utterance.cut_ms = "cut", self.talk.now_ms
+
+    def heard(self, utterance: Utterance, heard: Heard) -> None:
+        """Record how much of a cut utterance was heard."""
+        self.trace.append(
+            HeardEstimated(
+                at_ms=self.talk.now_ms, turn_id=utterance.turn_id, utterance_id=utterance.utterance_id,
+                heard=heard.heard, unheard=heard.unheard, method=heard.method,
+                plus_minus_words=heard.plus_minus_words, by=self.by,
+            )
+        )  # fmt: skip
+
+    # --- services ----------------------------------------------------------------------------------------
+
+    def health(self, service: Service) -> Health:
+        """The state of a service, to be written."""
+        return self.talk.services.setdefault(service, Health())
+
+    def works(self, service: Service) -> None:
+        """A service was of use: whatever was wrong is over."""
+        health = self.health(service)
+        health.failures = health.attempt = 0

@@ -1,0 +1,75 @@
+"""The index of judgement: eight questions, each with its policies in the order in which they are asked.
+
+The first that has an answer decides, and signs. To add a rule: write it in a file of its own, put its name into one
+of these tuples, and, where it must remember something, one small dataclass into `Talk`. To leave one out, leave it
+out of the tuple: `STANDARD.without("debounce")`, `STANDARD.first("sound", MY_RULE)`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+from clara_kit.conversation import (
+    answering,
+    barge_in,
+    chunking,
+    policy,
+    remembering,
+    resuming,
+    retrying,
+    turn_taking,
+)
+from clara_kit.conversation.policy import Policy, Question
+
+_Rules = tuple[Policy, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Policies:
+    """Who is asked what. `None` of a policy passes the question on; the last of a tuple must have an answer."""
+
+    sound: _Rules = (barge_in.SOUNDS_OFF, barge_in.DEBOUNCE)  # is this sound an interruption?
+    words: _Rules = (barge_in.WORDS_OFF, barge_in.ANY_WORD)  # are these words one?
+    turn: _Rules = (
+        turn_taking.NO_SPECULATION,
+        turn_taking.HOLD,
+        turn_taking.ENDPOINTING,
+    )  # is the turn over?
+    answer: _Rules = (answering.MODEL,)  # what answers it?
+    piece: _Rules = (chunking.HALF_SENTENCE, chunking.SPEAK)  # is this piece spoken now?
+    failure: _Rules = (
+        retrying.BROKE_OFF, retrying.RECONNECT, retrying.BY_POLICY, retrying.APOLOGY, retrying.GIVE_UP,
+    )  # fmt: skip  # what after a failure?
+    quiet: _Rules = (resuming.RESUME, resuming.END)  # what after a cut that brought no words?
+    keep: _Rules = (remembering.SAID_ANEW, remembering.HEARD)  # what is remembered?
+
+    def of(self, question: Question) -> _Rules:
+        """Who answers a question."""
+        rules: _Rules = getattr(self, _ROOM[type(question)])
+        return rules
+
+    def first(self, question: str, *rules: Policy) -> Policies:
+        """The same with some rules asked before all others."""
+        return replace(self, **{question: (*rules, *getattr(self, question))})
+
+    def without(self, *names: str) -> Policies:
+        """The same without the rules of these names."""
+        kept: dict[str, Any] = {
+            room: tuple(rule for rule in getattr(self, room) if rule.name not in names) for room in _ROOMS
+        }
+        return replace(self, **kept)
+
+    def to_dict(self) -> dict[str, list[str]]:
+        """Names and versions, for a run's manifest."""
+        return {room: [str(rule) for rule in getattr(self, room)] for room in _ROOMS}
+
+
+_ROOM: dict[type, str] = {
+    policy.Sound: "sound", policy.Words: "words", policy.Turn: "turn", policy.Answer: "answer",
+    policy.Piece: "piece", policy.Failure: "failure", policy.Quiet: "quiet", policy.Keep: "keep",
+}  # fmt: skip
+_ROOMS = tuple(one.name for one in fields(Policies))
+
+STANDARD = Policies()
+"""The kit's own judgement."""

@@ -1,0 +1,48 @@
+"""What after a failure: once more, something of Clara's own, or without it. One policy for every service.
+
+`RetryPolicy` and its settings (`MAX_RETRIES` and its siblings) say how often and after how long. A connection that
+had worked is opened again at once, for a network that hiccups comes back in a moment and the customer is in the
+middle of a sentence; the policy's delays count from there on.
+"""
+
+from __future__ import annotations
+
+from clara_kit.conversation.policy import Failure, GiveUp, Policy, Retry, Say
+from clara_kit.conversation.talk import Talk
+
+
+def _broke_off(talk: Talk, failure: Failure) -> GiveUp | None:
+    """What has been heard in part is not begun anew."""
+    return GiveUp("it broke off") if failure.spoken else None
+
+
+def _reconnect(talk: Talk, failure: Failure) -> Retry | None:
+    if not (
+        failure.connection and failure.retryable and failure.attempt == 1 and talk.settings.max_retries > 0
+    ):
+        return None
+    return Retry(0.0, "it had worked: connecting again at once")
+
+
+def _by_policy(talk: Talk, failure: Failure) -> Retry | None:
+    attempt = failure.attempt - failure.connection
+    delay_ms = talk.settings.retry.delay_ms(attempt) if failure.retryable else None
+    return None if delay_ms is None else Retry(delay_ms, f"retry {attempt}")
+
+
+def _apology(talk: Talk, failure: Failure) -> Say | None:
+    apology = talk.settings.apology
+    return (
+        Say(apology, "nothing better can be said") if failure.service == "llm" and apology.strip() else None
+    )
+
+
+def _give_up(talk: Talk, failure: Failure) -> GiveUp:
+    return GiveUp("trying again will not help" if not failure.retryable else "no attempt is left")
+
+
+BROKE_OFF = Policy("broke_off", _broke_off)
+RECONNECT = Policy("reconnect", _reconnect)
+BY_POLICY = Policy("retry", _by_policy)
+APOLOGY = Policy("apology", _apology)
+GIVE_UP = Policy("give_up", _give_up)

@@ -1,0 +1,169 @@
+"""The state of a conversation: plain data. Every reducer and policy reads it; only the pen writes.
+
+One object, copied in some microseconds, so that a moment can be kept, shown, and gone on from.
+"""
+
+from __future__ import annotations
+
+from copy import copy
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal
+
+from clara_kit.conversation.heard import Heard, estimate
+from clara_kit.conversation.history import History
+from clara_kit.conversation.sentences import Chunker
+from clara_kit.core.events import Service, SpeechStarted, SpokenWord
+from clara_kit.core.settings import Settings
+from clara_kit.core.states import ConversationState, ConversationStateMachine
+
+FARTHEST_MS = 1e12  # thirty years: a time beyond it is nonsense and must not move the clock
+
+
+@dataclass(slots=True)
+class Turn:
+    """The customer's side. `words`: what Clara has not begun to answer aloud."""
+
+    turn_id: int = 0
+    words: list[str] = field(default_factory=list)
+    interim: str = ""
+    interim_at_ms: float = 0.0
+    taken_until_ms: float = -FARTHEST_MS  # words said before this were taken from interim results
+    ended_ms: float | None = None  # when the last word ended, until Clara is heard
+
+    @property
+    def question(self) -> str:
+        """The words as one text."""
+        return " ".join(self.words)
+
+
+@dataclass(slots=True)
+class Reply:
+    """A reply that is being written. speculative: begun before the turn was surely over; adopted: it will be said."""
+
+    reply_id: int
+    chunker: Chunker
+    phase: Literal["speculative", "adopted"] = "adopted"
+    said_something: bool = False
+
+
+@dataclass(slots=True)
+class Utterance:
+    """What Clara says: its pieces, its sound as far as known, and where it stands.
+
+    waiting: not given to the voice yet, which is being connected or tried again. asked: given, not heard yet.
+    sounding: heard now. cut: silenced at `cut_ms`, not in the history yet.
+    """
+
+    utterance_id: int
+    turn_id: int
+    phase: Literal["waiting", "asked", "sounding", "cut"] = "asked"
+    pieces: list[str] = field(default_factory=list)
+    closed: bool = False  # no more pieces will come
+    started_ms: float | None = None
+    cut_ms: float = 0.0
+    voiced: list[tuple[int, float]] = field(default_factory=list)
+    words: list[SpokenWord] = field(default_factory=list)
+
+    @property
+    def text(self) -> str:
+        """All pieces joined."""
+        return " ".join(self.pieces)
+
+    def heard_until(self, at_ms: float) -> Heard:
+        """What of it had been heard at `at_ms` on the conversation's clock."""
+        played_ms = 0.0 if self.started_ms is None else at_ms - self.started_ms
+        return estimate(self.pieces, played_ms, self.voiced, self.words)
+
+
+@dataclass(slots=True)
+class Health:
+    """How a service fares. `failures`: in a row. `attempt`: of the present trouble. `down`: being connected, or given up."""
+
+    failures: int = 0
+    attempt: int = 0
+    since_ms: float = -FARTHEST_MS  # when it last came back
+    down: Literal["", "broken", "given up"] = ""
+
+
+@dataclass(slots=True)
+class Timer:
+    """A timer that is set."""
+
+    timer_id: str
+    due_ms: float
+
+
+@dataclass(slots=True)
+class Talk:
+    """Everything that a decision may depend on."""
+
+    settings: Settings
+    history: History
+    machine: ConversationStateMachine = field(default_factory=ConversationStateMachine)
+    now_ms: float = 0.0
+    begun: bool = False
+    over: bool = False
+    greeting: str = ""
+    customer_key: str = ""
+    turn: Turn = field(default_factory=Turn)
+    held: SpeechStarted | None = None  # a sound that may become an interruption
+    replies: dict[int, Reply] = field(default_factory=dict)
+    utterances: dict[int, Utterance] = field(default_factory=dict)
+    left_to_say: list[str] = field(default_factory=list)  # silenced before it was heard at all
+    services: dict[Service, Health] = field(default_factory=dict)
+    timers: dict[str, Timer] = field(default_factory=dict)  # by what they are for: one of a kind
+    replies_begun: int = 0
+    utterances_begun: int = 0
+    timers_set: int = 0
+
+    @property
+    def state(self) -> ConversationState:
+        """Whose turn it is."""
+        return self.machine.state
+
+    @property
+    def reply(self) -> Reply | None:
+        """The reply that will be said, while it is being written."""
+        return next((r for r in self.replies.values() if r.phase == "adopted"), None)
+
+    @property
+    def utterance(self) -> Utterance | None:
+        """What Clara says now, or is about to."""
+        return next((u for u in self.utterances.values() if u.phase != "cut"), None)
+
+    @property
+    def cut(self) -> Utterance | None:
+        """What was silenced and is not in the history yet."""
+        return next((u for u in self.utterances.values() if u.phase == "cut"), None)
+
+    @property
+    def is_quiet(self) -> bool:
+        """Nothing is being said, written or waited for (a broken service may be on its way back)."""
+        return (
+            self.utterance is None and not self.replies and all(k.startswith("connect") for k in self.timers)
+        )
+
+    def health(self, service: Service) -> Health:
+        """How a service fares, as far as anybody noticed."""
+        return self.services.get(service) or Health()
+
+    def copy(self) -> Talk:
+        """The same state, apart: whatever happens to one does not change the other."""
+        twin: Talk = _copied(self)
+        return twin
+
+
+def _copied(part: Any) -> Any:
+    """A copy of what can change; what cannot (texts, events, settings) is shared."""
+    if isinstance(part, list):
+        return [*part]  # of texts, pairs and words, none of which can change
+    if isinstance(part, dict):
+        return {key: _copied(value) for key, value in part.items()}
+    if isinstance(part, Talk | Turn | Reply | Utterance | Health | Timer):
+        twin = copy(part)
+        for one in fields(part):
+            setattr(twin, one.name, _copied(getattr(part, one.name)))
+        return twin
+    if isinstance(part, History | ConversationStateMachine | Chunker):
+        return part.copy()
+    return part
