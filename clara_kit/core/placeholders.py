@@ -19,11 +19,13 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
+from clara_kit.core import commands as do
 from clara_kit.core import events as ev
 from clara_kit.core.profile import CustomerProfile, fill, placeholders_in
 from clara_kit.core.records import Record
 
 _NAME_PARTS = 3  # a name of more words is hidden only as a whole: its words may be anything
+_UTTERANCES = 4  # whose pieces are remembered: the sound of a cut one may still be told
 _PART_CHARS = 3  # shorter parts of a name («de», «la») are words of their own
 
 
@@ -35,6 +37,7 @@ class Placeholders:
         self._value_of: dict[str, str] = {}  # placeholder -> what it stands for
         self._pattern: re.Pattern[str] | None = None
         self._streams: dict[int, _Stream] = {}
+        self._spoken: dict[int, list[str]] = {}  # pieces with placeholders, of the last utterances
         if profile is not None:
             self._learn(profile)
 
@@ -99,9 +102,25 @@ class Placeholders:
                 return (ev.ReplyDelta(at_ms=event.at_ms, reply_id=event.reply_id, text=rest), shown)
             case ev.TranscriptFinal():
                 return (replace(event, text=self.hide(event.text), words=self._words(event.words)),)
+            case ev.SpeechVoiced() if event.words and event.utterance_id in self._spoken:
+                text = " ".join(self._spoken[event.utterance_id])
+                ends = (replace(w, char_end=self.hidden_chars(text, w.char_end)) for w in event.words)
+                return (replace(event, words=tuple(ends)),)
             case ev.TranscriptInterim() | ev.TextTyped() | ev.TurnEndExpected():
                 return (replace(event, text=self.hide(event.text)),)
         return (self._shown(event),)
+
+    def filled(self, command: Any) -> Any:
+        """A command as the world must know it."""
+        if isinstance(command, do.Speak):
+            if command.utterance_id not in self._spoken:
+                self._spoken = {**dict([*self._spoken.items()][1 - _UTTERANCES :]), command.utterance_id: []}
+            self._spoken[command.utterance_id].append(command.text)
+            return replace(command, text=self.fill(command.text))
+        if isinstance(command, do.RequestReply):
+            messages = tuple(replace(m, text=self.fill(m.text)) for m in command.messages)
+            return replace(command, text=self.fill(command.text), messages=messages)
+        return command
 
     def _shown(self, event: Any) -> ev.Event:
         """Vendors' messages may quote what was sent to them."""

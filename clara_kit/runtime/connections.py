@@ -1,91 +1,106 @@
-"""Keeps the connection of a service open: opens it again after a failure that allows it, or gives the service up."""
+"""The line to one service: opened, listened to, opened again when it is told to. Decides nothing.
+
+Between a provider and the session. What breaks is told as `ProviderFailed`, what works again as `ProviderRecovered`;
+whether and when to connect again comes back as a command.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
-from typing import TypeVar
+from typing import Any
 
 from clara_kit.core import events as ev
 from clara_kit.core.clock import Clock
-from clara_kit.core.errors import ProviderError, ProviderRefused, ProviderUnavailable
-from clara_kit.core.settings import Settings
-
-P = TypeVar("P")
+from clara_kit.core.errors import ProviderError, ProviderUnavailable
+from clara_kit.providers.stt.base import Reopens
 
 
-class Connections:
-    """Of one conversation. Every failure and recovery is fed to it as an event."""
+class Connection:
+    """make: a provider, not yet entered. entered: shown each one as soon as it is connected; None: it is gone.
 
-    def __init__(self, clock: Clock, settings: Settings, feed: Callable[[ev.Event], None]) -> None:
-        self._clock, self._settings, self._feed = clock, settings, feed
+    One task enters and leaves every provider, for what it opened may belong to the task that opened it.
+    """
 
-    async def keep(
+    def __init__(
         self,
         service: ev.Service,
-        make: Callable[[], AbstractAsyncContextManager[P]],
-        use: Callable[[P], Awaitable[ev.ProviderFailed | None]],
-        opened: asyncio.Event,
+        make: Callable[[], AbstractAsyncContextManager[Any]],
+        entered: Callable[[Any], None],
+        feed: Callable[[ev.Event], object],
+        clock: Clock,
     ) -> None:
-        """Enter what `make` gives and `use` it, over and over.
+        self._service: ev.Service = service
+        self._make, self._entered, self._feed, self._clock = make, entered, feed, clock
+        self._provider: Any = None
+        self._again = asyncio.Event()
+        self._hears = False  # the provider's events have not ended
+        self._told = False  # why it is not connected
+        self.opened = asyncio.Event()
+        """It has been connected once."""
 
-        `use` ends when the connection does, with the failure if it knows one. Raises `ProviderError` where it
-        never opened, or when the retry policy has no attempt left.
-        """
-        attempt = 0
+    def begin(self, tasks: asyncio.TaskGroup) -> None:
+        """Connect for the first time, and live until cancelled; a failure of that first time ends the group."""
+        self._tasks = tasks
+        self._task = tasks.create_task(self._live())
+
+    def connect(self) -> None:
+        """Connect again now."""
+        if self._hears and isinstance(self._provider, Reopens):
+            self._tasks.create_task(self._reopen(self._provider))
+        else:
+            self._again.set()
+
+    def disconnect(self) -> None:
+        """Give it up."""
+        self._task.cancel()
+
+    async def _live(self) -> None:
         while True:
             try:
-                async with make() as provider:
-                    if opened.is_set():
-                        self._feed(ev.ProviderRecovered(at_ms=self._clock.now_ms(), service=service))
-                    opened.set()
-                    began_ms = self._clock.now_ms()
-                    failed = await use(provider)
-                if self._clock.now_ms() - began_ms > self._settings.max_retry_delay_ms:
-                    attempt = 0  # it worked for a while: the next failure is a new one
-                if failed is None:
-                    failed = self._closed(service)
+                async with self._make() as provider:
+                    self._provider = provider
+                    self._entered(provider)
+                    self._connected()
+                    await self._hear(provider)
+                if not self._told:
+                    message = f"The {self._service} connection was closed."
+                    self._failed(ProviderUnavailable(message, kind="cut"))
             except ProviderError as exc:
-                if not opened.is_set():
-                    raise  # never worked: the caller of start() must know at once
-                failed = self._failed(service, exc)
-            attempt += 1
-            delay_ms = self._settings.retry.delay_ms(attempt) if failed.retryable else None
-            if delay_ms is None:
-                error = ProviderUnavailable if failed.retryable else ProviderRefused
-                raise error(f"The conversation ended: {failed.message}", hint=failed.hint)
-            await asyncio.sleep(delay_ms / 1000)
+                if not self.opened.is_set():
+                    raise  # it never worked: whoever starts the conversation must know at once
+                self._failed(exc)
+            finally:
+                self._provider = None
+                self._entered(None)
+            await self._again.wait()
+            self._again.clear()
 
-    async def pump(self, events: AsyncIterator[ev.Event]) -> ev.ProviderFailed | None:
-        """Feed a provider's events; returns its last failure that was not of a single utterance."""
-        failed: ev.ProviderFailed | None = None
-        async for event in events:
-            self._feed(event)
-            if isinstance(event, ev.ProviderFailed) and event.utterance_id is None:
-                failed = event
-        return failed
+    async def _hear(self, provider: Any) -> None:
+        self._hears = True
+        try:
+            async for event in provider.events():
+                if isinstance(event, ev.ProviderFailed) and event.utterance_id is None:
+                    self._told = True
+                self._feed(event)
+        finally:
+            self._hears = False
 
-    def _failed(self, service: ev.Service, exc: ProviderError) -> ev.ProviderFailed:
-        refused = isinstance(exc, ProviderRefused)
-        event = ev.ProviderFailed(
-            at_ms=self._clock.now_ms(),
-            service=service,
-            kind="refused" if refused else "unreachable",
-            message=exc.message,
-            hint=exc.hint,
-            retryable=not refused,
-        )
-        self._feed(event)
-        return event
+    async def _reopen(self, provider: Reopens) -> None:
+        try:
+            await provider.reopen()
+        except ProviderError as exc:
+            self._failed(exc)
+        else:
+            self._connected()
 
-    def _closed(self, service: ev.Service) -> ev.ProviderFailed:
-        event = ev.ProviderFailed(
-            at_ms=self._clock.now_ms(),
-            service=service,
-            kind="cut",
-            message=f"The {service} connection was closed.",
-            retryable=True,
-        )
-        self._feed(event)
-        return event
+    def _connected(self) -> None:
+        self._told = False
+        if self.opened.is_set():
+            self._feed(ev.ProviderRecovered(at_ms=self._clock.now_ms(), service=self._service))
+        self.opened.set()
+
+    def _failed(self, error: ProviderError) -> None:
+        self._told = True
+        self._feed(ev.ProviderFailed.of(error, self._service, self._clock.now_ms()))

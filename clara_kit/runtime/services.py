@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
+from functools import partial
 from hashlib import sha256
 from typing import Any
 
@@ -21,7 +22,7 @@ from clara_kit.providers.avatar.base import AvatarProvider
 from clara_kit.providers.llm.base import LLMProvider
 from clara_kit.providers.stt.base import STTProvider
 from clara_kit.providers.tts.base import TTSProvider
-from clara_kit.runtime.reception import ProfileSource, Reception
+from clara_kit.runtime.profile import ProfileLoader, ProfileSource
 from clara_kit.shop.cache import ProfileCache
 from clara_kit.world.answers import AnswerBook
 from clara_kit.world.faults import FaultBox
@@ -163,15 +164,15 @@ class Services:
         access = self._access("avatar", "liveavatar")
         return LiveAvatarLite(**access, tts=tts, clock=clock, avatar_id=s.avatar_id, sandbox=s.avatar_sandbox)
 
-    def reception(self, clock: Clock) -> Reception:
-        """Where the customer is received; without a customer, or switched off, nobody is asked."""
+    def profile_loader(self, clock: Clock) -> ProfileLoader:
+        """Asks the shop for the customer's profile; without a customer, or switched off, nobody is asked."""
         asks = bool(self.customer) and self.settings.flags.enable_personalization
-        return Reception(
+        return ProfileLoader(
             clock,
             self.briefing or self.prompt,
             catalog=self.catalog,
             customer=self.customer,
-            shop=self._shop(clock) if asks else None,
+            shop=partial(self._shop, clock) if asks else None,
         )
 
     @property
@@ -182,7 +183,7 @@ class Services:
         return self.briefing.greeting if self.briefing is not None else USUAL_GREETING
 
     @property
-    def told(self) -> dict[str, Any]:
+    def about(self) -> dict[str, Any]:
         """What a run's inputs keep of template, catalogue and customer; no word of the customer's."""
         if self.briefing is None or self.catalog is None:
             return {}

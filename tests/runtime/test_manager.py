@@ -13,6 +13,7 @@ import pytest
 from clara_kit import ConversationManager, ConversationState, Run, Settings, compose, replay
 from clara_kit.audio.pcm import silence, white_noise
 from clara_kit.audio.wav import read_wav
+from clara_kit.core import commands as do
 from clara_kit.core import events as ev
 from clara_kit.core.errors import ClaraError, SettingsError
 from clara_kit.core.settings import Keys
@@ -133,22 +134,37 @@ async def test_after_a_fault_the_conversation_goes_on(tmp_path: Path, fault: Fau
     assert clara.run is not None and replay(clara.run).same
 
 
-async def test_twins_killed_in_mid_sentence_end_the_conversation_with_a_clear_error_and_a_whole_log(
+async def test_twins_killed_in_mid_sentence_are_given_up_and_the_conversation_says_so_and_goes_on(
     tmp_path: Path,
 ) -> None:
     clara = manager(tmp_path, settings=Settings.of(greeting="", initial_retry_delay_ms=20, max_retries=2))
-    with pytest.raises(ClaraError, match="The conversation ended"):
-        async with clara:
-            await clara.say(ASK)
-            await clara.until(S.AVATAR_SPEAKING)
-            assert clara.services.twins is not None
-            await asyncio.to_thread(clara.services.twins.kill)
-            await clara.until(S.USER_SPEAKING, timeout_s=20)
-    assert clara.run is not None and clara.run.folder is not None
-    manifest = json.loads((clara.run.folder / "manifest.json").read_text(encoding="utf-8"))
-    assert "The conversation ended" in manifest["facts"]["error"]
-    assert any(isinstance(r, ev.ProviderFailed) for r in clara.run.trace)
-    assert replay(clara.run.folder).same
+    loop, given_up = asyncio.get_running_loop(), asyncio.Event()
+
+    def saw(record: object) -> None:
+        if isinstance(record, do.Disconnect):
+            gone.add(record.service)
+            if gone == {"stt", "avatar"}:
+                loop.call_soon_threadsafe(given_up.set)
+
+    gone: set[str] = set()
+    clara.subscribe(saw)
+    async with clara:
+        await clara.say(ASK)
+        await clara.until(S.AVATAR_SPEAKING)
+        assert clara.services.twins is not None
+        await asyncio.to_thread(clara.services.twins.kill)
+        async with asyncio.timeout(30):
+            await given_up.wait()
+        await clara.type("¿Sigues ahí?")
+    run = clara.run
+    assert run is not None and run.folder is not None and clara.error is None
+    told = [r.message for r in run.trace if isinstance(r, do.Notify)]
+    assert any("does not hear any more" in m for m in told) and any("can still be read" in m for m in told)
+    assert (
+        sum(isinstance(r, do.Connect) and r.service == "stt" for r in run.trace) == 3
+    )  # at once, then two retries
+    assert any(isinstance(r, ev.TextTyped) for r in run.trace)
+    assert replay(run.folder).same
 
 
 async def test_a_wrong_key_is_told_at_the_start_and_nothing_is_left(tmp_path: Path) -> None:

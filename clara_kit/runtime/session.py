@@ -1,0 +1,330 @@
+"""The life of one conversation in its event loop: what is open, what runs, and how it ends.
+
+Between `manager.py`, which people talk to, and everything that is real: providers' events go in at `feed`, the one
+door, and the commands that come out are carried out here at once. Every task has one parent (a task group in `_live`);
+when that ends, on whatever way, nothing is left running.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from msgspec.structs import replace
+
+from clara_kit.conversation.conversation import Conversation
+from clara_kit.conversation.door import Door
+from clara_kit.core import commands as do
+from clara_kit.core import events as ev
+from clara_kit.core.errors import ClaraError, ProviderUnavailable
+from clara_kit.core.records import Record, StateChanged
+from clara_kit.core.states import ConversationState
+from clara_kit.measure.run import Run
+from clara_kit.providers.avatar.base import AvatarProvider, TapsAudio
+from clara_kit.providers.base import Warms
+from clara_kit.providers.llm.base import LLMProvider, ReplyRequest
+from clara_kit.providers.stt.base import STTProvider
+from clara_kit.runtime.clock import MonotonicClock, Timers
+from clara_kit.runtime.connections import Connection
+from clara_kit.runtime.ears import LocalVad, Microphone, Recorder
+from clara_kit.runtime.profile import ProfileLoader
+from clara_kit.runtime.run_log import RunLog
+from clara_kit.runtime.services import Services
+from clara_kit.world.faults import Fault
+
+log = logging.getLogger("clara_kit.runtime")
+Listener = Callable[[Record], None]
+Tell = Callable[[BaseException | None], None]
+
+LOG_EVERY_S = 0.05  # how much of the run log a crash of the whole process may cost
+
+
+class Session:
+    """Made in any thread; `live` runs it in the loop that it then belongs to."""
+
+    def __init__(
+        self, services: Services, *, record: bool, about: dict[str, Any], extra_inputs: dict[str, Any]
+    ) -> None:
+        self.services, self.settings = services, services.settings
+        self.conversation = Conversation(self.settings)
+        self.run: Run | None = None
+        self.error: ClaraError | None = None
+        self.listeners: list[Listener] = []
+        self.replies_spoken = 0
+        self.over: asyncio.Event
+        self.stt: STTProvider | None = None
+        self.profile: ProfileLoader | None = None
+        self._record, self._about, self._extra_inputs = record, about, extra_inputs
+        self._avatar: AvatarProvider | None = None
+        self._waiting: set[asyncio.Future[None]] = set()
+        self._replies: dict[int, asyncio.Task[None]] = {}
+        self._log_due = False
+
+    async def live(self, tell: Tell) -> None:
+        """From connecting to the written run log. `tell` hears of the beginning, or of why there was none."""
+        self.loop, self.over = asyncio.get_running_loop(), asyncio.Event()
+        await asyncio.to_thread(self.services.open)
+        try:
+            self._run_log = await asyncio.to_thread(partial(RunLog, self._inputs(), **self._about))
+            self._recorder = Recorder(self._run_log.sound_path) if self._record else None
+            try:
+                await self._live(tell)
+            except* ClaraError as group:
+                self.error = self.error or _first(group)
+            finally:
+                self._finish()
+        finally:
+            self.services.close()  # blocking, for nothing else runs here any more
+
+    async def _live(self, tell: Tell) -> None:
+        services = self.services
+        self.clock = MonotonicClock()
+        services.faults.watch(self._fault_played)
+        self._timers = Timers(self.clock, self.feed)
+        self.microphone = Microphone(self.clock, self._on_frame)
+        self._vad = LocalVad(self.clock, self.feed) if self.settings.local_vad else None
+        self._llm: LLMProvider = services.llm(self.clock)
+        self.profile = services.profile_loader(self.clock)
+        self._tts = services.tts()
+        self._orders: asyncio.Queue[Any] = asyncio.Queue()
+        connections = {
+            "stt": Connection(
+                "stt", lambda: services.stt(self.clock), self._use_stt, self.feed, self.clock
+            ),
+            "avatar": Connection(
+                "avatar", lambda: services.avatar(self.clock, self._tts), self._use_avatar, self.feed, self.clock
+            ),
+        }  # fmt: skip
+        order = self._orders.put_nowait
+        self._door = Door(
+            self.conversation,
+            {
+                do.Speak: order,
+                do.EndSpeech: order,
+                do.InterruptAvatar: self._interrupt,
+                do.RequestReply: self._request_reply,
+                do.CancelReply: self._cancel_reply,
+                do.LoadProfile: lambda _: self._tasks.create_task(self._load_profile()),
+                do.SetTimer: self._timers.set,
+                do.CancelTimer: lambda command: self._timers.cancel(command.timer_id),
+                do.Connect: lambda command: connections[command.service].connect(),
+                do.Disconnect: lambda command: connections[command.service].disconnect(),
+            },  # StartListening, Notify, RaiseAlert: listeners read them in the trace
+        )
+        self._door.placeholders = self.profile.placeholders
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                self._tasks = tasks
+                self.profile.begin(tasks)
+                tasks.create_task(self._warm())
+                for connection in connections.values():
+                    connection.begin(tasks)
+                for connection in connections.values():
+                    await connection.opened.wait()
+                tasks.create_task(self._carry_orders())
+                tasks.create_task(self.microphone.run())
+                self.feed(
+                    ev.ConversationStarted(
+                        at_ms=self.clock.now_ms(),
+                        greeting=services.greeting,
+                        customer_key=services.customer_key,
+                    )
+                )
+                tell(None)
+                await self.over.wait()
+                self.feed(ev.ConversationStopped(at_ms=self.clock.now_ms()))
+                raise _HungUp
+        except* _HungUp:
+            pass
+        finally:
+            self.over.set()
+            self._timers.close()
+            await self._llm.aclose()
+            await self._tts.aclose()
+
+    def _finish(self) -> None:
+        facts, briefing = self._run_log.facts, self.profile.briefing if self.profile is not None else None
+        if self._recorder is not None:
+            self._recorder.close()
+            facts["sound_from_ms"] = self._recorder.from_ms or 0.0
+        if briefing is not None and not briefing.profile.is_anonymous:
+            facts["personal_prompt"] = briefing.hidden_prompt.personal
+        self.run = self._run_log.close(
+            self.conversation.trace,
+            error=str(self.error or ""),
+            words=briefing.placeholders.map if briefing is not None else {},
+        )
+
+    def _inputs(self) -> dict[str, Any]:
+        services = self.services
+        return {
+            "modes": services.modes,
+            "settings": services.settings.model_dump(mode="json"),
+            "policies": self.conversation.policies.to_dict(),
+            "profile": services.profile.to_dict(),
+            "faults": [fault.to_dict() for fault in services.faults.waiting],
+            "seed": services.seed,
+            "prompt": services.prompt.text,
+            "prompt_hash": services.prompt.hash,
+            **services.about,
+            **self._extra_inputs,
+        }
+
+    # --- the one door ----------------------------------------------------------------------------------
+
+    def feed(self, event: ev.Event) -> None:
+        """Let an event in; whoever looks on sees what came of it."""
+        began = self._door.feed(event)
+        if not self._log_due:
+            self._log_due = True
+            self.loop.call_later(LOG_EVERY_S, self._write_log)
+        trace = self.conversation.trace
+        for record in trace[began:] if len(trace) > began + 1 or self.listeners else ():
+            if type(record) is StateChanged:
+                idle = record.target is ConversationState.IDLE
+                self.replies_spoken += idle and record.source is not ConversationState.USER_SPEAKING
+            for listener in self.listeners:
+                try:
+                    listener(record)
+                except Exception:
+                    log.exception("a listener failed")
+        if self._recorder is not None:
+            self._recorder.saw(event)
+        for waiting in self._waiting:
+            if not waiting.done():
+                waiting.set_result(None)
+
+    async def when(self, happened: Callable[[], bool]) -> None:
+        """Wait until something is so; looked at again after every event."""
+        while not happened():
+            again: asyncio.Future[None] = self.loop.create_future()
+            self._waiting.add(again)
+            try:
+                await again
+            finally:
+                self._waiting.discard(again)
+
+    @property
+    def is_quiet(self) -> bool:
+        """Nobody speaks, and Clara is not about to."""
+        return self.conversation.state is ConversationState.IDLE and self.conversation.is_quiet
+
+    def _write_log(self) -> None:
+        self._log_due = False
+        self._run_log.append(self.conversation.trace)
+
+    def _fault_played(self, fault: Fault) -> None:
+        """Called in a twin's thread."""
+        event = ev.FaultInjected(
+            at_ms=self.clock.now_ms(), service=fault.service, kind=fault.kind, note=str(fault)
+        )
+        with contextlib.suppress(RuntimeError):  # the conversation may have ended meanwhile
+            self.loop.call_soon_threadsafe(self.feed, event)
+
+    # --- hearing ---------------------------------------------------------------------------------------
+
+    def _use_stt(self, stt: Any) -> None:
+        self.stt = stt
+        if stt is not None:
+            needs = getattr(stt, "needs_sound", True)  # only a simulated one has no ears
+            self.microphone.always = needs or self._recorder is not None or self._vad is not None
+
+    async def _on_frame(self, pcm: bytes, captured_ms: float) -> None:
+        if self._recorder is not None:
+            self._recorder.frame(pcm, captured_ms)
+        if self._vad is not None:
+            self._vad.hear(pcm, captured_ms)
+        if self.stt is not None:
+            await self.stt.send(pcm, captured_ms)
+
+    # --- thinking --------------------------------------------------------------------------------------
+
+    async def _warm(self) -> None:
+        """Open the model's connection before the first question; a failure will show with that."""
+        if isinstance(self._llm, Warms):
+            try:
+                await self._llm.warm()
+            except Exception as exc:
+                log.info("warming the model's connection failed: %s", type(exc).__name__)
+
+    async def _load_profile(self) -> None:
+        assert self.profile is not None
+        events = await self.profile.load()
+        self._door.placeholders = self.profile.placeholders
+        for event in events:
+            self.feed(event)
+
+    def _request_reply(self, command: do.RequestReply) -> None:
+        task = self._replies[command.reply_id] = self._tasks.create_task(self._reply(command))
+        task.add_done_callback(lambda _: self._replies.pop(command.reply_id, None))
+
+    def _cancel_reply(self, command: do.CancelReply) -> None:
+        task = self._replies.pop(command.reply_id, None)
+        if task is not None:
+            task.cancel()
+
+    async def _reply(self, command: do.RequestReply) -> None:
+        profile = self.profile
+        assert profile is not None
+        prompt = profile.prompt(personal=self.conversation.settings.flags.enable_personalization)
+        request = ReplyRequest(reply_id=command.reply_id, prompt=prompt, messages=command.messages)
+        async with self._llm.reply(request) as events:
+            async for event in events:
+                if isinstance(event, ev.ReplyStarted) and not profile.placeholders.is_empty:
+                    event = replace(
+                        event, prompt_hash=profile.logged(prompt).hash
+                    )  # known without its person
+                self.feed(event)
+
+    # --- speaking --------------------------------------------------------------------------------------
+
+    def _use_avatar(self, avatar: Any) -> None:
+        self._avatar = avatar
+        if self._recorder is not None and isinstance(avatar, TapsAudio):
+            recorder, rate_hz = self._recorder, self._tts.rate_hz
+            avatar.on_audio = lambda utterance_id, pcm: recorder.sent(utterance_id, pcm, rate_hz)
+
+    def _interrupt(self, command: do.InterruptAvatar) -> None:
+        """Nothing more of this utterance is handed over: what still waits in the queue is forgotten."""
+        kept = [order for order in _drained(self._orders) if order.utterance_id != command.utterance_id]
+        for order in (*kept, command):
+            self._orders.put_nowait(order)
+
+    async def _carry_orders(self) -> None:
+        while True:
+            order, avatar = await self._orders.get(), self._avatar
+            match order:
+                case do.Speak() if avatar is None:
+                    error = ProviderUnavailable(
+                        "The avatar is not connected.", hint="wait for it to be connected again."
+                    )
+                    now_ms = self.clock.now_ms()
+                    self.feed(ev.ProviderFailed.of(error, "avatar", now_ms, utterance_id=order.utterance_id))
+                case _ if avatar is None:
+                    pass
+                case do.Speak():
+                    await avatar.speak(order.utterance_id, order.piece_no, order.text)
+                case do.EndSpeech():
+                    await avatar.end_speech(order.utterance_id)
+                case do.InterruptAvatar():
+                    await avatar.interrupt(order.utterance_id)
+
+
+def _drained(queue: asyncio.Queue[Any]) -> list[Any]:
+    return [queue.get_nowait() for _ in range(queue.qsize())]
+
+
+class _HungUp(Exception):
+    """Ends the task group; never leaves this module."""
+
+
+def _first(group: BaseExceptionGroup[ClaraError]) -> ClaraError:
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    assert isinstance(error, ClaraError)
+    return error
