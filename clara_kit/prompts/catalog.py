@@ -9,11 +9,11 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from clara_kit import data_files
 from clara_kit.core.errors import ScriptError
 from clara_kit.core.paths import DATA
 from clara_kit.core.profile import SKIN_CONCERNS, SKIN_TYPES, SkinType
@@ -64,7 +64,7 @@ class Catalog:
     @classmethod
     def load(cls, path: str | Path | None = None) -> Catalog:
         """The shop's catalogue, or another file of the same shape; raises `ScriptError` naming the product."""
-        return _load(Path(path) if path is not None else FILE)
+        return data_files.made(FILE if path is None else Path(path), _read)
 
     def get(self, handle: str) -> Product | None:
         """The product of this handle."""
@@ -97,10 +97,9 @@ class Catalog:
         return iter(self.products)
 
 
-@cache
-def _load(path: Path) -> Catalog:
+def _read(path: Path) -> Catalog:
     try:
-        raw = path.read_bytes()
+        raw = data_files.raw(path)
         nodes = list(json.loads(raw)["products"]["nodes"])
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as exc:
         raise ScriptError(

@@ -12,6 +12,7 @@ from typing import Any
 
 import yaml
 
+from clara_kit import data_files
 from clara_kit.core.errors import TemplateError
 from clara_kit.core.paths import DATA
 
@@ -51,7 +52,7 @@ class Front:
 def read(path: Path) -> str:
     """The text of a template or part."""
     try:
-        return path.read_text(encoding="utf-8-sig")
+        return data_files.text(path)
     except UnicodeDecodeError as exc:
         raise TemplateError(
             "This is not UTF-8 text.", hint="save it as UTF-8 in the editor.", file=path.name
@@ -117,7 +118,7 @@ def split(source: str, file: str) -> tuple[Front, str]:
 
 def _yaml(text: str, file: str) -> dict[str, Any]:
     try:
-        data = yaml.safe_load(text)
+        data = data_files.yaml_of(text)
     except yaml.YAMLError as exc:
         mark = getattr(exc, "problem_mark", None)
         raise TemplateError(

@@ -15,6 +15,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, Literal
 
+from clara_kit import data_files
 from clara_kit.core.errors import TemplateError
 from clara_kit.core.page import escape
 from clara_kit.core.profile import ANONYMOUS, CustomerProfile, Purchase
@@ -46,7 +47,10 @@ class PromptTemplate:
     @classmethod
     def load(cls, name: str | Path, *, parts: Path | None = None) -> PromptTemplate:
         """`warm`, `mine/warm.v2`, `mine/warm` (the newest), or the path of a file. Raises `TemplateError`."""
-        path = template_file.find(name)
+        return data_files.made(template_file.find(name), cls._read, parts or template_file.PARTS)
+
+    @classmethod
+    def _read(cls, path: Path, parts: Path) -> PromptTemplate:
         return cls.from_source(template_file.read(path), path=path, parts=parts)
 
     @classmethod

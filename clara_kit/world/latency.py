@@ -7,13 +7,14 @@ source of its numbers; a profile is never shown as a vendor's own measurement.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
+from types import MappingProxyType
 from typing import Any, Literal, get_args
 
-import yaml
-
+from clara_kit import data_files
 from clara_kit.core.errors import ScriptError
 from clara_kit.core.paths import DATA
 
@@ -73,7 +74,7 @@ class LatencyProfile:
 
     name: str
     description: str
-    laws: dict[Stage, Law]
+    laws: Mapping[Stage, Law]
 
     def draw(self, stage: Stage, rng: Random) -> float:
         """One value for a stage: milliseconds, unless the stage's name says otherwise."""
@@ -89,19 +90,12 @@ class LatencyProfile:
     @classmethod
     def load(cls, name_or_path: str | Path) -> LatencyProfile:
         """A profile of `data/latency/` by name, or any YAML file by path; raises `ScriptError`."""
-        path = Path(name_or_path)
-        if path.suffix not in {".yaml", ".yml"}:
-            path = DATA / "latency" / f"{name_or_path}.yaml"
-        try:
-            data = yaml.safe_load(path.read_text(encoding="utf-8"))
-        except FileNotFoundError as exc:
-            known = ", ".join(sorted(p.stem for p in (DATA / "latency").glob("*.yaml")))
-            raise ScriptError(
-                f"There is no latency profile {str(name_or_path)!r}.", hint=f"use one of: {known}."
-            ) from exc
-        except yaml.YAMLError as exc:
-            raise ScriptError(f"{path.name} is not valid YAML: {exc}") from exc
-        return cls.from_dict(data, name=path.stem)
+        path = data_files.find(name_or_path, DATA / "latency", "latency profile")
+        return data_files.made(path, cls._read)
+
+    @classmethod
+    def _read(cls, path: Path) -> LatencyProfile:
+        return cls.from_dict(data_files.data(path), name=path.stem)
 
     @classmethod
     def from_dict(cls, data: Any, *, name: str) -> LatencyProfile:
@@ -116,7 +110,7 @@ class LatencyProfile:
                 hint="the stages are listed in clara_kit/world/latency.py.",
             )
         laws = {stage: _law(stages[stage], f"{name}.{stage}") for stage in STAGES}
-        return cls(name=name, description=str(data.get("description", "")), laws=laws)
+        return cls(name=name, description=str(data.get("description", "")), laws=MappingProxyType(laws))
 
 
 def _law(entry: Any, where: str) -> Law:

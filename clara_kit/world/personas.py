@@ -7,14 +7,16 @@ hostile; what Clara is told of it is made by `prompts`, as for a real customer.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from copy import deepcopy
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
-from functools import cache, cached_property
+from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
-import yaml
-
+from clara_kit import data_files
 from clara_kit.core.errors import ScriptError
 from clara_kit.core.paths import DATA
 from clara_kit.core.profile import CustomerProfile
@@ -22,19 +24,7 @@ from clara_kit.shop.parse import profile_of
 
 FOLDER = DATA / "customers"
 A_DAY = date(2026, 11, 2)  # any day: orders count back from it, so that a profile is the same on every day
-_FIELDS = {
-    "id",
-    "email",
-    "first_name",
-    "about",
-    "locale",
-    "tags",
-    "note",
-    "metafields",
-    "orders",
-    "blocked",
-    "hard",
-}
+_FIELDS = {*"id email first_name about locale tags note metafields orders blocked hard".split()}  # noqa: SIM905
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,23 +32,17 @@ class Persona:
     """One invented customer. `raw` is the file; `hard` names what makes the case a hard one."""
 
     name: str
-    raw: dict[str, Any]
+    raw: Mapping[str, Any]
 
     @classmethod
     def load(cls, name: str | Path) -> Persona:
         """A persona by name, or any file by path; raises `ScriptError` with the names there are."""
-        path = Path(name)
-        if path.suffix not in {".yaml", ".yml"}:
-            path = FOLDER / f"{name}.yaml"
-        if not path.is_file():
-            known = ", ".join(p.name for p in cls.all())
-            raise ScriptError(f"There is no invented customer {str(name)!r}.", hint=f"there are: {known}.")
-        return _load(path)
+        return data_files.made(data_files.find(name, FOLDER, "invented customer"), _read)
 
     @classmethod
     def all(cls) -> tuple[Persona, ...]:
         """Every persona of the folder, by name."""
-        return tuple(_load(path) for path in sorted(FOLDER.glob("*.yaml")))
+        return tuple(cls.load(name) for name in data_files.known(FOLDER))
 
     @property
     def gid(self) -> str:
@@ -111,12 +95,8 @@ class Persona:
         }
 
 
-@cache
-def _load(path: Path) -> Persona:
-    try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError, UnicodeDecodeError) as exc:
-        raise ScriptError(f"The customer {path.name} cannot be read: {exc}") from exc
+def _read(path: Path) -> Persona:
+    raw = data_files.data(path)
     if not isinstance(raw, dict) or not {"id", "email", "about"} <= set(raw) or set(raw) - _FIELDS:
         raise ScriptError(
             f"The customer {path.name} is malformed.",
@@ -128,7 +108,7 @@ def _load(path: Path) -> Persona:
         raise ScriptError(f"{path.name}: an id is a whole number above 0, not {raw['id']!r}.")
     if raw.get("blocked") not in (None, "plan"):
         raise ScriptError(f"{path.name}: blocked is null or plan, not {raw['blocked']!r}.")
-    persona = Persona(name=path.stem, raw=raw)
+    persona = Persona(name=path.stem, raw=MappingProxyType(raw))
     try:
         persona.to_customer_node(A_DAY)
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as exc:
@@ -139,7 +119,7 @@ def _load(path: Path) -> Persona:
 
 
 def _metafield(entry: dict[str, Any]) -> dict[str, Any]:
-    value = entry["value"]
+    value = deepcopy(entry["value"])  # whoever changes what was handed out does not change the file's
     return {
         "namespace": entry.get("namespace", "beta_skincare"),
         "key": entry["key"],

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from clara_kit import data_files
 from clara_kit.core.errors import ScriptError
 from clara_kit.core.paths import DATA
 from clara_kit.world.faults import Fault
@@ -70,18 +70,13 @@ class Script(_Part):
     @classmethod
     def load(cls, name_or_path: str | Path) -> Script:
         """A script of `data/scripts/` by name, or any YAML file by path; raises `ScriptError`."""
-        path = Path(name_or_path)
-        if path.suffix not in {".yaml", ".yml"}:
-            path = DATA / "scripts" / f"{name_or_path}.yaml"
-        try:
-            data = yaml.safe_load(path.read_text(encoding="utf-8"))
-        except FileNotFoundError as exc:
-            known = ", ".join(sorted(p.stem for p in (DATA / "scripts").glob("*.yaml")))
-            raise ScriptError(
-                f"There is no script {str(name_or_path)!r}.", hint=f"use one of: {known}."
-            ) from exc
-        except (yaml.YAMLError, UnicodeDecodeError) as exc:
-            raise ScriptError(f"{path.name} is not valid YAML: {exc}") from exc
+        return data_files.made(data_files.find(name_or_path, DATA / "scripts", "script"), cls._read)
+
+    @classmethod
+    def _read(cls, path: Path) -> Script:
+        data = data_files.data(path)
+        if isinstance(data, str):  # to `of` it would be the name of another
+            raise ScriptError(f"{path.name} is one text, and a script is a list of lines or a mapping.")
         return cls.of(data, name=path.stem)
 
     @classmethod

@@ -55,6 +55,22 @@ def test_a_growing_file_can_be_played_before_it_is_closed(tmp_path: Path) -> Non
     assert read_wav(tmp_path / "a.wav").duration_ms == 3000
 
 
+def test_what_was_written_is_there_after_every_write_whatever_comes_next(tmp_path: Path) -> None:
+    writer = WavWriter(tmp_path / "a.wav", rate_hz=16_000)
+    for n in range(1, 5):
+        writer.write(tone(20).samples)
+        (tmp_path / "as_a_crash_leaves_it.wav").write_bytes((tmp_path / "a.wav").read_bytes())
+        assert read_wav(tmp_path / "as_a_crash_leaves_it.wav").duration_ms == 20 * n
+
+
+@pytest.mark.parametrize("name", ["a.flac", "a.ogg"])
+def test_other_kinds_of_files_are_read(tmp_path: Path, name: str) -> None:
+    soundfile = pytest.importorskip("soundfile")
+    soundfile.write(tmp_path / name, tone().samples, 16_000)
+    assert read_wav(tmp_path / name).duration_ms == 500
+    assert name == "a.ogg" or read_wav(tmp_path / name) == tone()
+
+
 @pytest.mark.parametrize(
     ("content", "says"),
     [
