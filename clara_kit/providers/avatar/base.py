@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Protocol, Self, runtime_checkable
 
 from clara_kit.core.events import Event
 
@@ -38,3 +38,12 @@ class AvatarProvider(Protocol):
         ...
 
     def events(self) -> AsyncIterator[Event]: ...
+
+
+@runtime_checkable
+class TapsAudio(Protocol):
+    """An avatar that gets its sound from here, and so can give a copy of it away. Optional."""
+
+    on_audio: Callable[[int, bytes], None] | None
+    """`on_audio(utterance_id, pcm)` gets each chunk as it is sent: 16-bit little-endian mono at the voice's
+    `rate_hz`. Must return at once and not raise. None: nobody listens."""

@@ -10,6 +10,7 @@ from typing import Protocol
 from clara_kit.core.commands import Message
 from clara_kit.core.events import Event
 from clara_kit.core.prompt import Prompt
+from clara_kit.providers.base import Warms as Warms
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

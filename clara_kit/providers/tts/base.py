@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from clara_kit.core.events import SpokenWord
+from clara_kit.providers.base import Warms as Warms
 
 
 @dataclass(frozen=True, slots=True)
