@@ -13,7 +13,6 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from clara_kit.core.errors import ProviderError, ProviderRefused, ProviderUnavailable, SettingsError
-from clara_kit.core.events import FailureKind
 
 HINTS = {
     400: "check model, language and voice in the settings.",
@@ -78,32 +77,28 @@ def _refusal(exc: Any, what: str) -> ProviderError:
     request_id = headers.get("dg-request-id") or "unknown"
     status = exc.status_code or 0
     message = f"Deepgram refused the {what} connection: {reason} (HTTP {status}, dg-request-id {request_id})."
-    kind = ProviderUnavailable if status == 429 or status >= 500 else ProviderRefused
-    return kind(message, hint=HINTS.get(status, "try again in a while."))
+    hint = HINTS.get(status, "try again in a while.")
+    if status == 429:
+        return ProviderUnavailable(message, hint=hint, kind="rate_limited")
+    if status >= 500:
+        return ProviderUnavailable(message, hint=hint, kind="overloaded")
+    return ProviderRefused(message, hint=hint)
 
 
-def closed(exc: BaseException, what: str) -> tuple[FailureKind, str, str, bool]:
-    """(kind, message, hint, retryable) of a connection that broke."""
+def closed(exc: BaseException, what: str) -> ProviderError:
+    """What a connection that broke means: cut or stalled (worth another try), or bad_input (not)."""
     received = getattr(exc, "rcvd", None)
     code, reason = getattr(received, "code", None), getattr(received, "reason", "") or ""
     if code is None:
-        return (
-            "cut",
-            f"The {what} connection to Deepgram broke without a farewell.",
-            "check the network.",
-            True,
-        )
+        message = f"The {what} connection to Deepgram broke without a farewell."
+        return ProviderUnavailable(message, hint="check the network.", kind="cut")
     message = f"Deepgram closed the {what} connection: {code} {reason}.".replace(" .", ".")
     if "DATA-" in reason or "BIG-" in reason or code in (1008, 1009):
-        return (
-            "bad_input",
-            message,
-            "what was sent is not what was announced; check encoding, rate and length.",
-            False,
-        )
+        hint = "what was sent is not what was announced; check encoding, rate and length."
+        return ProviderRefused(message, hint=hint, kind="bad_input")
     if "NET-0001" in reason:
-        return "stalled", message, "no sound was sent for ten seconds.", True
-    return "cut", message, "try again.", True
+        return ProviderUnavailable(message, hint="no sound was sent for ten seconds.", kind="stalled")
+    return ProviderUnavailable(message, hint="try again.", kind="cut")
 
 
 def abort(socket: Any) -> None:

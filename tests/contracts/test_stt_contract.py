@@ -13,7 +13,7 @@ from clara_kit.audio.pcm import concat, silence
 from clara_kit.audio.recognise import LineBook
 from clara_kit.core import events as ev
 from clara_kit.core.settings import Settings
-from clara_kit.providers.stt.base import STTProvider
+from clara_kit.providers.stt.base import STTProvider, ToldLines
 from clara_kit.providers.stt.deepgram import DeepgramStreamingSTT
 from clara_kit.runtime.clock import MonotonicClock
 from clara_kit.runtime.compose import clara_voice, customer_voice
@@ -38,9 +38,8 @@ class Ear:
     async def hear(self, *, after_ms: float = 700.0) -> float:
         """Say the line at the pace of sound; returns when its last word ended."""
         began = self.clock.now_ms()
-        expect = getattr(self.stt, "expect", None)
-        if expect is not None:
-            expect(Line(text=LINE), began)
+        if isinstance(self.stt, ToldLines):
+            self.stt.expect(Line(text=LINE), began)
         else:
             for frame in concat(
                 SPEECH.sound.at_rate(self.stt.rate_hz), silence(after_ms, self.stt.rate_hz)

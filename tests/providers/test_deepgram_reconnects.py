@@ -18,7 +18,9 @@ from websockets.asyncio.server import ServerConnection, serve
 from clara_kit.audio.pcm import Sound, concat, silence
 from clara_kit.audio.recognise import LineBook
 from clara_kit.core import events as ev
+from clara_kit.core.errors import ProviderError
 from clara_kit.core.retry import RetryPolicy
+from clara_kit.providers.stt.base import Reopens, ToldLines
 from clara_kit.providers.stt.deepgram import DeepgramStreamingSTT
 from clara_kit.providers.stt.outbox import Outbox
 from clara_kit.runtime.clock import MonotonicClock
@@ -49,7 +51,6 @@ async def hearing(
             "api_key": "test-key",
             "base_url": address,
             "clock": MonotonicClock(),
-            "reconnect": QUICK,
             **options,
         }
         async with DeepgramStreamingSTT(**given) as stt:
@@ -64,16 +65,53 @@ async def say(stt: DeepgramStreamingSTT, sound: Sound, *, from_ms: float = 0.0, 
         await asyncio.sleep(max(0.0, began + (n + 1) * 0.02 / pace - time.monotonic()))
 
 
+async def kept(stt: DeepgramStreamingSTT, policy: RetryPolicy = QUICK) -> AsyncIterator[ev.Event]:
+    """The events of a recogniser that is opened again after each break, the first time at once; leaves it when
+    it is given up."""
+    clock, attempt, gave_up = MonotonicClock(), 0, False
+    async for event in stt.events():
+        yield event
+        if isinstance(event, ev.TranscriptInterim | ev.TranscriptFinal):
+            attempt = 0
+        while isinstance(event, ev.ProviderFailed) and event.retryable and not gave_up:
+            delay_ms = 0.0 if attempt == 0 else policy.delay_ms(attempt)
+            if delay_ms is None:
+                gave_up = True
+                await stt.__aexit__(None, None, None)
+                break
+            attempt += 1
+            await asyncio.sleep(delay_ms / 1000)
+            try:
+                await stt.reopen()
+            except ProviderError as exc:
+                event = ev.ProviderFailed.of(exc, "stt", clock.now_ms())
+                yield event
+                gave_up = not exc.retryable
+                if gave_up:
+                    await stt.__aexit__(None, None, None)
+            else:
+                yield ev.ProviderRecovered(at_ms=clock.now_ms(), service="stt")
+                break
+
+
 async def everything(stt: DeepgramStreamingSTT, sound: Sound = SOUND, **how: Any) -> list[ev.Event]:
     speaking = asyncio.create_task(say(stt, sound, **how))
     events: list[ev.Event] = []
     async with asyncio.timeout(15):
-        async for event in stt.events():
+        async for event in kept(stt):
             events.append(event)
             if isinstance(event, ev.TranscriptFinal) and event.text:
                 break
     await speaking
     return events
+
+
+async def first(events: AsyncIterator[ev.Event], kind: type[ev.Event]) -> ev.Event | None:
+    """The next event of this kind."""
+    async for event in events:
+        if isinstance(event, kind):
+            return event
+    return None
 
 
 def kinds(events: list[ev.Event]) -> list[type]:
@@ -89,7 +127,7 @@ async def test_a_cut_at_any_moment_loses_no_word_and_doubles_none(cut_ms: float)
     final = events[-1]
     assert isinstance(final, ev.TranscriptFinal) and final.text == LINE
     assert len(far.connections) == 2
-    assert kinds(events) == [ev.ProviderWarned, ev.ProviderRecovered]
+    assert kinds(events) == [ev.ProviderFailed, ev.ProviderRecovered]
     spoken = [(600 + w.start_ms, 600 + w.end_ms) for w in SPEECH.words]
     for word, (start_ms, end_ms) in zip(final.words, spoken, strict=True):
         assert word.start_ms == pytest.approx(
@@ -118,7 +156,8 @@ async def test_a_vendor_that_is_away_for_a_while_still_hears_everything() -> Non
     async with hearing(*faults) as (stt, _, _):
         events = await everything(stt)
     assert isinstance(events[-1], ev.TranscriptFinal) and events[-1].text == LINE
-    assert kinds(events) == [ev.ProviderWarned, ev.ProviderRecovered]
+    assert kinds(events) == [ev.ProviderFailed] * 3 + [ev.ProviderRecovered]
+    assert [e.kind for e in events if isinstance(e, ev.ProviderFailed)] == ["cut", "overloaded", "overloaded"]
 
 
 async def test_a_key_that_is_refused_meanwhile_is_not_tried_again() -> None:
@@ -129,7 +168,7 @@ async def test_a_key_that_is_refused_meanwhile_is_not_tried_again() -> None:
     async with hearing(*faults) as (stt, _, _):
         await say(stt, silence(500, 16_000))
         async with asyncio.timeout(5):
-            events = [event async for event in stt.events()]
+            events = [event async for event in kept(stt)]
     failed = events[-1]
     assert (
         isinstance(failed, ev.ProviderFailed) and not failed.retryable and "DEEPGRAM_API_KEY" in failed.hint
@@ -141,13 +180,89 @@ async def test_a_vendor_that_stays_away_is_given_up_after_the_policy() -> None:
         await say(stt, silence(200, 16_000))
         await asyncio.to_thread(server.kill)
         async with asyncio.timeout(8):
-            events = [event async for event in stt.events()]
-    assert kinds(events) == [ev.ProviderWarned, ev.ProviderFailed]
+            events = [event async for event in kept(stt)]
+    assert kinds(events) == [ev.ProviderFailed] * 5  # the break, the first try, three more
     assert (
         isinstance(events[-1], ev.ProviderFailed)
         and events[-1].retryable
         and "cannot be reached" in events[-1].message
     )
+
+
+async def test_sound_goes_on_being_kept_until_somebody_opens_the_connection_again() -> None:
+    async with hearing(Fault(service="stt", kind="cut", after_ms=900)) as (stt, _, far):
+        assert isinstance(stt, Reopens) and not isinstance(stt, ToldLines)
+        await stt.reopen()  # nothing is broken: nothing happens
+        await say(stt, SOUND)
+        async with asyncio.timeout(5):
+            failed = await first(stt.events(), ev.ProviderFailed)
+        assert isinstance(failed, ev.ProviderFailed) and (failed.kind, failed.retryable) == ("cut", True)
+        assert len(far.connections) == 1
+        await stt.reopen()
+        async with asyncio.timeout(5):
+            final = await first(stt.events(), ev.TranscriptFinal)
+    assert isinstance(final, ev.TranscriptFinal) and final.text == LINE
+
+
+async def test_a_try_that_fails_may_be_followed_by_another() -> None:
+    faults = (
+        Fault(service="stt", kind="cut", after_ms=300),
+        Fault(service="stt", kind="refuse", on=2, status=429),
+    )
+    async with hearing(*faults) as (stt, _, _):
+        await say(stt, silence(400, 16_000))
+        assert await first(stt.events(), ev.ProviderFailed)
+        with pytest.raises(ProviderError) as caught:
+            await stt.reopen()
+        assert (caught.value.kind, caught.value.retryable) == ("rate_limited", True)
+        await stt.reopen()
+        await say(stt, SOUND)
+        async with asyncio.timeout(5):
+            final = await first(stt.events(), ev.TranscriptFinal)
+    assert isinstance(final, ev.TranscriptFinal) and final.text == LINE
+
+
+async def test_a_break_longer_than_is_kept_tells_how_much_was_lost() -> None:
+    async with hearing(Fault(service="stt", kind="cut", after_ms=100)) as (stt, _, _):
+        await say(stt, silence(200, 16_000))
+        assert await first(stt.events(), ev.ProviderFailed)
+        for n in range(850):
+            await stt.send(loud(), 200.0 + n * 20)
+        await stt.reopen()
+        warned = await first(stt.events(), ev.ProviderWarned)
+    assert isinstance(warned, ev.ProviderWarned)
+    assert re.match(r"2\d\d\d ms of sound were lost", warned.message)
+
+
+async def test_words_that_were_final_are_told_when_a_broken_connection_is_left() -> None:
+    async def handle(socket: ServerConnection) -> None:
+        await socket.recv()
+        words = [{"word": "hola", "punctuated_word": "Hola", "start": 0.0, "end": 0.02, "confidence": 0.9}]
+        await socket.send(
+            json.dumps(
+                {
+                    "type": "Results",
+                    "start": 0.0,
+                    "duration": 0.02,
+                    "is_final": True,
+                    "speech_final": False,
+                    "channel": {"alternatives": [{"transcript": "Hola", "confidence": 0.9, "words": words}]},
+                }
+            )
+        )
+        socket.transport.abort()
+
+    async with serve(handle, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        stt = DeepgramStreamingSTT(
+            api_key="test-key", clock=MonotonicClock(), base_url=f"http://127.0.0.1:{port}"
+        )
+        async with asyncio.timeout(5):
+            async with stt:
+                await stt.send(loud(), 100.0)
+                assert await first(stt.events(), ev.ProviderFailed)
+            rest = [event async for event in stt.events()]
+    assert [e.text for e in rest if isinstance(e, ev.TranscriptFinal)] == ["Hola"]
 
 
 async def test_finalize_brings_the_words_at_once() -> None:
@@ -193,12 +308,11 @@ async def test_every_close_code_is_told_for_what_it_is(
     async with serve(handle, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
         stt = DeepgramStreamingSTT(
-            api_key="test-key", clock=MonotonicClock(), base_url=f"http://127.0.0.1:{port}", reconnect=None
+            api_key="test-key", clock=MonotonicClock(), base_url=f"http://127.0.0.1:{port}"
         )
         async with asyncio.timeout(5), stt:
             await stt.send(bytes(640), 0.0)
-            events = [event async for event in stt.events()]
-    failed = events[-1]
+            failed = await anext(aiter(stt.events()))
     assert isinstance(failed, ev.ProviderFailed) and (failed.kind, failed.retryable) == (kind, retryable)
 
 
@@ -214,10 +328,10 @@ async def test_a_server_that_closes_every_connection_at_once_is_given_up() -> No
     async with serve(handle, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
         stt = DeepgramStreamingSTT(
-            api_key="test-key", clock=MonotonicClock(), base_url=f"http://127.0.0.1:{port}", reconnect=QUICK
+            api_key="test-key", clock=MonotonicClock(), base_url=f"http://127.0.0.1:{port}"
         )
         async with asyncio.timeout(5), stt:
-            events = [event async for event in stt.events()]
+            events = [event async for event in kept(stt)]
     assert isinstance(events[-1], ev.ProviderFailed) and opened <= 5
 
 
@@ -237,16 +351,15 @@ async def test_an_idle_connection_is_opened_again_only_when_somebody_speaks() ->
     async with serve(handle, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
         stt = DeepgramStreamingSTT(
-            api_key="test-key", clock=MonotonicClock(), base_url=f"http://127.0.0.1:{port}", reconnect=QUICK
+            api_key="test-key", clock=MonotonicClock(), base_url=f"http://127.0.0.1:{port}"
         )
         async with stt:
+            recovered = asyncio.create_task(first(kept(stt), ev.ProviderRecovered))
             await asyncio.sleep(0.3)
             assert opened == 1
             await stt.send(bytes(640), 0.0)
             async with asyncio.timeout(3):
-                async for event in stt.events():
-                    if isinstance(event, ev.ProviderRecovered):
-                        break
+                await recovered
             assert opened == 2
 
 
@@ -305,15 +418,17 @@ async def test_after_a_break_sound_is_sent_hardly_faster_than_it_was_spoken() ->
     async with serve(handle, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
         stt = DeepgramStreamingSTT(
-            api_key="test-key", clock=MonotonicClock(), base_url=f"http://127.0.0.1:{port}", reconnect=QUICK
+            api_key="test-key", clock=MonotonicClock(), base_url=f"http://127.0.0.1:{port}"
         )
         async with stt:
+            keeping = asyncio.create_task(first(kept(stt), ev.TranscriptFinal))
             for n in range(90):
                 await stt.send(loud(), n * 20.0)
             await asyncio.sleep(0.3)
             soon = len(arrived) - 10
             assert 0 < soon * 20 < 500 + 1.25 * 600  # head start, and what the pace allows
             await asyncio.sleep(1.2)
+            keeping.cancel()
     assert len(arrived) >= 90
 
 

@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from clara_kit.core.errors import ProviderRefused, ProviderUnavailable
+from clara_kit.core.errors import ProviderUnavailable
 from clara_kit.providers.deepgram_connection import closed, enter, leave, make_client
 from clara_kit.providers.tts.base import AudioChunk, PiecesVoiced
 
@@ -207,8 +207,7 @@ class _Utterance:
         except ProviderUnavailable:
             raise
         except Exception as exc:
-            _, message, hint, retryable = closed(exc, "voice")
-            raise (ProviderUnavailable if retryable else ProviderRefused)(message, hint=hint) from exc
+            raise closed(exc, "voice") from exc
         finally:
             if not waiting.done():
                 waiting.cancel()
@@ -226,8 +225,7 @@ class _Utterance:
 
     def _raise_of(self, feeding: asyncio.Task[None]) -> None:
         if not feeding.cancelled() and (error := feeding.exception()) is not None:
-            _, message, hint, _ = closed(error, "voice")
-            raise ProviderUnavailable(message, hint=hint) from error
+            raise closed(error, "voice") from error
 
 
 class _Coalesced:
