@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from clara_kit.core.settings import Keys
-from clara_kit.doctor import offline as offline_check
+from clara_kit.doctor import machine
 from clara_kit.doctor.checkup import (
     Checkup,
     Finding,
@@ -135,15 +135,15 @@ def test_a_wrong_setting_is_a_finding_and_not_a_crash() -> None:
 
 
 def test_the_offline_world_is_tried_piece_by_piece(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert [(name, todo) for name, _, todo in offline_check.check_offline()] == [
+    assert [(name, todo) for name, _, todo in machine.check_offline()] == [
         ("voice", ""), ("VAD", ""), ("twins", ""), ("simulation", ""),
     ]  # fmt: skip
 
     def mute() -> str:
         raise OSError("the library of the voice is missing")
 
-    monkeypatch.setattr(offline_check, "_voice", mute)
-    broken = offline_check.check_offline()
+    monkeypatch.setattr(machine, "_voice", mute)
+    broken = machine.check_offline()
     assert "missing" in broken[0][1] and broken[0][2]
     assert [todo for _, _, todo in broken[1:]] == ["", "", ""]
 

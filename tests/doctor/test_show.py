@@ -14,7 +14,7 @@ from clara_kit.cli import main
 from clara_kit.cli import new as new_module
 from clara_kit.cli.new import slug, write_notebook
 from clara_kit.core.errors import ClaraError
-from clara_kit.doctor import offline as offline_check
+from clara_kit.doctor import machine
 from clara_kit.world.answers import AnswerBook
 from clara_kit.world.latency import LatencyProfile
 from clara_kit.world.twins.anthropic.twin import AnthropicTwin
@@ -66,7 +66,7 @@ def test_a_broken_offline_world_ends_with_one_and_says_what_to_do(
     def mute() -> str:
         raise OSError("the library of the voice is missing")
 
-    monkeypatch.setattr(offline_check, "_voice", mute)
+    monkeypatch.setattr(machine, "_voice", mute)
     assert main(["doctor", "--json"]) == 1
     told = json.loads(capsys.readouterr().out)
     assert told["ok"] is False and any("make clean" in line for line in told["todo"])
