@@ -14,6 +14,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping
+from copy import copy
 from typing import Any
 
 from msgspec import Struct
@@ -40,6 +41,12 @@ class Placeholders:
         self._spoken: dict[int, list[str]] = {}  # pieces with placeholders, of the last utterances
         if profile is not None:
             self._learn(profile)
+
+    def fresh(self) -> Placeholders:
+        """The same words for another conversation."""
+        twin = copy(self)
+        twin._value_of, twin._streams, twin._spoken = dict(self._value_of), {}, {}
+        return twin
 
     @property
     def map(self) -> dict[str, str]:

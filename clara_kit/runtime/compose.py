@@ -41,7 +41,8 @@ def compose(
     template: str | PromptTemplate = DEFAULT_TEMPLATE,
     prompt: Prompt | None = None,
     profile_cache: ProfileCache | None = None,
-    profile: str | LatencyProfile = "published",
+    latency: str | LatencyProfile = "published",
+    profile: str | LatencyProfile | None = None,
     seed: int = 0,
     faults: Iterable[Fault] = (),
 ) -> Services:
@@ -53,9 +54,11 @@ def compose(
     customer: whom Clara talks to, as the shop knows them (number, gid or e-mail), or an invented one of
     `data/customers/` by name, whom only the twin and the simulation know; the shop is asked only if there is one.
     template: a prompt of `data/prompts/` by its id. prompt: a plain prompt instead, which knows no customer.
+    latency: how long twins and simulated services take: a name in `data/latency/` (`profile`: its former name).
     profile_cache: keeps profiles between conversations (default: `ProfileCache()` for a live shop, else none).
     """
     settings, keys = settings or Settings(), keys or Keys()
+    latency = latency if profile is None else profile
     customer = _customer(customer, shop or mode)
     if customer and prompt is not None:
         raise SettingsError(
@@ -81,7 +84,7 @@ def compose(
         modes=modes,
         settings=settings,
         prompt=briefing.prompt if briefing is not None else prompt or Prompt(static=""),
-        profile=profile if isinstance(profile, LatencyProfile) else LatencyProfile.load(profile),
+        latency=latency if isinstance(latency, LatencyProfile) else LatencyProfile.load(latency),
         seed=seed,
         keys=keys,
         faults=FaultBox(faults),
@@ -100,10 +103,10 @@ def _check(modes: Mapping[str, Mode], faults: Iterable[Fault]) -> None:
     for fault in faults:
         if fault.service not in modes:
             raise SettingsError(f"Nobody asks the shop, so {fault} cannot happen.", hint="give a customer.")
-        if modes[fault.service] != "twin":
+        if modes[fault.service] == "live":
             raise SettingsError(
-                f"Only a twin can play {fault}, and {fault.service} is {modes[fault.service]}.",
-                hint=f"choose {fault.service}='twin', or give the fault to simulate().",
+                f"No vendor plays {fault} on order, and {fault.service} is live.",
+                hint=f"choose {fault.service}='twin', or 'sim'.",
             )
 
 

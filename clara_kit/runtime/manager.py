@@ -180,9 +180,9 @@ class ConversationManager:
     def inject(self, fault: Fault) -> Literal["now", "next"]:
         """Let a twin play `fault` now, in what runs, or else on the service's next occasion. Raises `ClaraError`."""
         mode = self.services.modes.get(fault.service, "not there")
-        if mode != "twin":
+        if mode not in ("twin", "sim"):
             raise ClaraError(
-                f"Only a twin can play {fault}; the {fault.service} of this conversation is {mode}."
+                f"Only a twin can play {fault}, or the simulation; the {fault.service} of this conversation is {mode}."
             )
         return self.services.faults.inject(fault)
 

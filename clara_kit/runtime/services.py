@@ -6,10 +6,10 @@ Knows how to make each provider, for a vendor (live), its twin, or this process 
 from __future__ import annotations
 
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field
+from dataclasses import InitVar, dataclass, field
 from functools import partial
 from hashlib import sha256
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from clara_kit.audio.recognise import LineBook
 from clara_kit.audio.voice import OfflineVoice, Speech
@@ -22,12 +22,17 @@ from clara_kit.providers.avatar.base import AvatarProvider
 from clara_kit.providers.llm.base import LLMProvider
 from clara_kit.providers.stt.base import STTProvider
 from clara_kit.providers.tts.base import TTSProvider
+from clara_kit.runtime.clock import MonotonicClock
 from clara_kit.runtime.profile import ProfileLoader, ProfileSource
 from clara_kit.shop.cache import ProfileCache
 from clara_kit.world.answers import AnswerBook
 from clara_kit.world.faults import FaultBox
 from clara_kit.world.latency import LatencyProfile
+from clara_kit.world.timelines import classic_start_ms
 from clara_kit.world.twins.server import TwinServer
+
+if TYPE_CHECKING:
+    from clara_kit.world.played import Stage
 
 TWIN_KEY = "test-key"
 TWIN_SHOP = "beta-skincare.myshopify.com"
@@ -41,9 +46,13 @@ class Services:
     modes: dict[str, Mode]
     settings: Settings
     prompt: Prompt  # for a customer of whom nothing is known
-    profile: LatencyProfile
     seed: int
     keys: Keys
+    latency: LatencyProfile = None  # type: ignore[assignment]  # of twins and simulated services; required
+    profile: InitVar[LatencyProfile | None] = None  # the former name of `latency`
+    heard: bool = (
+        True  # simulated voices have a sound; else they are silent for as long as the words would last
+    )
     briefing: Briefing | None = None  # None: a plain prompt, which has no place for a customer
     catalog: Catalog | None = None
     customer: str = ""  # as the shop knows them: number, gid or e-mail; empty: a stranger
@@ -52,6 +61,11 @@ class Services:
     twins: TwinServer | None = None
     lines: LineBook | None = None
     _addresses: dict[str, dict[str, str]] = field(default_factory=dict)
+    _played: Stage | None = None
+
+    def __post_init__(self, profile: LatencyProfile | None) -> None:
+        if profile is not None:
+            self.latency = profile
 
     def open(self) -> None:
         """Start the twins, if any service needs them. Raises `ClaraError`."""
@@ -65,7 +79,7 @@ class Services:
         from clara_kit.world.twins.shopify.twin import ShopifyTwin
 
         context = TwinContext(
-            profile=self.profile, seed=self.seed, faults=self.faults, keys=frozenset({TWIN_KEY})
+            profile=self.latency, seed=self.seed, faults=self.faults, keys=frozenset({TWIN_KEY})
         )
         self.lines = self.lines or LineBook()
         self.twins = TwinServer(
@@ -91,12 +105,24 @@ class Services:
         if self.modes["stt"] == "twin" and self.lines is not None:
             self.lines.learn(speech.text, speech)
 
+    def _stage(self, clock: Clock) -> Stage:
+        """What the simulated services of this conversation share: each draw is made once, whoever asks."""
+        from clara_kit.world.played import Stage
+        from clara_kit.world.timelines import Drawn
+
+        if self._played is None:
+            self._played = Stage(
+                clock=clock, settings=self.settings, latency=self.latency, faults=self.faults,
+                draw=Drawn(self.latency, self.seed), voice=clara_voice(self.settings.tts_speed) if self.heard else None,
+            )  # fmt: skip
+        return self._played
+
     def stt(self, clock: Clock) -> STTProvider:
         """A recogniser, not yet entered."""
         if self.modes["stt"] == "sim":
-            from clara_kit.world.played import ScriptedSTT
+            from clara_kit.world.played import PlayedSTT
 
-            return ScriptedSTT(clock, self.profile, self.settings, seed=self.seed)
+            return PlayedSTT(self._stage(clock))
         from clara_kit.providers.stt.deepgram import DeepgramStreamingSTT
 
         s = self.settings
@@ -113,11 +139,9 @@ class Services:
     def llm(self, clock: Clock) -> LLMProvider:
         """A model."""
         if self.modes["llm"] == "sim":
-            from clara_kit.world.played import ScriptedLLM
+            from clara_kit.world.played import PlayedLLM
 
-            return ScriptedLLM(
-                clock, self.profile, AnswerBook.load(), model=self.settings.llm_model, seed=self.seed
-            )
+            return PlayedLLM(self._stage(clock), AnswerBook.load())
         from clara_kit.providers.llm.claude import ClaudeStreamingLLM
 
         s = self.settings
@@ -131,12 +155,12 @@ class Services:
             stall_timeout_ms=s.llm_stall_timeout_ms,
         )
 
-    def tts(self) -> TTSProvider:
-        """A voice."""
+    def tts(self, clock: Clock | None = None) -> TTSProvider:
+        """A voice. clock: only a simulated one needs it."""
         if self.modes["tts"] == "sim":
-            from clara_kit.providers.tts.offline import OfflineTTS
+            from clara_kit.world.played import PlayedTTS
 
-            return OfflineTTS(clara_voice())
+            return PlayedTTS(self._stage(clock or MonotonicClock()))
         from clara_kit.providers.tts.deepgram_aura import DeepgramAuraTTS
 
         s = self.settings
@@ -145,9 +169,10 @@ class Services:
     def avatar(self, clock: Clock, tts: TTSProvider) -> AvatarProvider:
         """An avatar that speaks with `tts`, not yet entered."""
         if self.modes["avatar"] == "sim":
-            from clara_kit.world.played import ScriptedAvatar
+            from clara_kit.world.played import PlayedAvatar, PlayedFace
 
-            return ScriptedAvatar(clock, self.profile, tts, seed=self.seed)
+            stage = self._stage(clock)
+            return PlayedAvatar(stage) if self.modes["tts"] == "sim" else PlayedFace(stage, tts)
         s = self.settings
         if s.avatar_vendor == "heygen":
             from clara_kit.providers.avatar.heygen_streaming import HeyGenStreamingAvatar
@@ -158,6 +183,7 @@ class Services:
                 avatar_name=s.heygen_avatar_name or "twin",
                 voice_id=s.heygen_voice_id or None,
                 knowledge_base=self.prompt.text,
+                assumed_start_ms=classic_start_ms(self.latency),
             )
         from clara_kit.providers.avatar.liveavatar import LiveAvatarLite
 
@@ -201,9 +227,9 @@ class Services:
 
     def _shop(self, clock: Clock) -> AbstractAsyncContextManager[ProfileSource]:
         if self.modes["shop"] == "sim":
-            from clara_kit.world.played import ScriptedShop
+            from clara_kit.world.played import PlayedShop
 
-            return ScriptedShop(clock, self.profile, seed=self.seed)
+            return PlayedShop(self._stage(clock))
         from clara_kit.shop.fetcher import ShopifyCustomerFetcher
 
         if self.modes["shop"] == "live":
@@ -232,9 +258,9 @@ class Services:
         }
 
 
-def clara_voice() -> OfflineVoice:
+def clara_voice(speed: float = 1.0) -> OfflineVoice:
     """Clara's offline voice."""
-    return OfflineVoice(voice_variant="f4", rate_wpm=170)
+    return OfflineVoice(voice_variant="f4", rate_wpm=round(170 * speed))
 
 
 def customer_voice() -> OfflineVoice:

@@ -89,7 +89,7 @@ class Session:
         self._vad = LocalVad(self.clock, self.feed) if self.settings.local_vad else None
         self._llm: LLMProvider = services.llm(self.clock)
         self.profile = services.profile_loader(self.clock)
-        self._tts = services.tts()
+        self._tts = services.tts(self.clock)
         self._orders: asyncio.Queue[Any] = asyncio.Queue()
         connections = {
             "stt": Connection(
@@ -165,7 +165,7 @@ class Session:
             "modes": services.modes,
             "settings": services.settings.model_dump(mode="json"),
             "policies": self.conversation.policies.to_dict(),
-            "profile": services.profile.to_dict(),
+            "latency": services.latency.to_dict(),
             "faults": [fault.to_dict() for fault in services.faults.waiting],
             "seed": services.seed,
             "prompt": services.prompt.text,

@@ -1,6 +1,9 @@
-"""What a recogniser and a model would say, and when: pure timelines, shared by both simulated worlds.
+"""What each service does, and when: pure timelines, written once.
 
-`sim.py` plays them in virtual time, `in_process.py` in real time.
+`sim.py` schedules them in virtual time, `played.py` plays them on a clock; faults, limits, flushes, delays and settings
+are therefore the same in both. A timeline takes its random numbers (`draw`), its faults and the settings, and gives
+events with their times. What is told is each service together with its provider: a fault shows as what the provider
+would make of it. Lengths of speech come from the words themselves (`CHARS_PER_S`), unless a real voice tells them.
 """
 
 from __future__ import annotations
@@ -8,18 +11,76 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from math import inf
+from random import Random
 
+from clara_kit.conversation.heard import CHARS_PER_S
 from clara_kit.core import events as ev
+from clara_kit.core.commands import Message
+from clara_kit.core.errors import FailureKind
 from clara_kit.core.profile import ANONYMOUS, CustomerProfile
 from clara_kit.core.prompt import Prompt
+from clara_kit.core.rng import child_rng
 from clara_kit.core.settings import Settings
 from clara_kit.world.answers import AnswerBook, Known, tokenize
-from clara_kit.world.faults import Fault
+from clara_kit.world.faults import Fault, find
 from clara_kit.world.instructions import Sensed, apply, sense
-from clara_kit.world.latency import Stage
+from clara_kit.world.latency import LatencyProfile, Stage
 from clara_kit.world.script import Line, WordTime, word_times
 
 Draw = Callable[[Stage], float]
+Length = Callable[[str], float]
+
+WATCHDOG_MS = 1500.0  # how much later than expected an utterance is closed whose end never comes
+VOICE_STALL_MS = 8000.0  # a voice that sends nothing is given up after this, as by `DeepgramAuraTTS`
+START_STALL_MS = 8000.0  # an avatar that does not begin to speak, as by `LiveAvatarLite`
+SHOP_GIVES_UP_MS = 10_000.0  # as the fetcher does unless told otherwise
+CATCH_UP = 1.25  # how much faster than it was spoken a reopened recogniser takes the sound that waited
+
+
+class Drawn:
+    """The random numbers of one conversation: a generator for each stage, to the microsecond."""
+
+    __slots__ = ("_profile", "_rngs", "_seed")
+
+    def __init__(self, profile: LatencyProfile, seed: int) -> None:
+        self._profile, self._seed = profile, seed
+        self._rngs: dict[Stage, Random] = {}
+
+    def __call__(self, stage: Stage) -> float:
+        rng = self._rngs.get(stage)
+        if rng is None:
+            rng = self._rngs[stage] = child_rng(self._seed, "sim", stage)
+        return round(self._profile.draw(stage, rng), 3)
+
+
+def _failed(
+    fault: Fault,
+    at_ms: float,
+    *,
+    stalled: bool = False,
+    reply_id: int | None = None,
+    utterance_id: int | None = None,
+) -> ev.ProviderFailed:
+    """What a provider makes of a fault."""
+    refused = fault.kind == "refuse" and (
+        fault.service != "llm" or (fault.status < 500 and fault.status != 429)
+    )
+    kind: FailureKind = "refused" if refused else "stalled" if stalled else "cut"
+    if fault.service == "llm" and kind == "cut" and fault.kind != "cut":
+        kind = "overloaded"
+    return ev.ProviderFailed(
+        at_ms=at_ms,
+        service=fault.service,
+        kind=kind,
+        message=f"Simulated fault: {fault.service} {fault.kind}.",
+        retryable=not refused,
+        reply_id=reply_id,
+        utterance_id=utterance_id,
+    )
+
+
+# --- the recogniser --------------------------------------------------------------------------------------------
 
 
 def stretches(line: Line, endpointing_ms: float) -> list[list[WordTime]]:
@@ -32,39 +93,133 @@ def stretches(line: Line, endpointing_ms: float) -> list[list[WordTime]]:
     return found
 
 
-def recognised(
-    words: list[WordTime],
-    start_ms: float,
+class Ear:
+    """A recogniser: told each line as it is said, it tells what it makes of it."""
+
+    def __init__(self, settings: Settings, draw: Draw) -> None:
+        self._settings, self._draw = settings, draw
+        self._faults: tuple[Fault, ...] = ()
+        self._deaf = False
+        self._broken_ms = inf  # from when on it is not connected
+        self._waiting: list[tuple[list[WordTime], float]] = []  # said meanwhile, and not lost
+
+    def line(self, line: Line, faults: tuple[Fault, ...]) -> list[list[WordTime]]:
+        """A line begins: its stretches, one utterance each."""
+        self._faults = faults
+        return stretches(line, float(self._settings.stt_endpointing_ms))
+
+    def hear(self, words: list[WordTime], start_ms: float) -> Iterator[ev.Event]:
+        """What becomes of one stretch of a line that began at `start_ms`, in order of time."""
+        began = start_ms + words[0].start_ms
+        if began >= self._broken_ms:
+            self._waiting.append((words, start_ms))
+            return
+        broken = find(self._faults, "refuse", "cut", "error")
+        if broken is not None:
+            self._broken_ms = began + self._draw("stt_onset") + broken.after_ms
+            self._faults = tuple(f for f in self._faults if f is not broken)
+            self._waiting.append((words, start_ms))
+            yield _failed(broken, self._broken_ms)
+            return
+        stall, slow = find(self._faults, "stall"), find(self._faults, "slow")
+        self._deaf = self._deaf or (stall is not None and stall.for_ms == 0)
+        if not self._deaf:
+            late_ms = sum(fault.for_ms for fault in (stall, slow) if fault)
+            yield from self._recognised(words, start_ms, late_ms=late_ms)
+
+    def connected(self, at_ms: float) -> Iterator[ev.Event]:
+        """It is connected again: what waited is sent once more, as fast as the vendor takes it."""
+        self._broken_ms = inf
+        waiting, self._waiting = self._waiting, []
+        for words, start_ms in waiting:
+            ended = start_ms + words[-1].end_ms
+            taken = at_ms + max(0.0, min(at_ms, ended) - start_ms - words[0].start_ms) / CATCH_UP
+            yield self._final(words, start_ms, max(ended, taken), self._draw("stt_results"))
+
+    def _recognised(self, words: list[WordTime], start_ms: float, *, late_ms: float) -> Iterator[ev.Event]:
+        draw, began, ended = self._draw, start_ms + words[0].start_ms, start_ms + words[-1].end_ms
+        yield ev.SpeechStarted(at_ms=began + draw("stt_onset") + late_ms, source="vendor", sound_at_ms=began)
+        results_ms = draw("stt_results") + late_ms
+        every_ms = draw("stt_interim_every")
+        tick = began + every_ms
+        while tick < ended:
+            said = " ".join(w.text for w in words if start_ms + w.end_ms <= tick)
+            if said:
+                yield ev.TranscriptInterim(at_ms=tick + results_ms, text=said)
+            tick += every_ms
+        yield self._final(words, start_ms, ended, results_ms)
+
+    def _final(
+        self, words: list[WordTime], start_ms: float, taken_ms: float, results_ms: float
+    ) -> ev.TranscriptFinal:
+        """After the silence that ends an utterance: the endpointing, or else the gap between words."""
+        no_end, settings = find(self._faults, "no_end"), self._settings
+        silence_ms = settings.stt_utterance_end_ms if no_end else settings.stt_endpointing_ms
+        return ev.TranscriptFinal(
+            at_ms=taken_ms + silence_ms + results_ms,
+            text=" ".join(w.text for w in words),
+            speech_started_ms=start_ms + words[0].start_ms,
+            speech_ended_ms=start_ms + words[-1].end_ms,
+            words=tuple(
+                ev.Word(text=w.text, start_ms=start_ms + w.start_ms, end_ms=start_ms + w.end_ms)
+                for w in words
+            ),
+        )
+
+
+# --- the model -------------------------------------------------------------------------------------------------
+
+
+def reply(
+    tokens: Sequence[str],
+    messages: Sequence[Message],
+    *,
+    reply_id: int,
+    now_ms: float,
+    prompt_hash: str,
     settings: Settings,
     draw: Draw,
-    *,
-    late_ms: float = 0.0,
-    no_end: bool = False,
+    faults: tuple[Fault, ...],
 ) -> Iterator[ev.Event]:
-    """What a recogniser says of one stretch of words of a line begun at `start_ms`, in order of time.
-
-    late_ms: everything comes later by this. no_end: no speech_final comes, the gap between words ends it.
-    """
-    began, ended = start_ms + words[0].start_ms, start_ms + words[-1].end_ms
-    yield ev.SpeechStarted(at_ms=began + draw("stt_onset") + late_ms, source="vendor", sound_at_ms=began)
-    results_ms = draw("stt_results") + late_ms
-    every_ms = draw("stt_interim_every")
-    tick = began + every_ms
-    while tick < ended:
-        said = " ".join(w.text for w in words if start_ms + w.end_ms <= tick)
-        if said:
-            yield ev.TranscriptInterim(at_ms=tick + results_ms, text=said)
-        tick += every_ms
-    silence_ms = settings.stt_utterance_end_ms if no_end else settings.stt_endpointing_ms
-    yield ev.TranscriptFinal(
-        at_ms=ended + silence_ms + results_ms,
-        text=" ".join(w.text for w in words),
-        speech_started_ms=began,
-        speech_ended_ms=ended,
-        words=tuple(
-            ev.Word(text=w.text, start_ms=start_ms + w.start_ms, end_ms=start_ms + w.end_ms) for w in words
-        ),
+    """One reply from the request on: its start, its text token by token, and how it ends."""
+    yield ev.ReplyStarted(at_ms=now_ms, reply_id=reply_id, model=settings.llm_model, prompt_hash=prompt_hash)
+    broken, slow = find(faults, "refuse", "cut", "error", "stall"), find(faults, "slow")
+    declined, cut_short = find(faults, "decline"), find(faults, "truncate")
+    first_ms = at_ms = now_ms + draw("llm_first_token") + (slow.for_ms if slow else 0.0)
+    per_token_ms = 1000 / draw("llm_tokens_per_s")
+    tokens, limit = () if declined else tokens, settings.llm_max_tokens
+    since_ms, patience_ms = now_ms, settings.llm_first_token_timeout_ms
+    for token in tokens[:limit]:
+        if cut_short is not None and at_ms >= first_ms + cut_short.after_ms:
+            break
+        if broken is not None and (broken.kind == "refuse" or at_ms >= first_ms + broken.after_ms):
+            if broken.kind == "stall":
+                at_ms, broken = at_ms + (broken.for_ms or inf), None
+            elif at_ms <= since_ms + patience_ms:
+                yield _failed(broken, at_ms, reply_id=reply_id)
+                return
+        if at_ms > since_ms + patience_ms:
+            yield _too_late(since_ms + patience_ms, patience_ms, reply_id)
+            return
+        yield ev.ReplyDelta(at_ms=at_ms, reply_id=reply_id, text=token)
+        since_ms, patience_ms = at_ms, settings.llm_stall_timeout_ms
+        at_ms = round(at_ms + per_token_ms, 3)
+    if at_ms > since_ms + patience_ms:
+        yield _too_late(since_ms + patience_ms, patience_ms, reply_id)
+        return
+    usage = ev.Usage(
+        input_tokens=sum(token_count(message.text) for message in messages),
+        output_tokens=min(len(tokens), limit),
     )
+    reason = "max_tokens" if len(tokens) > limit or cut_short else "refusal" if declined else "end_turn"
+    yield ev.ReplyCompleted(at_ms=at_ms, reply_id=reply_id, stop_reason=reason, usage=usage)
+
+
+def _too_late(at_ms: float, patience_ms: float, reply_id: int) -> ev.ProviderFailed:
+    return ev.ProviderFailed(
+        at_ms=at_ms, service="llm", kind="stalled", retryable=True, reply_id=reply_id,
+        message=f"The simulated model sent nothing for {patience_ms / 1000:g} s.",
+    )  # fmt: skip
 
 
 @lru_cache(maxsize=4096)
@@ -100,7 +255,173 @@ def token_count(text: str) -> int:
     return len(tokenize(text))
 
 
-GIVE_UP_MS = 10_000.0  # as the fetcher does unless told otherwise
+# --- the voice and the avatar ----------------------------------------------------------------------------------
+
+
+@lru_cache(maxsize=4096)
+def spoken_ms(text: str, speed: float = 1.0) -> float:
+    """How long a voice takes for a text at this speed, to the microsecond."""
+    return round(len(text) / CHARS_PER_S * 1000 / speed, 3)
+
+
+@dataclass(frozen=True, slots=True)
+class Flush:
+    """Sound that was asked for: its first sample comes at `first_ms`, all of it has come at `made_ms`."""
+
+    first_ms: float
+    lead_ms: float  # of silence at its head
+    audio_ms: float  # the whole, that silence included
+    made_ms: float
+
+
+def flush(texts: Iterable[str], now_ms: float, draw: Draw, length: Length, *, late_ms: float = 0.0) -> Flush:
+    """The voice is told to speak these texts now."""
+    first_ms, lead_ms = now_ms + draw("tts_first_chunk") + late_ms, draw("tts_lead_silence")
+    audio_ms = lead_ms + sum(map(length, texts))
+    return Flush(first_ms, lead_ms, audio_ms, first_ms + audio_ms * draw("tts_realtime_factor"))
+
+
+class Mouth:
+    """A voice and an avatar that speaks with it, one utterance at a time. Gives what will happen to it unless cut.
+
+    Two flushes a reply: the first piece makes sound at once, the rest when the reply ends.
+    """
+
+    def __init__(self, settings: Settings, draw: Draw, length: Length | None = None) -> None:
+        speed = settings.tts_speed
+        self._draw, self._length = draw, length or (lambda text: spoken_ms(text, speed))
+        self.utterance_id = -1  # what is being spoken
+        self._faults: tuple[Fault, ...] = ()
+        self._texts: list[str] = []
+        self._start_ms = 0.0
+        self._audio_ms = 0.0  # length of the sound that has been made
+        self._free_ms = 0.0  # when all sound made so far will have been played
+
+    def begin(self, utterance_id: int, faults: tuple[Fault, ...]) -> None:
+        """A new utterance, and what goes wrong with it."""
+        self.utterance_id, self._faults, self._texts = utterance_id, faults, []
+
+    def speak(self, piece_no: int, text: str, now_ms: float) -> list[ev.Event]:
+        """The next piece."""
+        who = self.utterance_id
+        happens: list[ev.Event] = [ev.SpeechSent(at_ms=now_ms, utterance_id=who, piece_no=piece_no)]
+        if piece_no > 0:
+            self._texts.append(text)
+            return happens
+        late_ms = start_late_ms = 0.0
+        for fault in self._faults:
+            stalls = fault.kind == "stall"
+            limit_ms = VOICE_STALL_MS if fault.service == "tts" else START_STALL_MS
+            if fault.kind in ("refuse", "cut", "error"):
+                happens.append(_failed(fault, now_ms + fault.after_ms, utterance_id=who))
+            elif stalls and not 0 < fault.for_ms <= limit_ms:
+                at_ms = now_ms + fault.after_ms + limit_ms
+                happens.append(_failed(fault, at_ms, stalled=True, utterance_id=who))
+            if fault.kind == "slow" or stalls:
+                waits_ms = (fault.for_ms or inf) if stalls else fault.for_ms
+                late_ms += waits_ms if fault.service == "tts" else 0.0
+                start_late_ms += waits_ms if fault.service == "avatar" else 0.0
+        made = flush((text,), now_ms, self._draw, self._length, late_ms=late_ms)
+        self._audio_ms = made.audio_ms
+        self._start_ms = made.first_ms + self._draw("avatar_start") + start_late_ms
+        self._free_ms = self._start_ms + made.audio_ms
+        return [
+            *happens,
+            ev.FirstAudio(at_ms=made.first_ms, utterance_id=who),
+            ev.SpeechVoiced(at_ms=made.made_ms, utterance_id=who, piece_no=0, audio_ms=made.audio_ms),
+            ev.SpeakingStarted(at_ms=self._start_ms, utterance_id=who),
+        ]
+
+    def end(self, now_ms: float) -> list[ev.Event]:
+        """No more pieces: make the sound of the rest, and end when all of it has been played."""
+        happens: list[ev.Event] = []
+        if self._texts:
+            made = flush(self._texts, now_ms, self._draw, self._length)
+            self._audio_ms += made.audio_ms
+            self._free_ms = max(self._free_ms, made.first_ms) + made.audio_ms
+            happens.append(
+                ev.SpeechVoiced(
+                    at_ms=made.made_ms, utterance_id=self.utterance_id, piece_no=len(self._texts),
+                    audio_ms=self._audio_ms,
+                )
+            )  # fmt: skip
+        end_ms, estimated = ending(self._start_ms, self._free_ms, now_ms, self._faults)
+        happens.append(ev.SpeakingEnded(at_ms=end_ms, utterance_id=self.utterance_id, estimated=estimated))
+        return happens
+
+    def interrupt(self, now_ms: float) -> ev.Event:
+        """Fall silent."""
+        who, self.utterance_id = self.utterance_id, -1
+        return ev.SpeakingInterrupted(at_ms=now_ms + self._draw("avatar_interrupt"), utterance_id=who)
+
+
+def ending(start_ms: float, free_ms: float, now_ms: float, faults: tuple[Fault, ...]) -> tuple[float, bool]:
+    """When the avatar tells that it has finished, and whether that is only estimated."""
+    end_ms, began_ms = max(free_ms, now_ms), max(start_ms, now_ms)
+    if find(faults, "premature_end"):
+        end_ms = began_ms + (end_ms - began_ms) / 2
+    return (end_ms + WATCHDOG_MS, True) if find(faults, "no_end") else (end_ms, False)
+
+
+def classic_start_ms(latency: LatencyProfile) -> float:
+    """When the classic avatar is taken to speak after a piece was handed to it, for it never says so itself.
+
+    One law for the provider that assumes it, the simulation that shows it and the ledger that counts it.
+    """
+    return latency.laws["avatar_start"].middle
+
+
+class ClassicMouth(Mouth):
+    """HeyGen's classic avatar: each piece is a task of its own, spoken by the avatar's own voice, answered at its end."""
+
+    def __init__(
+        self, settings: Settings, draw: Draw, length: Length | None = None, *, assumed_ms: float
+    ) -> None:
+        super().__init__(settings, draw, length)
+        self._assumed_ms = assumed_ms
+
+    def speak(self, piece_no: int, text: str, now_ms: float) -> list[ev.Event]:
+        """The next piece; its task begins when the one before has been answered."""
+        who = self.utterance_id
+        sent_ms = now_ms if piece_no == 0 else max(now_ms, self._free_ms)
+        slow, broken = find(self._faults, "slow"), find(self._faults, "refuse", "cut", "error", "stall")
+        happens: list[ev.Event] = [ev.SpeechSent(at_ms=sent_ms, utterance_id=who, piece_no=piece_no)]
+        if broken is not None and piece_no == 0:
+            happens.append(_failed(broken, now_ms + broken.after_ms, utterance_id=who))
+        start_ms = sent_ms + self._draw("avatar_start") + (slow.for_ms if slow else 0.0)
+        length_ms = self._length(text)
+        self._free_ms = start_ms + length_ms
+        self._audio_ms = length_ms if piece_no == 0 else self._audio_ms + length_ms
+        if piece_no == 0:
+            self._start_ms = at_ms = min(sent_ms + self._assumed_ms, self._free_ms)
+            happens += [
+                ev.FirstAudio(at_ms=at_ms, utterance_id=who, estimated=True),
+                ev.SpeakingStarted(at_ms=at_ms, utterance_id=who, estimated=True),
+            ]
+        voiced = ev.SpeechVoiced(
+            at_ms=self._free_ms, utterance_id=who, piece_no=piece_no, audio_ms=self._audio_ms
+        )
+        return [*happens, voiced]
+
+    def end(self, now_ms: float) -> list[ev.Event]:
+        """No more pieces: it ends when the last task has been answered."""
+        end_ms, _ = ending(self._start_ms, self._free_ms, now_ms, self._faults)
+        return [ev.SpeakingEnded(at_ms=end_ms, utterance_id=self.utterance_id, estimated=True)]
+
+    def interrupt(self, now_ms: float) -> ev.Event:
+        """The order is answered at once; nothing tells when the sound stops."""
+        who, self.utterance_id = self.utterance_id, -1
+        return ev.SpeakingInterrupted(at_ms=now_ms, utterance_id=who, estimated=True)
+
+
+def mouth_for(settings: Settings, latency: LatencyProfile, draw: Draw, length: Length | None = None) -> Mouth:
+    """The avatar of the settings' vendor."""
+    if settings.avatar_vendor == "heygen":
+        return ClassicMouth(settings, draw, length, assumed_ms=classic_start_ms(latency))
+    return Mouth(settings, draw, length)
+
+
+# --- the shop --------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,21 +434,21 @@ class Shown:
     warnings: tuple[str, ...] = ()
 
 
-def shop_answer(profile: CustomerProfile, faults: Iterable[Fault], settings: Settings) -> Shown:
-    """What the fetcher gives for this profile while these faults happen."""
+def shop_answer(profile: CustomerProfile, faults: Iterable[Fault]) -> Shown:
+    """What the fetcher gives for this profile, asked once, while these faults happen."""
     late_ms = 0.0
     warnings: list[str] = []
     for fault in faults:
-        kind = _failure(fault)
+        kind = _shop_failure(fault)
         if kind is not None:
             failed = ev.ProviderFailed(
                 at_ms=0.0,
                 service="shop",
                 kind=kind,
                 message=f"Simulated fault: {fault}.",
-                retryable=kind in ("stalled", "overloaded"),
+                retryable=kind not in ("refused", "protocol"),
             )
-            stalled_ms = GIVE_UP_MS if kind == "stalled" else 0.0
+            stalled_ms = SHOP_GIVES_UP_MS if kind == "stalled" else 0.0
             return Shown(
                 failed=failed, late_ms=late_ms + fault.after_ms + stalled_ms, warnings=tuple(warnings)
             )
@@ -139,19 +460,23 @@ def shop_answer(profile: CustomerProfile, faults: Iterable[Fault], settings: Set
         elif fault.detail == "PROTECTED":
             profile = replace(profile, first_name="")
             warnings.append("Simulated fault: the shop's plan does not allow personal fields.")
-        else:
-            late_ms += settings.initial_retry_delay_ms  # the fetcher tries again
     return Shown(profile=profile, late_ms=late_ms, warnings=tuple(warnings))
 
 
-def _failure(fault: Fault) -> ev.FailureKind | None:
-    """How a fault that cannot be mended shows; None for the others."""
-    if fault.kind == "refuse" and fault.status not in (429, 500, 502, 503, 504):
-        return "refused"
-    if fault.kind == "error" and fault.detail in ("ACCESS_DENIED", "SHOP_INACTIVE", "MAX_COST_EXCEEDED"):
-        return "refused"
-    if fault.kind == "garble":
-        return "protocol"
-    if fault.kind == "stall" and (fault.for_ms == 0 or fault.for_ms > GIVE_UP_MS):
-        return "stalled"
+def _shop_failure(fault: Fault) -> FailureKind | None:
+    """How a fault shows that one question cannot survive; None for the others."""
+    match fault.kind:
+        case "refuse":
+            return {429: "rate_limited"}.get(fault.status, "overloaded" if fault.status >= 500 else "refused")  # type: ignore[return-value]
+        case "error" if fault.detail == "PROTECTED":
+            return None
+        case "error":
+            refused = fault.detail in ("ACCESS_DENIED", "SHOP_INACTIVE", "MAX_COST_EXCEEDED")
+            return "refused" if refused else "rate_limited" if fault.detail == "THROTTLED" else "overloaded"
+        case "cut":
+            return "cut"
+        case "garble":
+            return "protocol"
+        case "stall" if fault.for_ms == 0 or fault.for_ms > SHOP_GIVES_UP_MS:
+            return "stalled"
     return None
