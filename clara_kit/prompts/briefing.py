@@ -7,6 +7,7 @@ that what a designer looks at is what Clara is told.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from clara_kit.core.placeholders import Placeholders
 from clara_kit.core.profile import ANONYMOUS, CustomerProfile
@@ -57,11 +58,24 @@ def brief(
     """Fill a template (or the newest of that id) for a profile. Raises `TemplateError`, `ScriptError`."""
     template = PromptTemplate.load(template) if isinstance(template, str) else template
     catalog = catalog or Catalog.load()
-    recommended = recommend(profile, catalog)
+    try:
+        recommended, rendered = _filled(template, profile, catalog)
+    except TypeError:  # a profile made by hand, with lists
+        recommended, rendered = _filled.__wrapped__(template, profile, catalog)
     return Briefing(
         template=template,
         profile=profile,
         recommended=recommended,
-        rendered=template.render(profile, catalog=catalog, recommended=recommended),
-        placeholders=Placeholders(profile),
+        rendered=rendered,
+        placeholders=Placeholders(profile),  # of its own each time: it follows one conversation's streams
     )
+
+
+@lru_cache(
+    maxsize=64
+)  # the people of a demonstration or a sweep; a name is not kept for longer than the process
+def _filled(
+    template: PromptTemplate, profile: CustomerProfile, catalog: Catalog
+) -> tuple[Recommendations, Rendered]:
+    recommended = recommend(profile, catalog)
+    return recommended, template.render(profile, catalog=catalog, recommended=recommended)
