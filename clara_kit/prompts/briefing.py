@@ -7,7 +7,7 @@ that what a designer looks at is what Clara is told.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 from clara_kit.core.placeholders import Placeholders
 from clara_kit.core.profile import ANONYMOUS, CustomerProfile
@@ -17,7 +17,7 @@ from clara_kit.prompts.recommend import Recommendations, recommend
 from clara_kit.prompts.template import PromptTemplate, Rendered
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Briefing:
     """A template filled for a profile. `hidden_…` are the same texts with placeholders: what a log may hold."""
 
@@ -25,7 +25,11 @@ class Briefing:
     profile: CustomerProfile
     recommended: Recommendations
     rendered: Rendered
-    placeholders: Placeholders
+
+    @cached_property
+    def placeholders(self) -> Placeholders:
+        """What hides the profile; of this briefing alone, for it follows the streams of one conversation."""
+        return Placeholders(self.profile)
 
     @property
     def prompt(self) -> Prompt:
@@ -62,18 +66,11 @@ def brief(
         recommended, rendered = _filled(template, profile, catalog)
     except TypeError:  # a profile made by hand, with lists
         recommended, rendered = _filled.__wrapped__(template, profile, catalog)
-    return Briefing(
-        template=template,
-        profile=profile,
-        recommended=recommended,
-        rendered=rendered,
-        placeholders=Placeholders(profile),  # of its own each time: it follows one conversation's streams
-    )
+    return Briefing(template=template, profile=profile, recommended=recommended, rendered=rendered)
 
 
-@lru_cache(
-    maxsize=64
-)  # the people of a demonstration or a sweep; a name is not kept for longer than the process
+# As many as a demonstration or a sweep has people; in memory alone, so that no name outlives the process.
+@lru_cache(maxsize=64)
 def _filled(
     template: PromptTemplate, profile: CustomerProfile, catalog: Catalog
 ) -> tuple[Recommendations, Rendered]:

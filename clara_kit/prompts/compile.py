@@ -7,7 +7,6 @@ the template is; while it renders no file is opened.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from traceback import walk_tb
 from types import MappingProxyType
@@ -35,13 +34,25 @@ FILTERS: Mapping[str, Callable[..., Any]] = MappingProxyType({
 """Every filter a template may use: a name and a plain function."""
 
 
-@dataclass(frozen=True, slots=True)
-class Compiled:
-    """A template ready to render. `sources`: names and texts of the parts it includes."""
+class Compiled(BaseLoader):
+    """A template with its parts, ready to render: one environment, and to Jinja the loader of the parts.
 
-    file: str
-    sources: tuple[str, ...]
-    _template: Template
+    sources: names and texts of the parts. Raises `TemplateError` for the first thing that is wrong in any of them.
+    """
+
+    def __init__(
+        self, body: str, file: str, declared: tuple[str, ...], folder: Path, *, first_line: int
+    ) -> None:
+        self.sources: list[str] = []
+        self._file, self._declared, self._folder = file, declared, folder
+        self._parts: dict[str, Template] = {}
+        self._env = ImmutableSandboxedEnvironment(
+            undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True, loader=self
+        )  # fmt: skip
+        self._env.globals.clear()
+        self._env.tests.clear()
+        self._env.filters = dict(FILTERS)
+        self._template = self._compile(body, file, first_line, part=False)
 
     def block(self, part: str, held: Mapping[str, Any]) -> str:
         """The text of one block, with its marks. Raises `TemplateError` with the line."""
@@ -51,48 +62,20 @@ class Compiled:
                 out.append(piece)
                 chars += len(piece)
                 if chars > RENDERED_CHARS:
-                    raise refusal("endless", file=self.file, name=part, most=f"{RENDERED_CHARS:,}")
+                    raise refusal("endless", file=self._file, name=part, most=f"{RENDERED_CHARS:,}")
         except (UndefinedError, TypeError, IndexError, AttributeError) as exc:
-            file, line = self.file, 0
+            file, line = self._file, 0
             for frame, at in walk_tb(exc.__traceback__):  # the innermost that is a template's
                 if template := frame.f_globals.get("__jinja_template__"):
                     file, line = template.name, template.get_corresponding_lineno(at)
             raise refusal("unfilled", file=file, line=line, why=exc) from exc
         return "".join(out)
 
-
-def compile_template(
-    body: str, file: str, *, declared: tuple[str, ...], folder: Path, first_line: int
-) -> Compiled:
-    """Raises `TemplateError` for the first thing that is wrong in the body or in one of its parts."""
-    compiler = _Compiler(declared, folder)
-    template = compiler.compile(body, file, first_line=first_line)
-    return Compiled(file, tuple(compiler.sources), template)
-
-
-class _Compiler(BaseLoader):
-    """One environment for a template and its parts, which it compiles with it: to Jinja it is their loader."""
-
-    def __init__(self, declared: tuple[str, ...], folder: Path) -> None:
-        self.sources: list[str] = []
-        self._declared, self._folder = declared, folder
-        self._parts: dict[str, Template] = {}
-        self._env = ImmutableSandboxedEnvironment(
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-            keep_trailing_newline=True,
-            loader=self,
-        )
-        self._env.globals.clear()
-        self._env.tests.clear()
-        self._env.filters = dict(FILTERS)
-
     def load(self, environment: Environment, name: str, globals: Any = None) -> Template:
         """A part that is compiled already; no file is opened while a template renders."""
         return self._parts[name]
 
-    def compile(self, body: str, file: str, *, first_line: int, part: bool = False) -> Template:
+    def _compile(self, body: str, file: str, first_line: int, *, part: bool) -> Template:
         for number, line in enumerate(body.split("\n"), start=1):
             if FENCE_CLOSE in line or line.strip() == FENCE_OPEN:  # a template may speak of it
                 raise refusal("fence by hand", file=file, line=number)
@@ -119,4 +102,4 @@ class _Compiler(BaseLoader):
         if len(text) > template_file.SOURCE_CHARS:
             raise check.no(line, "part too long", name=name, most=f"{template_file.SOURCE_CHARS:,}")
         self.sources += (name, text)
-        self._parts[name] = self.compile(text, name, first_line=1, part=True)
+        self._parts[name] = self._compile(text, name, 1, part=True)

@@ -23,7 +23,7 @@ from clara_kit.core.profile import ANONYMOUS, CustomerProfile, Purchase
 from clara_kit.core.prompt import Prompt
 from clara_kit.prompts import file as template_file
 from clara_kit.prompts.catalog import Catalog, Product
-from clara_kit.prompts.compile import Compiled, compile_template
+from clara_kit.prompts.compile import Compiled
 from clara_kit.prompts.language import END, FROM_CUSTOMER, FROM_SHOP
 from clara_kit.prompts.values import Item, Shelf, on_the_shelf, values
 
@@ -77,9 +77,7 @@ class PromptTemplate:
         file = path.name if path else "template"
         source = source.replace("\r\n", "\n")
         front, body = template_file.split(source, file)
-        compiled = compile_template(
-            body, file, declared=front.variables, folder=folder, first_line=front.lines + 1
-        )
+        compiled = Compiled(body, file, front.variables, folder, first_line=front.lines + 1)
         digest = sha256("\0".join((source, *compiled.sources)).encode()).hexdigest()[:12]
         template = cls(
             front.id, front.version, front.description, front.variables, source, digest, path,
@@ -271,6 +269,5 @@ def tidy(marked: str, part: Part) -> tuple[str, tuple[Span, ...]]:
     return text, tuple(Span(part, s.start, end, s.source) for s, end in ends if end > s.start)
 
 
-_Static = tuple[
-    tuple[Item, ...], tuple[str, tuple[Span, ...]]
-]  # the catalogue's items, and the block with its spans
+# The catalogue's items, and the static block with its spans.
+_Static = tuple[tuple[Item, ...], tuple[str, tuple[Span, ...]]]
