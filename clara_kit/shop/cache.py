@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -105,7 +104,11 @@ class ProfileCache:
     ) -> bool:
         """Keep an answer; False where it could not be kept. An incomplete one lives for an hour at most."""
         hours = self._hours if complete else min(self._hours, INCOMPLETE_HOURS)
-        return await asyncio.to_thread(self._put_now, shop, customer, node, version, hours, warnings)
+        key, value = (
+            _answer_key(shop, _who(customer), version),
+            {"customer": node, "warnings": list(warnings)},
+        )
+        return hours > 0 and await asyncio.to_thread(self._keep, key, _who(customer), value, hours * 3600)
 
     async def forget(self, customer: int | str) -> int:
         """Remove everything of one customer, by number, id or e-mail, in every shop; says how many answers went.
@@ -165,22 +168,10 @@ class ProfileCache:
             warnings=self.warnings,
         )
 
-    def _put_now(
-        self,
-        shop: str,
-        customer: int | str,
-        node: dict[str, Any],
-        version: str,
-        hours: float,
-        warnings: tuple[str, ...],
-    ) -> bool:
-        if hours <= 0:
-            return False
-        ttl_s, who = hours * 3600, _who(customer)
-        gid = node.get("id")
+    def _keep(self, key: str, who: str, value: dict[str, Any], ttl_s: float) -> bool:
+        gid = value["customer"].get("id")
         owner = _who(gid) if isinstance(gid, str) else who
-        value = json.dumps({"customer": node, "warnings": list(warnings)}).encode()
-        kept = self._store.put(_answer_key(shop, who, version), value, ttl_s=ttl_s, tag=owner)
+        kept = self._store.put(key, value, ttl_s=ttl_s, tag=owner)
         if kept and who != owner:
             self._store.put(f"link:{who}", b"", ttl_s=ttl_s, tag=owner)
         if kept:
