@@ -1,6 +1,6 @@
 """What the fetcher hands out, and how an answer of Shopify's is read: what came, what was kept back, what next.
 
-Between `shopify.py` (which asks) and `shopify_profile.py` (which parses). Pure. A profile never stands in a
+Between `fetcher.py` (which asks) and `parse.py` (which parses). Pure. A profile never stands in a
 `repr` here, for these objects pass through tasks and logs.
 """
 

@@ -1,6 +1,6 @@
 """HTTP to one shop's Admin API: the token, one query, and asking again where that may help.
 
-Used by `shopify.py` alone, which decides what to ask. Every failure leaves here as a `ShopError` without its cause,
+Used by `fetcher.py` alone, which decides what to ask. Every failure leaves here as a `ShopError` without its cause,
 for the cause of an HTTP failure holds the request with its token, and that of a broken body the body.
 """
 
@@ -102,8 +102,7 @@ class AdminApi:
         response = await self._send(self._path, {"X-Shopify-Access-Token": token}, json=body)
         envelope = _json_of(response)
         problems = errors.problems_of(envelope)
-        data = envelope.get("data")
-        data = data if isinstance(data, dict) else {}
+        data = envelope["data"] if isinstance(envelope.get("data"), dict) else {}
         again = next((p for p in problems if p.kind in errors.RETRYABLE), None)
         if again is not None and not isinstance(data.get(root), dict):
             wait_ms = errors.throttle_wait_ms(envelope) if again.kind == "throttled" else None

@@ -1,6 +1,6 @@
 """What the shop answered about a customer, kept on this machine for a day: the plan's localStorage cache.
 
-Between `shopify.py` and the disk (`store.py`). Keeps the raw answer, so that a newer parser can read it anew.
+Between `fetcher.py` and the disk (`store.py`). Keeps the raw answer, so that a newer parser can read it anew.
 Keys are hashes of shop, customer and query version: no address or number stands in them. The answer itself holds
 a first name; that is why the file is its owner's alone and why `forget` overwrites.
 
@@ -14,13 +14,13 @@ import asyncio
 import hashlib
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from clara_kit.core.paths import DATA
 from clara_kit.shop.queries import QUERY_VERSION, customer_ref
-from clara_kit.store import Store
+from clara_kit.store import Store, StoreStats
 
 HOURS = 24.0  # the plan's
 INCOMPLETE_HOURS = 1.0  # of an answer without the parts a plan or scope refuses: someone may be mending that
@@ -37,16 +37,17 @@ class CachedAnswer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CacheStats:
+class CacheStats(StoreStats):
     """The cache at a glance. `hits` and `misses` since this object was made, the rest as it is on the disk."""
 
-    answers: int
     hits: int
     misses: int
-    file_bytes: int
-    oldest_s: float | None
-    newest_s: float | None
     warnings: tuple[str, ...] = ()
+
+    @property
+    def answers(self) -> int:
+        """How many are kept."""
+        return self.entries
 
     @property
     def rows(self) -> tuple[tuple[str, str], ...]:
@@ -158,15 +159,7 @@ class ProfileCache:
     def stats_now(self) -> CacheStats:
         """As `stats`."""
         held = self._store.stats("answer:")
-        return CacheStats(
-            answers=held.entries,
-            hits=self._hits,
-            misses=self._misses,
-            file_bytes=held.file_bytes,
-            oldest_s=held.oldest_s,
-            newest_s=held.newest_s,
-            warnings=self.warnings,
-        )
+        return CacheStats(**asdict(held), hits=self._hits, misses=self._misses, warnings=self.warnings)
 
     def _keep(self, key: str, who: str, value: dict[str, Any], ttl_s: float) -> bool:
         gid = value["customer"].get("id")

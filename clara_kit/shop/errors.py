@@ -1,6 +1,6 @@
 """What went wrong with a request to Shopify, in words: whose fault, whether to try again, what to do.
 
-Used by `shopify.py`. Pure: reads statuses, headers and bodies that others received. Shopify's own words are never
+Used by `fetcher.py`. Pure: reads statuses, headers and bodies that others received. Shopify's own words are never
 passed on, for they may quote an address or a token: a message here holds a status, a code, a scope or a
 request id, all of them checked. Sources: shopify.dev, response codes, rate limits and access scopes.
 """
@@ -166,7 +166,7 @@ def _problem(error: dict[str, Any]) -> Problem:
     else:
         kind = _BY_CODE.get(code) or ("bad_request" if code or "locations" in error else "bad_answer")
     told = [code or "no code", *scopes]
-    if _REQUEST_ID.fullmatch(request_id) and request_id != "None":
+    if _REQUEST_ID.fullmatch(request_id):
         told.append(f"request {request_id}")
     fields = tuple(p for p in path if isinstance(p, str)) if isinstance(path, list) else ()
     return Problem(kind, fields, scopes, ", ".join(told))

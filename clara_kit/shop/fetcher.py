@@ -1,4 +1,4 @@
-"""Asks the shop who the customer is, through `shopify_api.py`, the only module of this room with a network.
+"""Asks the shop who the customer is, through `api.py`, the only module of this room with a network.
 
 Comes before the profile parser, and after the cache, which it asks first. How long a greeting waits for it is the
 conversation's own timer; everything that can go wrong here ends as a `ShopError` with a remedy, or as a warning beside what came all the same. Neither a message nor a log line holds a token, an e-mail or a name.
@@ -10,6 +10,7 @@ import asyncio
 import re
 import time
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from datetime import date
 from typing import Any, Self, TypeVar
 
@@ -51,8 +52,8 @@ class ShopifyCustomerFetcher:
     """Profiles of one shop's customers. Enter it before use: `async with ShopifyCustomerFetcher(...) as shop`.
 
     token: of a custom app; or client_id and client_secret of an app of the Dev Dashboard. base_url: another
-    server that speaks the protocol. timeout_ms: the longest that anything takes, retries included. clock: seconds, monotonic. today: the day from which purchases are counted.
-    http: retry, sleep, transport, as `AdminApi` has them.
+    server that speaks the protocol. timeout_ms: the longest that anything takes, retries included. clock: seconds,
+    monotonic. today: the day from which purchases are counted. http: retry, sleep, transport, as `AdminApi` has them.
     """
 
     def __init__(
@@ -71,8 +72,7 @@ class ShopifyCustomerFetcher:
         **http: Any,
     ) -> None:
         self.shop = shop_domain(shop)
-        self.api_version, self.cache = api_version, cache
-        self.timeout_ms = timeout_ms
+        self.api_version, self.cache, self.timeout_ms = api_version, cache, timeout_ms
         if not _API_VERSION.fullmatch(api_version):
             raise SettingsError("That is no API version of Shopify's.", hint=f"use {API_VERSION!r}.")
         self._api = AdminApi(
@@ -93,9 +93,8 @@ class ShopifyCustomerFetcher:
         cls, keys: Keys, settings: Settings, *, cache: ProfileCache | None = None, **more: Any
     ) -> Self:
         """A fetcher from `Keys` and `Settings`; raises `SettingsError` that names what is missing."""
-        by_client = keys.shopify_admin_token is None and (
-            keys.shopify_client_id or keys.shopify_client_secret
-        )
+        client = keys.shopify_client_id or keys.shopify_client_secret
+        by_client = keys.shopify_admin_token is None and client
         return cls(
             keys.need("shopify_shop"),
             token=None if by_client else keys.need("shopify_admin_token"),
@@ -115,10 +114,9 @@ class ShopifyCustomerFetcher:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        tasks = list(self._tasks)
-        for task in tasks:
+        for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._api.aclose()
 
     # --- what can be asked -------------------------------------------------------------------------------
@@ -136,26 +134,19 @@ class ShopifyCustomerFetcher:
         if self.cache is not None and not fresh:
             hit = await self._briefly(self.cache.get(self.shop, ref), None)
             if hit is not None:
-                return ShopAnswer(
-                    profile=profile_of(hit.node, today=self._today()),
-                    source="cache",
-                    age_s=hit.age_s,
-                    warnings=hit.warnings,
-                    took_ms=self._since_ms(began_s),
-                )
+                known = self._answer(hit.node, began_s, hit.warnings)
+                return replace(known, source="cache", age_s=hit.age_s)
         found = await self._within_timeout(self._find(ref, self._until_s(began_s)))
         warnings = warnings_of(found.reply, self.api_version, found.refused)
         if self.cache is not None and found.lasting:
             keep = self.cache.put(self.shop, ref, found.node, complete=found.complete, warnings=warnings)
             await self._briefly(keep, False)
-        return ShopAnswer(
-            profile=profile_of(found.node, today=self._today()),
-            source="shop",
-            warnings=warnings,
-            took_ms=self._since_ms(began_s),
-            cost=found.reply.cost,
-            served_version=found.reply.served_version,
-        )
+        known = self._answer(found.node, began_s, warnings)
+        return replace(known, cost=found.reply.cost, served_version=found.reply.served_version)
+
+    def _answer(self, node: dict[str, Any], began_s: float, warnings: tuple[str, ...]) -> ShopAnswer:
+        profile = profile_of(node, today=self._today())
+        return ShopAnswer(profile=profile, source="shop", warnings=warnings, took_ms=self._since_ms(began_s))
 
     async def check(self) -> ShopCheck:
         """Does the token open the shop, and which of the scopes are missing? Raises `ShopError`."""
@@ -219,17 +210,8 @@ class ShopifyCustomerFetcher:
 
     async def _briefly(self, work: Coroutine[Any, Any, T], otherwise: T) -> T:
         """The result of work with the disk, unless it is too slow; then it goes on alone."""
-        task = self._start(work)
-        await asyncio.wait({task}, timeout=_DISK_MS / 1000)
-        return task.result() if task.done() else otherwise
-
-    def _start(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         task = asyncio.ensure_future(work)
         self._tasks.add(task)
-        task.add_done_callback(self._ended)
-        return task
-
-    def _ended(self, task: asyncio.Task[Any]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled():
-            task.exception()  # looked at: nobody has to await a late answer
+        task.add_done_callback(self._tasks.discard)
+        await asyncio.wait({task}, timeout=_DISK_MS / 1000)
+        return task.result() if task.done() else otherwise

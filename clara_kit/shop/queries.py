@@ -1,6 +1,6 @@
 """What is asked of Shopify's Admin API, word for word, and one hash that stands for all of it.
 
-Read by `shopify.py`, which sends these, and by the cache, whose entries end their life when a query changes.
+Read by `fetcher.py`, which sends these, and by the cache, whose entries end their life when a query changes.
 Nothing is asked that Clara does not use: no e-mail, telephone, surname, address, tags or note. The first name is
 the only personal field (protected data of level 2), so there are variants without it; orders need a scope of
 their own and would take the whole customer with them where it is lacking (`Customer.orders` may not be null), so
