@@ -26,7 +26,7 @@ async def offline_shop(
 ) -> AsyncIterator[ShopifyCustomerFetcher]:
     """A fetcher in front of the twin, both closed at the end.
 
-    `faults` count requests from 1. More arguments go to the fetcher, e.g. deadline_ms or timeout_ms.
+    `faults` count requests from 1. More arguments go to the fetcher, e.g. timeout_ms.
     """
     from clara_kit.world.twins.base import TwinContext
     from clara_kit.world.twins.server import TwinServer

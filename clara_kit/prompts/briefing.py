@@ -7,6 +7,7 @@ that what a designer looks at is what Clara is told.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 
 from clara_kit.core.placeholders import Placeholders
 from clara_kit.core.profile import ANONYMOUS, CustomerProfile
@@ -16,7 +17,7 @@ from clara_kit.prompts.recommend import Recommendations, recommend
 from clara_kit.prompts.template import PromptTemplate, Rendered
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Briefing:
     """A template filled for a profile. `hidden_…` are the same texts with placeholders: what a log may hold."""
 
@@ -24,7 +25,11 @@ class Briefing:
     profile: CustomerProfile
     recommended: Recommendations
     rendered: Rendered
-    placeholders: Placeholders
+
+    @cached_property
+    def placeholders(self) -> Placeholders:
+        """What hides the profile; of this briefing alone, for it follows the streams of one conversation."""
+        return Placeholders(self.profile)
 
     @property
     def prompt(self) -> Prompt:
@@ -57,11 +62,17 @@ def brief(
     """Fill a template (or the newest of that id) for a profile. Raises `TemplateError`, `ScriptError`."""
     template = PromptTemplate.load(template) if isinstance(template, str) else template
     catalog = catalog or Catalog.load()
+    try:
+        recommended, rendered = _filled(template, profile, catalog)
+    except TypeError:  # a profile made by hand, with lists
+        recommended, rendered = _filled.__wrapped__(template, profile, catalog)
+    return Briefing(template=template, profile=profile, recommended=recommended, rendered=rendered)
+
+
+# As many as a demonstration or a sweep has people; in memory alone, so that no name outlives the process.
+@lru_cache(maxsize=64)
+def _filled(
+    template: PromptTemplate, profile: CustomerProfile, catalog: Catalog
+) -> tuple[Recommendations, Rendered]:
     recommended = recommend(profile, catalog)
-    return Briefing(
-        template=template,
-        profile=profile,
-        recommended=recommended,
-        rendered=template.render(profile, catalog=catalog, recommended=recommended),
-        placeholders=Placeholders(profile),
-    )
+    return recommended, template.render(profile, catalog=catalog, recommended=recommended)

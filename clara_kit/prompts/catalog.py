@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -58,7 +58,7 @@ class Product:
 class Catalog:
     """Every product on sale, in the file's order (active ones only). `hash`: 12 hex digits of the file's SHA-256."""
 
-    products: tuple[Product, ...]
+    products: tuple[Product, ...] = field(hash=False)  # `hash` tells two apart well enough, and at once
     hash: str = ""
 
     @classmethod
@@ -142,24 +142,21 @@ def _product(node: Any, where: str) -> Product:
 
 def _check(product: Product, where: str) -> None:
     """Raises `ScriptError` for what would make a wrong recommendation or a wrong price."""
-    where = f"{where} ({product.handle})"
-    if not product.handle.strip() or not product.title.strip():
-        raise ScriptError(f"{where} has no handle or no title.")
-    if product.price_clp <= 0:
-        raise ScriptError(
-            f"{where}: a price of {product.price_text} makes no sense.", hint="write pesos: 9990.00."
-        )
-    if not product.skin_types:
-        raise ScriptError(
-            f"{where} is made for no skin type.", hint="name all five where it suits everybody."
-        )
     unknown: list[str] = [s for s in product.skin_types if s not in SKIN_TYPES]
     unknown += [c for c in product.concerns if c not in SKIN_CONCERNS]
-    if unknown:
-        raise ScriptError(
-            f"{where}: nobody knows {', '.join(unknown)}.",
-            hint=f"skin types: {', '.join(SKIN_TYPES)}; concerns: {', '.join(SKIN_CONCERNS)}.",
-        )
+    known = f"skin types: {', '.join(SKIN_TYPES)}; concerns: {', '.join(SKIN_CONCERNS)}."
+    for wrong, says, hint in (
+        (not product.handle.strip() or not product.title.strip(), " has no handle or no title.", ""),
+        (
+            product.price_clp <= 0,
+            f": a price of {product.price_text} makes no sense.",
+            "write pesos: 9990.00.",
+        ),
+        (not product.skin_types, " is made for no skin type.", "name all five where it suits everybody."),
+        (unknown, f": nobody knows {', '.join(unknown)}.", known),
+    ):
+        if wrong:
+            raise ScriptError(f"{where} ({product.handle}){says}", hint=hint)
 
 
 def _words(fields: dict[str, str], key: str) -> tuple[str, ...]:

@@ -11,9 +11,9 @@ choice, not a measurement.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import overload
+from typing import Any
 
 from clara_kit.core.page import escape
 from clara_kit.core.profile import CustomerProfile
@@ -58,18 +58,11 @@ class Recommendations(Sequence[Recommendation]):
     chosen: tuple[Recommendation, ...] = ()
     rejected: tuple[tuple[Product, str], ...] = ()
 
-    @overload
-    def __getitem__(self, at: int) -> Recommendation: ...
-    @overload
-    def __getitem__(self, at: slice) -> tuple[Recommendation, ...]: ...
-    def __getitem__(self, at: int | slice) -> Recommendation | tuple[Recommendation, ...]:
+    def __getitem__(self, at: Any) -> Any:
         return self.chosen[at]
 
     def __len__(self) -> int:
         return len(self.chosen)
-
-    def __iter__(self) -> Iterator[Recommendation]:
-        return iter(self.chosen)
 
     def _repr_html_(self) -> str:
         rows = [
@@ -94,35 +87,23 @@ class Recommendations(Sequence[Recommendation]):
 
 def recommend(profile: CustomerProfile, catalog: Catalog, n: int = 3) -> Recommendations:
     """The `n` products that fit best; fewer where fewer fit, none where neither skin nor concerns are known."""
-    lately = {p.handle for p in profile.purchases if p.days_ago <= LATELY_DAYS and p.handle}
-    titles = {p.title.casefold() for p in profile.purchases if p.days_ago <= LATELY_DAYS}
-    rejected: dict[str, str] = {}
-    fitting: list[Recommendation] = []
-    for product in catalog:
-        why_not = _why_not(product, profile, lately, titles)
-        if why_not:
-            rejected[product.handle] = why_not
-        else:
-            fitting.append(_scored(product, profile))
+    lately = [p for p in profile.purchases if p.days_ago <= LATELY_DAYS]
+    handles, titles = {p.handle for p in lately if p.handle}, {p.title.casefold() for p in lately}
+    why_not = {p.handle: _why_not(p, profile, handles, titles) for p in catalog}
+    fitting = [_scored(p, profile) for p in catalog if not why_not[p.handle]]
     wanted = set(profile.skin_concerns)
-    helping = [r for r in fitting if wanted & set(r.product.concerns)]
-    if helping:
-        beside = [r for r in fitting if not wanted & set(r.product.concerns)]
-        rejected |= {r.product.handle: "helps with none of the concerns" for r in beside}
-        fitting = helping
-    ranked = [r for r in sorted(fitting, key=lambda r: _place(r, wanted)) if r.score > 0]
-    chosen = _one_of_each_kind(ranked, n)
-    handles = {r.product.handle for r in chosen}
+    helping = {r.product.handle for r in fitting if not wanted.isdisjoint(r.product.concerns)}
+    wins = (r for r in fitting if r.score > 0 and (not helping or r.product.handle in helping))
+    chosen = _one_of_each_kind(sorted(wins, key=lambda r: _place(r, wanted)), n)
     for r in fitting:
-        if r.product.handle not in handles:
-            few = (
-                "nothing known speaks for it"
-                if r.score == 0
-                else f"it fits ({r.score} points), others come first"
-            )
-            rejected[r.product.handle] = few
-    others = tuple((p, rejected[p.handle]) for p in catalog if p.handle in rejected)
-    return Recommendations(tuple(chosen), others)
+        if helping and r.product.handle not in helping:
+            why_not[r.product.handle] = "helps with none of the concerns"
+        elif r.score == 0:
+            why_not[r.product.handle] = "nothing known speaks for it"
+        else:
+            why_not[r.product.handle] = f"it fits ({r.score} points), others come first"
+    named = {r.product.handle for r in chosen}
+    return Recommendations(chosen, tuple((p, why_not[p.handle]) for p in catalog if p.handle not in named))
 
 
 def _by_reason(rejected: Sequence[tuple[Product, str]]) -> str:
@@ -166,12 +147,7 @@ def _place(r: Recommendation, wanted: set[str]) -> tuple[int, int, int, int, str
     return -r.score, step, len(set(p.concerns) - wanted), p.price_clp, p.handle
 
 
-def _one_of_each_kind(ranked: Sequence[Recommendation], n: int) -> list[Recommendation]:
+def _one_of_each_kind(ranked: Sequence[Recommendation], n: int) -> tuple[Recommendation, ...]:
     """The best of each kind in their order, then the rest in theirs."""
-    kinds: set[str] = set()
-    first: list[Recommendation] = []
-    rest: list[Recommendation] = []
-    for r in ranked:
-        (rest if r.product.product_type in kinds else first).append(r)
-        kinds.add(r.product.product_type)
-    return [*first, *rest][: max(0, n)]
+    best = {r.product.product_type: r for r in reversed(ranked)}
+    return tuple(sorted(ranked, key=lambda r: best[r.product.product_type] is not r)[: max(0, n)])

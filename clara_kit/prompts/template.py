@@ -8,10 +8,11 @@ Everything that can be wrong is found when the file is loaded, and named with it
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from difflib import unified_diff
 from hashlib import sha256
+from itertools import groupby
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,9 +22,10 @@ from clara_kit.core.page import escape
 from clara_kit.core.profile import ANONYMOUS, CustomerProfile, Purchase
 from clara_kit.core.prompt import Prompt
 from clara_kit.prompts import file as template_file
-from clara_kit.prompts.compile import Compiled, compile_template
+from clara_kit.prompts.catalog import Catalog, Product
+from clara_kit.prompts.compile import Compiled
 from clara_kit.prompts.language import END, FROM_CUSTOMER, FROM_SHOP
-from clara_kit.prompts.values import Shelf, values
+from clara_kit.prompts.values import Item, Shelf, on_the_shelf, values
 
 log = logging.getLogger("clara_kit.prompts")
 
@@ -41,6 +43,7 @@ class PromptTemplate:
     path: Path | None = field(default=None, compare=False)
     _compiled: Compiled = field(kw_only=True, repr=False, compare=False)
     _parts: Path = field(kw_only=True, repr=False, compare=False)
+    _last: list[tuple[object, _Static]] = field(default_factory=list, kw_only=True, repr=False, compare=False)
 
     # --- where it comes from ------------------------------------------------------------------------------
 
@@ -74,16 +77,14 @@ class PromptTemplate:
         file = path.name if path else "template"
         source = source.replace("\r\n", "\n")
         front, body = template_file.split(source, file)
-        compiled = compile_template(
-            body, file, declared=front.variables, folder=folder, first_line=front.lines + 1
-        )
+        compiled = Compiled(body, file, front.variables, folder, first_line=front.lines + 1)
         digest = sha256("\0".join((source, *compiled.sources)).encode()).hexdigest()[:12]
         template = cls(
             front.id, front.version, front.description, front.variables, source, digest, path,
             _compiled=compiled, _parts=folder,
         )  # fmt: skip
         for profile, recommended in ((ANONYMOUS, ()), (_SOMEONE, _PRODUCTS), (_SOMEONE, ())):
-            template.render(profile, catalog=_Shelf(_PRODUCTS), recommended=recommended)
+            template.render(profile, catalog=Catalog(_PRODUCTS), recommended=recommended)
         return template
 
     def with_source(self, source: str) -> PromptTemplate:
@@ -96,9 +97,7 @@ class PromptTemplate:
         folder.mkdir(parents=True, exist_ok=True)
         shipped = template_file.SHIPPED / f"{self.id}.md"
         taken = PromptTemplate.load(shipped).version if shipped.is_file() else 0
-        newest = template_file.versions(self.id, folder)
-        if newest:
-            taken = max(taken, template_file.version_of(newest[-1]))
+        taken = max(taken, *map(template_file.version_of, template_file.versions(self.id, folder)), 0)
         while True:
             taken += 1
             path, source = folder / f"{self.id}.v{taken}.md", template_file.with_version(self.source, taken)
@@ -142,50 +141,42 @@ class PromptTemplate:
         recommended: Iterable[Any] = (),
     ) -> Rendered:
         """Prompt and greeting for one customer. recommended: products, or what `recommend()` gives."""
-        held = values(profile, catalog, recommended)
-        parts: tuple[Part, ...] = ("static", "personal", "greeting")
-        (static, s1), (personal, s2), (greeting, s3) = (tidy(self._compiled.block(p, held), p) for p in parts)
-        prompt = Prompt(static=static, personal=personal)
+        items, (static, spans) = self._on(catalog.products if catalog is not None else ())
+        held = {**values(profile, recommended), "catalog": items}
+        personal, more = tidy(self._compiled.block("personal", held), "personal")
+        greeting, most = tidy(self._compiled.block("greeting", held), "greeting")
         return Rendered(
-            prompt=prompt,
+            prompt=Prompt(static=static, personal=personal),
             greeting=greeting,
             template=f"{self.id} v{self.version}",
             template_hash=self.hash,
-            spans=s1 + s2 + s3,
+            spans=spans + more + most,
         )
+
+    def _on(self, products: Sequence[Product]) -> _Static:
+        """What is the same for every customer, kept for the catalogue that was asked with last."""
+        seen, made = self._last[0] if self._last else (None, None)
+        if seen is not products or made is None or not isinstance(products, tuple):
+            items = on_the_shelf(products)
+            made = items, tidy(self._compiled.block("static", {"catalog": items}), "static")
+            self._last[:] = [(products, made)]
+        return made
 
     def _repr_html_(self) -> str:
         about = f"<b>{escape(self.label)}</b> · {escape(self.description)}"
         return f"<div>{about}<pre style='white-space:pre-wrap'>{escape(self.source)}</pre></div>"
 
 
-@dataclass(frozen=True, slots=True)
-class _Shelf:
-    products: tuple[Any, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class _Product:
-    title: str
-    product_type: str = "Crema"
-    price_clp: int = 9990
-    skin_types: tuple[str, ...] = ("Mixta",)
-    concerns: tuple[str, ...] = ("Acné",)
-    ingredients: tuple[str, ...] = ("Niacinamida",)
-    how_to_use: str = "De noche."
-    stock: int = 1
-
-
-# Whom a template is tried with when it is loaded, so that what only shows in rendering shows at once.
-_PRODUCTS = (_Product("Crema A"), _Product("Crema B"))
+# Whom and what a template is tried with when it is loaded, so that what only shows in rendering shows at once.
+_PRODUCTS = tuple(
+    Product(handle="", title=title, product_type="Crema", price_clp=9990, skin_types=("Mixta",), concerns=("Acné",),
+            ingredients=("Niacinamida",), how_to_use="De noche.", description="", stock=1)
+    for title in ("Crema A", "Crema B")
+)  # fmt: skip
 _SOMEONE = CustomerProfile(
-    first_name="Ana",
-    skin_type="Mixta",
-    skin_concerns=("Acné", "Manchas", "Arrugas"),
+    first_name="Ana", skin_type="Mixta", skin_concerns=("Acné", "Manchas", "Arrugas"), orders_count=1,
     purchases=(Purchase(handle="a", title="Crema A", days_ago=40, quantity=2),),
-    orders_count=1,
-)
-
+)  # fmt: skip
 
 Part = Literal["static", "personal", "greeting"]
 Mark = Literal["customer", "given"]
@@ -226,20 +217,18 @@ class Rendered:
         customer: words of the profile, or chosen by it. given: inside one of `sentences`, but for what the shop sells.
         """
         text = self.text(part)
-        marks: list[frozenset[Mark]] = [frozenset()] * len(text)
-        shop = {i for s in self.spans if s.part == part and s.source == "shop" for i in range(s.start, s.end)}
-        for start, end in _places(text, sentences):
-            for i in set(range(start, end)) - shop:
-                marks[i] |= {"given"}
-        for span in self.personal_spans:
-            for i in range(span.start, span.end) if span.part == part else ():
-                marks[i] |= {"customer"}
-        start = 0
-        for end in range(1, len(text) + 1):
-            if end == len(text) or marks[end] != marks[start]:
-                piece = text[start:end]  # a colon between two products is no instruction
-                yield piece, marks[start] if any(map(str.isalnum, piece)) else marks[start] - {"given"}
-                start = end
+        own, shop = (
+            {i for s in self.spans if (s.part, s.source) == (part, who) for i in range(s.start, s.end)}
+            for who in ("customer", "shop")
+        )
+        given = {i for start, end in _places(text, sentences) for i in range(start, end)} - shop
+        for (is_own, is_given), run in groupby(range(len(text)), lambda i: (i in own, i in given)):
+            at = tuple(run)
+            piece = text[at[0] : at[-1] + 1]
+            marks: set[Mark] = {"customer"} if is_own else set()
+            if is_given and any(map(str.isalnum, piece)):  # a colon between two products is no instruction
+                marks.add("given")
+            yield piece, frozenset(marks)
 
 
 def _places(text: str, sentences: Iterable[str]) -> Iterator[tuple[int, int]]:
@@ -278,3 +267,7 @@ def tidy(marked: str, part: Part) -> tuple[str, tuple[Span, ...]]:
     text = "".join(out).rstrip()
     ends = ((s, min(s.end, len(text))) for s in spans)
     return text, tuple(Span(part, s.start, end, s.source) for s, end in ends if end > s.start)
+
+
+# The catalogue's items, and the static block with its spans.
+_Static = tuple[tuple[Item, ...], tuple[str, tuple[Span, ...]]]

@@ -5,37 +5,17 @@ Made anew for each customer from the profile, the catalogue and the recommendati
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Protocol
 
 from clara_kit.core.profile import CustomerProfile, Purchase
+from clara_kit.prompts.catalog import Product
 from clara_kit.prompts.spanish import days_ago, one_line
 
 
-class Product(Protocol):
-    """What a template may know of a product; `prompts/catalog.py` has it in full."""
-
-    @property
-    def title(self) -> str: ...
-    @property
-    def product_type(self) -> str: ...
-    @property
-    def price_clp(self) -> int: ...
-    @property
-    def skin_types(self) -> Sequence[str]: ...
-    @property
-    def concerns(self) -> Sequence[str]: ...
-    @property
-    def ingredients(self) -> Sequence[str]: ...
-    @property
-    def how_to_use(self) -> str: ...
-    @property
-    def stock(self) -> int: ...
-
-
 class Shelf(Protocol):
-    """A catalogue: anything with products."""
+    """A catalogue: anything with products, or with what looks like them."""
 
     @property
     def products(self) -> Sequence[Product]: ...
@@ -78,22 +58,22 @@ FIELDS = {
 """The attributes that templates may read, by what has them."""
 
 
-def values(profile: CustomerProfile, catalog: Shelf | None, recommended: Iterable[Any]) -> dict[str, Any]:
-    """A value for each of `template_file.VARIABLES`. `recommended`: products, or what `recommend()` gives."""
-    on_the_shelf = catalog.products if catalog is not None else ()
+def values(profile: CustomerProfile, recommended: Iterable[Any]) -> dict[str, Any]:
+    """A value for each variable but `catalog`. `recommended`: products, or what `recommend()` gives."""
+    bought = ((one_line(p.title), p) for p in profile.purchases)
     return {
         "first_name": one_line(profile.first_name),
         "skin_type": (profile.skin_type or "").lower(),
         "concerns": tuple(filter(None, (one_line(c.lower()) for c in profile.skin_concerns))),
-        "purchases": tuple(
-            Bought(title=one_line(p.title), days_ago=p.days_ago, quantity=p.quantity)
-            for p in profile.purchases
-            if one_line(p.title)
-        ),
+        "purchases": tuple(Bought(title=t, days_ago=p.days_ago, quantity=p.quantity) for t, p in bought if t),
         "recommended": tuple(_item(getattr(r, "product", r), getattr(r, "reasons", ())) for r in recommended),
-        "catalog": tuple(_item(p) for p in on_the_shelf if p.stock > 0),
         "customer_data": customer_data(profile),
     }
+
+
+def on_the_shelf(products: Iterable[Product]) -> tuple[Item, ...]:
+    """The value of the variable `catalog`: what can be bought."""
+    return tuple(_item(p) for p in products if p.stock > 0)
 
 
 def _item(product: Product, reasons: Iterable[Any] = ()) -> Item:
@@ -117,16 +97,14 @@ MOST_PURCHASES = 5  # the newest; older ones tell little of what someone uses to
 
 def customer_data(profile: CustomerProfile) -> str:
     """The fenced lines of what is known; empty where nothing is."""
-    lines = [f"{field}: {value}" for field, value in _fields(profile) if value]
+    known = {
+        NAME: one_line(profile.first_name),
+        SKIN: (profile.skin_type or "").lower(),
+        CONCERNS: ", ".join(filter(None, (one_line(c.lower()) for c in profile.skin_concerns))),
+        PURCHASES: ", ".join(filter(None, map(_bought, profile.purchases[:MOST_PURCHASES]))),
+    }
+    lines = [f"{field}: {value}" for field, value in known.items() if value]
     return "\n".join((FENCE_OPEN, *lines, FENCE_CLOSE)) if lines else ""
-
-
-def _fields(profile: CustomerProfile) -> Iterator[tuple[str, str]]:
-    yield NAME, one_line(profile.first_name)
-    yield SKIN, (profile.skin_type or "").lower()
-    yield CONCERNS, ", ".join(filter(None, (one_line(c.lower()) for c in profile.skin_concerns)))
-    bought = (_bought(p) for p in profile.purchases[:MOST_PURCHASES])
-    yield PURCHASES, ", ".join(filter(None, bought))
 
 
 def _bought(purchase: Purchase) -> str:

@@ -240,7 +240,6 @@ class Services:
             base_url=self._addresses["shopify"]["base_url"],
             api_version=self.settings.shopify_api_version,
             cache=self.profile_cache,
-            deadline_ms=self.settings.profile_deadline_ms,
         )
 
     def _keyterms(self) -> tuple[str, ...]:

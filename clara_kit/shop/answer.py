@@ -1,19 +1,18 @@
 """What the fetcher hands out, and how an answer of Shopify's is read: what came, what was kept back, what next.
 
-Between `shopify.py` (which asks) and `shopify_profile.py` (which parses). Pure. A profile never stands in a
+Between `fetcher.py` (which asks) and `parse.py` (which parses). Pure. A profile never stands in a
 `repr` here, for these objects pass through tasks and logs.
 """
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from clara_kit.core.profile import CustomerProfile
-from clara_kit.shop.errors import Problem, ShopError
+from clara_kit.shop.errors import Problem
 from clara_kit.shop.queries import FULL, Variant
 
 REQUIRED_SCOPES = ("read_customers", "read_orders", "read_products")
@@ -36,21 +35,6 @@ class ShopAnswer:
     took_ms: float = 0.0
     cost: float | None = None
     served_version: str = ""  # of the API; empty where the answer did not say, or comes from the cache
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Begun:
-    """What there is when the conversation has to begin.
-
-    In time: `answer` and its profile. Too late: the anonymous profile, and `late`, which can be awaited for the
-    answer (it may raise `ShopError`). Failed: the anonymous profile and `error`.
-    """
-
-    profile: CustomerProfile = field(repr=False)
-    late: asyncio.Task[ShopAnswer] | None = None
-    error: ShopError | None = None
-    answer: ShopAnswer | None = None
-    took_ms: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,6 +1,6 @@
 """HTTP to one shop's Admin API: the token, one query, and asking again where that may help.
 
-Used by `shopify.py` alone, which decides what to ask. Every failure leaves here as a `ShopError` without its cause,
+Used by `fetcher.py` alone, which decides what to ask. Every failure leaves here as a `ShopError` without its cause,
 for the cause of an HTTP failure holds the request with its token, and that of a broken body the body.
 """
 
@@ -20,6 +20,8 @@ from clara_kit.shop import errors
 from clara_kit.shop.answer import Reply, version_of
 from clara_kit.shop.errors import ShopError
 
+# Shorter than the plan's for other vendors: a profile that comes after ten seconds greets nobody.
+RETRY = RetryPolicy(max_retries=3, initial_delay_ms=200, multiplier=2, max_delay_ms=2000)
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _MAX_THROTTLES = 20
 _THROTTLE_SLACK_MS = 50  # the bucket fills in steps
@@ -40,10 +42,10 @@ class AdminApi:
         client_id: str | None,
         client_secret: str | None,
         timeout_ms: float,
-        retry: RetryPolicy,
         clock: Callable[[], float],
-        sleep: Callable[[float], Awaitable[None]],
-        transport: httpx.AsyncBaseTransport | None,
+        retry: RetryPolicy = RETRY,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         _check_credentials(token, client_id, client_secret)
         self._base_url, self._path = base_url.rstrip("/"), f"/admin/api/{api_version}/graphql.json"
@@ -100,8 +102,7 @@ class AdminApi:
         response = await self._send(self._path, {"X-Shopify-Access-Token": token}, json=body)
         envelope = _json_of(response)
         problems = errors.problems_of(envelope)
-        data = envelope.get("data")
-        data = data if isinstance(data, dict) else {}
+        data = envelope["data"] if isinstance(envelope.get("data"), dict) else {}
         again = next((p for p in problems if p.kind in errors.RETRYABLE), None)
         if again is not None and not isinstance(data.get(root), dict):
             wait_ms = errors.throttle_wait_ms(envelope) if again.kind == "throttled" else None
@@ -123,15 +124,13 @@ class AdminApi:
         try:
             return _json_of(await self._send("/admin/oauth/access_token", {}, data=form))
         except ShopError as exc:
-            if exc.reason in (
+            if exc.reason not in (
                 "bad_request",
                 "forbidden",
             ):  # HTTP 400 or 403: Shopify's words for a wrong client
-                facts = "the client credentials were refused; app and shop must be of one organisation"
-                failure = ShopError("bad_token", facts)
-            else:
                 raise
-        raise failure
+        facts = "the client credentials were refused; app and shop must be of one organisation"
+        raise ShopError("bad_token", facts)
 
     async def _send(self, path: str, headers: dict[str, str], **body: Any) -> httpx.Response:
         """Post; anything but a success is raised. The cause is not kept: it holds the request with its token."""

@@ -1,6 +1,6 @@
 """What the shop answered about a customer, kept on this machine for a day: the plan's localStorage cache.
 
-Between `shopify.py` and the disk (`store.py`). Keeps the raw answer, so that a newer parser can read it anew.
+Between `fetcher.py` and the disk (`store.py`). Keeps the raw answer, so that a newer parser can read it anew.
 Keys are hashes of shop, customer and query version: no address or number stands in them. The answer itself holds
 a first name; that is why the file is its owner's alone and why `forget` overwrites.
 
@@ -12,16 +12,15 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import json
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from clara_kit.core.paths import DATA
 from clara_kit.shop.queries import QUERY_VERSION, customer_ref
-from clara_kit.store import Store
+from clara_kit.store import Store, StoreStats
 
 HOURS = 24.0  # the plan's
 INCOMPLETE_HOURS = 1.0  # of an answer without the parts a plan or scope refuses: someone may be mending that
@@ -38,16 +37,17 @@ class CachedAnswer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CacheStats:
+class CacheStats(StoreStats):
     """The cache at a glance. `hits` and `misses` since this object was made, the rest as it is on the disk."""
 
-    answers: int
     hits: int
     misses: int
-    file_bytes: int
-    oldest_s: float | None
-    newest_s: float | None
     warnings: tuple[str, ...] = ()
+
+    @property
+    def answers(self) -> int:
+        """How many are kept."""
+        return self.entries
 
     @property
     def rows(self) -> tuple[tuple[str, str], ...]:
@@ -105,7 +105,11 @@ class ProfileCache:
     ) -> bool:
         """Keep an answer; False where it could not be kept. An incomplete one lives for an hour at most."""
         hours = self._hours if complete else min(self._hours, INCOMPLETE_HOURS)
-        return await asyncio.to_thread(self._put_now, shop, customer, node, version, hours, warnings)
+        key, value = (
+            _answer_key(shop, _who(customer), version),
+            {"customer": node, "warnings": list(warnings)},
+        )
+        return hours > 0 and await asyncio.to_thread(self._keep, key, _who(customer), value, hours * 3600)
 
     async def forget(self, customer: int | str) -> int:
         """Remove everything of one customer, by number, id or e-mail, in every shop; says how many answers went.
@@ -155,32 +159,12 @@ class ProfileCache:
     def stats_now(self) -> CacheStats:
         """As `stats`."""
         held = self._store.stats("answer:")
-        return CacheStats(
-            answers=held.entries,
-            hits=self._hits,
-            misses=self._misses,
-            file_bytes=held.file_bytes,
-            oldest_s=held.oldest_s,
-            newest_s=held.newest_s,
-            warnings=self.warnings,
-        )
+        return CacheStats(**asdict(held), hits=self._hits, misses=self._misses, warnings=self.warnings)
 
-    def _put_now(
-        self,
-        shop: str,
-        customer: int | str,
-        node: dict[str, Any],
-        version: str,
-        hours: float,
-        warnings: tuple[str, ...],
-    ) -> bool:
-        if hours <= 0:
-            return False
-        ttl_s, who = hours * 3600, _who(customer)
-        gid = node.get("id")
+    def _keep(self, key: str, who: str, value: dict[str, Any], ttl_s: float) -> bool:
+        gid = value["customer"].get("id")
         owner = _who(gid) if isinstance(gid, str) else who
-        value = json.dumps({"customer": node, "warnings": list(warnings)}).encode()
-        kept = self._store.put(_answer_key(shop, who, version), value, ttl_s=ttl_s, tag=owner)
+        kept = self._store.put(key, value, ttl_s=ttl_s, tag=owner)
         if kept and who != owner:
             self._store.put(f"link:{who}", b"", ttl_s=ttl_s, tag=owner)
         if kept:

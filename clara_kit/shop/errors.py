@@ -1,6 +1,6 @@
 """What went wrong with a request to Shopify, in words: whose fault, whether to try again, what to do.
 
-Used by `shopify.py`. Pure: reads statuses, headers and bodies that others received. Shopify's own words are never
+Used by `fetcher.py`. Pure: reads statuses, headers and bodies that others received. Shopify's own words are never
 passed on, for they may quote an address or a token: a message here holds a status, a code, a scope or a
 request id, all of them checked. Sources: shopify.dev, response codes, rate limits and access scopes.
 """
@@ -16,23 +16,16 @@ from clara_kit.core.errors import ProviderError
 from clara_kit.core.events import FailureKind
 
 ShopErrorKind = Literal[
-    "bad_token",
-    "missing_scope",
+    "bad_token", "missing_scope",
     "protected_data",  # the plan or the app's approval keeps customers' data back
     "throttled",
     "frozen",  # the shop's bill is unpaid, or the shop is closed
-    "locked",
-    "security",
-    "forbidden",
+    "locked", "security", "forbidden",
     "not_found",  # the customer, or the shop
-    "server",
-    "timeout",
-    "unreachable",
-    "not_json",
-    "bad_answer",
+    "server", "timeout", "unreachable", "not_json", "bad_answer",
     "bad_request",  # the query itself is at fault
     "bad_shop_name",
-]
+]  # fmt: skip
 KINDS: tuple[ShopErrorKind, ...] = get_args(ShopErrorKind)
 RETRYABLE: frozenset[ShopErrorKind] = frozenset(("throttled", "server", "timeout", "unreachable"))
 
@@ -49,71 +42,27 @@ _SAYS: dict[ShopErrorKind, tuple[str, str, FailureKind]] = {
     "bad_token": ("Shopify refused the token", _TOKEN_HINT, "refused"),
     "missing_scope": ("The app lacks a right in the shop", _SCOPE_HINT, "refused"),
     "protected_data": ("Shopify keeps the customer's data back", _PROTECTED_HINT, "refused"),
-    "throttled": (
-        "Shopify's rate limit is reached",
-        "wait a moment; another app may be using up the shop's limit.",
-        "rate_limited",
-    ),
-    "frozen": (
-        "The shop is frozen",
-        "its owner has to settle the account at https://admin.shopify.com.",
-        "refused",
-    ),
+    "throttled": ("Shopify's rate limit is reached", "wait a moment; another app may be using up the shop's limit.", "rate_limited"),
+    "frozen": ("The shop is frozen", "its owner has to settle the account at https://admin.shopify.com.", "refused"),
     "locked": ("The shop is locked", "its owner has to write to Shopify's support.", "refused"),
-    "security": (
-        "Shopify's protection against abuse stopped the request",
-        "wait some minutes, and ask from another network if it stays.",
-        "refused",
-    ),
-    "forbidden": (
-        "Shopify does not allow this",
-        "check the app's scopes and that it is installed in this shop.",
-        "refused",
-    ),
+    "security": ("Shopify's protection against abuse stopped the request", "wait some minutes, and ask from another network if it stays.", "refused"),
+    "forbidden": ("Shopify does not allow this", "check the app's scopes and that it is installed in this shop.", "refused"),
     "not_found": ("There is no such shop", "check SHOPIFY_SHOP and SHOPIFY_BASE_URL.", "refused"),
-    "server": (
-        "Shopify failed",
-        "try again in a moment; https://www.shopifystatus.com tells more.",
-        "overloaded",
-    ),
+    "server": ("Shopify failed", "try again in a moment; https://www.shopifystatus.com tells more.", "overloaded"),
     "timeout": ("Shopify did not answer in time", "try again; check the network.", "stalled"),
-    "unreachable": (
-        "Shopify cannot be reached",
-        "check the network, a proxy or firewall, SHOPIFY_SHOP and SHOPIFY_BASE_URL.",
-        "unreachable",
-    ),
-    "not_json": (
-        "The answer is not Shopify's JSON",
-        "check SHOPIFY_SHOP and SHOPIFY_BASE_URL, and for a proxy or a page that wants a password.",
-        "protocol",
-    ),
+    "unreachable": ("Shopify cannot be reached", "check the network, a proxy or firewall, SHOPIFY_SHOP and SHOPIFY_BASE_URL.", "unreachable"),
+    "not_json": ("The answer is not Shopify's JSON", "check SHOPIFY_SHOP and SHOPIFY_BASE_URL, and for a proxy or a page that wants a password.", "protocol"),
     "bad_answer": ("Shopify's answer makes no sense", "check SHOPIFY_BASE_URL, and for a proxy.", "protocol"),
-    "bad_request": (
-        "Shopify does not take the query",
-        "SHOPIFY_API_VERSION may be one that this kit's queries were not made for; the default is.",
-        "bad_input",
-    ),
-    "bad_shop_name": (
-        "That is not the name of a shop",
-        "set SHOPIFY_SHOP to the name that ends in .myshopify.com (Settings, Domains).",
-        "refused",
-    ),
-}
+    "bad_request": ("Shopify does not take the query", "SHOPIFY_API_VERSION may be one that this kit's queries were not made for; the default is.", "bad_input"),
+    "bad_shop_name": ("That is not the name of a shop", "set SHOPIFY_SHOP to the name that ends in .myshopify.com (Settings, Domains).", "refused"),
+}  # fmt: skip
 _BY_STATUS: dict[int, ShopErrorKind] = {
-    401: "bad_token",
-    402: "frozen",
-    403: "forbidden",
-    404: "not_found",
-    423: "locked",
-    429: "throttled",
-    430: "security",
-}
+    401: "bad_token", 402: "frozen", 403: "forbidden", 404: "not_found", 423: "locked", 429: "throttled", 430: "security",
+}  # fmt: skip
 _BY_CODE: dict[str, ShopErrorKind] = {
-    "THROTTLED": "throttled",
-    "SHOP_INACTIVE": "frozen",
-    "INTERNAL_SERVER_ERROR": "server",
+    "THROTTLED": "throttled", "SHOP_INACTIVE": "frozen", "INTERNAL_SERVER_ERROR": "server",
     "MAX_COST_EXCEEDED": "bad_request",
-}
+}  # fmt: skip
 _SCOPE = re.compile(r"\b(?:read|write|unauthenticated_read)_[a-z_]{2,40}\b")
 _CODE = re.compile(r"[A-Za-z][A-Za-z0-9_]{1,40}")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9-]{8,80}")
@@ -167,14 +116,10 @@ def from_status(status: int, headers: Mapping[str, str], body: Any) -> ShopError
     if 300 <= status < 400:
         kind = "not_found"  # a wrong name leads to a page of Shopify's
     scopes = tuple(dict.fromkeys(_SCOPE.findall(str(body)[:2000]))) if status == 403 else ()
-    if scopes:
-        kind = "missing_scope"
-    facts = f"HTTP {status}"
-    if found := _REQUEST_ID.fullmatch(headers.get("x-request-id", "")):
-        facts += f", request {found[0]}"
-    if scopes:
-        facts += f", {', '.join(scopes)}"
-    return ShopError(kind, facts, scopes=scopes, wait_ms=_retry_after_ms(headers))
+    found = _REQUEST_ID.fullmatch(headers.get("x-request-id", ""))
+    facts = (f"HTTP {status}", *([f"request {found[0]}"] if found else ()), *scopes)
+    wait_ms = _retry_after_ms(headers)
+    return ShopError("missing_scope" if scopes else kind, ", ".join(facts), scopes=scopes, wait_ms=wait_ms)
 
 
 def problems_of(envelope: dict[str, Any]) -> tuple[Problem, ...]:
@@ -208,27 +153,22 @@ def cost_of(envelope: dict[str, Any]) -> float | None:
 
 
 def _problem(error: dict[str, Any]) -> Problem:
-    extensions = error.get("extensions")
-    extensions = extensions if isinstance(extensions, dict) else {}
-    message = str(error.get("message"))[:500]
-    raw_code = extensions.get("code")
-    code = raw_code if isinstance(raw_code, str) and _CODE.fullmatch(raw_code) else ""
-    path = error.get("path")
-    fields = tuple(p for p in path if isinstance(p, str)) if isinstance(path, list) else ()
+    message, path = str(error.get("message"))[:500], error.get("path")
+    code, request_id = (str(_at(error, "extensions", name)) for name in ("code", "requestId"))
+    code = code if _CODE.fullmatch(code) and code != "None" else ""
+    needs = _at(error, "extensions", "requiredAccess")
     scopes: tuple[str, ...] = ()
     if code == "ACCESS_DENIED" or "not approved to" in message or "ccess denied" in message:
-        said = f"{extensions.get('requiredAccess')} {message}"
-        scopes = tuple(dict.fromkeys(_SCOPE.findall(said[:1000])))
-        lacks_scope = bool(scopes or extensions.get("requiredAccess"))
-        kind: ShopErrorKind = "missing_scope" if lacks_scope else "protected_data"
+        scopes = tuple(dict.fromkeys(_SCOPE.findall(f"{needs} {message}"[:1000])))
+        kind: ShopErrorKind = "missing_scope" if scopes or needs else "protected_data"
     elif message == "Throttled":
         kind = "throttled"
     else:
         kind = _BY_CODE.get(code) or ("bad_request" if code or "locations" in error else "bad_answer")
-    request_id = extensions.get("requestId")
     told = [code or "no code", *scopes]
-    if isinstance(request_id, str) and _REQUEST_ID.fullmatch(request_id):
+    if _REQUEST_ID.fullmatch(request_id):
         told.append(f"request {request_id}")
+    fields = tuple(p for p in path if isinstance(p, str)) if isinstance(path, list) else ()
     return Problem(kind, fields, scopes, ", ".join(told))
 
 

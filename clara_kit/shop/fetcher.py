@@ -1,8 +1,7 @@
-"""Asks the shop who the customer is, through `shopify_api.py`, the only module of this room with a network.
+"""Asks the shop who the customer is, through `api.py`, the only module of this room with a network.
 
-Comes before the profile parser, and after the cache, which it asks first. A conversation never waits for it
-longer than its deadline (`begin`); everything that can go wrong there ends as a `ShopError` with a remedy,
-or as a warning beside what came all the same. Neither a message nor a log line holds a token, an e-mail or a name.
+Comes before the profile parser, and after the cache, which it asks first. How long a greeting waits for it is the
+conversation's own timer; everything that can go wrong here ends as a `ShopError` with a remedy, or as a warning beside what came all the same. Neither a message nor a log line holds a token, an e-mail or a name.
 """
 
 from __future__ import annotations
@@ -10,20 +9,15 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from datetime import date
-from types import TracebackType
 from typing import Any, Self, TypeVar
 
-import httpx
-
 from clara_kit.core.errors import SettingsError
-from clara_kit.core.profile import ANONYMOUS
-from clara_kit.core.retry import RetryPolicy
 from clara_kit.core.settings import Keys, Settings
 from clara_kit.shop.answer import (
     REQUIRED_SCOPES,
-    Begun,
     Found,
     ShopAnswer,
     ShopCheck,
@@ -35,16 +29,8 @@ from clara_kit.shop.api import AdminApi
 from clara_kit.shop.cache import ProfileCache
 from clara_kit.shop.errors import Problem, ShopError
 from clara_kit.shop.parse import profile_of
-from clara_kit.shop.queries import (
-    API_VERSION,
-    FULL,
-    SCOPES,
-    customer_ref,
-    request_body,
-)
+from clara_kit.shop.queries import API_VERSION, FULL, SCOPES, customer_ref, request_body
 
-# Shorter than the plan's for other vendors: a profile that comes after ten seconds greets nobody.
-RETRY = RetryPolicy(max_retries=3, initial_delay_ms=200, multiplier=2, max_delay_ms=2000)
 _SHOP = re.compile(r"([a-z0-9][a-z0-9-]{0,60})(\.myshopify\.com)?")
 _API_VERSION = re.compile(r"[0-9]{4}-[0-9]{2}|unstable")
 _DISK_MS = 250  # a disk that is slower than this is done without
@@ -66,8 +52,8 @@ class ShopifyCustomerFetcher:
     """Profiles of one shop's customers. Enter it before use: `async with ShopifyCustomerFetcher(...) as shop`.
 
     token: of a custom app; or client_id and client_secret of an app of the Dev Dashboard. base_url: another
-    server that speaks the protocol. deadline_ms: the longest that `begin` waits. timeout_ms: the longest that
-    anything takes, retries included. clock: seconds, monotonic. today: the day from which purchases are counted.
+    server that speaks the protocol. timeout_ms: the longest that anything takes, retries included. clock: seconds,
+    monotonic. today: the day from which purchases are counted. http: retry, sleep, transport, as `AdminApi` has them.
     """
 
     def __init__(
@@ -79,18 +65,14 @@ class ShopifyCustomerFetcher:
         api_version: str = API_VERSION,
         base_url: str | None = None,
         cache: ProfileCache | None = None,
-        deadline_ms: float = 1500,
         timeout_ms: float = 10_000,
         *,
-        retry: RetryPolicy = RETRY,
         clock: Callable[[], float] = time.monotonic,
         today: Callable[[], date] = date.today,
-        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
-        transport: httpx.AsyncBaseTransport | None = None,
+        **http: Any,
     ) -> None:
         self.shop = shop_domain(shop)
-        self.api_version, self.cache = api_version, cache
-        self.deadline_ms, self.timeout_ms = deadline_ms, timeout_ms
+        self.api_version, self.cache, self.timeout_ms = api_version, cache, timeout_ms
         if not _API_VERSION.fullmatch(api_version):
             raise SettingsError("That is no API version of Shopify's.", hint=f"use {API_VERSION!r}.")
         self._api = AdminApi(
@@ -100,10 +82,8 @@ class ShopifyCustomerFetcher:
             client_id=client_id,
             client_secret=client_secret,
             timeout_ms=timeout_ms,
-            retry=retry,
             clock=clock,
-            sleep=sleep,
-            transport=transport,
+            **http,
         )
         self._clock, self._today = clock, today
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -113,9 +93,8 @@ class ShopifyCustomerFetcher:
         cls, keys: Keys, settings: Settings, *, cache: ProfileCache | None = None, **more: Any
     ) -> Self:
         """A fetcher from `Keys` and `Settings`; raises `SettingsError` that names what is missing."""
-        by_client = keys.shopify_admin_token is None and (
-            keys.shopify_client_id or keys.shopify_client_secret
-        )
+        client = keys.shopify_client_id or keys.shopify_client_secret
+        by_client = keys.shopify_admin_token is None and client
         return cls(
             keys.need("shopify_shop"),
             token=None if by_client else keys.need("shopify_admin_token"),
@@ -124,7 +103,6 @@ class ShopifyCustomerFetcher:
             api_version=settings.shopify_api_version,
             base_url=keys.shopify_base_url or None,
             cache=cache,
-            deadline_ms=settings.profile_deadline_ms,
             **more,
         )
 
@@ -135,13 +113,10 @@ class ShopifyCustomerFetcher:
         self._api.open()
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
-    ) -> None:
-        tasks = list(self._tasks)
-        for task in tasks:
+    async def __aexit__(self, *_: object) -> None:
+        for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._api.aclose()
 
     # --- what can be asked -------------------------------------------------------------------------------
@@ -159,50 +134,19 @@ class ShopifyCustomerFetcher:
         if self.cache is not None and not fresh:
             hit = await self._briefly(self.cache.get(self.shop, ref), None)
             if hit is not None:
-                return ShopAnswer(
-                    profile=profile_of(hit.node, today=self._today()),
-                    source="cache",
-                    age_s=hit.age_s,
-                    warnings=hit.warnings,
-                    took_ms=self._since_ms(began_s),
-                )
+                known = self._answer(hit.node, began_s, hit.warnings)
+                return replace(known, source="cache", age_s=hit.age_s)
         found = await self._within_timeout(self._find(ref, self._until_s(began_s)))
         warnings = warnings_of(found.reply, self.api_version, found.refused)
         if self.cache is not None and found.lasting:
             keep = self.cache.put(self.shop, ref, found.node, complete=found.complete, warnings=warnings)
             await self._briefly(keep, False)
-        return ShopAnswer(
-            profile=profile_of(found.node, today=self._today()),
-            source="shop",
-            warnings=warnings,
-            took_ms=self._since_ms(began_s),
-            cost=found.reply.cost,
-            served_version=found.reply.served_version,
-        )
+        known = self._answer(found.node, began_s, warnings)
+        return replace(known, cost=found.reply.cost, served_version=found.reply.served_version)
 
-    async def begin(self, customer: int | str) -> Begun:
-        """What is known of a customer after `deadline_ms` at the latest. Never raises.
-
-        What comes later can be awaited as `late`, until the fetcher is left.
-        """
-        began_s = self._clock()
-        task = self._start(self.fetch(customer))
-        try:
-            await asyncio.wait({task}, timeout=self.deadline_ms / 1000)
-        except asyncio.CancelledError:
-            task.cancel()
-            raise
-        took_ms = self._since_ms(began_s)
-        if not task.done():
-            return Begun(profile=ANONYMOUS, late=task, took_ms=took_ms)
-        try:
-            answer = task.result()
-        except ShopError as exc:
-            return Begun(profile=ANONYMOUS, error=exc, took_ms=took_ms)
-        except (Exception, asyncio.CancelledError) as exc:  # a fault of ours must not silence Clara either
-            error = ShopError("bad_answer", type(exc).__name__)
-            return Begun(profile=ANONYMOUS, error=error, took_ms=took_ms)
-        return Begun(profile=answer.profile, answer=answer, took_ms=took_ms)
+    def _answer(self, node: dict[str, Any], began_s: float, warnings: tuple[str, ...]) -> ShopAnswer:
+        profile = profile_of(node, today=self._today())
+        return ShopAnswer(profile=profile, source="shop", warnings=warnings, took_ms=self._since_ms(began_s))
 
     async def check(self) -> ShopCheck:
         """Does the token open the shop, and which of the scopes are missing? Raises `ShopError`."""
@@ -243,10 +187,8 @@ class ShopifyCustomerFetcher:
                 if reply.problems:
                     raise (denied or reply.problems)[0].error()
                 if "customer" in reply.data and node is None:
-                    says = "The shop knows no such customer"
-                    raise ShopError(
-                        "not_found", says=says, hint="check the id or e-mail; Clara greets without."
-                    )
+                    hint = "check the id or e-mail; Clara greets without."
+                    raise ShopError("not_found", says="The shop knows no such customer", hint=hint)
                 raise ShopError("bad_answer", "it holds no customer")
             variant, refused = less, refused + denied
 
@@ -268,17 +210,8 @@ class ShopifyCustomerFetcher:
 
     async def _briefly(self, work: Coroutine[Any, Any, T], otherwise: T) -> T:
         """The result of work with the disk, unless it is too slow; then it goes on alone."""
-        task = self._start(work)
-        await asyncio.wait({task}, timeout=_DISK_MS / 1000)
-        return task.result() if task.done() else otherwise
-
-    def _start(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         task = asyncio.ensure_future(work)
         self._tasks.add(task)
-        task.add_done_callback(self._ended)
-        return task
-
-    def _ended(self, task: asyncio.Task[Any]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled():
-            task.exception()  # looked at: nobody has to await a late answer
+        task.add_done_callback(self._tasks.discard)
+        await asyncio.wait({task}, timeout=_DISK_MS / 1000)
+        return task.result() if task.done() else otherwise

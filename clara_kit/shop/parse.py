@@ -1,6 +1,6 @@
 """A Customer of Shopify's Admin API becomes a `CustomerProfile`: whatever its shape, and without believing it.
 
-Comes after `shopify.py` (or a twin, or the cache), before prompt, greeting and recommender. Pure: the day of the
+Comes after `fetcher.py` (or a twin, or the cache), before prompt, greeting and recommender. Pure: the day of the
 question is passed in. Nothing here raises for what the shop holds; what cannot be used is named in
 `left_out`, never quoted there.
 """
@@ -94,13 +94,7 @@ def _skin_type(node: dict[str, Any], left: list[LeftOut]) -> SkinType | None:
     known = {fold(t): t for t in SKIN_TYPES}
     if len(words) == 1 and isinstance(words[0], str) and fold(words[0]) in known:
         return known[fold(words[0])]
-    why = (
-        "it is empty"
-        if not words
-        else "it holds several"
-        if len(words) > 1
-        else "it is not a known skin type"
-    )
+    why = {0: "it is empty", 1: "it is not a known skin type"}.get(len(words), "it holds several")
     _leave(left, "skin_type", why)
     return None
 

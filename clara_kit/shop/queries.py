@@ -1,6 +1,6 @@
 """What is asked of Shopify's Admin API, word for word, and one hash that stands for all of it.
 
-Read by `shopify.py`, which sends these, and by the cache, whose entries end their life when a query changes.
+Read by `fetcher.py`, which sends these, and by the cache, whose entries end their life when a query changes.
 Nothing is asked that Clara does not use: no e-mail, telephone, surname, address, tags or note. The first name is
 the only personal field (protected data of level 2), so there are variants without it; orders need a scope of
 their own and would take the whole customer with them where it is lacking (`Customer.orders` may not be null), so
@@ -22,6 +22,14 @@ ORDERS = (
 LINE_ITEMS = 10
 METAFIELDS = 25
 
+_ROOTS = {
+    "CustomerProfile": ("$id: ID!", "customer(id: $id)"),
+    "CustomerByEmail": (
+        "$identifier: CustomerIdentifierInput!",
+        "customerByIdentifier(identifier: $identifier)",
+    ),
+}
+"""The query by id and the same by e-mail; the answer's root is `customer` in both."""
 _NAME = "\n    firstName"
 _ORDERS = f"""
     numberOfOrders
@@ -35,38 +43,6 @@ _ORDERS = f"""
         }}
       }}
     }}"""
-
-
-def _customer(name: str, variables: str, root: str, *, with_name: bool, with_orders: bool) -> str:
-    count = ", $orders: Int!" if with_orders else ""
-    return f"""query {name}({variables}, $namespace: String!{count}) {{
-  customer: {root} {{
-    id{_NAME if with_name else ""}
-    metafields(first: {METAFIELDS}, namespace: $namespace) {{
-      nodes {{ namespace key type value jsonValue }}
-    }}{_ORDERS if with_orders else ""}
-  }}
-}}
-"""
-
-
-def _both(suffix: str, *, with_name: bool, with_orders: bool) -> tuple[str, str]:
-    """The query by id and the same by e-mail; the answer's root is `customer` in both."""
-    by_id = _customer(
-        f"CustomerProfile{suffix}",
-        "$id: ID!",
-        "customer(id: $id)",
-        with_name=with_name,
-        with_orders=with_orders,
-    )
-    by_email = _customer(
-        f"CustomerByEmail{suffix}",
-        "$identifier: CustomerIdentifierInput!",
-        "customerByIdentifier(identifier: $identifier)",
-        with_name=with_name,
-        with_orders=with_orders,
-    )
-    return by_id, by_email
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +61,20 @@ class Variant:
 FULL = Variant()
 VARIANTS = (FULL, Variant(with_name=False), Variant(with_orders=False), Variant(False, False))
 
-_TEXTS = {v: _both(v.suffix, with_name=v.with_name, with_orders=v.with_orders) for v in VARIANTS}
+
+def _text(operation: str, variant: Variant) -> str:
+    variables, root = _ROOTS[operation]
+    count = ", $orders: Int!" if variant.with_orders else ""
+    return f"""query {operation}{variant.suffix}({variables}, $namespace: String!{count}) {{
+  customer: {root} {{
+    id{_NAME if variant.with_name else ""}
+    metafields(first: {METAFIELDS}, namespace: $namespace) {{
+      nodes {{ namespace key type value jsonValue }}
+    }}{_ORDERS if variant.with_orders else ""}
+  }}
+}}
+"""
+
 
 SCOPES = """query Scopes {
   currentAppInstallation { accessScopes { handle } }
@@ -93,14 +82,9 @@ SCOPES = """query Scopes {
 }
 """
 
-QUERIES: dict[str, str] = {
-    text.split("(", 1)[0].split()[1]: text for pair in _TEXTS.values() for text in pair
-} | {"Scopes": SCOPES}  # operation name -> text: everything the kit ever sends
-
-QUERY_VERSION = hashlib.sha256(
-    "\n".join(text for pair in _TEXTS.values() for text in pair).encode()
-).hexdigest()[:12]
-
+QUERIES: dict[str, str] = {op + v.suffix: _text(op, v) for v in VARIANTS for op in _ROOTS}
+QUERY_VERSION = hashlib.sha256("\n".join(QUERIES.values()).encode()).hexdigest()[:12]
+QUERIES["Scopes"] = SCOPES  # operation name -> text: everything the kit ever sends
 
 _NUMBER = re.compile(r"(?:gid://shopify/Customer/)?([0-9]{1,20})")
 _EMAIL = re.compile(r"[^\s@\x00-\x1f]{1,120}@[^\s@\x00-\x1f]{1,120}")
@@ -116,16 +100,8 @@ def customer_ref(customer: int | str) -> str | None:
 
 def request_body(customer: str, variant: Variant = FULL) -> dict[str, Any]:
     """The body of a profile request. `customer`: a gid, or an e-mail address (whatever has an @)."""
-    by_id, by_email = _TEXTS[variant]
-    variables: dict[str, Any] = {"namespace": NAMESPACE}
-    if variant.with_orders:
-        variables["orders"] = ORDERS
-    if "@" in customer:
-        variables["identifier"] = {"emailAddress": customer}
-        return {
-            "query": by_email,
-            "variables": variables,
-            "operationName": f"CustomerByEmail{variant.suffix}",
-        }
-    variables["id"] = customer
-    return {"query": by_id, "variables": variables, "operationName": f"CustomerProfile{variant.suffix}"}
+    by_email = "@" in customer
+    operation = ("CustomerByEmail" if by_email else "CustomerProfile") + variant.suffix
+    who = {"identifier": {"emailAddress": customer}} if by_email else {"id": customer}
+    variables = {"namespace": NAMESPACE, **({"orders": ORDERS} if variant.with_orders else {}), **who}
+    return {"query": QUERIES[operation], "variables": variables, "operationName": operation}

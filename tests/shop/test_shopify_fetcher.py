@@ -412,57 +412,6 @@ async def test_a_token_that_is_late_for_once_is_tried_again(server: ShopServer) 
     assert len(server.token_asked) == 2
 
 
-# --- the beginning of a conversation -------------------------------------------------------------------
-
-
-async def test_a_conversation_begins_with_the_profile_that_came_in_time(server: ShopServer) -> None:
-    async with fetcher(server) as shop:
-        begun = await shop.begin(1001)
-    assert begun.profile.first_name == "Camila" and begun.late is None and begun.error is None
-    assert begun.answer is not None and "Camila" not in repr(begun)
-
-
-async def test_a_slow_shop_does_not_hold_the_beginning_up_and_its_answer_can_be_awaited(
-    server: ShopServer,
-) -> None:
-    server.delay_s = 0.15
-    async with fetcher(server, deadline_ms=30) as shop:
-        began_s = asyncio.get_running_loop().time()
-        begun = await shop.begin(1001)
-        assert asyncio.get_running_loop().time() - began_s < 0.12
-        assert begun.profile.is_anonymous and begun.late is not None and begun.error is None
-        assert (await begun.late).profile.first_name == "Camila"
-        assert "Camila" not in repr(begun.late)
-
-
-async def test_leaving_ends_what_is_still_on_its_way(server: ShopServer) -> None:
-    server.delay_s = 0.5
-    async with fetcher(server, deadline_ms=10) as shop:
-        begun = await shop.begin(1001)
-    assert begun.late is not None and begun.late.cancelled()
-
-
-async def test_a_failure_is_part_of_the_beginning_and_never_raised(server: ShopServer) -> None:
-    server.answers = [(402, "", {})]
-    async with fetcher(server) as shop:
-        begun = await shop.begin(1001)
-        nobody = await shop.begin("nobody")
-    assert begun.profile.is_anonymous and begun.error is not None and begun.error.reason == "frozen"
-    assert nobody.error is not None and nobody.error.reason == "not_found"
-
-
-async def test_who_stops_waiting_for_the_beginning_stops_the_fetch(server: ShopServer) -> None:
-    server.delay_s = 0.5
-    async with fetcher(server) as shop:
-        task = asyncio.ensure_future(shop.begin(1001))
-        await asyncio.sleep(0.03)
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
-        await asyncio.sleep(0.01)
-        assert not shop._tasks
-
-
 # --- the cache -----------------------------------------------------------------------------------------
 
 
