@@ -118,7 +118,7 @@ class Conversation:
     the beginning; the trace then begins there.
     """
 
-    __slots__ = ("_pen", "talk")
+    __slots__ = ("_pen", "talk", "trace")
 
     def __init__(
         self,
@@ -132,6 +132,8 @@ class Conversation:
             talk = Talk(settings, History(max_messages=settings.history_max_messages))
         self.talk = talk
         self._pen = Pen(talk, policies)
+        self.trace: list[Record] = self._pen.trace
+        """Everything that came, was decided and was ordered, in order."""
 
     @property
     def settings(self) -> Settings:
@@ -142,11 +144,6 @@ class Conversation:
     def policies(self) -> Policies:
         """Who is asked what."""
         return self._pen.policies
-
-    @property
-    def trace(self) -> list[Record]:
-        """Everything that came, was decided and was ordered, in order."""
-        return self._pen.trace
 
     @property
     def history(self) -> History:

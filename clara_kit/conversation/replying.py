@@ -44,10 +44,11 @@ def begun(pen: Pen, event: ev.ReplyStarted) -> None:
 
 def delta(pen: Pen, event: ev.ReplyDelta) -> None:
     """Some more text."""
-    reply = _awaited(pen, event)
-    if reply is not None:
-        for piece in reply.chunker.feed(event.text):
-            _piece(pen, reply, Piece(piece, "a sentence is complete"))
+    reply = pen.talk.replies.get(event.reply_id)  # not through `_awaited`: two events of three come this way
+    if reply is None:
+        return pen.ignore(event, f"reply {event.reply_id} is not awaited")
+    for piece in reply.chunker.feed(event.text):
+        _piece(pen, reply, Piece(piece, "a sentence is complete"))
 
 
 def completed(pen: Pen, event: ev.ReplyCompleted) -> None:

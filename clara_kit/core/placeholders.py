@@ -41,6 +41,8 @@ class Placeholders:
         self._spoken: dict[int, list[str]] = {}  # pieces with placeholders, of the last utterances
         if profile is not None:
             self._learn(profile)
+        self.is_empty = self._pattern is None
+        """Nothing is known that would have to be hidden."""
 
     def fresh(self) -> Placeholders:
         """The same words for another conversation."""
@@ -52,11 +54,6 @@ class Placeholders:
     def map(self) -> dict[str, str]:
         """Placeholder to value. Kept apart from the log; may be deleted."""
         return dict(self._value_of)
-
-    @property
-    def is_empty(self) -> bool:
-        """Nothing is known that would have to be hidden."""
-        return self._pattern is None
 
     def hide(self, text: str) -> str:
         """The text with a placeholder for each known value."""

@@ -57,7 +57,9 @@ class Law:
         return self.low if self.kind != "uniform" else (self.low + self.high) / 2
 
     def draw(self, rng: Random) -> float:
-        """One value. Always takes the same number of draws, so that equal seeds stay in step."""
+        """One value. Takes the same number of draws whatever comes out, so that equal seeds stay in step."""
+        if self.low == self.high and not self.spike_share:
+            return self.low  # every stage has a generator of its own: nobody is put out of step
         spike, where, z = rng.random(), rng.random(), rng.gauss(0.0, 1.0)
         if spike < self.spike_share:
             return self.spike_low + where * (self.spike_high - self.spike_low)

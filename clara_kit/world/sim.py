@@ -57,6 +57,7 @@ WITHOUT_EFFECT = {
 """Settings that cannot matter in a simulation, and why."""
 
 Action = Callable[[float], object]
+_NEVER = (inf, 0)
 
 
 def simulate(
@@ -188,7 +189,7 @@ class World:
         # the heap for each token: most of what happens is the next token.
         self._writing: Iterator[ev.Event] = iter(())
         self._next: ev.Event | None = None
-        self._next_at: tuple[float, int] = (inf, 0)
+        self._next_at: tuple[float, int] = _NEVER
         self.conversation = Conversation(settings, policies=policies)
         self.door = Door(
             self.conversation,
@@ -211,21 +212,23 @@ class World:
         key = "sim" if self._known is not None else ""
         self._feed(ev.ConversationStarted(at_ms=0.0, greeting=self._greeting, customer_key=key))
         self._wish(self._customer.begin(0.0))
-        heap, feed = self._heap, self._feed
+        heap, void = self._heap, self._void
         while self._now_ms <= at_most_ms:
             if heap and heap[0] < self._next_at:
                 self._now_ms, _, what = heappop(heap)
-                if isinstance(what, ev.Event):
-                    feed(what)
-                else:
+                if not isinstance(what, ev.Event):
                     what(self._now_ms)
+                elif type(what) is ev.TimerFired and what.timer_id in void:
+                    void.discard(what.timer_id)
+                else:
+                    self._feed(what)
             elif self._next is not None:
                 event, self._now_ms = self._next, self._next_at[0]
                 self._write_on()
-                feed(event)
+                self._feed(event)
             else:
                 break
-        feed(ev.ConversationStopped(at_ms=self._now_ms))
+        self._feed(ev.ConversationStopped(at_ms=self._now_ms))
 
     def at(self, at_ms: float, what: ev.Event | Action) -> None:
         """Let `what` happen at `at_ms`."""
@@ -245,12 +248,9 @@ class World:
         self.at(at_ms, ev.FaultInjected(at_ms=at_ms, service=fault.service, kind=fault.kind, note=str(fault)))
 
     def _feed(self, event: ev.Event) -> None:
-        if type(event) is ev.TimerFired and event.timer_id in self._void:
-            self._void.discard(event.timer_id)
-            return
-        trace = self.conversation.trace
         began = self.door.feed(event)
-        if len(trace) > began + 1:
+        trace = self.conversation.trace
+        if len(trace) > began + 1:  # more than the event itself
             for record in trace[began:]:
                 if type(record) is StateChanged:
                     self._wish(self._customer.saw(record.target, self._now_ms))
@@ -350,8 +350,8 @@ class World:
 
     def _write_on(self) -> None:
         """The next event of the reply keeps the reply's place in the queue: what was asked first comes first."""
-        self._next = next(self._writing, None)
-        self._next_at = (inf, 0) if self._next is None else (self._next.at_ms, self._next_at[1])
+        event = self._next = next(self._writing, None)
+        self._next_at = _NEVER if event is None else (event.at_ms, self._next_at[1])
 
     def _cancel_reply(self, command: do.CancelReply) -> None:
         self._writing = iter(())
