@@ -176,7 +176,7 @@ class Conversation:
         if reducer is None:
             pen.ignore(event, "not an event of this kit")
             return ()
-        pen.out = []
+        out = pen.out = []
         try:
             at_ms = event.at_ms
             if not -FARTHEST_MS < at_ms < FARTHEST_MS:
@@ -192,4 +192,4 @@ class Conversation:
         except Exception as exc:  # the promise is never to raise; a mistake of ours must be seen, not felt
             pen.ignore(event, f"internal error: {type(exc).__name__}: {exc}")
             pen.do(do.RaiseAlert, "a mistake in the kit", name="internal_error", message=str(exc))
-        return tuple(pen.out)
+        return tuple(out) if out else ()

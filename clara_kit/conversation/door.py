@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from clara_kit.conversation.conversation import Conversation
+from clara_kit.core.commands import Command
 from clara_kit.core.events import Event
 from clara_kit.core.placeholders import Placeholders
 
@@ -28,15 +29,19 @@ class Door:
 
     def feed(self, event: Event) -> int:
         """Let an event in and do what follows. Returns where in the trace its records begin."""
-        conversation, carry, placeholders = self.conversation, self.carry, self.placeholders
+        conversation, placeholders = self.conversation, self.placeholders
         began = len(conversation.trace)
         if placeholders.is_empty:
             for command in conversation.handle(event):
-                if (hand := carry.get(type(command))) is not None:
-                    hand(command)
+                self.carry_out(command)
             return began
         for hidden in placeholders.events(event):
             for command in conversation.handle(hidden):
-                if (hand := carry.get(type(command))) is not None:
-                    hand(placeholders.filled(command))
+                self.carry_out(placeholders.filled(command))
         return began
+
+    def carry_out(self, command: Command) -> None:
+        """Do what a command says, where there are hands for it."""
+        hand = self.carry.get(type(command))
+        if hand is not None:
+            hand(command)

@@ -222,10 +222,16 @@ class World:
                     void.discard(what.timer_id)
                 else:
                     self._feed(what)
-            elif self._next is not None:
-                event, self._now_ms = self._next, self._next_at[0]
-                self._write_on()
-                self._feed(event)
+            elif (event := self._next) is not None:
+                self._now_ms, place = self._next_at
+                following = self._next = next(self._writing, None)
+                self._next_at = _NEVER if following is None else (following.at_ms, place)
+                if type(event) is ev.ReplyDelta and self.door.placeholders.is_empty:
+                    # Two events of three: most order nothing, and none changes the state by itself.
+                    for command in self.conversation.handle(event):
+                        self.door.carry_out(command)
+                else:
+                    self._feed(event)
             else:
                 break
         self._feed(ev.ConversationStopped(at_ms=self._now_ms))
