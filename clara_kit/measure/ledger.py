@@ -8,14 +8,13 @@ is missing or wrong. Nothing is silently empty.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
 
-from clara_kit.core import commands as do
 from clara_kit.core import events as ev
-from clara_kit.core.records import HeardEstimated, Record, StateChanged
-from clara_kit.core.states import ConversationState
+from clara_kit.core.records import Record
+from clara_kit.measure import story
+from clara_kit.measure.story import Story
 
 POINTS = (
     "words_ended",  # TranscriptFinal.speech_ended_ms, or TextTyped
@@ -133,110 +132,65 @@ class Turn:
         )
 
 
-def turns(trace: Iterable[Record]) -> tuple[Turn, ...]:
+def turns(trace: Iterable[Record] | Story) -> tuple[Turn, ...]:
     """The ledger of every turn, in order."""
-    reader = _Reader()
-    for record in trace:
-        read = reader.readers.get(type(record))
-        if read is not None:
-            read(record)
-    return tuple(reader.turns.values())
+    told = trace if isinstance(trace, Story) else Story(trace)
+    return tuple(map(_turn, told.turns.values()))
 
 
-class _Reader:
-    """Goes through a trace once and ties each event to its turn by its ids."""
+def _turn(told: story.Turn) -> Turn:
+    """What the ledger keeps of a turn. New words begin the way anew; asking again without them prolongs it."""
+    turn = Turn(
+        turn_id=told.turn_id, kind=told.kind, requests=len(told.replies), interrupted=told.interrupted
+    )
+    utterances = told.utterances
+    asked = [n for n, reply in enumerate(told.replies) if reply.words is not None]
+    if told.replies:
+        last, began = told.replies[-1], told.replies[asked[-1] if asked else 0]
+        turn.customer, turn.model = last.question, last.model or turn.model
+        if began.words is not None:
+            turn.points["words_ended"] = began.words.ended_ms
+            turn.transcript_received = began.words.received_ms
+        turn.points["turn_decided"] = began.asked_ms
+        _points(turn, request_sent=last.sent_ms, first_token=last.first_ms)
+        done = [
+            reply for reply in told.replies if reply.step >= began.step and reply.completed_ms is not None
+        ]
+        turn.llm_complete = done[-1].completed_ms if done else None
+        turn.usage = next((r.usage for r in reversed(told.replies) if r.usage is not None), None)
+        utterances = [u for u in utterances if u.ordered_ms >= began.asked_ms]
+    after = [u for u in utterances if not told.replies or u.ordered_ms >= told.replies[-1].asked_ms]
+    _points(
+        turn,
+        first_piece=_first(u.ordered_ms for u in after),
+        speech_sent=_first(u.sent_ms for u in after),
+        first_audio=_first(u.first_audio_ms for u in after),
+        speaking_started=_first(u.started_ms for u in after),
+    )
+    turn.clara = " ".join(u.text for n, u in enumerate(utterances) if not _said_anew(u, utterances[n + 1 :]))
+    if told.speaking_ms is not None and "words_ended" in turn.points:
+        turn.total_ms = told.speaking_ms - turn.points["words_ended"]
+    heard = [u.heard for u in told.utterances if u.heard is not None]
+    if heard:
+        turn.heard, turn.unheard = heard[-1].heard, heard[-1].unheard
+    return turn
 
-    def __init__(self) -> None:
-        self.turns: dict[int, Turn] = {}
-        self._of_reply: dict[int, Turn] = {}
-        self._of_utterance: dict[int, Turn] = {}
-        self._words: dict[str, Any] = {}
-        self.readers: dict[type, Callable[[Any], None]] = {
-            ev.ReplyDelta: self._delta,
-            ev.TranscriptFinal: self._final,
-            ev.TextTyped: self._typed,
-            do.RequestReply: self._request,
-            ev.ReplyStarted: self._reply_started,
-            ev.ReplyCompleted: self._reply_completed,
-            do.Speak: self._speak,
-            ev.SpeechSent: lambda e: self._point(e, "speech_sent"),
-            ev.FirstAudio: lambda e: self._point(e, "first_audio"),
-            ev.SpeakingStarted: lambda e: self._point(e, "speaking_started"),
-            StateChanged: self._state,
-            HeardEstimated: self._heard,
-        }
 
-    def _final(self, event: ev.TranscriptFinal) -> None:
-        if event.text.strip():
-            self._words = {"kind": "spoken", "ended": event.speech_ended_ms, "received": event.at_ms}
+def _said_anew(utterance: story.Utterance, later: list[story.Utterance]) -> bool:
+    """It failed before it was heard, and was given to the voice once more."""
+    return (
+        utterance.failed
+        and utterance.started_ms is None
+        and any(u.pieces[:1] == utterance.pieces[:1] for u in later)
+    )
 
-    def _typed(self, event: ev.TextTyped) -> None:
-        self._words = {"kind": "typed", "ended": event.at_ms, "received": event.at_ms}
 
-    def _request(self, command: do.RequestReply) -> None:
-        turn = self.turns.get(command.turn_id)
-        if turn is None:
-            turn = self.turns[command.turn_id] = Turn(
-                turn_id=command.turn_id, kind=self._words.get("kind", "spoken")
-            )
-        turn.customer = command.text
-        turn.requests += 1
-        if self._words:  # new words: the way begins anew; without them it is a retry, whose waiting counts
-            turn.points = {"words_ended": self._words["ended"], "turn_decided": command.at_ms}
-            turn.transcript_received, turn.clara, turn.llm_complete = self._words["received"], "", None
-            self._words = {}
-        else:
-            turn.points = {k: v for k, v in turn.points.items() if k in POINTS[:2]}
-            turn.points.setdefault("turn_decided", command.at_ms)
-        self._of_reply[command.reply_id] = turn
+def _points(turn: Turn, **points: float | None) -> None:
+    turn.points.update({name: ms for name, ms in points.items() if ms is not None})
 
-    def _reply_started(self, event: ev.ReplyStarted) -> None:
-        turn = self._of_reply.get(event.reply_id)
-        if turn is not None:
-            turn.points.setdefault("request_sent", event.at_ms)
-            turn.model = event.model
 
-    def _delta(self, event: ev.ReplyDelta) -> None:
-        turn = self._of_reply.get(event.reply_id)
-        if turn is not None and "first_token" not in turn.points:
-            turn.points["first_token"] = event.at_ms
-
-    def _reply_completed(self, event: ev.ReplyCompleted) -> None:
-        turn = self._of_reply.get(event.reply_id)
-        if turn is not None:
-            turn.llm_complete, turn.usage = event.at_ms, event.usage
-
-    def _speak(self, command: do.Speak) -> None:
-        turn = self.turns.get(command.turn_id)
-        if turn is None:
-            turn = self.turns[command.turn_id] = Turn(turn_id=command.turn_id, kind="greeting")
-        if command.piece_no == 0:
-            turn.points.setdefault("first_piece", command.at_ms)
-        turn.clara = f"{turn.clara} {command.text}".strip()
-        self._of_utterance[command.utterance_id] = turn
-
-    def _point(self, event: Any, name: str) -> None:
-        turn = self._of_utterance.get(event.utterance_id)
-        if turn is not None:
-            turn.points.setdefault(name, event.at_ms)
-
-    def _state(self, record: StateChanged) -> None:
-        turn = self.turns.get(record.turn_id)
-        if turn is None:
-            return
-        if (
-            record.target is ConversationState.AVATAR_SPEAKING
-            and turn.total_ms is None
-            and "words_ended" in turn.points
-        ):
-            turn.total_ms = record.at_ms - turn.points["words_ended"]
-        if record.target is ConversationState.INTERRUPTED:
-            turn.interrupted = True
-
-    def _heard(self, record: HeardEstimated) -> None:
-        turn = self._of_utterance.get(record.utterance_id)
-        if turn is not None:
-            turn.heard, turn.unheard = record.heard, record.unheard
+def _first(times: Iterable[float | None]) -> float | None:
+    return min((ms for ms in times if ms is not None), default=None)
 
 
 def _minus(a: float | None, b: float | None) -> float | None:

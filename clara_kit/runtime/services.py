@@ -28,7 +28,7 @@ from clara_kit.shop.cache import ProfileCache
 from clara_kit.world.answers import AnswerBook
 from clara_kit.world.faults import FaultBox
 from clara_kit.world.latency import LatencyProfile
-from clara_kit.world.timelines import classic_start_ms
+from clara_kit.world.mouths import classic_start_ms
 from clara_kit.world.twins.server import TwinServer
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from html import escape
 
-from clara_kit.measure.timeline import Mark, Span, Timeline
+from clara_kit.lab.timeline import Mark, Span, Timeline
 
 WIDTH, GUTTER, RIGHT = 960, 84, 14
 LANE_TOP = {"customer": 52, "state": 112, "model": 144, "Clara": 186, "trouble": 242}

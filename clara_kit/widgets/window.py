@@ -18,8 +18,8 @@ from clara_kit.core.errors import ClaraError
 from clara_kit.core.records import Record
 from clara_kit.core.settings import Settings
 from clara_kit.lab.stepping import Moment, Stepper
+from clara_kit.lab.timeline import timeline
 from clara_kit.measure.run import Run
-from clara_kit.measure.timeline import timeline
 from clara_kit.runtime.manager import ConversationManager
 from clara_kit.widgets.picture import svg
 

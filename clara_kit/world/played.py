@@ -24,7 +24,7 @@ from clara_kit.core.settings import Settings
 from clara_kit.providers.llm.base import ReplyRequest
 from clara_kit.providers.tts.base import AudioChunk, PiecesVoiced, TTSProvider
 from clara_kit.shop.answer import ShopAnswer
-from clara_kit.world import timelines
+from clara_kit.world import mouths, timelines
 from clara_kit.world.answers import AnswerBook
 from clara_kit.world.faults import FaultBox
 from clara_kit.world.latency import LatencyProfile
@@ -53,13 +53,13 @@ class Stage:
     def sound(self, text: str) -> Sound:
         """The text spoken."""
         if self.voice is None:
-            return silence(timelines.spoken_ms(text, self.settings.tts_speed), RATE_HZ)
+            return silence(mouths.spoken_ms(text, self.settings.tts_speed), RATE_HZ)
         return self.voice.synthesize(text).sound.at_rate(RATE_HZ)
 
     def length(self, text: str) -> float:
         """How long that lasts, ms."""
         if self.voice is None:
-            return timelines.spoken_ms(text, self.settings.tts_speed)
+            return mouths.spoken_ms(text, self.settings.tts_speed)
         return self.voice.synthesize(text).sound.duration_ms
 
 
@@ -192,7 +192,7 @@ class PlayedAvatar(_Scheduled):
 
     def __init__(self, stage: Stage) -> None:
         super().__init__(stage)
-        self._mouth = timelines.mouth_for(stage.settings, stage.latency, stage.draw, stage.length)
+        self._mouth = mouths.mouth_for(stage.settings, stage.latency, stage.draw, stage.length)
         self._orders: dict[
             int, list[tuple[int, str] | None]
         ] = {}  # of utterances that wait for the one before
@@ -297,7 +297,7 @@ class PlayedTTS:
     ) -> AsyncIterator[AudioChunk | PiecesVoiced]:
         stage = self._stage
         sounds = [await asyncio.to_thread(stage.sound, text) for text in texts]
-        made = timelines.flush(texts, stage.clock.now_ms(), stage.draw, stage.length)
+        made = mouths.flush(texts, stage.clock.now_ms(), stage.draw, stage.length)
         sound: Sound = concat(silence(made.lead_ms, RATE_HZ), *sounds)
         for number, chunk in enumerate(sound.frames(CHUNK_MS)):
             share = number * CHUNK_MS / max(sound.duration_ms, CHUNK_MS)
@@ -402,6 +402,6 @@ class PlayedFace(_Scheduled):
                 free_ms = max(free_ms, now()) + len(part.pcm) / 2 / self._tts.rate_hz * 1000
                 if self.on_audio is not None:
                     self.on_audio(utterance_id, part.pcm)
-        end_ms, estimated = timelines.ending(start_ms, free_ms, now(), faults)
+        end_ms, estimated = mouths.ending(start_ms, free_ms, now(), faults)
         await stage.until(end_ms)
         tell(ev.SpeakingEnded(at_ms=now(), utterance_id=utterance_id, estimated=estimated))

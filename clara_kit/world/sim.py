@@ -31,7 +31,7 @@ from clara_kit.core.settings import USUAL_GREETING, Settings
 from clara_kit.measure.run import SERVICES, Run
 from clara_kit.prompts.briefing import Briefing, brief
 from clara_kit.prompts.template import PromptTemplate
-from clara_kit.world import timelines
+from clara_kit.world import mouths, timelines
 from clara_kit.world.answers import AnswerBook
 from clara_kit.world.customer import ScriptedCustomer, Wish
 from clara_kit.world.faults import Fault, FaultBox
@@ -184,7 +184,7 @@ class World:
         self._void: set[str] = set()  # timers that were cancelled
         self._ear = timelines.Ear(settings, self._draw)
         self._hears = True  # the recogniser is not given up
-        self._mouth = timelines.mouth_for(settings, latency, self._draw)
+        self._mouth = mouths.mouth_for(settings, latency, self._draw)
         # The reply that is being written: its next event, where in the queue it stands, and the rest. Not one entry of
         # the heap for each token: most of what happens is the next token.
         self._writing: Iterator[ev.Event] = iter(())

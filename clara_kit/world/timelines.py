@@ -3,7 +3,7 @@
 `sim.py` schedules them in virtual time, `played.py` plays them on a clock; faults, limits, flushes, delays and settings
 are therefore the same in both. A timeline takes its random numbers (`draw`), its faults and the settings, and gives
 events with their times. What is told is each service together with its provider: a fault shows as what the provider
-would make of it. Lengths of speech come from the words themselves (`CHARS_PER_S`), unless a real voice tells them.
+would make of it. Voice and avatar are in `mouths.py`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from functools import lru_cache
 from math import inf
 from random import Random
 
-from clara_kit.conversation.heard import CHARS_PER_S
 from clara_kit.core import events as ev
 from clara_kit.core.commands import Message
 from clara_kit.core.errors import FailureKind
@@ -29,11 +28,7 @@ from clara_kit.world.latency import LatencyProfile, Stage
 from clara_kit.world.script import Line, WordTime, word_times
 
 Draw = Callable[[Stage], float]
-Length = Callable[[str], float]
 
-WATCHDOG_MS = 1500.0  # how much later than expected an utterance is closed whose end never comes
-VOICE_STALL_MS = 8000.0  # a voice that sends nothing is given up after this, as by `DeepgramAuraTTS`
-START_STALL_MS = 8000.0  # an avatar that does not begin to speak, as by `LiveAvatarLite`
 SHOP_GIVES_UP_MS = 10_000.0  # as the fetcher does unless told otherwise
 CATCH_UP = 1.25  # how much faster than it was spoken a reopened recogniser takes the sound that waited
 
@@ -54,7 +49,7 @@ class Drawn:
         return round(self._profile.draw(stage, rng), 3)
 
 
-def _failed(
+def failed(
     fault: Fault,
     at_ms: float,
     *,
@@ -119,7 +114,7 @@ class Ear:
             self._broken_ms = began + self._draw("stt_onset") + broken.after_ms
             self._faults = tuple(f for f in self._faults if f is not broken)
             self._waiting.append((words, start_ms))
-            yield _failed(broken, self._broken_ms)
+            yield failed(broken, self._broken_ms)
             return
         stall, slow = find(self._faults, "stall"), find(self._faults, "slow")
         self._deaf = self._deaf or (stall is not None and stall.for_ms == 0)
@@ -196,7 +191,7 @@ def reply(
             if broken.kind == "stall":
                 at_ms, broken = at_ms + (broken.for_ms or inf), None
             elif at_ms <= since_ms + patience_ms:
-                yield _failed(broken, at_ms, reply_id=reply_id)
+                yield failed(broken, at_ms, reply_id=reply_id)
                 return
         if at_ms > since_ms + patience_ms:
             yield _too_late(since_ms + patience_ms, patience_ms, reply_id)
@@ -253,172 +248,6 @@ def _sensed(prompt: Prompt) -> Sensed:
 def token_count(text: str) -> int:
     """How many tokens a text has, as the scripted brain counts."""
     return len(tokenize(text))
-
-
-# --- the voice and the avatar ----------------------------------------------------------------------------------
-
-
-@lru_cache(maxsize=4096)
-def spoken_ms(text: str, speed: float = 1.0) -> float:
-    """How long a voice takes for a text at this speed, to the microsecond."""
-    return round(len(text) / CHARS_PER_S * 1000 / speed, 3)
-
-
-@dataclass(frozen=True, slots=True)
-class Flush:
-    """Sound that was asked for: its first sample comes at `first_ms`, all of it has come at `made_ms`."""
-
-    first_ms: float
-    lead_ms: float  # of silence at its head
-    audio_ms: float  # the whole, that silence included
-    made_ms: float
-
-
-def flush(texts: Iterable[str], now_ms: float, draw: Draw, length: Length, *, late_ms: float = 0.0) -> Flush:
-    """The voice is told to speak these texts now."""
-    first_ms, lead_ms = now_ms + draw("tts_first_chunk") + late_ms, draw("tts_lead_silence")
-    audio_ms = lead_ms + sum(map(length, texts))
-    return Flush(first_ms, lead_ms, audio_ms, first_ms + audio_ms * draw("tts_realtime_factor"))
-
-
-class Mouth:
-    """A voice and an avatar that speaks with it, one utterance at a time. Gives what will happen to it unless cut.
-
-    Two flushes a reply: the first piece makes sound at once, the rest when the reply ends.
-    """
-
-    def __init__(self, settings: Settings, draw: Draw, length: Length | None = None) -> None:
-        speed = settings.tts_speed
-        self._draw, self._length = draw, length or (lambda text: spoken_ms(text, speed))
-        self.utterance_id = -1  # what is being spoken
-        self._faults: tuple[Fault, ...] = ()
-        self._texts: list[str] = []
-        self._start_ms = 0.0
-        self._audio_ms = 0.0  # length of the sound that has been made
-        self._free_ms = 0.0  # when all sound made so far will have been played
-
-    def begin(self, utterance_id: int, faults: tuple[Fault, ...]) -> None:
-        """A new utterance, and what goes wrong with it."""
-        self.utterance_id, self._faults, self._texts = utterance_id, faults, []
-
-    def speak(self, piece_no: int, text: str, now_ms: float) -> list[ev.Event]:
-        """The next piece."""
-        who = self.utterance_id
-        happens: list[ev.Event] = [ev.SpeechSent(at_ms=now_ms, utterance_id=who, piece_no=piece_no)]
-        if piece_no > 0:
-            self._texts.append(text)
-            return happens
-        late_ms = start_late_ms = 0.0
-        for fault in self._faults:
-            stalls = fault.kind == "stall"
-            limit_ms = VOICE_STALL_MS if fault.service == "tts" else START_STALL_MS
-            if fault.kind in ("refuse", "cut", "error"):
-                happens.append(_failed(fault, now_ms + fault.after_ms, utterance_id=who))
-            elif stalls and not 0 < fault.for_ms <= limit_ms:
-                at_ms = now_ms + fault.after_ms + limit_ms
-                happens.append(_failed(fault, at_ms, stalled=True, utterance_id=who))
-            if fault.kind == "slow" or stalls:
-                waits_ms = (fault.for_ms or inf) if stalls else fault.for_ms
-                late_ms += waits_ms if fault.service == "tts" else 0.0
-                start_late_ms += waits_ms if fault.service == "avatar" else 0.0
-        made = flush((text,), now_ms, self._draw, self._length, late_ms=late_ms)
-        self._audio_ms = made.audio_ms
-        self._start_ms = made.first_ms + self._draw("avatar_start") + start_late_ms
-        self._free_ms = self._start_ms + made.audio_ms
-        return [
-            *happens,
-            ev.FirstAudio(at_ms=made.first_ms, utterance_id=who),
-            ev.SpeechVoiced(at_ms=made.made_ms, utterance_id=who, piece_no=0, audio_ms=made.audio_ms),
-            ev.SpeakingStarted(at_ms=self._start_ms, utterance_id=who),
-        ]
-
-    def end(self, now_ms: float) -> list[ev.Event]:
-        """No more pieces: make the sound of the rest, and end when all of it has been played."""
-        happens: list[ev.Event] = []
-        if self._texts:
-            made = flush(self._texts, now_ms, self._draw, self._length)
-            self._audio_ms += made.audio_ms
-            self._free_ms = max(self._free_ms, made.first_ms) + made.audio_ms
-            happens.append(
-                ev.SpeechVoiced(
-                    at_ms=made.made_ms, utterance_id=self.utterance_id, piece_no=len(self._texts),
-                    audio_ms=self._audio_ms,
-                )
-            )  # fmt: skip
-        end_ms, estimated = ending(self._start_ms, self._free_ms, now_ms, self._faults)
-        happens.append(ev.SpeakingEnded(at_ms=end_ms, utterance_id=self.utterance_id, estimated=estimated))
-        return happens
-
-    def interrupt(self, now_ms: float) -> ev.Event:
-        """Fall silent."""
-        who, self.utterance_id = self.utterance_id, -1
-        return ev.SpeakingInterrupted(at_ms=now_ms + self._draw("avatar_interrupt"), utterance_id=who)
-
-
-def ending(start_ms: float, free_ms: float, now_ms: float, faults: tuple[Fault, ...]) -> tuple[float, bool]:
-    """When the avatar tells that it has finished, and whether that is only estimated."""
-    end_ms, began_ms = max(free_ms, now_ms), max(start_ms, now_ms)
-    if find(faults, "premature_end"):
-        end_ms = began_ms + (end_ms - began_ms) / 2
-    return (end_ms + WATCHDOG_MS, True) if find(faults, "no_end") else (end_ms, False)
-
-
-def classic_start_ms(latency: LatencyProfile) -> float:
-    """When the classic avatar is taken to speak after a piece was handed to it, for it never says so itself.
-
-    One law for the provider that assumes it, the simulation that shows it and the ledger that counts it.
-    """
-    return latency.laws["avatar_start"].middle
-
-
-class ClassicMouth(Mouth):
-    """HeyGen's classic avatar: each piece is a task of its own, spoken by the avatar's own voice, answered at its end."""
-
-    def __init__(
-        self, settings: Settings, draw: Draw, length: Length | None = None, *, assumed_ms: float
-    ) -> None:
-        super().__init__(settings, draw, length)
-        self._assumed_ms = assumed_ms
-
-    def speak(self, piece_no: int, text: str, now_ms: float) -> list[ev.Event]:
-        """The next piece; its task begins when the one before has been answered."""
-        who = self.utterance_id
-        sent_ms = now_ms if piece_no == 0 else max(now_ms, self._free_ms)
-        slow, broken = find(self._faults, "slow"), find(self._faults, "refuse", "cut", "error", "stall")
-        happens: list[ev.Event] = [ev.SpeechSent(at_ms=sent_ms, utterance_id=who, piece_no=piece_no)]
-        if broken is not None and piece_no == 0:
-            happens.append(_failed(broken, now_ms + broken.after_ms, utterance_id=who))
-        start_ms = sent_ms + self._draw("avatar_start") + (slow.for_ms if slow else 0.0)
-        length_ms = self._length(text)
-        self._free_ms = start_ms + length_ms
-        self._audio_ms = length_ms if piece_no == 0 else self._audio_ms + length_ms
-        if piece_no == 0:
-            self._start_ms = at_ms = min(sent_ms + self._assumed_ms, self._free_ms)
-            happens += [
-                ev.FirstAudio(at_ms=at_ms, utterance_id=who, estimated=True),
-                ev.SpeakingStarted(at_ms=at_ms, utterance_id=who, estimated=True),
-            ]
-        voiced = ev.SpeechVoiced(
-            at_ms=self._free_ms, utterance_id=who, piece_no=piece_no, audio_ms=self._audio_ms
-        )
-        return [*happens, voiced]
-
-    def end(self, now_ms: float) -> list[ev.Event]:
-        """No more pieces: it ends when the last task has been answered."""
-        end_ms, _ = ending(self._start_ms, self._free_ms, now_ms, self._faults)
-        return [ev.SpeakingEnded(at_ms=end_ms, utterance_id=self.utterance_id, estimated=True)]
-
-    def interrupt(self, now_ms: float) -> ev.Event:
-        """The order is answered at once; nothing tells when the sound stops."""
-        who, self.utterance_id = self.utterance_id, -1
-        return ev.SpeakingInterrupted(at_ms=now_ms, utterance_id=who, estimated=True)
-
-
-def mouth_for(settings: Settings, latency: LatencyProfile, draw: Draw, length: Length | None = None) -> Mouth:
-    """The avatar of the settings' vendor."""
-    if settings.avatar_vendor == "heygen":
-        return ClassicMouth(settings, draw, length, assumed_ms=classic_start_ms(latency))
-    return Mouth(settings, draw, length)
 
 
 # --- the shop --------------------------------------------------------------------------------------------------

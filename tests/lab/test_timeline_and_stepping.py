@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from clara_kit import Fault, Run, Settings, simulate
 from clara_kit.lab.stepping import Stepper
 from clara_kit.lab.sweep import sweep
-from clara_kit.measure.timeline import LANES, timeline
+from clara_kit.lab.timeline import LANES, timeline
 from clara_kit.world.script import Line, Script
 
 SCRIPT = Script(

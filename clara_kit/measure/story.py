@@ -1,0 +1,264 @@
+"""One reading of a trace: what was said, asked, written, spoken and heard, tied together by ids.
+
+The ledger, the timeline, the stepper, the console and the terminal all tell their part of this story, so that they can
+never tie the same pieces together in two ways. It grows with the trace: `read` takes one record after the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from clara_kit.core import commands as do
+from clara_kit.core import events as ev
+from clara_kit.core.records import HeardEstimated, Record, StateChanged
+from clara_kit.core.states import ConversationState
+
+
+@dataclass(slots=True, kw_only=True)
+class Words:
+    """What the customer said or typed, as soon as it was final. `ended_ms`: when the last word ended."""
+
+    step: int
+    kind: Literal["spoken", "typed"]
+    text: str
+    began_ms: float
+    ended_ms: float
+    received_ms: float
+
+
+@dataclass(slots=True, kw_only=True)
+class Reply:
+    """One request to the model and what came of it. Times None where the event never came."""
+
+    reply_id: int
+    turn_id: int
+    step: int
+    question: str
+    words: Words | None  # the newest when it was asked; None: nothing new, so it was asked again
+    asked_ms: float
+    sent_ms: float | None = None
+    first_ms: float | None = None
+    first_step: int = 0
+    ended_ms: float | None = None
+    text: str = ""
+    model: str = ""
+    usage: ev.Usage | None = None
+    completed_ms: float | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class Utterance:
+    """What Clara was given to say at once, and what became of it. Times None where the event never came."""
+
+    utterance_id: int
+    turn_id: int
+    step: int
+    ordered_ms: float
+    pieces: list[str] = field(default_factory=list)
+    sent_ms: float | None = None
+    sent_step: int = 0
+    first_audio_ms: float | None = None
+    started_ms: float | None = None
+    started_step: int = 0
+    audio_ms: float = 0.0  # of sound that is known of
+    stopped_ms: float | None = None  # by itself, as ordered, or because something broke
+    stopped_step: int = 0
+    cut: bool = False  # it was stopped before its end
+    failed: bool = False
+    heard: HeardEstimated | None = None
+    heard_step: int = 0
+
+    @property
+    def text(self) -> str:
+        """All pieces joined."""
+        return " ".join(self.pieces)
+
+
+@dataclass(slots=True, kw_only=True)
+class Turn:
+    """One turn of the conversation: what was asked and said in it. Turn 0 is the greeting's."""
+
+    turn_id: int
+    kind: Literal["greeting", "spoken", "typed"]
+    replies: list[Reply] = field(default_factory=list)
+    utterances: list[Utterance] = field(default_factory=list)
+    speaking_ms: float | None = None  # when Clara first had the floor in it
+    interrupted: bool = False
+
+
+class Story:
+    """Reads a trace once. `step`: the number, from 0, of the last event."""
+
+    def __init__(self, trace: Iterable[Record] = ()) -> None:
+        self.step = -1
+        self.now_ms = 0.0
+        self.turns: dict[int, Turn] = {}
+        self.replies: dict[int, Reply] = {}
+        self.utterances: dict[int, Utterance] = {}
+        self.said: list[Words | Utterance] = []  # in the order in which it was said, or given to be said
+        self.interim = ""
+        self._new: Words | None = None
+        self._readers: dict[type, Callable[[Any], None]] = {
+            ev.ReplyDelta: self._delta,
+            ev.TranscriptInterim: self._interim,
+            ev.TranscriptFinal: self._final,
+            ev.TextTyped: self._typed,
+            do.RequestReply: self._request,
+            do.CancelReply: lambda r: self._reply_over(r.reply_id),
+            ev.ReplyStarted: self._reply_started,
+            ev.ReplyCompleted: self._completed,
+            do.Speak: self._speak,
+            ev.SpeechSent: self._sent,
+            ev.FirstAudio: self._first_audio,
+            ev.SpeechVoiced: self._voiced,
+            ev.SpeakingStarted: self._started,
+            ev.SpeakingEnded: lambda r: self._stopped(r.utterance_id, cut=False),
+            ev.SpeakingInterrupted: lambda r: self._stopped(r.utterance_id, cut=True),
+            ev.ProviderFailed: self._failed,
+            StateChanged: self._state,
+            HeardEstimated: self._heard,
+        }
+        for record in trace:
+            self.read(record)
+
+    def read(self, record: Record) -> None:
+        """The next record."""
+        if isinstance(record, ev.Event):
+            self.step += 1
+        if record.at_ms > self.now_ms:
+            self.now_ms = record.at_ms
+        reader = self._readers.get(type(record))
+        if reader is not None:
+            reader(record)
+
+    # --- the customer -----------------------------------------------------------------------------------
+
+    def _interim(self, event: ev.TranscriptInterim) -> None:
+        self.interim = event.text
+
+    def _final(self, event: ev.TranscriptFinal) -> None:
+        if event.text.strip():
+            self._words("spoken", event.text, event.speech_started_ms, event.speech_ended_ms, event.at_ms)
+
+    def _typed(self, event: ev.TextTyped) -> None:
+        self._words("typed", event.text, event.at_ms, event.at_ms, event.at_ms)
+
+    def _words(
+        self, kind: Literal["spoken", "typed"], text: str, began_ms: float, ended_ms: float, at_ms: float
+    ) -> None:
+        words = self._new = Words(
+            step=self.step, kind=kind, text=text, began_ms=began_ms, ended_ms=ended_ms, received_ms=at_ms
+        )
+        self.said.append(words)
+        if kind == "spoken":
+            self.interim = ""
+
+    # --- the model --------------------------------------------------------------------------------------
+
+    def _request(self, command: do.RequestReply) -> None:
+        words, self._new = self._new, None
+        reply = self.replies[command.reply_id] = Reply(
+            reply_id=command.reply_id,
+            turn_id=command.turn_id,
+            step=self.step,
+            question=command.text,
+            words=words,
+            asked_ms=command.at_ms,
+        )
+        self._turn(command.turn_id, words.kind if words else "spoken").replies.append(reply)
+
+    def _turn(self, turn_id: int, kind: Literal["greeting", "spoken", "typed"]) -> Turn:
+        turn = self.turns.get(turn_id)
+        if turn is None:
+            turn = self.turns[turn_id] = Turn(turn_id=turn_id, kind=kind)
+        return turn
+
+    def _reply_started(self, event: ev.ReplyStarted) -> None:
+        reply = self.replies.get(event.reply_id)
+        if reply is not None and reply.sent_ms is None:
+            reply.sent_ms, reply.model = event.at_ms, event.model
+
+    def _delta(self, event: ev.ReplyDelta) -> None:
+        reply = self.replies.get(event.reply_id)
+        if reply is None:
+            return
+        if reply.first_ms is None:
+            reply.first_ms, reply.first_step = event.at_ms, self.step
+        if reply.ended_ms is None:
+            reply.text += event.text
+
+    def _completed(self, event: ev.ReplyCompleted) -> None:
+        reply = self.replies.get(event.reply_id)
+        if reply is not None:
+            reply.completed_ms, reply.usage = event.at_ms, event.usage
+            self._reply_over(event.reply_id)
+
+    def _reply_over(self, reply_id: int) -> None:
+        reply = self.replies.get(reply_id)
+        if reply is not None and reply.ended_ms is None:
+            reply.ended_ms = self.now_ms
+
+    # --- Clara ------------------------------------------------------------------------------------------
+
+    def _speak(self, command: do.Speak) -> None:
+        utterance = self.utterances.get(command.utterance_id)
+        if utterance is None:
+            utterance = self.utterances[command.utterance_id] = Utterance(
+                utterance_id=command.utterance_id,
+                turn_id=command.turn_id,
+                step=self.step,
+                ordered_ms=command.at_ms,
+            )
+            self._turn(command.turn_id, "greeting").utterances.append(utterance)
+            self.said.append(utterance)
+        utterance.pieces.append(command.text)
+
+    def _sent(self, event: ev.SpeechSent) -> None:
+        utterance = self.utterances.get(event.utterance_id)
+        if utterance is not None and utterance.sent_ms is None:
+            utterance.sent_ms, utterance.sent_step = event.at_ms, self.step
+
+    def _first_audio(self, event: ev.FirstAudio) -> None:
+        utterance = self.utterances.get(event.utterance_id)
+        if utterance is not None and utterance.first_audio_ms is None:
+            utterance.first_audio_ms = event.at_ms
+
+    def _voiced(self, event: ev.SpeechVoiced) -> None:
+        utterance = self.utterances.get(event.utterance_id)
+        if utterance is not None and utterance.stopped_ms is None:
+            utterance.audio_ms = event.audio_ms
+
+    def _started(self, event: ev.SpeakingStarted) -> None:
+        utterance = self.utterances.get(event.utterance_id)
+        if utterance is not None and utterance.started_ms is None:
+            utterance.started_ms, utterance.started_step = event.at_ms, self.step
+
+    def _stopped(self, utterance_id: int | None, *, cut: bool) -> None:
+        utterance = self.utterances.get(-1 if utterance_id is None else utterance_id)
+        if utterance is not None and utterance.stopped_ms is None:
+            utterance.stopped_ms, utterance.stopped_step, utterance.cut = self.now_ms, self.step, cut
+
+    def _failed(self, event: ev.ProviderFailed) -> None:
+        if event.reply_id is not None:
+            self._reply_over(event.reply_id)
+        self._stopped(event.utterance_id, cut=True)
+        if event.utterance_id in self.utterances:
+            self.utterances[event.utterance_id].failed = True
+
+    def _heard(self, record: HeardEstimated) -> None:
+        utterance = self.utterances.get(record.utterance_id)
+        if utterance is not None:
+            utterance.heard, utterance.heard_step = record, self.step
+
+    def _state(self, record: StateChanged) -> None:
+        if record.target is not ConversationState.USER_SPEAKING:
+            self.interim = ""
+        turn = self.turns.get(record.turn_id)
+        if turn is None:
+            return
+        if record.target is ConversationState.AVATAR_SPEAKING and turn.speaking_ms is None:
+            turn.speaking_ms = record.at_ms
+        if record.target is ConversationState.INTERRUPTED:
+            turn.interrupted = True
