@@ -64,12 +64,16 @@ class Moment:
         return self.why
 
 
+EVERY = 100  # events between two snapshots: what a step decides again at the most
+
+
 class Stepper:
     """The events of a trace, one step each. Raises `IndexError` outside of them."""
 
     def __init__(self, trace: Sequence[Record], settings: Settings) -> None:
         self._events = [r for r in trace if isinstance(r, ev.Event)]
-        self._settings = settings
+        self._cuts = [r for r in trace if isinstance(r, HeardEstimated) and r.heard and r.unheard]
+        self._snapshots = {0: Conversation(settings).snapshot()}  # the state before the event of this number
 
     def __len__(self) -> int:
         return len(self._events)
@@ -78,9 +82,7 @@ class Stepper:
         """The moment right after event number `step`."""
         if not 0 <= step < len(self._events):
             raise IndexError(f"There is no step {step}; there are {len(self._events)}, from 0.")
-        conversation = Conversation(self._settings)
-        for event in self._events[:step]:
-            conversation.handle(event)
+        conversation = self._before(step)
         before = len(conversation.trace)
         event = self._events[step]
         conversation.handle(event)
@@ -92,8 +94,31 @@ class Stepper:
             fields={k: v for k, v in data.items() if k not in ("type", "at_ms", "words")},
             state=str(conversation.state),
             decided=tuple(_decision(r) for r in conversation.trace[before:] if not isinstance(r, ev.Event)),
-            said=_said(conversation),
-            timers=_timers(conversation.trace),
+            said=self._said(conversation, event.at_ms),
+            timers=tuple(
+                f"{kind} at {timer.due_ms / 1000:.2f} s" for kind, timer in conversation.talk.timers.items()
+            ),
+        )
+
+    def _before(self, step: int) -> Conversation:
+        """The conversation right before event number `step`: from the nearest snapshot, leaving some on the way."""
+        near = max(n for n in self._snapshots if n <= step)
+        conversation = Conversation(talk=self._snapshots[near].copy())
+        for number in range(near, step):
+            if number % EVERY == 0:
+                self._snapshots.setdefault(number, conversation.snapshot())
+            conversation.handle(self._events[number])
+        return conversation
+
+    def _said(self, conversation: Conversation, until_ms: float) -> tuple[Said, ...]:
+        cuts = [r for r in self._cuts if r.at_ms <= until_ms]
+
+        def unheard(text: str) -> str:
+            return next((r.unheard for r in reversed(cuts) if text.endswith(r.heard)), "")
+
+        return tuple(
+            Said(role=m.role, text=m.text, unheard=unheard(m.text) if m.role == "assistant" else "")
+            for m in conversation.history.said
         )
 
     def nearest(self, at_ms: float) -> int:
@@ -168,25 +193,3 @@ def _decision(record: Record) -> tuple[str, str]:
         case do.Command():
             return type(record).__name__, record.reason
     return type(record).__name__, "it came with it"
-
-
-def _said(conversation: Conversation) -> tuple[Said, ...]:
-    cuts = [r for r in conversation.trace if isinstance(r, HeardEstimated) and r.heard and r.unheard]
-
-    def unheard(text: str) -> str:
-        return next((r.unheard for r in reversed(cuts) if text.endswith(r.heard)), "")
-
-    return tuple(
-        Said(role=m.role, text=m.text, unheard=unheard(m.text) if m.role == "assistant" else "")
-        for m in conversation.history.said
-    )
-
-
-def _timers(trace: Sequence[Record]) -> tuple[str, ...]:
-    waiting: dict[str, float] = {}
-    for record in trace:
-        if isinstance(record, do.SetTimer):
-            waiting[record.timer_id] = record.due_ms
-        elif isinstance(record, do.CancelTimer | ev.TimerFired):
-            waiting.pop(record.timer_id, None)
-    return tuple(f"{timer.partition('#')[0]} at {due / 1000:.2f} s" for timer, due in waiting.items())

@@ -1,15 +1,21 @@
-"""The trace as text and back: one JSON object a line, keys in a fixed order, equal records to equal bytes."""
+"""The trace as text and back: one JSON object a line, keys in a fixed order, equal records to equal bytes.
+
+On disk a run is compact: what has its usual value is left out; deltas that were written down together share a line, their
+times and texts as lists; and a request holds of its history only what the request before it did not have (`keeps`: with
+how many of the former messages it begins, `skips`: after how many).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import reduce
+from functools import cache, reduce
 from operator import or_
 from typing import Any
 
 import msgspec
 
 from clara_kit.core import commands, events, records
+from clara_kit.core.commands import Message
 from clara_kit.core.errors import RunLogError
 from clara_kit.core.records import Record
 
@@ -39,6 +45,58 @@ def to_jsonl(trace: Iterable[Record]) -> str:
     return _encoder.encode_lines(trace).decode()
 
 
+def to_log(trace: Iterable[Record], said: tuple[Message, ...] = ()) -> str:
+    """Records as a run's log has them. `said`: the messages of the last request before them."""
+    lines: list[dict[str, Any]] = []
+    for record in trace:
+        if type(record) is events.ReplyDelta:
+            last = lines[-1] if lines else {}
+            if last.get("type") == "ReplyDelta" and last["reply_id"] == record.reply_id:
+                last["at_ms"].append(record.at_ms)
+                last["text"].append(record.text)
+            else:
+                lines.append(
+                    {"type": "ReplyDelta", "at_ms": [record.at_ms], "reply_id": record.reply_id, "text": [record.text]}
+                )  # fmt: skip
+            continue
+        plain = {"type": type(record).__name__, **_unusual(record)}
+        if type(record) is commands.RequestReply:
+            plain["skips"], plain["keeps"] = _shared(said, record.messages)
+            plain["messages"] = plain["messages"][plain["keeps"] :]
+            said = record.messages
+        lines.append(plain)
+    return _encoder.encode_lines(lines).decode()
+
+
+def _unusual(value: Any) -> Any:
+    """Plain data without what has its usual value."""
+    if isinstance(value, msgspec.Struct):
+        usual = _usual(type(value))
+        found = ((name, getattr(value, name)) for name in value.__struct_fields__)
+        return {name: _unusual(v) for name, v in found if name not in usual or v != usual[name]}
+    return [_unusual(v) for v in value] if isinstance(value, tuple) else value
+
+
+@cache
+def _usual(cls: type) -> dict[str, Any]:
+    """The fields of a record that may be left out, with the values that they then have."""
+    fields = msgspec.structs.fields(cls)
+    return {f.name: f.default for f in fields if f.default is not msgspec.NODEFAULT}
+
+
+def _shared(before: tuple[Message, ...], now: tuple[Message, ...]) -> tuple[int, int]:
+    """After how many of the former messages the new ones begin, and how many are the same."""
+    for skips in range(len(before)):
+        if before[skips] == now[0]:
+            keeps = 0
+            for old, new in zip(before[skips:], now, strict=False):
+                if old != new:
+                    break
+                keeps += 1
+            return skips, keeps
+    return 0, 0
+
+
 def from_line(line: str | bytes) -> Record:
     """The record that `to_line` wrote; raises `RunLogError` for anything else."""
     try:
@@ -47,6 +105,25 @@ def from_line(line: str | bytes) -> Record:
         raise RunLogError(f"This is no record: {exc}.", hint="was it recorded by a newer version?") from exc
     except (msgspec.DecodeError, UnicodeDecodeError) as exc:
         raise RunLogError(f"This is not JSON: {exc}.", hint="was the file cut or edited?") from exc
+
+
+def from_log(line: str, said: tuple[Message, ...] = ()) -> list[Record]:
+    """The records that `to_log` (or an older version, one a line) wrote; raises `RunLogError` for anything else.
+
+    said: the messages of the last request before this line.
+    """
+    if '"keeps":' not in line and not line.startswith('{"type":"ReplyDelta","at_ms":['):
+        return [from_line(line)]
+    try:
+        plain = msgspec.json.decode(line)
+        if "keeps" in plain:
+            kept = said[plain.pop("skips") :][: plain.pop("keeps")]
+            plain["messages"] = [*msgspec.to_builtins(kept), *plain["messages"]]
+            return [from_dict(plain)]
+        pairs = zip(plain["at_ms"], plain["text"], strict=True)
+        return [from_dict({**plain, "at_ms": at_ms, "text": text}) for at_ms, text in pairs]
+    except (msgspec.DecodeError, KeyError, TypeError, ValueError) as exc:
+        raise RunLogError(f"This is no record: {exc}.", hint="was the file cut or edited?") from exc
 
 
 def from_dict(data: dict[str, Any]) -> Record:

@@ -10,6 +10,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from clara_kit.core.commands import Message, RequestReply
 from clara_kit.core.errors import RunLogError
 from clara_kit.core.events import Event
 from clara_kit.core.page import escape
@@ -165,11 +166,16 @@ def experiment_id(inputs: dict[str, Any]) -> str:
 
 
 def _records(lines: list[str], *, first: int) -> Iterator[Record]:
+    """The records of a log's lines; where the log is compact, each request gets its history back."""
+    said: tuple[Message, ...] = ()
     for number, line in enumerate(lines, start=first):
         try:
-            yield codec.from_dict(_parse(line, number))
+            records = codec.from_log(line, said)
         except RunLogError as exc:
             raise RunLogError(f"Line {number}: {exc.message}", hint=exc.hint) from exc
+        if type(records[-1]) is RequestReply:
+            said = records[-1].messages
+        yield from records
 
 
 def _parse(line: str, number: int) -> dict[str, Any]:

@@ -7,11 +7,13 @@ import os
 import platform
 import subprocess
 from datetime import UTC, datetime
+from functools import cache
 from importlib import metadata
 from itertools import count
 from pathlib import Path
 from typing import Any
 
+from clara_kit.core.commands import Message, RequestReply
 from clara_kit.core.paths import DATA
 from clara_kit.core.records import Record
 from clara_kit.measure import codec
@@ -46,6 +48,7 @@ class RunLog:
             **_git(),
         }
         self._written = 0
+        self._said: tuple[Message, ...] = ()  # of the last request written
         self._write_manifest()
         self._file = (self.folder / "events.jsonl").open("w", encoding="utf-8", newline="\n")
 
@@ -58,9 +61,11 @@ class RunLog:
         """Write what the trace has gained since the last call."""
         end = len(trace)
         if end > self._written:
-            self._file.write(codec.to_jsonl(trace[self._written : end]))
+            fresh = trace[self._written : end]
+            self._file.write(codec.to_log(fresh, self._said))
             self._file.flush()
             self._written = end
+            self._said = next((r.messages for r in reversed(fresh) if type(r) is RequestReply), self._said)
 
     def close(self, trace: list[Record], *, error: str = "", words: dict[str, str] | None = None) -> Run:
         """Write the rest, the tables and the end of the manifest.
@@ -112,6 +117,7 @@ def _new_folder(root: Path, run_id: str) -> tuple[str, Path]:
     raise AssertionError("count() does not end")
 
 
+@cache
 def versions() -> dict[str, str]:
     """Versions of Python, the kit and the packages that shape a run."""
     found = {"python": platform.python_version()}
@@ -123,6 +129,7 @@ def versions() -> dict[str, str]:
     return found
 
 
+@cache  # it is the code that was loaded which counts, and asking takes a while
 def _git() -> dict[str, str]:
     """The commit of the kit, and the patch where the tree was dirty; empty outside a checkout."""
 

@@ -8,16 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import warnings
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Iterable
 from typing import Any
 
 import ipywidgets as widgets
 
-from clara_kit.core import commands as do
-from clara_kit.core import events as ev
 from clara_kit.core.errors import ClaraError
 from clara_kit.core.page import escape
-from clara_kit.core.records import HeardEstimated, Record, StateChanged
+from clara_kit.core.records import Record
+from clara_kit.measure.story import Story, Utterance, Words
 from clara_kit.runtime.manager import ConversationManager
 
 REFRESH_S = 0.1
@@ -32,6 +31,7 @@ class Console(widgets.VBox):  # type: ignore[misc]
         self._loop = asyncio.get_event_loop()
         self._dirty = False
         self._problem = ""
+        self._story, self._read = Story(), 0  # what has been said, up to so many records
         self._tasks: set[asyncio.Task[None]] = set()
         self._view = widgets.HTML()
         self._line = widgets.Text(
@@ -82,10 +82,11 @@ class Console(widgets.VBox):  # type: ignore[misc]
         for control in (self._line, self._say, self._type, self._stop):
             control.disabled = over
         state = "the conversation is over" if over else f"state: {self._clara.state}"
-        self._view.value = (
-            transcript_html(self._clara.revealed(tuple(self._clara.conversation.trace)), state)
-            + self._problem
-        )
+        trace = self._clara.conversation.trace
+        fresh, self._read = trace[self._read :], len(trace)
+        for record in self._clara.revealed(fresh):
+            self._story.read(record)
+        self._view.value = transcript_html(self._story, state) + self._problem
 
     def _saw(self, _record: Record) -> None:
         """Called in the conversation's thread; drawn in the notebook's."""
@@ -119,42 +120,19 @@ class Console(widgets.VBox):  # type: ignore[misc]
         task.add_done_callback(self._tasks.discard)
 
 
-def transcript_html(trace: Sequence[Record], state: str) -> str:
+def transcript_html(trace: Iterable[Record] | Story, state: str) -> str:
     """What was said so far, as a page part. Pieces that wait to be spoken are grey."""
-    lines: list[tuple[str, str]] = []
-    utterances: dict[int, int] = {}
-    texts: dict[int, list[str]] = {}
-    started: set[int] = set()
-    interim = ""
-    for record in trace:
-        match record:
-            case ev.TranscriptInterim():
-                interim = record.text
-            case ev.TranscriptFinal() if record.text.strip():
-                lines.append(("customer", escape(record.text)))
-                interim = ""
-            case ev.TextTyped():
-                lines.append(("customer (typed)", escape(record.text)))
-            case do.Speak():
-                texts.setdefault(record.utterance_id, []).append(record.text)
-                if record.utterance_id not in utterances:
-                    utterances[record.utterance_id] = len(lines)
-                    lines.append(("Clara", ""))
-            case ev.SpeakingStarted():
-                started.add(record.utterance_id)
-            case HeardEstimated():
-                cut = f"{escape(record.heard)} <s style='opacity:.7'>{escape(record.unheard)}</s>"
-                lines[utterances[record.utterance_id]] = ("Clara", cut)
-                texts.pop(record.utterance_id, None)
-            case StateChanged():
-                interim = interim if record.target == "USER_SPEAKING" else ""
-        if isinstance(record, do.Speak | ev.SpeakingStarted) and record.utterance_id in texts:
-            text = escape(" ".join(texts[record.utterance_id]))
-            waits = record.utterance_id not in started
-            lines[utterances[record.utterance_id]] = (
-                "Clara", f"<span style='opacity:.5'>{text}</span>" if waits else text
-            )  # fmt: skip
-    body = [f"<div><b>{who}:</b> {text}</div>" for who, text in lines]
-    if interim:
-        body.append(f"<div><b>customer:</b> <i>{escape(interim)}…</i></div>")
+    story = trace if isinstance(trace, Story) else Story(trace)
+    body = [f"<div><b>{who}:</b> {text}</div>" for who, text in map(_line, story.said)]
+    if story.interim:
+        body.append(f"<div><b>customer:</b> <i>{escape(story.interim)}…</i></div>")
     return f"<div style='max-height:260px;overflow:auto'>{''.join(body)}</div><small>{escape(state)}</small>"
+
+
+def _line(said: Words | Utterance) -> tuple[str, str]:
+    if isinstance(said, Words):
+        return "customer" if said.kind == "spoken" else "customer (typed)", escape(said.text)
+    if said.heard is not None:
+        return "Clara", f"{escape(said.heard.heard)} <s style='opacity:.7'>{escape(said.heard.unheard)}</s>"
+    text = escape(said.text)
+    return "Clara", text if said.started_ms is not None else f"<span style='opacity:.5'>{text}</span>"
