@@ -1,4 +1,4 @@
-"""One thing that the doctor looked at."""
+"""One thing that the doctor looked at: what every check of this room returns."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Literal
 State = Literal["ok", "note", "absent", "problem"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Finding:
     """One thing that was looked at. `problem` is something that should work and does not; `absent` is optional."""
 

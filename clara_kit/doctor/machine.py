@@ -1,4 +1,7 @@
-"""What the doctor says of Python and the packages: new enough, whole, and those of the lock?"""
+"""What the doctor says of this machine: Python, the packages beside the lock, and each piece of the offline world.
+
+Used by `checkup.py`. The packages are only looked up in their metadata; the offline pieces are really tried.
+"""
 
 from __future__ import annotations
 
@@ -8,90 +11,73 @@ from importlib import metadata
 from pathlib import Path
 
 from clara_kit.core.paths import DATA
-from clara_kit.doctor.finding import Finding
+from clara_kit.doctor.finding import Finding, State
+from clara_kit.doctor.keys import ask
 
 GROUP = "Python and packages"
 EXTRAS = {
+    "": "what everything needs",
     "audio": "offline voice and VAD",
     "twins": "the vendors' twins",
     "lab": "JupyterLab and widgets",
     "test": "the tests",
     "check": "style and types",
 }
-NEEDED_EXTRAS = ("audio", "twins")  # without them nothing works offline
+NEEDED_EXTRAS = ("", "audio", "twins")  # without them nothing works offline
 
 
 def check_python(version: tuple[int, ...]) -> Finding:
     """Is this Python new enough?"""
     said = ".".join(map(str, version))
-    fine = version >= (3, 11)
-    return Finding(
-        group=GROUP,
-        name="Python",
-        state="ok" if fine else "problem",
-        text=said if fine else f"{said} is too old",
-        todo="" if fine else "Install Python 3.11 or newer, delete .venv, and run make again.",
-    )
+    if version >= (3, 11):
+        return Finding(GROUP, "Python", "ok", said)
+    todo = "Install Python 3.11 or newer, delete .venv, and run make again."
+    return Finding(GROUP, "Python", "problem", f"{said} is too old", todo)
 
 
-def read_lock(path: Path | None = None) -> dict[str, tuple[str, ...]]:
+def read_lock(path: Path = DATA.parent / "requirements.lock") -> dict[str, list[str]]:
     """Names and versions (several where they depend on Python's) of the lock; empty where there is none."""
-    path = path or DATA.parent / "requirements.lock"
-    if not path.is_file():
-        return {}
-    pins = re.findall(r"^([A-Za-z0-9_.-]+)==([^\s;\\]+)", path.read_text(encoding="utf-8"), re.MULTILINE)
-    lock: dict[str, tuple[str, ...]] = {}
-    for name, version in pins:
-        lock[_plain(name)] = (*lock.get(_plain(name), ()), version)
+    text = path.read_text(encoding="utf-8") if path.is_file() else ""
+    lock: dict[str, list[str]] = {}
+    for name, version in re.findall(r"^([\w.-]+)==([^\s;\\]+)", text, re.MULTILINE):
+        lock.setdefault(_plain(name), []).append(version)
     return lock
 
 
 def check_packages(
-    installed: Callable[[str], str | None], requires: list[str], lock: Mapping[str, tuple[str, ...]]
+    installed: Callable[[str], str | None], requires: list[str], lock: Mapping[str, list[str]]
 ) -> tuple[Finding, ...]:
-    """Each extra whole or not, and what differs from the lock."""
+    """Each extra whole or not, and what differs from the lock. requires: lines as in a package's metadata."""
     wanted: dict[str, list[str]] = {}
-    for line in requires:
-        name = re.match(r"[A-Za-z0-9_.-]+", line)
-        extra = re.search(r"extra\s*==\s*['\"]([\w-]+)['\"]", line)
-        if name and _plain(name[0]) != "clara-kit":
-            wanted.setdefault(extra[1] if extra else "", []).append(_plain(name[0]))
-    findings = [_extra(extra, wanted.get(extra, []), installed) for extra in ("", *EXTRAS)]
-    have = {name: installed(name) for name in lock}
-    other = sorted(
-        f"{n} {v} (lock: {' or '.join(lock[n])})" for n, v in have.items() if v and v not in lock[n]
-    )
-    same = sum(v in lock[n] for n, v in have.items())
-    if lock:
-        text = f"{same} packages are those of requirements.lock"
-        more = f"; {len(other)} differ: {', '.join(other[:5])}{' …' if len(other) > 5 else ''}"
-        findings.append(
-            Finding(
-                group=GROUP,
-                name="lock",
-                state="note" if other else "ok",
-                text=text + (more if other else ""),
-                todo="To have the locked versions: make clean, then make." if other else "",
-            )
-        )
+    with_extra = r"^([\w.-]+)(?:.*extra\s*==\s*['\"]([\w-]+))?"
+    for name, extra in re.findall(with_extra, "\n".join(requires), re.MULTILINE):
+        if _plain(name) != "clara-kit":  # an extra that holds another
+            wanted.setdefault(extra, []).append(_plain(name))
+    findings = []
+    for extra, what in EXTRAS.items():
+        missing = sorted(n for n in wanted.get(extra, ()) if installed(n) is None)
+        if missing:
+            install = f"pip install -e '.[{extra}]'" if extra else "pip install -e ."
+            todo = f"For {what}: {install} (or make, which installs all)."
+            text = f"{what}: missing {', '.join(missing)}"
+            state: State = "problem" if extra in NEEDED_EXTRAS else "absent"
+            findings.append(Finding(GROUP, extra or "base", state, text, todo))
+        else:
+            findings.append(Finding(GROUP, extra or "base", "ok", f"{what}: there"))
+    have = {name: version for name in lock if (version := installed(name))}
+    other = sorted(f"{n} {v} (lock: {' or '.join(lock[n])})" for n, v in have.items() if v not in lock[n])
+    text = f"{len(have) - len(other)} packages are those of requirements.lock"
+    if other:
+        text += f"; {len(other)} differ: {', '.join(other[:5])}{' …' if len(other) > 5 else ''}"
+        todo = "To have the locked versions: make clean, then make."
+        findings.append(Finding(GROUP, "lock", "note", text, todo))
+    elif lock:
+        findings.append(Finding(GROUP, "lock", "ok", text))
     return tuple(findings)
 
 
-def _extra(extra: str, names: list[str], installed: Callable[[str], str | None]) -> Finding:
-    missing = sorted(n for n in names if installed(n) is None)
-    needed = not extra or extra in NEEDED_EXTRAS
-    what = EXTRAS.get(extra, "what everything needs")
-    install = f"pip install -e '.[{extra}]'" if extra else "pip install -e ."
-    return Finding(
-        group=GROUP,
-        name=extra or "base",
-        state="ok" if not missing else "problem" if needed else "absent",
-        text=f"{what}: {'missing ' + ', '.join(missing) if missing else 'there'}",
-        todo=f"For {what}: {install} (or make, which installs all)." if missing else "",
-    )
-
-
 def installed_version(name: str) -> str | None:
+    """A package's version, or None where it is not installed."""
     try:
         return metadata.version(name)
     except metadata.PackageNotFoundError:
@@ -102,27 +88,21 @@ def _plain(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-_AGAIN = "Install the kit anew: make clean, then make."
-_SCRIPT = ("¿Hacen despachos a regiones?",)
+# --- the offline world ----------------------------------------------------------------------------------
 
 
-def check_offline() -> tuple[tuple[str, str, str], ...]:
-    """(name, what was found, what to do) of each piece; nothing to do means that it works."""
-    tries: tuple[tuple[str, Callable[[], str]], ...] = (
-        ("voice", _voice),
-        ("VAD", _vad),
-        ("twins", _twins),
-        ("simulation", _simulation),
-    )
-    return tuple((name, *_tried(piece)) for name, piece in tries)
+def check_offline() -> tuple[Finding, ...]:
+    """Voice, VAD, twins and simulation, each tried."""
+    pieces = {"voice": _voice, "VAD": _vad, "twins": _twins, "simulation": _simulation}
+    return tuple(_tried(name, piece) for name, piece in pieces.items())
 
 
-def _tried(piece: Callable[[], str]) -> tuple[str, str]:
+def _tried(name: str, piece: Callable[[], str]) -> Finding:
     try:
-        return piece(), ""
+        return Finding("Offline world", name, "ok", piece())
     except Exception as exc:  # whatever it is, it is what the person must hear
-        hint = getattr(exc, "hint", "")
-        return f"{type(exc).__name__}: {exc}", f"{hint} {_AGAIN}".strip()
+        todo = f"{getattr(exc, 'hint', '')} Install the kit anew: make clean, then make.".strip()
+        return Finding("Offline world", name, "problem", f"{type(exc).__name__}: {exc}", todo)
 
 
 def _voice() -> str:
@@ -140,25 +120,21 @@ def _vad() -> str:
     from clara_kit.audio.voice import OfflineVoice
 
     speech = OfflineVoice().synthesize("Hola, buenas tardes.").sound.at_rate(16_000)
-    spans = speech_spans(concat(silence(300, 16_000), speech, silence(500, 16_000)))
-    if not spans:
+    if not speech_spans(concat(silence(300, 16_000), speech, silence(500, 16_000))):
         raise RuntimeError("the voice activity detector hears no speech in speech")
     return "tells speech from silence"
 
 
 def _twins() -> str:
-    import httpx
-
     from clara_kit.runtime.compose import compose
 
     services = compose("twin", profile="fast")
     services.open()
     try:
         assert services.twins is not None
-        with httpx.Client(trust_env=False, timeout=3.0) as client:
-            answer = client.get(f"http://127.0.0.1:{services.twins.port}/")
-        if answer.status_code != 200:
-            raise RuntimeError(f"the twins' server answers HTTP {answer.status_code}")
+        answer, _ = ask(f"http://127.0.0.1:{services.twins.port}/", timeout_s=3.0)
+        if answer != 200:
+            raise RuntimeError(f"the twins' server does not answer as it should ({answer})")
         return f"{', '.join(sorted(services.twins.addresses))} answer on 127.0.0.1"
     finally:
         services.close()
@@ -167,12 +143,11 @@ def _twins() -> str:
 def _simulation() -> str:
     from clara_kit.world.sim import simulate
 
-    run = simulate(list(_SCRIPT), seed=1)
-    if run.to_jsonl() != simulate(list(_SCRIPT), seed=1).to_jsonl():
+    one, other = (simulate(["¿Hacen despachos a regiones?"], seed=1) for _ in range(2))
+    if one.to_jsonl() != other.to_jsonl():
         raise RuntimeError("equal seeds gave unequal conversations")
-    turns = [t for t in run.ledger if t.kind != "greeting"]
+    turns = [t for t in one.ledger if t.kind != "greeting"]
     if len(turns) != 1 or turns[0].problem:
-        raise RuntimeError(
-            f"the simulated conversation went wrong: {turns[0].problem if turns else 'no turn'}"
-        )
+        wrong = turns[0].problem if turns else "no turn"
+        raise RuntimeError(f"the simulated conversation went wrong: {wrong}")
     return "one simulated conversation, twice the same"

@@ -1,27 +1,27 @@
 """The shapes of wire messages, and how two takes of the same talk differ. Pure; never holds a content.
 
-Comes after `wire_tap.py`, which sees the messages. Of a message there remain its kind, the names and types of
-its fields and when it passed. A field that is a list is named `words[].start`, one in an object `error.message`.
+Comes after `wire.py`, which sees the messages. Of a message there remain its kind, the names and types of its
+fields and when it passed. A field that is a list is named `words[].start`, one in an object `error.message`.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Any, Literal
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, Literal, NamedTuple
 
 Way = Literal["sent", "received"]
 Verdict = Literal["missing in twin", "missing live", "type differs"]
-Key = tuple[str, Way, str]
+Sort = tuple[str, Way, str]  # vendor, way and kind: what makes two messages the same sort of message
 
 _NAME = re.compile(r"[A-Za-z_][\w.\-]{0,59}")
 _DEEPEST = 12
+_TYPES = {bool: "bool", int: "number", float: "number", str: "text", list: "list", type(None): "null"}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WireMessage:
-    """One message that passed. `at_ms` counts from when the tap was opened; fields are (path, type)."""
+class WireMessage(NamedTuple):
+    """One message that passed. `at_ms` is on any clock that both ways share; fields are (path, type)."""
 
     vendor: str
     at_ms: float
@@ -29,15 +29,9 @@ class WireMessage:
     kind: str
     fields: tuple[tuple[str, str], ...] = ()
 
-    @property
-    def key(self) -> Key:
-        """What makes two messages the same sort of message."""
-        return self.vendor, self.way, self.kind
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Difference:
-    """A message, or with `field` a part of it, that is not the same on both sides."""
+class Difference(NamedTuple):
+    """A message, or with `field` a part of it, that is not the same on both sides; live and twin: its types there."""
 
     vendor: str
     way: Way
@@ -48,9 +42,8 @@ class Difference:
     twin: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
-    """The nth sort of message of a vendor: how many passed and when the first did, on each side."""
+class Row(NamedTuple):
+    """One sort of message: how many passed and when the first did, in ms from its vendor's first, on each side."""
 
     vendor: str
     way: Way
@@ -69,105 +62,73 @@ def kind_of(value: Any, otherwise: str) -> str:
 
 def fields_of(value: Any) -> tuple[tuple[str, str], ...]:
     """Paths and types of all parts of a JSON value, sorted; contents are not kept."""
-    found: set[tuple[str, str]] = set()
-    _walk(value, "", found, 0)
-    return tuple(sorted(found))
+    return tuple(sorted(set(_walk(value, "", _DEEPEST))))
 
 
-def _walk(value: Any, path: str, found: set[tuple[str, str]], depth: int) -> None:
+def _walk(value: Any, path: str, deeper: int) -> Iterator[tuple[str, str]]:
     if path:
-        found.add((path, _type(value)))
-    if depth >= _DEEPEST:
-        return
+        yield path, _TYPES.get(type(value), "object")
+    parts = [(f"{path}[]", part) for part in value] if isinstance(value, list) else []
     if isinstance(value, dict):
-        for name, part in value.items():
-            safe = name if isinstance(name, str) and _NAME.fullmatch(name) else "(other)"
-            _walk(part, f"{path}.{safe}" if path else safe, found, depth + 1)
-    elif isinstance(value, list):
-        for part in value:
-            _walk(part, f"{path}[]", found, depth + 1)
+        names = ((name if _NAME.fullmatch(name) else "(other)", part) for name, part in value.items())
+        parts = [(f"{path}.{name}".lstrip("."), part) for name, part in names]
+    for inner, part in parts if deeper else ():
+        yield from _walk(part, inner, deeper - 1)
 
 
-def _type(value: Any) -> str:
-    if value is None:
-        return "null"
-    for kinds, name in ((bool, "bool"), ((int, float), "number"), (str, "text"), (list, "list")):
-        if isinstance(value, kinds):
-            return name
-    return "object"
+@dataclass(slots=True)
+class _Seen:
+    """What one side saw of a sort of message. The path "" is the message itself."""
+
+    first_ms: float | None = None
+    count: int = 0
+    fields: dict[str, set[str]] = field(default_factory=dict)
 
 
-def compare(live: Iterable[WireMessage], twin: Iterable[WireMessage]) -> tuple[Difference, ...]:
-    """What is missing on one side, or of another type. A field that may be null is no other type."""
-    here, there = _shapes(live), _shapes(twin)
-    out: list[Difference] = []
-    for key in dict.fromkeys((*here, *there)):
-        a, b = here.get(key), there.get(key)
-        if a is None or b is None:
-            out.append(_difference(key, "", "yes" if a is not None else "", "yes" if b is not None else ""))
-            continue
-        for path in sorted(set(a) | set(b)):
-            one, other = a.get(path, frozenset()), b.get(path, frozenset())
-            known, mirrored = one - {"null"}, other - {"null"}
-            if one and other and (known == mirrored or not known or not mirrored):
-                continue
-            if not (_under_missing(path, a) or _under_missing(path, b)):
-                out.append(_difference(key, path, _types(one), _types(other)))
-    return tuple(out)
+def _pairs(live: Iterable[WireMessage], twin: Iterable[WireMessage]) -> Iterator[tuple[Sort, _Seen, _Seen]]:
+    """Each sort of message with what each side saw of it, vendor by vendor, in live's order."""
+    here, there = _sorts(live), _sorts(twin)
+    for sort in sorted(dict.fromkeys((*here, *there)), key=lambda sort: sort[0]):  # stable
+        yield sort, here.get(sort, _Seen()), there.get(sort, _Seen())
 
 
-def _under_missing(path: str, shape: dict[str, frozenset[str]]) -> bool:
-    """Whether a field could not show here: its parent is missing (told once), null, or an empty list."""
-    if path in shape:
-        return False
-    if path.endswith("[]"):
-        return True
-    parent = path.rpartition(".")[0]
-    return bool(parent) and shape.get(parent, frozenset()) <= {"null"}
-
-
-def _difference(key: Key, path: str, live: str, twin: str) -> Difference:
-    verdict: Verdict = "missing live" if not live else "missing in twin" if not twin else "type differs"
-    vendor, way, kind = key
-    return Difference(vendor=vendor, way=way, kind=kind, field=path, verdict=verdict, live=live, twin=twin)
-
-
-def _types(types: frozenset[str]) -> str:
-    return " or ".join(sorted(types))
-
-
-def _shapes(messages: Iterable[WireMessage]) -> dict[Key, dict[str, frozenset[str]]]:
-    shapes: dict[Key, dict[str, frozenset[str]]] = {}
-    for message in messages:
-        shape = shapes.setdefault(message.key, {})
-        for path, kind in message.fields:
-            shape[path] = shape.get(path, frozenset()) | {kind}
-    return shapes
+def _sorts(messages: Iterable[WireMessage]) -> dict[Sort, _Seen]:
+    began_ms: dict[str, float] = {}
+    sorts: dict[Sort, _Seen] = {}
+    for m in sorted(messages, key=lambda m: m.at_ms):
+        after_ms = m.at_ms - began_ms.setdefault(m.vendor, m.at_ms)
+        seen = sorts.setdefault((m.vendor, m.way, m.kind), _Seen(after_ms))
+        seen.count += 1
+        for path, kind in (("", "yes"), *m.fields):
+            seen.fields.setdefault(path, set()).add(kind)
+    return sorts
 
 
 def side_by_side(live: Iterable[WireMessage], twin: Iterable[WireMessage]) -> tuple[Row, ...]:
     """Each sort of message once, in live's order; times count from each vendor's first message."""
-    here, there = _firsts(live), _firsts(twin)
-    order = sorted(dict.fromkeys((*here, *there)), key=lambda k: k[0])  # stable: keeps the order in a vendor
-    return tuple(
-        Row(
-            vendor=key[0],
-            way=key[1],
-            kind=key[2],
-            live_count=here.get(key, (0, None))[0],
-            twin_count=there.get(key, (0, None))[0],
-            live_first_ms=here.get(key, (0, None))[1],
-            twin_first_ms=there.get(key, (0, None))[1],
-        )
-        for key in order
-    )
+    return tuple(Row(*s, a.count, b.count, a.first_ms, b.first_ms) for s, a, b in _pairs(live, twin))
 
 
-def _firsts(messages: Iterable[WireMessage]) -> dict[Key, tuple[int, float | None]]:
-    began: dict[str, float] = {}
-    firsts: dict[Key, tuple[int, float | None]] = {}
-    for m in sorted(messages, key=lambda m: m.at_ms):
-        zero = began.setdefault(m.vendor, m.at_ms)
-        count, first = firsts.get(m.key, (0, m.at_ms - zero))
-        firsts[m.key] = (count + 1, first)
-    return firsts
+def compare(live: Iterable[WireMessage], twin: Iterable[WireMessage]) -> tuple[Difference, ...]:
+    """What is missing on one side, or of another type. A field that may be null is no other type."""
+    out: list[Difference] = []
+    for sort, *sides in _pairs(live, twin):
+        a, b = (side.fields for side in sides)
+        for path in sorted({*a, *b}):
+            one, other = a.get(path, set()), b.get(path, set())
+            known, mirrored = one - {"null"}, other - {"null"}
+            alike = one and other and (known == mirrored or not known or not mirrored)
+            if alike or _out_of_sight(path, a) or _out_of_sight(path, b):
+                continue
+            verdict: Verdict = (
+                "missing live" if not one else "missing in twin" if not other else "type differs"
+            )
+            out.append(Difference(*sort, path, verdict, " or ".join(sorted(one)), " or ".join(sorted(other))))
+    return tuple(out)
+
+
+def _out_of_sight(path: str, fields: dict[str, set[str]]) -> bool:
+    """Whether it could not show here: what holds it is missing (told once), null, or an empty list."""
+    if path in fields or not path:
+        return False
+    return path.endswith("[]") or not fields.get(path.rpartition(".")[0], set()) - {"null"}

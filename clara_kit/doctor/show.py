@@ -1,22 +1,26 @@
-"""`clara doctor`: what works here, and what to do for the rest; with --live, one sentence through each vendor."""
+"""`clara doctor` on the terminal: what works here, and what to do for the rest; --live: a sentence through each vendor.
+
+Above all else of this room. With --json nothing but JSON is on stdout; what must be said or asked goes to stderr.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import sys
-from dataclasses import asdict
+from typing import Any
 
 from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from clara_kit.core.settings import Keys
-from clara_kit.doctor.checkup import GROUPS, VENDORS, Checkup, check_up
+from clara_kit.core.settings import Keys, Settings
+from clara_kit.doctor.checkup import GROUPS, Checkup, check_up
 from clara_kit.doctor.live import SENTENCE, Take, live_and_twin, prices, with_key
 from clara_kit.doctor.shapes import Difference, Row, compare, side_by_side
 from clara_kit.doctor.shop import ask_shop
+from clara_kit.providers.vendors import SPOKEN, VENDORS
 from clara_kit.runtime.config import load_keys, load_settings
 
 SIGNS = {
@@ -24,22 +28,37 @@ SIGNS = {
     "note": "[yellow]note[/yellow]",
     "absent": "[dim]no[/dim]",
     "problem": "[bold red]problem[/bold red]",
+    "failed": "[bold red]failed[/bold red]",
+    "skipped": "[dim]skipped[/dim]",
 }
+ARROWS = {"sent": "→", "received": "←"}
 
 
 def doctor(*, live: bool, yes: bool, as_json: bool) -> int:
-    """Look, and tell. Returns 0 if what should work does, else 1."""
-    console = Console(highlight=False)
-    checkup = check_up()
-    if not live:
-        if as_json:
-            print(json.dumps(checkup.to_dict(), ensure_ascii=False, indent=1))
+    """Look, and tell. Returns 0 if what should work does and no vendor with a key failed, else 1."""
+    console = Console(highlight=False, stderr=as_json)
+    checkup, fine = check_up(), True
+    told: dict[str, Any] = {}
+    if not as_json:
+        show(console, checkup)
+    if live:
+        keys, settings = load_keys(), load_settings()
+        if (shop := ask_shop(keys, settings)) is not None:
+            checkup = Checkup((*checkup.findings, shop))
+            console.print("\n[bold]The shop, live[/bold] (one free question)")
+            console.print(f"  {SIGNS[shop.state]} {escape(shop.text)}")
+            console.print(f"  {escape(shop.todo)}", soft_wrap=True)
+        told = {"live": None}
+        if not with_key(keys):
+            console.print("\nNo vendor has a key, so there is nothing to try live. The twins work without.")
+        elif not _agreed(console, keys, settings, yes=yes):
+            return 1
         else:
-            show(console, checkup)
-        return 0 if checkup.ok else 1
-    from clara_kit.doctor.show import go_live
-
-    return go_live(console, checkup, yes=yes, as_json=as_json)
+            takes = asyncio.run(live_and_twin(keys, settings))
+            told, fine = {"live": _told(console, *takes, as_json=as_json)}, takes[0].ok
+    if as_json:
+        print(json.dumps({**checkup.to_dict(), **told}, ensure_ascii=False, indent=1))
+    return 0 if checkup.ok and fine else 1
 
 
 def show(console: Console, checkup: Checkup) -> None:
@@ -59,52 +78,15 @@ def show(console: Console, checkup: Checkup) -> None:
             console.print(f"  - {escape(line)}", soft_wrap=True)
 
 
-def go_live(console: Console, checkup: Checkup, *, yes: bool, as_json: bool) -> int:
-    """Returns 0 if the offline kit works and no vendor with a key failed, else 1."""
-    from clara_kit.doctor.show import SIGNS, show
-
-    talk = Console(stderr=True, highlight=False) if as_json else console
-    if not as_json:
-        show(console, checkup)
-    keys, settings = load_keys(), load_settings()
-    shop = ask_shop(keys, settings)
-    if shop is not None:
-        checkup = Checkup((*checkup.findings, shop))
-        if not as_json:
-            console.print(
-                f"\n[bold]The shop, live[/bold] (one free question)\n  {SIGNS[shop.state]} {escape(shop.text)}"
-            )
-            console.print(f"  {escape(shop.todo)}" if shop.todo else "", soft_wrap=True)
-    if not with_key(keys):
-        talk.print("\nNo vendor has a key, so there is nothing to try live. The twins work without.")
-        if as_json:
-            print(json.dumps({**checkup.to_dict(), "live": None}, ensure_ascii=False, indent=1))
-        return 0 if checkup.ok else 1
-    if not _agreed(talk, keys, yes=yes):
-        return 1
-    live, twin = asyncio.run(live_and_twin(keys, settings))
-    differences = compare(live.messages, twin.messages)
-    rows = side_by_side(live.messages, twin.messages)
-    if as_json:
-        told = {"steps": [asdict(s) for s in live.steps], "twin_steps": [asdict(s) for s in twin.steps]}
-        told |= {"order": [asdict(r) for r in rows], "differences": [asdict(d) for d in differences]}
-        print(json.dumps({**checkup.to_dict(), "live": told}, ensure_ascii=False, indent=1))
-    else:
-        _show_steps(console, live, twin)
-        _show_order(console, rows)
-        _show_differences(console, differences)
-    return 0 if checkup.ok and live.ok else 1
-
-
-def _agreed(console: Console, keys: Keys, *, yes: bool) -> bool:
+def _agreed(console: Console, keys: Keys, settings: Settings, *, yes: bool) -> bool:
     console.print(f"\n[bold]One sentence, live:[/bold] «{SENTENCE}»")
-    table = prices(keys, load_settings())
+    table = prices(keys, settings)
     for price in table:
         usd = "unknown" if price.usd is None else f"{price.usd:.5f} USD"
-        console.print(f"  {VENDORS[price.vendor]:<11} {usd:>12}  {escape(price.text)}", soft_wrap=True)
+        console.print(f"  {VENDORS[price.vendor].name:<11} {usd:>12}  {escape(price.text)}", soft_wrap=True)
     total = sum(price.usd or 0.0 for price in table)
     console.print(f"  together about {total:.4f} USD, estimated from published prices")
-    skipped = [name for vendor, name in VENDORS.items() if vendor not in with_key(keys)]
+    skipped = [VENDORS[vendor].name for vendor in SPOKEN if vendor not in with_key(keys)]
     if skipped:
         console.print(f"  left out, for want of a key: {', '.join(skipped)}")
     if yes:
@@ -116,16 +98,28 @@ def _agreed(console: Console, keys: Keys, *, yes: bool) -> bool:
     return input().strip().lower() in {"y", "yes"}
 
 
-def _show_steps(console: Console, live: Take, twin: Take) -> None:
-    signs = {
-        "ok": "[green]ok[/green]",
-        "failed": "[bold red]failed[/bold red]",
-        "skipped": "[dim]skipped[/dim]",
+def _told(console: Console, live: Take, twin: Take, *, as_json: bool) -> dict[str, Any]:
+    """What came of the sentence, for machines; shown as well, unless only they look."""
+    rows = side_by_side(live.messages, twin.messages)
+    differences = compare(live.messages, twin.messages)
+    if not as_json:
+        _show_steps(console, live, twin)
+        _show_order(console, rows)
+        _show_differences(console, differences)
+    parts: dict[str, Any] = {
+        "steps": live.steps,
+        "twin_steps": twin.steps,
+        "order": rows,
+        "differences": differences,
     }
+    return {name: [part._asdict() for part in these] for name, these in parts.items()}
+
+
+def _show_steps(console: Console, live: Take, twin: Take) -> None:
     console.print("\n[bold]What each vendor made of it[/bold]")
     for step, mirrored in zip(live.steps, twin.steps, strict=True):
         took = f" ({step.took_ms:.0f} ms)" if step.state == "ok" else ""
-        console.print(f"  {signs[step.state]} {step.service}: {escape(step.text)}{took}", soft_wrap=True)
+        console.print(f"  {SIGNS[step.state]} {step.service}: {escape(step.text)}{took}", soft_wrap=True)
         if mirrored.state == "failed":
             console.print(f"    [yellow]the twin failed:[/yellow] {escape(mirrored.text)}", soft_wrap=True)
 
@@ -140,11 +134,9 @@ def _show_order(console: Console, rows: tuple[Row, ...]) -> None:
     for head in ("live", "first ms", "twin", "first ms"):
         table.add_column(head, justify="right", no_wrap=True)
     for row in rows:
-        arrow = "→" if row.way == "sent" else "←"
-        table.add_row(
-            VENDORS[row.vendor], arrow, escape(row.kind),
-            _count(row.live_count), _ms(row.live_first_ms), _count(row.twin_count), _ms(row.twin_first_ms),
-        )  # fmt: skip
+        sides = (row.live_count, row.live_first_ms), (row.twin_count, row.twin_first_ms)
+        cells = [c for n, ms in sides for c in ((f"{n}×", f"{ms:.0f}") if ms is not None else ("—", "—"))]
+        table.add_row(VENDORS[row.vendor].name, ARROWS[row.way], escape(row.kind), *cells)
     console.print(table)
 
 
@@ -156,14 +148,5 @@ def _show_differences(console: Console, differences: tuple[Difference, ...]) -> 
     for d in differences:
         what = f"field {d.field}" if d.field else "the whole message"
         types = f" (live {d.live}, twin {d.twin})" if d.verdict == "type differs" else ""
-        arrow = "→" if d.way == "sent" else "←"
-        line = f"  {d.verdict}: {VENDORS[d.vendor]} {arrow} {d.kind}: {what}{types}"
+        line = f"  {d.verdict}: {VENDORS[d.vendor].name} {ARROWS[d.way]} {d.kind}: {what}{types}"
         console.print(escape(line), soft_wrap=True)
-
-
-def _count(number: int) -> str:
-    return f"{number}×" if number else "—"
-
-
-def _ms(first_ms: float | None) -> str:
-    return "—" if first_ms is None else f"{first_ms:.0f}"

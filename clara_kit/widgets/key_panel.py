@@ -19,8 +19,8 @@ import ipywidgets as w
 from pydantic import SecretStr
 
 from clara_kit.core.errors import SettingsError
-from clara_kit.core.settings import KEY_PAGES
-from clara_kit.doctor.keys import NAMES, VENDORS, KeyAnswer, try_key
+from clara_kit.doctor.keys import KeyAnswer, try_key
+from clara_kit.providers.vendors import SPOKEN, spoken
 from clara_kit.runtime.config import default_env_file, environment
 
 _SIGNS = {"ok": "✓", "refused": "✗", "unreachable": "–"}
@@ -36,15 +36,15 @@ class KeyPanel:
         self._says: dict[str, w.Label] = {}
         self._asking: dict[str, int] = {}
         self._lock = threading.Lock()
-        self._widget = w.VBox([*map(self._row, VENDORS), self._foot()])
-        for vendor in VENDORS:
+        self._widget = w.VBox([*map(self._row, SPOKEN), self._foot()])
+        for vendor in SPOKEN:
             self._tell(vendor, self._standing(vendor))
 
     # --- what the hand does, without a hand -------------------------------------------------------------
 
     def set(self, vendor: str, key: str) -> None:
         """Take a key into the panel; it counts nowhere else until `use` or `save`."""
-        _check(vendor)
+        spoken(vendor)
         key = key.strip()
         with self._lock:
             self._asking[vendor] = self._asking.get(vendor, 0) + 1  # an answer to the key before is void
@@ -90,7 +90,7 @@ class KeyPanel:
 
     def clear(self) -> None:
         """Forget what was entered."""
-        for vendor in VENDORS:
+        for vendor in SPOKEN:
             self._fields[vendor].value = ""
             self.set(vendor, "")
 
@@ -102,7 +102,7 @@ class KeyPanel:
 
     def status(self, vendor: str) -> str:
         """What the vendor's row says."""
-        _check(vendor)
+        spoken(vendor)
         return str(self._says[vendor].value)
 
     def __repr__(self) -> str:
@@ -115,12 +115,14 @@ class KeyPanel:
 
     def _row(self, vendor: str) -> w.HBox:
         field = w.Password(
-            description=NAMES[vendor],
+            description=spoken(vendor).name,
             placeholder="paste the key, then Enter or Test",
             continuous_update=False,
         )
         field.observe(lambda change: self._typed(vendor, change["new"]), names="value")
-        test = w.Button(description="Test", tooltip=f"Ask {NAMES[vendor]} for something free with this key")
+        test = w.Button(
+            description="Test", tooltip=f"Ask {spoken(vendor).name} for something free with this key"
+        )
         test.on_click(lambda _: self.test_soon(vendor))
         self._fields[vendor], self._says[vendor] = field, w.Label()
         return w.HBox([field, test, self._says[vendor]])
@@ -157,10 +159,10 @@ class KeyPanel:
             return "entered; test it, or use it"
         if environment(self._env_file).get(f"{vendor.upper()}_API_KEY", "").strip():
             return "set already"
-        return f"none; keys are made at {KEY_PAGES[f'{vendor}_api_key']}"
+        return f"none; keys are made at {spoken(vendor).page}"
 
     def _question(self, vendor: str) -> tuple[str, int, SecretStr, str | None]:
-        _check(vendor)
+        spoken(vendor)
         outside = environment(self._env_file)
         with self._lock:
             number = self._asking.get(vendor, 0)
@@ -203,8 +205,3 @@ def write_env(path: Path, values: dict[str, str]) -> None:
     except BaseException:
         Path(fresh).unlink(missing_ok=True)
         raise
-
-
-def _check(vendor: str) -> None:
-    if vendor not in VENDORS:
-        raise SettingsError(f"There is no vendor {vendor!r}.", hint=f"use {', '.join(VENDORS)}.")

@@ -13,18 +13,11 @@ import pytest
 
 from clara_kit.core.settings import Keys
 from clara_kit.doctor import machine
-from clara_kit.doctor.checkup import (
-    Checkup,
-    Finding,
-    check_file,
-    check_keys,
-    check_models,
-    check_packages,
-    check_python,
-    check_reach,
-    read_lock,
-    vendors_in_use,
-)
+from clara_kit.doctor.checkup import Checkup, check_models, vendors_in_use
+from clara_kit.doctor.finding import Finding, State
+from clara_kit.doctor.keys import check_file, check_keys, check_reach
+from clara_kit.doctor.machine import check_packages, check_python, read_lock
+from clara_kit.world.twins.server import TwinServer
 
 REQUIRES = ["httpx>=0.28", "aiohttp>=3.13; extra == 'twins'", "jupyterlab>=4.5 ; extra == 'lab'"]
 SECRET = "abcdefgh-0123456789"
@@ -72,11 +65,6 @@ def test_a_key_is_told_by_its_source_and_never_by_its_value(
     assert findings[0].todo or state != "absent"
 
 
-def test_keys_given_in_code_are_told_as_such() -> None:
-    deepgram, anthropic, _ = check_keys({}, {}, in_code=Keys.model_validate({"deepgram_api_key": SECRET}))
-    assert deepgram.text == "set in code" and anthropic.state == "absent"
-
-
 def test_a_key_file_that_others_can_read_is_noted(tmp_path: Path) -> None:
     file = tmp_path / ".env"
     assert check_file(file) == ()
@@ -87,14 +75,16 @@ def test_a_key_file_that_others_can_read_is_noted(tmp_path: Path) -> None:
     assert check_file(file) == ()
 
 
-def test_a_host_that_listens_is_reachable_and_one_that_does_not_is_no_problem() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as there, socket.create_server(("127.0.0.1", 0)) as gone:
-        address, closed = (f"http://127.0.0.1:{s.getsockname()[1]}/deepgram" for s in (there, gone))
+def test_a_host_that_answers_is_reachable_and_one_that_does_not_is_no_problem() -> None:
+    with TwinServer([]) as there, socket.create_server(("127.0.0.1", 0)) as gone:
+        closed = f"http://127.0.0.1:{gone.getsockname()[1]}/anthropic"
         gone.close()
+        port = there.port
+        address = f"http://user:{SECRET}@127.0.0.1:{port}/deepgram"  # it has no such path: an answer too
         one, other = check_reach({"deepgram": address, "anthropic": closed})
-    assert one.state == "ok" and "127.0.0.1" in one.text
-    assert other.state == "absent" and "not reachable from here" in other.text
-    assert "twins work without" in other.text
+    assert one.state == "ok" and one.text.startswith(f"127.0.0.1:{port} answers in ")
+    assert other.state == "absent" and "not reachable from here (Connection refused)" in other.text
+    assert "twins work without" in other.text and SECRET not in repr((one, other))
 
 
 def test_a_host_that_never_answers_the_tls_greeting_is_given_up_soon() -> None:
@@ -127,6 +117,7 @@ def test_models_are_told_as_current_deprecated_with_a_date_or_retired() -> None:
     assert "retired" in states["claude-3-5-haiku-20241022"].text
     assert "LLM_MODEL=claude-haiku-5-5" in states["claude-3-5-haiku-20241022"].todo
     assert check_models({"STT_MODEL": "nova-2"}, day)[1].text == "nova-2: an older generation"
+    assert "(aura-2-celeste-es)" in check_models({"TTS_VOICE": "aura-9"}, day)[2].todo
 
 
 def test_a_wrong_setting_is_a_finding_and_not_a_crash() -> None:
@@ -135,8 +126,8 @@ def test_a_wrong_setting_is_a_finding_and_not_a_crash() -> None:
 
 
 def test_the_offline_world_is_tried_piece_by_piece(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert [(name, todo) for name, _, todo in machine.check_offline()] == [
-        ("voice", ""), ("VAD", ""), ("twins", ""), ("simulation", ""),
+    assert [(f.name, f.state) for f in machine.check_offline()] == [
+        ("voice", "ok"), ("VAD", "ok"), ("twins", "ok"), ("simulation", "ok"),
     ]  # fmt: skip
 
     def mute() -> str:
@@ -144,13 +135,13 @@ def test_the_offline_world_is_tried_piece_by_piece(monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr(machine, "_voice", mute)
     broken = machine.check_offline()
-    assert "missing" in broken[0][1] and broken[0][2]
-    assert [todo for _, _, todo in broken[1:]] == ["", "", ""]
+    assert broken[0].state == "problem" and "missing" in broken[0].text and broken[0].todo
+    assert [f.state for f in broken[1:]] == ["ok", "ok", "ok"]
 
 
 def test_what_works_follows_from_the_findings() -> None:
-    def finding(group: str, name: str, state: str) -> Finding:
-        return Finding(group=group, name=name, state=state, text="", todo="repair" if state != "ok" else "")  # type: ignore[arg-type]
+    def finding(group: str, name: str, state: State) -> Finding:
+        return Finding(group, name, state, "", "repair" if state != "ok" else "")
 
     good = Checkup((finding("Offline world", "voice", "ok"), finding("Keys", "Anthropic", "ok"),
                     finding("Reachability", "Anthropic", "ok"), finding("Keys", "Deepgram", "absent")))  # fmt: skip
@@ -165,7 +156,7 @@ def test_without_the_twins_package_voice_and_simulation_are_still_found_to_work(
     code = (
         "import sys; sys.modules['aiohttp'] = None\n"
         "from clara_kit.doctor.machine import check_offline\n"
-        "print([name for name, _, todo in check_offline() if todo])"
+        "print([f.name for f in check_offline() if f.todo])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "['twins']"
