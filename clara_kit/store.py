@@ -33,14 +33,9 @@ _BUSY_S = 2.0  # a writer holds the file for some milliseconds; who waits longer
 _TRIES = 4  # of an operation: the file may be damaged, or another process may be renaming it in this moment
 _CLOCK_WRONG_S = 300  # an entry from further in the future was stored while the machine's clock was wrong
 # Whoever comes second to an empty file finds all of this, and makes it again to no effect.
-_SCHEMA = f"""
-    BEGIN IMMEDIATE;
-    CREATE TABLE IF NOT EXISTS entries (key TEXT PRIMARY KEY, value BLOB NOT NULL, digest BLOB NOT NULL,
-        tag TEXT NOT NULL, stored_at REAL NOT NULL, expires_at REAL NOT NULL) WITHOUT ROWID;
-    PRAGMA application_id = {_OURS};
-    PRAGMA user_version = {SCHEMA_VERSION};
-    COMMIT;
-"""
+_COLUMNS = "key TEXT PRIMARY KEY, value BLOB, digest BLOB, tag TEXT, stored_at REAL, expires_at REAL"
+_SCHEMA = f"""BEGIN IMMEDIATE; CREATE TABLE IF NOT EXISTS entries ({_COLUMNS}) WITHOUT ROWID;
+    PRAGMA application_id = {_OURS}; PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"""
 _KIND = """SELECT application_id, user_version, (SELECT count(*) FROM sqlite_master)
     FROM pragma_application_id, pragma_user_version"""
 _BEGINS = "substr(key, 1, length(?1)) = ?1"
@@ -49,6 +44,10 @@ _log = logging.getLogger(__name__)
 
 class _Damaged(Exception):
     """What is in the file is not a store of this version; the text says what it is."""
+
+
+# A damaged page may also give a number where a text was.
+_DAMAGE = (_Damaged, sqlite3.DatabaseError, TypeError, ValueError, OverflowError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,9 +85,6 @@ class Store:
         self.path = Path(path)
         self._clock, self._checked = clock, False
         self._warnings: list[str] = []
-
-    def __repr__(self) -> str:
-        return f"Store({self.path.name})"
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -137,9 +133,9 @@ class Store:
         sql = f"SELECT stored_at FROM entries WHERE {_BEGINS} AND expires_at > ?2 ORDER BY stored_at"
         now = self._clock()
         ages = [max(0.0, now - stored_at) for (stored_at,) in self._rows(sql, prefix, now)]
-        size = self.path.stat().st_size if ages else 0
-        first, last = (ages[0], ages[-1]) if ages else (None, None)
-        return StoreStats(entries=len(ages), file_bytes=size, oldest_s=first, newest_s=last)
+        size = self.path.stat().st_size if self.path.exists() else 0
+        oldest, newest = (ages[0], ages[-1]) if ages else (None, None)
+        return StoreStats(entries=len(ages), file_bytes=size, oldest_s=oldest, newest_s=newest)
 
     # --- the file --------------------------------------------------------------------------------------
 
@@ -150,16 +146,13 @@ class Store:
                 file = self._file()
                 try:
                     with closing(_connect(self.path)) as db, db:
-                        if not self._checked and (
-                            found := db.execute("PRAGMA quick_check(1)").fetchone()
-                        ) != ("ok",):
-                            raise _Damaged(str(found[0]).splitlines()[0][:80])
+                        _examine(db, thoroughly=not self._checked)
                         self._checked = True
                         rows = db.execute(sql, args).fetchall()
-                        if digest_of and any(row[-1] != _digest(digest_of, row[0]) for row in rows):
+                        if any(digest_of and row[-1] != _digest(digest_of, row[0]) for row in rows):
                             raise _Damaged("a value is not what was stored")
                         return rows
-                except (_Damaged, sqlite3.DatabaseError, TypeError, ValueError, OverflowError) as exc:
+                except _DAMAGE as exc:
                     if _is_damage(exc):
                         self._set_aside(file, exc)
                     elif self.path.exists():
@@ -167,9 +160,7 @@ class Store:
             self._warn(f"The store {self.path.name} stays damaged or vanishes; nothing is kept.")
         except (sqlite3.Error, OSError) as exc:
             self._checked = False
-            why = (
-                (exc.strerror or type(exc).__name__) if isinstance(exc, OSError) else exc
-            )  # no address of this machine
+            why = exc.strerror if isinstance(exc, OSError) else exc  # without addresses of this machine
             self._warn(f"The store {self.path.name} cannot be used ({why}); nothing is kept.")
         return []
 
@@ -177,11 +168,9 @@ class Store:
         """The inode of the file, which is its owner's alone; an empty one is made where there is none."""
         if not self.path.exists():
             with locked(self.path):
-                if (
-                    not self.path.exists()
-                ):  # beside it first: to close a file of SQLite's would undo all its locks
-                    fresh = self.path.with_name(self.path.name + ".new")
-                    fresh.touch(mode=0o600)
+                if not self.path.exists():
+                    # Beside it first: to close a file of SQLite's would undo all its locks.
+                    (fresh := self.path.with_name(self.path.name + ".new")).touch(mode=0o600)
                     fresh.replace(self.path)
         file = self.path.stat()
         if file.st_mode & 0o077:
@@ -209,22 +198,22 @@ class Store:
 
 
 def _connect(path: Path) -> sqlite3.Connection:
-    """An open store; its table is made in an empty file. Raises `_Damaged` for what is none."""
     # mode=rw: a file that vanished in this moment is not made anew with everyone's rights to read it.
     db = sqlite3.connect(path.absolute().as_uri() + "?mode=rw", uri=True, timeout=_BUSY_S)
-    try:
-        db.execute("PRAGMA secure_delete = ON")  # what is forgotten is overwritten
-        db.execute("PRAGMA synchronous = NORMAL")
-        if db.execute(_KIND).fetchone() == (0, 0, 0):
-            db.executescript(_SCHEMA)
-        if (found := db.execute(_KIND).fetchone()[:2]) != (_OURS, SCHEMA_VERSION):
-            raise _Damaged(
-                "it is a file of another program" if found[0] != _OURS else f"schema version {found[1]}"
-            )
-    except BaseException:
-        db.close()
-        raise
+    db.execute("PRAGMA secure_delete = ON")  # what is forgotten is overwritten
+    db.execute("PRAGMA synchronous = NORMAL")
     return db
+
+
+def _examine(db: sqlite3.Connection, *, thoroughly: bool) -> None:
+    """Makes the table in an empty file. Raises `_Damaged`, or SQLite's own error, for anything but such a store."""
+    if db.execute(_KIND).fetchone() == (0, 0, 0):
+        db.executescript(_SCHEMA)
+    ours, version, _ = db.execute(_KIND).fetchone()
+    if (ours, version) != (_OURS, SCHEMA_VERSION):
+        raise _Damaged(f"schema version {version}" if ours == _OURS else "it is a file of another program")
+    if thoroughly and (found := db.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
+        raise _Damaged(str(found).splitlines()[0][:80])
 
 
 def _is_damage(exc: Exception) -> bool:
@@ -244,8 +233,7 @@ def _digest(key: str, value: bytes) -> bytes:
 def locked(path: Path) -> Iterator[None]:
     """Hold `<path>.lock`; makes the folder (its owner's alone) where there is none. Raises OSError."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    lock = path.with_name(path.name + ".lock")
-    lock.touch(mode=0o600)
+    (lock := path.with_name(path.name + ".lock")).touch(mode=0o600)
     with lock.open("r+") as handle:
         if fcntl is not None:
             fcntl.flock(handle, fcntl.LOCK_EX)
