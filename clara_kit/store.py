@@ -96,9 +96,7 @@ class Store:
     def get(self, key: str) -> Entry | None:
         """The value of a key, None where there is none or no disk."""
         now = self._clock()
-        sql = (
-            "SELECT value, stored_at, digest FROM entries WHERE key = ? AND expires_at > ? AND stored_at < ?"
-        )
+        sql = "SELECT value, stored_at, digest FROM entries WHERE key=? AND expires_at>? AND stored_at<?"
         rows = self._rows(sql, key, now, now + _CLOCK_WRONG_S, digest_of=key)
         return Entry(*rows[0][:2]) if rows else None
 
@@ -141,11 +139,13 @@ class Store:
 
     def _rows(self, sql: str, *args: Any, digest_of: str = "") -> list[Any]:
         """What one statement gives, empty where there is no disk; a damaged file is set aside and it is tried anew."""
+        # mode=rw: a file that vanished in this moment is not made anew with everyone's rights to read it.
+        where = self.path.absolute().as_uri() + "?mode=rw"
         try:
             for _ in range(_TRIES):
                 file = self._file()
                 try:
-                    with closing(_connect(self.path)) as db, db:
+                    with closing(sqlite3.connect(where, uri=True, timeout=_BUSY_S)) as db, db:
                         _examine(db, thoroughly=not self._checked)
                         self._checked = True
                         rows = db.execute(sql, args).fetchall()
@@ -197,16 +197,10 @@ class Store:
             _log.warning("%s", message)
 
 
-def _connect(path: Path) -> sqlite3.Connection:
-    # mode=rw: a file that vanished in this moment is not made anew with everyone's rights to read it.
-    db = sqlite3.connect(path.absolute().as_uri() + "?mode=rw", uri=True, timeout=_BUSY_S)
-    db.execute("PRAGMA secure_delete = ON")  # what is forgotten is overwritten
-    db.execute("PRAGMA synchronous = NORMAL")
-    return db
-
-
 def _examine(db: sqlite3.Connection, *, thoroughly: bool) -> None:
     """Makes the table in an empty file. Raises `_Damaged`, or SQLite's own error, for anything but such a store."""
+    db.execute("PRAGMA secure_delete = ON")  # what is forgotten is overwritten
+    db.execute("PRAGMA synchronous = NORMAL")
     if db.execute(_KIND).fetchone() == (0, 0, 0):
         db.executescript(_SCHEMA)
     ours, version, _ = db.execute(_KIND).fetchone()
