@@ -14,32 +14,32 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-_APPLICATION_ID = 0x436C4B56  # "ClKV": a file of another program is never touched, only set aside
+try:
+    import fcntl
+except ImportError:  # pragma: no cover
+    fcntl = None  # type: ignore[assignment]
+
 SCHEMA_VERSION = 1
-BUSY_MS = 2000  # a writer holds the file for some milliseconds; who waits longer goes without
-_MAX_WARNINGS = 20
+_OURS = 0x436C4B56  # "ClKV": a file of another program is never touched, only set aside
+_BUSY_S = 2.0  # a writer holds the file for some milliseconds; who waits longer goes without
 _TRIES = 4  # of an operation: the file may be damaged, or another process may be renaming it in this moment
-_BESIDE = ("-journal", "-wal", "-shm")  # of a file that is gone: must not be taken for the new file's
 _CLOCK_WRONG_S = 300  # an entry from further in the future was stored while the machine's clock was wrong
-_SCHEMA = """
-CREATE TABLE entries (
-  key TEXT PRIMARY KEY, value BLOB NOT NULL, digest BLOB NOT NULL, tag TEXT NOT NULL,
-  stored_at REAL NOT NULL, expires_at REAL NOT NULL
-) WITHOUT ROWID;
-CREATE INDEX by_tag ON entries (tag);
-CREATE INDEX by_expiry ON entries (expires_at);
-"""
+# Whoever comes second to an empty file finds all of this, and makes it again to no effect.
+_COLUMNS = "key TEXT PRIMARY KEY, value BLOB, digest BLOB, tag TEXT, stored_at REAL, expires_at REAL"
+_SCHEMA = f"""BEGIN IMMEDIATE; CREATE TABLE IF NOT EXISTS entries ({_COLUMNS}) WITHOUT ROWID;
+    PRAGMA application_id = {_OURS}; PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"""
+_KIND = """SELECT application_id, user_version, (SELECT count(*) FROM sqlite_master)
+    FROM pragma_application_id, pragma_user_version"""
+_BEGINS = "substr(key, 1, length(?1)) = ?1"
 _log = logging.getLogger(__name__)
-T = TypeVar("T")
 
 
 class _Damaged(Exception):
@@ -52,12 +52,10 @@ _DAMAGE = (_Damaged, sqlite3.DatabaseError, TypeError, ValueError, OverflowError
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One value that has not expired. Times in seconds since 1970."""
+    """One value that has not expired. `stored_at`: seconds since 1970."""
 
     value: bytes
-    tag: str
     stored_at: float
-    expires_at: float
 
     def json(self) -> Any:
         """The value read as JSON, None where it is none."""
@@ -85,12 +83,8 @@ class Store:
 
     def __init__(self, path: Path | str, *, clock: Callable[[], float] = time.time) -> None:
         self.path = Path(path)
-        self._clock = clock
+        self._clock, self._checked = clock, False
         self._warnings: list[str] = []
-        self._checked = False
-
-    def __repr__(self) -> str:
-        return f"Store({self.path.name})"
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -99,173 +93,119 @@ class Store:
 
     # --- what can be done with it ----------------------------------------------------------------------
 
-    def get(self, key: str, *, prefix: bool = False) -> Entry | None:
-        """The value of a key (or of the newest key that begins so), None where there is none or no disk."""
-        where, args = _named(key, prefix)
-        sql = f"SELECT key, value, digest, tag, stored_at, expires_at FROM entries WHERE {where}"
-        sql += " AND expires_at > ? AND stored_at < ? ORDER BY stored_at DESC LIMIT 1"
-
-        def read(db: sqlite3.Connection) -> Entry | None:
-            now = self._clock()
-            row = db.execute(sql, (*args, now, now + _CLOCK_WRONG_S)).fetchone()
-            if row is None:
-                return None
-            name, value, digest, tag, stored_at, expires_at = row
-            if not _intact(name, value, digest):
-                raise _Damaged("a value is not what was stored")
-            return Entry(value, tag, stored_at, expires_at)
-
-        return self._do(read, None)
+    def get(self, key: str) -> Entry | None:
+        """The value of a key, None where there is none or no disk."""
+        now = self._clock()
+        sql = "SELECT value, stored_at, digest FROM entries WHERE key=? AND expires_at>? AND stored_at<?"
+        rows = self._rows(sql, key, now, now + _CLOCK_WRONG_S, digest_of=key)
+        return Entry(*rows[0][:2]) if rows else None
 
     def put(self, key: str, value: bytes | Any, *, ttl_s: float, tag: str = "") -> bool:
         """Keep a value (bytes, or anything JSON can write) for `ttl_s`; False where it could not be kept."""
-        data = value if isinstance(value, bytes) else json.dumps(value).encode()
-        now = self._clock()
-
-        def write(db: sqlite3.Connection) -> bool:
-            db.execute("DELETE FROM entries WHERE expires_at <= ?", (now,))
-            row = (key, data, _digest(key, data), tag, now, now + ttl_s)
-            db.execute("INSERT OR REPLACE INTO entries VALUES (?, ?, ?, ?, ?, ?)", row)
-            return True
-
-        return self._do(write, False)
+        data, now = value if isinstance(value, bytes) else json.dumps(value).encode(), self._clock()
+        self._rows("DELETE FROM entries WHERE expires_at <= ?", now)
+        sql = "INSERT OR REPLACE INTO entries VALUES (?, ?, ?, ?, ?, ?) RETURNING 1"
+        return bool(self._rows(sql, key, data, _digest(key, data), tag, now, now + ttl_s))
 
     def renew(self, tag: str, prefix: str, *, ttl_s: float) -> int:
         """Let the entries of a tag whose keys begin with `prefix` live at least `ttl_s` from now."""
-        where, args = _named(prefix, True)
-        until = self._clock() + ttl_s
-        sql = f"UPDATE entries SET expires_at = max(expires_at, ?) WHERE tag = ? AND {where}"
-        return self._do(lambda db: db.execute(sql, (until, tag, *args)).rowcount, 0)
+        sql = f"UPDATE entries SET expires_at = max(expires_at, ?2) WHERE {_BEGINS} AND tag = ?3 RETURNING 1"
+        return len(self._rows(sql, prefix, self._clock() + ttl_s, tag))
 
     def tags(self, prefix: str) -> frozenset[str]:
         """The tags of all entries whose keys begin so, expired ones too."""
-        where, args = _named(prefix, True)
-        sql = f"SELECT DISTINCT tag FROM entries WHERE {where}"
-        return self._do(lambda db: frozenset(str(tag) for (tag,) in db.execute(sql, args)), frozenset())
+        rows = self._rows(f"SELECT DISTINCT tag FROM entries WHERE {_BEGINS}", prefix)
+        return frozenset(str(tag) for (tag,) in rows)
 
     def delete(self, key: str = "", *, prefix: str = "", tag: str = "") -> int:
         """Delete by key, by the beginning of keys, by tag, or by both; says how many entries went."""
-        where, args = _named(prefix or key, bool(prefix or tag))
-        if tag:
-            where, args = f"{where} AND tag = ?", (*args, tag)
-        return self._do(lambda db: db.execute(f"DELETE FROM entries WHERE {where}", args).rowcount, 0)
+        where = f"{_BEGINS} AND ?2 IN ('', tag)" if prefix or tag else "key = ?1 AND ?2 = ''"
+        return len(self._rows(f"DELETE FROM entries WHERE {where} RETURNING 1", prefix or key, tag))
 
     def clear(self) -> int:
         """Delete everything; says how many entries went."""
-        return self._do(lambda db: db.execute("DELETE FROM entries WHERE true").rowcount, 0)
+        return len(self._rows("DELETE FROM entries RETURNING 1"))
 
     def stats(self, prefix: str = "") -> StoreStats:
         """How much it holds (under keys that begin with `prefix`)."""
-        where, args = _named(prefix, True)
-        sql = f"SELECT count(*), min(stored_at), max(stored_at) FROM entries WHERE {where} AND expires_at > ?"
+        sql = f"SELECT stored_at FROM entries WHERE {_BEGINS} AND expires_at > ?2 ORDER BY stored_at"
         now = self._clock()
-        row = self._do(lambda db: db.execute(sql, (*args, now)).fetchone(), None)
-        if row is None:
-            return StoreStats()
-        count, first, last = row
+        ages = [max(0.0, now - stored_at) for (stored_at,) in self._rows(sql, prefix, now)]
         size = self.path.stat().st_size if self.path.exists() else 0
-        ages = (None, None) if first is None else (max(0.0, now - first), max(0.0, now - last))
-        return StoreStats(entries=count, file_bytes=size, oldest_s=ages[0], newest_s=ages[1])
+        oldest, newest = (ages[0], ages[-1]) if ages else (None, None)
+        return StoreStats(entries=len(ages), file_bytes=size, oldest_s=oldest, newest_s=newest)
 
     # --- the file --------------------------------------------------------------------------------------
 
-    def _do(self, work: Callable[[sqlite3.Connection], T], otherwise: T) -> T:
-        """One operation in one transaction; a damaged file is set aside and the operation done anew."""
+    def _rows(self, sql: str, *args: Any, digest_of: str = "") -> list[Any]:
+        """What one statement gives, empty where there is no disk; a damaged file is set aside and it is tried anew."""
+        # mode=rw: a file that vanished in this moment is not made anew with everyone's rights to read it.
+        where = self.path.absolute().as_uri() + "?mode=rw"
         try:
             for _ in range(_TRIES):
+                file = self._file()
                 try:
-                    with self._open() as db:
-                        return work(db)
+                    with closing(sqlite3.connect(where, uri=True, timeout=_BUSY_S)) as db, db:
+                        _examine(db, thoroughly=not self._checked)
+                        self._checked = True
+                        rows = db.execute(sql, args).fetchall()
+                        if any(digest_of and row[-1] != _digest(digest_of, row[0]) for row in rows):
+                            raise _Damaged("a value is not what was stored")
+                        return rows
                 except _DAMAGE as exc:
                     if _is_damage(exc):
-                        self._set_aside(exc)
+                        self._set_aside(file, exc)
                     elif self.path.exists():
                         raise
             self._warn(f"The store {self.path.name} stays damaged or vanishes; nothing is kept.")
         except (sqlite3.Error, OSError) as exc:
             self._checked = False
-            self._warn(f"The store {self.path.name} cannot be used ({_plain(exc)}); nothing is kept.")
-        return otherwise
+            why = exc.strerror if isinstance(exc, OSError) else exc  # without addresses of this machine
+            self._warn(f"The store {self.path.name} cannot be used ({why}); nothing is kept.")
+        return []
 
-    @contextmanager
-    def _open(self) -> Iterator[sqlite3.Connection]:
-        if not self.path.exists() or self.path.stat().st_size == 0:
+    def _file(self) -> int:
+        """The inode of the file, which is its owner's alone; an empty one is made where there is none."""
+        if not self.path.exists():
             with locked(self.path):
-                self._make()
-        with closing(_connect(self.path)) as db:
-            _examine(db, thoroughly=not self._checked)
-            if not self._checked and self.path.stat().st_mode & 0o077:
-                self.path.chmod(0o600)  # copied or restored by someone
-            self._checked = True
-            with db:
-                yield db
+                if not self.path.exists():
+                    # Beside it first: to close a file of SQLite's would undo all its locks.
+                    (fresh := self.path.with_name(self.path.name + ".new")).touch(mode=0o600)
+                    fresh.replace(self.path)
+        file = self.path.stat()
+        if file.st_mode & 0o077:
+            self.path.chmod(0o600)  # copied or restored by someone
+        return file.st_ino
 
-    def _make(self) -> None:
-        """A new, empty file, complete before anyone else can open it. Called with the lock held."""
-        if self.path.exists() and self.path.stat().st_size:
-            return  # another process was faster
-        for end in ("", *_BESIDE):
-            self.path.with_name(self.path.name + end).unlink(missing_ok=True)
-        fresh = self.path.with_name(self.path.name + ".new")
-        fresh.unlink(missing_ok=True)
-        os.close(os.open(fresh, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-        with closing(_connect(fresh)) as db:
-            db.executescript(_SCHEMA)
-            db.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
-            db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-        fresh.replace(self.path)
-
-    def _set_aside(self, why: Exception) -> None:
+    def _set_aside(self, file: int, why: Exception) -> None:
         """Rename the file, with its journal, unless another process has done so in the meantime."""
-        self._checked = False
+        self._checked, name = False, self.path.name
         with locked(self.path):
-            if not self.path.exists() or not self._still_damaged():
+            if not self.path.exists() or self.path.stat().st_ino != file:
                 return
             n = 1
-            while (aside := self.path.with_name(f"{self.path.name}.damaged-{n}")).exists():
+            while (aside := self.path.with_name(f"{name}.damaged-{n}")).exists():
                 n += 1
-            for end in _BESIDE:
-                beside = self.path.with_name(self.path.name + end)
-                if beside.exists():
-                    beside.replace(aside.with_name(aside.name + end))
-            self.path.replace(aside)
-            self._make()
-        self._warn(
-            f"The store {self.path.name} was damaged ({_plain(why)}) and is set aside as {aside.name}."
-        )
-
-    def _still_damaged(self) -> bool:
-        try:
-            with closing(_connect(self.path)) as db:
-                _examine(db, thoroughly=True)
-                rows = db.execute("SELECT key, value, digest FROM entries")
-                return not all(_intact(*row) for row in rows)
-        except _DAMAGE as exc:
-            return _is_damage(exc)
+            for end in ("-journal", "-wal", "-shm", ""):
+                if (one := self.path.with_name(name + end)).exists():
+                    one.replace(aside.with_name(aside.name + end))
+        self._warn(f"The store {name} was damaged ({why}) and is set aside as {aside.name}.")
 
     def _warn(self, message: str) -> None:
-        if message not in self._warnings and len(self._warnings) < _MAX_WARNINGS:
+        if message not in self._warnings:
             self._warnings.append(message)
             _log.warning("%s", message)
 
 
-def _connect(path: Path) -> sqlite3.Connection:
-    # mode=rw: a file that vanished in this moment is not made anew with everyone's rights to read it.
-    uri = path.absolute().as_uri() + "?mode=rw"
-    db = sqlite3.connect(uri, uri=True, timeout=BUSY_MS / 1000)
+def _examine(db: sqlite3.Connection, *, thoroughly: bool) -> None:
+    """Makes the table in an empty file. Raises `_Damaged`, or SQLite's own error, for anything but such a store."""
     db.execute("PRAGMA secure_delete = ON")  # what is forgotten is overwritten
     db.execute("PRAGMA synchronous = NORMAL")
-    return db
-
-
-def _examine(db: sqlite3.Connection, *, thoroughly: bool = False) -> None:
-    """Raises `_Damaged`, or SQLite's own error, for anything but a store of this version."""
-    (application,) = db.execute("PRAGMA application_id").fetchone()
-    (version,) = db.execute("PRAGMA user_version").fetchone()
-    if application != _APPLICATION_ID:
-        raise _Damaged("it is a file of another program")
-    if version != SCHEMA_VERSION:
-        raise _Damaged(f"it has schema version {version}, not {SCHEMA_VERSION}")
+    if db.execute(_KIND).fetchone() == (0, 0, 0):
+        db.executescript(_SCHEMA)
+    ours, version, _ = db.execute(_KIND).fetchone()
+    if (ours, version) != (_OURS, SCHEMA_VERSION):
+        raise _Damaged(f"schema version {version}" if ours == _OURS else "it is a file of another program")
     if thoroughly and (found := db.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
         raise _Damaged(str(found).splitlines()[0][:80])
 
@@ -273,43 +213,22 @@ def _examine(db: sqlite3.Connection, *, thoroughly: bool = False) -> None:
 def _is_damage(exc: Exception) -> bool:
     """Damage of the content, as opposed to a disk that is full, locked, read-only or away."""
     if isinstance(exc, sqlite3.OperationalError):
-        words = ("no such table", "no such column", "table entries has", "Could not decode")
-        return str(exc).startswith(words)
+        return str(exc).startswith(
+            ("no such table", "no such column", "table entries has", "Could not decode")
+        )
     return not isinstance(exc, sqlite3.Error) or type(exc) is sqlite3.DatabaseError
-
-
-def _named(key: str, prefix: bool) -> tuple[str, tuple[Any, ...]]:
-    return ("substr(key, 1, ?) = ?", (len(key), key)) if prefix else ("key = ?", (key,))
 
 
 def _digest(key: str, value: bytes) -> bytes:
     return hashlib.blake2b(value, digest_size=8, key=hashlib.sha256(key.encode()).digest()).digest()
 
 
-def _intact(key: object, value: object, digest: object) -> bool:
-    return isinstance(key, str) and isinstance(value, bytes) and _digest(key, value) == digest
-
-
-def _plain(exc: Exception) -> str:
-    """What went wrong, without addresses of this machine."""
-    return (exc.strerror or type(exc).__name__) if isinstance(exc, OSError) else str(exc)
-
-
-try:
-    import fcntl
-except ImportError:  # pragma: no cover
-    fcntl = None  # type: ignore[assignment]
-
-
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
     """Hold `<path>.lock`; makes the folder (its owner's alone) where there is none. Raises OSError."""
-    if not path.parent.exists():
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    handle = os.open(path.with_name(path.name + ".lock"), os.O_CREAT | os.O_RDWR, 0o600)
-    try:
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    (lock := path.with_name(path.name + ".lock")).touch(mode=0o600)
+    with lock.open("r+") as handle:
         if fcntl is not None:
             fcntl.flock(handle, fcntl.LOCK_EX)
         yield
-    finally:
-        os.close(handle)  # gives the lock back

@@ -113,3 +113,20 @@ def test_threads_may_load_at_once(file: Path) -> None:
     for thread in threads:
         thread.join()
     assert found == ["n: 1\n"] * 8
+
+
+def test_an_edited_part_shows_when_the_template_is_loaded_again(tmp_path: Path) -> None:
+    path, part = tmp_path / "mine.md", tmp_path / "shop.md"
+    blocks = "".join(f"{{% block {b} %}}\n{{% endblock %}}\n" for b in ("personal", "greeting"))
+    path.write_text(
+        "---\nid: mine\nversion: 1\ndescription: d\nvariables: []\n---\n"
+        "{% block static %}\n{% include 'parts/shop.md' %}\n{% endblock %}\n" + blocks,
+        encoding="utf-8",
+    )
+    part.write_text("uno", encoding="utf-8")
+    before = PromptTemplate.load(path, parts=tmp_path)
+    assert PromptTemplate.load(path, parts=tmp_path) is before
+    part.write_text("otro", encoding="utf-8")
+    after = PromptTemplate.load(path, parts=tmp_path)
+    assert [t.render().prompt.static for t in (before, after)] == ["uno", "otro"]
+    assert before.hash != after.hash

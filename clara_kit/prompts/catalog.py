@@ -102,10 +102,9 @@ def _read(path: Path) -> Catalog:
         raw = data_files.raw(path)
         nodes = list(json.loads(raw)["products"]["nodes"])
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as exc:
-        raise ScriptError(
-            f"The catalogue {path.name} cannot be read: {type(exc).__name__} {exc}.",
-            hint='it is JSON: {"products": {"nodes": [product, ...]}}.',
-        ) from exc
+        shape = 'it is JSON: {"products": {"nodes": [product, ...]}}.'
+        why = f"{type(exc).__name__} {exc}"
+        raise ScriptError(f"The catalogue {path.name} cannot be read: {why}.", hint=shape) from exc
     products = tuple(_product(node, f"{path.name}, product {n}") for n, node in enumerate(nodes, start=1))
     handles = [p.handle for p in products]
     twice = sorted({h for h in handles if handles.count(h) > 1})
@@ -132,10 +131,8 @@ def _product(node: Any, where: str) -> Product:
             tags=tuple(map(str, node.get("tags", ()))),
         )
     except (KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError) as exc:
-        raise ScriptError(
-            f"{where} is malformed: {type(exc).__name__} {exc}.",
-            hint="the shape is described in data/README.md.",
-        ) from exc
+        why, hint = f"{type(exc).__name__} {exc}", "the shape is described in data/README.md."
+        raise ScriptError(f"{where} is malformed: {why}.", hint=hint) from exc
     _check(product, where)
     return product
 

@@ -145,13 +145,10 @@ class PromptTemplate:
         held = {**values(profile, recommended), "catalog": items}
         personal, more = tidy(self._compiled.block("personal", held), "personal")
         greeting, most = tidy(self._compiled.block("greeting", held), "greeting")
+        prompt, about = Prompt(static=static, personal=personal), f"{self.id} v{self.version}"
         return Rendered(
-            prompt=Prompt(static=static, personal=personal),
-            greeting=greeting,
-            template=f"{self.id} v{self.version}",
-            template_hash=self.hash,
-            spans=spans + more + most,
-        )
+            prompt=prompt, greeting=greeting, template=about, template_hash=self.hash, spans=spans + more + most
+        )  # fmt: skip
 
     def _on(self, products: Sequence[Product]) -> _Static:
         """What is the same for every customer, kept for the catalogue that was asked with last."""

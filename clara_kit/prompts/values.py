@@ -78,15 +78,11 @@ def on_the_shelf(products: Iterable[Product]) -> tuple[Item, ...]:
 
 def _item(product: Product, reasons: Iterable[Any] = ()) -> Item:
     return Item(
-        title=one_line(product.title),
-        kind=product.product_type.lower(),
-        price_clp=product.price_clp,
-        skin_types=tuple(s.lower() for s in product.skin_types),
-        concerns=tuple(c.lower() for c in product.concerns),
-        ingredients=tuple(product.ingredients),
-        how_to_use=one_line(product.how_to_use),
+        title=one_line(product.title), kind=product.product_type.lower(), price_clp=product.price_clp,
+        skin_types=tuple(s.lower() for s in product.skin_types), concerns=tuple(c.lower() for c in product.concerns),
+        ingredients=tuple(product.ingredients), how_to_use=one_line(product.how_to_use),
         reasons=tuple(one_line(str(getattr(r, "in_spanish", r))) for r in reasons),
-    )
+    )  # fmt: skip
 
 
 FENCE_OPEN = "<datos_del_cliente>"
