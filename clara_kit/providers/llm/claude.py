@@ -76,11 +76,6 @@ class ClaudeStreamingLLM:
         self._fixed = fixed_parameters(model, max_tokens, temperature)
         self._client = _client(self._api_key, base_url)
 
-    @property
-    def lifecycle_note(self) -> str | None:
-        """What a person should know of the chosen model: retired, retiring, unknown. None: nothing."""
-        return pricing.note(self.model)
-
     def reply(self, request: ReplyRequest) -> AbstractAsyncContextManager[AsyncIterator[Event]]:
         """One reply as events; leaving the context ends the request at the server at once."""
         return self._entered(request)

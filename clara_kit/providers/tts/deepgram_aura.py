@@ -14,8 +14,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from clara_kit.core.errors import ProviderUnavailable
-from clara_kit.providers.deepgram_connection import closed, enter, leave, make_client
+from clara_kit.core.errors import ProviderError
+from clara_kit.providers import http
+from clara_kit.providers.deepgram_connection import closed, enter, is_open, leave, make_client
 from clara_kit.providers.tts.base import AudioChunk, PiecesVoiced
 
 log = logging.getLogger("clara_kit.tts")
@@ -87,14 +88,13 @@ class DeepgramAuraTTS:
                     yield chunk
             except Exception as exc:
                 status = getattr(exc, "status_code", None)
-                raise ProviderUnavailable(
-                    f"Deepgram's voice refused a request ({f'HTTP {status}' if status else type(exc).__name__}).",
-                    hint="it was asked because twenty flushes a minute were used up; wait a minute.",
-                ) from exc
+                message = f"Deepgram's voice refused a request ({f'HTTP {status}' if status else type(exc).__name__})."
+                hint = "it was asked because twenty flushes a minute were used up; wait a minute."
+                raise http.failure(http.kind_of(status) if status else "unreachable", message, hint) from exc
 
     async def _open(self) -> None:
         now_s = asyncio.get_running_loop().time()
-        if self._socket is not None and now_s - self._opened_s < SOCKET_LIFE_S and _is_open(self._socket):
+        if self._socket is not None and now_s - self._opened_s < SOCKET_LIFE_S and is_open(self._socket):
             return
         await self._drop()
         connection = self._client.speak.v1.connect(**self._query)
@@ -200,11 +200,9 @@ class _Utterance:
                 return None
             if coalescing:
                 return _Coalesced
-            raise ProviderUnavailable(
-                f"Deepgram's voice sent nothing for {timeout_s:.0f} s.",
-                hint="try again; the service may be overloaded.",
-            )
-        except ProviderUnavailable:
+            message = f"Deepgram's voice sent nothing for {timeout_s:.0f} s."
+            raise http.failure("stalled", message, "try again; the service may be overloaded.")
+        except ProviderError:
             raise
         except Exception as exc:
             raise closed(exc, "voice") from exc
@@ -234,10 +232,6 @@ class _Coalesced:
 
 def _warning(message: Any) -> Any:
     return getattr(message, "warn_code", None) or getattr(message, "code", None)
-
-
-def _is_open(socket: Any) -> bool:
-    return bool(getattr(getattr(socket, "_websocket", None), "open", False))
 
 
 def _parts(piece: str) -> list[str]:
