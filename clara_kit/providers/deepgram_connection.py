@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from clara_kit.core.errors import ProviderError, SettingsError
 from clara_kit.providers import http
 
+_OPEN_TIMEOUT_S = 5.0
 _HINTS = {
     400: "check model, language and voice in the settings.",
     401: "check DEEPGRAM_API_KEY (https://console.deepgram.com).",
@@ -39,14 +40,12 @@ def make_client(api_key: str, base_url: str) -> Any:
     return AsyncDeepgramClient(api_key=api_key, environment=environment)
 
 
-async def enter(
-    connection: AbstractAsyncContextManager[Any], *, what: str, address: str, timeout_s: float
-) -> Any:
+async def enter(connection: AbstractAsyncContextManager[Any], *, what: str, address: str) -> Any:
     """Open a socket, or raise `ProviderRefused` or `ProviderUnavailable` with the vendor's own reason."""
     from deepgram.core.api_error import ApiError
 
     try:
-        async with asyncio.timeout(timeout_s):
+        async with asyncio.timeout(_OPEN_TIMEOUT_S):
             return await connection.__aenter__()
     except ApiError as exc:
         raise _refusal(exc, what) from exc

@@ -73,7 +73,7 @@ def broken(exc: BaseException, who: str, address: str, *, setting: str, asked: s
     """
     name = type(exc).__name__
     names = {base.__name__ for base in type(exc).__mro__}
-    if names & {"ReadTimeout", "WriteTimeout"}:
+    if names & {"ReadTimeout", "WriteTimeout", "TimeoutError"}:
         return failure("stalled", f"{who} did not answer{asked and ' ' + asked} in time ({name}).")
     if names & {"RemoteProtocolError", "ReadError", "WriteError", "CloseError"}:
         return failure("cut", f"The connection to {who} broke ({name}).")

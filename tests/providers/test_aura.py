@@ -146,9 +146,11 @@ async def test_whether_a_socket_is_open_is_known_of_either_client(client: Any) -
         assert not is_open(socket) and not is_open(None)
 
 
-async def test_a_voice_that_stalls_is_given_up(aura: DeepgramAuraTTS, context: TwinContext) -> None:
+async def test_a_voice_that_stalls_is_given_up(
+    aura: DeepgramAuraTTS, context: TwinContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
     context.faults.add(Fault(service="tts", kind="stall"))
-    aura._stall_timeout_s = 0.2
+    monkeypatch.setattr(deepgram_aura, "STALL_TIMEOUT_S", 0.2)
     with pytest.raises(ProviderUnavailable, match="sent nothing") as caught:
         await spoken(aura, "Hola.")
     assert caught.value.kind == "stalled"

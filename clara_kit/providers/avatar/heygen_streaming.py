@@ -17,12 +17,11 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
-from types import TracebackType
 from typing import Any, Literal, Self
 
 from clara_kit.core import events as ev
 from clara_kit.core.clock import Clock
-from clara_kit.core.errors import ProviderError, ProviderRefused
+from clara_kit.core.errors import ProviderError
 from clara_kit.providers import http
 from clara_kit.providers.avatar.heygen_rest import HeyGenRest
 
@@ -38,7 +37,6 @@ class HeyGenSession:
     """A started session. With the last two anyone may join the room and see the avatar."""
 
     session_id: str
-    duration_limit_s: float | None = None
     url: str = ""
     access_token: str = field(default="", repr=False)
 
@@ -99,16 +97,9 @@ class HeyGenStreamingAvatar:
     async def __aenter__(self) -> Self:
         try:
             data = await self._rest.call("new", self._new)
-            session_id = data.get("session_id")
-            if not isinstance(session_id, str) or not session_id:
-                raise ProviderRefused(
-                    f"HeyGen's answer has no session_id; it holds {', '.join(sorted(data)) or 'nothing'}.",
-                    hint="check HEYGEN_BASE_URL: is this the classic streaming API?",
-                )
-            limit = data.get("session_duration_limit")
+            hint = "check HEYGEN_BASE_URL: is this the classic streaming API?"
             self.session = HeyGenSession(
-                session_id,
-                float(limit) if isinstance(limit, int | float) else None,
+                self._rest.text_of(data, "session_id", hint),
                 str(data.get("url") or ""),
                 str(data.get("access_token") or ""),
             )
@@ -119,9 +110,7 @@ class HeyGenStreamingAvatar:
         self._keeper = asyncio.create_task(self._keep_alive(), name="heygen keep-alive")
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self._leave()
 
     async def speak(self, utterance_id: int, piece_no: int, text: str) -> None:

@@ -30,13 +30,7 @@ from collections.abc import Awaitable, Callable
 
 from clara_kit.core.clock import Clock
 from clara_kit.core.errors import ProviderError, ProviderUnavailable
-from clara_kit.core.events import (
-    Event,
-    ProviderFailed,
-    SpeakingEnded,
-    SpeakingInterrupted,
-    SpeakingStarted,
-)
+from clara_kit.core.events import Event, ProviderFailed, SpeakingEnded, SpeakingInterrupted, SpeakingStarted
 from clara_kit.providers.avatar import lite_protocol
 from clara_kit.providers.avatar.lite_protocol import Signal
 from clara_kit.providers.avatar.pacing import Chunker, Playhead, Timing

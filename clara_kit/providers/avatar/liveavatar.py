@@ -12,9 +12,8 @@ counts as speaking. The voice is opened and closed by whoever made it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from types import TracebackType
-from typing import Literal, Self
+from collections.abc import AsyncIterator, Callable, Coroutine
+from typing import Any, Literal, Self
 from urllib.parse import urlsplit
 
 from websockets.asyncio.client import ClientConnection, connect
@@ -83,9 +82,7 @@ class LiveAvatarLite:
         self._running = asyncio.create_task(self._run(), name="liveavatar")
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self._leave()
 
     async def speak(self, utterance_id: int, piece_no: int, text: str) -> None:
@@ -187,10 +184,10 @@ class LiveAvatarLite:
         """End everything within a second, whatever the far end does."""
         self._ended = True
         running, socket = self._running, self._socket
-        farewell = [self._rest.stop()]
+        farewell: list[Coroutine[Any, Any, Any]] = [self._rest.stop()]
         if running is not None:
             running.cancel()
-            farewell.append(_until_done(running))
+            farewell.append(asyncio.wait({running}))
         if socket is not None:
             farewell.append(socket.close())
         try:
@@ -211,10 +208,6 @@ def _first(errors: BaseExceptionGroup[Exception]) -> Exception:
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     return error
-
-
-async def _until_done(task: asyncio.Task[None]) -> None:
-    await asyncio.wait({task})
 
 
 async def _connect(url: str, timeout_s: float) -> ClientConnection:

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from clara_kit.core.errors import ProviderError
-from clara_kit.providers import http
 from clara_kit.providers.avatar.rest import Rest
 
+_MODE_HINT = "the session must be of mode LITE, without a hosted agent."
 _HINTS = {
     "400": "check AVATAR_ID and the session's options.",
     "401": "HeyGen API keys do not work on LiveAvatar: make a key at https://app.liveavatar.com and set "
@@ -50,13 +50,13 @@ class LiveAvatarRest(Rest):
     async def open(self, config: dict[str, Any]) -> LiteSession:
         """Start a session of this `config`; raises `ProviderRefused` or `ProviderUnavailable`."""
         data = await self.post("/v1/sessions/token", config, {"X-API-KEY": self._api_key})
-        self._token = _text(data, "session_token")
+        self._token = self.text_of(data, "session_token", _MODE_HINT)
         self._session_id = str(data.get("session_id") or "")
         self._may_run = True  # from here on a session may be running, whatever we get to see of the answer
         data = await self.post("/v1/sessions/start", {"session_id": self._session_id}, self._bearer)
         return LiteSession(
             session_id=str(data.get("session_id") or self._session_id),
-            ws_url=_text(data, "ws_url"),
+            ws_url=self.text_of(data, "ws_url", _MODE_HINT),
             livekit_url=str(data.get("livekit_url") or ""),
             livekit_client_token=str(data.get("livekit_client_token") or ""),
         )
@@ -86,14 +86,3 @@ async def within(budget_s: float, *work: Any) -> None:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-
-
-def _text(data: dict[str, Any], name: str) -> str:
-    value = data.get(name)
-    if isinstance(value, str) and value:
-        return value
-    raise http.failure(
-        "protocol",
-        f"LiveAvatar's answer lacks {name!r}; it holds {', '.join(sorted(data)) or 'nothing'}.",
-        "the session must be of mode LITE, without a hosted agent.",
-    )

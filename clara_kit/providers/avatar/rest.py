@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 import httpx
 
-from clara_kit.core.errors import ProviderError
+from clara_kit.core.errors import ProviderError, ProviderRefused
 from clara_kit.providers import http
 
 
@@ -46,6 +46,13 @@ class Rest:
             data = envelope.get("data")
             return data if isinstance(data, dict) else {}
         raise self._error(path, response, envelope)
+
+    def text_of(self, data: dict[str, Any], name: str, hint: str) -> str:
+        """A text that an answer must hold; raises `ProviderRefused` where it does not."""
+        if isinstance(value := data.get(name), str) and value:
+            return value
+        holds = ", ".join(sorted(data)) or "nothing"
+        raise ProviderRefused(f"{self.who}'s answer has no {name}; it holds {holds}.", hint=hint)
 
     async def aclose(self) -> None:
         """Close kept connections."""

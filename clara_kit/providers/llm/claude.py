@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -76,9 +76,11 @@ class ClaudeStreamingLLM:
         self._fixed = fixed_parameters(model, max_tokens, temperature)
         self._client = _client(self._api_key, base_url)
 
-    def reply(self, request: ReplyRequest) -> AbstractAsyncContextManager[AsyncIterator[Event]]:
+    @asynccontextmanager
+    async def reply(self, request: ReplyRequest) -> AsyncIterator[AsyncIterator[Event]]:
         """One reply as events; leaving the context ends the request at the server at once."""
-        return self._entered(request)
+        async with aclosing(self._reply(request)) as events:
+            yield events
 
     async def warm(self) -> None:
         """Open a connection before it is needed, by asking for one line of the list of models.
@@ -96,11 +98,6 @@ class ClaudeStreamingLLM:
     async def aclose(self) -> None:
         """Close kept connections."""
         await self._client.close()
-
-    @asynccontextmanager
-    async def _entered(self, request: ReplyRequest) -> AsyncIterator[AsyncIterator[Event]]:
-        async with aclosing(self._reply(request)) as events:
-            yield events
 
     async def _reply(self, request: ReplyRequest) -> AsyncGenerator[Event, None]:
         def failed(error: ProviderError) -> ProviderFailed:

@@ -38,10 +38,7 @@ _SAYS: dict[FailureKind, tuple[str, str]] = {
         "try again in a moment; https://status.claude.com tells more.",
     ),
     "stalled": ("Anthropic gave up waiting", "try again."),
-    "unknown": (
-        "Anthropic answered with an error",
-        "try again; if it stays, report it with the request id.",
-    ),
+    "unknown": ("Anthropic answered with an error", "try again; if it stays, report it with the request id."),
 }
 
 
