@@ -22,7 +22,7 @@ from clara_kit.doctor.finding import Finding, State
 from clara_kit.doctor.keys import check_file, check_keys, check_reach
 from clara_kit.doctor.machine import check_offline, check_packages, check_python, installed_version, read_lock
 from clara_kit.doctor.shop import check_cache, check_own_templates, shop_address, shop_keys
-from clara_kit.providers.llm import models
+from clara_kit.providers.llm import pricing
 from clara_kit.providers.vendors import SPOKEN, VENDORS
 from clara_kit.runtime.config import default_env_file
 from clara_kit.shop.cache import ProfileCache
@@ -115,13 +115,13 @@ def check_models(environ: Mapping[str, str], today: date) -> tuple[Finding, ...]
 
 
 def _llm(model: str, today: date) -> Finding:
-    retires, note = models.RETIREMENTS.get(model), models.note(model, today=today)
+    retires, note = pricing.RETIREMENTS.get(model), pricing.note(model, today=today)
     if note is None:
         return Finding("Models", "model", "ok", f"{model}: current")
     gone = retires is not None and retires <= today
     kind = "retired" if gone else "deprecated" if retires is not None else "not known"
     state: State = "problem" if gone else "note"
-    return Finding("Models", "model", state, f"{kind}: {note}", f"Set LLM_MODEL={models.SUCCESSOR}.")
+    return Finding("Models", "model", state, f"{kind}: {note}", f"Set LLM_MODEL={pricing.SUCCESSOR}.")
 
 
 def _known(name: str, model: str, usual: str, current: str, older: str = "none") -> Finding:

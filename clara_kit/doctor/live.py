@@ -22,7 +22,7 @@ from clara_kit.core.settings import Keys, Mode, Settings
 from clara_kit.doctor.shapes import WireMessage
 from clara_kit.doctor.wire import tapped
 from clara_kit.providers.llm.base import ReplyRequest
-from clara_kit.providers.llm.models import PRICES
+from clara_kit.providers.llm.pricing import PRICES
 from clara_kit.providers.tts.base import AudioChunk
 from clara_kit.providers.vendors import SPOKEN, VENDORS
 from clara_kit.runtime.clock import MonotonicClock
@@ -38,7 +38,7 @@ STEPS = {"voice": "deepgram", "hearing": "deepgram", "model": "anthropic", "avat
 STEP_TIMEOUT_S = 30.0
 
 # Sources: Aura-2 0.030 USD for 1,000 characters (a reseller's list). Nova-3 over a socket 0.0092 USD a minute
-# (Cloudflare's price list for the same model, 2025-08; resold, so an upper bound). Claude: models.PRICES.
+# (Cloudflare's price list for the same model, 2025-08; resold, so an upper bound). Claude: pricing.PRICES.
 # LiveAvatar's sandbox: no credits (LiveAvatar's credits page).
 AURA_USD_A_CHAR = 0.030 / 1000
 NOVA_USD_A_MINUTE = 0.0092

@@ -12,9 +12,11 @@ from contextlib import AbstractAsyncContextManager
 from typing import Any
 from urllib.parse import urlsplit
 
-from clara_kit.core.errors import ProviderError, ProviderRefused, ProviderUnavailable, SettingsError
+from clara_kit.core.errors import ProviderError, SettingsError
+from clara_kit.providers import http
 
-HINTS = {
+_OPEN_TIMEOUT_S = 5.0
+_HINTS = {
     400: "check model, language and voice in the settings.",
     401: "check DEEPGRAM_API_KEY (https://console.deepgram.com).",
     402: "the account has no credit left; top it up at https://console.deepgram.com.",
@@ -25,64 +27,42 @@ HINTS = {
 
 def make_client(api_key: str, base_url: str) -> Any:
     """The SDK's client for a base address (http, https, ws or wss); raises `SettingsError` for a bad one."""
-    if not api_key:
-        raise SettingsError("DEEPGRAM_API_KEY is empty.", hint="get one at https://console.deepgram.com.")
+    api_key = http.checked_key(api_key, name="DEEPGRAM_API_KEY", where="https://console.deepgram.com")
     parts = urlsplit(base_url)
     if parts.scheme not in {"http", "https", "ws", "wss"} or not parts.netloc:
         raise SettingsError(f"{base_url!r} is no address.", hint="write it like https://api.deepgram.com.")
     from deepgram import AsyncDeepgramClient
     from deepgram.environment import DeepgramClientEnvironment
 
-    rest = (
-        f"{'https' if parts.scheme in {'https', 'wss'} else 'http'}://{parts.netloc}{parts.path.rstrip('/')}"
-    )
-    socket = "ws" + rest.removeprefix("http")
+    secure = "s" if parts.scheme in {"https", "wss"} else ""
+    rest, socket = (f"{way}{secure}://{parts.netloc}{parts.path.rstrip('/')}" for way in ("http", "ws"))
     environment = DeepgramClientEnvironment(base=rest, production=socket, agent=socket, agent_rest=rest)
     return AsyncDeepgramClient(api_key=api_key, environment=environment)
 
 
-async def enter(
-    connection: AbstractAsyncContextManager[Any], *, what: str, address: str, timeout_s: float
-) -> Any:
+async def enter(connection: AbstractAsyncContextManager[Any], *, what: str, address: str) -> Any:
     """Open a socket, or raise `ProviderRefused` or `ProviderUnavailable` with the vendor's own reason."""
     from deepgram.core.api_error import ApiError
 
     try:
-        async with asyncio.timeout(timeout_s):
+        async with asyncio.timeout(_OPEN_TIMEOUT_S):
             return await connection.__aenter__()
     except ApiError as exc:
         raise _refusal(exc, what) from exc
-    except TimeoutError as exc:
-        raise ProviderUnavailable(
-            f"Deepgram ({what}) did not answer within {timeout_s:.0f} s at {address}.",
-            hint="check the network.",
-        ) from exc
-    except OSError as exc:
-        reason = exc.strerror or type(exc).__name__
-        raise ProviderUnavailable(
-            f"Deepgram ({what}) cannot be reached at {address}: {reason}.",
-            hint="check the network and the address.",
-        ) from exc
+    except (TimeoutError, OSError) as exc:
+        raise http.broken(exc, f"Deepgram ({what})", address, setting="DEEPGRAM_BASE_URL") from exc
     except Exception as exc:  # the handshake of whatever answered there was no handshake
-        raise ProviderUnavailable(
-            f"{address} does not speak Deepgram's protocol ({what}): {type(exc).__name__}.",
-            hint="check the address.",
-        ) from exc
+        message = f"{address} does not speak Deepgram's protocol ({what}): {type(exc).__name__}."
+        raise http.failure("protocol", message, "check the address.") from exc
 
 
 def _refusal(exc: Any, what: str) -> ProviderError:
-    behind = getattr(exc.__context__, "headers", None)
-    headers = behind if behind is not None else {}
+    headers = getattr(exc.__context__, "headers", None) or {}
     reason = headers.get("dg-error") or "no reason given"
-    request_id = headers.get("dg-request-id") or "unknown"
-    status = exc.status_code or 0
+    status, request_id = exc.status_code or 0, headers.get("dg-request-id") or "unknown"
     message = f"Deepgram refused the {what} connection: {reason} (HTTP {status}, dg-request-id {request_id})."
-    hint = HINTS.get(status, "try again in a while.")
-    if status == 429:
-        return ProviderUnavailable(message, hint=hint, kind="rate_limited")
-    if status >= 500:
-        return ProviderUnavailable(message, hint=hint, kind="overloaded")
-    return ProviderRefused(message, hint=hint)
+    kind = http.kind_of(status) if status else "refused"
+    return http.failure(kind, message, _HINTS.get(status, "try again in a while."))
 
 
 def closed(exc: BaseException, what: str) -> ProviderError:
@@ -91,26 +71,27 @@ def closed(exc: BaseException, what: str) -> ProviderError:
     code, reason = getattr(received, "code", None), getattr(received, "reason", "") or ""
     if code is None:
         message = f"The {what} connection to Deepgram broke without a farewell."
-        return ProviderUnavailable(message, hint="check the network.", kind="cut")
+        return http.failure("cut", message, "check the network.")
     message = f"Deepgram closed the {what} connection: {code} {reason}.".replace(" .", ".")
     if "DATA-" in reason or "BIG-" in reason or code in (1008, 1009):
         hint = "what was sent is not what was announced; check encoding, rate and length."
-        return ProviderRefused(message, hint=hint, kind="bad_input")
+        return http.failure("bad_input", message, hint)
     if "NET-0001" in reason:
-        return ProviderUnavailable(message, hint="no sound was sent for ten seconds.", kind="stalled")
-    return ProviderUnavailable(message, hint="try again.", kind="cut")
+        return http.failure("stalled", message, "no sound was sent for ten seconds.")
+    return http.failure("cut", message)
 
 
-def abort(socket: Any) -> None:
-    """Drop a connection at once: a farewell would wait for the peer."""
-    transport = getattr(getattr(socket, "_websocket", None), "transport", None)
-    if transport is not None:
-        transport.abort()
+def is_open(socket: Any) -> bool:
+    """Whether neither side has closed a socket of the SDK's."""
+    websocket = getattr(socket, "_websocket", None)  # of the old client or the new: both have a close code
+    return websocket is not None and websocket.close_code is None
 
 
 async def leave(connection: AbstractAsyncContextManager[Any], socket: Any) -> None:
     """Close a socket within a moment, whatever the far end does."""
-    abort(socket)
+    transport = getattr(getattr(socket, "_websocket", None), "transport", None)
+    if transport is not None:
+        transport.abort()  # a farewell would wait for the peer
     with contextlib.suppress(Exception):
         async with asyncio.timeout(0.5):
             await connection.__aexit__(None, None, None)

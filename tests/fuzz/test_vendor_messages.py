@@ -22,6 +22,7 @@ from clara_kit.core import events as ev
 from clara_kit.core.commands import Message
 from clara_kit.core.prompt import Prompt
 from clara_kit.providers.avatar.liveavatar import LiveAvatarLite
+from clara_kit.providers.avatar.pacing import Timing
 from clara_kit.providers.llm.base import ReplyRequest
 from clara_kit.providers.llm.claude import ClaudeStreamingLLM
 from clara_kit.providers.stt.deepgram import DeepgramStreamingSTT
@@ -219,7 +220,7 @@ async def test_the_avatar_survives_any_message(count: int) -> None:
             tts=OfflineTTS(clara_voice()),
             clock=MonotonicClock(),
             avatar_id="x",
-            keep_alive_s=0.05,
+            timing=Timing(keep_alive_ms=50),
         )
         events: list[ev.Event] = []
         async with asyncio.timeout(600), avatar:

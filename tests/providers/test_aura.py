@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
+import websockets.asyncio.client
+import websockets.asyncio.server
+import websockets.legacy.client
 
 from clara_kit.audio.recognise import LineBook
 from clara_kit.audio.voice import OfflineVoice
 from clara_kit.core.errors import ProviderError, ProviderRefused, ProviderUnavailable
-from clara_kit.providers.tts.base import AudioChunk, PiecesVoiced, TTSProvider
+from clara_kit.providers.deepgram_connection import enter, is_open
+from clara_kit.providers.tts import deepgram_aura
+from clara_kit.providers.tts.base import AudioChunk, PiecesVoiced, TTSProvider, Warms
 from clara_kit.providers.tts.deepgram_aura import DeepgramAuraTTS
 from clara_kit.providers.tts.offline import OfflineTTS
 from clara_kit.world.faults import Fault
@@ -102,16 +109,51 @@ async def test_a_cut_is_told_and_the_next_utterance_opens_a_new_socket(
 ) -> None:
     context.faults.add(Fault(service="tts", kind="cut"))
     context.faults.add(Fault(service="tts", kind="slow", for_ms=300))
-    with pytest.raises(ProviderError):
+    with pytest.raises(ProviderError) as caught:
         await spoken(aura, *TEXTS)
+    assert (caught.value.kind, caught.value.retryable) == ("cut", True)
     assert marks(await spoken(aura, *TEXTS))[-1] == 3
 
 
-async def test_a_voice_that_stalls_is_given_up(aura: DeepgramAuraTTS, context: TwinContext) -> None:
+async def test_one_socket_serves_all_utterances_and_a_closed_one_is_replaced(
+    aura: DeepgramAuraTTS, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[str] = []
+
+    async def counted(connection: Any, **options: Any) -> Any:
+        opened.append(options["what"])
+        return await enter(connection, **options)
+
+    monkeypatch.setattr(deepgram_aura, "enter", counted)
+    assert isinstance(aura, Warms)
+    await aura.warm()
+    await spoken(aura, "Hola.")
+    await spoken(aura, "Chao.")
+    assert opened == ["voice"]
+    aura._socket._websocket.transport.abort()
+    await aura._socket._websocket.wait_closed()
+    assert marks(await spoken(aura, "Hola.")) == [1]
+    assert opened == ["voice"] * 2
+
+
+@pytest.mark.parametrize("client", [websockets.legacy.client.connect, websockets.asyncio.client.connect])
+async def test_whether_a_socket_is_open_is_known_of_either_client(client: Any) -> None:
+    async with websockets.asyncio.server.serve(lambda s: s.wait_closed(), "127.0.0.1", 0) as server:
+        websocket = await client(f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+        socket = SimpleNamespace(_websocket=websocket)
+        assert is_open(socket)
+        await websocket.close()
+        assert not is_open(socket) and not is_open(None)
+
+
+async def test_a_voice_that_stalls_is_given_up(
+    aura: DeepgramAuraTTS, context: TwinContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
     context.faults.add(Fault(service="tts", kind="stall"))
-    aura._stall_timeout_s = 0.2
-    with pytest.raises(ProviderUnavailable, match="sent nothing"):
+    monkeypatch.setattr(deepgram_aura, "STALL_TIMEOUT_S", 0.2)
+    with pytest.raises(ProviderUnavailable, match="sent nothing") as caught:
         await spoken(aura, "Hola.")
+    assert caught.value.kind == "stalled"
 
 
 async def test_the_offline_voice_keeps_the_same_promises_and_knows_its_words() -> None:

@@ -23,7 +23,7 @@ from clara_kit.core.commands import Message
 from clara_kit.core.errors import ProviderRefused, ProviderUnavailable, SettingsError
 from clara_kit.core.events import Event, ProviderFailed, ReplyCompleted, ReplyDelta, ReplyStarted, Usage
 from clara_kit.core.prompt import Prompt
-from clara_kit.providers.llm import models
+from clara_kit.providers.llm import pricing
 from clara_kit.providers.llm.base import LLMProvider, ReplyRequest
 from clara_kit.providers.llm.claude import ClaudeStreamingLLM, _Tally
 from clara_kit.providers.llm.claude_request import wire_messages
@@ -745,36 +745,34 @@ def test_importing_the_module_does_not_import_the_sdk() -> None:
 
 def test_the_lifecycle_note_tells_retired_retiring_and_unknown_models() -> None:
     today = date(2026, 11, 23)
-    assert models.note("claude-haiku-5-5", today=today) is None
-    assert models.note("claude-haiku-4-5-20251001", today=today) is None
-    retired = models.note("claude-3-5-haiku-20241022", today=today)
+    assert pricing.note("claude-haiku-5-5", today=today) is None
+    assert pricing.note("claude-haiku-4-5-20251001", today=today) is None
+    retired = pricing.note("claude-3-5-haiku-20241022", today=today)
     assert retired is not None
     assert "was retired" in retired
     assert "2026-02-19" in retired
     assert "claude-haiku-5-5" in retired
-    retiring = models.note("claude-sonnet-4-5", today=today)
+    retiring = pricing.note("claude-sonnet-4-5", today=today)
     assert retiring is not None
     assert "will be retired" in retiring
-    assert "was retired" in str(models.note("claude-sonnet-4-5", today=date(2026, 11, 30)))
-    assert "not in the kit's table" in str(models.note("claude-hiaku-5-5", today=today))
-    assert llm_at("http://127.0.0.1:1", model="claude-3-5-haiku-20241022").lifecycle_note is not None
-    assert llm_at("http://127.0.0.1:1").lifecycle_note is None
+    assert "was retired" in str(pricing.note("claude-sonnet-4-5", today=date(2026, 11, 30)))
+    assert "not in the kit's table" in str(pricing.note("claude-hiaku-5-5", today=today))
 
 
 def test_every_model_that_the_sdk_calls_deprecated_is_known_here() -> None:
     from anthropic.resources.messages.messages import DEPRECATED_MODELS
 
     old = ("claude-1", "claude-instant")
-    missing = [m for m in DEPRECATED_MODELS if m not in models.RETIREMENTS and not m.startswith(old)]
+    missing = [m for m in DEPRECATED_MODELS if m not in pricing.RETIREMENTS and not m.startswith(old)]
     assert missing == []
 
 
 def test_a_long_prompt_costs_more_where_the_vendor_says_so() -> None:
     short = Usage(input_tokens=100_000)
     long = Usage(input_tokens=50_000, cache_read_tokens=50_001)
-    assert models.cost_usd("claude-haiku-5-5", short) == pytest.approx(0.01)
-    assert models.cost_usd("claude-haiku-5-5", long) == pytest.approx((50_000 * 0.5 + 50_001 * 0.05) / 1e6)
-    assert models.cost_usd("claude-haiku-4-5-20251001", Usage(output_tokens=1_000_000)) == pytest.approx(5)
+    assert pricing.cost_usd("claude-haiku-5-5", short) == pytest.approx(0.01)
+    assert pricing.cost_usd("claude-haiku-5-5", long) == pytest.approx((50_000 * 0.5 + 50_001 * 0.05) / 1e6)
+    assert pricing.cost_usd("claude-haiku-4-5-20251001", Usage(output_tokens=1_000_000)) == pytest.approx(5)
 
 
 def test_numbers_that_are_none_do_not_disturb_the_count() -> None:

@@ -232,7 +232,7 @@ async def test_codes_may_be_words_and_durations_may_be_missing() -> None:
         (lambda: web.json_response({"code": 400112, "message": "x"}, status=401), "cut", "session is over"),
         (
             lambda: web.json_response({"code": 1, "message": "slow down"}, status=429),
-            "unreachable",
+            "rate_limited",
             "limit is reached",
         ),
         (
@@ -244,11 +244,11 @@ async def test_codes_may_be_words_and_durations_may_be_missing() -> None:
         ),
         (
             lambda: web.Response(text="<html>", content_type="text/html", status=502),
-            "unreachable",
+            "overloaded",
             "not JSON",
         ),
-        (lambda: web.Response(text="<html>", content_type="text/html"), "unreachable", "makes no sense"),
-        (lambda: web.json_response({"error": "text too long", "data": None}), "unreachable", "text too long"),
+        (lambda: web.Response(text="<html>", content_type="text/html"), "protocol", "makes no sense"),
+        (lambda: web.json_response({"error": "text too long", "data": None}), "protocol", "text too long"),
     ],
 )
 async def test_every_shape_of_no_is_explained(answer: Any, kind: str, words: str) -> None:

@@ -10,7 +10,7 @@ import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import pytest
@@ -31,10 +31,11 @@ from clara_kit.core.events import (
 )
 from clara_kit.providers.avatar import lite_protocol
 from clara_kit.providers.avatar.liveavatar import LiveAvatarLite
-from clara_kit.providers.avatar.pacing import Chunker, Playhead
+from clara_kit.providers.avatar.pacing import Chunker, Playhead, Timing
 from clara_kit.providers.tts.base import AudioChunk, PiecesVoiced
 
 KEY = "test-key-5678"
+TIMES = {field.name for field in fields(Timing)}
 BYTES_PER_MS = 48
 LAST = SpeakingEnded | SpeakingInterrupted | ProviderFailed
 
@@ -55,7 +56,9 @@ class FakeTTS:
     chunk_ms: float = 20
     gap_s: float = 0.0
     fail_after_ms: float | None = None
-    error: Exception = field(default_factory=lambda: ProviderUnavailable("The voice is gone.", hint="wait."))
+    error: Exception = field(
+        default_factory=lambda: ProviderUnavailable("The voice is gone.", hint="wait.", kind="cut")
+    )
     rate_hz: int = 24_000
     ms_of: dict[str, float] = field(default_factory=dict)
     left: int = 0
@@ -299,9 +302,10 @@ def avatar_at(fake: FakeAvatar, tts: FakeTTS, **options: Any) -> LiveAvatarLite:
         "first_chunk_ms": 40,
         "chunk_ms": 100,
         "max_ahead_ms": 300,
-        "start_timeout_s": 1,
+        "start_timeout_ms": 1000,
         "end_margin_ms": 60,
         "ack_timeout_ms": 60,
+        **{name: options.pop(name) for name in TIMES & options.keys()},
     }
     return LiveAvatarLite(
         api_key=KEY,
@@ -309,7 +313,8 @@ def avatar_at(fake: FakeAvatar, tts: FakeTTS, **options: Any) -> LiveAvatarLite:
         clock=RealClock(),
         avatar_id="a1",
         base_url=fake.base_url,
-        **{**defaults, **options},
+        timing=Timing(**defaults),
+        **options,
     )
 
 
@@ -681,7 +686,7 @@ async def test_an_end_that_never_comes_is_estimated_from_the_sound() -> None:
 
 
 async def test_a_start_that_never_comes_fails_the_utterance_and_silences_the_avatar() -> None:
-    async with playing(FakeAvatar(starts=False, ends=False), FakeTTS(ms=80), start_timeout_s=0.15) as stage:
+    async with playing(FakeAvatar(starts=False, ends=False), FakeTTS(ms=80), start_timeout_ms=150) as stage:
         await stage.fake.until(lambda: stage.fake._connected)
         await stage.say(1, "Hola.")
         end = await stage.last(1)
@@ -793,7 +798,7 @@ async def disorderly(seed: int) -> None:
         acks=rng.random() < 0.8,
     )
     tts = FakeTTS(ms=rng.choice([0, 30, 150]), gap_s=rng.choice([0, 0.002]))
-    async with serving(fake), avatar_at(fake, tts, start_timeout_s=0.2) as avatar:
+    async with serving(fake), avatar_at(fake, tts, start_timeout_ms=200) as avatar:
         stage = Stage(avatar, fake)
         collecting = asyncio.create_task(stage.collect())
         for utterance_id in range(1, 7):
@@ -865,7 +870,7 @@ async def test_a_session_that_ends_fails_what_is_open_and_then_itself(
 
 
 async def test_a_session_that_never_says_connected_fails_in_time() -> None:
-    async with playing(FakeAvatar(says_connected=False), start_timeout_s=0.15) as stage:
+    async with playing(FakeAvatar(says_connected=False), start_timeout_ms=150) as stage:
         await stage.say(1, "Hola.")
         await stage.until(lambda: stage.finished)
         failures = [e for e in stage.seen if isinstance(e, ProviderFailed)]
@@ -874,7 +879,7 @@ async def test_a_session_that_never_says_connected_fails_in_time() -> None:
 
 
 async def test_the_session_is_kept_alive() -> None:
-    async with playing(keep_alive_s=0.02) as stage:
+    async with playing(keep_alive_ms=20) as stage:
         await asyncio.sleep(0.09)
         alive = [m for _, m in stage.fake.got if m["type"] == "session.keep_alive"]
         assert len(alive) >= 2
@@ -1025,7 +1030,7 @@ async def test_a_server_that_never_answers_is_unavailable_in_time() -> None:
         await asyncio.sleep(30)
         return web.Response()
 
-    error = await opening(FakeAvatar(rest={"token": never}), start_timeout_s=0.1)
+    error = await opening(FakeAvatar(rest={"token": never}), start_timeout_ms=100)
     assert isinstance(error, ProviderUnavailable)
 
 

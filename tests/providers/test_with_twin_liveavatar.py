@@ -19,6 +19,7 @@ from clara_kit.core.events import (
     SpeakingStarted,
 )
 from clara_kit.providers.avatar.liveavatar import LiveAvatarLite
+from clara_kit.providers.avatar.pacing import Timing
 from clara_kit.providers.tts.base import AudioChunk, PiecesVoiced
 from clara_kit.world.faults import Fault, FaultBox
 from clara_kit.world.latency import LatencyProfile
@@ -66,14 +67,15 @@ async def twin(
         yield server, far
 
 
-def avatar_at(server: TwinServer, **options: Any) -> LiveAvatarLite:
-    defaults: dict[str, Any] = {"api_key": "test-key", "end_margin_ms": 80, "ack_timeout_ms": 200}
+def avatar_at(server: TwinServer, *, start_timeout_ms: float = 2000, **options: Any) -> LiveAvatarLite:
+    defaults: dict[str, Any] = {"api_key": "test-key"}
     return LiveAvatarLite(
         tts=ToneTTS(),
         clock=RealClock(),
         avatar_id=SANDBOX_AVATAR,
         base_url=server.addresses["liveavatar"]["base_url"],
-        **{**defaults, "start_timeout_s": 2, **options},
+        timing=Timing(end_margin_ms=80, ack_timeout_ms=200, start_timeout_ms=start_timeout_ms),
+        **{**defaults, **options},
     )
 
 
@@ -160,7 +162,7 @@ async def test_every_fault_of_an_utterance_comes_to_one_end(
     fault = Fault(
         service="avatar", kind=kind, after_ms=0 if kind == "stall" else 40, for_ms=80 if kind == "slow" else 0
     )
-    async with twin(fault, dialect=dialect) as (server, _), avatar_at(server, start_timeout_s=0.5) as avatar:
+    async with twin(fault, dialect=dialect) as (server, _), avatar_at(server, start_timeout_ms=500) as avatar:
         events = avatar.events()
         await avatar.speak(1, 0, "200")
         await avatar.end_speech(1)

@@ -17,16 +17,18 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
-from types import TracebackType
 from typing import Any, Literal, Self
 
 from clara_kit.core import events as ev
 from clara_kit.core.clock import Clock
-from clara_kit.core.errors import ProviderError, ProviderRefused, SettingsError
-from clara_kit.providers.avatar.heygen_rest import HeyGenRest, SessionGone
+from clara_kit.core.errors import ProviderError
+from clara_kit.providers import http
+from clara_kit.providers.avatar.heygen_rest import HeyGenRest
 
 _LEAVE_BUDGET_S = 0.9
 _OVERTAKEN_S = 0.3  # how long an interrupted task may take to be answered
+_KEEP_ALIVE_S = 60.0
+_IDLE_LIMIT_S = 120  # 30..3600, after which HeyGen ends a silent session
 _LONGEST_PIECE_S = 120.0  # a task of a sentence or two that takes longer will not be answered any more
 
 
@@ -35,7 +37,6 @@ class HeyGenSession:
     """A started session. With the last two anyone may join the room and see the avatar."""
 
     session_id: str
-    duration_limit_s: float | None = None
     url: str = ""
     access_token: str = field(default="", repr=False)
 
@@ -55,9 +56,8 @@ class _Utterance:
 class HeyGenStreamingAvatar:
     """An `AvatarProvider` without sound of ours.
 
-    knowledge_base: the prompt of the avatar's built-in brain; used only by `talk`. quality: low, medium, high.
-    activity_idle_timeout_s: 30..3600, after which HeyGen ends a silent session. task_mode: "sync" as the plan
-    has it; with "async" tasks are answered at once and the end is estimated from their `duration_ms`.
+    knowledge_base: the prompt of the avatar's built-in brain; used only by `talk`. task_mode: "sync" as the
+    plan has it; with "async" tasks are answered at once and the end is estimated from their `duration_ms`.
     """
 
     def __init__(
@@ -69,63 +69,48 @@ class HeyGenStreamingAvatar:
         knowledge_base: str,
         base_url: str = "https://api.heygen.com",
         voice_id: str | None = None,
-        language: str = "es",
-        quality: Literal["low", "medium", "high"] = "medium",
-        activity_idle_timeout_s: int = 120,
-        keep_alive_s: float = 60,
         task_mode: Literal["sync", "async"] = "sync",
         assumed_start_ms: float = 1000,  # an utterance's start costs about a second on streaming avatars
         timeout_s: float = 10,
     ) -> None:
-        if not api_key.strip():
-            raise SettingsError("HEYGEN_API_KEY is empty.", hint="put HEYGEN_API_KEY=... into the file .env.")
+        api_key = http.checked_key(api_key, name="HEYGEN_API_KEY", where="https://app.heygen.com")
         self.session: HeyGenSession | None = None
         self._clock, self._task_mode, self._assumed_start_ms = clock, task_mode, assumed_start_ms
-        self._keep_alive_s = keep_alive_s
-        self._rest = HeyGenRest(api_key=api_key.strip(), base_url=base_url, timeout_s=timeout_s)
+        self._rest = HeyGenRest(api_key=api_key, base_url=base_url, timeout_s=timeout_s)
         self._new: dict[str, Any] = {
             "avatar_name": avatar_name,
-            "quality": quality,
+            "quality": "medium",
             "knowledge_base": knowledge_base,
-            "language": language,
+            "language": "es",
             "version": "v2",
             "video_encoding": "H264",
             "disable_idle_timeout": False,
-            "activity_idle_timeout": activity_idle_timeout_s,
+            "activity_idle_timeout": _IDLE_LIMIT_S,
             **({"voice": {"voice_id": voice_id}} if voice_id else {}),
         }
         self._events: asyncio.Queue[ev.Event | None] = asyncio.Queue()
         self._waiting: deque[_Utterance] = deque()  # the first is being spoken
-        self._speaking: asyncio.Task[None] | None = None
+        self._speaking: asyncio.Task[None] | None = None  # or being silenced
         self._keeper: asyncio.Task[None] | None = None
         self._over = False
 
     async def __aenter__(self) -> Self:
         try:
-            data = await self._rest.post("new", self._new)
-            session_id = data.get("session_id")
-            if not isinstance(session_id, str) or not session_id:
-                raise ProviderRefused(
-                    f"HeyGen's answer has no session_id; it holds {', '.join(sorted(data)) or 'nothing'}.",
-                    hint="check HEYGEN_BASE_URL: is this the classic streaming API?",
-                )
-            limit = data.get("session_duration_limit")
+            data = await self._rest.call("new", self._new)
+            hint = "check HEYGEN_BASE_URL: is this the classic streaming API?"
             self.session = HeyGenSession(
-                session_id,
-                float(limit) if isinstance(limit, int | float) else None,
+                self._rest.text_of(data, "session_id", hint),
                 str(data.get("url") or ""),
                 str(data.get("access_token") or ""),
             )
-            await self._rest.post("start", self._id)
+            await self._rest.call("start", self._id)
         except BaseException:
             await self._leave()
             raise
         self._keeper = asyncio.create_task(self._keep_alive(), name="heygen keep-alive")
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self._leave()
 
     async def speak(self, utterance_id: int, piece_no: int, text: str) -> None:
@@ -148,34 +133,45 @@ class HeyGenStreamingAvatar:
             utterance.pieces.put_nowait(None)
 
     async def interrupt(self, utterance_id: int) -> None:
-        """Stop the avatar and drop what waits of this utterance. Returns when the order was answered."""
+        """Stop the avatar and drop what waits of this utterance. Returns when the order is on its way.
+
+        Its SpeakingInterrupted comes when HeyGen has answered; until then the next utterance waits.
+        """
         utterance = self._find(utterance_id)
-        if utterance is None:
+        if utterance is None or utterance.silenced:
             return
-        first = utterance is self._waiting[0]
-        self._waiting.remove(utterance)
         utterance.silenced = True
-        if first:
+        if self._speaking is not None and utterance is self._waiting[0]:
+            silencing = self._silence(utterance, self._speaking)
+            self._speaking = asyncio.create_task(silencing, name="heygen interrupt")
+            await asyncio.sleep(0)  # its first step sends the order
+        else:
+            self._over_with(utterance, interrupted=True)
+
+    async def _silence(self, utterance: _Utterance, speaking: asyncio.Task[None]) -> None:
+        try:
             await self._order_silence()
-            if utterance.asked and self._speaking is not None:
+            if utterance.asked:
                 # The order may have overtaken the task: then the task is still to be answered, and to be stopped.
-                done, _ = await asyncio.wait({self._speaking}, timeout=_OVERTAKEN_S)
+                done, _ = await asyncio.wait({speaking}, timeout=_OVERTAKEN_S)
                 if not done:
                     await self._order_silence()
-            await self._stop_speaking(utterance)
-        self._emit(ev.SpeakingInterrupted(at_ms=self._now, utterance_id=utterance_id, estimated=True))
-        self._go_on()
+        finally:
+            speaking.cancel()
+            await asyncio.wait({speaking})
+        self._speaking = None
+        self._over_with(utterance, interrupted=True)
 
     async def _order_silence(self) -> None:
         try:
-            await self._rest.post("interrupt", self._id)
+            await self._rest.call("interrupt", self._id)
         except ProviderError as exc:
             self._fail(exc)
 
     async def talk(self, text: str) -> None:
         """Let the avatar's built-in brain answer `text` by its `knowledge_base`. Raises `ProviderError`."""
         body = {**self._id, "text": text, "task_type": "talk", "task_mode": "async"}
-        await self._rest.post("task", body)
+        await self._rest.call("task", body)
 
     async def events(self) -> AsyncIterator[ev.Event]:
         """What became of each utterance; see the Protocol."""
@@ -202,36 +198,32 @@ class HeyGenStreamingAvatar:
         if self._speaking is None and self._waiting and not self._over:
             self._speaking = asyncio.create_task(self._utter(self._waiting[0]), name="heygen utterance")
 
-    async def _stop_speaking(self, utterance: _Utterance) -> None:
-        task, self._speaking = self._speaking, None
-        if utterance.start_timer is not None:
-            utterance.start_timer.cancel()
-        if task is not None:
-            task.cancel()
-            await asyncio.wait({task})
+    def _over_with(self, utterance: _Utterance, *, interrupted: bool = False) -> None:
+        """The utterance has ended; the next may begin."""
+        self._forget_start(utterance)
+        self._waiting.remove(utterance)
+        if interrupted:
+            self._emit(ev.SpeakingInterrupted(at_ms=self._now, utterance_id=utterance.id, estimated=True))
+        self._go_on()
 
     async def _utter(self, utterance: _Utterance) -> None:
         """All pieces of one utterance, one task each."""
-        end_ms = 0.0
+        end_ms, error = 0.0, None
         try:
-            while (piece := await utterance.pieces.get()) is not None:
+            while (piece := await utterance.pieces.get()) is not None and not utterance.silenced:
                 end_ms = await self._speak_piece(utterance, *piece, free_ms=end_ms)
-                if utterance.silenced:
-                    return
             await asyncio.sleep(max(0.0, end_ms - self._now) / 1000)
         except ProviderError as exc:
-            if utterance.silenced:
-                return
-            self._waiting.remove(utterance)
-            self._speaking = None
-            self._fail(exc, utterance.id)
-        else:
-            if utterance.audio_ms or utterance.started:
-                self._start(utterance)
-                self._emit(ev.SpeakingEnded(at_ms=self._now, utterance_id=utterance.id, estimated=True))
-            self._waiting.remove(utterance)
-            self._speaking = None
-        self._go_on()
+            error = exc
+        if utterance.silenced:
+            return
+        if error is not None:
+            self._fail(error, utterance.id)
+        elif utterance.audio_ms or utterance.started:
+            self._start(utterance)
+            self._emit(ev.SpeakingEnded(at_ms=self._now, utterance_id=utterance.id, estimated=True))
+        self._speaking = None
+        self._over_with(utterance)
 
     async def _speak_piece(self, utterance: _Utterance, piece_no: int, text: str, *, free_ms: float) -> float:
         """One task; returns when its sound will be over, as far as can be known."""
@@ -242,7 +234,7 @@ class HeyGenStreamingAvatar:
         body = {**self._id, "text": text, "task_type": "repeat", "task_mode": self._task_mode}
         sent_ms = self._now
         utterance.asked = True
-        data = await self._rest.post(
+        data = await self._rest.call(
             "task", body, timeout_s=_LONGEST_PIECE_S if self._task_mode == "sync" else None
         )
         utterance.asked = False
@@ -263,51 +255,44 @@ class HeyGenStreamingAvatar:
 
     def _start(self, utterance: _Utterance) -> None:
         """The avatar is taken to speak now."""
-        if utterance.started or utterance not in self._waiting:
+        if utterance.started or utterance.silenced:
             return
         utterance.started = True
-        if utterance.start_timer is not None:
-            utterance.start_timer.cancel()
+        self._forget_start(utterance)
         self._emit(ev.FirstAudio(at_ms=self._now, utterance_id=utterance.id, estimated=True))
         self._emit(ev.SpeakingStarted(at_ms=self._now, utterance_id=utterance.id, estimated=True))
+
+    def _forget_start(self, utterance: _Utterance) -> None:
+        if utterance.start_timer is not None:
+            utterance.start_timer.cancel()
 
     # --- the session --------------------------------------------------------------------------------------
 
     def _fail(self, exc: ProviderError, utterance_id: int | None = None) -> None:
         """Tell a failure: of the utterance, and of the session too if that is what is over."""
-        refused, gone = isinstance(exc, ProviderRefused), isinstance(exc, SessionGone)
-        kind: ev.FailureKind = "cut" if gone else "refused" if refused else "unreachable"
-        told = ([utterance_id] if utterance_id is not None else []) + ([None] if gone else [])
-        for of in told:
-            self._emit(
-                ev.ProviderFailed(
-                    at_ms=self._now, service="avatar", kind=kind, message=exc.message, hint=exc.hint,
-                    retryable=not refused, utterance_id=of,
-                )
-            )  # fmt: skip
-        if not told:  # nothing has ended, but somebody should know
+        if utterance_id is not None:
+            self._emit(ev.ProviderFailed.of(exc, "avatar", self._now, utterance_id=utterance_id))
+        elif not self._rest.gone:  # nothing has ended, but somebody should know
             self._emit(ev.ProviderWarned(at_ms=self._now, service="avatar", message=exc.message))
-        if gone and not self._over:
+        if self._rest.gone and not self._over:
             self._over = True
+            self._emit(ev.ProviderFailed.of(exc, "avatar", self._now))
             self._events.put_nowait(None)
 
     async def _keep_alive(self) -> None:
-        while True:
-            await asyncio.sleep(self._keep_alive_s)
+        while not self._rest.gone:
+            await asyncio.sleep(_KEEP_ALIVE_S)
             try:
-                await self._rest.post("keep_alive", self._id)
-            except SessionGone as exc:
-                self._fail(exc)
-                return
-            except ProviderError:
-                continue  # one that is missed does no harm: the idle limit is longer
+                await self._rest.call("keep_alive", self._id)
+            except ProviderError as exc:  # one that is missed does no harm: the idle limit is longer
+                if self._rest.gone:
+                    self._fail(exc)
 
     async def _leave(self) -> None:
         self._over = True
         tasks = {t for t in (self._speaking, self._keeper) if t is not None}
         for utterance in self._waiting:
-            if utterance.start_timer is not None:
-                utterance.start_timer.cancel()
+            self._forget_start(utterance)
         self._waiting.clear()
         for task in tasks:
             task.cancel()
@@ -316,7 +301,7 @@ class HeyGenStreamingAvatar:
         try:
             async with asyncio.timeout(_LEAVE_BUDGET_S):
                 if self.session is not None:
-                    await self._rest.post("stop", self._id)
+                    await self._rest.call("stop", self._id)
         except (ProviderError, TimeoutError):
             pass  # HeyGen ends idle sessions by itself
         await self._rest.aclose()

@@ -31,6 +31,24 @@ class Signal:
     detail: str = ""
 
 
+_SPEAKING: dict[str, SignalKind] = {
+    "agent.speak_started": "started",
+    "agent.speak_ended": "ended",
+    "agent.speak_interrupted": "interrupted",
+    "agent.audio_buffer_cleared": "cleared",
+}
+_AVATAR = {
+    "talking": Signal("started", from_state=True),
+    "idle": Signal("ended", from_state=True),
+    "listening": Signal("ended", from_state=True),
+}
+_SESSION = {
+    "connected": Signal("connected"),
+    "closing": Signal("closed", detail="session closing"),
+    "closed": Signal("closed", detail="session closed"),
+}
+
+
 def speak(event_id: str, pcm: bytes) -> str:
     """Sound to speak; one event id for all of an utterance."""
     return json.dumps({"type": "agent.speak", "event_id": event_id, "audio": b64encode(pcm).decode("ascii")})
@@ -61,43 +79,21 @@ def parse(raw: str | bytes) -> Signal | None:
         return None
     kind = message.get("type")
     if kind == "session.state_updated":
-        return _of_session(message.get("state"))
+        return _SESSION.get(str(message.get("state")))
+    if kind == "agent.state_updated":
+        return _AVATAR.get(str(message.get("new_state")))
     if kind == "error":
         return Signal("error", detail=_error_text(message.get("error")))
-    if kind == "agent.state_updated":
-        return _of_state(message.get("new_state"))
-    plain: dict[Any, SignalKind] = {
-        "agent.speak_started": "started",
-        "agent.speak_ended": "ended",
-        "agent.speak_interrupted": "interrupted",
-        "agent.audio_buffer_cleared": "cleared",
-    }
-    if not isinstance(kind, str) or kind not in plain:
+    if not isinstance(kind, str) or kind not in _SPEAKING:
         return None
     ids = (message.get("event_id"), message.get("source_event_id"))
     task = message.get("task")
     task_id = task.get("id") if isinstance(task, dict) else None
     return Signal(
-        plain[kind],
+        _SPEAKING[kind],
         event_ids=frozenset(i for i in ids if isinstance(i, str) and i),
         task_id=task_id if isinstance(task_id, str) and task_id else None,
     )
-
-
-def _of_session(state: Any) -> Signal | None:
-    if state == "connected":
-        return Signal("connected")
-    if state in ("closing", "closed"):
-        return Signal("closed", detail=f"session {state}")
-    return None
-
-
-def _of_state(state: Any) -> Signal | None:
-    if state == "talking":
-        return Signal("started", from_state=True)
-    if state in ("idle", "listening"):
-        return Signal("ended", from_state=True)
-    return None
 
 
 def _error_text(error: Any) -> str:

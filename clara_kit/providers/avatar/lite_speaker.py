@@ -29,29 +29,13 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from clara_kit.core.clock import Clock
-from clara_kit.core.events import (
-    Event,
-    FailureKind,
-    ProviderFailed,
-    Service,
-    SpeakingEnded,
-    SpeakingInterrupted,
-    SpeakingStarted,
-)
+from clara_kit.core.errors import ProviderError, ProviderUnavailable
+from clara_kit.core.events import Event, ProviderFailed, SpeakingEnded, SpeakingInterrupted, SpeakingStarted
 from clara_kit.providers.avatar import lite_protocol
 from clara_kit.providers.avatar.lite_protocol import Signal
 from clara_kit.providers.avatar.pacing import Chunker, Playhead, Timing
-from clara_kit.providers.avatar.utterance import Utterance, failure_kind, give_voice, length_ms
+from clara_kit.providers.avatar.utterance import Utterance, give_voice, length_ms
 from clara_kit.providers.tts.base import TTSProvider
-
-
-class SessionOver(Exception):
-    """The session cannot go on."""
-
-    def __init__(self, kind: FailureKind, message: str) -> None:
-        super().__init__(message)
-        self.kind: FailureKind = kind
-        self.message = message
 
 
 class Speaker:
@@ -65,17 +49,23 @@ class Speaker:
         timing: Timing,
         send: Callable[[str], Awaitable[None]],
         emit: Callable[[Event], None],
+        tap: Callable[[int, bytes], None],
     ) -> None:
-        self.on_audio: Callable[[int, bytes], None] | None = None
         self.connected = asyncio.Event()
         self.last_error = ""
+        """What the avatar last complained about."""
         self._tts, self._clock, self._timing = tts, clock, timing
-        self._send, self._emit = send, emit
+        self._send, self._emit, self._tap = send, emit, tap
         self._line: asyncio.Queue[Utterance] = asyncio.Queue()
         self._open: dict[int, Utterance] = {}
         self._closed_ids: set[int] = set()
         self._past_task_ids: set[str] = set()
         self._current: Utterance | None = None
+
+    @property
+    def last_words(self) -> str:
+        """The same as the end of a message; empty if it never did."""
+        return f" Its last error: {self.last_error}." if self.last_error else ""
 
     def speak(self, utterance_id: int, piece_no: int, text: str) -> None:
         """Queue the next piece; returns at once. A new id begins a new utterance and ends the one before."""
@@ -113,7 +103,7 @@ class Speaker:
         if utterance.task is not None:
             utterance.task.cancel()
         if not utterance.sent:
-            self._finish(utterance, SpeakingInterrupted(at_ms=self._now(), utterance_id=utterance.id))
+            self._interrupted(utterance)
             return
         loop = asyncio.get_running_loop()
         utterance.ack_timer = loop.call_later(
@@ -121,13 +111,13 @@ class Speaker:
         )
         try:
             await self._send(lite_protocol.interrupt(utterance.event_id))
-        except SessionOver:
-            return  # told by events()
+        except ProviderError:
+            return  # the session is over: told by events()
 
-    def fail_all(self, kind: FailureKind, message: str, hint: str) -> None:
+    def fail_all(self, error: ProviderError) -> None:
         """The session is over: every utterance that is still open has failed."""
         for utterance in list(self._open.values()):
-            self._finish(utterance, self._failed("avatar", kind, message, hint, utterance.id))
+            self._fail(utterance, error)
 
     def forget_timers(self) -> None:
         """Leave nothing behind in the event loop."""
@@ -163,7 +153,7 @@ class Speaker:
         if not utterance.started.is_set():
             started = SpeakingStarted(at_ms=self._now(), utterance_id=utterance.id, estimated=True)
             self._tell(utterance, started)
-        self._finish(utterance, SpeakingEnded(at_ms=self._now(), utterance_id=utterance.id))
+        self._ended(utterance)
 
     def _interrupted(self, utterance: Utterance) -> None:
         utterance.silenced = True
@@ -209,8 +199,7 @@ class Speaker:
                 return
             utterance.playhead.send(length_ms(chunk), self._now())
             utterance.first_sent.set()
-            if self.on_audio is not None:
-                self.on_audio(utterance.id, chunk)
+            self._tap(utterance.id, chunk)
             await self._send(lite_protocol.speak(utterance.event_id, chunk))
         if utterance.silenced:
             return
@@ -239,13 +228,10 @@ class Speaker:
 
     def _sound_is_complete(self, utterance: Utterance) -> None:
         if error := utterance.voice_error:
-            kind = failure_kind(error, sound_came=utterance.sound_came)
-            self._tell(utterance, self._failed("tts", kind, error.message, error.hint, utterance.id))
+            self._tell(utterance, ProviderFailed.of(error, "tts", self._now(), utterance_id=utterance.id))
             utterance.told = True
         if not utterance.sent:
-            self._finish(
-                utterance, SpeakingEnded(at_ms=self._now(), utterance_id=utterance.id, estimated=True)
-            )
+            self._ended(utterance, estimated=True)
 
     async def _watch(self, utterance: Utterance) -> None:
         """Close the utterance if the avatar never says that it started, or that it ended."""
@@ -257,17 +243,20 @@ class Speaker:
             utterance.silenced = True
             await self._send(lite_protocol.interrupt(utterance.event_id))
             message = f"The avatar did not begin to speak within {self._timing.start_timeout_ms / 1000:g} s."
-            if self.last_error:
-                message += f" Its last error: {self.last_error}."
-            failed = self._failed(
-                "avatar", "stalled", message, "say it again, or open a new session.", utterance.id
-            )
-            self._finish(utterance, failed)
+            hint = "say it again, or open a new session."
+            self._fail(utterance, ProviderUnavailable(message + self.last_words, hint=hint, kind="stalled"))
             return
         await utterance.end_sent.wait()
         while (left_ms := utterance.playhead.ends_ms + self._timing.end_margin_ms - self._now()) > 0:
             await asyncio.sleep(left_ms / 1000)
-        self._finish(utterance, SpeakingEnded(at_ms=self._now(), utterance_id=utterance.id, estimated=True))
+        self._ended(utterance, estimated=True)
+
+    def _ended(self, utterance: Utterance, *, estimated: bool = False) -> None:
+        at_ms = self._now()
+        self._finish(utterance, SpeakingEnded(at_ms=at_ms, utterance_id=utterance.id, estimated=estimated))
+
+    def _fail(self, utterance: Utterance, error: ProviderError) -> None:
+        self._finish(utterance, ProviderFailed.of(error, "avatar", self._now(), utterance_id=utterance.id))
 
     def _finish(self, utterance: Utterance, last: Event) -> None:
         """The avatar is done with it; its last event is given unless another was."""
@@ -281,19 +270,6 @@ class Speaker:
         self._open.pop(utterance.id, None)
         self._closed_ids.add(utterance.id)
         utterance.over.set()
-
-    def _failed(
-        self, service: Service, kind: FailureKind, message: str, hint: str, utterance_id: int | None
-    ) -> ProviderFailed:
-        return ProviderFailed(
-            at_ms=self._now(),
-            service=service,
-            kind=kind,
-            message=message,
-            hint=hint,
-            retryable=kind not in ("refused", "bad_input"),
-            utterance_id=utterance_id,
-        )
 
     def _tell(self, utterance: Utterance, event: Event) -> None:
         """Something on the way; of no interest to anyone after an interrupt, or after the last event."""

@@ -12,35 +12,29 @@ counts as speaking. The voice is opened and closed by whoever made it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from types import TracebackType
-from typing import Literal, Self
+from collections.abc import AsyncIterator, Callable, Coroutine
+from typing import Any, Literal, Self
+from urllib.parse import urlsplit
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
 
 from clara_kit.core.clock import Clock
-from clara_kit.core.errors import ProviderRefused, ProviderUnavailable, SettingsError
-from clara_kit.core.events import Event, FailureKind, ProviderFailed
+from clara_kit.core.errors import ProviderError, ProviderUnavailable, SettingsError
+from clara_kit.core.events import Event, ProviderFailed
+from clara_kit.providers import http
 from clara_kit.providers.avatar import lite_protocol
-from clara_kit.providers.avatar.lite_speaker import SessionOver, Speaker
+from clara_kit.providers.avatar.lite_speaker import Speaker
 from clara_kit.providers.avatar.liveavatar_rest import LiteSession, LiveAvatarRest, within
 from clara_kit.providers.avatar.pacing import Timing
 from clara_kit.providers.tts.base import TTSProvider
 
 _LEAVE_BUDGET_S = 0.9
-_LOOPBACK = ("ws://127.0.0.1", "ws://localhost", "ws://[::1]")
+TIMING = Timing()
 
 
 class LiveAvatarLite:
-    """An `AvatarProvider`.
-
-    first_chunk_ms, chunk_ms, max_ahead_ms: how sound is sent. assumed_start_ms: when the avatar is taken to
-    play if it does not say so. start_timeout_s: for each step of opening, and for an utterance to begin.
-    end_margin_ms, ack_timeout_ms: how long to wait for an end, or for an interrupt's confirmation.
-    on_audio(utterance_id, pcm): gets every chunk as it is sent (16-bit mono at the voice's rate); it must be
-    quick and must not raise. `session` tells, once entered, the room in which the avatar can be seen.
-    """
+    """An `AvatarProvider` that `TapsAudio`. `session` tells, once entered, the room where it can be seen."""
 
     def __init__(
         self,
@@ -51,68 +45,44 @@ class LiveAvatarLite:
         avatar_id: str,
         base_url: str = "https://api.liveavatar.com",
         sandbox: bool = True,
-        first_chunk_ms: float = 400,
-        chunk_ms: float = 1000,
-        max_ahead_ms: float = 3000,
-        assumed_start_ms: float = 7000,  # the slowest start seen took 6.4 s (a third party's app log, 2026)
-        end_margin_ms: float = 1500,
-        ack_timeout_ms: float = 1000,
-        keep_alive_s: float = 60,
-        start_timeout_s: float = 10,
-        on_audio: Callable[[int, bytes], None] | None = None,
+        timing: Timing = TIMING,
     ) -> None:
-        _check(api_key, tts)
+        api_key = http.checked_key(api_key, name="LIVEAVATAR_API_KEY", where="https://app.liveavatar.com")
+        if tts.rate_hz != lite_protocol.RATE_HZ:
+            raise SettingsError(
+                f"LiveAvatar plays {lite_protocol.RATE_HZ} samples a second; this voice gives {tts.rate_hz}.",
+                hint="resample it to 24000 Hz: the avatar would play it garbled, without an error.",
+            )
         self.session: LiteSession | None = None
-        self._clock = clock
+        self.on_audio: Callable[[int, bytes], None] | None = None
+        self._clock, self._sandbox, self._timing = clock, sandbox, timing
         self._config = {
             "mode": "LITE",
             "avatar_id": avatar_id,
             "is_sandbox": sandbox,
             "video_settings": {"encoding": "H264", "quality": "high"},
         }
-        self._sandbox = sandbox
-        self._keep_alive_s, self._start_timeout_s = keep_alive_s, start_timeout_s
-        self._rest = LiveAvatarRest(api_key=api_key.strip(), base_url=base_url, timeout_s=start_timeout_s)
+        self._timeout_s = timing.start_timeout_ms / 1000
+        self._rest = LiveAvatarRest(api_key=api_key, base_url=base_url, timeout_s=self._timeout_s)
         self._socket: ClientConnection | None = None
         self._running: asyncio.Task[None] | None = None
         self._ended = False
         self._events: asyncio.Queue[Event | None] = asyncio.Queue()
-        timing = Timing(
-            first_chunk_ms=first_chunk_ms,
-            chunk_ms=chunk_ms,
-            max_ahead_ms=max_ahead_ms,
-            assumed_start_ms=assumed_start_ms,
-            start_timeout_ms=start_timeout_s * 1000,
-            end_margin_ms=end_margin_ms,
-            ack_timeout_ms=ack_timeout_ms,
-        )
         self._speaker = Speaker(
-            tts=tts, clock=clock, timing=timing, send=self._send, emit=self._events.put_nowait
+            tts=tts, clock=clock, timing=timing, send=self._send, emit=self._events.put_nowait, tap=self._tap
         )
-        self._speaker.on_audio = on_audio
-
-    @property
-    def on_audio(self) -> Callable[[int, bytes], None] | None:
-        """The tap on the sound that is sent."""
-        return self._speaker.on_audio
-
-    @on_audio.setter
-    def on_audio(self, tap: Callable[[int, bytes], None] | None) -> None:
-        self._speaker.on_audio = tap
 
     async def __aenter__(self) -> Self:
         try:
             self.session = await self._rest.open(self._config)
-            self._socket = await _connect(self.session.ws_url, self._start_timeout_s)
+            self._socket = await _connect(self.session.ws_url, self._timeout_s)
         except BaseException:
             await self._leave()
             raise
         self._running = asyncio.create_task(self._run(), name="liveavatar")
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self._leave()
 
     async def speak(self, utterance_id: int, piece_no: int, text: str) -> None:
@@ -139,13 +109,8 @@ class LiveAvatarLite:
             async with asyncio.TaskGroup() as group:
                 for work in (self._listen(), self._keep_alive(), self._speak_when_connected()):
                     group.create_task(work)
-        except* SessionOver as errors:
-            over = _first(errors)
-            self._session_failed(getattr(over, "kind", "unknown"), str(over))
         except* Exception as errors:
-            self._session_failed(
-                "unknown", f"The avatar's session broke with {type(_first(errors)).__name__}."
-            )
+            self._session_failed(_first(errors))
         finally:
             self._ended = True
             self._events.put_nowait(None)
@@ -160,7 +125,7 @@ class LiveAvatarLite:
                 if signal.kind == "connected":
                     self._speaker.connected.set()
                 elif signal.kind == "closed":
-                    raise SessionOver("cut", f"LiveAvatar ended the session ({signal.detail}).")
+                    raise http.failure("cut", f"LiveAvatar ended the session ({signal.detail}).")
                 elif signal.kind == "error":
                     self._speaker.last_error = signal.detail
                 else:
@@ -172,7 +137,7 @@ class LiveAvatarLite:
     async def _keep_alive(self) -> None:
         count = 0
         while True:
-            await asyncio.sleep(self._keep_alive_s)
+            await asyncio.sleep(self._timing.keep_alive_ms / 1000)
             if self._speaker.connected.is_set():
                 count += 1
                 await self._send(lite_protocol.keep_alive(f"k{count}"))
@@ -181,11 +146,11 @@ class LiveAvatarLite:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._speaker.run())
             try:
-                async with asyncio.timeout(self._start_timeout_s):
+                async with asyncio.timeout(self._timeout_s):
                     await self._speaker.connected.wait()
             except TimeoutError:
-                limit = f"{self._start_timeout_s:g} s"
-                raise SessionOver("stalled", f"LiveAvatar did not say 'connected' within {limit}.") from None
+                message = f"LiveAvatar did not say 'connected' within {self._timeout_s:g} s."
+                raise http.failure("stalled", message) from None
 
     async def _send(self, message: str) -> None:
         assert self._socket is not None
@@ -194,41 +159,35 @@ class LiveAvatarLite:
         except ConnectionClosed:
             raise self._closed() from None
 
-    def _closed(self) -> SessionOver:
-        code = self._socket.close_code if self._socket is not None else None
-        return SessionOver("cut", f"LiveAvatar closed the connection (code {code}).")
+    def _tap(self, utterance_id: int, pcm: bytes) -> None:
+        if self.on_audio is not None:
+            self.on_audio(utterance_id, pcm)
 
-    def _session_failed(self, kind: FailureKind, message: str) -> None:
+    def _closed(self) -> ProviderError:
+        code = self._socket.close_code if self._socket is not None else None
+        return http.failure("cut", f"LiveAvatar closed the connection (code {code}).")
+
+    def _session_failed(self, error: Exception) -> None:
         if self._ended:
             return  # we are leaving: nobody wants to hear of it
         self._ended = True
-        if self._speaker.last_error:
-            message += f" Its last error: {self._speaker.last_error}."
+        if not isinstance(error, ProviderError):
+            error = http.failure("unknown", f"The avatar's session broke with {type(error).__name__}.")
         hint = "open a new session."
         if self._sandbox:
-            hint = (
-                "a sandbox session ends after about a minute (set AVATAR_SANDBOX=false for longer ones); "
-                + hint
-            )
-        self._speaker.fail_all(kind, message, hint)
-        failed = ProviderFailed(
-            at_ms=self._clock.now_ms(),
-            service="avatar",
-            kind=kind,
-            message=message,
-            hint=hint,
-            retryable=True,
-        )
-        self._events.put_nowait(failed)
+            hint = f"a sandbox session ends after about a minute (set AVATAR_SANDBOX=false for longer ones); {hint}"
+        over = ProviderUnavailable(error.message + self._speaker.last_words, hint=hint, kind=error.kind)
+        self._speaker.fail_all(over)
+        self._events.put_nowait(ProviderFailed.of(over, "avatar", self._clock.now_ms()))
 
     async def _leave(self) -> None:
         """End everything within a second, whatever the far end does."""
         self._ended = True
         running, socket = self._running, self._socket
-        farewell = [self._rest.stop()]
+        farewell: list[Coroutine[Any, Any, Any]] = [self._rest.stop()]
         if running is not None:
             running.cancel()
-            farewell.append(_until_done(running))
+            farewell.append(asyncio.wait({running}))
         if socket is not None:
             farewell.append(socket.close())
         try:
@@ -244,45 +203,23 @@ class LiveAvatarLite:
                 await asyncio.wait({running}, timeout=0.1)
 
 
-def _first(errors: BaseExceptionGroup[BaseException]) -> BaseException:
-    error: BaseException = errors
+def _first(errors: BaseExceptionGroup[Exception]) -> Exception:
+    error: Exception | BaseExceptionGroup[Exception] = errors
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     return error
 
 
-async def _until_done(task: asyncio.Task[None]) -> None:
-    await asyncio.wait({task})
-
-
 async def _connect(url: str, timeout_s: float) -> ClientConnection:
-    # A proxy must not get what is meant for this machine.
-    proxy: Literal[True] | None = None if url.startswith(_LOOPBACK) else True
+    proxy: Literal[True] | None = None if http.is_loopback(url) else True
     try:
         # No compression: base64 of sound hardly shrinks, and deflating it delays an interrupt.
         return await connect(url, compression=None, open_timeout=timeout_s, close_timeout=0.5, proxy=proxy)
     except InvalidStatus as exc:
         status = exc.response.status_code
         message = f"LiveAvatar refused the socket of the session (HTTP {status})."
-        if 400 <= status < 500:
-            raise ProviderRefused(message, hint="open a new session; its address is good once only.") from exc
-        raise ProviderUnavailable(message, hint="try again in a moment.") from exc
+        once = "open a new session; its address is good once only." if status < 500 else ""
+        raise http.failure(http.kind_of(status), message, once) from exc
     except (OSError, TimeoutError, WebSocketException) as exc:
-        raise ProviderUnavailable(
-            f"The socket of LiveAvatar's session cannot be reached ({type(exc).__name__}).",
-            hint="check the network, a proxy or firewall.",
-        ) from exc
-
-
-def _check(api_key: str, tts: TTSProvider) -> None:
-    key = api_key.strip()
-    if not key or not key.isascii() or not key.isprintable() or " " in key:
-        raise SettingsError(
-            "The LiveAvatar key is empty or holds characters that no key has.",
-            hint="get one at https://app.liveavatar.com and put LIVEAVATAR_API_KEY=... into the file .env.",
-        )
-    if tts.rate_hz != lite_protocol.RATE_HZ:
-        raise SettingsError(
-            f"LiveAvatar plays {lite_protocol.RATE_HZ} samples a second; this voice gives {tts.rate_hz}.",
-            hint="resample it to 24000 Hz: the avatar would play it garbled, without an error.",
-        )
+        host = urlsplit(url).hostname or "its address"  # the rest of it may hold a token
+        raise http.broken(exc, "LiveAvatar's session", host, setting="LIVEAVATAR_BASE_URL") from exc

@@ -14,15 +14,20 @@ from clara_kit.providers.avatar.lite_protocol import BYTES_PER_MS
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timing:
-    """How sound is sent, and how long to wait for the avatar's word."""
+    """How sound is sent, and how long to wait for the avatar's word. All in ms.
 
-    first_chunk_ms: float
-    chunk_ms: float
-    max_ahead_ms: float
-    assumed_start_ms: float
-    start_timeout_ms: float
-    end_margin_ms: float
-    ack_timeout_ms: float
+    start_timeout_ms: for each step of opening a session, and for an utterance to begin. end_margin_ms,
+    ack_timeout_ms: how long to wait for an end, or for an interrupt's confirmation.
+    """
+
+    first_chunk_ms: float = 400
+    chunk_ms: float = 1000
+    max_ahead_ms: float = 3000
+    assumed_start_ms: float = 7000  # the slowest start seen took 6.4 s (a third party's app log, 2026)
+    start_timeout_ms: float = 10_000
+    end_margin_ms: float = 1500
+    ack_timeout_ms: float = 1000
+    keep_alive_ms: float = 60_000  # the vendor ends a session after five idle minutes
 
 
 def _whole_samples(length_ms: float) -> int:

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from clara_kit.core.clock import Clock
-from clara_kit.core.errors import ProtocolError, ProviderError, ProviderRefused
-from clara_kit.core.events import Event, FailureKind, FirstAudio, SpeechSent, SpeechVoiced
+from clara_kit.core.errors import ProtocolError, ProviderError
+from clara_kit.core.events import Event, FirstAudio, SpeechSent, SpeechVoiced
 from clara_kit.providers.avatar import lite_protocol
 from clara_kit.providers.avatar.lite_protocol import Signal
 from clara_kit.providers.avatar.pacing import Chunker, Playhead
@@ -132,15 +132,6 @@ async def give_voice(utterance: Utterance, tts: TTSProvider, clock: Clock, tell:
         utterance.voice_error = ProtocolError(f"The voice broke with {type(exc).__name__}.")
     utterance.voice_done = True
     utterance.woken.set()
-
-
-def failure_kind(error: ProviderError, *, sound_came: bool) -> FailureKind:
-    """The kind of failure that a voice's error is."""
-    if isinstance(error, ProviderRefused):
-        return "refused"
-    if isinstance(error, ProtocolError):
-        return "protocol"
-    return "cut" if sound_came else "unreachable"
 
 
 async def _pieces(utterance: Utterance, clock: Clock, tell: Tell) -> AsyncIterator[str]:

@@ -18,15 +18,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from clara_kit.core.clock import Clock
-from clara_kit.core.errors import ProviderRefused, ProviderUnavailable, SettingsError
+from clara_kit.core.errors import ProtocolError, ProviderError
 from clara_kit.core.events import Event, ProviderFailed, ReplyCompleted, ReplyDelta, ReplyStarted, Usage
-from clara_kit.providers.llm import models
+from clara_kit.providers import http
+from clara_kit.providers.llm import pricing
 from clara_kit.providers.llm.base import ReplyRequest
-from clara_kit.providers.llm.claude_errors import Failure, describe
+from clara_kit.providers.llm.claude_errors import describe
 from clara_kit.providers.llm.claude_request import fixed_parameters, system_blocks, wire_messages
 
 if TYPE_CHECKING:
@@ -36,7 +38,12 @@ if TYPE_CHECKING:
 _KEEP_CONNECTIONS_S = 600.0
 _CONNECT_TIMEOUT_S = 5.0
 _END_OF_BODY_S = 0.02  # after message_stop: reading the body's end keeps the connection for the next reply
-_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+_COUNTED = {  # the API's names of what a reply used, and the kit's
+    "input_tokens": "input_tokens",
+    "output_tokens": "output_tokens",
+    "cache_read_input_tokens": "cache_read_tokens",
+    "cache_creation_input_tokens": "cache_write_tokens",
+}
 
 
 class ClaudeStreamingLLM:
@@ -44,7 +51,7 @@ class ClaudeStreamingLLM:
 
     `first_token_timeout_ms` runs from the request to the first text, `stall_timeout_ms` between events
     after it. A history that the API would refuse gives one ProviderFailed (bad_input) and no ReplyStarted,
-    for nothing was sent.
+    for nothing was sent. max_tokens, temperature (None: the vendor's) and the time limits come from Settings.
     """
 
     def __init__(
@@ -53,29 +60,27 @@ class ClaudeStreamingLLM:
         api_key: str,
         clock: Clock,
         base_url: str = "https://api.anthropic.com",
-        model: str = models.SUCCESSOR,
+        model: str = pricing.SUCCESSOR,
         max_tokens: int = 195,
         temperature: float | None = 0.7,
         first_token_timeout_ms: float = 8000,
         stall_timeout_ms: float = 5000,
     ) -> None:
         self.model = model
-        self._api_key = _checked(api_key)
-        self._clock = clock
-        self._base_url = base_url
+        self._api_key = http.checked_key(
+            api_key, name="ANTHROPIC_API_KEY", where="https://platform.claude.com"
+        )
+        self._clock, self._base_url = clock, base_url
         self._first_token_timeout_s = first_token_timeout_ms / 1000
         self._stall_timeout_s = stall_timeout_ms / 1000
         self._fixed = fixed_parameters(model, max_tokens, temperature)
         self._client = _client(self._api_key, base_url)
 
-    @property
-    def lifecycle_note(self) -> str | None:
-        """What a person should know of the chosen model: retired, retiring, unknown. None: nothing."""
-        return models.note(self.model)
-
-    def reply(self, request: ReplyRequest) -> AbstractAsyncContextManager[AsyncIterator[Event]]:
+    @asynccontextmanager
+    async def reply(self, request: ReplyRequest) -> AsyncIterator[AsyncIterator[Event]]:
         """One reply as events; leaving the context ends the request at the server at once."""
-        return self._entered(request)
+        async with aclosing(self._reply(request)) as events:
+            yield events
 
     async def warm(self) -> None:
         """Open a connection before it is needed, by asking for one line of the list of models.
@@ -87,30 +92,22 @@ class ClaudeStreamingLLM:
             async with asyncio.timeout(self._first_token_timeout_s):
                 await self._client.models.list(limit=1)
         except Exception as exc:
-            failure = self._describe(exc)
-            status = getattr(exc, "status_code", None)
-            if status in (401, 403):
-                raise ProviderRefused(failure.message, hint=failure.hint) from exc
-            if status is None:
-                raise ProviderUnavailable(failure.message, hint=failure.hint) from exc
+            if getattr(exc, "status_code", None) in (None, 401, 403):
+                raise self._describe(exc) from exc
 
     async def aclose(self) -> None:
         """Close kept connections."""
         await self._client.close()
 
-    @asynccontextmanager
-    async def _entered(self, request: ReplyRequest) -> AsyncIterator[AsyncIterator[Event]]:
-        async with aclosing(self._reply(request)) as events:
-            yield events
-
     async def _reply(self, request: ReplyRequest) -> AsyncGenerator[Event, None]:
+        def failed(error: ProviderError) -> ProviderFailed:
+            return ProviderFailed.of(error, "llm", self._clock.now_ms(), reply_id=request.reply_id)
+
         try:
-            body = {**self._fixed, "messages": wire_messages(request.messages)}
+            messages = wire_messages(request.messages)
         except ValueError as exc:
             hint = "this is the kit's own doing, not the vendor's: see conversation/history.py."
-            yield self._failed(
-                request, Failure("bad_input", f"The history cannot be sent: {exc}.", hint, False)
-            )
+            yield failed(http.failure("bad_input", f"The history cannot be sent: {exc}.", hint))
             return
         yield ReplyStarted(
             at_ms=self._clock.now_ms(),
@@ -118,7 +115,7 @@ class ClaudeStreamingLLM:
             model=self.model,
             prompt_hash=request.prompt.hash,
         )
-        body |= system_blocks(request.prompt)
+        body = {**self._fixed, "messages": messages, **system_blocks(request.prompt)}
         tally = _Tally()
         try:
             async with aclosing(self._texts(body, tally)) as texts:
@@ -126,10 +123,10 @@ class ClaudeStreamingLLM:
                     yield ReplyDelta(at_ms=self._clock.now_ms(), reply_id=request.reply_id, text=text)
         except Exception as exc:  # whatever the SDK makes of a broken stream: one last event is promised
             if not tally.stopped:
-                yield self._failed(request, self._describe(exc, started=tally.text_came))
+                yield failed(self._describe(exc, started=tally.text_came))
                 return
         if not tally.stopped:
-            yield self._failed(request, _cut(tally))
+            yield failed(_cut(tally))
             return
         yield ReplyCompleted(
             at_ms=self._clock.now_ms(),
@@ -156,22 +153,9 @@ class ClaudeStreamingLLM:
             async with asyncio.timeout(_END_OF_BODY_S):
                 await anext(stream, None)
 
-    def _describe(self, error: Exception, *, started: bool = False) -> Failure:
+    def _describe(self, error: Exception, *, started: bool = False) -> ProviderError:
         limit_s = self._stall_timeout_s if started else self._first_token_timeout_s
-        return describe(error, model=self.model, base_url=self._base_url, waited_s=limit_s).without(
-            self._api_key
-        )
-
-    def _failed(self, request: ReplyRequest, failure: Failure) -> ProviderFailed:
-        return ProviderFailed(
-            at_ms=self._clock.now_ms(),
-            service="llm",
-            kind=failure.kind,
-            message=failure.message,
-            hint=failure.hint,
-            retryable=failure.retryable,
-            reply_id=request.reply_id,
-        )
+        return describe(error, model=self.model, base_url=self._base_url, waited_s=limit_s, key=self._api_key)
 
 
 class _Tally:
@@ -208,52 +192,26 @@ class _Tally:
 
     def usage(self, model: str) -> Usage:
         """All tokens, and what they cost."""
-        counted = Usage(
-            input_tokens=self._tokens.get("input_tokens", 0),
-            output_tokens=self._tokens.get("output_tokens", 0),
-            cache_read_tokens=self._tokens.get("cache_read_input_tokens", 0),
-            cache_write_tokens=self._tokens.get("cache_creation_input_tokens", 0),
-        )
-        return Usage(
-            input_tokens=counted.input_tokens,
-            output_tokens=counted.output_tokens,
-            cache_read_tokens=counted.cache_read_tokens,
-            cache_write_tokens=counted.cache_write_tokens,
-            cost_usd=models.cost_usd(model, counted),
-        )
+        counted = Usage(**self._tokens)
+        return replace(counted, cost_usd=pricing.cost_usd(model, counted))
 
     def _count(self, usage: Any) -> None:
         # message_delta's numbers are cumulative and may leave out what message_start said.
-        for name in (
-            "input_tokens",
-            "output_tokens",
-            "cache_read_input_tokens",
-            "cache_creation_input_tokens",
-        ):
+        for name, ours in _COUNTED.items():
             value = getattr(usage, name, None)
             if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
-                self._tokens[name] = value
+                self._tokens[ours] = value
 
 
 def _type_of(event: Any, part: str) -> Any:
     return getattr(getattr(event, part, None), "type", None)
 
 
-def _cut(tally: _Tally) -> Failure:
+def _cut(tally: _Tally) -> ProviderError:
     if tally.events == 0:
         message = "Anthropic's answer held no event at all: this is not an event stream."
-        return Failure("protocol", message, "check ANTHROPIC_BASE_URL.", False)
-    return Failure("cut", "Anthropic's stream ended before its message_stop.", "ask again.", True)
-
-
-def _checked(api_key: str) -> str:
-    key = api_key.strip()
-    if not key or not key.isascii() or not key.isprintable() or " " in key:
-        raise SettingsError(
-            "The Anthropic key is empty or holds characters that no key has.",
-            hint="get one at https://platform.claude.com and put ANTHROPIC_API_KEY=... into the file .env.",
-        )
-    return key
+        return ProtocolError(message, hint="check ANTHROPIC_BASE_URL.", retryable=False)
+    return http.failure("cut", "Anthropic's stream ended before its message_stop.", "ask again.")
 
 
 def _client(api_key: str, base_url: str) -> anthropic.AsyncAnthropic:
@@ -266,7 +224,7 @@ def _client(api_key: str, base_url: str) -> anthropic.AsyncAnthropic:
     timeout = httpx2.Timeout(None, connect=_CONNECT_TIMEOUT_S)
     # A proxy from the environment must not get what is meant for this machine.
     http_client: httpx2.AsyncClient
-    if httpx2.URL(base_url).host in _LOOPBACK:
+    if http.is_loopback(base_url):
         http_client = httpx2.AsyncClient(limits=limits, timeout=timeout, trust_env=False)
     else:
         http_client = anthropic.DefaultAsyncHttpxClient(limits=limits, timeout=timeout)

@@ -10,15 +10,15 @@ from typing import Any
 
 from clara_kit.core.commands import Message
 from clara_kit.core.prompt import Prompt
-from clara_kit.providers.llm import models
+from clara_kit.providers.llm import pricing
 
 
 def fixed_parameters(model: str, max_tokens: int, temperature: float | None) -> dict[str, Any]:
     """What is the same in every request of this provider."""
     fixed: dict[str, Any] = {"model": model, "max_tokens": max_tokens}
-    if models.can_disable_thinking(model):
+    if pricing.can_disable_thinking(model):
         fixed["thinking"] = {"type": "disabled"}
-    if temperature is not None and models.takes_temperature(model):
+    if temperature is not None and pricing.takes_temperature(model):
         fixed["extra_headers"] = {"anthropic-version": "2023-06-01"}
         fixed["extra_body"] = {"temperature": temperature}
     return fixed

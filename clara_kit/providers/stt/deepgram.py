@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Sequence
-from types import TracebackType
 from typing import Any, Self
 
 from clara_kit.core.clock import Clock
@@ -48,14 +47,13 @@ class DeepgramStreamingSTT:
         endpointing_ms: int = 300,
         utterance_end_ms: int = 1000,
         keyterms: Sequence[str] = (),
-        open_timeout_s: float = 5.0,
     ) -> None:
         if keyterms and not model.startswith("nova-3"):
             raise SettingsError(
                 f"Keyterms need nova-3; the model is {model}.", hint="leave STT_KEYTERMS empty or use nova-3."
             )
         self._client = make_client(api_key, base_url)
-        self._clock, self._address, self._open_timeout_s = clock, base_url, open_timeout_s
+        self._clock, self._address = clock, base_url
         self._query: dict[str, Any] = {
             "model": model,
             "language": language,
@@ -89,15 +87,12 @@ class DeepgramStreamingSTT:
         await self._connect()
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         self._running.cancel()
         await leave(self._connection, self._socket)
         await asyncio.wait({self._running}, timeout=0.5)
-        if (
-            self._broken is not None
-        ):  # given up: what was understood until then is the customer's all the same
+        # Given up: what was understood until then is the customer's all the same.
+        if self._broken is not None:
             self._results.end()
         self._out.put_nowait(None)
 
@@ -129,6 +124,7 @@ class DeepgramStreamingSTT:
         await leave(self._connection, self._socket)
         if broken.kind == "stalled" and not self._outbox.unsent_ms and not self._finishing:
             await self._fresh.wait()  # nobody speaks: an open connection would be closed again
+        self._outbox.rewind()  # once more: without the quiet that came meanwhile
         self._again = True
         await self._connect()
         if (lost_ms := self._outbox.lost_ms - self._lost_ms) > 0:
@@ -140,9 +136,7 @@ class DeepgramStreamingSTT:
 
     async def _connect(self) -> None:
         connection = self._client.listen.v1.connect(**self._query)
-        self._socket = await enter(
-            connection, what="recogniser", address=self._address, timeout_s=self._open_timeout_s
-        )
+        self._socket = await enter(connection, what="recogniser", address=self._address)
         self._connection, self._broken = connection, None
         self._running = asyncio.create_task(self._run(), name="deepgram")
 
@@ -208,17 +202,13 @@ class DeepgramStreamingSTT:
     # --- in --------------------------------------------------------------------------------------------
 
     async def _read(self) -> None:
-        messages = aiter(self._socket)
         while True:
             try:
-                message = await anext(messages)
-            except StopAsyncIteration:
+                async for message in self._socket:
+                    self._results.take(message)
                 return
-            except ValueError:  # not JSON
+            except ValueError:  # not JSON; the next message may be
                 self._results.pass_over("unreadable")
-                messages = aiter(self._socket)
-                continue
-            self._results.take(message)
 
     def _emit(self, event: Event) -> None:
         self._out.put_nowait(event)

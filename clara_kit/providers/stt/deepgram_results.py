@@ -10,14 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from clara_kit.core.clock import Clock
-from clara_kit.core.events import (
-    Event,
-    SpeechEnded,
-    SpeechStarted,
-    TranscriptFinal,
-    TranscriptInterim,
-    Word,
-)
+from clara_kit.core.events import Event, SpeechEnded, SpeechStarted, TranscriptFinal, TranscriptInterim, Word
 from clara_kit.providers.stt.outbox import Outbox
 
 log = logging.getLogger("clara_kit.stt")

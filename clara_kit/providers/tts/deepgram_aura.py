@@ -14,8 +14,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from clara_kit.core.errors import ProviderUnavailable
-from clara_kit.providers.deepgram_connection import closed, enter, leave, make_client
+from clara_kit.core.errors import ProviderError
+from clara_kit.providers import http
+from clara_kit.providers.deepgram_connection import closed, enter, is_open, leave, make_client
 from clara_kit.providers.tts.base import AudioChunk, PiecesVoiced
 
 log = logging.getLogger("clara_kit.tts")
@@ -23,11 +24,15 @@ log = logging.getLogger("clara_kit.tts")
 MAX_CHARS = 2000  # in one Speak message (Deepgram's limits page)
 SOCKET_LIFE_S = 55 * 60  # Deepgram ends a socket after 60 minutes
 CLEAR_TIMEOUT_S = 0.3
+STALL_TIMEOUT_S = 8.0
+_COALESCED = "coalesced"
 COALESCED_S = 1.5  # two quick flushes may be acknowledged as one: how long to wait for the second
 
 
 class DeepgramAuraTTS:
     """See `TTSProvider`. voice: aura-2-<name>-es. speed: 0.7..1.5 (Deepgram advises 0.9 or more for Spanish)."""
+
+    rate_hz = 24_000
 
     def __init__(
         self,
@@ -35,15 +40,10 @@ class DeepgramAuraTTS:
         api_key: str,
         base_url: str = "https://api.deepgram.com",
         voice: str = "aura-2-celeste-es",
-        rate_hz: int = 24_000,
         speed: float = 1.0,
-        open_timeout_s: float = 5.0,
-        stall_timeout_s: float = 8.0,
     ) -> None:
-        self.rate_hz = rate_hz
-        self._client = make_client(api_key, base_url)
-        self._address, self._open_timeout_s, self._stall_timeout_s = base_url, open_timeout_s, stall_timeout_s
-        self._query: dict[str, Any] = {"model": voice, "encoding": "linear16", "sample_rate": rate_hz}
+        self._client, self._address = make_client(api_key, base_url), base_url
+        self._query: dict[str, Any] = {"model": voice, "encoding": "linear16", "sample_rate": self.rate_hz}
         if speed != 1.0:
             self._query["speed"] = speed
         self._connection: Any = None
@@ -87,20 +87,17 @@ class DeepgramAuraTTS:
                     yield chunk
             except Exception as exc:
                 status = getattr(exc, "status_code", None)
-                raise ProviderUnavailable(
-                    f"Deepgram's voice refused a request ({f'HTTP {status}' if status else type(exc).__name__}).",
-                    hint="it was asked because twenty flushes a minute were used up; wait a minute.",
-                ) from exc
+                message = f"Deepgram's voice refused a request ({f'HTTP {status}' if status else type(exc).__name__})."
+                hint = "it was asked because twenty flushes a minute were used up; wait a minute."
+                raise http.failure(http.kind_of(status) if status else "unreachable", message, hint) from exc
 
     async def _open(self) -> None:
         now_s = asyncio.get_running_loop().time()
-        if self._socket is not None and now_s - self._opened_s < SOCKET_LIFE_S and _is_open(self._socket):
+        if self._socket is not None and now_s - self._opened_s < SOCKET_LIFE_S and is_open(self._socket):
             return
         await self._drop()
         connection = self._client.speak.v1.connect(**self._query)
-        self._socket = await enter(
-            connection, what="voice", address=self._address, timeout_s=self._open_timeout_s
-        )
+        self._socket = await enter(connection, what="voice", address=self._address)
         self._connection, self._opened_s = connection, now_s
 
     async def _drop(self) -> None:
@@ -135,21 +132,16 @@ class _Utterance:
 
     async def feed(self) -> None:
         """Send the pieces: flush after the first and at the end."""
-        flushed = 0
+        from deepgram.speak.v1.types import SpeakV1Text
+
         async for piece in self._pieces:
             self._sent.append(piece)
             for part in _parts(piece):
-                await self._send_text(part)
+                await self._socket.send_text(SpeakV1Text(text=part))
             if len(self._sent) == 1:
                 await self._flush()
-                flushed = 1
-        if len(self._sent) > flushed:
+        if len(self._sent) > 1:
             await self._flush()
-
-    async def _send_text(self, text: str) -> None:
-        from deepgram.speak.v1.types import SpeakV1Text
-
-        await self._socket.send_text(SpeakV1Text(text=text))
 
     async def _flush(self) -> None:
         self._flushed.append(len(self._sent))
@@ -178,7 +170,7 @@ class _Utterance:
                 yield self._mark()
             elif kind == "Warning" and "FLUSH" in str(_warning(message)) and self._flushed:
                 self._flushed.pop()  # ignored by the vendor: its text waits for the next flush, or for a request
-            elif kind == "coalesced":
+            elif message == _COALESCED:
                 self._voiced = self._flushed.pop()
                 self._flushed.clear()
                 yield self._mark()
@@ -191,7 +183,7 @@ class _Utterance:
         coalescing = bool(self._voiced and self._flushed and feeding.done())
         waiting = asyncio.ensure_future(self._socket.recv())
         others = {waiting} if feeding.done() else {waiting, feeding}
-        timeout_s = COALESCED_S if coalescing else self._voice._stall_timeout_s if self._flushed else None
+        timeout_s = COALESCED_S if coalescing else STALL_TIMEOUT_S if self._flushed else None
         try:
             await asyncio.wait(others, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
             if waiting.done():
@@ -199,12 +191,10 @@ class _Utterance:
             if feeding.done() and len(others) == 2:
                 return None
             if coalescing:
-                return _Coalesced
-            raise ProviderUnavailable(
-                f"Deepgram's voice sent nothing for {timeout_s:.0f} s.",
-                hint="try again; the service may be overloaded.",
-            )
-        except ProviderUnavailable:
+                return _COALESCED
+            message = f"Deepgram's voice sent nothing for {timeout_s:.0f} s."
+            raise http.failure("stalled", message, "try again; the service may be overloaded.")
+        except ProviderError:
             raise
         except Exception as exc:
             raise closed(exc, "voice") from exc
@@ -228,16 +218,8 @@ class _Utterance:
             raise closed(error, "voice") from error
 
 
-class _Coalesced:
-    type = "coalesced"
-
-
 def _warning(message: Any) -> Any:
     return getattr(message, "warn_code", None) or getattr(message, "code", None)
-
-
-def _is_open(socket: Any) -> bool:
-    return bool(getattr(getattr(socket, "_websocket", None), "open", False))
 
 
 def _parts(piece: str) -> list[str]:

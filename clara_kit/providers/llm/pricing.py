@@ -11,6 +11,7 @@ by Opus 4.7, Sonnet 5, Haiku 5.5 and everything newer).
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import date
 
@@ -52,7 +53,7 @@ PRICES: dict[str, Price] = {
     "claude-3-5-haiku": Price(input=0.80, output=4, cache_write=1, cache_read=0.08),
 }
 LONG_PROMPT_PRICES: dict[str, Price] = {
-    "claude-haiku-5-5": Price(input=0.50, output=2.50, cache_write=0.625, cache_read=0.05),
+    "claude-haiku-5-5": Price(input=0.50, output=2.50, cache_write=0.625, cache_read=0.05)
 }
 
 RETIREMENTS: dict[str, date] = {
@@ -76,25 +77,14 @@ RETIREMENTS: dict[str, date] = {
 }
 
 # Named one by one: a model that is not here must not get a temperature, for the newer ones refuse it.
-_TAKE_TEMPERATURE = (
-    "claude-3-",
-    "claude-haiku-4-5",
-    "claude-sonnet-4-0",
-    "claude-sonnet-4-2025",
-    "claude-sonnet-4-5",
-    "claude-sonnet-4-6",
-    "claude-opus-4-0",
-    "claude-opus-4-2025",
-    "claude-opus-4-5",
-    "claude-opus-4-6",
-)
+_TAKE_TEMPERATURE = re.compile(r"claude-(3-|haiku-4-5|(sonnet|opus)-4-(0|2025|5|6))")
 _THINK_ALWAYS = ("claude-opus-5-5", "claude-fable-", "claude-mythos-")
 _NEVER_THOUGHT = ("claude-2", "claude-3-sonnet", "claude-3-opus", "claude-3-haiku", "claude-3-5-")
 
 
 def takes_temperature(model: str) -> bool:
     """Whether a request to this model may hold a temperature (under anthropic-version 2023-06-01)."""
-    return model.startswith(_TAKE_TEMPERATURE)
+    return _TAKE_TEMPERATURE.match(model) is not None
 
 
 def can_disable_thinking(model: str) -> bool:

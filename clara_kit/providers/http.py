@@ -1,0 +1,98 @@
+"""What every vendor's HTTP has in common: addresses, keys, statuses and breaks, in plain words. Pure.
+
+Used by every provider that talks over a network. Imports no HTTP library: `httpx` and `httpx2`, which the
+vendors' SDKs bring along, name their errors alike, and by these names they are told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from urllib.parse import urlsplit
+
+from clara_kit.core.errors import (
+    FailureKind,
+    ProviderError,
+    ProviderRefused,
+    ProviderUnavailable,
+    SettingsError,
+)
+
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+_LONGEST_DETAIL_CHARS = 300
+_BY_STATUS: dict[int, FailureKind] = {
+    400: "bad_input",
+    408: "stalled",
+    413: "bad_input",
+    422: "bad_input",
+    429: "rate_limited",
+}
+_USUAL_HINTS: dict[FailureKind, str] = {
+    "refused": "check the key, its rights and the options.",
+    "bad_input": "check the options.",
+    "rate_limited": "wait a moment, then try again.",
+    "protocol": "check the base address, and for a proxy.",
+}
+
+
+def is_loopback(url: str) -> bool:
+    """Whether an address is on this machine: a proxy from the environment must not get what is meant for it."""
+    try:
+        return urlsplit(url).hostname in _LOOPBACK
+    except ValueError:
+        return False
+
+
+def checked_key(key: str, *, name: str, where: str) -> str:
+    """The key without blanks around it; raises `SettingsError` for what can be none. Says `where` to get one."""
+    key = key.strip()
+    if not key or not key.isascii() or not key.isprintable() or " " in key:
+        wrong = "holds characters that no key has" if key else "is empty"
+        raise SettingsError(
+            f"The key {name} {wrong}.", hint=f"get one at {where} and put {name}=... into the file .env."
+        )
+    return key
+
+
+def kind_of(status: int) -> FailureKind:
+    """What an HTTP status means that is not the answer asked for. A success among them makes no sense."""
+    if status in _BY_STATUS:
+        return _BY_STATUS[status]
+    return "overloaded" if status >= 500 else "refused" if status >= 400 else "protocol"
+
+
+def failure(kind: FailureKind, message: str, hint: str = "") -> ProviderError:
+    """The error of a kind, with whether trying again may help, and the usual hint where no better is given."""
+    shape = ProviderRefused if kind in ("refused", "bad_input") else ProviderUnavailable
+    return shape(message, hint=hint or _USUAL_HINTS.get(kind, "try again in a moment."), kind=kind)
+
+
+def broken(exc: BaseException, who: str, address: str, *, setting: str, asked: str = "") -> ProviderError:
+    """A request, or a socket's opening, that got no answer: unreachable, silent, or cut in the middle.
+
+    setting: what holds the address. asked: what it was that was asked for.
+    """
+    name = type(exc).__name__
+    names = {base.__name__ for base in type(exc).__mro__}
+    if names & {"ReadTimeout", "WriteTimeout", "TimeoutError"}:
+        return failure("stalled", f"{who} did not answer{asked and ' ' + asked} in time ({name}).")
+    if names & {"RemoteProtocolError", "ReadError", "WriteError", "CloseError"}:
+        return failure("cut", f"The connection to {who} broke ({name}).")
+    reason = getattr(exc, "strerror", None) or name
+    hint = f"check the network, a proxy or firewall, and {setting}."
+    return failure("unreachable", f"{who} cannot be reached at {address} ({reason}).", hint)
+
+
+def shown(words: object, secret: str) -> str:
+    """A vendor's own words on one line, not too many, and the key blotted out should they repeat it."""
+    line = " ".join(str(words or "").split()).replace(secret or "\n", "[key]")
+    return line[:_LONGEST_DETAIL_CHARS]
+
+
+def asked_to_wait(headers: Mapping[str, str]) -> str:
+    """What `retry-after` asks for, as the end of a sentence: seconds or a date."""
+    wait = headers.get("retry-after", "").strip()
+    if not wait:
+        return ""
+    return (
+        f"; it asks to wait {wait} s" if wait[0].isdigit() else f"; it asks to wait until {shown(wait, '')}"
+    )
