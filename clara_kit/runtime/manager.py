@@ -40,6 +40,7 @@ from clara_kit.runtime.run_log import RunLog
 from clara_kit.runtime.scripted import ScriptPlayer, line_speech
 from clara_kit.world.customer import ScriptedCustomer
 from clara_kit.world.faults import Fault
+from clara_kit.world.pace import loop_factory
 from clara_kit.world.script import Line, Script, ScriptLike
 
 log = logging.getLogger("clara_kit.runtime")
@@ -226,7 +227,7 @@ class ConversationManager:
 
     def _in_thread(self, tell: Callable[[BaseException | None], None]) -> None:
         try:
-            with asyncio.Runner() as runner:
+            with asyncio.Runner(loop_factory=loop_factory(self.services.pace)) as runner:
                 self._loop = runner.get_loop()
                 runner.run(self._main(tell))
         except BaseException as exc:
@@ -258,7 +259,7 @@ class ConversationManager:
             self.services.close()  # blocking, for nothing else runs here any more
 
     async def _live(self, tell: Callable[[BaseException | None], None]) -> None:
-        self.clock = MonotonicClock()
+        self.clock = MonotonicClock(self.services.pace)
         self.services.faults.watch(self._fault_played)
         self._timers = Timers(self.clock, self._feed)
         self._connections = Connections(self.clock, self.settings, self._feed)
