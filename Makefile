@@ -21,7 +21,7 @@ demo: $(STAMP) ## hear and watch a whole conversation in the terminal, without k
 
 # Kernels live at CLARA_PACE (tests choose their own, see tests/conftest.py); a machine that keeps no bytecode would
 # compile every package anew for each of them.
-test: export CLARA_PACE = 6
+test: export CLARA_PACE = 30
 test: export PYTHONDONTWRITEBYTECODE =
 test: export PYTHONPYCACHEPREFIX = $(CURDIR)/build/pycache
 test: $(STAMP) ## every test and every notebook (a few minutes)

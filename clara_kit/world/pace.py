@@ -16,7 +16,7 @@ import os
 import select
 import selectors
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import Executor
 from contextlib import contextmanager
 from functools import partial
@@ -30,6 +30,7 @@ WORKING = 0.5  # of the wall's pace, while somebody works
 _HELPED_S = (
     0.25  # so long a job in another thread counts as work; what lasts longer waits for something itself
 )
+_ANSWER_S = 0.25  # on the wall: so long whoever asked from outside may take to ask again before time flies
 _SHORTEST_NAP_S, _LONGEST_NAP_S = 0.0003, 0.002  # after which a loop looks again while others work
 _SELECTABLE = 1024  # files with a number beyond cannot be waited for with select()
 
@@ -73,6 +74,7 @@ class _Clock:
         self._due: dict[_PacedSelector, float | None] = {}  # until when each waits; None: it works
         self._helped: dict[object, float] = {}  # jobs in other threads, and since when on the wall
         self._flies = False
+        self._held_until_s = 0.0  # on the wall
 
     def now_s(self) -> float:
         with self._lock:
@@ -109,8 +111,15 @@ class _Clock:
             else:
                 self._helped.pop(job, None)
 
+    def hold(self, wall_s: float) -> None:
+        """Somebody outside is about to do something: time does not fly for so long."""
+        with self._lock:
+            self._advance()
+            self._held_until_s = perf_counter() + wall_s
+            self._flies = False
+
     def _all_wait(self, loop: _PacedSelector) -> bool:
-        if any(due is None for due in self._due.values()):
+        if any(due is None for due in self._due.values()) or perf_counter() < self._held_until_s:
             return False
         if self._helped and perf_counter() - max(self._helped.values()) < _HELPED_S:
             return False
@@ -219,9 +228,26 @@ class PacedLoop(asyncio.SelectorEventLoop):
                 return func(*args)
             finally:
                 _HERE.job = None
-                clock.helped(job, False)
 
-        return super().run_in_executor(executor, work)
+        done = super().run_in_executor(executor, work)
+        done.add_done_callback(lambda _: clock.helped(job, False))  # when its result is here, not before
+        return done
+
+
+def asked(work: Coroutine[Any, Any, T]) -> Coroutine[Any, Any, T]:
+    """Work for a paced loop, asked for from the loop that runs here, which may be a notebook's and know no pace."""
+    return work if isinstance(asyncio.get_running_loop(), PacedLoop) else _asked_from_outside(work)
+
+
+async def _asked_from_outside(work: Coroutine[Any, Any, T]) -> T:
+    paced = getattr(asyncio.get_running_loop(), "_paced", None)
+    if paced is None:
+        return await work
+    paced.clock.hold(0)
+    try:
+        return await work
+    finally:
+        paced.clock.hold(_ANSWER_S)
 
 
 _HERE = threading.local()  # job: the one that this thread does for a paced loop, and its clock
