@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from time import perf_counter
 
 from clara_kit.core import commands as do
 from clara_kit.core import events as ev
 from clara_kit.core.clock import Clock
+from clara_kit.world.pace import now_s, usual_pace
 
 
 class MonotonicClock:
     """Milliseconds since it was made, to the microsecond."""
 
-    __slots__ = ("_began_s",)
+    __slots__ = ("_began_s", "_pace")
 
-    def __init__(self) -> None:
-        self._began_s = perf_counter()
+    def __init__(self, pace: float | None = None) -> None:
+        """pace: how many times faster than the wall it may run (default: the usual pace, which is 1)."""
+        self._pace = usual_pace() if pace is None else pace
+        self._began_s = now_s(self._pace)
 
     def now_ms(self) -> float:
         """Milliseconds on the conversation's clock."""
-        return round((perf_counter() - self._began_s) * 1000, 3)
+        return round((now_s(self._pace) - self._began_s) * 1000, 3)
 
 
 EARLY_MS = 1.2  # how much before its time a timer is looked at: epoll rounds up to whole milliseconds

@@ -19,6 +19,7 @@ from clara_kit.runtime.services import TWIN_KEY, TWIN_SHOP, Services, clara_voic
 from clara_kit.shop.cache import ProfileCache
 from clara_kit.world.faults import Fault, FaultBox
 from clara_kit.world.latency import LatencyProfile
+from clara_kit.world.pace import usual_pace
 from clara_kit.world.personas import Persona
 
 DEFAULT_TEMPLATE = "warm"
@@ -45,6 +46,7 @@ def compose(
     profile: str | LatencyProfile | None = None,
     seed: int = 0,
     faults: Iterable[Fault] = (),
+    pace: float | None = None,
 ) -> Services:
     """Describe what stands behind each service: `mode` for all, or one by one.
 
@@ -55,6 +57,8 @@ def compose(
     `data/customers/` by name, whom only the twin and the simulation know; the shop is asked only if there is one.
     template: a prompt of `data/prompts/` by its id. prompt: a plain prompt instead, which knows no customer.
     latency: how long twins and simulated services take: a name in `data/latency/` (`profile`: its former name).
+    pace: for tests: how many times faster than the wall the conversation and its twins may live (default: what
+    `CLARA_PACE` says, or 1); something live lives at 1. Every figure stays in the conversation's own milliseconds.
     profile_cache: keeps profiles between conversations (default: `ProfileCache()` for a live shop, else none).
     """
     settings, keys = settings or Settings(), keys or Keys()
@@ -92,6 +96,7 @@ def compose(
         catalog=catalog,
         customer=customer,
         profile_cache=profile_cache,
+        pace=1.0 if "live" in modes.values() else usual_pace() if pace is None else pace,
     )
 
 

@@ -30,6 +30,7 @@ from clara_kit.runtime.scripted import ScriptPlayer, line_speech
 from clara_kit.runtime.session import Listener, Session, Tell
 from clara_kit.world.customer import ScriptedCustomer
 from clara_kit.world.faults import Fault
+from clara_kit.world.pace import asked, loop_factory
 from clara_kit.world.script import Line, Script, ScriptLike
 
 log = logging.getLogger("clara_kit.runtime")
@@ -194,6 +195,10 @@ class ConversationManager:
         """Wait until the state is one of these. Raises `ClaraError` after `timeout_s`."""
         return await self._call(self._until(states, timeout_s))
 
+    async def wait(self, seconds: float) -> None:
+        """Let so much of the conversation's time go by."""
+        await self._call(asyncio.sleep(seconds))
+
     async def play_script(self, script: ScriptLike) -> None:
         """Let a scripted customer talk to Clara from the first line to the last reply."""
         await self._call(self._play_script(Script.of(script)))
@@ -204,7 +209,7 @@ class ConversationManager:
             raise self.error or ClaraError(
                 "The conversation is not running.", hint="enter the manager first."
             )
-        future = asyncio.run_coroutine_threadsafe(self._or_over(work), self._loop)
+        future = asyncio.run_coroutine_threadsafe(asked(self._or_over(work)), self._loop)
         try:
             return await asyncio.wrap_future(future)
         except (_Over, asyncio.CancelledError):
@@ -231,7 +236,7 @@ class ConversationManager:
 
     def _in_thread(self, tell: Tell) -> None:
         try:
-            with asyncio.Runner() as runner:
+            with asyncio.Runner(loop_factory=loop_factory(self.services.pace)) as runner:
                 self._loop = runner.get_loop()
                 runner.run(self._session.live(tell))
         except BaseException as exc:

@@ -57,6 +57,7 @@ class Services:
     catalog: Catalog | None = None
     customer: str = ""  # as the shop knows them: number, gid or e-mail; empty: a stranger
     profile_cache: ProfileCache | None = None
+    pace: float = 1.0  # how many times faster than the wall the conversation and the twins may live
     faults: FaultBox = field(default_factory=FaultBox)
     twins: TwinServer | None = None
     lines: LineBook | None = None
@@ -91,6 +92,7 @@ class Services:
                 ShopifyTwin.of_personas(context),
             ],
             faults=self.faults,
+            pace=self.pace,
         )
         self.twins.start()
         self._addresses = self.twins.addresses

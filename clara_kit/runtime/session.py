@@ -82,7 +82,7 @@ class Session:
 
     async def _live(self, tell: Tell) -> None:
         services = self.services
-        self.clock = MonotonicClock()
+        self.clock = MonotonicClock(services.pace)
         services.faults.watch(self._fault_played)
         self._timers = Timers(self.clock, self.feed)
         self.microphone = Microphone(self.clock, self._on_frame)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.bench.__main__ import measure, show
 
 
+@pytest.mark.wall
 def test_every_figure_can_be_measured_and_shown(capsys: object) -> None:
     found = measure(quick=True)
     assert found["simulated"]["turns_per_s"] > 0 and set(found["at once"]) == {1, 3}

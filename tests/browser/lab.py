@@ -22,11 +22,14 @@ import httpx
 import pytest
 from playwright.async_api import ConsoleMessage, Page, async_playwright
 
+from clara_kit.world.pace import VARIABLE
+
 ROOT = Path(__file__).parents[2]
 SCREENSHOTS = ROOT / "build" / "screenshots"
 NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
 HARMLESS = ("favicon", "ERR_BLOCKED_BY_CLIENT", "was preloaded using link preload")
 STARTS_WITHIN_S = 60
+DRAWN = "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
 
 
 def chromium() -> str:
@@ -120,7 +123,7 @@ class Lab:
         path = SCREENSHOTS / f"{name}.png"
         if whole:  # every cell at once: JupyterLab scrolls inside the page
             await self.page.set_viewport_size({"width": 1280, "height": 6000})
-            await asyncio.sleep(0.5)
+            await self.page.evaluate(DRAWN)
         await self.page.screenshot(path=path)
         if whole:
             await self.page.set_viewport_size({"width": 1280, "height": 900})
@@ -128,8 +131,8 @@ class Lab:
 
 
 @asynccontextmanager
-async def lab(folder: Path, *, dark: bool = False) -> AsyncIterator[Lab]:
-    """JupyterLab on a copy of the notebooks in `folder`, open in a headless browser."""
+async def lab(folder: Path, *, dark: bool = False, pace: float = 30) -> AsyncIterator[Lab]:
+    """JupyterLab on a copy of the notebooks in `folder`, open in a headless browser; `pace` is its kernels'."""
     browser_path = chromium()
     shutil.copytree(ROOT / "notebooks", folder / "notebooks", ignore=shutil.ignore_patterns("mine", ".*"))
     token, port = secrets.token_hex(8), _free_port()
@@ -140,6 +143,7 @@ async def lab(folder: Path, *, dark: bool = False) -> AsyncIterator[Lab]:
     ]  # fmt: skip
     env = {
         **os.environ,
+        VARIABLE: str(pace),
         "JUPYTER_CONFIG_DIR": str(folder / "config"),
         "JUPYTER_DATA_DIR": str(folder / "share"),
     }

@@ -14,7 +14,7 @@ from clara_kit.world.twins.base import TwinContext
 from clara_kit.world.twins.server import TwinServer
 from tests.browser.lab import lab
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = [pytest.mark.timeout(240), pytest.mark.wall]
 
 SECRET = "abcdefgh-0123456789"
 RUN_LAST = """async () => {

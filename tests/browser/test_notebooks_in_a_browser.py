@@ -9,7 +9,7 @@ from playwright.async_api import expect
 
 from tests.browser.lab import SCREENSHOTS, lab
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = [pytest.mark.timeout(240), pytest.mark.wall]
 
 
 async def test_the_first_notebook_runs_and_shows_a_conversation_that_can_be_heard(tmp_path: Path) -> None:
@@ -83,7 +83,7 @@ async def test_one_conversation_is_talked_to_interrupted_and_walked_through(tmp_
 
 
 async def test_the_console_types_speaks_and_interrupts_by_its_buttons(tmp_path: Path) -> None:
-    async with lab(tmp_path, dark=True) as notebook:
+    async with lab(tmp_path, dark=True, pace=3) as notebook:
         page = notebook.page
         await notebook.open("notebooks/01_one_conversation.ipynb")
         await notebook.run_first_code_cells(2)

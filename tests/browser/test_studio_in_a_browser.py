@@ -13,7 +13,7 @@ from clara_kit.prompts.template import PromptTemplate
 from clara_kit.world.personas import Persona
 from tests.browser.lab import lab
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = [pytest.mark.timeout(240), pytest.mark.wall]
 
 CODE = """from clara_kit.widgets.prompt_studio import PromptStudio
 studio = PromptStudio("camila", "warm", folder="saved")

@@ -23,6 +23,8 @@ from clara_kit.world.twins.base import TwinContext
 from clara_kit.world.twins.deepgram.twin import DeepgramTwin
 from clara_kit.world.twins.server import TwinServer
 
+pytestmark = pytest.mark.wall  # node has a clock of its own
+
 HERE = Path(__file__).parent
 INSTALLED = HERE.parents[1] / "build" / "foreign"
 LINE = "¿Hacen despachos a regiones?"

@@ -7,7 +7,6 @@ import json
 import socket
 import subprocess
 import sys
-import time
 import warnings
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -27,6 +26,7 @@ from clara_kit.providers.llm import pricing
 from clara_kit.providers.llm.base import LLMProvider, ReplyRequest
 from clara_kit.providers.llm.claude import ClaudeStreamingLLM, _Tally
 from clara_kit.providers.llm.claude_request import wire_messages
+from clara_kit.world.pace import now_s
 
 KEY = "test-key-1234"
 PROMPT = Prompt(static="Eres Clara.", personal="La clienta se llama Antonia.")
@@ -34,10 +34,10 @@ PROMPT = Prompt(static="Eres Clara.", personal="La clienta se llama Antonia.")
 
 class RealClock:
     def __init__(self) -> None:
-        self._start = time.monotonic()
+        self._start = now_s()
 
     def now_ms(self) -> float:
-        return (time.monotonic() - self._start) * 1000
+        return (now_s() - self._start) * 1000
 
 
 def sse(name: str, **data: Any) -> bytes:
@@ -162,7 +162,7 @@ class FakeAnthropic:
     ) -> None:
         while not reader.at_eof() and reader.exception() is None:
             await asyncio.sleep(0.0005)
-        self.gone_at.append(time.monotonic())
+        self.gone_at.append(now_s())
         exchange.gone.set()
 
 
@@ -384,10 +384,10 @@ async def test_the_completion_does_not_wait_for_the_end_of_the_body() -> None:
         await x.send(answer("Hola."))
         await asyncio.wait_for(x.gone.wait(), 3)
 
-    start = time.monotonic()
+    start = now_s()
     events, _ = await run(script)
     assert isinstance(events[-1], ReplyCompleted)
-    assert time.monotonic() - start < 1
+    assert now_s() - start < 1
 
 
 # --- history -------------------------------------------------------------------------------------------
@@ -646,7 +646,7 @@ async def test_leaving_the_context_reaches_the_server_at_once_and_yields_nothing
             async for event in events:
                 if isinstance(event, ReplyDelta):
                     break
-            left = time.monotonic()
+            left = now_s()
         assert [e async for e in events] == []
         assert (await fake.gone() - left) * 1000 < 25  # loopback; the server looks every half millisecond
         await llm.aclose()
@@ -663,7 +663,7 @@ async def test_cancelling_the_task_reaches_the_server_at_once(headers_first: boo
         while not fake.requests:
             await asyncio.sleep(0.001)
         await asyncio.sleep(0.02)
-        cancelled = time.monotonic()
+        cancelled = now_s()
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from http import HTTPStatus
@@ -27,6 +26,7 @@ from clara_kit.runtime.clock import MonotonicClock
 from clara_kit.runtime.compose import clara_voice, customer_voice
 from clara_kit.world.faults import Fault, FaultBox
 from clara_kit.world.latency import LatencyProfile
+from clara_kit.world.pace import now_s
 from clara_kit.world.twins.base import TwinContext
 from clara_kit.world.twins.deepgram.twin import DeepgramTwin
 from clara_kit.world.twins.server import TwinServer
@@ -59,10 +59,10 @@ async def hearing(
 
 async def say(stt: DeepgramStreamingSTT, sound: Sound, *, from_ms: float = 0.0, pace: float = 1.0) -> None:
     """Give a sound frame by frame; `from_ms` is when it was captured."""
-    began = time.monotonic()
+    began = now_s()
     for n, frame in enumerate(sound.frames(20)):
         await stt.send(frame.to_bytes(), from_ms + n * 20)
-        await asyncio.sleep(max(0.0, began + (n + 1) * 0.02 / pace - time.monotonic()))
+        await asyncio.sleep(max(0.0, began + (n + 1) * 0.02 / pace - now_s()))
 
 
 async def kept(stt: DeepgramStreamingSTT, policy: RetryPolicy = QUICK) -> AsyncIterator[ev.Event]:
@@ -408,7 +408,7 @@ async def test_after_a_break_sound_is_sent_hardly_faster_than_it_was_spoken() ->
         try:
             async for message in socket:
                 if isinstance(message, bytes):
-                    arrived.append(time.monotonic())
+                    arrived.append(now_s())
                     if first and len(arrived) == 10:
                         socket.transport.abort()
                         return

@@ -7,7 +7,6 @@ import base64
 import json
 import random
 import socket
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, fields
@@ -33,6 +32,7 @@ from clara_kit.providers.avatar import lite_protocol
 from clara_kit.providers.avatar.liveavatar import LiveAvatarLite
 from clara_kit.providers.avatar.pacing import Chunker, Playhead, Timing
 from clara_kit.providers.tts.base import AudioChunk, PiecesVoiced
+from clara_kit.world.pace import now_s
 
 KEY = "test-key-5678"
 TIMES = {field.name for field in fields(Timing)}
@@ -42,7 +42,7 @@ LAST = SpeakingEnded | SpeakingInterrupted | ProviderFailed
 
 class RealClock:
     def now_ms(self) -> float:
-        return time.monotonic() * 1000
+        return now_s() * 1000
 
 
 # --- a voice -------------------------------------------------------------------------------------------
@@ -239,7 +239,7 @@ class FakeAvatar:
             await self.say(type="session.state_updated", state="connected")
 
     async def _receive(self, message: dict[str, Any]) -> None:
-        self.got.append((time.monotonic(), message))
+        self.got.append((now_s(), message))
         self.changed.set()
         if not self._connected:
             self.before_connected += 1
@@ -265,10 +265,10 @@ class FakeAvatar:
         await asyncio.sleep(self.start_delay_s)
         if self.starts:
             await self.say_started(event_id)
-        last = time.monotonic()
+        last = now_s()
         while True:
             await asyncio.sleep(0.002)
-            now = time.monotonic()
+            now = now_s()
             self._played_ms = min(self._buffer[event_id], self._played_ms + (now - last) * 1000)
             last = now
             if self.premature_end_ms is not None and self._played_ms >= self.premature_end_ms:
@@ -586,7 +586,7 @@ async def test_an_interruption_reaches_the_far_end_within_milliseconds() -> None
     async with playing(tts=FakeTTS(ms=5000)) as stage:
         await stage.say(1, "Un texto largo.")
         await stage.seen_a(SpeakingStarted)
-        ordered = time.monotonic()
+        ordered = now_s()
         await stage.avatar.interrupt(1)
         await stage.fake.until(lambda: stage.fake.types()[-1] == "interrupt")
         assert (stage.fake.got[-1][0] - ordered) * 1000 < 25
@@ -637,10 +637,10 @@ async def test_an_interruption_that_is_never_confirmed_counts_after_its_time() -
     async with playing(FakeAvatar(acks=False), FakeTTS(ms=1000)) as stage:
         await stage.say(1, "Hola.")
         await stage.seen_a(SpeakingStarted)
-        start = time.monotonic()
+        start = now_s()
         await stage.avatar.interrupt(1)
         assert isinstance(await stage.last(1), SpeakingInterrupted)
-        assert 0.05 < time.monotonic() - start < 0.5
+        assert 0.05 < now_s() - start < 0.5
         stage.fake._current = ""
         stage.fake.acks = True
         await stage.say(2, "Sigo.")
@@ -676,11 +676,11 @@ async def test_an_end_that_never_comes_is_estimated_from_the_sound() -> None:
     async with playing(FakeAvatar(ends=False), FakeTTS(ms=150)) as stage:
         await stage.say(1, "Hola.")
         await stage.seen_a(SpeakingStarted)
-        start = time.monotonic()
+        start = now_s()
         end = await stage.last(1)
         assert isinstance(end, SpeakingEnded)
         assert end.estimated
-        assert 0.15 < time.monotonic() - start < 0.6  # 150 ms of sound and a margin of 60 ms
+        assert 0.15 < now_s() - start < 0.6  # 150 ms of sound and a margin of 60 ms
         await stage.say(2, "Sigo.")
         assert isinstance(await stage.last(2), SpeakingEnded)
 
@@ -910,8 +910,8 @@ async def test_leaving_takes_less_than_a_second_whatever_the_far_end_does(speaki
             if speaking:
                 await avatar.speak(1, 0, "Hola.")
                 await fake.until(lambda: bool(fake.got))
-            left = time.monotonic()
-        assert time.monotonic() - left < 1.1
+            left = now_s()
+        assert now_s() - left < 1.1
         seen = [e async for e in avatar.events()]
         assert not any(isinstance(e, ProviderFailed) for e in seen)
 

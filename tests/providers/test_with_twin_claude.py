@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -18,6 +17,7 @@ from clara_kit.providers.llm.base import ReplyRequest
 from clara_kit.providers.llm.claude import ClaudeStreamingLLM
 from clara_kit.world.faults import Fault, FaultBox
 from clara_kit.world.latency import LatencyProfile
+from clara_kit.world.pace import now_s
 from clara_kit.world.twins.base import TwinContext
 from clara_kit.world.twins.server import TwinServer
 
@@ -27,7 +27,7 @@ twins = pytest.importorskip("clara_kit.world.twins.anthropic.twin")
 
 class RealClock:
     def now_ms(self) -> float:
-        return time.monotonic() * 1000
+        return now_s() * 1000
 
 
 @asynccontextmanager

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -23,6 +22,7 @@ from clara_kit.providers.avatar.pacing import Timing
 from clara_kit.providers.tts.base import AudioChunk, PiecesVoiced
 from clara_kit.world.faults import Fault, FaultBox
 from clara_kit.world.latency import LatencyProfile
+from clara_kit.world.pace import now_s
 from clara_kit.world.twins.base import TwinContext
 from clara_kit.world.twins.liveavatar.twin import SANDBOX_AVATAR, LiveAvatarTwin
 from clara_kit.world.twins.server import TwinServer
@@ -32,7 +32,7 @@ DIALECTS = ["speak_events", "state_updates", "both"]
 
 class RealClock:
     def now_ms(self) -> float:
-        return time.monotonic() * 1000
+        return now_s() * 1000
 
 
 class ToneTTS:

@@ -19,6 +19,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from clara_kit.world.faults import Fault, FaultBox
 from clara_kit.world.latency import LatencyProfile, Stage
+from clara_kit.world.pace import now_s
 from clara_kit.world.twins.base import TwinContext
 from clara_kit.world.twins.liveavatar.twin import SANDBOX_AVATAR, LiveAvatarTwin, PlayedFrame, TwinSession
 from clara_kit.world.twins.server import TwinServer
@@ -64,7 +65,7 @@ class Client:
         async with asyncio.timeout(timeout_s):
             while True:
                 message: Json = json.loads(await self.ws.recv())
-                self.heard.append((time.monotonic(), message))
+                self.heard.append((now_s(), message))
                 if message["type"] == kind and wanted.items() <= message.items():
                     return message
 
@@ -257,7 +258,7 @@ async def test_what_comes_before_connected_is_silently_dropped() -> None:
 
 async def test_an_utterance_is_played_at_the_pace_of_sound_after_the_start_up_time() -> None:
     async with World(profile(avatar_start=100)) as world, world.talk() as client:
-        sent_s = time.monotonic()
+        sent_s = now_s()
         await client.speak(tone(200))
         await client.speak(tone(300))
         await client.send("agent.speak_end", event_id="u1")
@@ -352,11 +353,11 @@ async def test_an_interrupt_in_the_middle_is_in_the_middle() -> None:
         await client.say(tone(2000))
         await client.until("agent.speak_started")
         await asyncio.sleep(0.4)
-        ordered_s = time.monotonic()
+        ordered_s = now_s()
         await client.send("agent.interrupt", event_id="i1")
         told = await client.until("agent.speak_interrupted")
         assert (told["event_id"], told["source_event_id"]) == ("u1", "i1")
-        assert time.monotonic() - ordered_s == pytest.approx(0.04, abs=0.03)
+        assert now_s() - ordered_s == pytest.approx(0.04, abs=0.03)
         (span,) = world.record(client).played("u1")
         assert span.interrupted
         assert span.samples / 24 == pytest.approx(440, abs=30)
@@ -594,14 +595,14 @@ async def test_a_stall_for_ever_answers_nothing_any_more_but_can_be_stopped() ->
 
 async def test_slow_delays_start_and_interrupt() -> None:
     async with World(profile(), [fault("slow", for_ms=150)]) as world, world.talk() as client:
-        sent_s = time.monotonic()
+        sent_s = now_s()
         await client.say(tone(1000))
         await client.until("agent.speak_started")
-        assert time.monotonic() - sent_s == pytest.approx(0.155, abs=0.03)
-        sent_s = time.monotonic()
+        assert now_s() - sent_s == pytest.approx(0.155, abs=0.03)
+        sent_s = now_s()
         await client.send("agent.interrupt")
         await client.until("agent.speak_interrupted")
-        assert time.monotonic() - sent_s == pytest.approx(0.153, abs=0.03)
+        assert now_s() - sent_s == pytest.approx(0.153, abs=0.03)
 
 
 async def test_an_error_in_mid_speech_ends_nothing() -> None:
@@ -687,7 +688,7 @@ async def test_a_listener_over_a_socket_hears_speech_and_silence_in_real_time(wo
         async with connect(url, proxy=None) as ear:
             hello = json.loads(await ear.recv())
             assert (hello["sample_rate"], hello["frame_ms"], hello["encoding"]) == (24_000, 20, "linear16")
-            begun_s = time.monotonic()
+            begun_s = now_s()
             await asyncio.sleep(0.1)
             await client.say(tone(210, level=7))
             tape = b""
@@ -696,7 +697,7 @@ async def test_a_listener_over_a_socket_hears_speech_and_silence_in_real_time(wo
                 assert isinstance(frame, bytes)
                 assert len(frame) == 960
                 tape += frame
-            assert time.monotonic() - begun_s == pytest.approx(0.56, abs=0.06)
+            assert now_s() - begun_s == pytest.approx(0.56, abs=0.06)
             assert tape.strip(b"\0").count(b"\x07\x00"[:1]) == 210 * 24
             assert tape.index(b"\x07") / 48 == pytest.approx(105, abs=30)
             assert tape.rstrip(b"\0").lstrip(b"\0") == tone(210, level=7)[:-1]  # without a gap inside
@@ -712,7 +713,7 @@ async def test_three_seconds_are_played_without_drift_and_at_little_cost(world: 
     frames: list[PlayedFrame] = []
 
     def hear(frame: PlayedFrame) -> None:
-        arrivals.append(time.monotonic())
+        arrivals.append(now_s())
         frames.append(frame)
 
     world.twin.on_played(hear)

@@ -23,6 +23,7 @@ from aiohttp import web
 
 from clara_kit.core.errors import ClaraError
 from clara_kit.world.faults import APPLIES, Fault, FaultBox
+from clara_kit.world.pace import loop_factory, only_waits
 from clara_kit.world.twins.base import Twin
 
 log = logging.getLogger("clara_kit.twins")
@@ -47,8 +48,10 @@ class TwinServer:
         host: str = "127.0.0.1",
         *,
         faults: FaultBox | None = None,
+        pace: float | None = None,
     ) -> None:
-        self._twins = tuple(twins)
+        """pace: how many times faster than the wall their time may run (default: the usual pace, which is 1)."""
+        self._twins, self._pace = tuple(twins), pace
         self._faults = faults or FaultBox()
         self._wanted_port, self._host = port, host
         self._lock = threading.Lock()
@@ -133,7 +136,8 @@ class TwinServer:
             self._crash = crash
             with contextlib.suppress(RuntimeError):  # its loop may have ended by itself
                 loop.call_soon_threadsafe(leave.set)
-            thread.join(_JOIN_S)
+            with only_waits():
+                thread.join(_JOIN_S)
             if thread.is_alive():
                 raise ClaraError(
                     "The twins' thread does not end.", hint="something in a twin blocks its event loop."
@@ -158,7 +162,7 @@ class TwinServer:
 
     def _run(self, ready: Future[None]) -> None:
         try:
-            with asyncio.Runner() as runner:
+            with asyncio.Runner(loop_factory=loop_factory(self._pace)) as runner:
                 runner.run(self._serve(ready))
         except BaseException as exc:
             if ready.done():

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import time
 from collections import deque
 from dataclasses import replace
 from itertools import count
@@ -15,6 +14,7 @@ from aiohttp import web
 from clara_kit.world.answers import AnswerBook, tokenize
 from clara_kit.world.faults import Fault, find
 from clara_kit.world.instructions import sense
+from clara_kit.world.pace import here_s
 from clara_kit.world.timelines import answer
 from clara_kit.world.twins.anthropic.rules import ERROR_TYPES, MODELS, ApiError, PromptCache, Request, check
 from clara_kit.world.twins.base import TwinContext
@@ -102,7 +102,7 @@ class AnthropicTwin:
         checked = check(body, request.headers["anthropic-version"])
         faults = self._context.faults.next_occasion("llm")
         await self._think(checked, faults)
-        usage = self._cache.usage(checked, time.monotonic())
+        usage = self._cache.usage(checked, here_s())
         tokens, reason = ([], "refusal") if find(faults, "decline") else self._answer(checked)
         if not checked.stream:
             message = {**_message(request_id, checked.model.name, usage), "stop_reason": reason}
@@ -112,13 +112,13 @@ class AnthropicTwin:
         stream = _Stream(request, request_id)
         try:
             await stream.open()
-            began_s = time.monotonic()
+            began_s = here_s()
             waiting = [f for f in faults if f.kind in IN_STREAM]
 
             def take(fault: Fault) -> bool:
                 """A fault for the stream that runs now, from any thread."""
                 if fault.kind in IN_STREAM:
-                    now_ms = (time.monotonic() - began_s) * 1000
+                    now_ms = (here_s() - began_s) * 1000
                     waiting.append(replace(fault, after_ms=now_ms + fault.after_ms))
                 return fault.kind in IN_STREAM
 
@@ -184,7 +184,7 @@ class AnthropicTwin:
             await stream.send("content_block_stop", index=0)
             index = 1
         await stream.send("content_block_start", index=index, content_block={"type": "text", "text": ""})
-        began, per_token_s = time.monotonic(), 1 / max(1.0, self._context.draw("llm_tokens_per_s"))
+        began, per_token_s = here_s(), 1 / max(1.0, self._context.draw("llm_tokens_per_s"))
         for n, token in enumerate(tokens):
             due = began + n * per_token_s
             while fault := next((f for f in waiting if (due - began) * 1000 >= f.after_ms), None):
@@ -193,7 +193,7 @@ class AnthropicTwin:
                     return await self._end(stream, index, usage, n, "max_tokens")
                 if await self._misbehave(stream, fault):
                     return None
-            if (wait_s := due - time.monotonic()) > 0:
+            if (wait_s := due - here_s()) > 0:
                 await asyncio.sleep(wait_s)
             await stream.send("content_block_delta", index=index, delta={"type": "text_delta", "text": token})
         while waiting:

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from aiohttp import WSMsgType, web
@@ -19,86 +18,35 @@ from clara_kit.audio.pcm import Sound
 from clara_kit.audio.vad import VoiceActivityDetector
 from clara_kit.audio.voice import WordTime
 from clara_kit.world.faults import Fault, find
-
-if TYPE_CHECKING:
-    from clara_kit.world.twins.deepgram.twin import DeepgramTwin
+from clara_kit.world.twins.deepgram.desk import Desk
+from clara_kit.world.twins.deepgram.query import BadQuery, Options, options
+from clara_kit.world.twins.deepgram.results import Outbox, Result
 
 RATE_HZ = 16_000
 SEGMENT_MS = 4000.0  # speech longer than this is finalised in parts; the vendor's every 3 to 5 s
 IDLE_S = 10.0  # without sound or KeepAlive the connection is closed with NET-0001
-MODELS = ("nova-3", "nova-2", "nova-3-general", "nova-2-general")
-LANGUAGES = ("es", "es-419", "en", "en-US", "multi", "pt", "pt-BR", "fr", "de", "it")
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
-    """The query of a connection, checked."""
-
-    model: str
-    rate_hz: int
-    endpointing_ms: float | None
-    utterance_end_ms: float | None
-    interim: bool
-    vad_events: bool
-    formatted: bool
-
-
-class BadQuery(Exception):
-    """A parameter the vendor would refuse with HTTP 400."""
-
-
-def options(query: Any) -> Options:
-    """Check a query as the vendor does; raises `BadQuery`."""
-    model, language = query.get("model", "nova-3"), query.get("language", "en")
-    if model not in MODELS:
-        raise BadQuery(f"Bad Request: No such model/language/tier combination found: {model}.")
-    if language not in LANGUAGES:
-        raise BadQuery(f"Bad Request: No such model/language/tier combination found: {language}.")
-    if query.get("keyterm") and not model.startswith("nova-3"):
-        raise BadQuery("Bad Request: Keyterm prompting is only available for Nova-3.")
-    if query.get("encoding", "linear16") != "linear16":
-        raise BadQuery(f"Bad Request: this twin decodes linear16 only, not {query['encoding']}.")
-    rate = query.get("sample_rate", "")
-    if not rate.isdigit() or not 8000 <= int(rate) <= 96_000:
-        raise BadQuery("Bad Request: sample_rate is required with encoding and must be a number of Hz.")
-    interim = query.get("interim_results", "false") == "true"
-    end = query.get("utterance_end_ms")
-    if end is not None and (not end.isdigit() or int(end) < 1000 or not interim):
-        raise BadQuery("Bad Request: utterance_end_ms must be at least 1000 and needs interim_results=true.")
-    pause = query.get("endpointing", "10")
-    if pause not in ("true", "false") and not pause.isdigit():
-        raise BadQuery("Bad Request: endpointing must be milliseconds or false.")
-    return Options(
-        model=model,
-        rate_hz=int(rate),
-        endpointing_ms=None if pause == "false" else 10.0 if pause == "true" else float(pause),
-        utterance_end_ms=float(end) if end else None,
-        interim=interim,
-        vad_events=query.get("vad_events") == "true",
-        formatted="true" in (query.get("smart_format"), query.get("punctuate")),
-    )
-
-
-async def listen(twin: DeepgramTwin, request: web.Request) -> web.StreamResponse:
+async def listen(desk: Desk, request: web.Request) -> web.StreamResponse:
     """One connection, from the handshake to its end."""
-    faults = twin.context.faults.next_occasion("stt")
+    faults = desk.context.faults.next_occasion("stt")
     refusal = find(faults, "refuse")
     if refusal is not None:
-        return twin.refuse(refusal.status, "REFUSED", refusal.detail or f"Refused with {refusal.status}.")
+        return desk.refuse(refusal.status, "REFUSED", refusal.detail or f"Refused with {refusal.status}.")
     try:
         chosen = options(request.query)
     except BadQuery as exc:
-        return twin.refuse(400, "Bad Request", str(exc))
-    entry = twin.record(request)
-    request_id = twin.request_id()
+        return desk.refuse(400, "Bad Request", str(exc))
+    entry = desk.record(request)
+    request_id = desk.request_id()
     socket = web.WebSocketResponse(compress=False, max_msg_size=4 * 2**20)
     socket.headers["dg-request-id"] = request_id
     await socket.prepare(request)
-    ear = _Ear(twin, request, socket, chosen, request_id, faults)
-    sender = asyncio.create_task(ear.send_due())
+    ear = _Ear(desk, request, socket, chosen, request_id, faults)
+    sender = asyncio.create_task(ear.outbox.run())
     trouble = asyncio.create_task(ear.misbehave())
     try:
-        with twin.context.faults.running("stt", ear.take_fault):
+        with desk.context.faults.running("stt", ear.take_fault):
             await _read(socket, ear, entry)
     finally:
         for task in (sender, trouble):
@@ -138,20 +86,13 @@ class _Ear:
     """What one connection hears and says. Times are stream time in ms unless they end in _s."""
 
     def __init__(
-        self, twin: DeepgramTwin, request: web.Request, socket: web.WebSocketResponse, chosen: Options, request_id: str,
+        self, desk: Desk, request: web.Request, socket: web.WebSocketResponse, chosen: Options, request_id: str,
         faults: tuple[Fault, ...],
     ) -> None:  # fmt: skip
-        self._twin, self._request, self._socket, self._options, self._request_id = (
-            twin,
-            request,
-            socket,
-            chosen,
-            request_id,
-        )
-        self._faults = faults
+        self._desk, self._request, self._socket = desk, request, socket
+        self._options, self._request_id, self._faults = chosen, request_id, faults
         self._loop = asyncio.get_running_loop()
         slow = find(faults, "slow")
-        self._late_ms = slow.for_ms if slow else 0.0
         hang = chosen.endpointing_ms if chosen.endpointing_ms is not None else 1000.0
         self._vad = VoiceActivityDetector(hang_ms=max(32.0, hang))
         self._sound = np.zeros(0, dtype=np.int16)
@@ -162,8 +103,7 @@ class _Ear:
 
             self._resample = soxr.ResampleStream(chosen.rate_hz, RATE_HZ, 1, dtype="int16")
         self._received_ms = 0.0
-        self._outbox: asyncio.Queue[tuple[float, dict[str, Any] | None]] = asyncio.Queue()
-        self._silent_until_s = 0.0
+        self.outbox = Outbox(socket, slow.for_ms if slow else 0.0)
         self._begin_ms: float | None = None  # of the stretch of speech that is going on
         self._interim_due_ms = 0.0
         self._committed = 0  # words of the stretch that were finalised already
@@ -196,7 +136,7 @@ class _Ear:
         if now_ms - self._result_from_ms >= SEGMENT_MS:
             await self._result(now_ms, is_final=True, speech_final=False)
         elif self._options.interim and now_ms >= self._interim_due_ms:
-            self._interim_due_ms = now_ms + self._twin.context.draw("stt_interim_every")
+            self._interim_due_ms = now_ms + self._desk.context.draw("stt_interim_every")
             await self._result(now_ms, is_final=False, speech_final=False)
 
     async def told(self, text: str) -> str:
@@ -205,7 +145,7 @@ class _Ear:
             message = json.loads(text)
             kind = str(message["type"])
         except (json.JSONDecodeError, KeyError, TypeError):
-            self._post(
+            self.outbox.post(
                 {
                     "type": "Error",
                     "variant": "SchemaError",
@@ -217,24 +157,20 @@ class _Ear:
         if kind == "Finalize" and self._begin_ms is not None:
             await self._result(self._vad.now_ms, is_final=True, speech_final=False, from_finalize=True)
         elif kind == "Finalize":
-            self._post(
-                self._results([], self._vad.now_ms, is_final=True, speech_final=False, from_finalize=True)
-            )
+            self._tell([], self._vad.now_ms, is_final=True, speech_final=False, from_finalize=True)
         elif kind == "Configure":
-            self._post({"type": "ConfigureSuccess"})
+            self.outbox.post({"type": "ConfigureSuccess"})
         return kind
 
     async def say_goodbye(self) -> None:
         """CloseStream: the rest, the metadata, and the end."""
         if self._begin_ms is not None:
             await self._end(self._vad.now_ms)
-        self._post(
+        self.outbox.post(
             {"type": "Metadata", "transaction_key": "deprecated", "request_id": self._request_id, "sha256": "0" * 64,
              "created": "2026-01-01T00:00:00.000Z", "duration": round(self._received_ms / 1000, 3), "channels": 1}
         )  # fmt: skip
-        done = asyncio.get_running_loop().create_future()
-        self._outbox.put_nowait((0.0, {"__done__": done}))
-        await done
+        await self.outbox.sent()
         await self._socket.close(code=1000)
 
     # --- deciding --------------------------------------------------------------------------------------
@@ -243,9 +179,9 @@ class _Ear:
         self._begin_ms = sound_at_ms
         self._result_from_ms = sound_at_ms
         self._committed = 0
-        self._interim_due_ms = sound_at_ms + self._twin.context.draw("stt_interim_every")
+        self._interim_due_ms = sound_at_ms + self._desk.context.draw("stt_interim_every")
         if self._options.vad_events:
-            self._post(
+            self.outbox.post(
                 {"type": "SpeechStarted", "channel": [0, 1], "timestamp": round(sound_at_ms / 1000, 3)}
             )
 
@@ -260,7 +196,9 @@ class _Ear:
         wait, last = self._options.utterance_end_ms, self._last_word_end_ms
         if wait is not None and last is not None and now_ms - last >= wait:
             self._last_word_end_ms = None
-            self._post({"type": "UtteranceEnd", "channel": [0, 1], "last_word_end": round(last / 1000, 3)})
+            self.outbox.post(
+                {"type": "UtteranceEnd", "channel": [0, 1], "last_word_end": round(last / 1000, 3)}
+            )
 
     async def _result(
         self, until_ms: float, *, is_final: bool, speech_final: bool, from_finalize: bool = False
@@ -270,15 +208,19 @@ class _Ear:
         part = words[self._committed :]
         if is_final and not speech_final and not from_finalize and part:
             part = part[:-1]  # the last word may still be going on
-        message = self._results(
-            part, until_ms, is_final=is_final, speech_final=speech_final, from_finalize=from_finalize
-        )
-        self._post(message, late_ms=self._twin.context.draw("stt_results"))
+        self._tell(
+            part, until_ms, is_final=is_final, speech_final=speech_final, from_finalize=from_finalize,
+            late_ms=self._desk.context.draw("stt_results"),
+        )  # fmt: skip
         if part:
             self._last_word_end_ms = part[-1].end_ms
         if is_final:
             self._committed += len(part)
             self._result_from_ms = until_ms
+
+    def _tell(self, words: list[WordTime], until_ms: float, *, late_ms: float = 0.0, **how: bool) -> None:
+        result = Result(words=words, from_ms=self._result_from_ms, until_ms=until_ms, **how)
+        self.outbox.post(result.message(self._options, self._request_id), late_ms=late_ms)
 
     async def _words(self, begin_ms: float, until_ms: float) -> list[WordTime]:
         """The words of the stretch, in stream time."""
@@ -287,7 +229,7 @@ class _Ear:
         last = round((until_ms + 60 - self._sound_from_ms) * RATE_HZ / 1000)
         sound = Sound(self._sound[first:last], RATE_HZ)
         base_ms = self._sound_from_ms + first * 1000 / RATE_HZ
-        match = await asyncio.to_thread(self._twin.lines.match, sound)
+        match = await asyncio.to_thread(self._desk.lines.match, sound)
         if match is None:
             return []
         return [
@@ -307,63 +249,7 @@ class _Ear:
             self._sound = self._sound[count:]
             self._sound_from_ms += count * 1000 / RATE_HZ
 
-    # --- out -------------------------------------------------------------------------------------------
-
-    def _results(
-        self,
-        words: list[WordTime],
-        until_ms: float,
-        *,
-        is_final: bool,
-        speech_final: bool,
-        from_finalize: bool,
-    ) -> dict[str, Any]:
-        spoken = [
-            {
-                "word": _bare(w.word),
-                "start": round(w.start_ms / 1000, 3),
-                "end": round(w.end_ms / 1000, 3),
-                "confidence": 0.98,
-            }
-            for w in words
-        ]
-        if self._options.formatted:
-            for entry, word in zip(spoken, words, strict=True):
-                entry["punctuated_word"] = word.word
-        transcript = " ".join(w.word if self._options.formatted else _bare(w.word) for w in words)
-        start_ms = self._result_from_ms
-        return {
-            "type": "Results", "channel_index": [0, 1], "duration": round(max(0.0, until_ms - start_ms) / 1000, 3),
-            "start": round(start_ms / 1000, 3), "is_final": is_final, "speech_final": speech_final, "from_finalize": from_finalize,
-            "channel": {"alternatives": [{"transcript": transcript, "confidence": 0.98 if words else 0.0, "words": spoken}]},
-            "metadata": {"request_id": self._request_id, "model_uuid": "00000000-0000-4000-8000-000000000000",
-                         "model_info": {"name": f"{self._options.model}-twin", "version": "twin", "arch": self._options.model}},
-        }  # fmt: skip
-
-    def _post(self, message: dict[str, Any], *, late_ms: float = 0.0) -> None:
-        """Send a message `late_ms` from now; messages never overtake each other."""
-        due_s = asyncio.get_running_loop().time() + (late_ms + self._late_ms) / 1000
-        self._outbox.put_nowait((due_s, message))
-
-    async def send_due(self) -> None:
-        """Send what is due, in order, until cancelled or the client has gone."""
-        loop = asyncio.get_running_loop()
-        while True:
-            due_s, message = await self._outbox.get()
-            wait_s = max(due_s, self._silent_until_s) - loop.time()
-            if wait_s > 0:
-                await asyncio.sleep(wait_s)
-            if message is None:
-                continue
-            if "__done__" in message:
-                message["__done__"].set_result(None)
-                continue
-            if self._socket.closed:
-                continue
-            try:
-                await self._socket.send_json(message)
-            except ConnectionError:
-                continue
+    # --- faults ----------------------------------------------------------------------------------------
 
     async def misbehave(self) -> None:
         """Play this connection's faults at their time."""
@@ -392,16 +278,11 @@ class _Ear:
         elif fault.kind == "error":
             await self._socket.close(code=1011, message=(fault.detail or "NET-0000: internal error").encode())
         elif fault.kind == "garble":
-            self._post({"type": "BrandNew", "what": 1})
+            self.outbox.post({"type": "BrandNew", "what": 1})
             await self._socket.send_str("this is not JSON")
         elif fault.kind == "stall":
-            self._silent_until_s = self._loop.time() + (fault.for_ms or 3_600_000) / 1000
+            self.outbox.hush((fault.for_ms or 3_600_000) / 1000)
         elif fault.kind == "slow":
-            self._late_ms += fault.for_ms
+            self.outbox.late_ms += fault.for_ms
         else:
             self._faults = (*self._faults, fault)
-
-
-def _bare(word: str) -> str:
-    """A word without punctuation, in lower case, as the recogniser's plain words are."""
-    return word.strip(".,;:!?¿¡…\"'«»()").lower()

@@ -6,15 +6,13 @@ import asyncio
 import json
 from collections import deque
 from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from aiohttp import WSMsgType, web
 
 from clara_kit.audio.pcm import Sound, concat, silence
 from clara_kit.world.faults import Fault, find
-
-if TYPE_CHECKING:
-    from clara_kit.world.twins.deepgram.twin import DeepgramTwin
+from clara_kit.world.twins.deepgram.desk import Desk
 
 # The Spanish voices of Deepgram's SDK 7.17.
 VOICES = frozenset(
@@ -55,47 +53,47 @@ def check(query: Any) -> str | None:
     return None
 
 
-async def speak_rest(twin: DeepgramTwin, request: web.Request) -> web.StreamResponse:
+async def speak_rest(desk: Desk, request: web.Request) -> web.StreamResponse:
     """One text, one answer, in chunks as they are made."""
     try:
         text = str((await request.json())["text"])
     except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError):
-        return twin.refuse(400, "PAYLOAD_ERROR", "Failed to parse the request body.")
+        return desk.refuse(400, "PAYLOAD_ERROR", "Failed to parse the request body.")
     if problem := check({"model": "aura-2-celeste-es", **request.query}):
-        return twin.refuse(400, "INVALID_QUERY_PARAMETER", problem)
+        return desk.refuse(400, "INVALID_QUERY_PARAMETER", problem)
     if len(text) > MAX_CHARS:
-        return twin.refuse(413, "TEXT_TOO_LONG", f"Input text exceeds {MAX_CHARS} characters.")
-    faults = twin.context.faults.next_occasion("tts")
+        return desk.refuse(413, "TEXT_TOO_LONG", f"Input text exceeds {MAX_CHARS} characters.")
+    faults = desk.context.faults.next_occasion("tts")
     if refusal := find(faults, "refuse"):
-        return twin.refuse(refusal.status, "REFUSED", refusal.detail or f"Refused with {refusal.status}.")
+        return desk.refuse(refusal.status, "REFUSED", refusal.detail or f"Refused with {refusal.status}.")
     rate_hz = int(request.query.get("sample_rate", "24000"))
     headers = {
         "content-type": "audio/l16",
-        "dg-request-id": twin.request_id(),
+        "dg-request-id": desk.request_id(),
         "dg-char-count": str(len(text)),
     }
     response = web.StreamResponse(headers=headers)
     await response.prepare(request)
-    async for chunk in _spoken(twin, text, rate_hz, faults):
+    async for chunk in _spoken(desk, text, rate_hz, faults):
         await response.write(chunk)
     await response.write_eof()
     return response
 
 
-async def speak_socket(twin: DeepgramTwin, request: web.Request) -> web.StreamResponse:
+async def speak_socket(desk: Desk, request: web.Request) -> web.StreamResponse:
     """One connection: Speak, Flush, Clear, Close."""
     if problem := check(request.query):
-        return twin.refuse(400, "INVALID_QUERY_PARAMETER", problem)
-    faults = twin.context.faults.next_occasion("tts")
+        return desk.refuse(400, "INVALID_QUERY_PARAMETER", problem)
+    faults = desk.context.faults.next_occasion("tts")
     if refusal := find(faults, "refuse"):
-        return twin.refuse(refusal.status, "REFUSED", refusal.detail or f"Refused with {refusal.status}.")
-    entry = twin.record(request)
+        return desk.refuse(refusal.status, "REFUSED", refusal.detail or f"Refused with {refusal.status}.")
+    entry = desk.record(request)
     socket = web.WebSocketResponse(compress=False)
     await socket.prepare(request)
-    mouth = _Mouth(twin, request, socket, faults)
+    mouth = _Mouth(desk, request, socket, faults)
     try:
         await mouth.open()
-        with twin.context.faults.running("tts", mouth.take_fault):
+        with desk.context.faults.running("tts", mouth.take_fault):
             async for message in socket:
                 if message.type is WSMsgType.TEXT:
                     entry["bytes"] += len(message.data)
@@ -112,12 +110,12 @@ class _Mouth:
 
     def __init__(
         self,
-        twin: DeepgramTwin,
+        desk: Desk,
         request: web.Request,
         socket: web.WebSocketResponse,
         faults: tuple[Fault, ...],
     ) -> None:
-        self._twin, self._request, self._socket, self._faults = twin, request, socket, faults
+        self._desk, self._request, self._socket, self._faults = desk, request, socket, faults
         self._rate_hz = int(request.query.get("sample_rate", "24000"))
         self._text = ""
         self._flushes: deque[float] = deque()
@@ -136,7 +134,7 @@ class _Mouth:
         await self._socket.send_json(
             {
                 "type": "Metadata",
-                "request_id": self._twin.request_id(),
+                "request_id": self._desk.request_id(),
                 "model_name": name,
                 "model_version": "twin",
                 "model_uuid": "twin",
@@ -199,7 +197,7 @@ class _Mouth:
     async def _work(self) -> None:
         while (text := await self._queue.get()) is not None:
             if text.strip():
-                async for chunk in _spoken(self._twin, text, self._rate_hz, self._faults):
+                async for chunk in _spoken(self._desk, text, self._rate_hz, self._faults):
                     await self._flowing.wait()
                     await self._socket.send_bytes(chunk)
             await self._socket.send_json({"type": "Flushed", "sequence_id": self._sequence})
@@ -241,14 +239,12 @@ class _Mouth:
             timer.cancel()
 
 
-async def _spoken(
-    twin: DeepgramTwin, text: str, rate_hz: int, faults: tuple[Fault, ...]
-) -> AsyncIterator[bytes]:
+async def _spoken(desk: Desk, text: str, rate_hz: int, faults: tuple[Fault, ...]) -> AsyncIterator[bytes]:
     """The sound of a text, chunk by chunk, at the profile's pace."""
-    draw, loop = twin.context.draw, asyncio.get_running_loop()
+    draw, loop = desk.context.draw, asyncio.get_running_loop()
     slow, stall = find(faults, "slow"), find(faults, "stall")
     began_s = loop.time()
-    speech = await asyncio.to_thread(twin.voice.synthesize, text)
+    speech = await asyncio.to_thread(desk.voice.synthesize, text)
     sound: Sound = concat(silence(draw("tts_lead_silence"), rate_hz), speech.sound.at_rate(rate_hz))
     due_s = began_s + (draw("tts_first_chunk") + (slow.for_ms if slow else 0.0)) / 1000
     if stall is not None:

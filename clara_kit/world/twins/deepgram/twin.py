@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections import deque
-from itertools import count
 from typing import Any
 
 from aiohttp import web
@@ -13,6 +11,7 @@ from aiohttp import web
 from clara_kit.audio.recognise import LineBook
 from clara_kit.audio.voice import OfflineVoice
 from clara_kit.world.twins.base import TwinContext
+from clara_kit.world.twins.deepgram.desk import Desk
 from clara_kit.world.twins.deepgram.listen import listen
 from clara_kit.world.twins.deepgram.speak import speak_rest, speak_socket
 
@@ -26,10 +25,8 @@ class DeepgramTwin:
     name = "deepgram"
 
     def __init__(self, context: TwinContext, lines: LineBook, voice: OfflineVoice) -> None:
-        self.context, self.lines, self.voice = context, lines, voice
-        self.connections: deque[dict[str, Any]] = deque(maxlen=100)
-        self._tokens: set[str] = set()
-        self._ids = count(1)
+        self._desk = Desk(context, lines, voice)
+        self.connections = self._desk.connections
 
     def add_routes(self, app: web.Application) -> None:
         """Register handlers under `/deepgram`."""
@@ -47,54 +44,25 @@ class DeepgramTwin:
     async def close(self) -> None:
         """Nothing outlives its connection."""
 
-    def request_id(self) -> str:
-        """The next request id."""
-        return f"00000000-0000-4000-8000-{next(self._ids):012d}"
-
-    def refuse(self, status: int, code: str, message: str) -> web.Response:
-        """A refusal as Deepgram words it: JSON body, and the reason in headers for sockets."""
-        request_id = self.request_id()
-        body = {"err_code": code, "err_msg": message, "request_id": request_id}
-        return web.json_response(
-            body, status=status, headers={"dg-error": message, "dg-request-id": request_id}
-        )
-
-    def door(self, request: web.Request) -> web.Response | None:
-        """The refusal of a wrong key, or None."""
-        scheme, _, key = request.headers.get("Authorization", "").partition(" ")
-        known = key in self._tokens or (scheme.lower() == "token" and self.context.accepts(key))
-        return None if known else self.refuse(401, "INVALID_AUTH", "Invalid credentials.")
-
-    def record(self, request: web.Request) -> dict[str, Any]:
-        """Remember a connection."""
-        entry: dict[str, Any] = {
-            "path": request.path,
-            "query": dict(request.query),
-            "bytes": 0,
-            "closed": None,
-        }
-        self.connections.append(entry)
-        return entry
-
     async def _listen(self, request: web.Request) -> web.StreamResponse:
-        return self.door(request) or await listen(self, request)
+        return self._desk.door(request) or await listen(self._desk, request)
 
     async def _speak(self, request: web.Request) -> web.StreamResponse:
-        return self.door(request) or await speak_socket(self, request)
+        return self._desk.door(request) or await speak_socket(self._desk, request)
 
     async def _speak_rest(self, request: web.Request) -> web.StreamResponse:
-        return self.door(request) or await speak_rest(self, request)
+        return self._desk.door(request) or await speak_rest(self._desk, request)
 
     async def _grant(self, request: web.Request) -> web.StreamResponse:
-        if refusal := self.door(request):
+        if refusal := self._desk.door(request):
             return refusal
         token = f"twin-token-{secrets.token_hex(6)}"
-        self._tokens.add(token)
+        self._desk.tokens.add(token)
         body = await _json(request)
         return web.json_response({"access_token": token, "expires_in": body.get("ttl_seconds", 30)})
 
     async def _projects(self, request: web.Request) -> web.StreamResponse:
-        return self.door(request) or web.json_response(
+        return self._desk.door(request) or web.json_response(
             {"projects": [{"project_id": "twin", "name": "Beta Skincare (twin)"}]}
         )
 
@@ -102,7 +70,7 @@ class DeepgramTwin:
         """Not Deepgram's: teach a line, spoken by the customer's offline voice, from another process."""
         text = str((await _json(request)).get("text", ""))
         speech = OfflineVoice(voice_variant="m3", pitch=40).synthesize(text)
-        self.lines.learn(text, speech)
+        self._desk.lines.learn(text, speech)
         return web.json_response(
             {"learnt": text, "words": len(speech.words), "duration_ms": speech.sound.duration_ms}
         )

@@ -9,10 +9,9 @@ and 400005 given here are stand-ins.
 from __future__ import annotations
 
 import asyncio
-import json
 from collections import deque
 from collections.abc import Awaitable, Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from itertools import count
 from typing import Any
 
@@ -24,47 +23,14 @@ from clara_kit.world.faults import Fault, find
 from clara_kit.world.instructions import sense
 from clara_kit.world.timelines import answer
 from clara_kit.world.twins.base import TwinContext
+from clara_kit.world.twins.heygen.session import Cut, Garble, Json, Refusal, Session, Spoken, body_of
 
 CONCURRENT_SESSIONS = 3  # an estimate: HeyGen documents the refusal, not the number for each plan
 HARD_LIMIT_S = (
     3600.0  # reported by users on docs.heygen.com/discuss; sessions are cut an hour after their start
 )
 IDLE_RANGE_S = (30, 3600)
-Json = dict[str, Any]
 Handler = Callable[[Json, str], Awaitable[Any]]
-
-
-@dataclass(kw_only=True)
-class Spoken:
-    """One task, and how much of it was played."""
-
-    session_id: str
-    task_id: str
-    text: str
-    kind: str
-    duration_ms: float
-    started_s: float | None = None
-    ended_s: float | None = None
-    interrupted: bool = False
-
-
-@dataclass(kw_only=True)
-class _Session:
-    id: str
-    config: Json
-    born_s: float
-    idle_s: float
-    seen_s: float
-    state: str = "new"
-    free_s: float = 0.0
-    tasks: list[Spoken] = field(default_factory=list)
-    silenced: asyncio.Event = field(default_factory=asyncio.Event)
-
-
-class _Refusal(Exception):
-    def __init__(self, status: int, code: int | str, message: str) -> None:
-        super().__init__(message)
-        self.status, self.code, self.message = status, code, message
 
 
 class HeyGenTwin:
@@ -83,7 +49,7 @@ class HeyGenTwin:
     ) -> None:
         self._context, self._voice, self._book = context, voice, book
         self._concurrent, self._hard_limit_s = concurrent, hard_limit_s
-        self._sessions: dict[str, _Session] = {}
+        self._sessions: dict[str, Session] = {}
         self._tokens: set[str] = set()
         self._ids = count(1)
         self.requests: deque[tuple[str, Json]] = deque(maxlen=200)
@@ -122,18 +88,18 @@ class HeyGenTwin:
                 key = request.headers.get("x-api-key", "")
                 token = request.headers.get("Authorization", "").removeprefix("Bearer ").strip()
                 if not (self._context.accepts(key) or token in self._tokens):
-                    raise _Refusal(401, 400112, "Unauthorized")
-                body = await _body(request) if request.method == "POST" else {}
+                    raise Refusal(401, 400112, "Unauthorized")
+                body = await body_of(request) if request.method == "POST" else {}
                 self.requests.append((name, body))
                 await self._fault_at_the_door(name)
                 data = await call(body, name)
-            except _Refusal as exc:
+            except Refusal as exc:
                 return web.json_response({"code": exc.code, "message": exc.message}, status=exc.status)
-            except _Cut:
+            except Cut:
                 if request.transport is not None:
                     request.transport.abort()
                 return web.Response()
-            except _Garble:
+            except Garble:
                 return web.Response(text="<html>Bad gateway</html>", content_type="text/html")
             if name == "create_token":
                 return web.json_response({"error": None, "data": data})
@@ -147,20 +113,20 @@ class HeyGenTwin:
             return
         for fault in self._context.faults.next_occasion("avatar", door):
             await asyncio.sleep(fault.after_ms / 1000)
-            raise _Refusal(fault.status, fault.status, f"The request was refused ({name}).")
+            raise Refusal(fault.status, fault.status, f"The request was refused ({name}).")
 
-    def _session(self, body: Json) -> _Session:
+    def _session(self, body: Json) -> Session:
         session = self._sessions.get(str(body.get("session_id", "")))
         now_s = asyncio.get_running_loop().time()
         if session is None:
-            raise _Refusal(400, 400005, "session not found")
+            raise Refusal(400, 400005, "session not found")
         if now_s - session.born_s > self._hard_limit_s:
             session.state = "closed"
-            raise _Refusal(401, 400112, "Unauthorized")
+            raise Refusal(401, 400112, "Unauthorized")
         if session.state != "closed" and now_s - session.seen_s > session.idle_s:
             session.state = "closed"
         if session.state == "closed":
-            raise _Refusal(400, 10005, "session state wrong: closed")
+            raise Refusal(400, 10005, "session state wrong: closed")
         session.seen_s = now_s
         return session
 
@@ -174,17 +140,17 @@ class HeyGenTwin:
     async def _new(self, body: Json, _name: str) -> Json:
         now_s = asyncio.get_running_loop().time()
         if not (body.get("avatar_name") or body.get("avatar_id")):
-            raise _Refusal(400, 10013, "avatar not found")
+            raise Refusal(400, 10013, "avatar not found")
         idle = body.get("activity_idle_timeout", 120)
         if not isinstance(idle, int) or not IDLE_RANGE_S[0] <= idle <= IDLE_RANGE_S[1]:
-            raise _Refusal(400, 400001, "activity_idle_timeout must be between 30 and 3600")
+            raise Refusal(400, 400001, "activity_idle_timeout must be between 30 and 3600")
         alive = [s for s in self._sessions.values() if s.state != "closed" and now_s - s.seen_s <= s.idle_s]
         if len(alive) >= self._concurrent:
-            raise _Refusal(
+            raise Refusal(
                 400, 10004,
                 "Concurrent limit reached, please make sure you have closed other testing sessions",
             )  # fmt: skip
-        session = _Session(
+        session = Session(
             id=f"twin-{next(self._ids):04d}", config=body, born_s=now_s, idle_s=float(idle), seen_s=now_s
         )
         self._sessions[session.id] = session
@@ -197,18 +163,18 @@ class HeyGenTwin:
     async def _start(self, body: Json, _name: str) -> None:
         session = self._session(body)
         if session.state != "new":
-            raise _Refusal(400, 400006, "Session is not in correct state")
+            raise Refusal(400, 400006, "Session is not in correct state")
         session.state = "connected"
 
     async def _task(self, body: Json, _name: str) -> Json:
         session = self._session(body)
         if session.state != "connected":
-            raise _Refusal(400, 400006, "Session is not in correct state")
+            raise Refusal(400, 400006, "Session is not in correct state")
         text, kind = str(body.get("text") or "").strip(), str(body.get("task_type") or "talk")
         if not text:
-            raise _Refusal(400, 400001, "text must not be empty")
+            raise Refusal(400, 400001, "text must not be empty")
         if kind not in ("repeat", "talk", "chat"):
-            raise _Refusal(400, 400001, f"task_type {kind} is unknown")
+            raise Refusal(400, 400001, f"task_type {kind} is unknown")
         if kind != "repeat":  # the built-in brain answers
             sensed = sense(str(session.config.get("knowledge_base") or ""))
             text = answer(self._book, text, sensed, first=not any(t.kind != "repeat" for t in session.tasks))
@@ -221,7 +187,7 @@ class HeyGenTwin:
         session.tasks.append(task)
         return await self._play(session, task, faults, sync=body.get("task_mode", "sync") == "sync")
 
-    async def _play(self, session: _Session, task: Spoken, faults: tuple[Fault, ...], *, sync: bool) -> Json:
+    async def _play(self, session: Session, task: Spoken, faults: tuple[Fault, ...], *, sync: bool) -> Json:
         loop = asyncio.get_running_loop()
         slow = find(faults, "slow")
         begins = max(loop.time() + self._start_delay_s(session, slow), session.free_s)
@@ -263,7 +229,7 @@ class HeyGenTwin:
                 wait.cancel()
         return answer
 
-    def _start_delay_s(self, session: _Session, slow: Fault | None) -> float:
+    def _start_delay_s(self, session: Session, slow: Fault | None) -> float:
         """The avatar needs a while to begin, unless it is speaking already."""
         if asyncio.get_running_loop().time() < session.free_s:
             return 0.0
@@ -271,11 +237,11 @@ class HeyGenTwin:
 
     async def _break(self, fault: Fault) -> None:
         if fault.kind == "cut":
-            raise _Cut
+            raise Cut
         if fault.kind == "garble":
-            raise _Garble
+            raise Garble
         if fault.kind == "error":
-            raise _Refusal(500, fault.detail or 500, "internal error")
+            raise Refusal(500, fault.detail or 500, "internal error")
         if fault.kind == "stall":
             await asyncio.sleep((fault.for_ms or 3_600_000) / 1000)
 
@@ -307,21 +273,3 @@ class HeyGenTwin:
 
     async def _tell_spoken(self, _request: web.Request) -> web.Response:
         return web.json_response([asdict(task) for task in self.spoken])
-
-
-class _Cut(Exception):
-    pass
-
-
-class _Garble(Exception):
-    pass
-
-
-async def _body(request: web.Request) -> Json:
-    try:
-        body = await request.json()
-    except (json.JSONDecodeError, UnicodeDecodeError) as exc:
-        raise _Refusal(400, 400001, "The body is not JSON.") from exc
-    if not isinstance(body, dict):
-        raise _Refusal(400, 400001, "The body must be an object.")
-    return body

@@ -11,7 +11,6 @@ import asyncio
 import json
 import re
 import secrets
-import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -23,6 +22,7 @@ from aiohttp import web
 
 from clara_kit.prompts.catalog import FILE as CATALOG_FILE
 from clara_kit.world.faults import Fault, find
+from clara_kit.world.pace import here_s
 from clara_kit.world.personas import Persona
 from clara_kit.world.twins.base import TwinContext
 from clara_kit.world.twins.shopify import answers, graph
@@ -59,7 +59,7 @@ class ShopifyTwin:
         token_life_s: float = TOKEN_LIFE_S,
         bucket: tuple[float, float] = (2000.0, 100.0),
         no_grants: str = "",
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = here_s,
     ) -> None:
         self._context, self.shop, self.access = context, shop, access or graph.Access()
         self._versions, self._token_life_s, self._clock = tuple(versions), token_life_s, clock

@@ -1,0 +1,68 @@
+"""A session of the HeyGen twin, what was given it to speak, and the ways in which a call can fail."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+from aiohttp import web
+
+Json = dict[str, Any]
+
+
+@dataclass(kw_only=True)
+class Spoken:
+    """One task, and how much of it was played."""
+
+    session_id: str
+    task_id: str
+    text: str
+    kind: str
+    duration_ms: float
+    started_s: float | None = None
+    ended_s: float | None = None
+    interrupted: bool = False
+
+
+@dataclass(kw_only=True)
+class Session:
+    """One avatar, from `new` to `closed`. free_s: when it will have spoken everything."""
+
+    id: str
+    config: Json
+    born_s: float
+    idle_s: float
+    seen_s: float
+    state: str = "new"
+    free_s: float = 0.0
+    tasks: list[Spoken] = field(default_factory=list)
+    silenced: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+class Refusal(Exception):
+    """Answered with this status, and code and message in the body."""
+
+    def __init__(self, status: int, code: int | str, message: str) -> None:
+        super().__init__(message)
+        self.status, self.code, self.message = status, code, message
+
+
+class Cut(Exception):
+    """The connection is torn down."""
+
+
+class Garble(Exception):
+    """The answer makes no sense."""
+
+
+async def body_of(request: web.Request) -> Json:
+    """The JSON object of a request; raises `Refusal`."""
+    try:
+        body = await request.json()
+    except (json.JSONDecodeError, UnicodeDecodeError) as exc:
+        raise Refusal(400, 400001, "The body is not JSON.") from exc
+    if not isinstance(body, dict):
+        raise Refusal(400, 400001, "The body must be an object.")
+    return body
