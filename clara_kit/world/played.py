@@ -11,6 +11,8 @@ from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
+from heapq import heappop, heappush
+from math import inf
 from types import TracebackType
 from typing import Any, Self
 
@@ -76,33 +78,42 @@ class _Entered:
 
 
 class _Scheduled(_Entered):
-    """Events that happen at their time, unless they are not wanted any more by then."""
+    """Events that happen at their time and in their order, unless they are not wanted any more by then."""
 
     def __init__(self, stage: Stage) -> None:
         self._stage = stage
-        self._out: asyncio.Queue[ev.Event] = asyncio.Queue()
-        self._timers: set[asyncio.TimerHandle] = set()
+        self._out: asyncio.Queue[ev.Event | None] = asyncio.Queue()
+        self._due: list[tuple[float, int, Callable[[], object]]] = []
+        self._number = 0
+        self._timer: asyncio.TimerHandle | None = None
 
     async def __aexit__(self, *_: object) -> None:
-        for timer in self._timers:
-            timer.cancel()
+        self._due.clear()
 
     async def events(self) -> AsyncIterator[ev.Event]:
         """What happens, each at its time."""
-        while True:
-            yield await self._out.get()
+        while (event := await self._out.get()) is not None:
+            yield event
 
     def _at(self, at_ms: float, what: Callable[[], object]) -> None:
-        wait_s = max(0.0, at_ms - self._stage.clock.now_ms()) / 1000
-        if wait_s == float("inf"):
-            return
+        if at_ms < inf:
+            self._number += 1
+            heappush(self._due, (at_ms, self._number, what))
+            self._ring()
 
-        def due() -> None:
-            self._timers.discard(timer)
-            what()
+    def _ring(self) -> None:
+        """One timer for what comes next: a loop keeps no order among timers of the same time."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._due:
+            wait_s = max(0.0, self._due[0][0] - self._stage.clock.now_ms()) / 1000
+            self._timer = asyncio.get_running_loop().call_later(wait_s, self._happen)
 
-        timer = asyncio.get_running_loop().call_later(wait_s, due)
-        self._timers.add(timer)
+    def _happen(self) -> None:
+        while self._due and self._due[0][0] <= self._stage.clock.now_ms():
+            heappop(self._due)[2]()
+        self._ring()
 
     def _schedule(self, events: Iterable[ev.Event]) -> None:
         for event in events:
@@ -132,7 +143,9 @@ class PlayedSTT(_Scheduled):
         """Sound means nothing to it."""
 
     async def finish(self) -> None:
-        """No more lines will be told."""
+        """No more lines will be told: when the last has been recognised, that is all."""
+        last_ms = max((at_ms for at_ms, _, _ in self._due), default=0.0)
+        self._at(last_ms, lambda: self._out.put_nowait(None))
 
 
 class PlayedShop(_Entered):

@@ -9,16 +9,17 @@ from contextlib import asynccontextmanager
 import pytest
 
 from clara_kit.core import events as ev
+from clara_kit.core.settings import Settings
 from clara_kit.providers.avatar.base import AvatarProvider
 from clara_kit.providers.avatar.heygen_streaming import HeyGenStreamingAvatar
 from clara_kit.providers.avatar.liveavatar import LiveAvatarLite
 from clara_kit.providers.tts.offline import OfflineTTS
 from clara_kit.runtime.clock import MonotonicClock
-from clara_kit.runtime.compose import clara_voice
+from clara_kit.runtime.compose import clara_voice, compose
 from clara_kit.world.answers import AnswerBook
 from clara_kit.world.latency import LatencyProfile
 from clara_kit.world.pace import now_s
-from clara_kit.world.played import ScriptedAvatar
+from clara_kit.world.played import PlayedFace
 from clara_kit.world.twins.base import TwinContext
 from clara_kit.world.twins.heygen.twin import HeyGenTwin
 from clara_kit.world.twins.liveavatar.twin import SANDBOX_AVATAR, LiveAvatarTwin
@@ -77,11 +78,33 @@ async def heygen() -> AsyncIterator[AvatarProvider]:
 
 
 @asynccontextmanager
-async def scripted() -> AsyncIterator[AvatarProvider]:
-    yield ScriptedAvatar(MonotonicClock(), FAST, OfflineTTS(clara_voice()))
+async def played() -> AsyncIterator[AvatarProvider]:
+    services, clock = compose("sim", latency=FAST), MonotonicClock()
+    yield services.avatar(clock, services.tts(clock))
 
 
-@pytest.fixture(params=[lite, heygen, scripted], ids=["liveavatar", "heygen", "scripted"])
+@asynccontextmanager
+async def played_face() -> AsyncIterator[AvatarProvider]:
+    yield PlayedFace(compose("sim", latency=FAST)._stage(MonotonicClock()), OfflineTTS(clara_voice()))
+
+
+@asynccontextmanager
+async def classic() -> AsyncIterator[AvatarProvider]:
+    services = compose("sim", latency=FAST, settings=Settings.of(avatar_vendor="heygen"))
+    clock = MonotonicClock()
+    yield services.avatar(clock, services.tts(clock))
+
+
+EVERY = {
+    "liveavatar": lite,
+    "heygen": heygen,
+    "played": played,
+    "played face": played_face,
+    "classic": classic,
+}
+
+
+@pytest.fixture(params=EVERY.values(), ids=EVERY)
 async def heard(request: pytest.FixtureRequest) -> AsyncIterator[Heard]:
     async with request.param() as avatar, avatar:
         heard = Heard(avatar)
@@ -151,7 +174,7 @@ async def test_orders_for_what_is_unknown_or_over_are_no_error(heard: Heard) -> 
     assert heard.events == []
 
 
-@pytest.mark.parametrize("make", [lite, heygen, scripted], ids=["liveavatar", "heygen", "scripted"])
+@pytest.mark.parametrize("make", EVERY.values(), ids=EVERY)
 async def test_leaving_in_mid_word_takes_less_than_a_second(make: Callable[[], object]) -> None:
     async with make() as avatar:  # type: ignore[attr-defined]
         async with avatar:

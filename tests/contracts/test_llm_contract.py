@@ -13,10 +13,10 @@ from clara_kit.core.prompt import Prompt
 from clara_kit.providers.llm.base import LLMProvider, ReplyRequest
 from clara_kit.providers.llm.claude import ClaudeStreamingLLM
 from clara_kit.runtime.clock import MonotonicClock
+from clara_kit.runtime.compose import compose
 from clara_kit.world.answers import AnswerBook
 from clara_kit.world.faults import Fault, FaultBox
 from clara_kit.world.latency import LatencyProfile
-from clara_kit.world.played import ScriptedLLM
 from clara_kit.world.twins.anthropic.twin import AnthropicTwin
 from clara_kit.world.twins.base import TwinContext
 from clara_kit.world.twins.server import TwinServer
@@ -24,11 +24,11 @@ from clara_kit.world.twins.server import TwinServer
 FAST = LatencyProfile.load("fast")
 
 
-@pytest.fixture(params=["claude", "scripted"])
+@pytest.fixture(params=["claude", "played"])
 async def llm(request: pytest.FixtureRequest) -> AsyncIterator[LLMProvider]:
     clock = MonotonicClock()
-    if request.param == "scripted":
-        yield ScriptedLLM(clock, FAST, AnswerBook.load(), model="scripted")
+    if request.param == "played":
+        yield compose("sim", latency=FAST).llm(clock)
         return
     async with TwinServer([AnthropicTwin(TwinContext(profile=FAST), AnswerBook.load())]) as twins:
         address = twins.addresses["anthropic"]["base_url"]

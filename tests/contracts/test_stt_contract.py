@@ -11,14 +11,12 @@ import pytest
 from clara_kit.audio.pcm import concat, silence
 from clara_kit.audio.recognise import LineBook
 from clara_kit.core import events as ev
-from clara_kit.core.settings import Settings
 from clara_kit.providers.stt.base import STTProvider, ToldLines
 from clara_kit.providers.stt.deepgram import DeepgramStreamingSTT
 from clara_kit.runtime.clock import MonotonicClock
-from clara_kit.runtime.compose import clara_voice, customer_voice
+from clara_kit.runtime.compose import clara_voice, compose, customer_voice
 from clara_kit.world.latency import LatencyProfile
 from clara_kit.world.pace import now_s
-from clara_kit.world.played import ScriptedSTT
 from clara_kit.world.script import Line
 from clara_kit.world.twins.base import TwinContext
 from clara_kit.world.twins.deepgram.twin import DeepgramTwin
@@ -59,13 +57,13 @@ async def deepgram() -> AsyncIterator[Ear]:
 
 
 @asynccontextmanager
-async def scripted() -> AsyncIterator[Ear]:
+async def played() -> AsyncIterator[Ear]:
     clock = MonotonicClock()
-    yield Ear(ScriptedSTT(clock, FAST, Settings()), clock)
+    yield Ear(compose("sim", latency=FAST).stt(clock), clock)
 
 
 Make = Callable[[], AbstractAsyncContextManager[Ear]]
-EVERY = pytest.mark.parametrize("make", [deepgram, scripted], ids=["deepgram", "scripted"])
+EVERY = pytest.mark.parametrize("make", [deepgram, played], ids=["deepgram", "played"])
 
 
 @EVERY

@@ -12,8 +12,10 @@ import pytest
 
 from clara_kit import ConversationManager, ConversationState, Settings, compose, replay, simulate
 from clara_kit.core import events as ev
-from clara_kit.core.errors import ClaraError, ScriptError, SettingsError
+from clara_kit.core.errors import ScriptError, SettingsError
+from clara_kit.core.settings import Keys
 from clara_kit.world.faults import APPLIES, Fault, FaultBox
+from clara_kit.world.script import Line
 
 S = ConversationState
 SETTINGS = Settings.of(
@@ -113,13 +115,17 @@ async def test_faults_come_over_http_while_the_twins_run(tmp_path: Path) -> None
     assert said == [SETTINGS.apology]  # the model declined
 
 
-async def test_a_simulated_service_says_that_it_cannot_play_a_fault(tmp_path: Path) -> None:
-    cut = Fault(service="llm", kind="cut")
-    with pytest.raises(SettingsError, match="Only a twin can play llm: cut, and llm is sim"):
-        compose("sim", faults=[cut])
-    async with ConversationManager(compose("sim", settings=SETTINGS), log_root=tmp_path) as clara:
-        with pytest.raises(ClaraError, match="of this conversation is sim"):
-            clara.inject(cut)
+async def test_a_simulated_service_plays_a_fault_too_and_a_live_one_does_not(tmp_path: Path) -> None:
+    declined = Fault(service="llm", kind="decline")
+    async with ConversationManager(
+        compose("sim", settings=SETTINGS, faults=[declined]), log_root=tmp_path
+    ) as clara:
+        first = await clara.ask(Line(text="Hola", typed=True))
+        assert clara.inject(declined) == "next"
+        second = await clara.ask(Line(text="Hola", typed=True))
+    assert first.clara == second.clara == SETTINGS.apology
+    with pytest.raises(SettingsError, match="No vendor plays llm: decline on order, and llm is live"):
+        compose("sim", llm="live", keys=Keys.from_env({"ANTHROPIC_API_KEY": "x"}), faults=[declined])
 
 
 @pytest.mark.parametrize(("service", "kind"), CASES, ids=[f"{s}-{k}" for s, k in CASES])

@@ -21,6 +21,7 @@ from clara_kit import (
     replay,
     simulate,
 )
+from clara_kit.conversation.heard import CHARS_PER_S
 from clara_kit.core import commands as do
 from clara_kit.core import events as ev
 from clara_kit.core.errors import ClaraError
@@ -269,10 +270,17 @@ def test_no_personal_word_of_any_customer_enters_a_simulated_trace(persona: Pers
     assert len(run.ledger) == 3 and all(t.clara for t in run.ledger)
 
 
-def test_simulated_times_do_not_depend_on_the_length_of_a_name() -> None:
+def test_a_longer_name_takes_longer_to_say_in_the_simulation_as_its_letters_do() -> None:
     short, long = (simulate([ASK], seed=3, customer=Persona.load(n)) for n in ("paz", "benjamin"))
-    started = [next(r.at_ms for r in run.trace if isinstance(r, ev.SpeakingEnded)) for run in (short, long)]
-    assert started[0] == started[1]
+    spoken = []
+    for run in (short, long):
+        started, ended = (
+            next(r.at_ms for r in run.trace if isinstance(r, kind))
+            for kind in (ev.SpeakingStarted, ev.SpeakingEnded)
+        )
+        spoken.append((ended - started, len(run.revealed().ledger[0].clara)))
+    (short_ms, short_chars), (long_ms, long_chars) = spoken
+    assert long_ms - short_ms == pytest.approx((long_chars - short_chars) / CHARS_PER_S * 1000, abs=0.01)
     assert simulate([ASK], seed=3, customer="paz").to_jsonl() == short.to_jsonl()
 
 

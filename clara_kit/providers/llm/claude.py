@@ -19,8 +19,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
+
+from msgspec.structs import replace
 
 from clara_kit.core.clock import Clock
 from clara_kit.core.errors import ProtocolError, ProviderError
