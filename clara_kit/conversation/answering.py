@@ -7,7 +7,7 @@ from clara_kit.conversation.talk import Talk
 
 
 def _model(talk: Talk, answer: Answer) -> Request:
-    return Request(answer.why)
+    return Request(reason=answer.why)
 
 
 MODEL = Policy("model", _model)

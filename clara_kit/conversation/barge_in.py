@@ -17,17 +17,19 @@ _OFF = "barge-in is switched off"
 def held_until(event: SpeechStarted, held: SpeechStarted | None, debounce_ms: float) -> Hold | Ignore:
     """A sound began while Clara speaks or is about to; one sound is held at a time."""
     if held is not None:
-        return Ignore(f"a sound is already held since {held.at_ms:.0f} ms")
+        return Ignore(reason=f"a sound is already held since {held.at_ms:.0f} ms")
     why = f"a sound began while Clara has the floor: an interruption if it lasts {debounce_ms:.0f} ms"
-    return Hold(event.at_ms + debounce_ms, why)
+    return Hold(event.at_ms + debounce_ms, reason=why)
 
 
 def released(event: SpeechEnded, held: SpeechStarted | None, debounce_ms: float) -> Release | Ignore:
     """A sound stopped, too short to mean anything."""
     if held is None:
-        return Ignore("no sound is held")
+        return Ignore(reason="no sound is held")
     lasted_ms = max(0.0, event.sound_at_ms - held.sound_at_ms)
-    return Release(f"the sound stopped after {lasted_ms:.0f} ms, before {debounce_ms:.0f} ms had passed")
+    return Release(
+        reason=f"the sound stopped after {lasted_ms:.0f} ms, before {debounce_ms:.0f} ms had passed"
+    )
 
 
 class BargeInHandler:
@@ -46,7 +48,7 @@ class BargeInHandler:
     def sound_started(self, event: SpeechStarted) -> Hold | Ignore:
         """A sound began while Clara speaks or is about to."""
         if not self.enabled:
-            return Ignore(_OFF)
+            return Ignore(reason=_OFF)
         decision = held_until(event, self.held, self.debounce_ms)
         if isinstance(decision, Hold):
             self.held = event
@@ -63,7 +65,9 @@ class BargeInHandler:
 
 
 def _sounds_off(talk: Talk, sound: Sound) -> Ignore | None:
-    return Ignore(_OFF) if sound.occasion == "began" and not talk.settings.flags.enable_barge_in else None
+    return (
+        Ignore(reason=_OFF) if sound.occasion == "began" and not talk.settings.flags.enable_barge_in else None
+    )
 
 
 def _debounce(talk: Talk, sound: Sound) -> Hold | Ignore | Release | Yield:
@@ -72,17 +76,17 @@ def _debounce(talk: Talk, sound: Sound) -> Hold | Ignore | Release | Yield:
         return held_until(sound.event, talk.held, debounce_ms)
     if isinstance(sound.event, SpeechEnded):
         return released(sound.event, talk.held, debounce_ms)
-    return Yield(f"the sound lasted {debounce_ms:.0f} ms")
+    return Yield(reason=f"the sound lasted {debounce_ms:.0f} ms")
 
 
 def _words_off(talk: Talk, words: Words) -> Ignore | None:
     if talk.settings.flags.enable_barge_in or talk.state is not ConversationState.AVATAR_SPEAKING:
         return None
-    return Ignore(f"{_OFF} and Clara is speaking")
+    return Ignore(reason=f"{_OFF} and Clara is speaking")
 
 
 def _any_word(talk: Talk, words: Words) -> Yield:
-    return Yield(f"words {'are final' if words.final else 'came'}: {short(words.text)}")
+    return Yield(reason=f"words {'are final' if words.final else 'came'}: {short(words.text)}")
 
 
 def short(text: str) -> str:

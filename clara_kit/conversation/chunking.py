@@ -20,11 +20,11 @@ def chunker_for(settings: Settings) -> Chunker:
 def _half_sentence(talk: Talk, piece: Piece) -> Drop | None:
     if not piece.cut_off:
         return None
-    return Drop(f"the last {len(piece.text)} characters are half a sentence, cut off by max_tokens")
+    return Drop(reason=f"the last {len(piece.text)} characters are half a sentence, cut off by max_tokens")
 
 
 def _speak(talk: Talk, piece: Piece) -> Speak:
-    return Speak(piece.why)
+    return Speak(reason=piece.why)
 
 
 HALF_SENTENCE = Policy("half_sentence", _half_sentence)

@@ -8,8 +8,9 @@ None where it has nothing to say. `policies.py` puts them in order; `talk.py`, t
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Literal, TypeAlias
+
+from msgspec import Struct
 
 from clara_kit.core import events as ev
 from clara_kit.core.errors import FailureKind
@@ -17,40 +18,35 @@ from clara_kit.core.errors import FailureKind
 # --- the questions -------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Sound:
+class Sound(Struct, frozen=True):
     """Is this sound an interruption? Asked when it begins while Clara has the floor, ends, or has lasted."""
 
     occasion: Literal["began", "ended", "lasted"]
     event: ev.Event
 
 
-@dataclass(frozen=True, slots=True)
-class Words:
+class Words(Struct, frozen=True):
     """Do these words take the floor from Clara? `final`: they will not be revised any more."""
 
     text: str
     final: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Turn:
+class Turn(Struct, frozen=True):
     """Is the customer's turn over? Asked with final words, and when a recogniser expects it (or takes it back)."""
 
     occasion: Literal["final", "expected", "resumed"]
     text: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(Struct, frozen=True):
     """What answers this turn?"""
 
     question: str
     why: str
 
 
-@dataclass(frozen=True, slots=True)
-class Piece:
+class Piece(Struct, frozen=True):
     """Is this piece of a reply spoken? `cut_off`: it is the last one, and the model stopped in the middle of it."""
 
     text: str
@@ -58,8 +54,7 @@ class Piece:
     cut_off: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Failure:
+class Failure(Struct, frozen=True):
     """What after a failure? `attempt`: failures of this service since it last worked, this one included."""
 
     service: ev.Service
@@ -70,15 +65,13 @@ class Failure:
     connection: bool = False  # the connection itself is gone, not one reply or utterance
 
 
-@dataclass(frozen=True, slots=True)
-class Quiet:
+class Quiet(Struct, frozen=True):
     """What after a cut that brought no words? `unheard`: pieces from the cut one on."""
 
     unheard: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Keep:
+class Keep(Struct, frozen=True):
     """What is remembered of an utterance that is over? `heard`: what reached the ear. `again`: said anew from here on."""
 
     pieces: tuple[str, ...]
@@ -91,125 +84,85 @@ Question: TypeAlias = Sound | Words | Turn | Answer | Piece | Failure | Quiet | 
 # --- the decisions -------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Hold:
+class Decision(Struct, frozen=True, kw_only=True):
+    """What shall happen, and why, in plain words with the numbers."""
+
+    reason: str
+
+
+class Hold(Decision, frozen=True):
     """Wait until `until_ms` with judging this sound."""
 
     until_ms: float
-    reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Release:
+class Release(Decision, frozen=True):
     """The held sound was none."""
 
-    reason: str
 
-
-@dataclass(frozen=True, slots=True)
-class Yield:
+class Yield(Decision, frozen=True):
     """The customer has the floor."""
 
-    reason: str
 
-
-@dataclass(frozen=True, slots=True)
-class Ignore:
+class Ignore(Decision, frozen=True):
     """Nothing follows."""
 
-    reason: str
 
-
-@dataclass(frozen=True, slots=True)
-class Finished:
+class Finished(Decision, frozen=True):
     """The turn is over: answer now."""
 
-    reason: str
 
-
-@dataclass(frozen=True, slots=True)
-class Wait:
+class Wait(Decision, frozen=True):
     """Give the customer this long to go on."""
 
     hold_ms: float
-    reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(Decision, frozen=True):
     """Ask the model."""
 
-    reason: str
 
-
-@dataclass(frozen=True, slots=True)
-class Speak:
+class Speak(Decision, frozen=True):
     """Say it now."""
 
-    reason: str
 
-
-@dataclass(frozen=True, slots=True)
-class Drop:
+class Drop(Decision, frozen=True):
     """It is not said."""
 
-    reason: str
 
-
-@dataclass(frozen=True, slots=True)
-class Retry:
+class Retry(Decision, frozen=True):
     """Try again after `after_ms`."""
 
     after_ms: float
-    reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Say:
+class Say(Decision, frozen=True):
     """Say something of Clara's own instead."""
 
     text: str
-    reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class GiveUp:
+class GiveUp(Decision, frozen=True):
     """Go on without it."""
 
-    reason: str
 
-
-@dataclass(frozen=True, slots=True)
-class Resume:
-    """Say the unheard pieces (or others) once more."""
+class Resume(Decision, frozen=True):
+    """Say these pieces once more."""
 
     pieces: tuple[str, ...]
-    reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class End:
+class End(Decision, frozen=True):
     """Leave it at that."""
 
-    reason: str
 
-
-@dataclass(frozen=True, slots=True)
-class Remember:
+class Remember(Decision, frozen=True):
     """This goes into the history."""
 
     text: str
-    reason: str
 
 
-Decision: TypeAlias = (
-    Hold | Release | Yield | Ignore | Finished | Wait | Request | Speak | Drop | Retry | Say | GiveUp | Resume | End
-    | Remember
-)  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class Policy:
+class Policy(Struct, frozen=True):
     """A pure function with a name, by which a trace says who decided, and a version, by which a replay knows it.
 
     knows: the hash of what it was given to know (a lexicon, say), which was read outside.

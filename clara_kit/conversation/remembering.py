@@ -10,11 +10,11 @@ def _said_anew(talk: Talk, keep: Keep) -> Remember | None:
     """Clara says it again from the cut piece on, so that the history ends before that."""
     if keep.again is None or keep.again >= len(keep.pieces):
         return None
-    return Remember(" ".join(keep.pieces[: keep.again]), "the rest is said anew")
+    return Remember(" ".join(keep.pieces[: keep.again]), reason="the rest is said anew")
 
 
 def _heard(talk: Talk, keep: Keep) -> Remember:
-    return Remember(keep.heard, "what was heard")
+    return Remember(keep.heard, reason="what was heard")
 
 
 SAID_ANEW = Policy("said_anew", _said_anew)

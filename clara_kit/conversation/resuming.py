@@ -9,11 +9,11 @@ from clara_kit.conversation.talk import Talk
 def _resume(talk: Talk, quiet: Quiet) -> Resume | None:
     if talk.settings.after_false_interruption != "resume" or not quiet.unheard:
         return None
-    return Resume(quiet.unheard, "resuming from the cut sentence")
+    return Resume(quiet.unheard, reason="resuming from the cut sentence")
 
 
 def _end(talk: Talk, quiet: Quiet) -> End:
-    return End("nothing left to say")
+    return End(reason="nothing left to say")
 
 
 RESUME = Policy("resume", _resume)

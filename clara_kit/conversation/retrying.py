@@ -13,7 +13,7 @@ from clara_kit.conversation.talk import Talk
 
 def _broke_off(talk: Talk, failure: Failure) -> GiveUp | None:
     """What has been heard in part is not begun anew."""
-    return GiveUp("it broke off") if failure.spoken else None
+    return GiveUp(reason="it broke off") if failure.spoken else None
 
 
 def _reconnect(talk: Talk, failure: Failure) -> Retry | None:
@@ -21,24 +21,26 @@ def _reconnect(talk: Talk, failure: Failure) -> Retry | None:
         failure.connection and failure.retryable and failure.attempt == 1 and talk.settings.max_retries > 0
     ):
         return None
-    return Retry(0.0, "it had worked: connecting again at once")
+    return Retry(0.0, reason="it had worked: connecting again at once")
 
 
 def _by_policy(talk: Talk, failure: Failure) -> Retry | None:
     attempt = failure.attempt - failure.connection
     delay_ms = talk.settings.retry.delay_ms(attempt) if failure.retryable else None
-    return None if delay_ms is None else Retry(delay_ms, f"retry {attempt}")
+    return None if delay_ms is None else Retry(delay_ms, reason=f"retry {attempt}")
 
 
 def _apology(talk: Talk, failure: Failure) -> Say | None:
     apology = talk.settings.apology
     return (
-        Say(apology, "nothing better can be said") if failure.service == "llm" and apology.strip() else None
+        Say(apology, reason="nothing better can be said")
+        if failure.service == "llm" and apology.strip()
+        else None
     )
 
 
 def _give_up(talk: Talk, failure: Failure) -> GiveUp:
-    return GiveUp("trying again will not help" if not failure.retryable else "no attempt is left")
+    return GiveUp(reason="trying again will not help" if not failure.retryable else "no attempt is left")
 
 
 BROKE_OFF = Policy("broke_off", _broke_off)
