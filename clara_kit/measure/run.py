@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from clara_kit.core.commands import Message, RequestReply
 from clara_kit.core.errors import RunLogError
-from clara_kit.core.events import Event
+from clara_kit.core.events import Event, Usage
 from clara_kit.core.page import escape
 from clara_kit.core.placeholders import reveal
 from clara_kit.core.records import Record
@@ -89,7 +89,8 @@ class Run:
         """One row a turn. Times and stages in milliseconds; null where an event never came (see `problem`)."""
         import polars as pl
 
-        return pl.DataFrame([_row(turn, self.mix) for turn in self.ledger], schema=_schema(pl))
+        schema = {name: getattr(pl, kind) for name, kind in _COLUMNS.items()}
+        return pl.DataFrame([_row(turn, self.mix) for turn in self.ledger], schema=schema)
 
     @cached_property
     def event_table(self) -> pl.DataFrame:
@@ -188,46 +189,32 @@ def _parse(line: str, number: int) -> dict[str, Any]:
     return data
 
 
+_LATENCIES = ("stt_latency", "llm_latency", "tts_latency", "total_latency")
+_COLUMNS = {
+    "turn": "Int64", "kind": "Utf8", "customer": "Utf8", "clara": "Utf8", "interrupted": "Boolean", "heard": "Utf8",
+    "unheard": "Utf8", **dict.fromkeys(("total_ms", *STAGE_LABELS, *POINTS, *_LATENCIES), "Float64"),
+    "requests": "Int64", "model": "Utf8", "input_tokens": "Int64", "output_tokens": "Int64", "cost_usd": "Float64",
+    "problem": "Utf8", "mix": "Utf8",
+}  # fmt: skip
+
+
 def _row(turn: Turn, mix: str) -> dict[str, Any]:
     metrics, usage = turn.metrics, turn.usage
-    return {
+    times = {"total_ms": turn.total_ms, **{p: turn.points.get(p) for p in POINTS}}
+    times |= {label: turn.stages.get(stage) for label, stage in zip(STAGE_LABELS, STAGES, strict=True)}
+    times |= {name: getattr(metrics, name) for name in _LATENCIES}
+    found = {
         "turn": turn.turn_id,
-        "kind": turn.kind,
-        "customer": turn.customer,
-        "clara": turn.clara,
-        "interrupted": turn.interrupted,
         "heard": turn.clara if turn.heard is None else turn.heard,
-        "unheard": turn.unheard,
-        "total_ms": _round(turn.total_ms),
-        **{label: _round(turn.stages.get(stage)) for label, stage in zip(STAGE_LABELS, STAGES, strict=True)},
-        **{point: _round(turn.points.get(point)) for point in POINTS},
-        "stt_latency": _round(metrics.stt_latency),
-        "llm_latency": _round(metrics.llm_latency),
-        "tts_latency": _round(metrics.tts_latency),
-        "total_latency": _round(metrics.total_latency),
-        "requests": turn.requests,
-        "model": turn.model,
-        "input_tokens": usage.input_tokens if usage else None,
-        "output_tokens": usage.output_tokens if usage else None,
-        "cost_usd": usage.cost_usd if usage else None,
-        "problem": turn.problem,
         "mix": mix,
+        **{name: None if ms is None else round(ms, 3) for name, ms in times.items()},
     }
-
-
-def _schema(pl: Any) -> dict[str, Any]:
-    text, number, whole = pl.Utf8, pl.Float64, pl.Int64
-    latencies = ("stt_latency", "llm_latency", "tts_latency", "total_latency")
     return {
-        "turn": whole, "kind": text, "customer": text, "clara": text, "interrupted": pl.Boolean, "heard": text,
-        "unheard": text, "total_ms": number, **dict.fromkeys(STAGE_LABELS, number), **dict.fromkeys(POINTS, number),
-        **dict.fromkeys(latencies, number), "requests": whole, "model": text, "input_tokens": whole,
-        "output_tokens": whole, "cost_usd": number, "problem": text, "mix": text,
-    }  # fmt: skip
-
-
-def _round(value: float | None) -> float | None:
-    return None if value is None else round(value, 3)
+        name: found[name]
+        if name in found
+        else getattr(usage if name in Usage.__struct_fields__ else turn, name, None)
+        for name in _COLUMNS
+    }
 
 
 def _conversation_html(run: Run) -> str:

@@ -7,8 +7,9 @@ never tie the same pieces together in two ways. It grows with the trace: `read` 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
 from typing import Any, Literal
+
+from msgspec import Struct
 
 from clara_kit.core import commands as do
 from clara_kit.core import events as ev
@@ -16,8 +17,7 @@ from clara_kit.core.records import HeardEstimated, Record, StateChanged
 from clara_kit.core.states import ConversationState
 
 
-@dataclass(slots=True, kw_only=True)
-class Words:
+class Words(Struct, kw_only=True):
     """What the customer said or typed, as soon as it was final. `ended_ms`: when the last word ended."""
 
     step: int
@@ -28,8 +28,7 @@ class Words:
     received_ms: float
 
 
-@dataclass(slots=True, kw_only=True)
-class Reply:
+class Reply(Struct, kw_only=True):
     """One request to the model and what came of it. Times None where the event never came."""
 
     reply_id: int
@@ -48,18 +47,18 @@ class Reply:
     completed_ms: float | None = None
 
 
-@dataclass(slots=True, kw_only=True)
-class Utterance:
+class Utterance(Struct, kw_only=True):
     """What Clara was given to say at once, and what became of it. Times None where the event never came."""
 
     utterance_id: int
     turn_id: int
     step: int
     ordered_ms: float
-    pieces: list[str] = field(default_factory=list)
+    pieces: list[str] = []
     sent_ms: float | None = None
     sent_step: int = 0
     first_audio_ms: float | None = None
+    first_audio_step: int = 0
     started_ms: float | None = None
     started_step: int = 0
     audio_ms: float = 0.0  # of sound that is known of
@@ -76,14 +75,13 @@ class Utterance:
         return " ".join(self.pieces)
 
 
-@dataclass(slots=True, kw_only=True)
-class Turn:
+class Turn(Struct, kw_only=True):
     """One turn of the conversation: what was asked and said in it. Turn 0 is the greeting's."""
 
     turn_id: int
     kind: Literal["greeting", "spoken", "typed"]
-    replies: list[Reply] = field(default_factory=list)
-    utterances: list[Utterance] = field(default_factory=list)
+    replies: list[Reply] = []
+    utterances: list[Utterance] = []
     speaking_ms: float | None = None  # when Clara first had the floor in it
     interrupted: bool = False
 
@@ -104,16 +102,16 @@ class Story:
             ev.ReplyDelta: self._delta,
             ev.TranscriptInterim: self._interim,
             ev.TranscriptFinal: self._final,
-            ev.TextTyped: self._typed,
+            ev.TextTyped: lambda r: self._words("typed", r, r.at_ms, r.at_ms),
             do.RequestReply: self._request,
             do.CancelReply: lambda r: self._reply_over(r.reply_id),
             ev.ReplyStarted: self._reply_started,
             ev.ReplyCompleted: self._completed,
             do.Speak: self._speak,
-            ev.SpeechSent: self._sent,
-            ev.FirstAudio: self._first_audio,
+            ev.SpeechSent: lambda r: self._reached(r, "sent"),
+            ev.FirstAudio: lambda r: self._reached(r, "first_audio"),
+            ev.SpeakingStarted: lambda r: self._reached(r, "started"),
             ev.SpeechVoiced: self._voiced,
-            ev.SpeakingStarted: self._started,
             ev.SpeakingEnded: lambda r: self._stopped(r.utterance_id, cut=False),
             ev.SpeakingInterrupted: lambda r: self._stopped(r.utterance_id, cut=True),
             ev.ProviderFailed: self._failed,
@@ -140,20 +138,19 @@ class Story:
 
     def _final(self, event: ev.TranscriptFinal) -> None:
         if event.text.strip():
-            self._words("spoken", event.text, event.speech_started_ms, event.speech_ended_ms, event.at_ms)
+            self.interim = ""
+            self._words("spoken", event, event.speech_started_ms, event.speech_ended_ms)
 
-    def _typed(self, event: ev.TextTyped) -> None:
-        self._words("typed", event.text, event.at_ms, event.at_ms, event.at_ms)
-
-    def _words(
-        self, kind: Literal["spoken", "typed"], text: str, began_ms: float, ended_ms: float, at_ms: float
-    ) -> None:
+    def _words(self, kind: Literal["spoken", "typed"], event: Any, began_ms: float, ended_ms: float) -> None:
         words = self._new = Words(
-            step=self.step, kind=kind, text=text, began_ms=began_ms, ended_ms=ended_ms, received_ms=at_ms
+            step=self.step,
+            kind=kind,
+            text=event.text,
+            began_ms=began_ms,
+            ended_ms=ended_ms,
+            received_ms=event.at_ms,
         )
         self.said.append(words)
-        if kind == "spoken":
-            self.interim = ""
 
     # --- the model --------------------------------------------------------------------------------------
 
@@ -215,25 +212,17 @@ class Story:
             self.said.append(utterance)
         utterance.pieces.append(command.text)
 
-    def _sent(self, event: ev.SpeechSent) -> None:
+    def _reached(self, event: Any, point: str) -> None:
+        """The utterance came to a point of its way for the first time."""
         utterance = self.utterances.get(event.utterance_id)
-        if utterance is not None and utterance.sent_ms is None:
-            utterance.sent_ms, utterance.sent_step = event.at_ms, self.step
-
-    def _first_audio(self, event: ev.FirstAudio) -> None:
-        utterance = self.utterances.get(event.utterance_id)
-        if utterance is not None and utterance.first_audio_ms is None:
-            utterance.first_audio_ms = event.at_ms
+        if utterance is not None and getattr(utterance, f"{point}_ms") is None:
+            setattr(utterance, f"{point}_ms", event.at_ms)
+            setattr(utterance, f"{point}_step", self.step)
 
     def _voiced(self, event: ev.SpeechVoiced) -> None:
         utterance = self.utterances.get(event.utterance_id)
         if utterance is not None and utterance.stopped_ms is None:
             utterance.audio_ms = event.audio_ms
-
-    def _started(self, event: ev.SpeakingStarted) -> None:
-        utterance = self.utterances.get(event.utterance_id)
-        if utterance is not None and utterance.started_ms is None:
-            utterance.started_ms, utterance.started_step = event.at_ms, self.step
 
     def _stopped(self, utterance_id: int | None, *, cut: bool) -> None:
         utterance = self.utterances.get(-1 if utterance_id is None else utterance_id)
