@@ -23,7 +23,7 @@ from clara_kit.doctor.keys import check_file, check_keys, check_reach
 from clara_kit.doctor.machine import check_offline, check_packages, check_python, installed_version, read_lock
 from clara_kit.doctor.shop import check_cache, check_own_templates, shop_address, shop_keys
 from clara_kit.providers.llm import models
-from clara_kit.providers.vendors import SPOKEN, VENDORS
+from clara_kit.providers.vendors import TABLE, VENDORS
 from clara_kit.runtime.config import default_env_file
 from clara_kit.shop.cache import ProfileCache
 
@@ -56,7 +56,7 @@ class Checkup:
             works.append("Simulated conversations: clara_kit.simulate(...)")
         if states.get(("Python and packages", "lab")) == "ok":
             works.append("Notebooks: make lab")
-        for name in (VENDORS[vendor].name for vendor in (*SPOKEN, "shopify")):
+        for name in (TABLE[vendor].name for vendor in (*VENDORS, "shopify")):
             if states.get(("Keys", name)) in ("ok", "note") and states.get(("Reachability", name)) == "ok":
                 works.append(f"{name} live, if it takes the key (clara doctor --live tries that)")
         return tuple(works)
@@ -86,7 +86,7 @@ def check_up() -> Checkup:
             *check_keys(os.environ, from_file, vendors),
             shop_keys(os.environ, from_file),
             *check_file(path),
-            *check_reach({v: VENDORS[v].address(keys) for v in vendors} | shop_address(keys)),
+            *check_reach({v: TABLE[v].address(keys) for v in vendors} | shop_address(keys)),
             *check_models(merged, date.today()),
             *check_offline(),
             *check_own_templates(),
@@ -97,8 +97,8 @@ def check_up() -> Checkup:
 
 def vendors_in_use(keys: Keys, environ: Mapping[str, str]) -> tuple[str, ...]:
     """The three that the kit is made for, and the classic avatar's where it has a key or is chosen."""
-    classic = VENDORS["heygen"].has_key(keys) or environ.get("AVATAR_VENDOR") == "heygen"
-    return (*SPOKEN, "heygen") if classic else SPOKEN
+    classic = TABLE["heygen"].has_key(keys) or environ.get("AVATAR_VENDOR") == "heygen"
+    return (*VENDORS, "heygen") if classic else VENDORS
 
 
 def check_models(environ: Mapping[str, str], today: date) -> tuple[Finding, ...]:
@@ -118,10 +118,8 @@ def _llm(model: str, today: date) -> Finding:
     retires, note = models.RETIREMENTS.get(model), models.note(model, today=today)
     if note is None:
         return Finding("Models", "model", "ok", f"{model}: current")
-    gone = retires is not None and retires <= today
-    kind = "retired" if gone else "deprecated" if retires is not None else "not known"
-    state: State = "problem" if gone else "note"
-    return Finding("Models", "model", state, f"{kind}: {note}", f"Set LLM_MODEL={models.SUCCESSOR}.")
+    state: State = "problem" if retires is not None and retires <= today else "note"
+    return Finding("Models", "model", state, note, f"Set LLM_MODEL={models.SUCCESSOR}.")
 
 
 def _known(name: str, model: str, usual: str, current: str, older: str = "none") -> Finding:

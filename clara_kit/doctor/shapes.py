@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
 Way = Literal["sent", "received"]
-Verdict = Literal["missing in twin", "missing live", "type differs"]
 Sort = tuple[str, Way, str]  # vendor, way and kind: what makes two messages the same sort of message
 
 _NAME = re.compile(r"[A-Za-z_][\w.\-]{0,59}")
@@ -31,13 +30,13 @@ class WireMessage(NamedTuple):
 
 
 class Difference(NamedTuple):
-    """A message, or with `field` a part of it, that is not the same on both sides; live and twin: its types there."""
+    """A message, or with `field` a part of it, that differs. verdict: missing live, missing in twin, or type differs."""
 
     vendor: str
     way: Way
     kind: str
     field: str
-    verdict: Verdict
+    verdict: str
     live: str
     twin: str
 
@@ -120,10 +119,9 @@ def compare(live: Iterable[WireMessage], twin: Iterable[WireMessage]) -> tuple[D
             alike = one and other and (known == mirrored or not known or not mirrored)
             if alike or _out_of_sight(path, a) or _out_of_sight(path, b):
                 continue
-            verdict: Verdict = (
-                "missing live" if not one else "missing in twin" if not other else "type differs"
-            )
-            out.append(Difference(*sort, path, verdict, " or ".join(sorted(one)), " or ".join(sorted(other))))
+            types = " or ".join(sorted(one)), " or ".join(sorted(other))
+            verdict = "type differs" if all(types) else "missing in twin" if one else "missing live"
+            out.append(Difference(*sort, path, verdict, *types))
     return tuple(out)
 
 

@@ -20,7 +20,7 @@ from clara_kit.doctor.checkup import GROUPS, Checkup, check_up
 from clara_kit.doctor.live import SENTENCE, Take, live_and_twin, prices, with_key
 from clara_kit.doctor.shapes import Difference, Row, compare, side_by_side
 from clara_kit.doctor.shop import ask_shop
-from clara_kit.providers.vendors import SPOKEN, VENDORS
+from clara_kit.providers.vendors import TABLE, VENDORS
 from clara_kit.runtime.config import load_keys, load_settings
 
 SIGNS = {
@@ -47,7 +47,7 @@ def doctor(*, live: bool, yes: bool, as_json: bool) -> int:
             checkup = Checkup((*checkup.findings, shop))
             console.print("\n[bold]The shop, live[/bold] (one free question)")
             console.print(f"  {SIGNS[shop.state]} {escape(shop.text)}")
-            console.print(f"  {escape(shop.todo)}", soft_wrap=True)
+            console.print(escape(f"  {shop.todo}".rstrip()), soft_wrap=True)
         told = {"live": None}
         if not with_key(keys):
             console.print("\nNo vendor has a key, so there is nothing to try live. The twins work without.")
@@ -83,10 +83,10 @@ def _agreed(console: Console, keys: Keys, settings: Settings, *, yes: bool) -> b
     table = prices(keys, settings)
     for price in table:
         usd = "unknown" if price.usd is None else f"{price.usd:.5f} USD"
-        console.print(f"  {VENDORS[price.vendor].name:<11} {usd:>12}  {escape(price.text)}", soft_wrap=True)
+        console.print(f"  {TABLE[price.vendor].name:<11} {usd:>12}  {escape(price.text)}", soft_wrap=True)
     total = sum(price.usd or 0.0 for price in table)
     console.print(f"  together about {total:.4f} USD, estimated from published prices")
-    skipped = [VENDORS[vendor].name for vendor in SPOKEN if vendor not in with_key(keys)]
+    skipped = [TABLE[vendor].name for vendor in VENDORS if vendor not in with_key(keys)]
     if skipped:
         console.print(f"  left out, for want of a key: {', '.join(skipped)}")
     if yes:
@@ -136,7 +136,7 @@ def _show_order(console: Console, rows: tuple[Row, ...]) -> None:
     for row in rows:
         sides = (row.live_count, row.live_first_ms), (row.twin_count, row.twin_first_ms)
         cells = [c for n, ms in sides for c in ((f"{n}×", f"{ms:.0f}") if ms is not None else ("—", "—"))]
-        table.add_row(VENDORS[row.vendor].name, ARROWS[row.way], escape(row.kind), *cells)
+        table.add_row(TABLE[row.vendor].name, ARROWS[row.way], escape(row.kind), *cells)
     console.print(table)
 
 
@@ -148,5 +148,5 @@ def _show_differences(console: Console, differences: tuple[Difference, ...]) -> 
     for d in differences:
         what = f"field {d.field}" if d.field else "the whole message"
         types = f" (live {d.live}, twin {d.twin})" if d.verdict == "type differs" else ""
-        line = f"  {d.verdict}: {VENDORS[d.vendor].name} {ARROWS[d.way]} {d.kind}: {what}{types}"
+        line = f"  {d.verdict}: {TABLE[d.vendor].name} {ARROWS[d.way]} {d.kind}: {what}{types}"
         console.print(escape(line), soft_wrap=True)

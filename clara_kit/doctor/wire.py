@@ -24,11 +24,11 @@ from clara_kit.doctor.keys import LOOPBACK
 from clara_kit.doctor.shapes import Way, WireMessage, fields_of, kind_of
 
 _OF_ONE_HOP = re.compile(
-    r"host|connection|keep-alive|upgrade|te|trailer|transfer-encoding|content-(length|encoding)|accept-encoding"
-    r"|proxy-.*|sec-websocket-.*", re.IGNORECASE,
-)  # fmt: skip
+    r"(?i)host|connection|upgrade|accept-encoding|(content|transfer)-(length|encoding)|sec-websocket-.*"
+)
 _TIMES = aiohttp.ClientTimeout(total=None, sock_connect=5.0, sock_read=60.0)
 _CLOSE_S = 0.5
+_CLOSING = aiohttp.ClientWSTimeout(ws_close=_CLOSE_S)
 _TOLD = "(told)"  # stands for the address of a socket that the vendor gave
 _WS_URL = re.compile(rb'("ws_url"\s*:\s*)("wss?:(?:[^"\\]|\\.)*")')
 _FAREWELLS = {*range(1000, 1004), *range(1007, 1015), *range(3000, 5000)}  # 1006 means that none came
@@ -39,7 +39,7 @@ async def tapped(targets: Mapping[str, str]) -> AsyncIterator[WireTap]:
     """A tap while it is open. targets: each vendor's base address (http or https)."""
     local = all(URL(address).host in LOOPBACK for address in targets.values())  # needs no proxy
     async with ClientSession(timeout=_TIMES, trust_env=not local) as session:
-        tap, app = WireTap(session, targets), web.Application(client_max_size=64 * 1024 * 1024)
+        tap, app = WireTap(session, targets), web.Application()
         for vendor in targets:
             app.router.add_route("*", f"/{vendor}/{{rest:.*}}", partial(tap.relay, vendor))
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=_CLOSE_S)
@@ -85,9 +85,8 @@ class WireTap:
     async def _request(self, vendor: str, request: web.Request, path: str, at: URL) -> web.StreamResponse:
         body, headers = await request.read(), {**_passed_on(request.headers), "Accept-Encoding": "identity"}
         self._keep(vendor, "sent", f"{request.method} {path}", _json(body), request.query)
-        async with self._session.request(
-            request.method, at, headers=headers, data=body or None, allow_redirects=False
-        ) as answer:
+        asked = self._session.request(request.method, at, headers=headers, data=body, allow_redirects=False)
+        async with asked as answer:
             kind, headers = f"{answer.status} {path}", _passed_on(answer.headers)
             if answer.content_type != "text/event-stream":
                 body = await answer.read()
@@ -111,12 +110,8 @@ class WireTap:
     async def _socket(self, vendor: str, request: web.Request, path: str, at: URL) -> web.StreamResponse:
         self._keep(vendor, "sent", f"open socket {path}", None, request.query)
         near = web.WebSocketResponse(max_msg_size=0, timeout=_CLOSE_S)
-        async with self._session.ws_connect(
-            at,
-            headers=_passed_on(request.headers),
-            max_msg_size=0,
-            timeout=aiohttp.ClientWSTimeout(ws_close=_CLOSE_S),
-        ) as far:
+        headers = _passed_on(request.headers)
+        async with self._session.ws_connect(at, headers=headers, max_msg_size=0, timeout=_CLOSING) as far:
             self._keep(vendor, "received", f"101 {path}")
             # A vendor may have several sockets, with messages of equal names.
             label = "" if path == _TOLD else f"{path.rpartition('/')[2]} "

@@ -20,7 +20,7 @@ from pydantic import SecretStr
 
 from clara_kit.core.errors import SettingsError
 from clara_kit.doctor.keys import KeyAnswer, try_key
-from clara_kit.providers.vendors import SPOKEN, spoken
+from clara_kit.providers.vendors import VENDORS, spoken
 from clara_kit.runtime.config import default_env_file, environment
 
 _SIGNS = {"ok": "✓", "refused": "✗", "unreachable": "–"}
@@ -36,8 +36,8 @@ class KeyPanel:
         self._says: dict[str, w.Label] = {}
         self._asking: dict[str, int] = {}
         self._lock = threading.Lock()
-        self._widget = w.VBox([*map(self._row, SPOKEN), self._foot()])
-        for vendor in SPOKEN:
+        self._widget = w.VBox([*map(self._row, VENDORS), self._foot()])
+        for vendor in VENDORS:
             self._tell(vendor, self._standing(vendor))
 
     # --- what the hand does, without a hand -------------------------------------------------------------
@@ -90,7 +90,7 @@ class KeyPanel:
 
     def clear(self) -> None:
         """Forget what was entered."""
-        for vendor in SPOKEN:
+        for vendor in VENDORS:
             self._fields[vendor].value = ""
             self.set(vendor, "")
 

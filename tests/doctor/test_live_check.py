@@ -42,7 +42,7 @@ def stand_in(**liveavatar: Any) -> Iterator[Keys]:
 
 async def test_the_sentence_goes_through_every_vendor_and_equal_wires_show_no_difference() -> None:
     with stand_in() as keys:
-        live, twin = await live_and_twin(keys, Settings(), profile="fast", pace=0.5)
+        live, twin = await live_and_twin(keys, Settings(), profile="fast")
     assert [(s.service, s.state) for s in live.steps] == [
         ("voice", "ok"), ("hearing", "ok"), ("model", "ok"), ("avatar", "ok"),
     ]  # fmt: skip

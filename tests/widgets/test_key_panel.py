@@ -13,8 +13,7 @@ from dotenv import dotenv_values
 
 from clara_kit.audio.recognise import LineBook
 from clara_kit.core.errors import SettingsError
-from clara_kit.doctor.keys import try_key
-from clara_kit.providers.vendors import SPOKEN
+from clara_kit.doctor.keys import VENDORS, try_key
 from clara_kit.runtime.compose import clara_voice
 from clara_kit.widgets.key_panel import KeyPanel
 from clara_kit.world.answers import AnswerBook
@@ -34,7 +33,7 @@ def vendors(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     context = TwinContext(profile=LatencyProfile.load("fast"))
     twins = [DeepgramTwin(context, LineBook(), clara_voice()), AnthropicTwin(context, AnswerBook.load()), LiveAvatarTwin(context)]  # fmt: skip
     with TwinServer(twins) as server:
-        for vendor in SPOKEN:
+        for vendor in VENDORS:
             monkeypatch.setenv(f"{vendor.upper()}_BASE_URL", server.addresses[vendor]["base_url"])
             monkeypatch.setenv(f"{vendor.upper()}_API_KEY", "")
         yield
@@ -58,7 +57,7 @@ def walk(widget: object) -> Iterator[object]:
         yield from walk(child)
 
 
-@pytest.mark.parametrize("vendor", SPOKEN)
+@pytest.mark.parametrize("vendor", VENDORS)
 def test_a_right_key_is_taken_and_a_wrong_one_refused_with_a_remedy(panel: KeyPanel, vendor: str) -> None:
     panel.set(vendor, " test-key\n")
     assert panel.test(vendor).state == "ok" and panel.status(vendor).startswith("✓")
