@@ -7,11 +7,11 @@ argument, so that it can be tried on any machine's facts. Values of keys are nev
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import date
 from importlib import metadata
+from platform import python_version
 from typing import Any
 
 from dotenv import dotenv_values
@@ -20,14 +20,14 @@ from clara_kit.core.errors import SettingsError
 from clara_kit.core.settings import Keys, Settings
 from clara_kit.doctor.finding import Finding, State
 from clara_kit.doctor.keys import check_file, check_keys, check_reach
-from clara_kit.doctor.machine import check_offline, check_packages, check_python, installed_version, read_lock
+from clara_kit.doctor.machine import GROUP, check_offline, check_packages, installed_packages, read_lock
 from clara_kit.doctor.shop import check_cache, check_own_templates, shop_address, shop_keys
 from clara_kit.providers.llm import models
 from clara_kit.providers.vendors import TABLE, VENDORS
 from clara_kit.runtime.config import default_env_file
 from clara_kit.shop.cache import ProfileCache
 
-GROUPS = ("Python and packages", "Keys", "Reachability", "Models", "Offline world")
+GROUPS = (GROUP, "Keys", "Reachability", "Models", "Offline world")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ class Checkup:
             works.append("Whole conversations with the vendors' twins, without keys or internet: make demo")
         if states.get(("Offline world", "simulation")) == "ok":
             works.append("Simulated conversations: clara_kit.simulate(...)")
-        if states.get(("Python and packages", "lab")) == "ok":
+        if states.get((GROUP, "lab")) == "ok":
             works.append("Notebooks: make lab")
         for name in (TABLE[vendor].name for vendor in (*VENDORS, "shopify")):
             if states.get(("Keys", name)) in ("ok", "note") and states.get(("Reachability", name)) == "ok":
@@ -81,8 +81,8 @@ def check_up() -> Checkup:
     vendors = vendors_in_use(keys, merged)
     return Checkup(
         (
-            check_python(sys.version_info[:3]),
-            *check_packages(installed_version, metadata.requires("clara-kit") or [], read_lock()),
+            Finding(GROUP, "Python", "ok", python_version()),
+            *check_packages(installed_packages(), metadata.requires("clara-kit") or [], read_lock()),
             *check_keys(os.environ, from_file, vendors),
             shop_keys(os.environ, from_file),
             *check_file(path),

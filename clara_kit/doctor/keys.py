@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import socket
-import ssl
 import threading
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -25,6 +24,7 @@ from clara_kit.providers.vendors import TABLE, VENDORS, Vendor, as_http, spoken
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 REACH_WITHIN_S = 2.0
 
+Env = Mapping[str, str]
 Answer = tuple[int | str, float]
 """An HTTP status, or in a few words why there is none; milliseconds."""
 
@@ -40,21 +40,19 @@ class KeyAnswer(NamedTuple):
 # --- what is set ----------------------------------------------------------------------------------------
 
 
-def source(variable: str, environ: Mapping[str, str], env_file: Mapping[str, str]) -> str:
+def source(variable: str, environ: Env, env_file: Env) -> str:
     """Where the value that counts comes from, or an empty text. Also an empty variable hides the file's."""
     if environ.get(variable, "").strip():
         return "the environment"
     return ".env" if variable not in environ and env_file.get(variable, "").strip() else ""
 
 
-def check_keys(
-    environ: Mapping[str, str], env_file: Mapping[str, str], vendors: Iterable[str] = VENDORS
-) -> tuple[Finding, ...]:
+def check_keys(environ: Env, env_file: Env, vendors: Iterable[str] = VENDORS) -> tuple[Finding, ...]:
     """Which keys are set and from where; never their value, nor a part of it."""
     return tuple(_key(TABLE[vendor], environ, env_file) for vendor in vendors)
 
 
-def _key(vendor: Vendor, environ: Mapping[str, str], env_file: Mapping[str, str]) -> Finding:
+def _key(vendor: Vendor, environ: Env, env_file: Env) -> Finding:
     variable = vendor.variables[0]
     place, there = source(variable, environ, env_file), env_file.get(variable, "").strip()
     if place:
@@ -128,17 +126,16 @@ def ask(address: str, headers: Mapping[str, str] | None = None, *, timeout_s: fl
 
 
 def _why(exc: BaseException) -> str:
-    while exc.__cause__ or exc.__context__:
-        exc = exc.__cause__ or exc.__context__ or exc
+    while deeper := exc.__cause__ or exc.__context__:
+        exc = deeper
     if isinstance(exc, socket.gaierror):
         return "its name is not known here"
-    if isinstance(exc, ssl.SSLError):
-        return f"no trusted connection ({exc.reason or 'TLS'})"
     if isinstance(exc, ImportError):
-        return "a SOCKS proxy is set, which needs the package socksio"
-    if isinstance(exc, (httpx.UnsupportedProtocol, httpx.InvalidURL, ValueError)):
-        return "the address is wrong"
-    return getattr(exc, "strerror", None) or type(exc).__name__
+        return str(exc)  # a SOCKS proxy is set, and what that needs is not installed
+    if isinstance(exc, OSError):  # also of TLS
+        return exc.strerror or type(exc).__name__
+    wrong = isinstance(exc, (httpx.UnsupportedProtocol, httpx.InvalidURL, ValueError))
+    return "the address is wrong" if wrong else type(exc).__name__
 
 
 # --- whether a key is taken -----------------------------------------------------------------------------

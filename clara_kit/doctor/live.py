@@ -18,8 +18,9 @@ from clara_kit.core.commands import Message
 from clara_kit.core.errors import ClaraError, ProviderUnavailable
 from clara_kit.core.events import ProviderFailed, ReplyDelta, SpeakingEnded, TranscriptFinal, Usage
 from clara_kit.core.prompt import Prompt
-from clara_kit.core.settings import Keys, Mode, Settings
+from clara_kit.core.settings import Keys, Settings
 from clara_kit.doctor.shapes import WireMessage
+from clara_kit.doctor.wire import tapped
 from clara_kit.providers.llm.base import ReplyRequest
 from clara_kit.providers.llm.models import PRICES
 from clara_kit.providers.tts.base import AudioChunk
@@ -31,14 +32,12 @@ from clara_kit.runtime.ears import FRAME_MS, RATE_HZ
 SENTENCE = "¿Hacen despachos a regiones?"
 PROMPT = Prompt(static="Eres Clara, de Beta Skincare. Responde en español, en una frase de diez palabras.")
 MAX_TOKENS = 40
-STEPS = {"voice": "deepgram", "hearing": "deepgram", "model": "anthropic", "avatar": "liveavatar"}
+# The sandbox takes only its own avatar.
+SANDBOX = {"avatar_vendor": "liveavatar", "avatar_id": Settings().avatar_id, "avatar_sandbox": True}
+STEPS = (("voice", "tts", "deepgram"), ("hearing", "stt", "deepgram"),
+         ("model", "llm", "anthropic"), ("avatar", "avatar", "liveavatar"))  # fmt: skip
 STEP_TIMEOUT_S = 30.0
 
-# Sources: Aura-2 0.030 USD for 1,000 characters (a reseller's list). Nova-3 over a socket 0.0092 USD a minute
-# (Cloudflare's price list for the same model, 2025-08; resold, so an upper bound). Claude: models.PRICES.
-# LiveAvatar's sandbox: no credits (LiveAvatar's credits page).
-AURA_USD_A_CHAR = 0.030 / 1000
-NOVA_USD_A_MINUTE = 0.0092
 HEARD_S = 5.0
 CLAUDE_USAGE = Usage(input_tokens=150, output_tokens=MAX_TOKENS)
 
@@ -77,12 +76,15 @@ class Price(NamedTuple):
 
 
 def prices(keys: Keys, settings: Settings) -> tuple[Price, ...]:
-    """The price of a live take, for the vendors that have a key; estimated from published lists."""
+    """The price of a live take, for the vendors that have a key; estimated from published lists.
+
+    Each text names its list. Cloudflare resells Nova-3, so that its price is an upper bound.
+    """
     model, chars = settings.llm_model, len(SENTENCE)
     known = PRICES.get(model)
     table = (
-        Price("deepgram", AURA_USD_A_CHAR * chars, f"Aura-2 speaks {chars} characters (0.030 USD for 1,000; a reseller's list)"),
-        Price("deepgram", NOVA_USD_A_MINUTE * HEARD_S / 60, f"{settings.stt_model} hears {HEARD_S:.0f} s (at most 0.0092 USD a minute; Cloudflare's list, 2025-08)"),
+        Price("deepgram", 0.030 / 1000 * chars, f"Aura-2 speaks {chars} characters (0.030 USD for 1,000; a reseller's list)"),
+        Price("deepgram", 0.0092 * HEARD_S / 60, f"{settings.stt_model} hears {HEARD_S:.0f} s (at most 0.0092 USD a minute; Cloudflare's list, 2025-08)"),
         Price("anthropic", known.of(CLAUDE_USAGE) if known else None, f"{model} reads about {CLAUDE_USAGE.input_tokens} tokens and says at most {MAX_TOKENS} ({'Anthropic’s model pages, 2026-11' if known else 'its price is not known'})"),
         Price("liveavatar", 0.0, "the sandbox avatar speaks for some seconds (no credits; LiveAvatar's credits page)"),
     )  # fmt: skip
@@ -116,19 +118,12 @@ def twin_keys(addresses: Mapping[str, Mapping[str, str]]) -> Keys:
 
 async def say_one_sentence(keys: Keys, settings: Settings, vendors: tuple[str, ...]) -> Take:
     """Walk the sentence through these vendors, wherever `keys` says that they are."""
-    from clara_kit.doctor.wire import tapped  # needs the twins' packages, which the doctor may find missing
-
-    usual = Settings()  # the sandbox takes only its own avatar
-    settings = settings.with_changes(
-        avatar_vendor=usual.avatar_vendor, avatar_id=usual.avatar_id, avatar_sandbox=True,
-        llm_max_tokens=MAX_TOKENS,
-    )  # fmt: skip
+    settings = settings.with_changes(**SANDBOX, llm_max_tokens=MAX_TOKENS)
     async with tapped({v: TABLE[v].address(keys) for v in vendors}) as tap:
-        keys = keys.model_copy(update={f"{v}_base_url": tap.base_url(v) for v in vendors})
-        mode: dict[str, Mode] = {s: "live" if v in vendors else "sim" for s, v in STEPS.items()}
-        walk = _Walk(compose(tts=mode["voice"], stt=mode["hearing"], llm=mode["model"],
-                             avatar=mode["avatar"], settings=settings, keys=keys))  # fmt: skip
-        steps = [await _step(s, v, getattr(walk, s) if v in vendors else None) for s, v in STEPS.items()]
+        keys = keys.model_copy(update={f"{v}_base_url": f"{tap.origin}/{v}" for v in vendors})
+        modes: dict[str, Any] = {service: "live" if v in vendors else "sim" for _, service, v in STEPS}
+        walk = _Walk(compose(**modes, settings=settings, keys=keys))
+        steps = [await _step(s, v, getattr(walk, s) if v in vendors else None) for s, _, v in STEPS]
     return Take(tuple(steps), tuple(tap.messages))
 
 
@@ -211,8 +206,7 @@ class _Walk:
             async for event in _good(avatar.events()):
                 if isinstance(event, SpeakingEnded):
                     guessed = " (when it ended is estimated)" if event.estimated else ""
-                    ms = clara_voice().synthesize(SENTENCE).sound.duration_ms
-                    return f"spoke {ms:.0f} ms of sound in the sandbox{guessed}"
+                    return f"spoke the sentence in the sandbox{guessed}"
         raise ProviderUnavailable("The avatar's session ended before it had spoken.", hint="try again.")
 
 

@@ -26,19 +26,17 @@ from clara_kit.doctor.shapes import Way, WireMessage, fields_of, kind_of
 _OF_ONE_HOP = re.compile(
     r"(?i)host|connection|upgrade|accept-encoding|(content|transfer)-(length|encoding)|sec-websocket-.*"
 )
-_TIMES = aiohttp.ClientTimeout(total=None, sock_connect=5.0, sock_read=60.0)
 _CLOSE_S = 0.5
 _CLOSING = aiohttp.ClientWSTimeout(ws_close=_CLOSE_S)
 _TOLD = "(told)"  # stands for the address of a socket that the vendor gave
 _WS_URL = re.compile(rb'("ws_url"\s*:\s*)("wss?:(?:[^"\\]|\\.)*")')
-_FAREWELLS = {*range(1000, 1004), *range(1007, 1015), *range(3000, 5000)}  # 1006 means that none came
 
 
 @contextlib.asynccontextmanager
 async def tapped(targets: Mapping[str, str]) -> AsyncIterator[WireTap]:
     """A tap while it is open. targets: each vendor's base address (http or https)."""
     local = all(URL(address).host in LOOPBACK for address in targets.values())  # needs no proxy
-    async with ClientSession(timeout=_TIMES, trust_env=not local) as session:
+    async with ClientSession(trust_env=not local) as session:
         tap, app = WireTap(session, targets), web.Application()
         for vendor in targets:
             app.router.add_route("*", f"/{vendor}/{{rest:.*}}", partial(tap.relay, vendor))
@@ -46,24 +44,20 @@ async def tapped(targets: Mapping[str, str]) -> AsyncIterator[WireTap]:
         await runner.setup()
         try:
             await web.TCPSite(runner, "127.0.0.1", 0).start()
-            tap.origin = f"127.0.0.1:{runner.addresses[0][1]}"
+            tap.origin = f"http://127.0.0.1:{runner.addresses[0][1]}"
             yield tap
         finally:
             await runner.cleanup()
 
 
 class WireTap:
-    """What passes, and what is kept of it. Made by `tapped`."""
+    """What passes, and what is kept of it. Made by `tapped`; `{origin}/{vendor}` is to be asked instead of a vendor."""
 
     def __init__(self, session: ClientSession, targets: Mapping[str, str]) -> None:
         self._session, self._targets = session, targets
         self._told: dict[str, str] = {}  # sockets' addresses that vendors told, which lead through here too
         self.origin = ""
         self.messages: list[WireMessage] = []
-
-    def base_url(self, vendor: str) -> str:
-        """The address to give to a provider instead of the vendor's."""
-        return f"http://{self.origin}/{vendor}"
 
     async def relay(self, vendor: str, request: web.Request) -> web.StreamResponse:
         """One request, or one socket, there and back."""
@@ -105,7 +99,7 @@ class WireTap:
 
     def _through_here(self, vendor: str, found: re.Match[bytes]) -> bytes:
         self._told[vendor] = json.loads(found[2])
-        return found[1] + f'"ws://{self.origin}/{vendor}/{_TOLD}"'.encode()
+        return found[1] + f'"{self.origin}/{vendor}/{_TOLD}"'.replace("http", "ws", 1).encode()
 
     async def _socket(self, vendor: str, request: web.Request, path: str, at: URL) -> web.StreamResponse:
         self._keep(vendor, "sent", f"open socket {path}", None, request.query)
@@ -136,7 +130,8 @@ class WireTap:
                 code, reason = message.data, message.extra or ""
         if not sink.closed:
             self._keep(vendor, way, f"{label}close {code}")
-            await sink.close(code=code if code in _FAREWELLS else 1011, message=reason.encode())
+            unsaid = code in (0, 1006)  # none came, or one without a code: neither may be sent
+            await sink.close(code=1011 if unsaid else code, message=reason.encode())
 
     def _keep(self, vendor: str, way: Way, kind: str, said: Any = None, query: Iterable[str] = ()) -> None:
         fields = (*fields_of(said), *sorted({(f"?{name}", "text") for name in query}))
