@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
 from datetime import date
 from importlib import metadata
 from platform import python_version
-from typing import Any
+from typing import Any, NamedTuple
 
 from dotenv import dotenv_values
 
@@ -30,8 +29,7 @@ from clara_kit.shop.cache import ProfileCache
 GROUPS = (GROUP, "Keys", "Reachability", "Models", "Offline world")
 
 
-@dataclass(frozen=True, slots=True)
-class Checkup:
+class Checkup(NamedTuple):
     """All findings, in the order of GROUPS."""
 
     findings: tuple[Finding, ...]
@@ -68,8 +66,8 @@ class Checkup:
 
     def to_dict(self) -> dict[str, Any]:
         """For machines."""
-        findings = [asdict(f) for f in self.findings]
-        return {"ok": self.ok, "findings": findings, "works": list(self.works), "todo": list(self.todo)}
+        findings = [f._asdict() for f in self.findings]
+        return {"ok": self.ok, "findings": findings, "works": self.works, "todo": self.todo}
 
 
 def check_up() -> Checkup:

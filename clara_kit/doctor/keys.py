@@ -22,7 +22,6 @@ from clara_kit.doctor.finding import Finding
 from clara_kit.providers.vendors import TABLE, VENDORS, Vendor, as_http, spoken
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
-REACH_WITHIN_S = 2.0
 
 Env = Mapping[str, str]
 Answer = tuple[int | str, float]
@@ -80,7 +79,7 @@ def check_file(path: Path) -> tuple[Finding, ...]:
 # --- who answers ----------------------------------------------------------------------------------------
 
 
-def check_reach(addresses: Mapping[str, str], *, within_s: float = REACH_WITHIN_S) -> tuple[Finding, ...]:
+def check_reach(addresses: Mapping[str, str], *, within_s: float = 2.0) -> tuple[Finding, ...]:
     """Whether each vendor's host answers, all asked at once; never longer than `within_s` and a moment."""
     answers: dict[str, Answer] = dict.fromkeys(addresses, (f"no answer in {within_s:g} s", 0.0))
 

@@ -48,24 +48,19 @@ def check_packages(
     findings = []
     for extra, what in EXTRAS.items():
         missing = sorted(n for n in wanted.get(extra, ()) if n not in installed)
-        if missing:
-            install = f"pip install -e '.[{extra}]'" if extra else "pip install -e ."
-            todo = f"For {what}: {install} (or make, which installs all)."
-            text = f"{what}: missing {', '.join(missing)}"
-            state: State = "problem" if extra in NEEDED_EXTRAS else "absent"
-            findings.append(Finding(GROUP, extra or "base", state, text, todo))
-        else:
-            findings.append(Finding(GROUP, extra or "base", "ok", f"{what}: there"))
+        install = f"pip install -e '.[{extra}]'" if extra else "pip install -e ."
+        todo = f"For {what}: {install} (or make, which installs all)." if missing else ""
+        state: State = "ok" if not missing else "problem" if extra in NEEDED_EXTRAS else "absent"
+        text = f"{what}: {'missing ' + ', '.join(missing) if missing else 'there'}"
+        findings.append(Finding(GROUP, extra or "base", state, text, todo))
     have = {name: installed[name] for name in lock if name in installed}
     other = sorted(f"{n} {v} (lock: {' or '.join(lock[n])})" for n, v in have.items() if v not in lock[n])
     text = f"{len(have) - len(other)} packages are those of requirements.lock"
     if other:
         text += f"; {len(other)} differ: {', '.join(other[:5])}{' …' if len(other) > 5 else ''}"
-        todo = "To have the locked versions: make clean, then make."
-        findings.append(Finding(GROUP, "lock", "note", text, todo))
-    elif lock:
-        findings.append(Finding(GROUP, "lock", "ok", text))
-    return tuple(findings)
+    todo = "To have the locked versions: make clean, then make." if other else ""
+    same_lock = Finding(GROUP, "lock", "note" if other else "ok", text, todo)
+    return (*findings, same_lock) if lock else tuple(findings)
 
 
 def _plain(name: str) -> str:
@@ -132,6 +127,5 @@ def _simulation() -> str:
         raise RuntimeError("equal seeds gave unequal conversations")
     turns = [t for t in one.ledger if t.kind != "greeting"]
     if len(turns) != 1 or turns[0].problem:
-        wrong = turns[0].problem if turns else "no turn"
-        raise RuntimeError(f"the simulated conversation went wrong: {wrong}")
+        raise RuntimeError(f"the simulated conversation went wrong: {[t.problem for t in turns]}")
     return "one simulated conversation, twice the same"

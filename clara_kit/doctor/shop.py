@@ -97,10 +97,8 @@ def ask_shop(keys: Keys, settings: Settings) -> Finding | None:
     async def ask() -> Finding:
         async with ShopifyCustomerFetcher.from_keys(keys, settings) as shop:
             found = await shop.check()
-        text = (
-            f"{found.shop_name} ({found.domain}), API {found.served_version or 'unknown'}, "
-            f"scopes: {', '.join(found.scopes) or 'none'}"
-        )
+        text = f"{found.shop_name} ({found.domain}), API {found.served_version or 'unknown'}"
+        text += f", scopes: {', '.join(found.scopes) or 'none'}"
         told = [*(f"{scope} is missing" for scope in found.missing), *found.warnings]
         todo = f"Give the app what is missing and install it again. {GUIDE}" if found.missing else ""
         return Finding("Keys", "Shopify", "note" if told else "ok", "; ".join([text, *told]), todo)

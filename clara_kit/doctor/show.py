@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from clara_kit.core.errors import SettingsError
 from clara_kit.doctor.checkup import GROUPS, Checkup, check_up
 from clara_kit.doctor.shapes import Difference, Pair, compare, side_by_side
 from clara_kit.doctor.shop import ask_shop
@@ -41,7 +42,11 @@ def doctor(*, live: bool, yes: bool, as_json: bool) -> int:
         show(console, checkup)
     if live:
         # Not sooner: it needs the twins' packages, and that they are missing is for the check-up to say.
-        from clara_kit.doctor.live import SENTENCE, live_and_twin, prices
+        try:
+            from clara_kit.doctor.live import SENTENCE, live_and_twin, prices
+        except ImportError as exc:
+            hint = "clara doctor says which are missing, and how to install them."
+            raise SettingsError("--live needs the packages of the twins.", hint=hint) from exc
 
         keys, settings = load_keys(), load_settings()
         if (shop := ask_shop(keys, settings)) is not None:
@@ -90,13 +95,10 @@ def _agreed(console: Console, sentence: str, table: tuple[Price, ...], *, yes: b
     skipped = [TABLE[vendor].name for vendor in VENDORS if vendor not in {price.vendor for price in table}]
     if skipped:
         console.print(f"  left out, for want of a key: {', '.join(skipped)}")
-    if yes:
-        return True
-    if not sys.stdin.isatty():
+    if not yes and not sys.stdin.isatty():
         console.print("Nothing was spent. Say --yes to go on without being asked.")
         return False
-    console.print("Go on? [y/N] ", end="", markup=False)
-    return input().strip().lower() in {"y", "yes"}
+    return yes or console.input("Go on? [y/N] ", markup=False).strip().lower() in {"y", "yes"}
 
 
 def _told(console: Console, live: Take, twin: Take, *, as_json: bool) -> dict[str, Any]:

@@ -143,7 +143,5 @@ def _passed_on(headers: Mapping[str, str]) -> dict[str, str]:
 
 
 def _json(body: bytes | str) -> Any:
-    try:
+    with contextlib.suppress(ValueError, RecursionError):
         return json.loads(body)
-    except (ValueError, RecursionError):
-        return None
