@@ -1,6 +1,6 @@
 """The vendors as one table: names, keys, addresses, and a free question for each. Data; talks to nobody.
 
-Below the doctor and the key panel, which go through it row by row: a vendor is added here and nowhere else.
+Below the doctor and the key panel, which know of a vendor what stands here. The keys themselves live in `Keys`.
 """
 
 from __future__ import annotations

