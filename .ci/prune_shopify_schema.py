@@ -83,7 +83,5 @@ def bare(value: Any) -> Any:
 
 with gzip.open(sys.argv[1], "rt", encoding="utf-8") as file:
     whole = json.load(file)["data"]["__schema"]
-print(
-    "# Part of Shopify's Admin API schema, see LICENSE and ../README.md. Made by .ci/prune_shopify_schema.py."
-)
+print("# Part of Shopify's Admin API schema, see LICENSE and ../README.md. Made by .ci/prune_shopify_schema.py.")
 print(print_schema(build_client_schema({"__schema": prune(whole)}, assume_valid=True)))

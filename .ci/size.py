@@ -16,14 +16,10 @@ for path in sorted(Path("clara_kit").rglob("*.py")):
         modules.append(lines)
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            functions.append(
-                ((node.end_lineno or node.lineno) - node.lineno + 1, f"{path}:{node.lineno} {node.name}")
-            )
+            functions.append(((node.end_lineno or node.lineno) - node.lineno + 1, f"{path}:{node.lineno} {node.name}"))
 
 functions.sort(reverse=True)
-print(
-    f"clara_kit: {sum(rooms.values())} lines; " + ", ".join(f"{room} {n}" for room, n in rooms.most_common())
-)
+print(f"clara_kit: {sum(rooms.values())} lines; " + ", ".join(f"{room} {n}" for room, n in rooms.most_common()))
 print(
     f"modules: {len(modules)}, median {median(modules):.0f} lines; functions: {len(functions)}, median {median(n for n, _ in functions):.0f}"
 )

@@ -23,12 +23,7 @@ for path in sorted(Path("notebooks").glob("[0-9]*.ipynb")):
     page, _ = HTMLExporter().from_notebook_node(notebook)
     (out / f"{path.stem}.html").write_text(page, encoding="utf-8")
     title = next(
-        (
-            line.lstrip("# ")
-            for cell in notebook.cells
-            for line in cell.source.splitlines()
-            if line.startswith("# ")
-        ),
+        (line.lstrip("# ") for cell in notebook.cells for line in cell.source.splitlines() if line.startswith("# ")),
         path.stem,
     )
     rows.append(f'<li><a href="{path.stem}.html">{html.escape(title)}</a></li>')

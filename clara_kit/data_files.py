@@ -83,9 +83,7 @@ def find(name: str | Path, folder: Path, what: str) -> Path:
     if path.suffix not in {".yaml", ".yml"}:
         path = folder / f"{name}.yaml"
     if not os.path.isfile(path):
-        raise ScriptError(
-            f"There is no {what} {str(name)!r}.", hint=f"use one of: {', '.join(known(folder))}."
-        )
+        raise ScriptError(f"There is no {what} {str(name)!r}.", hint=f"use one of: {', '.join(known(folder))}.")
     return path
 
 

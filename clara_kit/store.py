@@ -213,9 +213,7 @@ def _examine(db: sqlite3.Connection, *, thoroughly: bool) -> None:
 def _is_damage(exc: Exception) -> bool:
     """Damage of the content, as opposed to a disk that is full, locked, read-only or away."""
     if isinstance(exc, sqlite3.OperationalError):
-        return str(exc).startswith(
-            ("no such table", "no such column", "table entries has", "Could not decode")
-        )
+        return str(exc).startswith(("no such table", "no such column", "table entries has", "Could not decode"))
     return not isinstance(exc, sqlite3.Error) or type(exc) is sqlite3.DatabaseError
 
 

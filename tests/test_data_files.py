@@ -104,10 +104,7 @@ def test_what_ships_is_made_once(kind: Any, name: str) -> None:
 
 def test_threads_may_load_at_once(file: Path) -> None:
     found: list[Any] = []
-    threads = [
-        threading.Thread(target=lambda: found.append(data_files.made(file, data_files.text)))
-        for _ in range(8)
-    ]
+    threads = [threading.Thread(target=lambda: found.append(data_files.made(file, data_files.text))) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -199,21 +199,14 @@ def test_where_nothing_can_be_kept_everything_works_without(tmp_path: Path, wher
     (tmp_path / "folder" / "x").mkdir(parents=True)
     store = Store(tmp_path / where)
     assert store.put("a", b"x", ttl_s=10) is False and store.get("a") is None
-    assert (store.delete("a"), store.clear(), store.stats().entries, store.tags("a")) == (
-        0,
-        0,
-        0,
-        frozenset(),
-    )
+    assert (store.delete("a"), store.clear(), store.stats().entries, store.tags("a")) == (0, 0, 0, frozenset())
     assert len(store.warnings) == 1 and "nothing is kept" in store.warnings[0]
 
 
 def test_a_read_only_file_is_still_read(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     store.put("a", b"x", ttl_s=10)
     connect = sqlite3.connect
-    monkeypatch.setattr(
-        sqlite3, "connect", lambda path, **kw: connect(path.replace("mode=rw", "mode=ro"), **kw)
-    )
+    monkeypatch.setattr(sqlite3, "connect", lambda path, **kw: connect(path.replace("mode=rw", "mode=ro"), **kw))
     assert value(store, "a") == b"x" and store.put("b", b"y", ttl_s=10) is False
     assert value(store, "a") == b"x" and not aside(store)
     assert len(store.warnings) == 1 and "readonly" in store.warnings[0]
@@ -281,10 +274,7 @@ def test_threads_that_find_damage_at_the_same_moment_set_aside_once(store: Store
     store.put("a", b"x", ttl_s=10)
     damage_garbage(store.path)
     stores = [Store(store.path, clock=store._clock) for _ in range(8)]
-    threads = [
-        threading.Thread(target=s.put, args=(f"k{n}", b"v"), kwargs={"ttl_s": 10})
-        for n, s in enumerate(stores)
-    ]
+    threads = [threading.Thread(target=s.put, args=(f"k{n}", b"v"), kwargs={"ttl_s": 10}) for n, s in enumerate(stores)]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -58,9 +58,7 @@ class Sound:
     def from_bytes(cls, pcm: bytes, rate_hz: int) -> Sound:
         """The sound of raw little-endian 16-bit samples; raises `AudioError` for half a sample."""
         if len(pcm) % 2:
-            raise AudioError(
-                f"{len(pcm)} bytes are not a whole number of 16-bit samples.", hint="was the sound cut?"
-            )
+            raise AudioError(f"{len(pcm)} bytes are not a whole number of 16-bit samples.", hint="was the sound cut?")
         return cls(np.frombuffer(pcm, dtype="<i2").astype(np.int16), rate_hz)
 
     def at_rate(self, rate_hz: int) -> Sound:

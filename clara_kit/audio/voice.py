@@ -111,9 +111,7 @@ def _audible(samples: Samples, begin_ms: float, end_ms: float) -> tuple[float, f
     loud = np.flatnonzero(np.abs(samples[first:last]) > 100)
     if not len(loud):
         return begin_ms, end_ms
-    return round((first + int(loud[0])) * 1000 / RATE_HZ, 3), round(
-        (first + int(loud[-1]) + 1) * 1000 / RATE_HZ, 3
-    )
+    return round((first + int(loud[0])) * 1000 / RATE_HZ, 3), round((first + int(loud[-1]) + 1) * 1000 / RATE_HZ, 3)
 
 
 class _EventId(ctypes.Union):
@@ -135,9 +133,7 @@ class _Event(ctypes.Structure):
     )
 
 
-_CALLBACK = ctypes.CFUNCTYPE(
-    ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.POINTER(_Event)
-)
+_CALLBACK = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.POINTER(_Event))
 _SYNCHRONOUS, _CHARS_UTF8, _END_PAUSE = 2, 1, 0x1000
 _WORD = 1  # event type
 _RATE, _VOLUME, _PITCH, _RANGE = 1, 2, 3, 4  # parameters
@@ -171,12 +167,7 @@ def _espeak(voice: OfflineVoice, text: str) -> tuple[Samples, list[tuple[int, fl
         name = f"{voice.language}+{voice.voice_variant}" if voice.voice_variant else voice.language
         if lib.espeak_SetVoiceByName(name.encode()) != 0:
             raise AudioError(f"There is no offline voice {name!r}.", hint="use es-419 with f1, f4 or m1..m8.")
-        for parameter, value in (
-            (_RATE, voice.rate_wpm),
-            (_VOLUME, 100),
-            (_PITCH, voice.pitch),
-            (_RANGE, 50),
-        ):
+        for parameter, value in ((_RATE, voice.rate_wpm), (_VOLUME, 100), (_PITCH, voice.pitch), (_RANGE, 50)):
             lib.espeak_SetParameter(parameter, value, 0)
         data = text.encode("utf-8") + b"\0"
         lib.espeak_Synth(data, ctypes.c_size_t(len(data)), 0, 0, 0, _CHARS_UTF8 | _END_PAUSE, None, None)
@@ -189,18 +180,11 @@ def _library() -> Iterator[ctypes.CDLL]:
     try:
         import espeakng_loader
     except ImportError as exc:
-        raise AudioError(
-            "The offline voice is not installed.", hint="pip install 'clara-kit[audio]'."
-        ) from exc
+        raise AudioError("The offline voice is not installed.", hint="pip install 'clara-kit[audio]'.") from exc
     lib = ctypes.CDLL(espeakng_loader.get_library_path())
     try:
-        if (
-            lib.espeak_Initialize(_SYNCHRONOUS, 200, str(espeakng_loader.get_data_path()).encode(), 0)
-            != RATE_HZ
-        ):
-            raise AudioError(
-                "The offline voice could not be started.", hint="reinstall the package espeakng-loader."
-            )
+        if lib.espeak_Initialize(_SYNCHRONOUS, 200, str(espeakng_loader.get_data_path()).encode(), 0) != RATE_HZ:
+            raise AudioError("The offline voice could not be started.", hint="reinstall the package espeakng-loader.")
         yield lib
         lib.espeak_Terminate()
     finally:

@@ -36,16 +36,10 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(metavar="COMMAND")
 
     demo = commands.add_parser("demo", help="hear and watch a whole conversation, without keys or internet")
-    demo.add_argument(
-        "--live", action="store_true", help="talk to the real vendors (needs keys, costs money)"
-    )
+    demo.add_argument("--live", action="store_true", help="talk to the real vendors (needs keys, costs money)")
     demo.add_argument("--yes", action="store_true", help="with --live: do not ask before spending")
-    demo.add_argument(
-        "--script", help="a script of data/scripts/, or a path (default: demo; with --live: demo_live)"
-    )
-    demo.add_argument(
-        "--profile", default="published", help="latency profile of the twins (default: published)"
-    )
+    demo.add_argument("--script", help="a script of data/scripts/, or a path (default: demo; with --live: demo_live)")
+    demo.add_argument("--profile", default="published", help="latency profile of the twins (default: published)")
     demo.add_argument("--seed", type=int, default=0, help="seed of the twins' latencies (default: 0)")
     demo.add_argument(
         "--customer",
@@ -54,9 +48,7 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("--template", default="warm", help="a prompt of data/prompts/ (default: warm)")
     demo.set_defaults(run=_demo)
 
-    twins = commands.add_parser(
-        "twins", help="serve the vendors' twins on one loopback port until interrupted"
-    )
+    twins = commands.add_parser("twins", help="serve the vendors' twins on one loopback port until interrupted")
     twins.add_argument("--port", type=int, default=0, help="port on 127.0.0.1 (default: a free one)")
     twins.add_argument("--profile", default="published", help="latency profile (default: published)")
     twins.add_argument("--seed", type=int, default=0)
@@ -94,9 +86,7 @@ def _demo(args: argparse.Namespace) -> int:
 def _twins(args: argparse.Namespace) -> int:
     from clara_kit.cli.twins import serve
 
-    return serve(
-        port=args.port, profile=args.profile, seed=args.seed, script=args.script, any_key=args.any_key
-    )
+    return serve(port=args.port, profile=args.profile, seed=args.seed, script=args.script, any_key=args.any_key)
 
 
 def _doctor(args: argparse.Namespace) -> int:

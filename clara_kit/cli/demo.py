@@ -25,9 +25,7 @@ COST = (
 )
 
 
-def demo(
-    *, live: bool, yes: bool, script: str | None, profile: str, seed: int, customer: str, template: str
-) -> int:
+def demo(*, live: bool, yes: bool, script: str | None, profile: str, seed: int, customer: str, template: str) -> int:
     """Play the conversation and print it. Returns the exit code."""
     console = Console(highlight=False)
     chosen = Script.load(script or ("demo_live" if live else "demo"))
@@ -44,11 +42,7 @@ def demo(
     )
     if live and not _agreed(console, sandbox=settings.avatar_sandbox, yes=yes):
         return 1
-    mix = (
-        "live vendors"
-        if live
-        else f"offline twins of the vendors, at the pace of the latency profile «{profile}»"
-    )
+    mix = "live vendors" if live else f"offline twins of the vendors, at the pace of the latency profile «{profile}»"
     console.print(
         f"[bold]{chosen.title}[/bold]. {chosen.description}\nBehind Clara: {mix}. "
         f"Her prompt: data/prompts/{template}.md. She talks to {_whom(customer, live=live)}. Ctrl-C hangs up.\n"
@@ -109,6 +103,5 @@ def _afterwards(console: Console, run: Run) -> None:
         console.print(f"Run log:    {run.folder}", soft_wrap=True)
         if (run.folder / "conversation.wav").exists():
             console.print(
-                f"Recording:  {run.folder / 'conversation.wav'}  (left: the customer, right: Clara)",
-                soft_wrap=True,
+                f"Recording:  {run.folder / 'conversation.wav'}  (left: the customer, right: Clara)", soft_wrap=True
             )

@@ -26,9 +26,7 @@ def write_notebook(title: str, folder: Path | None = None) -> Path:
     """Copy the starter with this title; a name that is taken gets a number, nothing is ever overwritten."""
     title = " ".join(title.split())
     if not title:
-        raise ClaraError(
-            "The notebook needs a title.", hint='for example: clara new "greeting: warm or brief"'
-        )
+        raise ClaraError("The notebook needs a title.", hint='for example: clara new "greeting: warm or brief"')
     folder = folder or DATA.parent / "notebooks" / "mine"
     folder.mkdir(parents=True, exist_ok=True)
     notebook = json.loads(STARTER.read_text(encoding="utf-8"))

@@ -70,7 +70,9 @@ class Display:
         self._speaking = event.utterance_id
         after = ""
         if self._words_ended is not None:
-            after = f"  [dim](first sound {event.at_ms - self._words_ended:.0f} ms after the customer's last word)[/dim]"
+            after = (
+                f"  [dim](first sound {event.at_ms - self._words_ended:.0f} ms after the customer's last word)[/dim]"
+            )
             self._words_ended = None
         for n, text in enumerate(self._turn.get(event.utterance_id, [])):
             words = f"[bold magenta]Clara       {escape(text)}[/bold magenta]{after if n == 0 else ''}"
@@ -103,9 +105,7 @@ class Display:
 def ledger_table(run: Run, *, width: int = 110) -> RenderableType:
     """Where the milliseconds of each turn went, on a terminal of `width` columns."""
     title = f"\nMilliseconds of each turn ({run.mix})"
-    table = Table(
-        title=title, title_justify="left", caption_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0)
-    )
+    table = Table(title=title, title_justify="left", caption_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.caption = (
         "total: from the customer's last word to Clara's first sound. hear: recogniser and end of turn; think: to the first "
         "token; first sentence: to the first speakable piece; voice: to the first sound; avatar: until it speaks."
@@ -124,10 +124,7 @@ def ledger_table(run: Run, *, width: int = 110) -> RenderableType:
         stages = [turn.stages.get(stage) for stage in STAGES]
         total = "—" if turn.total_ms is None else f"{turn.total_ms:.0f}"
         table.add_row(
-            str(turn.turn_id),
-            escape(turn.customer),
-            *("—" if s is None else f"{s:.0f}" for s in stages),
-            total,
+            str(turn.turn_id), escape(turn.customer), *("—" if s is None else f"{s:.0f}" for s in stages), total
         )
     problems = [f"Turn {t.turn_id}: {t.problem}." for t in run.ledger if t.problem]
     return Group(table, *(Text(p, style="yellow") for p in problems))
@@ -144,8 +141,5 @@ def where_time_went(run: Run) -> RenderableType:
     for label, ms in zip(STAGE_LABELS, medians, strict=True):
         table.add_row(label, f"{ms:6.0f} ms", Text("█" * round(40 * ms / longest), style="cyan"))
     whole = median(t.total_ms or 0.0 for t in turns)
-    head = Text(
-        f"\nWhere the time went (median of {len(turns)} turns, {run.mix}; whole: {whole:.0f} ms)",
-        style="bold",
-    )
+    head = Text(f"\nWhere the time went (median of {len(turns)} turns, {run.mix}; whole: {whole:.0f} ms)", style="bold")
     return Group(head, table, Text(""))

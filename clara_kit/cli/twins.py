@@ -8,11 +8,11 @@ import threading
 
 from clara_kit.audio.recognise import LineBook
 from clara_kit.runtime.compose import TWIN_KEY, clara_voice, customer_voice
-from clara_kit.runtime.scripted import line_speech
 from clara_kit.world.answers import AnswerBook
 from clara_kit.world.faults import FaultBox
 from clara_kit.world.latency import LatencyProfile
 from clara_kit.world.script import Script
+from clara_kit.world.scripted import line_speech
 from clara_kit.world.twins.anthropic.twin import AnthropicTwin
 from clara_kit.world.twins.base import TwinContext
 from clara_kit.world.twins.deepgram.twin import DeepgramTwin

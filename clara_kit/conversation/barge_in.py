@@ -27,9 +27,7 @@ def released(event: SpeechEnded, held: SpeechStarted | None, debounce_ms: float)
     if held is None:
         return Ignore(reason="no sound is held")
     lasted_ms = max(0.0, event.sound_at_ms - held.sound_at_ms)
-    return Release(
-        reason=f"the sound stopped after {lasted_ms:.0f} ms, before {debounce_ms:.0f} ms had passed"
-    )
+    return Release(reason=f"the sound stopped after {lasted_ms:.0f} ms, before {debounce_ms:.0f} ms had passed")
 
 
 class BargeInHandler:
@@ -65,9 +63,7 @@ class BargeInHandler:
 
 
 def _sounds_off(talk: Talk, sound: Sound) -> Ignore | None:
-    return (
-        Ignore(reason=_OFF) if sound.occasion == "began" and not talk.settings.flags.enable_barge_in else None
-    )
+    return Ignore(reason=_OFF) if sound.occasion == "began" and not talk.settings.flags.enable_barge_in else None
 
 
 def _debounce(talk: Talk, sound: Sound) -> Hold | Ignore | Release | Yield:

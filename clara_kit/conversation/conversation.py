@@ -121,11 +121,7 @@ class Conversation:
     __slots__ = ("_pen", "talk", "trace")
 
     def __init__(
-        self,
-        settings: Settings | None = None,
-        *,
-        policies: Policies = STANDARD,
-        talk: Talk | None = None,
+        self, settings: Settings | None = None, *, policies: Policies = STANDARD, talk: Talk | None = None
     ) -> None:
         if talk is None:
             settings = settings or Settings()

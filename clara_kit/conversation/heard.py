@@ -30,10 +30,7 @@ class Heard:
 
 
 def estimate(
-    pieces: Sequence[str],
-    played_ms: float,
-    voiced: Sequence[tuple[int, float]] = (),
-    words: Sequence[SpokenWord] = (),
+    pieces: Sequence[str], played_ms: float, voiced: Sequence[tuple[int, float]] = (), words: Sequence[SpokenWord] = ()
 ) -> Heard:
     """Split an utterance at the last word that was surely finished `played_ms` after its first sound.
 
@@ -56,9 +53,7 @@ def estimate(
     for chars_end, end_ms in spans:
         if played_ms < end_ms:
             share = (played_ms - before[1]) / (end_ms - before[1])
-            return _split(
-                pieces, text, int(before[0] + share * (chars_end - before[0])), "length of sound", 1
-            )
+            return _split(pieces, text, int(before[0] + share * (chars_end - before[0])), "length of sound", 1)
         before = (chars_end, end_ms)
     if before[0] >= len(text):
         return Heard(text, "", "length of sound", 0, len(pieces))

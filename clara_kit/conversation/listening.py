@@ -34,9 +34,7 @@ def sound_ended(pen: Pen, event: ev.SpeechEnded) -> None:
     talk = pen.talk
     if talk.held is not None:
         _judge(pen, Sound("ended", event))
-    elif (
-        talk.state in (S.USER_SPEAKING, S.INTERRUPTED) and event.source == "vendor" and not talk.turn.interim
-    ):
+    elif talk.state in (S.USER_SPEAKING, S.INTERRUPTED) and event.source == "vendor" and not talk.turn.interim:
         no_words(pen, "the recogniser heard a sound without words")
 
 

@@ -10,16 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
-from clara_kit.conversation import (
-    answering,
-    barge_in,
-    chunking,
-    policy,
-    remembering,
-    resuming,
-    retrying,
-    turn_taking,
-)
+from clara_kit.conversation import answering, barge_in, chunking, policy, remembering, resuming, retrying, turn_taking
 from clara_kit.conversation.policy import Policy, Question
 
 _Rules = tuple[Policy, ...]
@@ -31,11 +22,7 @@ class Policies:
 
     sound: _Rules = (barge_in.SOUNDS_OFF, barge_in.DEBOUNCE)  # is this sound an interruption?
     words: _Rules = (barge_in.WORDS_OFF, barge_in.ANY_WORD)  # are these words one?
-    turn: _Rules = (
-        turn_taking.NO_SPECULATION,
-        turn_taking.HOLD,
-        turn_taking.ENDPOINTING,
-    )  # is the turn over?
+    turn: _Rules = (turn_taking.NO_SPECULATION, turn_taking.HOLD, turn_taking.ENDPOINTING)  # is the turn over?
     answer: _Rules = (answering.MODEL,)  # what answers it?
     piece: _Rules = (chunking.HALF_SENTENCE, chunking.SPEAK)  # is this piece spoken now?
     failure: _Rules = (

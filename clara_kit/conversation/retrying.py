@@ -17,9 +17,7 @@ def _broke_off(talk: Talk, failure: Failure) -> GiveUp | None:
 
 
 def _reconnect(talk: Talk, failure: Failure) -> Retry | None:
-    if not (
-        failure.connection and failure.retryable and failure.attempt == 1 and talk.settings.max_retries > 0
-    ):
+    if not (failure.connection and failure.retryable and failure.attempt == 1 and talk.settings.max_retries > 0):
         return None
     return Retry(0.0, reason="it had worked: connecting again at once")
 
@@ -32,11 +30,7 @@ def _by_policy(talk: Talk, failure: Failure) -> Retry | None:
 
 def _apology(talk: Talk, failure: Failure) -> Say | None:
     apology = talk.settings.apology
-    return (
-        Say(apology, reason="nothing better can be said")
-        if failure.service == "llm" and apology.strip()
-        else None
-    )
+    return Say(apology, reason="nothing better can be said") if failure.service == "llm" and apology.strip() else None
 
 
 def _give_up(talk: Talk, failure: Failure) -> GiveUp:

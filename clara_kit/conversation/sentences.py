@@ -148,9 +148,7 @@ class SentenceChunker:
                 break
             if end == _NO:
                 past = at + 1
-                while past < len(tail) and (
-                    tail[past] in _STOPS if tail[at] in _STOPS else tail[past].isspace()
-                ):
+                while past < len(tail) and (tail[past] in _STOPS if tail[at] in _STOPS else tail[past].isspace()):
                     past += 1  # the whole run was decided
                 self._settle(tail[:past])
                 tail = tail[past:]
@@ -180,11 +178,7 @@ class SentenceChunker:
             return _NO if final else _WAIT
         if not tail[end].isspace():
             opens = tail[end] in "¿¡" and (run[-1] in "?!…" or len(run) > 1)
-            return (
-                end
-                if opens
-                else (_NO if not _is_emoji(tail[end]) else self._behind(tail, at, end, run, final))
-            )
+            return end if opens else (_NO if not _is_emoji(tail[end]) else self._behind(tail, at, end, run, final))
         return self._behind(tail, at, end, run, final)
 
     def _behind(self, tail: str, at: int, end: int, run: str, final: bool) -> int:
@@ -306,8 +300,4 @@ def _is_initial(letter: str, previous: str, at_start: bool) -> bool:
 def _is_emoji(char: str) -> bool:
     """Pictures, their joiners and modifiers; not the signs that text uses (©, °, ™, arrows)."""
     code = ord(char)
-    return (
-        0x1F000 <= code <= 0x1FAFF
-        or 0x2600 <= code <= 0x27BF
-        or code in (0x200D, 0xFE0F, 0x2B50, 0x2B55, 0xE0020)
-    )
+    return 0x1F000 <= code <= 0x1FAFF or 0x2600 <= code <= 0x27BF or code in (0x200D, 0xFE0F, 0x2B50, 0x2B55, 0xE0020)

@@ -116,13 +116,7 @@ def hold_back(pen: Pen, utterance: Utterance) -> None:
     pen.end_utterance(utterance)
     talk.utterances_begun += 1
     pen.begin_utterance(
-        Utterance(
-            talk.utterances_begun,
-            utterance.turn_id,
-            "waiting",
-            pieces=utterance.pieces,
-            closed=utterance.closed,
-        )
+        Utterance(talk.utterances_begun, utterance.turn_id, "waiting", pieces=utterance.pieces, closed=utterance.closed)
     )
 
 

@@ -139,9 +139,7 @@ class Talk:
     @property
     def is_quiet(self) -> bool:
         """Nothing is being said, written or waited for (a broken service may be on its way back)."""
-        return (
-            self.utterance is None and not self.replies and all(k.startswith("connect") for k in self.timers)
-        )
+        return self.utterance is None and not self.replies and all(k.startswith("connect") for k in self.timers)
 
     def health(self, service: Service) -> Health:
         """How a service fares, as far as anybody noticed."""

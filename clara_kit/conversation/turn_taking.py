@@ -7,19 +7,13 @@ from clara_kit.conversation.talk import Talk
 
 
 def _no_speculation(talk: Talk, turn: Turn) -> Ignore | None:
-    return (
-        None if turn.occasion == "final" else Ignore(reason="replies are not begun before the turn is over")
-    )
+    return None if turn.occasion == "final" else Ignore(reason="replies are not begun before the turn is over")
 
 
 def _hold(talk: Talk, turn: Turn) -> Wait | None:
     """A hold costs its time in every turn and spares replies to customers who pause in mid-thought."""
     hold_ms = talk.settings.turn_hold_ms
-    return (
-        Wait(hold_ms, reason=f"words are final; waiting {hold_ms:.0f} ms in case more come")
-        if hold_ms > 0
-        else None
-    )
+    return Wait(hold_ms, reason=f"words are final; waiting {hold_ms:.0f} ms in case more come") if hold_ms > 0 else None
 
 
 def _endpointing(talk: Talk, turn: Turn) -> Finished:

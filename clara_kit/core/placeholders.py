@@ -250,9 +250,7 @@ def _revealed(value: Any, words: Mapping[str, str]) -> Any:
     if isinstance(value, Struct):
         found = [(name, getattr(value, name)) for name in value.__struct_fields__]
         changed = {
-            name: shown
-            for name, item in found
-            if (shown := _revealed(item, words)) is not item and shown != item
+            name: shown for name, item in found if (shown := _revealed(item, words)) is not item and shown != item
         }
         return replace(value, **changed) if changed else value
     return value

@@ -91,9 +91,7 @@ class Settings(_Frozen):
     # The voice and the avatar
     tts_voice: str = "aura-2-celeste-es"
     tts_speed: Annotated[float, Field(ge=0.7, le=1.5)] = 1.0
-    avatar_vendor: Literal["liveavatar", "heygen"] = (
-        "liveavatar"  # heygen: the plan's classic API, being retired
-    )
+    avatar_vendor: Literal["liveavatar", "heygen"] = "liveavatar"  # heygen: the plan's classic API, being retired
     heygen_avatar_name: str = ""  # of your HeyGen account; only for avatar_vendor="heygen"
     heygen_voice_id: str = ""  # empty: the avatar's own
     avatar_id: str = "dd73ea75-1218-4ef3-92ce-606d5f7fbc0a"  # LiveAvatar's sandbox avatar
@@ -167,9 +165,7 @@ class Keys(_Frozen):
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> Self:
         """Keys and addresses from `DEEPGRAM_API_KEY`, `DEEPGRAM_BASE_URL` and their like."""
-        found = {
-            n: environ[n.upper()].strip() for n in cls.model_fields if environ.get(n.upper(), "").strip()
-        }
+        found = {n: environ[n.upper()].strip() for n in cls.model_fields if environ.get(n.upper(), "").strip()}
         return cls.model_validate(found)
 
     def need(self, name: str) -> str:

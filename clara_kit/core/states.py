@@ -20,15 +20,8 @@ class ConversationState(StrEnum):
 _S = ConversationState
 
 TRANSITIONS: dict[ConversationState, dict[ConversationState, str]] = {
-    _S.IDLE: {
-        _S.USER_SPEAKING: "the customer speaks",
-        _S.PROCESSING: "typed text",
-        _S.AVATAR_SPEAKING: "greeting",
-    },
-    _S.USER_SPEAKING: {
-        _S.PROCESSING: "the customer is done",
-        _S.IDLE: "no words came",
-    },
+    _S.IDLE: {_S.USER_SPEAKING: "the customer speaks", _S.PROCESSING: "typed text", _S.AVATAR_SPEAKING: "greeting"},
+    _S.USER_SPEAKING: {_S.PROCESSING: "the customer is done", _S.IDLE: "no words came"},
     _S.PROCESSING: {
         _S.AVATAR_SPEAKING: "Clara speaks",
         _S.USER_SPEAKING: "the customer went on",
@@ -69,9 +62,7 @@ class ConversationStateMachine:
         """Change to `state`, or raise `InvalidTransition` and change nothing."""
         if state not in TRANSITIONS[self.state]:
             allowed = ", ".join(TRANSITIONS[self.state])
-            raise InvalidTransition(
-                f"{self.state} cannot become {state}.", hint=f"from {self.state} only: {allowed}."
-            )
+            raise InvalidTransition(f"{self.state} cannot become {state}.", hint=f"from {self.state} only: {allowed}.")
         self.state = state
         self.reason = reason
 
@@ -117,10 +108,7 @@ class StateDiagram:
             for target, why in targets.items()
         ]
         if self.current is not None:
-            lines += [
-                "    classDef current font-weight:bold,stroke-width:3px",
-                f"    class {self.current} current",
-            ]
+            lines += ["    classDef current font-weight:bold,stroke-width:3px", f"    class {self.current} current"]
         return "\n".join(lines)
 
     @property

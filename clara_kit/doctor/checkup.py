@@ -7,12 +7,11 @@ argument, so that it can be tried on any machine's facts. Values of keys are nev
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
 from datetime import date
 from importlib import metadata
-from typing import Any
+from platform import python_version
+from typing import Any, NamedTuple
 
 from dotenv import dotenv_values
 
@@ -20,18 +19,17 @@ from clara_kit.core.errors import SettingsError
 from clara_kit.core.settings import Keys, Settings
 from clara_kit.doctor.finding import Finding, State
 from clara_kit.doctor.keys import check_file, check_keys, check_reach
-from clara_kit.doctor.machine import check_offline, check_packages, check_python, installed_version, read_lock
+from clara_kit.doctor.machine import GROUP, check_offline, check_packages, installed_packages, read_lock
 from clara_kit.doctor.shop import check_cache, check_own_templates, shop_address, shop_keys
 from clara_kit.providers.llm import pricing
-from clara_kit.providers.vendors import SPOKEN, VENDORS
+from clara_kit.providers.vendors import TABLE, VENDORS
 from clara_kit.runtime.config import default_env_file
 from clara_kit.shop.cache import ProfileCache
 
-GROUPS = ("Python and packages", "Keys", "Reachability", "Models", "Offline world")
+GROUPS = (GROUP, "Keys", "Reachability", "Models", "Offline world")
 
 
-@dataclass(frozen=True, slots=True)
-class Checkup:
+class Checkup(NamedTuple):
     """All findings, in the order of GROUPS."""
 
     findings: tuple[Finding, ...]
@@ -54,9 +52,9 @@ class Checkup:
             works.append("Whole conversations with the vendors' twins, without keys or internet: make demo")
         if states.get(("Offline world", "simulation")) == "ok":
             works.append("Simulated conversations: clara_kit.simulate(...)")
-        if states.get(("Python and packages", "lab")) == "ok":
+        if states.get((GROUP, "lab")) == "ok":
             works.append("Notebooks: make lab")
-        for name in (VENDORS[vendor].name for vendor in (*SPOKEN, "shopify")):
+        for name in (TABLE[vendor].name for vendor in (*VENDORS, "shopify")):
             if states.get(("Keys", name)) in ("ok", "note") and states.get(("Reachability", name)) == "ok":
                 works.append(f"{name} live, if it takes the key (clara doctor --live tries that)")
         return tuple(works)
@@ -68,8 +66,8 @@ class Checkup:
 
     def to_dict(self) -> dict[str, Any]:
         """For machines."""
-        findings = [asdict(f) for f in self.findings]
-        return {"ok": self.ok, "findings": findings, "works": list(self.works), "todo": list(self.todo)}
+        findings = [f._asdict() for f in self.findings]
+        return {"ok": self.ok, "findings": findings, "works": self.works, "todo": self.todo}
 
 
 def check_up() -> Checkup:
@@ -81,12 +79,12 @@ def check_up() -> Checkup:
     vendors = vendors_in_use(keys, merged)
     return Checkup(
         (
-            check_python(sys.version_info[:3]),
-            *check_packages(installed_version, metadata.requires("clara-kit") or [], read_lock()),
+            Finding(GROUP, "Python", "ok", python_version()),
+            *check_packages(installed_packages(), metadata.requires("clara-kit") or [], read_lock()),
             *check_keys(os.environ, from_file, vendors),
             shop_keys(os.environ, from_file),
             *check_file(path),
-            *check_reach({v: VENDORS[v].address(keys) for v in vendors} | shop_address(keys)),
+            *check_reach({v: TABLE[v].address(keys) for v in vendors} | shop_address(keys)),
             *check_models(merged, date.today()),
             *check_offline(),
             *check_own_templates(),
@@ -97,8 +95,8 @@ def check_up() -> Checkup:
 
 def vendors_in_use(keys: Keys, environ: Mapping[str, str]) -> tuple[str, ...]:
     """The three that the kit is made for, and the classic avatar's where it has a key or is chosen."""
-    classic = VENDORS["heygen"].has_key(keys) or environ.get("AVATAR_VENDOR") == "heygen"
-    return (*SPOKEN, "heygen") if classic else SPOKEN
+    classic = TABLE["heygen"].has_key(keys) or environ.get("AVATAR_VENDOR") == "heygen"
+    return (*VENDORS, "heygen") if classic else VENDORS
 
 
 def check_models(environ: Mapping[str, str], today: date) -> tuple[Finding, ...]:
@@ -118,10 +116,8 @@ def _llm(model: str, today: date) -> Finding:
     retires, note = pricing.RETIREMENTS.get(model), pricing.note(model, today=today)
     if note is None:
         return Finding("Models", "model", "ok", f"{model}: current")
-    gone = retires is not None and retires <= today
-    kind = "retired" if gone else "deprecated" if retires is not None else "not known"
-    state: State = "problem" if gone else "note"
-    return Finding("Models", "model", state, f"{kind}: {note}", f"Set LLM_MODEL={pricing.SUCCESSOR}.")
+    state: State = "problem" if retires is not None and retires <= today else "note"
+    return Finding("Models", "model", state, note, f"Set LLM_MODEL={pricing.SUCCESSOR}.")
 
 
 def _known(name: str, model: str, usual: str, current: str, older: str = "none") -> Finding:

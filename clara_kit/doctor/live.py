@@ -18,32 +18,31 @@ from clara_kit.core.commands import Message
 from clara_kit.core.errors import ClaraError, ProviderUnavailable
 from clara_kit.core.events import ProviderFailed, ReplyDelta, SpeakingEnded, TranscriptFinal, Usage
 from clara_kit.core.prompt import Prompt
-from clara_kit.core.settings import Keys, Mode, Settings
+from clara_kit.core.settings import Keys, Settings
 from clara_kit.doctor.shapes import WireMessage
 from clara_kit.doctor.wire import tapped
 from clara_kit.providers.llm.base import ReplyRequest
 from clara_kit.providers.llm.pricing import PRICES
 from clara_kit.providers.tts.base import AudioChunk
-from clara_kit.providers.vendors import SPOKEN, VENDORS
+from clara_kit.providers.vendors import TABLE, VENDORS
 from clara_kit.runtime.clock import MonotonicClock
 from clara_kit.runtime.compose import TWIN_KEY, Services, clara_voice, compose
 from clara_kit.runtime.ears import FRAME_MS, RATE_HZ
 
 SENTENCE = "¿Hacen despachos a regiones?"
-PROMPT = Prompt(
-    static="Eres Clara, de Beta Skincare. Responde en español, con una sola frase de diez palabras."
-)
+PROMPT = Prompt(static="Eres Clara, de Beta Skincare. Responde en español, en una frase de diez palabras.")
 MAX_TOKENS = 40
-STEPS = {"voice": "deepgram", "hearing": "deepgram", "model": "anthropic", "avatar": "liveavatar"}
+# The sandbox takes only its own avatar.
+SANDBOX = {"avatar_vendor": "liveavatar", "avatar_id": Settings().avatar_id, "avatar_sandbox": True}
+STEPS = (("voice", "tts", "deepgram"), ("hearing", "stt", "deepgram"),
+         ("model", "llm", "anthropic"), ("avatar", "avatar", "liveavatar"))  # fmt: skip
 STEP_TIMEOUT_S = 30.0
 
-# Sources: Aura-2 0.030 USD for 1,000 characters (a reseller's list). Nova-3 over a socket 0.0092 USD a minute
-# (Cloudflare's price list for the same model, 2025-08; resold, so an upper bound). Claude: pricing.PRICES.
-# LiveAvatar's sandbox: no credits (LiveAvatar's credits page).
-AURA_USD_A_CHAR = 0.030 / 1000
-NOVA_USD_A_MINUTE = 0.0092
 HEARD_S = 5.0
 CLAUDE_USAGE = Usage(input_tokens=150, output_tokens=MAX_TOKENS)
+
+
+StepState = Literal["ok", "failed", "skipped"]
 
 
 class Step(NamedTuple):
@@ -51,7 +50,7 @@ class Step(NamedTuple):
 
     service: str
     vendor: str
-    state: Literal["ok", "failed", "skipped"]
+    state: StepState
     text: str
     took_ms: float = 0.0
 
@@ -77,12 +76,15 @@ class Price(NamedTuple):
 
 
 def prices(keys: Keys, settings: Settings) -> tuple[Price, ...]:
-    """The price of a live take, for the vendors that have a key; estimated from published lists."""
+    """The price of a live take, for the vendors that have a key; estimated from published lists.
+
+    Each text names its list. Cloudflare resells Nova-3, so that its price is an upper bound.
+    """
     model, chars = settings.llm_model, len(SENTENCE)
     known = PRICES.get(model)
     table = (
-        Price("deepgram", AURA_USD_A_CHAR * chars, f"Aura-2 speaks {chars} characters (0.030 USD for 1,000; a reseller's list)"),
-        Price("deepgram", NOVA_USD_A_MINUTE * HEARD_S / 60, f"{settings.stt_model} hears {HEARD_S:.0f} s (at most 0.0092 USD a minute; Cloudflare's list, 2025-08)"),
+        Price("deepgram", 0.030 / 1000 * chars, f"Aura-2 speaks {chars} characters (0.030 USD for 1,000; a reseller's list)"),
+        Price("deepgram", 0.0092 * HEARD_S / 60, f"{settings.stt_model} hears {HEARD_S:.0f} s (at most 0.0092 USD a minute; Cloudflare's list, 2025-08)"),
         Price("anthropic", known.of(CLAUDE_USAGE) if known else None, f"{model} reads about {CLAUDE_USAGE.input_tokens} tokens and says at most {MAX_TOKENS} ({'Anthropic’s model pages, 2026-11' if known else 'its price is not known'})"),
         Price("liveavatar", 0.0, "the sandbox avatar speaks for some seconds (no credits; LiveAvatar's credits page)"),
     )  # fmt: skip
@@ -91,61 +93,48 @@ def prices(keys: Keys, settings: Settings) -> tuple[Price, ...]:
 
 def with_key(keys: Keys) -> tuple[str, ...]:
     """The vendors that have a key."""
-    return tuple(vendor for vendor in SPOKEN if VENDORS[vendor].has_key(keys))
+    return tuple(vendor for vendor in VENDORS if TABLE[vendor].has_key(keys))
 
 
-async def live_and_twin(
-    keys: Keys, settings: Settings, *, profile: str = "published", pace: float = 1.0
-) -> tuple[Take, Take]:
-    """The sentence through live and then, by the same code, through the twins. pace: 1 is real time."""
+async def live_and_twin(keys: Keys, settings: Settings, profile: str = "published") -> tuple[Take, Take]:
+    """The sentence through live and then, by the same code, through the twins with this latency profile."""
     vendors = with_key(keys)
-    live = await say_one_sentence(keys, settings, vendors, pace=pace)
+    live = await say_one_sentence(keys, settings, vendors)
     twins = compose("twin", profile=profile)
     await asyncio.to_thread(twins.open)
     try:
         assert twins.twins is not None
         twins.knows(clara_voice().synthesize(SENTENCE))
-        return live, await say_one_sentence(twin_keys(twins.twins.addresses), settings, vendors, pace=pace)
+        return live, await say_one_sentence(twin_keys(twins.twins.addresses), settings, vendors)
     finally:
         await asyncio.to_thread(twins.close)
 
 
 def twin_keys(addresses: Mapping[str, Mapping[str, str]]) -> Keys:
     """Keys and addresses that lead to twins."""
-    found = {f"{v}_api_key": TWIN_KEY for v in SPOKEN}
-    return Keys.model_validate(found | {f"{v}_base_url": addresses[v]["base_url"] for v in SPOKEN})
+    found = {f"{v}_api_key": TWIN_KEY for v in VENDORS}
+    return Keys.model_validate(found | {f"{v}_base_url": addresses[v]["base_url"] for v in VENDORS})
 
 
-async def say_one_sentence(
-    keys: Keys, settings: Settings, vendors: tuple[str, ...], *, pace: float = 1.0
-) -> Take:
+async def say_one_sentence(keys: Keys, settings: Settings, vendors: tuple[str, ...]) -> Take:
     """Walk the sentence through these vendors, wherever `keys` says that they are."""
-    usual = Settings()  # the sandbox takes only its own avatar
-    settings = settings.with_changes(
-        avatar_vendor=usual.avatar_vendor, avatar_id=usual.avatar_id, avatar_sandbox=True,
-        llm_max_tokens=MAX_TOKENS,
-    )  # fmt: skip
-    async with tapped({v: VENDORS[v].address(keys) for v in vendors}) as tap:
-        keys = keys.model_copy(update={f"{v}_base_url": tap.base_url(v) for v in vendors})
-        mode: dict[str, Mode] = {s: "live" if v in vendors else "sim" for s, v in STEPS.items()}
-        walk = _Walk(compose(tts=mode["voice"], stt=mode["hearing"], llm=mode["model"],
-                             avatar=mode["avatar"], settings=settings, keys=keys), pace)  # fmt: skip
-        steps = [
-            await _step(service, v, getattr(walk, service))
-            if v in vendors
-            else Step(service, v, "skipped", "no key")
-            for service, v in STEPS.items()
-        ]
+    settings = settings.with_changes(**SANDBOX, llm_max_tokens=MAX_TOKENS)
+    async with tapped({v: TABLE[v].address(keys) for v in vendors}) as tap:
+        keys = keys.model_copy(update={f"{v}_base_url": f"{tap.origin}/{v}" for v in vendors})
+        modes: dict[str, Any] = {service: "live" if v in vendors else "sim" for _, service, v in STEPS}
+        walk = _Walk(compose(**modes, settings=settings, keys=keys))
+        steps = [await _step(s, v, getattr(walk, s) if v in vendors else None) for s, _, v in STEPS]
     return Take(tuple(steps), tuple(tap.messages))
 
 
-async def _step(service: str, vendor: str, work: Callable[[], Awaitable[str]]) -> Step:
+async def _step(service: str, vendor: str, work: Callable[[], Awaitable[str]] | None) -> Step:
+    if work is None:
+        return Step(service, vendor, "skipped", "no key")
+    state: StepState = "failed"
     began_s = perf_counter()
-    state: Literal["ok", "failed"] = "failed"
     try:
         async with asyncio.timeout(STEP_TIMEOUT_S):
-            text = await work()
-        state = "ok"
+            text, state = await work(), "ok"
     except ClaraError as exc:
         text = str(exc)
     except TimeoutError:
@@ -158,9 +147,8 @@ async def _step(service: str, vendor: str, work: Callable[[], Awaitable[str]]) -
 class _Walk:
     """The sentence on its way. What a step leaves is what the next one takes; the offline voice stands in."""
 
-    def __init__(self, services: Services, pace: float) -> None:
-        self._services, self._pace = services, pace
-        self._clock = MonotonicClock()
+    def __init__(self, services: Services) -> None:
+        self._services, self._clock = services, MonotonicClock()
         self._speech = clara_voice().synthesize(SENTENCE).sound
         self._heard = SENTENCE
 
@@ -169,7 +157,7 @@ class _Walk:
         tts = self._services.tts()
         async with aclosing(tts), tts.speak(_one(SENTENCE)) as stream:
             pcm = b"".join([part.pcm async for part in stream if isinstance(part, AudioChunk)])
-        if len(pcm) < 2:
+        if not pcm:
             raise ProviderUnavailable("The voice sent no sound.", hint="check TTS_VOICE and try again.")
         self._speech = Sound.from_bytes(pcm[: len(pcm) // 2 * 2], tts.rate_hz)
         return f"{self._speech.duration_ms:.0f} ms of sound for {len(SENTENCE)} characters"
@@ -193,7 +181,7 @@ class _Walk:
         sound = concat(silence(300, RATE_HZ), self._speech.at_rate(RATE_HZ), silence(1500, RATE_HZ))
         due_ms = self._clock.now_ms()
         for frame in sound.frames(FRAME_MS):
-            due_ms += FRAME_MS * self._pace
+            due_ms += FRAME_MS
             await asyncio.sleep(max(0.0, due_ms - self._clock.now_ms()) / 1000)
             await stt.send(frame.to_bytes(), due_ms)
         await stt.finish()
@@ -218,8 +206,7 @@ class _Walk:
             async for event in _good(avatar.events()):
                 if isinstance(event, SpeakingEnded):
                     guessed = " (when it ended is estimated)" if event.estimated else ""
-                    ms = clara_voice().synthesize(SENTENCE).sound.duration_ms
-                    return f"spoke {ms:.0f} ms of sound in the sandbox{guessed}"
+                    return f"spoke the sentence in the sandbox{guessed}"
         raise ProviderUnavailable("The avatar's session ended before it had spoken.", hint="try again.")
 
 

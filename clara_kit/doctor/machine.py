@@ -16,23 +16,10 @@ from clara_kit.doctor.keys import ask
 
 GROUP = "Python and packages"
 EXTRAS = {
-    "": "what everything needs",
-    "audio": "offline voice and VAD",
-    "twins": "the vendors' twins",
-    "lab": "JupyterLab and widgets",
-    "test": "the tests",
-    "check": "style and types",
-}
+    "": "what everything needs", "audio": "offline voice and VAD", "twins": "the vendors' twins",
+    "lab": "JupyterLab and widgets", "test": "the tests", "check": "style and types",
+}  # fmt: skip
 NEEDED_EXTRAS = ("", "audio", "twins")  # without them nothing works offline
-
-
-def check_python(version: tuple[int, ...]) -> Finding:
-    """Is this Python new enough?"""
-    said = ".".join(map(str, version))
-    if version >= (3, 11):
-        return Finding(GROUP, "Python", "ok", said)
-    todo = "Install Python 3.11 or newer, delete .venv, and run make again."
-    return Finding(GROUP, "Python", "problem", f"{said} is too old", todo)
 
 
 def read_lock(path: Path = DATA.parent / "requirements.lock") -> dict[str, list[str]]:
@@ -44,8 +31,13 @@ def read_lock(path: Path = DATA.parent / "requirements.lock") -> dict[str, list[
     return lock
 
 
+def installed_packages() -> dict[str, str]:
+    """Names and versions of what is installed; of two of a name the one that Python would import."""
+    return {_plain(d.name): d.version for d in reversed([*metadata.distributions()]) if d.name}
+
+
 def check_packages(
-    installed: Callable[[str], str | None], requires: list[str], lock: Mapping[str, list[str]]
+    installed: Mapping[str, str], requires: list[str], lock: Mapping[str, list[str]]
 ) -> tuple[Finding, ...]:
     """Each extra whole or not, and what differs from the lock. requires: lines as in a package's metadata."""
     wanted: dict[str, list[str]] = {}
@@ -55,33 +47,20 @@ def check_packages(
             wanted.setdefault(extra, []).append(_plain(name))
     findings = []
     for extra, what in EXTRAS.items():
-        missing = sorted(n for n in wanted.get(extra, ()) if installed(n) is None)
-        if missing:
-            install = f"pip install -e '.[{extra}]'" if extra else "pip install -e ."
-            todo = f"For {what}: {install} (or make, which installs all)."
-            text = f"{what}: missing {', '.join(missing)}"
-            state: State = "problem" if extra in NEEDED_EXTRAS else "absent"
-            findings.append(Finding(GROUP, extra or "base", state, text, todo))
-        else:
-            findings.append(Finding(GROUP, extra or "base", "ok", f"{what}: there"))
-    have = {name: version for name in lock if (version := installed(name))}
+        missing = sorted(n for n in wanted.get(extra, ()) if n not in installed)
+        install = f"pip install -e '.[{extra}]'" if extra else "pip install -e ."
+        todo = f"For {what}: {install} (or make, which installs all)." if missing else ""
+        state: State = "ok" if not missing else "problem" if extra in NEEDED_EXTRAS else "absent"
+        text = f"{what}: {'missing ' + ', '.join(missing) if missing else 'there'}"
+        findings.append(Finding(GROUP, extra or "base", state, text, todo))
+    have = {name: installed[name] for name in lock if name in installed}
     other = sorted(f"{n} {v} (lock: {' or '.join(lock[n])})" for n, v in have.items() if v not in lock[n])
     text = f"{len(have) - len(other)} packages are those of requirements.lock"
     if other:
         text += f"; {len(other)} differ: {', '.join(other[:5])}{' …' if len(other) > 5 else ''}"
-        todo = "To have the locked versions: make clean, then make."
-        findings.append(Finding(GROUP, "lock", "note", text, todo))
-    elif lock:
-        findings.append(Finding(GROUP, "lock", "ok", text))
-    return tuple(findings)
-
-
-def installed_version(name: str) -> str | None:
-    """A package's version, or None where it is not installed."""
-    try:
-        return metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return None
+    todo = "To have the locked versions: make clean, then make." if other else ""
+    same_lock = Finding(GROUP, "lock", "note" if other else "ok", text, todo)
+    return (*findings, same_lock) if lock else tuple(findings)
 
 
 def _plain(name: str) -> str:
@@ -148,6 +127,5 @@ def _simulation() -> str:
         raise RuntimeError("equal seeds gave unequal conversations")
     turns = [t for t in one.ledger if t.kind != "greeting"]
     if len(turns) != 1 or turns[0].problem:
-        wrong = turns[0].problem if turns else "no turn"
-        raise RuntimeError(f"the simulated conversation went wrong: {wrong}")
+        raise RuntimeError(f"the simulated conversation went wrong: {[t.problem for t in turns]}")
     return "one simulated conversation, twice the same"

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
 Way = Literal["sent", "received"]
-Verdict = Literal["missing in twin", "missing live", "type differs"]
 Sort = tuple[str, Way, str]  # vendor, way and kind: what makes two messages the same sort of message
 
 _NAME = re.compile(r"[A-Za-z_][\w.\-]{0,59}")
@@ -31,27 +30,31 @@ class WireMessage(NamedTuple):
 
 
 class Difference(NamedTuple):
-    """A message, or with `field` a part of it, that is not the same on both sides; live and twin: its types there."""
+    """A message, or with `field` a part of it, that differs. verdict: missing live, missing in twin, or type differs."""
 
     vendor: str
     way: Way
     kind: str
     field: str
-    verdict: Verdict
+    verdict: str
     live: str
     twin: str
 
 
-class Row(NamedTuple):
-    """One sort of message: how many passed and when the first did, in ms from its vendor's first, on each side."""
+@dataclass(slots=True)
+class Seen:
+    """What one side saw of a sort of message: how many, the first in ms from its vendor's first, types by path.
 
-    vendor: str
-    way: Way
-    kind: str
-    live_count: int
-    twin_count: int
-    live_first_ms: float | None
-    twin_first_ms: float | None
+    The path "" is the message itself, of type "yes".
+    """
+
+    first_ms: float | None = None
+    count: int = 0
+    fields: dict[str, set[str]] = field(default_factory=dict)
+
+
+Pair = tuple[Sort, Seen, Seen]
+"""A sort of message as live saw it, and as the twin did."""
 
 
 def kind_of(value: Any, otherwise: str) -> str:
@@ -76,54 +79,39 @@ def _walk(value: Any, path: str, deeper: int) -> Iterator[tuple[str, str]]:
         yield from _walk(part, inner, deeper - 1)
 
 
-@dataclass(slots=True)
-class _Seen:
-    """What one side saw of a sort of message. The path "" is the message itself."""
-
-    first_ms: float | None = None
-    count: int = 0
-    fields: dict[str, set[str]] = field(default_factory=dict)
-
-
-def _pairs(live: Iterable[WireMessage], twin: Iterable[WireMessage]) -> Iterator[tuple[Sort, _Seen, _Seen]]:
-    """Each sort of message with what each side saw of it, vendor by vendor, in live's order."""
+def side_by_side(live: Iterable[WireMessage], twin: Iterable[WireMessage]) -> tuple[Pair, ...]:
+    """Each sort of message once, vendor by vendor, in live's order."""
     here, there = _sorts(live), _sorts(twin)
-    for sort in sorted(dict.fromkeys((*here, *there)), key=lambda sort: sort[0]):  # stable
-        yield sort, here.get(sort, _Seen()), there.get(sort, _Seen())
+    order = sorted(dict.fromkeys((*here, *there)), key=lambda sort: sort[0])  # stable: in a vendor it stays
+    return tuple((sort, here.get(sort, Seen()), there.get(sort, Seen())) for sort in order)
 
 
-def _sorts(messages: Iterable[WireMessage]) -> dict[Sort, _Seen]:
+def _sorts(messages: Iterable[WireMessage]) -> dict[Sort, Seen]:
     began_ms: dict[str, float] = {}
-    sorts: dict[Sort, _Seen] = {}
+    sorts: dict[Sort, Seen] = {}
     for m in sorted(messages, key=lambda m: m.at_ms):
         after_ms = m.at_ms - began_ms.setdefault(m.vendor, m.at_ms)
-        seen = sorts.setdefault((m.vendor, m.way, m.kind), _Seen(after_ms))
+        seen = sorts.setdefault((m.vendor, m.way, m.kind), Seen(after_ms))
         seen.count += 1
         for path, kind in (("", "yes"), *m.fields):
             seen.fields.setdefault(path, set()).add(kind)
     return sorts
 
 
-def side_by_side(live: Iterable[WireMessage], twin: Iterable[WireMessage]) -> tuple[Row, ...]:
-    """Each sort of message once, in live's order; times count from each vendor's first message."""
-    return tuple(Row(*s, a.count, b.count, a.first_ms, b.first_ms) for s, a, b in _pairs(live, twin))
-
-
-def compare(live: Iterable[WireMessage], twin: Iterable[WireMessage]) -> tuple[Difference, ...]:
+def compare(pairs: Iterable[Pair]) -> tuple[Difference, ...]:
     """What is missing on one side, or of another type. A field that may be null is no other type."""
     out: list[Difference] = []
-    for sort, *sides in _pairs(live, twin):
-        a, b = (side.fields for side in sides)
+    for sort, live, twin in pairs:
+        a, b = live.fields, twin.fields
         for path in sorted({*a, *b}):
             one, other = a.get(path, set()), b.get(path, set())
             known, mirrored = one - {"null"}, other - {"null"}
             alike = one and other and (known == mirrored or not known or not mirrored)
             if alike or _out_of_sight(path, a) or _out_of_sight(path, b):
                 continue
-            verdict: Verdict = (
-                "missing live" if not one else "missing in twin" if not other else "type differs"
-            )
-            out.append(Difference(*sort, path, verdict, " or ".join(sorted(one)), " or ".join(sorted(other))))
+            types = " or ".join(sorted(one)), " or ".join(sorted(other))
+            verdict = "type differs" if all(types) else "missing in twin" if one else "missing live"
+            out.append(Difference(*sort, path, verdict, *types))
     return tuple(out)
 
 

@@ -15,7 +15,7 @@ from clara_kit.doctor.finding import Finding
 from clara_kit.doctor.keys import source
 from clara_kit.prompts import file as template_file
 from clara_kit.prompts.template import PromptTemplate
-from clara_kit.providers.vendors import VENDORS
+from clara_kit.providers.vendors import TABLE
 from clara_kit.shop.cache import ProfileCache
 from clara_kit.shop.fetcher import ShopifyCustomerFetcher, shop_domain
 
@@ -24,7 +24,7 @@ GUIDE = "For the shop live: data/shopify/going_live.md says what to set, from an
 
 def shop_keys(environ: Mapping[str, str], env_file: Mapping[str, str]) -> Finding:
     """Which of the shop's settings are there and from where, and whether they are enough."""
-    places = {name: source(name, environ, env_file) for name in VENDORS["shopify"].variables}
+    places = {name: source(name, environ, env_file) for name in TABLE["shopify"].variables}
     found = {name: place for name, place in places.items() if place}
     if not found:
         return Finding("Keys", "Shopify", "absent", "SHOPIFY_SHOP is not set", GUIDE)
@@ -38,7 +38,7 @@ def shop_keys(environ: Mapping[str, str], env_file: Mapping[str, str]) -> Findin
 
 def _lacking(found: set[str]) -> str:
     """What is missing for the shop to be asked; empty where nothing is."""
-    shop, token, *client = VENDORS["shopify"].variables
+    shop, token, *client = TABLE["shopify"].variables
     missing = [name for name in client if name not in found]
     if shop not in found:
         return shop
@@ -50,7 +50,7 @@ def _lacking(found: set[str]) -> str:
 def shop_address(keys: Keys) -> dict[str, str]:
     """The shop's address, for the look at what can be reached; empty where there is none, or none that is one."""
     if keys.shopify_base_url:
-        return {"shopify": VENDORS["shopify"].address(keys)}
+        return {"shopify": TABLE["shopify"].address(keys)}
     try:
         return {"shopify": f"https://{shop_domain(keys.shopify_shop)}"} if keys.shopify_shop else {}
     except ClaraError:
@@ -97,10 +97,8 @@ def ask_shop(keys: Keys, settings: Settings) -> Finding | None:
     async def ask() -> Finding:
         async with ShopifyCustomerFetcher.from_keys(keys, settings) as shop:
             found = await shop.check()
-        text = (
-            f"{found.shop_name} ({found.domain}), API {found.served_version or 'unknown'}, "
-            f"scopes: {', '.join(found.scopes) or 'none'}"
-        )
+        text = f"{found.shop_name} ({found.domain}), API {found.served_version or 'unknown'}"
+        text += f", scopes: {', '.join(found.scopes) or 'none'}"
         told = [*(f"{scope} is missing" for scope in found.missing), *found.warnings]
         todo = f"Give the app what is missing and install it again. {GUIDE}" if found.missing else ""
         return Finding("Keys", "Shopify", "note" if told else "ok", "; ".join([text, *told]), todo)

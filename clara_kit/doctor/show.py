@@ -8,29 +8,28 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from clara_kit.core.settings import Keys, Settings
+from clara_kit.core.errors import SettingsError
 from clara_kit.doctor.checkup import GROUPS, Checkup, check_up
-from clara_kit.doctor.live import SENTENCE, Take, live_and_twin, prices, with_key
-from clara_kit.doctor.shapes import Difference, Row, compare, side_by_side
+from clara_kit.doctor.shapes import Difference, Pair, compare, side_by_side
 from clara_kit.doctor.shop import ask_shop
-from clara_kit.providers.vendors import SPOKEN, VENDORS
+from clara_kit.providers.vendors import TABLE, VENDORS
 from clara_kit.runtime.config import load_keys, load_settings
 
+if TYPE_CHECKING:
+    from clara_kit.doctor.live import Price, Take
+
 SIGNS = {
-    "ok": "[green]ok[/green]",
-    "note": "[yellow]note[/yellow]",
-    "absent": "[dim]no[/dim]",
-    "problem": "[bold red]problem[/bold red]",
-    "failed": "[bold red]failed[/bold red]",
-    "skipped": "[dim]skipped[/dim]",
-}
+    "ok": "[green]ok[/]", "note": "[yellow]note[/]", "absent": "[dim]no[/]", "problem": "[bold red]problem[/]",
+    "failed": "[bold red]failed[/]", "skipped": "[dim]skipped[/]",
+}  # fmt: skip
+ROW = ("vendor", "way", "kind", "live_count", "twin_count", "live_first_ms", "twin_first_ms")
 ARROWS = {"sent": "→", "received": "←"}
 
 
@@ -42,16 +41,24 @@ def doctor(*, live: bool, yes: bool, as_json: bool) -> int:
     if not as_json:
         show(console, checkup)
     if live:
+        # Not sooner: it needs the twins' packages, and that they are missing is for the check-up to say.
+        try:
+            from clara_kit.doctor.live import SENTENCE, live_and_twin, prices
+        except ImportError as exc:
+            hint = "clara doctor says which are missing, and how to install them."
+            raise SettingsError("--live needs the packages of the twins.", hint=hint) from exc
+
         keys, settings = load_keys(), load_settings()
         if (shop := ask_shop(keys, settings)) is not None:
             checkup = Checkup((*checkup.findings, shop))
             console.print("\n[bold]The shop, live[/bold] (one free question)")
             console.print(f"  {SIGNS[shop.state]} {escape(shop.text)}")
-            console.print(f"  {escape(shop.todo)}", soft_wrap=True)
+            console.print(escape(f"  {shop.todo}".rstrip()), soft_wrap=True)
         told = {"live": None}
-        if not with_key(keys):
+        table = prices(keys, settings)
+        if not table:
             console.print("\nNo vendor has a key, so there is nothing to try live. The twins work without.")
-        elif not _agreed(console, keys, settings, yes=yes):
+        elif not _agreed(console, SENTENCE, table, yes=yes):
             return 1
         else:
             takes = asyncio.run(live_and_twin(keys, settings))
@@ -78,41 +85,34 @@ def show(console: Console, checkup: Checkup) -> None:
             console.print(f"  - {escape(line)}", soft_wrap=True)
 
 
-def _agreed(console: Console, keys: Keys, settings: Settings, *, yes: bool) -> bool:
-    console.print(f"\n[bold]One sentence, live:[/bold] «{SENTENCE}»")
-    table = prices(keys, settings)
+def _agreed(console: Console, sentence: str, table: tuple[Price, ...], *, yes: bool) -> bool:
+    console.print(f"\n[bold]One sentence, live:[/bold] «{sentence}»")
     for price in table:
         usd = "unknown" if price.usd is None else f"{price.usd:.5f} USD"
-        console.print(f"  {VENDORS[price.vendor].name:<11} {usd:>12}  {escape(price.text)}", soft_wrap=True)
+        console.print(f"  {TABLE[price.vendor].name:<11} {usd:>12}  {escape(price.text)}", soft_wrap=True)
     total = sum(price.usd or 0.0 for price in table)
     console.print(f"  together about {total:.4f} USD, estimated from published prices")
-    skipped = [VENDORS[vendor].name for vendor in SPOKEN if vendor not in with_key(keys)]
+    skipped = [TABLE[vendor].name for vendor in VENDORS if vendor not in {price.vendor for price in table}]
     if skipped:
         console.print(f"  left out, for want of a key: {', '.join(skipped)}")
-    if yes:
-        return True
-    if not sys.stdin.isatty():
+    if not yes and not sys.stdin.isatty():
         console.print("Nothing was spent. Say --yes to go on without being asked.")
         return False
-    console.print("Go on? [y/N] ", end="", markup=False)
-    return input().strip().lower() in {"y", "yes"}
+    return yes or console.input("Go on? [y/N] ", markup=False).strip().lower() in {"y", "yes"}
 
 
 def _told(console: Console, live: Take, twin: Take, *, as_json: bool) -> dict[str, Any]:
     """What came of the sentence, for machines; shown as well, unless only they look."""
-    rows = side_by_side(live.messages, twin.messages)
-    differences = compare(live.messages, twin.messages)
+    pairs = side_by_side(live.messages, twin.messages)
+    differences = compare(pairs)
     if not as_json:
         _show_steps(console, live, twin)
-        _show_order(console, rows)
+        _show_order(console, pairs)
         _show_differences(console, differences)
-    parts: dict[str, Any] = {
-        "steps": live.steps,
-        "twin_steps": twin.steps,
-        "order": rows,
-        "differences": differences,
-    }
-    return {name: [part._asdict() for part in these] for name, these in parts.items()}
+    parts: dict[str, Any] = {"steps": live.steps, "twin_steps": twin.steps, "differences": differences}
+    told = {name: [part._asdict() for part in these] for name, these in parts.items()}
+    rows = ((*sort, a.count, b.count, a.first_ms, b.first_ms) for sort, a, b in pairs)
+    return {**told, "order": [dict(zip(ROW, row)) for row in rows]}
 
 
 def _show_steps(console: Console, live: Take, twin: Take) -> None:
@@ -124,7 +124,7 @@ def _show_steps(console: Console, live: Take, twin: Take) -> None:
             console.print(f"    [yellow]the twin failed:[/yellow] {escape(mirrored.text)}", soft_wrap=True)
 
 
-def _show_order(console: Console, rows: tuple[Row, ...]) -> None:
+def _show_order(console: Console, pairs: tuple[Pair, ...]) -> None:
     table = Table(
         title="\nMessages in live's order; ms from each vendor's first (twin: offline, from its latency profile)",
         title_justify="left", box=box.SIMPLE_HEAD,
@@ -133,10 +133,9 @@ def _show_order(console: Console, rows: tuple[Row, ...]) -> None:
         table.add_column(head, overflow="fold")
     for head in ("live", "first ms", "twin", "first ms"):
         table.add_column(head, justify="right", no_wrap=True)
-    for row in rows:
-        sides = (row.live_count, row.live_first_ms), (row.twin_count, row.twin_first_ms)
-        cells = [c for n, ms in sides for c in ((f"{n}×", f"{ms:.0f}") if ms is not None else ("—", "—"))]
-        table.add_row(VENDORS[row.vendor].name, ARROWS[row.way], escape(row.kind), *cells)
+    for (vendor, way, kind), *sides in pairs:
+        cells = [c for s in sides for c in ((f"{s.count}×", f"{s.first_ms:.0f}") if s.count else ("—", "—"))]
+        table.add_row(TABLE[vendor].name, ARROWS[way], escape(kind), *cells)
     console.print(table)
 
 
@@ -148,5 +147,5 @@ def _show_differences(console: Console, differences: tuple[Difference, ...]) -> 
     for d in differences:
         what = f"field {d.field}" if d.field else "the whole message"
         types = f" (live {d.live}, twin {d.twin})" if d.verdict == "type differs" else ""
-        line = f"  {d.verdict}: {VENDORS[d.vendor].name} {ARROWS[d.way]} {d.kind}: {what}{types}"
+        line = f"  {d.verdict}: {TABLE[d.vendor].name} {ARROWS[d.way]} {d.kind}: {what}{types}"
         console.print(escape(line), soft_wrap=True)

@@ -24,46 +24,40 @@ from clara_kit.doctor.keys import LOOPBACK
 from clara_kit.doctor.shapes import Way, WireMessage, fields_of, kind_of
 
 _OF_ONE_HOP = re.compile(
-    r"host|connection|keep-alive|upgrade|te|trailer|transfer-encoding|content-(length|encoding)|accept-encoding"
-    r"|proxy-.*|sec-websocket-.*", re.IGNORECASE,
-)  # fmt: skip
-_TIMES = aiohttp.ClientTimeout(total=None, sock_connect=5.0, sock_read=60.0)
+    r"(?i)host|connection|upgrade|accept-encoding|(content|transfer)-(length|encoding)|sec-websocket-.*"
+)
 _CLOSE_S = 0.5
+_CLOSING = aiohttp.ClientWSTimeout(ws_close=_CLOSE_S)
 _TOLD = "(told)"  # stands for the address of a socket that the vendor gave
 _WS_URL = re.compile(rb'("ws_url"\s*:\s*)("wss?:(?:[^"\\]|\\.)*")')
-_FAREWELLS = {*range(1000, 1004), *range(1007, 1015), *range(3000, 5000)}  # 1006 means that none came
 
 
 @contextlib.asynccontextmanager
 async def tapped(targets: Mapping[str, str]) -> AsyncIterator[WireTap]:
     """A tap while it is open. targets: each vendor's base address (http or https)."""
     local = all(URL(address).host in LOOPBACK for address in targets.values())  # needs no proxy
-    async with ClientSession(timeout=_TIMES, trust_env=not local) as session:
-        tap, app = WireTap(session, targets), web.Application(client_max_size=64 * 1024 * 1024)
+    async with ClientSession(trust_env=not local) as session:
+        tap, app = WireTap(session, targets), web.Application()
         for vendor in targets:
             app.router.add_route("*", f"/{vendor}/{{rest:.*}}", partial(tap.relay, vendor))
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=_CLOSE_S)
         await runner.setup()
         try:
             await web.TCPSite(runner, "127.0.0.1", 0).start()
-            tap.origin = f"127.0.0.1:{runner.addresses[0][1]}"
+            tap.origin = f"http://127.0.0.1:{runner.addresses[0][1]}"
             yield tap
         finally:
             await runner.cleanup()
 
 
 class WireTap:
-    """What passes, and what is kept of it. Made by `tapped`."""
+    """What passes, and what is kept of it. Made by `tapped`; `{origin}/{vendor}` is to be asked instead of a vendor."""
 
     def __init__(self, session: ClientSession, targets: Mapping[str, str]) -> None:
         self._session, self._targets = session, targets
         self._told: dict[str, str] = {}  # sockets' addresses that vendors told, which lead through here too
         self.origin = ""
         self.messages: list[WireMessage] = []
-
-    def base_url(self, vendor: str) -> str:
-        """The address to give to a provider instead of the vendor's."""
-        return f"http://{self.origin}/{vendor}"
 
     async def relay(self, vendor: str, request: web.Request) -> web.StreamResponse:
         """One request, or one socket, there and back."""
@@ -85,9 +79,8 @@ class WireTap:
     async def _request(self, vendor: str, request: web.Request, path: str, at: URL) -> web.StreamResponse:
         body, headers = await request.read(), {**_passed_on(request.headers), "Accept-Encoding": "identity"}
         self._keep(vendor, "sent", f"{request.method} {path}", _json(body), request.query)
-        async with self._session.request(
-            request.method, at, headers=headers, data=body or None, allow_redirects=False
-        ) as answer:
+        asked = self._session.request(request.method, at, headers=headers, data=body, allow_redirects=False)
+        async with asked as answer:
             kind, headers = f"{answer.status} {path}", _passed_on(answer.headers)
             if answer.content_type != "text/event-stream":
                 body = await answer.read()
@@ -106,17 +99,13 @@ class WireTap:
 
     def _through_here(self, vendor: str, found: re.Match[bytes]) -> bytes:
         self._told[vendor] = json.loads(found[2])
-        return found[1] + f'"ws://{self.origin}/{vendor}/{_TOLD}"'.encode()
+        return found[1] + f'"{self.origin}/{vendor}/{_TOLD}"'.replace("http", "ws", 1).encode()
 
     async def _socket(self, vendor: str, request: web.Request, path: str, at: URL) -> web.StreamResponse:
         self._keep(vendor, "sent", f"open socket {path}", None, request.query)
         near = web.WebSocketResponse(max_msg_size=0, timeout=_CLOSE_S)
-        async with self._session.ws_connect(
-            at,
-            headers=_passed_on(request.headers),
-            max_msg_size=0,
-            timeout=aiohttp.ClientWSTimeout(ws_close=_CLOSE_S),
-        ) as far:
+        headers = _passed_on(request.headers)
+        async with self._session.ws_connect(at, headers=headers, max_msg_size=0, timeout=_CLOSING) as far:
             self._keep(vendor, "received", f"101 {path}")
             # A vendor may have several sockets, with messages of equal names.
             label = "" if path == _TOLD else f"{path.rpartition('/')[2]} "
@@ -141,7 +130,8 @@ class WireTap:
                 code, reason = message.data, message.extra or ""
         if not sink.closed:
             self._keep(vendor, way, f"{label}close {code}")
-            await sink.close(code=code if code in _FAREWELLS else 1011, message=reason.encode())
+            unsaid = code in (0, 1006)  # none came, or one without a code: neither may be sent
+            await sink.close(code=1011 if unsaid else code, message=reason.encode())
 
     def _keep(self, vendor: str, way: Way, kind: str, said: Any = None, query: Iterable[str] = ()) -> None:
         fields = (*fields_of(said), *sorted({(f"?{name}", "text") for name in query}))
@@ -153,7 +143,5 @@ def _passed_on(headers: Mapping[str, str]) -> dict[str, str]:
 
 
 def _json(body: bytes | str) -> Any:
-    try:
+    with contextlib.suppress(ValueError, RecursionError):
         return json.loads(body)
-    except (ValueError, RecursionError):
-        return None

@@ -63,9 +63,7 @@ class Told:
         for text, marks in self.briefing.rendered.pieces(part, () if part == "greeting" else self.unsensed):
             piece = f"<mark>{escape(text)}</mark>" if "customer" in marks else escape(text)
             title = "not sensed by the offline model"
-            html.append(
-                f"<span class='unsensed' title='{title}'>{piece}</span>" if "given" in marks else piece
-            )
+            html.append(f"<span class='unsensed' title='{title}'>{piece}</span>" if "given" in marks else piece)
         return "".join(html)
 
     def _repr_html_(self) -> str:
@@ -87,7 +85,9 @@ class SideBySide:
             f"<div><h3>{escape(b.template.id)} v{b.template.version}</h3>{Told(b)._parts()}</div>"
             for b in self.briefings
         ]
-        return f"{_STYLE}<div class='clara-told clara-side'>{''.join(columns)}</div><div class='clara-told'>{LEGEND}</div>"
+        return (
+            f"{_STYLE}<div class='clara-told clara-side'>{''.join(columns)}</div><div class='clara-told'>{LEGEND}</div>"
+        )
 
     def __repr__(self) -> str:
         return "\n".join(f"{b.template.id}: {b.greeting}" for b in self.briefings)
@@ -174,10 +174,7 @@ def _noticed(run: Run) -> dict[str, object]:
 
 
 def replies(
-    questions: Sequence[str],
-    customer: str | Persona | CustomerProfile,
-    *templates: str | PromptTemplate,
-    seed: int = 0,
+    questions: Sequence[str], customer: str | Persona | CustomerProfile, *templates: str | PromptTemplate, seed: int = 0
 ) -> Sheet:
     """What Clara answers this customer under each template, simulated: one row a question, one column a template."""
     import polars as pl

@@ -33,9 +33,7 @@ async def offline_shop(
     from clara_kit.world.twins.shopify.twin import ShopifyTwin
 
     box = FaultBox(faults)
-    context = TwinContext(
-        profile=LatencyProfile.load(profile), seed=seed, faults=box, keys=frozenset({TWIN_KEY})
-    )
+    context = TwinContext(profile=LatencyProfile.load(profile), seed=seed, faults=box, keys=frozenset({TWIN_KEY}))
     async with TwinServer([ShopifyTwin.of_personas(context)], faults=box) as server:
         base_url = server.addresses["shopify"]["base_url"]
         shop = ShopifyCustomerFetcher(TWIN_SHOP, TWIN_KEY, base_url=base_url, cache=cache, **fetcher)
@@ -59,11 +57,6 @@ async def shop_errors(
             except ShopError as exc:
                 outcome, kind, todo = exc.message, exc.reason, exc.hint
         rows.append(
-            {
-                "the shop": str(fault).removeprefix("shop: "),
-                "kind": kind,
-                "outcome": outcome,
-                "what to do": todo,
-            }
+            {"the shop": str(fault).removeprefix("shop: "), "kind": kind, "outcome": outcome, "what to do": todo}
         )
     return Sheet(pl.DataFrame(rows))

@@ -28,14 +28,11 @@ class Sheet:
     def _repr_html_(self) -> str:
         head = "".join(f"<th>{escape(name)}</th>" for name in self.frame.columns)
         rows = "".join(f"<tr>{''.join(map(_cell, row))}</tr>" for row in self.frame.iter_rows())
-        return (
-            f"{_STYLE}<table class='clara-sheet'><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
-        )
+        return f"{_STYLE}<table class='clara-sheet'><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
 
     def __repr__(self) -> str:
         return "\n".join(
-            " | ".join(f"{name}: {value}" for name, value in row.items())
-            for row in self.frame.iter_rows(named=True)
+            " | ".join(f"{name}: {value}" for name, value in row.items()) for row in self.frame.iter_rows(named=True)
         )
 
 

@@ -95,9 +95,7 @@ class Stepper:
             state=str(conversation.state),
             decided=tuple(_decision(r) for r in conversation.trace[before:] if not isinstance(r, ev.Event)),
             said=self._said(conversation, event.at_ms),
-            timers=tuple(
-                f"{kind} at {timer.due_ms / 1000:.2f} s" for kind, timer in conversation.talk.timers.items()
-            ),
+            timers=tuple(f"{kind} at {timer.due_ms / 1000:.2f} s" for kind, timer in conversation.talk.timers.items()),
         )
 
     def _before(self, step: int) -> Conversation:

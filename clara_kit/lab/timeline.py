@@ -131,9 +131,7 @@ class _Builder:
         self._close(kind, self._story.now_ms)
         step = max(0, self._story.step)
         called = label if kind == "state" else kind
-        self._open[kind] = Span(
-            lane=lane, kind=called, from_ms=from_ms, to_ms=from_ms, step=step, label=label
-        )
+        self._open[kind] = Span(lane=lane, kind=called, from_ms=from_ms, to_ms=from_ms, step=step, label=label)
 
     def _close(self, kind: str, at_ms: float) -> None:
         span = self._open.pop(kind, None)
@@ -189,11 +187,7 @@ def _clara(story: Story, spans: list[Span]) -> None:
         )  # fmt: skip
         would_end_ms = said.started_ms + said.audio_ms
         if said.cut and would_end_ms > until_ms:
-            first = (
-                said.heard_step
-                if heard is not None and said.heard_step < said.stopped_step
-                else said.stopped_step
-            )
+            first = said.heard_step if heard is not None and said.heard_step < said.stopped_step else said.stopped_step
             spans.append(
                 Span(
                     lane="Clara", kind="unheard", from_ms=until_ms, to_ms=would_end_ms, step=first,

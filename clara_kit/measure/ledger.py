@@ -100,9 +100,7 @@ class Turn:
         """Milliseconds of each stage whose two ends are known."""
         pairs = zip(POINTS, POINTS[1:], strict=False)
         return {
-            f"{a} → {b}": self.points[b] - self.points[a]
-            for a, b in pairs
-            if a in self.points and b in self.points
+            f"{a} → {b}": self.points[b] - self.points[a] for a, b in pairs if a in self.points and b in self.points
         }
 
     @property
@@ -140,9 +138,7 @@ def turns(trace: Iterable[Record] | Story) -> tuple[Turn, ...]:
 
 def _turn(told: story.Turn) -> Turn:
     """What the ledger keeps of a turn. New words begin the way anew; asking again without them prolongs it."""
-    turn = Turn(
-        turn_id=told.turn_id, kind=told.kind, requests=len(told.replies), interrupted=told.interrupted
-    )
+    turn = Turn(turn_id=told.turn_id, kind=told.kind, requests=len(told.replies), interrupted=told.interrupted)
     utterances = told.utterances
     asked = [n for n, reply in enumerate(told.replies) if reply.words is not None]
     if told.replies:
@@ -153,9 +149,7 @@ def _turn(told: story.Turn) -> Turn:
             turn.transcript_received = began.words.received_ms
         turn.points["turn_decided"] = began.asked_ms
         _points(turn, request_sent=last.sent_ms, first_token=last.first_ms)
-        done = [
-            reply for reply in told.replies if reply.step >= began.step and reply.completed_ms is not None
-        ]
+        done = [reply for reply in told.replies if reply.step >= began.step and reply.completed_ms is not None]
         turn.llm_complete = done[-1].completed_ms if done else None
         turn.usage = next((r.usage for r in reversed(told.replies) if r.usage is not None), None)
         utterances = [u for u in utterances if u.ordered_ms >= began.asked_ms]
@@ -179,9 +173,7 @@ def _turn(told: story.Turn) -> Turn:
 def _said_anew(utterance: story.Utterance, later: list[story.Utterance]) -> bool:
     """It failed before it was heard, and was given to the voice once more."""
     return (
-        utterance.failed
-        and utterance.started_ms is None
-        and any(u.pieces[:1] == utterance.pieces[:1] for u in later)
+        utterance.failed and utterance.started_ms is None and any(u.pieces[:1] == utterance.pieces[:1] for u in later)
     )
 
 

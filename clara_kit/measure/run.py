@@ -103,12 +103,7 @@ class Run:
 
     def to_jsonl(self) -> str:
         """The inputs and the whole trace, one JSON object a line. Equal runs give equal bytes."""
-        head = {
-            "type": "Run",
-            "schema": codec.SCHEMA,
-            "experiment_id": self.experiment_id,
-            "inputs": self.inputs,
-        }
+        head = {"type": "Run", "schema": codec.SCHEMA, "experiment_id": self.experiment_id, "inputs": self.inputs}
         return json.dumps(head, ensure_ascii=False, sort_keys=True) + "\n" + codec.to_jsonl(self.trace)
 
     @classmethod
@@ -119,9 +114,7 @@ class Run:
         if head.get("type") != "Run" or "inputs" not in head:
             raise RunLogError("The first line is not the head of a run.", hint="was the file cut or edited?")
         if head.get("schema", 0) > codec.SCHEMA:
-            raise RunLogError(
-                f"This run has event schema {head['schema']}; this version reads up to {codec.SCHEMA}."
-            )
+            raise RunLogError(f"This run has event schema {head['schema']}; this version reads up to {codec.SCHEMA}.")
         trace = tuple(_records(lines[1:], first=2))
         return cls(inputs=head["inputs"], trace=trace)
 
@@ -210,9 +203,7 @@ def _row(turn: Turn, mix: str) -> dict[str, Any]:
         **{name: None if ms is None else round(ms, 3) for name, ms in times.items()},
     }
     return {
-        name: found[name]
-        if name in found
-        else getattr(usage if name in Usage.__struct_fields__ else turn, name, None)
+        name: found[name] if name in found else getattr(usage if name in Usage.__struct_fields__ else turn, name, None)
         for name in _COLUMNS
     }
 

@@ -143,12 +143,7 @@ class Story:
 
     def _words(self, kind: Literal["spoken", "typed"], event: Any, began_ms: float, ended_ms: float) -> None:
         words = self._new = Words(
-            step=self.step,
-            kind=kind,
-            text=event.text,
-            began_ms=began_ms,
-            ended_ms=ended_ms,
-            received_ms=event.at_ms,
+            step=self.step, kind=kind, text=event.text, began_ms=began_ms, ended_ms=ended_ms, received_ms=event.at_ms
         )
         self.said.append(words)
 
@@ -203,10 +198,7 @@ class Story:
         utterance = self.utterances.get(command.utterance_id)
         if utterance is None:
             utterance = self.utterances[command.utterance_id] = Utterance(
-                utterance_id=command.utterance_id,
-                turn_id=command.turn_id,
-                step=self.step,
-                ordered_ms=command.at_ms,
+                utterance_id=command.utterance_id, turn_id=command.turn_id, step=self.step, ordered_ms=command.at_ms
             )
             self._turn(command.turn_id, "greeting").utterances.append(utterance)
             self.said.append(utterance)

@@ -54,10 +54,7 @@ class Briefing:
 
 
 def brief(
-    template: PromptTemplate | str = "warm",
-    profile: CustomerProfile = ANONYMOUS,
-    *,
-    catalog: Catalog | None = None,
+    template: PromptTemplate | str = "warm", profile: CustomerProfile = ANONYMOUS, *, catalog: Catalog | None = None
 ) -> Briefing:
     """Fill a template (or the newest of that id) for a profile. Raises `TemplateError`, `ScriptError`."""
     template = PromptTemplate.load(template) if isinstance(template, str) else template
@@ -71,8 +68,6 @@ def brief(
 
 # As many as a demonstration or a sweep has people; in memory alone, so that no name outlives the process.
 @lru_cache(maxsize=64)
-def _filled(
-    template: PromptTemplate, profile: CustomerProfile, catalog: Catalog
-) -> tuple[Recommendations, Rendered]:
+def _filled(template: PromptTemplate, profile: CustomerProfile, catalog: Catalog) -> tuple[Recommendations, Rendered]:
     recommended = recommend(profile, catalog)
     return recommended, template.render(profile, catalog=catalog, recommended=recommended)

@@ -144,11 +144,7 @@ def _check(product: Product, where: str) -> None:
     known = f"skin types: {', '.join(SKIN_TYPES)}; concerns: {', '.join(SKIN_CONCERNS)}."
     for wrong, says, hint in (
         (not product.handle.strip() or not product.title.strip(), " has no handle or no title.", ""),
-        (
-            product.price_clp <= 0,
-            f": a price of {product.price_text} makes no sense.",
-            "write pesos: 9990.00.",
-        ),
+        (product.price_clp <= 0, f": a price of {product.price_text} makes no sense.", "write pesos: 9990.00."),
         (not product.skin_types, " is made for no skin type.", "name all five where it suits everybody."),
         (unknown, f": nobody knows {', '.join(unknown)}.", known),
     ):

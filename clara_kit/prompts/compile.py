@@ -40,9 +40,7 @@ class Compiled(BaseLoader):
     sources: names and texts of the parts. Raises `TemplateError` for the first thing that is wrong in any of them.
     """
 
-    def __init__(
-        self, body: str, file: str, declared: tuple[str, ...], folder: Path, *, first_line: int
-    ) -> None:
+    def __init__(self, body: str, file: str, declared: tuple[str, ...], folder: Path, *, first_line: int) -> None:
         self.sources: list[str] = []
         self._file, self._declared, self._folder = file, declared, folder
         self._parts: dict[str, Template] = {}

@@ -69,9 +69,7 @@ class PromptTemplate:
         return (*shipped, *own)
 
     @classmethod
-    def from_source(
-        cls, source: str, *, path: Path | None = None, parts: Path | None = None
-    ) -> PromptTemplate:
+    def from_source(cls, source: str, *, path: Path | None = None, parts: Path | None = None) -> PromptTemplate:
         """A template from its text, as it would stand in a file."""
         folder = parts or template_file.PARTS
         file = path.name if path else "template"
@@ -135,10 +133,7 @@ class PromptTemplate:
     # --- what becomes of it -------------------------------------------------------------------------------
 
     def render(
-        self,
-        profile: CustomerProfile = ANONYMOUS,
-        catalog: Shelf | None = None,
-        recommended: Iterable[Any] = (),
+        self, profile: CustomerProfile = ANONYMOUS, catalog: Shelf | None = None, recommended: Iterable[Any] = ()
     ) -> Rendered:
         """Prompt and greeting for one customer. recommended: products, or what `recommend()` gives."""
         items, (static, spans) = self._on(catalog.products if catalog is not None else ())

@@ -9,13 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
-from clara_kit.core.errors import (
-    FailureKind,
-    ProviderError,
-    ProviderRefused,
-    ProviderUnavailable,
-    SettingsError,
-)
+from clara_kit.core.errors import FailureKind, ProviderError, ProviderRefused, ProviderUnavailable, SettingsError
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _LONGEST_DETAIL_CHARS = 300
@@ -93,6 +87,4 @@ def asked_to_wait(headers: Mapping[str, str]) -> str:
     wait = headers.get("retry-after", "").strip()
     if not wait:
         return ""
-    return (
-        f"; it asks to wait {wait} s" if wait[0].isdigit() else f"; it asks to wait until {shown(wait, '')}"
-    )
+    return f"; it asks to wait {wait} s" if wait[0].isdigit() else f"; it asks to wait until {shown(wait, '')}"

@@ -1,6 +1,6 @@
 """The vendors as one table: names, keys, addresses, and a free question for each. Data; talks to nobody.
 
-Below the doctor and the key panel, which go through it row by row: a vendor is added here and nowhere else.
+Below the doctor and the key panel, which know of a vendor what stands here. The keys themselves live in `Keys`.
 """
 
 from __future__ import annotations
@@ -62,8 +62,8 @@ _ALL = (
     Vendor(id="shopify", name="Shopify", key_fields=(
         "shopify_shop", "shopify_admin_token", "shopify_client_id", "shopify_client_secret")),
 )  # fmt: skip
-VENDORS = {vendor.id: vendor for vendor in _ALL}
-SPOKEN = ("deepgram", "anthropic", "liveavatar")
+TABLE = {vendor.id: vendor for vendor in _ALL}
+VENDORS = ("deepgram", "anthropic", "liveavatar")
 """The three that a sentence goes through. HeyGen's classic avatar and the shop come in only where they are set up."""
 
 
@@ -75,6 +75,6 @@ def as_http(address: str) -> str:
 
 def spoken(vendor: str) -> Vendor:
     """One of the three; raises `SettingsError` for any other name."""
-    if vendor not in SPOKEN:
-        raise SettingsError(f"There is no vendor {vendor!r}.", hint=f"use {', '.join(SPOKEN)}.")
-    return VENDORS[vendor]
+    if vendor not in VENDORS:
+        raise SettingsError(f"There is no vendor {vendor!r}.", hint=f"use {', '.join(VENDORS)}.")
+    return TABLE[vendor]

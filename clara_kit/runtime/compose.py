@@ -69,12 +69,7 @@ def compose(
             "A plain prompt has no place for what the shop knows of a customer.",
             hint="give a template instead of a prompt, or leave the customer out.",
         )
-    modes: dict[str, Mode] = {
-        "stt": stt or mode,
-        "llm": llm or mode,
-        "tts": tts or mode,
-        "avatar": avatar or mode,
-    }
+    modes: dict[str, Mode] = {"stt": stt or mode, "llm": llm or mode, "tts": tts or mode, "avatar": avatar or mode}
     if customer:
         modes["shop"] = shop or mode
     faults = tuple(faults)

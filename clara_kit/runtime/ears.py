@@ -18,14 +18,7 @@ from clara_kit.audio.pcm import Sound
 from clara_kit.audio.vad import VoiceActivityDetector
 from clara_kit.audio.wav import WavWriter
 from clara_kit.core.clock import Clock
-from clara_kit.core.events import (
-    Event,
-    SpeakingEnded,
-    SpeakingInterrupted,
-    SpeakingStarted,
-    SpeechEnded,
-    SpeechStarted,
-)
+from clara_kit.core.events import Event, SpeakingEnded, SpeakingInterrupted, SpeakingStarted, SpeechEnded, SpeechStarted
 from clara_kit.core.records import Record
 
 FRAME_MS = 20
@@ -140,9 +133,7 @@ class Recorder:
         """The avatar began or stopped."""
         if isinstance(record, SpeakingStarted):
             self._speaking, self._began_ms = record.utterance_id, record.at_ms
-        elif (
-            isinstance(record, SpeakingEnded | SpeakingInterrupted) and record.utterance_id == self._speaking
-        ):
+        elif isinstance(record, SpeakingEnded | SpeakingInterrupted) and record.utterance_id == self._speaking:
             self._speaking = None
             self._sent.pop(record.utterance_id, None)
 

@@ -26,12 +26,12 @@ from clara_kit.measure.run import Run
 from clara_kit.providers.stt.base import ToldLines
 from clara_kit.runtime.clock import MonotonicClock
 from clara_kit.runtime.compose import Services, compose, customer_voice
-from clara_kit.runtime.scripted import ScriptPlayer, line_speech
 from clara_kit.runtime.session import Listener, Session, Tell
 from clara_kit.world.customer import ScriptedCustomer
 from clara_kit.world.faults import Fault
 from clara_kit.world.pace import asked, loop_factory
 from clara_kit.world.script import Line, Script, ScriptLike
+from clara_kit.world.scripted import ScriptPlayer, line_speech
 
 log = logging.getLogger("clara_kit.runtime")
 T = TypeVar("T")
@@ -117,9 +117,7 @@ class ConversationManager:
             if not caller.is_closed():  # the caller may have given up waiting
                 caller.call_soon_threadsafe(set_result)
 
-        self._thread = threading.Thread(
-            target=self._in_thread, args=(tell,), name="clara-conversation", daemon=True
-        )
+        self._thread = threading.Thread(target=self._in_thread, args=(tell,), name="clara-conversation", daemon=True)
         self._thread.start()
         try:
             await started
@@ -206,9 +204,7 @@ class ConversationManager:
     async def _call(self, work: Coroutine[Any, Any, T]) -> T:
         if self._loop is None or not self._loop.is_running():
             work.close()
-            raise self.error or ClaraError(
-                "The conversation is not running.", hint="enter the manager first."
-            )
+            raise self.error or ClaraError("The conversation is not running.", hint="enter the manager first.")
         future = asyncio.run_coroutine_threadsafe(asked(self._or_over(work)), self._loop)
         try:
             return await asyncio.wrap_future(future)

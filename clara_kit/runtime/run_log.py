@@ -79,19 +79,13 @@ class RunLog:
             _write_private(self.folder / WORDS_FILE, json.dumps(words, ensure_ascii=False, indent=1) + "\n")
         self.facts |= {"ended": datetime.now(UTC).isoformat(timespec="milliseconds"), "error": error}
         self._write_manifest()
-        run = Run(
-            inputs=self.inputs, facts=self.facts, trace=tuple(trace), folder=self.folder, words=words or {}
-        )
+        run = Run(inputs=self.inputs, facts=self.facts, trace=tuple(trace), folder=self.folder, words=words or {})
         run.turns.write_parquet(self.folder / "turns.parquet")
         run.event_table.write_parquet(self.folder / "events.parquet")
         return run
 
     def _write_manifest(self) -> None:
-        manifest = {
-            "schema": codec.SCHEMA,
-            "experiment_id": experiment_id(self.inputs),
-            "inputs": self.inputs,
-        }
+        manifest = {"schema": codec.SCHEMA, "experiment_id": experiment_id(self.inputs), "inputs": self.inputs}
         text = json.dumps({**manifest, "facts": self.facts}, ensure_ascii=False, indent=1)
         fresh = self.folder / "manifest.json.new"
         fresh.write_text(text + "\n", encoding="utf-8")
@@ -99,9 +93,7 @@ class RunLog:
 
 
 def _write_private(path: Path, text: str) -> None:
-    with os.fdopen(
-        os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8"
-    ) as file:
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
         file.write(text)
 
 
@@ -134,9 +126,7 @@ def _git() -> dict[str, str]:
     """The commit of the kit, and the patch where the tree was dirty; empty outside a checkout."""
 
     def git(*args: str) -> str:
-        done = subprocess.run(
-            ("git", *args), cwd=DATA.parent, capture_output=True, text=True, timeout=10, check=True
-        )
+        done = subprocess.run(("git", *args), cwd=DATA.parent, capture_output=True, text=True, timeout=10, check=True)
         return done.stdout
 
     try:

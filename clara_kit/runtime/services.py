@@ -50,9 +50,7 @@ class Services:
     keys: Keys
     latency: LatencyProfile = None  # type: ignore[assignment]  # of twins and simulated services; required
     profile: InitVar[LatencyProfile | None] = None  # the former name of `latency`
-    heard: bool = (
-        True  # simulated voices have a sound; else they are silent for as long as the words would last
-    )
+    heard: bool = True  # simulated voices have a sound; else they are silent for as long as the words would last
     briefing: Briefing | None = None  # None: a plain prompt, which has no place for a customer
     catalog: Catalog | None = None
     customer: str = ""  # as the shop knows them: number, gid or e-mail; empty: a stranger
@@ -79,9 +77,7 @@ class Services:
         from clara_kit.world.twins.liveavatar.twin import LiveAvatarTwin
         from clara_kit.world.twins.shopify.twin import ShopifyTwin
 
-        context = TwinContext(
-            profile=self.latency, seed=self.seed, faults=self.faults, keys=frozenset({TWIN_KEY})
-        )
+        context = TwinContext(profile=self.latency, seed=self.seed, faults=self.faults, keys=frozenset({TWIN_KEY}))
         self.lines = self.lines or LineBook()
         self.twins = TwinServer(
             [
@@ -253,10 +249,7 @@ class Services:
         """Key and base address of a vendor, real or twin."""
         if self.modes[service] == "twin":
             return {"api_key": TWIN_KEY, "base_url": self._addresses[vendor]["base_url"]}
-        return {
-            "api_key": self.keys.need(f"{vendor}_api_key"),
-            "base_url": getattr(self.keys, f"{vendor}_base_url"),
-        }
+        return {"api_key": self.keys.need(f"{vendor}_api_key"), "base_url": getattr(self.keys, f"{vendor}_base_url")}
 
 
 def clara_voice(speed: float = 1.0) -> OfflineVoice:

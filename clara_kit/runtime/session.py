@@ -129,9 +129,7 @@ class Session:
                 tasks.create_task(self.microphone.run())
                 self.feed(
                     ev.ConversationStarted(
-                        at_ms=self.clock.now_ms(),
-                        greeting=services.greeting,
-                        customer_key=services.customer_key,
+                        at_ms=self.clock.now_ms(), greeting=services.greeting, customer_key=services.customer_key
                     )
                 )
                 tell(None)
@@ -219,9 +217,7 @@ class Session:
 
     def _fault_played(self, fault: Fault) -> None:
         """Called in a twin's thread."""
-        event = ev.FaultInjected(
-            at_ms=self.clock.now_ms(), service=fault.service, kind=fault.kind, note=str(fault)
-        )
+        event = ev.FaultInjected(at_ms=self.clock.now_ms(), service=fault.service, kind=fault.kind, note=str(fault))
         with contextlib.suppress(RuntimeError):  # the conversation may have ended meanwhile
             self.loop.call_soon_threadsafe(self.feed, event)
 
@@ -275,9 +271,7 @@ class Session:
         async with self._llm.reply(request) as events:
             async for event in events:
                 if isinstance(event, ev.ReplyStarted) and not profile.placeholders.is_empty:
-                    event = replace(
-                        event, prompt_hash=profile.logged(prompt).hash
-                    )  # known without its person
+                    event = replace(event, prompt_hash=profile.logged(prompt).hash)  # known without its person
                 self.feed(event)
 
     # --- speaking --------------------------------------------------------------------------------------

@@ -124,10 +124,7 @@ class AdminApi:
         try:
             return _json_of(await self._send("/admin/oauth/access_token", {}, data=form))
         except ShopError as exc:
-            if exc.reason not in (
-                "bad_request",
-                "forbidden",
-            ):  # HTTP 400 or 403: Shopify's words for a wrong client
+            if exc.reason not in ("bad_request", "forbidden"):  # HTTP 400 or 403: Shopify's words for a wrong client
                 raise
         facts = "the client credentials were refused; app and shop must be of one organisation"
         raise ShopError("bad_token", facts)

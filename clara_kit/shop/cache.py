@@ -105,10 +105,7 @@ class ProfileCache:
     ) -> bool:
         """Keep an answer; False where it could not be kept. An incomplete one lives for an hour at most."""
         hours = self._hours if complete else min(self._hours, INCOMPLETE_HOURS)
-        key, value = (
-            _answer_key(shop, _who(customer), version),
-            {"customer": node, "warnings": list(warnings)},
-        )
+        key, value = (_answer_key(shop, _who(customer), version), {"customer": node, "warnings": list(warnings)})
         return hours > 0 and await asyncio.to_thread(self._keep, key, _who(customer), value, hours * 3600)
 
     async def forget(self, customer: int | str) -> int:

@@ -31,9 +31,7 @@ def clean_text(text: object, max_chars: int) -> str:
         return ""
     text = text[: 20 * max_chars]  # whatever is beyond would be cut anyway
     text = unicodedata.normalize("NFC", _SPACE.sub(" ", text))
-    text = "".join(
-        c for c in text if unicodedata.category(c) not in {"Cc", "Cf", "Cs", "Co", "Cn", "Mn", "Me"}
-    )
+    text = "".join(c for c in text if unicodedata.category(c) not in {"Cc", "Cf", "Cs", "Co", "Cn", "Mn", "Me"})
     text = _MARKUP.sub(" ", _TAGS.sub(" ", text))
     return _cut(_SPACE.sub(" ", text).strip(" -–—:;,.\"'"), max_chars)
 

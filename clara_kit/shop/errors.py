@@ -33,7 +33,9 @@ _TOKEN_HINT = (
     "check SHOPIFY_ADMIN_TOKEN, or SHOPIFY_CLIENT_ID and SHOPIFY_CLIENT_SECRET, and that they belong to SHOPIFY_SHOP; "
     "a token ends when its app is removed from the shop."
 )
-_SCOPE_HINT = "give the app the scopes read_customers, read_orders and read_products, then install it in the shop again."
+_SCOPE_HINT = (
+    "give the app the scopes read_customers, read_orders and read_products, then install it in the shop again."
+)
 _PROTECTED_HINT = (
     "Shopify gives customers' data only to apps that were approved for it: ask for «Protected customer data access» in the "
     "app's settings (API access): level 1 for skin type and concerns, level 2 (not on every plan) for the name."

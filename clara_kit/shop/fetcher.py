@@ -16,15 +16,7 @@ from typing import Any, Self, TypeVar
 
 from clara_kit.core.errors import SettingsError
 from clara_kit.core.settings import Keys, Settings
-from clara_kit.shop.answer import (
-    REQUIRED_SCOPES,
-    Found,
-    ShopAnswer,
-    ShopCheck,
-    access_problems,
-    narrower,
-    warnings_of,
-)
+from clara_kit.shop.answer import REQUIRED_SCOPES, Found, ShopAnswer, ShopCheck, access_problems, narrower, warnings_of
 from clara_kit.shop.api import AdminApi
 from clara_kit.shop.cache import ProfileCache
 from clara_kit.shop.errors import Problem, ShopError
@@ -89,9 +81,7 @@ class ShopifyCustomerFetcher:
         self._tasks: set[asyncio.Task[Any]] = set()
 
     @classmethod
-    def from_keys(
-        cls, keys: Keys, settings: Settings, *, cache: ProfileCache | None = None, **more: Any
-    ) -> Self:
+    def from_keys(cls, keys: Keys, settings: Settings, *, cache: ProfileCache | None = None, **more: Any) -> Self:
         """A fetcher from `Keys` and `Settings`; raises `SettingsError` that names what is missing."""
         client = keys.shopify_client_id or keys.shopify_client_secret
         by_client = keys.shopify_admin_token is None and client

@@ -141,9 +141,7 @@ def _entries(field: dict[str, Any]) -> list[Any]:
         if isinstance(value, str):
             value = _BETWEEN.split(value)
     if isinstance(value, list):
-        return [
-            v for v in value if v is not None and v != "" and not (isinstance(v, str) and not v.strip(' "'))
-        ]
+        return [v for v in value if v is not None and v != "" and not (isinstance(v, str) and not v.strip(' "'))]
     return [] if value is None else [value]
 
 
@@ -189,9 +187,7 @@ def _items(order: dict[str, Any], where: str, days_ago: int, left: list[LeftOut]
             _leave(left, f"{where}.items[{n}]", "its quantity makes no sense")
         else:
             known = isinstance(handle, str) and _HANDLE.fullmatch(handle)
-            yield Purchase(
-                handle=str(handle) if known else "", title=title, days_ago=days_ago, quantity=quantity
-            )
+            yield Purchase(handle=str(handle) if known else "", title=title, days_ago=days_ago, quantity=quantity)
 
 
 def _days_ago(moment: object, today: date) -> int | None:

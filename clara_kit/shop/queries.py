@@ -16,18 +16,13 @@ from typing import Any
 
 API_VERSION = "2026-10"  # stable since 2026-10-01, served for at least a year (shopify.dev, API versioning)
 NAMESPACE = "beta_skincare"  # of the shop's metafields
-ORDERS = (
-    5  # orders times line items are most of a query's cost: about 5 x 10 points of a bucket of 1000 or more
-)
+ORDERS = 5  # orders times line items are most of a query's cost: about 5 x 10 points of a bucket of 1000 or more
 LINE_ITEMS = 10
 METAFIELDS = 25
 
 _ROOTS = {
     "CustomerProfile": ("$id: ID!", "customer(id: $id)"),
-    "CustomerByEmail": (
-        "$identifier: CustomerIdentifierInput!",
-        "customerByIdentifier(identifier: $identifier)",
-    ),
+    "CustomerByEmail": ("$identifier: CustomerIdentifierInput!", "customerByIdentifier(identifier: $identifier)"),
 }
 """The query by id and the same by e-mail; the answer's root is `customer` in both."""
 _NAME = "\n    firstName"

@@ -35,21 +35,16 @@ class Console(widgets.VBox):  # type: ignore[misc]
         self._tasks: set[asyncio.Task[None]] = set()
         self._view = widgets.HTML()
         self._line = widgets.Text(
-            placeholder="Escríbele o háblale a Clara… (Enter: type)",
-            layout=widgets.Layout(flex="1"),
+            placeholder="Escríbele o háblale a Clara… (Enter: type)", layout=widgets.Layout(flex="1")
         )
-        self._say = widgets.Button(
-            description="Say", icon="microphone", tooltip="Speak it with the offline voice"
-        )
+        self._say = widgets.Button(description="Say", icon="microphone", tooltip="Speak it with the offline voice")
         self._type = widgets.Button(description="Type", icon="keyboard-o", tooltip="Send it as typed text")
         self._stop = widgets.Button(
             description="Interrupt", icon="hand-paper-o", button_style="warning", tooltip="Stop Clara now"
         )
         self._say.on_click(lambda _: self._send(self.say))
         self._type.on_click(lambda _: self._send(self.type))
-        with (
-            warnings.catch_warnings()
-        ):  # the advised way, a late update of the value, also fires on leaving the line
+        with warnings.catch_warnings():  # the advised way, a late update of the value, also fires on leaving the line
             warnings.simplefilter("ignore", DeprecationWarning)
             self._line.on_submit(lambda _: self._send(self.type))
         self._stop.on_click(lambda _: self._loop.call_soon_threadsafe(lambda: self._start(self.interrupt())))

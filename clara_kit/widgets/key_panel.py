@@ -20,7 +20,7 @@ from pydantic import SecretStr
 
 from clara_kit.core.errors import SettingsError
 from clara_kit.doctor.keys import KeyAnswer, try_key
-from clara_kit.providers.vendors import SPOKEN, spoken
+from clara_kit.providers.vendors import VENDORS, spoken
 from clara_kit.runtime.config import default_env_file, environment
 
 _SIGNS = {"ok": "✓", "refused": "✗", "unreachable": "–"}
@@ -36,15 +36,15 @@ class KeyPanel:
         self._says: dict[str, w.Label] = {}
         self._asking: dict[str, int] = {}
         self._lock = threading.Lock()
-        self._widget = w.VBox([*map(self._row, SPOKEN), self._foot()])
-        for vendor in SPOKEN:
+        self._widget = w.VBox([*map(self._row, VENDORS), self._foot()])
+        for vendor in VENDORS:
             self._tell(vendor, self._standing(vendor))
 
     # --- what the hand does, without a hand -------------------------------------------------------------
 
     def set(self, vendor: str, key: str) -> None:
         """Take a key into the panel; it counts nowhere else until `use` or `save`."""
-        spoken(vendor)
+        spoken(vendor)  # raises for any other name
         key = key.strip()
         with self._lock:
             self._asking[vendor] = self._asking.get(vendor, 0) + 1  # an answer to the key before is void
@@ -90,7 +90,7 @@ class KeyPanel:
 
     def clear(self) -> None:
         """Forget what was entered."""
-        for vendor in SPOKEN:
+        for vendor in VENDORS:
             self._fields[vendor].value = ""
             self.set(vendor, "")
 
@@ -102,7 +102,7 @@ class KeyPanel:
 
     def status(self, vendor: str) -> str:
         """What the vendor's row says."""
-        spoken(vendor)
+        spoken(vendor)  # raises for any other name
         return str(self._says[vendor].value)
 
     def __repr__(self) -> str:
@@ -114,15 +114,10 @@ class KeyPanel:
     # --- what is seen -----------------------------------------------------------------------------------
 
     def _row(self, vendor: str) -> w.HBox:
-        field = w.Password(
-            description=spoken(vendor).name,
-            placeholder="paste the key, then Enter or Test",
-            continuous_update=False,
-        )
+        name = spoken(vendor).name
+        field = w.Password(description=name, placeholder="paste the key, then Enter or Test", continuous_update=False)
         field.observe(lambda change: self._typed(vendor, change["new"]), names="value")
-        test = w.Button(
-            description="Test", tooltip=f"Ask {spoken(vendor).name} for something free with this key"
-        )
+        test = w.Button(description="Test", tooltip=f"Ask {name} for something free with this key")
         test.on_click(lambda _: self.test_soon(vendor))
         self._fields[vendor], self._says[vendor] = field, w.Label()
         return w.HBox([field, test, self._says[vendor]])
@@ -134,9 +129,7 @@ class KeyPanel:
             return made
 
         use = button("Use for this kernel", "Set them for this kernel; forgotten when it ends", self.use)
-        save = button(
-            "Save to .env", "Keep them in a file that only you can read and git ignores", self._save
-        )
+        save = button("Save to .env", "Keep them in a file that only you can read and git ignores", self._save)
         clear = button("Forget", "Empty the panel", self.clear)
         return w.HBox([use, save, clear])
 
@@ -162,7 +155,7 @@ class KeyPanel:
         return f"none; keys are made at {spoken(vendor).page}"
 
     def _question(self, vendor: str) -> tuple[str, int, SecretStr, str | None]:
-        spoken(vendor)
+        spoken(vendor)  # raises for any other name
         outside = environment(self._env_file)
         with self._lock:
             number = self._asking.get(vendor, 0)

@@ -22,9 +22,7 @@ from clara_kit.world.personas import Persona
 class PromptStudio(w.VBox):  # type: ignore[misc]
     """A template and an invented customer, side by side. `folder`: where new versions are saved."""
 
-    def __init__(
-        self, customer: str = "camila", template: str = "warm", *, folder: str | Path | None = None
-    ) -> None:
+    def __init__(self, customer: str = "camila", template: str = "warm", *, folder: str | Path | None = None) -> None:
         self._folder = Path(folder) if folder is not None else None
         self._good = PromptTemplate.load(template)
         self._drafts: dict[str, str] = {}  # unsaved text, by template: another choice must not lose it
@@ -36,9 +34,7 @@ class PromptStudio(w.VBox):  # type: ignore[misc]
             layout=w.Layout(width="auto", max_width="90ch"),
         )
         self._template = w.Dropdown(description="template")
-        self._text = w.Textarea(
-            continuous_update=True, layout=w.Layout(width="auto", height="420px", flex="1 1 52ch")
-        )
+        self._text = w.Textarea(continuous_update=True, layout=w.Layout(width="auto", height="420px", flex="1 1 52ch"))
         self._shown = w.HTML(layout=wide)
         self._says = w.HTML()
         self._save = w.Button(description="Save as a new version", icon="save", layout=w.Layout(width="auto"))
@@ -90,9 +86,7 @@ class PromptStudio(w.VBox):  # type: ignore[misc]
         self._drafts.clear()
         self._list_templates(fresh.name)
         self._text.value = fresh.source
-        self._says.value = (
-            f"<b>✓ Saved</b> as {escape(fresh.path.name)} (version {fresh.version}, {fresh.hash})."
-        )
+        self._says.value = f"<b>✓ Saved</b> as {escape(fresh.path.name)} (version {fresh.version}, {fresh.hash})."
         return fresh.path
 
     @property

@@ -85,9 +85,7 @@ class ConversationWindow(anywidget.AnyWidget):
     def play(self, at_ms: float | None = None) -> None:
         """Let the browser play the sound from a time, or from the chosen moment."""
         if not self.has_sound:
-            raise ClaraError(
-                "This conversation has no sound.", hint="simulated runs have none; twins record."
-            )
+            raise ClaraError("This conversation has no sound.", hint="simulated runs have none; twins record.")
         self.play_from_ms = -1.0
         self.play_from_ms = self.here.at_ms if at_ms is None else at_ms
 

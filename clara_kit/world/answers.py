@@ -70,18 +70,12 @@ class AnswerBook:
     """Questions and answers of one YAML file of `data/answers/`."""
 
     def __init__(
-        self,
-        entries: Sequence[tuple[str, Sequence[str], str]],
-        unknown: Sequence[str],
-        *,
-        hash_: str = "",
+        self, entries: Sequence[tuple[str, Sequence[str], str]], unknown: Sequence[str], *, hash_: str = ""
     ) -> None:
         self.hash = hash_
         self._unknown = tuple(unknown)
         self._answers = {entry_id: answer for entry_id, _, answer in entries}
-        self._about = {
-            entry_id: set(_terms(" ".join((*asked, answer)))) for entry_id, asked, answer in entries
-        }
+        self._about = {entry_id: set(_terms(" ".join((*asked, answer)))) for entry_id, asked, answer in entries}
         questions = [(entry_id, question) for entry_id, asked, _ in entries for question in asked]
         documents = [set(_terms(q)) for _, q in questions]
         counts = Counter(term for document in documents for term in document)
@@ -116,8 +110,7 @@ class AnswerBook:
         """The best answer to a question alone."""
         vector = self._vector(question)
         scored = [
-            (sum(w * vector.get(t, 0.0) for t, w in known.items()), entry_id)
-            for entry_id, known in self._vectors
+            (sum(w * vector.get(t, 0.0) for t, w in known.items()), entry_id) for entry_id, known in self._vectors
         ]
         score, entry_id = max(scored, default=(0.0, ""))
         if score < THRESHOLD:

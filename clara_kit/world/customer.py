@@ -49,11 +49,7 @@ class ScriptedCustomer:
             if line is None:
                 return None
             self._token += 1  # she speaks: waiting in vain is over
-            return (
-                Wish(at_ms + line.interrupt_after_ms, self._token)
-                if line.interrupt_after_ms is not None
-                else None
-            )
+            return Wish(at_ms + line.interrupt_after_ms, self._token) if line.interrupt_after_ms is not None else None
         if state is ConversationState.IDLE:
             self._clara_speaks = False
             return self._after_clara(at_ms) if self._clara_has_spoken else None

@@ -59,9 +59,7 @@ class Fault:
                 hint="; ".join(f"{s}: {', '.join(k)}" for s, k in APPLIES.items()) + ".",
             )
         if self.on < 1 or self.after_ms < 0 or self.for_ms < 0:
-            raise ScriptError(
-                f"Fault {self.service}/{self.kind}: 'on' counts from 1, times are not negative."
-            )
+            raise ScriptError(f"Fault {self.service}/{self.kind}: 'on' counts from 1, times are not negative.")
 
     def __str__(self) -> str:
         length = f" for {self.for_ms:.0f} ms" if self.for_ms else ""
@@ -79,8 +77,7 @@ class Fault:
             return cls(**entry)
         except TypeError as exc:
             raise ScriptError(
-                f"A fault is malformed: {entry!r}.",
-                hint="fields: service, kind, on, after_ms, for_ms, status, detail.",
+                f"A fault is malformed: {entry!r}.", hint="fields: service, kind, on, after_ms, for_ms, status, detail."
             ) from exc
 
 
@@ -136,9 +133,7 @@ class FaultBox:
         """Count one more occasion of a service and take the faults that are due on it."""
         with self._lock:
             occasion = self._occasions[service, door] = self._occasions.get((service, door), 0) + 1
-            due = tuple(
-                f for f in self._waiting if f.service == service and f.on == occasion and _door(f) == door
-            )
+            due = tuple(f for f in self._waiting if f.service == service and f.on == occasion and _door(f) == door)
             for fault in due:
                 self._waiting.remove(fault)
         for fault in due:

@@ -80,8 +80,7 @@ SENSED: tuple[tuple[str, str], ...] = tuple(
 """(kind, what the twin does) of every instruction that is sensed, in the prompt or as data inside its fence."""
 
 _COMPILED = tuple(
-    (kind, re.compile(pattern, re.IGNORECASE if kind not in {"name", "customer"} else 0))
-    for kind, pattern, _ in _RULES
+    (kind, re.compile(pattern, re.IGNORECASE if kind not in {"name", "customer"} else 0)) for kind, pattern, _ in _RULES
 )
 _SENTENCE = re.compile(r"[^.\n!?]+(?:[.!?](?=\d)[^.\n!?]*)*[.!?]?")
 _RECOMMENDS = re.compile(r"(?i)\b(?:[tl]e (?:recomiendo|sirven?|ayudan?|va bien|va a gustar)|prueba|busca)\b")
@@ -142,9 +141,7 @@ def apply(text: str, sensed: Sensed, *, first: bool = True) -> str:
     if sensed.value("no_prices"):
         sentences = [s for s in sentences if "$" not in s] or sentences[:1]
     forbidden = [i.value.casefold() for i in sensed.instructions if i.kind == "forbidden"]
-    sentences = [s for s in sentences if not any(f in s.casefold() for f in forbidden)] or [
-        "No sé qué decirte."
-    ]
+    sentences = [s for s in sentences if not any(f in s.casefold() for f in forbidden)] or ["No sé qué decirte."]
     limit = sensed.value("sentences")
     if limit:
         sentences = sentences[: int(_NUMBERS.get(limit.lower(), 0) or limit)]

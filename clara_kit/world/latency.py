@@ -84,9 +84,7 @@ class LatencyProfile:
 
     def to_dict(self) -> dict[str, Any]:
         """Name and laws as plain data: what a run's inputs keep of it."""
-        laws = {
-            s: [w.kind, w.low, w.high, w.spike_share, w.spike_low, w.spike_high] for s, w in self.laws.items()
-        }
+        laws = {s: [w.kind, w.low, w.high, w.spike_share, w.spike_low, w.spike_high] for s, w in self.laws.items()}
         return {"name": self.name, "laws": laws}
 
     @classmethod

@@ -141,9 +141,7 @@ def classic_start_ms(latency: LatencyProfile) -> float:
 class ClassicMouth(Mouth):
     """HeyGen's classic avatar: each piece is a task of its own, spoken by the avatar's own voice, answered at its end."""
 
-    def __init__(
-        self, settings: Settings, draw: Draw, length: Length | None = None, *, assumed_ms: float
-    ) -> None:
+    def __init__(self, settings: Settings, draw: Draw, length: Length | None = None, *, assumed_ms: float) -> None:
         super().__init__(settings, draw, length)
         self._assumed_ms = assumed_ms
 
@@ -165,9 +163,7 @@ class ClassicMouth(Mouth):
                 ev.FirstAudio(at_ms=at_ms, utterance_id=who, estimated=True),
                 ev.SpeakingStarted(at_ms=at_ms, utterance_id=who, estimated=True),
             ]
-        voiced = ev.SpeechVoiced(
-            at_ms=self._free_ms, utterance_id=who, piece_no=piece_no, audio_ms=self._audio_ms
-        )
+        voiced = ev.SpeechVoiced(at_ms=self._free_ms, utterance_id=who, piece_no=piece_no, audio_ms=self._audio_ms)
         return [*happens, voiced]
 
     def end(self, now_ms: float) -> list[ev.Event]:

@@ -27,9 +27,7 @@ T = TypeVar("T")
 
 VARIABLE = "CLARA_PACE"
 WORKING = 0.5  # of the wall's pace, while somebody works
-_HELPED_S = (
-    0.25  # so long a job in another thread counts as work; what lasts longer waits for something itself
-)
+_HELPED_S = 0.25  # so long a job in another thread counts as work; what lasts longer waits for something itself
 _ANSWER_S = 0.25  # on the wall: so long whoever asked from outside may take to ask again before time flies
 _SHORTEST_NAP_S, _LONGEST_NAP_S = 0.0003, 0.002  # after which a loop looks again while others work
 _SELECTABLE = 1024  # files with a number beyond cannot be waited for with select()
@@ -154,9 +152,7 @@ class _PacedSelector(selectors.DefaultSelector):
     def __init__(self, clock: _Clock) -> None:
         super().__init__()
         self.clock = clock
-        fileno = getattr(
-            self, "fileno", None
-        )  # epoll and kqueue are files themselves: readable if one of theirs is
+        fileno = getattr(self, "fileno", None)  # epoll and kqueue are files themselves: readable if one of theirs is
         self.bell: int = fileno() if fileno is not None else -1
         self._rings = 0 <= self.bell < _SELECTABLE
 
@@ -183,9 +179,7 @@ class _PacedSelector(selectors.DefaultSelector):
     def _nap(self, wall_s: float | None) -> list[tuple[selectors.SelectorKey, int]]:
         if not self._rings:
             return super().select(wall_s)
-        if select.select([self.bell], [], [], wall_s)[
-            0
-        ]:  # to the microsecond; epoll's own wait is to the millisecond
+        if select.select([self.bell], [], [], wall_s)[0]:  # to the microsecond; epoll's own wait is to the millisecond
             return super().select(0)
         return []
 
@@ -214,9 +208,7 @@ class PacedLoop(asyncio.SelectorEventLoop):
     ) -> asyncio.Future[T]:
         """Run it in another thread, where it counts as work for a while."""
         clock = self._paced.clock
-        asked = (
-            func.args[0] if isinstance(func, partial) and func.args else func
-        )  # to_thread runs it in a context
+        asked = func.args[0] if isinstance(func, partial) and func.args else func  # to_thread runs it in a context
         if getattr(asked, "__func__", None) is threading.Thread.join:
             return super().run_in_executor(executor, func, *args)
         job = object()

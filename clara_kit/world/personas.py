@@ -89,9 +89,7 @@ class Persona:
             "defaultEmailAddress": {"emailAddress": self.email},
             "email": self.email,
             "metafields": {"nodes": [_metafield(m) for m in raw.get("metafields") or ()]},
-            "orders": {
-                "nodes": [_order(o, n, today) for n, o in enumerate(raw.get("orders") or (), start=1)]
-            },
+            "orders": {"nodes": [_order(o, n, today) for n, o in enumerate(raw.get("orders") or (), start=1)]},
         }
 
 
@@ -157,8 +155,4 @@ def _item(entry: dict[str, Any]) -> dict[str, Any]:
     handle = entry.get("handle")
     product = {"id": f"gid://shopify/Product/{handle}", "handle": handle, "title": entry["title"],
                "productType": "", "tags": [], "vendor": "Beta Skincare"}  # fmt: skip
-    return {
-        "title": entry["title"],
-        "quantity": int(entry.get("quantity", 1)),
-        "product": product if handle else None,
-    }
+    return {"title": entry["title"], "quantity": int(entry.get("quantity", 1)), "product": product if handle else None}

@@ -161,9 +161,7 @@ class PlayedShop(_Entered):
         shown = timelines.shop_answer(known, stage.faults.next_occasion("shop"))
         await stage.until(began_ms + stage.draw("shop_answer") + shown.late_ms)
         if shown.failed is not None:
-            raise ProviderError(
-                shown.failed.message, kind=shown.failed.kind, retryable=shown.failed.retryable
-            )
+            raise ProviderError(shown.failed.message, kind=shown.failed.kind, retryable=shown.failed.retryable)
         took_ms = stage.clock.now_ms() - began_ms
         return ShopAnswer(source="shop", profile=shown.profile, took_ms=took_ms, warnings=shown.warnings)
 
@@ -206,9 +204,7 @@ class PlayedAvatar(_Scheduled):
     def __init__(self, stage: Stage) -> None:
         super().__init__(stage)
         self._mouth = mouths.mouth_for(stage.settings, stage.latency, stage.draw, stage.length)
-        self._orders: dict[
-            int, list[tuple[int, str] | None]
-        ] = {}  # of utterances that wait for the one before
+        self._orders: dict[int, list[tuple[int, str] | None]] = {}  # of utterances that wait for the one before
         self.on_audio: Callable[[int, bytes], None] | None = None
 
     async def speak(self, utterance_id: int, piece_no: int, text: str) -> None:
@@ -246,11 +242,7 @@ class PlayedAvatar(_Scheduled):
         faults = self._stage.faults
         self._mouth.begin(
             utterance_id,
-            (
-                *faults.next_occasion("tts"),
-                *faults.next_occasion("avatar"),
-                *faults.next_occasion("avatar", "token"),
-            ),
+            (*faults.next_occasion("tts"), *faults.next_occasion("avatar"), *faults.next_occasion("avatar", "token")),
         )
         for order in self._orders.pop(utterance_id):
             self._do(order)
@@ -284,9 +276,7 @@ class PlayedTTS:
         self._stage = stage
 
     @asynccontextmanager
-    async def speak(
-        self, pieces: AsyncIterator[str]
-    ) -> AsyncIterator[AsyncIterator[AudioChunk | PiecesVoiced]]:
+    async def speak(self, pieces: AsyncIterator[str]) -> AsyncIterator[AsyncIterator[AudioChunk | PiecesVoiced]]:
         """See the Protocol. Two flushes an utterance: after the first piece, and at its end."""
         yield self._stream(pieces)
 
@@ -305,9 +295,7 @@ class PlayedTTS:
             async for part in self._flush(waiting, count + len(waiting), audio_ms):
                 yield part
 
-    async def _flush(
-        self, texts: list[str], count: int, before_ms: float
-    ) -> AsyncIterator[AudioChunk | PiecesVoiced]:
+    async def _flush(self, texts: list[str], count: int, before_ms: float) -> AsyncIterator[AudioChunk | PiecesVoiced]:
         stage = self._stage
         sounds = [await asyncio.to_thread(stage.sound, text) for text in texts]
         made = mouths.flush(texts, stage.clock.now_ms(), stage.draw, stage.length)
@@ -371,9 +359,7 @@ class PlayedFace(_Scheduled):
 
     def _started(self, utterance_id: int) -> None:
         if utterance_id in self._waiting:  # else it was silenced before
-            self._out.put_nowait(
-                ev.SpeakingStarted(at_ms=self._stage.clock.now_ms(), utterance_id=utterance_id)
-            )
+            self._out.put_nowait(ev.SpeakingStarted(at_ms=self._stage.clock.now_ms(), utterance_id=utterance_id))
 
     async def _utter(self, utterance_id: int, queue: asyncio.Queue[str | None]) -> None:
         try:

@@ -89,14 +89,7 @@ def simulate(
     if known is None and any(fault.service == "shop" for fault in faults):
         raise SettingsError("Nobody asks the shop, so its faults cannot happen.", hint="give a customer.")
     world = World(
-        script,
-        settings,
-        seed=seed,
-        latency=laws,
-        faults=faults,
-        briefing=briefing,
-        customer=known,
-        policies=policies,
+        script, settings, seed=seed, latency=laws, faults=faults, briefing=briefing, customer=known, policies=policies
     )
     world.play()
     prompt = briefing.prompt if isinstance(briefing, Briefing) else briefing

@@ -50,17 +50,10 @@ class Drawn:
 
 
 def failed(
-    fault: Fault,
-    at_ms: float,
-    *,
-    stalled: bool = False,
-    reply_id: int | None = None,
-    utterance_id: int | None = None,
+    fault: Fault, at_ms: float, *, stalled: bool = False, reply_id: int | None = None, utterance_id: int | None = None
 ) -> ev.ProviderFailed:
     """What a provider makes of a fault."""
-    refused = fault.kind == "refuse" and (
-        fault.service != "llm" or (fault.status < 500 and fault.status != 429)
-    )
+    refused = fault.kind == "refuse" and (fault.service != "llm" or (fault.status < 500 and fault.status != 429))
     kind: FailureKind = "refused" if refused else "stalled" if stalled else "cut"
     if fault.service == "llm" and kind == "cut" and fault.kind != "cut":
         kind = "overloaded"
@@ -144,9 +137,7 @@ class Ear:
             tick += every_ms
         yield self._final(words, start_ms, ended, results_ms)
 
-    def _final(
-        self, words: list[WordTime], start_ms: float, taken_ms: float, results_ms: float
-    ) -> ev.TranscriptFinal:
+    def _final(self, words: list[WordTime], start_ms: float, taken_ms: float, results_ms: float) -> ev.TranscriptFinal:
         """After the silence that ends an utterance: the endpointing, or else the gap between words."""
         no_end, settings = find(self._faults, "no_end"), self._settings
         silence_ms = settings.stt_utterance_end_ms if no_end else settings.stt_endpointing_ms
@@ -156,8 +147,7 @@ class Ear:
             speech_started_ms=start_ms + words[0].start_ms,
             speech_ended_ms=start_ms + words[-1].end_ms,
             words=tuple(
-                ev.Word(text=w.text, start_ms=start_ms + w.start_ms, end_ms=start_ms + w.end_ms)
-                for w in words
+                ev.Word(text=w.text, start_ms=start_ms + w.start_ms, end_ms=start_ms + w.end_ms) for w in words
             ),
         )
 
@@ -203,8 +193,7 @@ def reply(
         yield _too_late(since_ms + patience_ms, patience_ms, reply_id)
         return
     usage = ev.Usage(
-        input_tokens=sum(token_count(message.text) for message in messages),
-        output_tokens=min(len(tokens), limit),
+        input_tokens=sum(token_count(message.text) for message in messages), output_tokens=min(len(tokens), limit)
     )
     reason = "max_tokens" if len(tokens) > limit or cut_short else "refusal" if declined else "end_turn"
     yield ev.ReplyCompleted(at_ms=at_ms, reply_id=reply_id, stop_reason=reason, usage=usage)
@@ -218,9 +207,7 @@ def _too_late(at_ms: float, patience_ms: float, reply_id: int) -> ev.ProviderFai
 
 
 @lru_cache(maxsize=4096)
-def answer_tokens(
-    book: AnswerBook, question: str, prompt: Prompt | None, *, first: bool = True
-) -> tuple[str, ...]:
+def answer_tokens(book: AnswerBook, question: str, prompt: Prompt | None, *, first: bool = True) -> tuple[str, ...]:
     """The scripted brain's answer as tokens, with the prompt's instructions obeyed as far as it can sense them.
 
     first: the customer has asked nothing before.
@@ -230,9 +217,7 @@ def answer_tokens(
     return tuple(tokenize(answer(book, question, _sensed(prompt), first=first)))
 
 
-def answer(
-    book: AnswerBook, question: str, sensed: Sensed, *, history: Sequence[str] = (), first: bool = True
-) -> str:
+def answer(book: AnswerBook, question: str, sensed: Sensed, *, history: Sequence[str] = (), first: bool = True) -> str:
     """What the scripted brain says under a prompt. history: what the customer said before, for follow-ups."""
     skin, concerns = sensed.value("skin") or "", sensed.value("concerns") or ""
     known = Known(skin=skin, concerns=tuple(c.strip() for c in concerns.split(",") if c.strip()))
@@ -278,9 +263,7 @@ def shop_answer(profile: CustomerProfile, faults: Iterable[Fault]) -> Shown:
                 retryable=kind not in ("refused", "protocol"),
             )
             stalled_ms = SHOP_GIVES_UP_MS if kind == "stalled" else 0.0
-            return Shown(
-                failed=failed, late_ms=late_ms + fault.after_ms + stalled_ms, warnings=tuple(warnings)
-            )
+            return Shown(failed=failed, late_ms=late_ms + fault.after_ms + stalled_ms, warnings=tuple(warnings))
         if fault.kind in ("slow", "stall"):
             late_ms += fault.for_ms
         elif fault.kind == "truncate":

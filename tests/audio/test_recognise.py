@@ -41,9 +41,7 @@ def disturbed(sound: Sound) -> dict[str, Sound]:
         "20 dB softer": plain.gain(-20),
         "louder, clipped": plain.gain(6),
         "shifted, with silence around": shifted,
-        "in noise 15 dB below": mix(
-            shifted, white_noise(shifted.duration_ms, 16_000, dbfs=sound.rms_dbfs - 15)
-        ),
+        "in noise 15 dB below": mix(shifted, white_noise(shifted.duration_ms, 16_000, dbfs=sound.rms_dbfs - 15)),
     }
 
 

@@ -30,10 +30,7 @@ def test_equal_texts_give_equal_bytes_whatever_was_said_before_in_threads_and_in
         assert set(pool.map(lambda _: digest(clara, TEXT), range(8))) == {first}
     code = f"from clara_kit.audio.voice import OfflineVoice as V; import hashlib; print(hashlib.sha256(V().synthesize({TEXT!r}).sound.to_bytes()).hexdigest())"
     assert (
-        subprocess.run(
-            [sys.executable, "-c", code], capture_output=True, text=True, check=True
-        ).stdout.strip()
-        == first
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == first
     )
 
 

@@ -27,11 +27,7 @@ from tests.bench.greeting import greetings
 from tests.bench.overhead import floor_turn, memory_kib, turns
 from tests.bench.sockets import barge_ins
 
-LINES = [
-    "¿Qué limpiador me recomiendas para la piel mixta?",
-    "¿Cuánto cuesta el despacho?",
-    "Muchas gracias, Clara.",
-]
+LINES = ["¿Qué limpiador me recomiendas para la piel mixta?", "¿Cuánto cuesta el despacho?", "Muchas gracias, Clara."]
 REPLY = "Para piel mixta te recomiendo el gel Brisa. Cuesta $9.990. ¿Te cuento cómo usarlo? " * 200
 
 
@@ -198,14 +194,7 @@ def show(found: dict[str, Any]) -> None:
 
 def _greetings(rows: dict[str, dict[str, float]]) -> Table:
     table = Table(title="Time to Clara's greeting (offline twins at the published profile), ms")
-    for name in (
-        "",
-        "start() → order to speak",
-        "begin → order",
-        "begin → first sound",
-        "adds",
-        "x a stranger's",
-    ):
+    for name in ("", "start() → order to speak", "begin → order", "begin → first sound", "adds", "x a stranger's"):
         table.add_column(name, justify="right" if name else "left")
     for name, row in rows.items():
         keys = ("from_start_ms", "decided_ms", "heard_ms", "adds_ms")

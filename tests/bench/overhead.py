@@ -37,9 +37,7 @@ async def one_turn(clara: ConversationManager, services: BenchServices) -> Sampl
     times.quiet.clear()
     cpu_s = process_time()
     at_ms = now()
-    final = ev.TranscriptFinal(
-        at_ms=at_ms, text=QUESTION, speech_started_ms=at_ms - 900, speech_ended_ms=at_ms - 300
-    )
+    final = ev.TranscriptFinal(at_ms=at_ms, text=QUESTION, speech_started_ms=at_ms - 900, speech_ended_ms=at_ms - 300)
     times.final = perf_counter()
     services.ear.told.put_nowait(final)
     await times.spoke.wait()
@@ -118,9 +116,7 @@ async def floor_turn() -> tuple[float, float, float]:
         spoke.set()
 
     tasks = [asyncio.create_task(hear()), asyncio.create_task(speak())]
-    await asyncio.sleep(
-        0.030
-    )  # as idle as a conversation is between turns: a processor that slept is slow at first
+    await asyncio.sleep(0.030)  # as idle as a conversation is between turns: a processor that slept is slow at first
     final = perf_counter()
     finals.put_nowait(QUESTION)
     await spoke.wait()

@@ -16,20 +16,7 @@ from clara_kit.core.clock import Clock
 from clara_kit.providers.llm.base import ReplyRequest
 from clara_kit.runtime.compose import Services
 
-DELTAS = (
-    "Sí",
-    ", des",
-    "pacha",
-    "mos a",
-    " todo ",
-    "Chile",
-    ".",
-    " Demo",
-    "ra de ",
-    "tres",
-    " a cinco días",
-    ".",
-)
+DELTAS = ("Sí", ", des", "pacha", "mos a", " todo ", "Chile", ".", " Demo", "ra de ", "tres", " a cinco días", ".")
 QUESTION = "¿Hacen despachos a regiones?"
 
 
@@ -118,9 +105,7 @@ class Mouth:
     async def speak(self, utterance_id: int, piece_no: int, text: str) -> None:
         if piece_no == 0:
             self._times.speech = perf_counter()
-            self._out.put_nowait(
-                ev.SpeechSent(at_ms=self._clock.now_ms(), utterance_id=utterance_id, piece_no=0)
-            )
+            self._out.put_nowait(ev.SpeechSent(at_ms=self._clock.now_ms(), utterance_id=utterance_id, piece_no=0))
             self._out.put_nowait(ev.FirstAudio(at_ms=self._clock.now_ms(), utterance_id=utterance_id))
             self._out.put_nowait(ev.SpeakingStarted(at_ms=self._clock.now_ms(), utterance_id=utterance_id))
             self._times.spoke.set()
@@ -144,12 +129,7 @@ class BenchServices(Services):
     def __init__(self, settings: Settings) -> None:
         base = compose("sim", settings=settings, profile="fast")
         super().__init__(
-            modes=base.modes,
-            settings=settings,
-            prompt=base.prompt,
-            profile=base.profile,
-            seed=0,
-            keys=base.keys,
+            modes=base.modes, settings=settings, prompt=base.prompt, profile=base.profile, seed=0, keys=base.keys
         )
         self.times = Times()
         self.ear: Any = None

@@ -22,9 +22,7 @@ async def barge_ins(count: int) -> list[float]:
     """
     settings = Settings.of(greeting="", barge_in_debounce_ms=DEBOUNCE_MS, after_false_interruption="end")
     with tempfile.TemporaryDirectory() as folder:
-        clara = ConversationManager(
-            compose(settings=settings, profile="fast"), record=False, log_root=Path(folder)
-        )
+        clara = ConversationManager(compose(settings=settings, profile="fast"), record=False, log_root=Path(folder))
         sounds: list[float] = []
         async with clara:
             loop = clara._loop

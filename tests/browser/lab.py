@@ -76,15 +76,9 @@ class Lab:
     async def run_all(self, timeout_s: float = 150) -> None:
         """Run every cell; fails with the traceback of the first that fails."""
         async with asyncio.timeout(timeout_s):
-            await self.page.evaluate(
-                "async () => await window.jupyterapp.commands.execute('notebook:run-all-cells')"
-            )
-        failed = self.page.locator(
-            '.jp-OutputArea-output[data-mime-type="application/vnd.jupyter.stderr"] pre'
-        )
-        tracebacks = [
-            text for text in await failed.all_inner_texts() if "Traceback (most recent call last)" in text
-        ]
+            await self.page.evaluate("async () => await window.jupyterapp.commands.execute('notebook:run-all-cells')")
+        failed = self.page.locator('.jp-OutputArea-output[data-mime-type="application/vnd.jupyter.stderr"] pre')
+        tracebacks = [text for text in await failed.all_inner_texts() if "Traceback (most recent call last)" in text]
         assert not tracebacks, tracebacks[0]
 
     async def run_first_code_cells(self, count: int) -> None:

@@ -95,13 +95,7 @@ async def classic() -> AsyncIterator[AvatarProvider]:
     yield services.avatar(clock, services.tts(clock))
 
 
-EVERY = {
-    "liveavatar": lite,
-    "heygen": heygen,
-    "played": played,
-    "played face": played_face,
-    "classic": classic,
-}
+EVERY = {"liveavatar": lite, "heygen": heygen, "played": played, "played face": played_face, "classic": classic}
 
 
 @pytest.fixture(params=EVERY.values(), ids=EVERY)

@@ -64,8 +64,7 @@ async def test_a_reply_starts_once_grows_and_ends_once(llm: LLMProvider) -> None
 
 async def test_two_replies_at_once_do_not_mix(llm: LLMProvider) -> None:
     one, two = await asyncio.gather(
-        reply(llm, request(1, "¿Hacen despachos a regiones?")),
-        reply(llm, request(2, "¿Qué medios de pago aceptan?")),
+        reply(llm, request(1, "¿Hacen despachos a regiones?")), reply(llm, request(2, "¿Qué medios de pago aceptan?"))
     )
     assert {e.reply_id for e in one} == {1} and {e.reply_id for e in two} == {2}  # type: ignore[attr-defined]
     texts = ["".join(e.text for e in events if isinstance(e, ev.ReplyDelta)) for events in (one, two)]

@@ -39,9 +39,7 @@ class Ear:
         if isinstance(self.stt, ToldLines):
             self.stt.expect(Line(text=LINE), began)
         else:
-            for frame in concat(
-                SPEECH.sound.at_rate(self.stt.rate_hz), silence(after_ms, self.stt.rate_hz)
-            ).frames(20):
+            for frame in concat(SPEECH.sound.at_rate(self.stt.rate_hz), silence(after_ms, self.stt.rate_hz)).frames(20):
                 await self.stt.send(frame.to_bytes(), self.clock.now_ms())
                 await asyncio.sleep(0.018)
         return began + SPEECH.words[-1].end_ms

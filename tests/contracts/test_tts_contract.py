@@ -65,9 +65,7 @@ async def test_no_pieces_make_no_sound(tts: TTSProvider) -> None:
     assert not any(isinstance(p, AudioChunk) for p in await spoken(tts, text()))
 
 
-@pytest.mark.parametrize(
-    "odd", ["…", "🙂", "¿?", "  ", "$12.990 con SPF 50+", "a" * 1900, "<b>hola</b> & chao"]
-)
+@pytest.mark.parametrize("odd", ["…", "🙂", "¿?", "  ", "$12.990 con SPF 50+", "a" * 1900, "<b>hola</b> & chao"])
 async def test_odd_texts_do_not_stop_what_follows(tts: TTSProvider, odd: str) -> None:
     parts = await spoken(tts, text(odd, "Hola."))
     assert [p.pieces for p in parts if isinstance(p, PiecesVoiced)][-1] == 2
@@ -75,10 +73,7 @@ async def test_odd_texts_do_not_stop_what_follows(tts: TTSProvider, odd: str) ->
 
 
 async def test_leaving_early_stops_at_once_and_the_voice_can_speak_again(tts: TTSProvider) -> None:
-    async with (
-        asyncio.timeout(5),
-        tts.speak(text("Esto es una frase bastante larga, para cortarla.", *PIECES)) as s,
-    ):
+    async with asyncio.timeout(5), tts.speak(text("Esto es una frase bastante larga, para cortarla.", *PIECES)) as s:
         async for part in s:
             if isinstance(part, AudioChunk):
                 break

@@ -46,9 +46,7 @@ EVENTS = st.one_of(
     _event(ev.InterruptRequested),
     _event(ev.ReplyStarted, reply_id=IDS, model=st.just("m")),
     _event(ev.ReplyDelta, reply_id=IDS, text=TEXT),
-    _event(
-        ev.ReplyCompleted, reply_id=IDS, stop_reason=st.sampled_from(["end_turn", "max_tokens", "refusal"])
-    ),
+    _event(ev.ReplyCompleted, reply_id=IDS, stop_reason=st.sampled_from(["end_turn", "max_tokens", "refusal"])),
     _event(ev.SpeechSent, utterance_id=IDS, piece_no=IDS),
     _event(ev.FirstAudio, utterance_id=IDS),
     _event(ev.SpeechVoiced, utterance_id=IDS, piece_no=IDS, audio_ms=TIMES),
@@ -61,16 +59,12 @@ EVENTS = st.one_of(
     _event(ev.AnswerNotFound, turn_id=IDS, why=TEXT),
     _event(
         ev.SettingsChanged,
-        changes=st.sampled_from(
-            [(("barge_in_debounce_ms", 50),), (("nonsense", 1),), (("turn_hold_ms", 300),)]
-        ),
+        changes=st.sampled_from([(("barge_in_debounce_ms", 50),), (("nonsense", 1),), (("turn_hold_ms", 300),)]),
     ),
     _event(ev.ProviderWarned, service=st.sampled_from(["stt", "tts"]), message=st.just("x")),
     _event(ev.FaultInjected, service=st.sampled_from(["stt", "avatar"]), kind=st.just("cut")),
     _event(
-        ev.ProfileLoaded,
-        known_fields=st.just(("first_name",)),
-        greeting=st.sampled_from(["", "¡Hola, {first_name}!"]),
+        ev.ProfileLoaded, known_fields=st.just(("first_name",)), greeting=st.sampled_from(["", "¡Hola, {first_name}!"])
     ),
     _event(
         ev.TimerFired,
@@ -124,9 +118,7 @@ class Checker:
                 if command.piece_no == 0:
                     assert command.utterance_id not in self.utterances
                     self.utterances[command.utterance_id] = False
-                assert self.utterances.get(command.utterance_id) is False, (
-                    "spoke in an utterance that is over"
-                )
+                assert self.utterances.get(command.utterance_id) is False, "spoke in an utterance that is over"
                 assert command.text.strip()
             case do.EndSpeech():
                 assert self.utterances.get(command.utterance_id) is False, (
@@ -184,9 +176,7 @@ def _current(step: str, checker: Checker, now_ms: float) -> ev.Event | None:
     if reply is not None and step == "done":
         return ev.ReplyCompleted(at_ms=now_ms, reply_id=reply, stop_reason="end_turn")
     if reply is not None and step == "failed":
-        return ev.ProviderFailed(
-            at_ms=now_ms, service="llm", kind="cut", message="cut", retryable=True, reply_id=reply
-        )
+        return ev.ProviderFailed(at_ms=now_ms, service="llm", kind="cut", message="cut", retryable=True, reply_id=reply)
     if utterance is not None and step in ("speak", "end", "stopped"):
         kind = {"speak": ev.SpeakingStarted, "end": ev.SpeakingEnded, "stopped": ev.SpeakingInterrupted}[step]
         return kind(at_ms=now_ms, utterance_id=utterance)

@@ -11,9 +11,7 @@ from clara_kit.core.states import ConversationState as S
 
 
 def final(at_ms: float, text: str) -> ev.TranscriptFinal:
-    return ev.TranscriptFinal(
-        at_ms=at_ms, text=text, speech_started_ms=at_ms - 1500, speech_ended_ms=at_ms - 500
-    )
+    return ev.TranscriptFinal(at_ms=at_ms, text=text, speech_started_ms=at_ms - 1500, speech_ended_ms=at_ms - 500)
 
 
 def speaking(settings: Settings | None = None) -> Conversation:
@@ -77,9 +75,7 @@ def test_words_that_go_on_before_clara_speaks_are_one_turn() -> None:
     talk = Conversation()
     talk.handle(final(1000, "Quiero algo"))
     assert names(talk.handle(ev.TranscriptInterim(at_ms=1200, text="barato"))) == ["SetTimer", "CancelReply"]
-    (request,) = (
-        c for c in talk.handle(final(2000, "barato para mi hermana")) if isinstance(c, do.RequestReply)
-    )
+    (request,) = (c for c in talk.handle(final(2000, "barato para mi hermana")) if isinstance(c, do.RequestReply))
     assert request.text == "Quiero algo barato para mi hermana"
     assert (request.turn_id, request.reply_id) == (1, 2)
 
@@ -89,17 +85,10 @@ def test_a_false_interruption_resumes_from_the_cut_sentence() -> None:
     (timer,) = talk.handle(sound(4000))
     (_, no_words) = talk.handle(ev.TimerFired(at_ms=4100, timer_id=timer.timer_id))  # type: ignore[attr-defined]
     commands = talk.handle(ev.TimerFired(at_ms=6600, timer_id=no_words.timer_id))  # type: ignore[attr-defined]
-    assert [c.text for c in commands if isinstance(c, do.Speak)] == [
-        "Te recomiendo el gel Brisa.",
-        "Cuesta poco.",
-    ]
+    assert [c.text for c in commands if isinstance(c, do.Speak)] == ["Te recomiendo el gel Brisa.", "Cuesta poco."]
     talk.handle(ev.SpeakingStarted(at_ms=7000, utterance_id=2))
     talk.handle(ev.SpeakingEnded(at_ms=11000, utterance_id=2))
-    assert [m.text for m in talk.history.messages("¿y?")] == [
-        "Hola",
-        "Te recomiendo el gel Brisa. Cuesta poco.",
-        "¿y?",
-    ]
+    assert [m.text for m in talk.history.messages("¿y?")] == ["Hola", "Te recomiendo el gel Brisa. Cuesta poco.", "¿y?"]
 
 
 def test_late_events_of_an_interrupted_reply_are_ignored() -> None:

@@ -49,9 +49,7 @@ def test_a_spanish_text_is_cut_into_its_sentences_however_it_comes(pieces: list[
 
 @settings(max_examples=500, deadline=None)
 @given(text=TEXTS, data=st.data(), first_clause=st.booleans())
-def test_the_way_a_text_is_fed_never_changes_the_cut(
-    text: str, data: st.DataObject, first_clause: bool
-) -> None:
+def test_the_way_a_text_is_fed_never_changes_the_cut(text: str, data: st.DataObject, first_clause: bool) -> None:
     at = sorted(data.draw(st.lists(st.integers(0, len(text)), max_size=6)))
     whole = cut(text, [], first_clause=first_clause)
     assert cut(text, at, first_clause=first_clause) == whole
@@ -87,13 +85,7 @@ def test_after_flush_the_chunker_is_ready_for_another_text() -> None:
 
 def test_paragraphs_and_list_items_are_pieces_of_their_own() -> None:
     text = "Sigue estos pasos:\n1. Limpia tu rostro.\n2. Hidrata\n- Descansa\n\nListo"
-    assert cut(text, []) == [
-        "Sigue estos pasos:",
-        "1. Limpia tu rostro.",
-        "2. Hidrata",
-        "- Descansa",
-        "Listo",
-    ]
+    assert cut(text, []) == ["Sigue estos pasos:", "1. Limpia tu rostro.", "2. Hidrata", "- Descansa", "Listo"]
 
 
 def test_the_first_clause_comes_early_only_when_asked_for() -> None:

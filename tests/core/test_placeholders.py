@@ -26,9 +26,7 @@ TEXTS = st.lists(st.sampled_from(WORDS), max_size=12).flatmap(
 
 def test_a_known_value_becomes_a_placeholder_whatever_its_case_and_accents() -> None:
     hidden = Placeholders(PROFILE).hide("Hola Maria Jose, ¿tu piel MIXTA tiene acné? Prueba el serum calma.")
-    assert (
-        hidden == "Hola {first_name~2}, ¿tu piel {skin_type~2} tiene {concern_2}? Prueba el {purchase_1~2}."
-    )
+    assert hidden == "Hola {first_name~2}, ¿tu piel {skin_type~2} tiene {concern_2}? Prueba el {purchase_1~2}."
 
 
 def test_parts_of_other_words_are_left_alone() -> None:
@@ -83,9 +81,7 @@ def test_the_first_token_keeps_its_time_even_where_its_text_waits() -> None:
 def test_words_that_are_one_value_become_one_word() -> None:
     said = ["soy", "maría", "josé,", "hola"]
     words = tuple(ev.Word(text=w, start_ms=i * 100, end_ms=i * 100 + 90) for i, w in enumerate(said))
-    event = ev.TranscriptFinal(
-        at_ms=9, text=" ".join(said), speech_started_ms=0, speech_ended_ms=390, words=words
-    )
+    event = ev.TranscriptFinal(at_ms=9, text=" ".join(said), speech_started_ms=0, speech_ended_ms=390, words=words)
     (hidden,) = Placeholders(PROFILE).events(event)
     assert isinstance(hidden, ev.TranscriptFinal)
     assert hidden.text == "soy {first_name~2}, hola"
@@ -105,8 +101,6 @@ def test_lengths_of_filled_text_are_found_again_in_the_hidden_one(said: str) -> 
 
 
 def test_a_vendors_message_that_quotes_the_customer_is_hidden_too() -> None:
-    failed = ev.ProviderFailed(
-        at_ms=1, service="llm", kind="refused", message="bad text: María José", reply_id=1
-    )
+    failed = ev.ProviderFailed(at_ms=1, service="llm", kind="refused", message="bad text: María José", reply_id=1)
     (hidden,) = Placeholders(PROFILE).events(failed)
     assert isinstance(hidden, ev.ProviderFailed) and hidden.message == "bad text: {first_name}"

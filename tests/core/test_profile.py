@@ -17,11 +17,7 @@ def test_a_profile_shows_itself_with_what_was_left_out_and_escapes_it() -> None:
         left_out=(LeftOut(field="skin_type", why="it is not a known skin type"),),
     )
     page = profile._repr_html_()
-    assert (
-        "A&lt;b&gt;" in page
-        and "Gel (3 days ago)" in page
-        and "skin_type: it is not a known skin type" in page
-    )
+    assert "A&lt;b&gt;" in page and "Gel (3 days ago)" in page and "skin_type: it is not a known skin type" in page
 
 
 def test_unknown_placeholders_stay() -> None:

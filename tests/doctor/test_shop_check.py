@@ -26,9 +26,7 @@ CLIENT = {"SHOPIFY_CLIENT_ID": "id-1", "SHOPIFY_CLIENT_SECRET": "secret-2"}
         ({**SHOP, "SHOPIFY_CLIENT_ID": "id-1"}, "note", "SHOPIFY_CLIENT_SECRET is missing"),
     ],
 )
-def test_half_a_pair_is_named_and_no_value_is_shown(
-    environ: dict[str, str], state: str, lacking: str
-) -> None:
+def test_half_a_pair_is_named_and_no_value_is_shown(environ: dict[str, str], state: str, lacking: str) -> None:
     found = shop_keys(environ, {})
     assert found.state == state and lacking in found.text
     assert "secret" not in found.text + found.todo and bool(found.todo) == (state != "ok")

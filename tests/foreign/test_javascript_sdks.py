@@ -35,26 +35,14 @@ SPEECH = customer_voice().synthesize(LINE)
 def node() -> Path:
     """A folder with the SDKs and the scripts; skips where there is no Node or no package registry."""
     if shutil.which("node") is None or shutil.which("npm") is None:
-        pytest.skip(
-            "Node is missing: the JavaScript SDKs were not tried (Debian: apt-get install nodejs npm)"
-        )
+        pytest.skip("Node is missing: the JavaScript SDKs were not tried (Debian: apt-get install nodejs npm)")
     INSTALLED.mkdir(parents=True, exist_ok=True)
     for file in (HERE / "package.json", *HERE.glob("*.mjs")):
         shutil.copy(file, INSTALLED)
     wanted = json.loads((HERE / "package.json").read_text(encoding="utf-8"))["dependencies"]
     if any(_version(name) != version for name, version in wanted.items()):
-        command = [
-            "npm",
-            "install",
-            "--no-package-lock",
-            "--no-audit",
-            "--no-fund",
-            "--ignore-scripts",
-            "--silent",
-        ]
-        done = subprocess.run(
-            command, cwd=INSTALLED, capture_output=True, text=True, timeout=110, check=False
-        )
+        command = ["npm", "install", "--no-package-lock", "--no-audit", "--no-fund", "--ignore-scripts", "--silent"]
+        done = subprocess.run(command, cwd=INSTALLED, capture_output=True, text=True, timeout=110, check=False)
         if done.returncode != 0:
             pytest.skip("npm could not install the JavaScript SDKs (no package registry?)")
     return INSTALLED
@@ -97,16 +85,12 @@ async def test_deepgrams_sdk_hears_a_line(node: Path, twins: TwinServer, tmp_pat
     file.write_bytes(sound.to_bytes())
     seen = await run(node, "listen.mjs", twins.addresses["deepgram"]["base_url"], "test-key", str(file))
     assert seen["opened"] and seen["interim"] >= 1 and " ".join(seen["finals"]) == LINE
-    assert seen["words"] == len(LINE.split()) and {"Results", "SpeechStarted", "Metadata"} <= set(
-        seen["types"]
-    )
+    assert seen["words"] == len(LINE.split()) and {"Results", "SpeechStarted", "Metadata"} <= set(seen["types"])
     assert seen["closed"] == 1000 and "error" not in seen
 
 
 async def test_deepgrams_sdk_gets_auras_sound(node: Path, twins: TwinServer) -> None:
-    seen = await run(
-        node, "speak.mjs", twins.addresses["deepgram"]["base_url"], "test-key", "Hola, soy Clara."
-    )
+    seen = await run(node, "speak.mjs", twins.addresses["deepgram"]["base_url"], "test-key", "Hola, soy Clara.")
     assert seen["bytes"] > 24_000 and seen["types"] == ["Metadata", "Flushed"]
 
 

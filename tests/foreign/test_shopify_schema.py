@@ -34,12 +34,7 @@ def published() -> Path:
         pytest.skip("npm is missing: Shopify's schemas were not compared (Debian: apt-get install npm)")
     KEPT.mkdir(parents=True, exist_ok=True)
     done = subprocess.run(
-        ["npm", "pack", PACKAGE, "--silent"],
-        cwd=KEPT,
-        capture_output=True,
-        text=True,
-        timeout=110,
-        check=False,
+        ["npm", "pack", PACKAGE, "--silent"], cwd=KEPT, capture_output=True, text=True, timeout=110, check=False
     )
     if done.returncode != 0:
         pytest.skip("npm could not fetch Shopify's schemas (no package registry?)")
@@ -75,9 +70,7 @@ def served() -> GraphQLSchema:
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_every_query_of_the_kit_is_valid_in_every_version_that_is_served(
-    published: Path, version: str
-) -> None:
+def test_every_query_of_the_kit_is_valid_in_every_version_that_is_served(published: Path, version: str) -> None:
     assert len(QUERIES) >= 9
     wrong = {
         name: [e.message for e in validate(schema(published / _file(version)), parse(text))]
@@ -102,10 +95,7 @@ def test_the_comparison_would_notice_a_wrong_field(published: Path) -> None:
 def test_the_committed_part_is_what_the_script_makes_of_the_published_schema(published: Path) -> None:
     script = ROOT / ".ci" / "prune_shopify_schema.py"
     made = subprocess.run(
-        [sys.executable, str(script), str(published / _file("2026-10"))],
-        capture_output=True,
-        text=True,
-        check=True,
+        [sys.executable, str(script), str(published / _file("2026-10"))], capture_output=True, text=True, check=True
     )
     assert made.stdout == SCHEMA_FILE.read_text(encoding="utf-8")
 

@@ -34,21 +34,7 @@ SIZES = [
     pytest.param(1_500, id="quick"),
     pytest.param(340_000, id="soak", marks=[pytest.mark.soak, pytest.mark.timeout(900)]),
 ]
-ODD: list[Any] = [
-    None,
-    True,
-    -1,
-    1e308,
-    "",
-    "x" * 5000,
-    [],
-    {},
-    [[[]]],
-    {"a": {"a": None}},
-    "\u0000",
-    "NaN",
-    2**70,
-]
+ODD: list[Any] = [None, True, -1, 1e308, "", "x" * 5000, [], {}, [[[]]], {"a": {"a": None}}, "\u0000", "NaN", 2**70]
 
 DEEPGRAM: list[Any] = [
     {"type": "Results", "channel_index": [0, 1], "duration": 1.0, "start": 0.5, "is_final": True, "speech_final": False,
@@ -161,9 +147,7 @@ async def test_the_model_survives_any_message(count: int) -> None:
         for text in frames(CLAUDE, 60, seed=rng.randrange(10**9)):
             body = text if isinstance(text, str) else text.decode("utf-8", "replace")
             name = (
-                rng.choice(["content_block_delta", "message_start", "brand_new", "error"])
-                if rng.random() < 0.1
-                else ""
+                rng.choice(["content_block_delta", "message_start", "brand_new", "error"]) if rng.random() < 0.1 else ""
             )
             try:
                 kind = json.loads(body).get("type", "x")
@@ -183,9 +167,7 @@ async def test_the_model_survives_any_message(count: int) -> None:
     ends: list[type] = []
     async with asyncio.timeout(600):
         for n in range(replies):
-            request = ReplyRequest(
-                reply_id=n, prompt=Prompt(static="x"), messages=(Message(role="user", text="Hola"),)
-            )
+            request = ReplyRequest(reply_id=n, prompt=Prompt(static="x"), messages=(Message(role="user", text="Hola"),))
             async with llm.reply(request) as stream:
                 events = [event async for event in stream]
             assert sum(isinstance(e, ev.ReplyCompleted | ev.ProviderFailed) for e in events) == 1
@@ -200,13 +182,7 @@ async def test_the_avatar_survives_any_message(count: int) -> None:
     async with socket_server([json.dumps(LITE[0]), *frames(LITE, count, seed=3)]) as address:
 
         async def answer(request: web.Request) -> web.Response:
-            data = {
-                "session_id": "s",
-                "session_token": "t",
-                "ws_url": f"ws://{address}",
-                "livekit_url": "",
-                "x": [1],
-            }
+            data = {"session_id": "s", "session_token": "t", "ws_url": f"ws://{address}", "livekit_url": "", "x": [1]}
             return web.json_response({"code": 1000, "data": data})
 
         app = web.Application()

@@ -25,11 +25,7 @@ NODES = RAW["products"]["nodes"]
 ANSWERS = yaml.safe_load((DATA / "answers" / "skincare_es.yaml").read_text(encoding="utf-8"))["entries"]
 SPOKEN = [
     *(entry["a"] for entry in ANSWERS),
-    *(
-        line
-        for path in sorted((DATA / "prompts").rglob("*.md"))
-        for line in path.read_text("utf-8").splitlines()
-    ),
+    *(line for path in sorted((DATA / "prompts").rglob("*.md")) for line in path.read_text("utf-8").splitlines()),
 ]
 SHOP_FACTS = {"$30.000", "$3.990"}  # free shipping from; shipping
 FOR_A_DOCTOR = {"Rosácea", "Cicatrices"}  # a shop that sells something «for» these would make a medical claim
@@ -82,9 +78,7 @@ def test_every_skin_finds_something_for_every_concern(skin: str, concern: str) -
 
 
 @pytest.mark.parametrize("skin", SKIN_TYPES)
-@pytest.mark.parametrize(
-    "kind", ["Limpiador", "Hidratante", "Sérum", "Protector solar", "Tónico", "Mascarilla"]
-)
+@pytest.mark.parametrize("kind", ["Limpiador", "Hidratante", "Sérum", "Protector solar", "Tónico", "Mascarilla"])
 def test_every_skin_finds_a_whole_routine(skin: str, kind: str) -> None:
     assert [p for p in CATALOG.in_stock if skin in p.skin_types and p.product_type == kind]
 
@@ -233,9 +227,7 @@ JSON = st.recursive(
 def test_whatever_stands_in_a_product_it_loads_or_is_refused(
     tmp_path_factory: pytest.TempPathFactory, key: str, value: Any, number: int
 ) -> None:
-    path = write(
-        tmp_path_factory.mktemp("c"), {"products": {"nodes": [{**NODES[0], key: value}]}}, f"{number}.json"
-    )
+    path = write(tmp_path_factory.mktemp("c"), {"products": {"nodes": [{**NODES[0], key: value}]}}, f"{number}.json")
     refused = ""
     try:
         assert len(Catalog.load(path)) <= 1

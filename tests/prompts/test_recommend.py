@@ -38,9 +38,7 @@ def handles(found: Recommendations) -> list[str]:
 
 @examples
 @given(profile=profiles, n=st.integers(0, 8))
-def test_what_is_recommended_fits_and_whatever_does_not_is_explained(
-    profile: CustomerProfile, n: int
-) -> None:
+def test_what_is_recommended_fits_and_whatever_does_not_is_explained(profile: CustomerProfile, n: int) -> None:
     found = recommend(profile, CATALOG, n)
     assert len(found) <= n
     for r in found:
@@ -68,10 +66,7 @@ def test_every_reason_is_true_and_said_in_both_languages(profile: CustomerProfil
                 assert set(r.product.skin_types) == set(SKIN_TYPES)
             else:
                 assert english == f"made for {profile.skin_type} skin"
-                assert (
-                    profile.skin_type in r.product.skin_types
-                    and str(profile.skin_type).lower() in reason.in_spanish
-                )
+                assert profile.skin_type in r.product.skin_types and str(profile.skin_type).lower() in reason.in_spanish
 
 
 @examples
@@ -93,15 +88,11 @@ def test_every_refusal_is_true(profile: CustomerProfile) -> None:
 
 @examples
 @given(profile=profiles, random=st.randoms(use_true_random=False))
-def test_the_order_of_catalogue_concerns_and_purchases_changes_nothing(
-    profile: CustomerProfile, random
-) -> None:  # type: ignore[no-untyped-def]
+def test_the_order_of_catalogue_concerns_and_purchases_changes_nothing(profile: CustomerProfile, random) -> None:  # type: ignore[no-untyped-def]
     def shuffled(things: tuple) -> tuple:  # type: ignore[type-arg]
         return tuple(random.sample(things, len(things)))
 
-    other = replace(
-        profile, skin_concerns=shuffled(profile.skin_concerns), purchases=shuffled(profile.purchases)
-    )
+    other = replace(profile, skin_concerns=shuffled(profile.skin_concerns), purchases=shuffled(profile.purchases))
     mixed = replace(CATALOG, products=shuffled(PRODUCTS))
     found, again = recommend(profile, CATALOG, 6), recommend(other, mixed, 6)
     assert handles(found) == handles(again) and [r.score for r in found] == [r.score for r in again]
@@ -119,9 +110,7 @@ def test_more_recommendations_begin_with_the_same_ones(profile: CustomerProfile,
 def test_who_tells_skin_and_concern_hears_three_kinds_of_products_that_differ_by_skin(skin: str) -> None:
     found = recommend(CustomerProfile(skin_type=skin, skin_concerns=("Deshidratación", "Manchas")), CATALOG)  # type: ignore[arg-type]
     assert len({r.product.product_type for r in found}) == 3
-    others = [
-        recommend(CustomerProfile(skin_type=s, skin_concerns=("Manchas",)), CATALOG) for s in SKIN_TYPES
-    ]
+    others = [recommend(CustomerProfile(skin_type=s, skin_concerns=("Manchas",)), CATALOG) for s in SKIN_TYPES]
     assert len({tuple(handles(o)) for o in others}) >= 4
 
 
@@ -130,9 +119,7 @@ def test_who_tells_skin_and_concern_hears_three_kinds_of_products_that_differ_by
 def test_while_something_helps_with_a_concern_nothing_is_recommended_that_helps_with_none(
     profile: CustomerProfile,
 ) -> None:
-    helps = [
-        bool(set(profile.skin_concerns) & set(r.product.concerns)) for r in recommend(profile, CATALOG, 8)
-    ]
+    helps = [bool(set(profile.skin_concerns) & set(r.product.concerns)) for r in recommend(profile, CATALOG, 8)]
     assert all(helps) or not any(helps)
 
 

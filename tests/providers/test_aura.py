@@ -62,9 +62,7 @@ async def aura(context: TwinContext) -> AsyncIterator[DeepgramAuraTTS]:
 
 
 @pytest.mark.parametrize("gap_s", [0.0, 0.05])
-async def test_the_first_piece_is_flushed_at_once_and_the_rest_together(
-    aura: DeepgramAuraTTS, gap_s: float
-) -> None:
+async def test_the_first_piece_is_flushed_at_once_and_the_rest_together(aura: DeepgramAuraTTS, gap_s: float) -> None:
     for _ in range(2):  # the same socket serves the next utterance
         parts = await spoken(aura, *TEXTS, gap_s=gap_s)
         assert marks(parts) == [1, 3]
@@ -72,9 +70,7 @@ async def test_the_first_piece_is_flushed_at_once_and_the_rest_together(
         assert isinstance(last, PiecesVoiced) and last.audio_ms == pytest.approx(sound_ms(parts), abs=1)
 
 
-async def test_leaving_early_silences_the_voice_and_the_next_utterance_is_clean(
-    aura: DeepgramAuraTTS,
-) -> None:
+async def test_leaving_early_silences_the_voice_and_the_next_utterance_is_clean(aura: DeepgramAuraTTS) -> None:
     alone = sound_ms(await spoken(aura, "Otra."))
     async with aura.speak(pieces("Una frase bastante larga que nadie oye entera.")) as stream:
         async for _ in stream:

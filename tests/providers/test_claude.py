@@ -47,17 +47,11 @@ def sse(name: str, **data: Any) -> bytes:
 def message_start(**usage: int) -> bytes:
     message = {"id": "msg_1", "type": "message", "role": "assistant", "model": "m", "content": []}
     counts = {"input_tokens": 12, "output_tokens": 1, **usage}
-    return sse(
-        "message_start", message={**message, "stop_reason": None, "stop_sequence": None, "usage": counts}
-    )
+    return sse("message_start", message={**message, "stop_reason": None, "stop_sequence": None, "usage": counts})
 
 
 def block_start(index: int = 0, kind: str = "text") -> bytes:
-    block = (
-        {"type": "text", "text": ""}
-        if kind == "text"
-        else {"type": "thinking", "thinking": "", "signature": ""}
-    )
+    block = {"type": "text", "text": ""} if kind == "text" else {"type": "thinking", "thinking": "", "signature": ""}
     return sse("content_block_start", index=index, content_block=block)
 
 
@@ -154,11 +148,7 @@ class FakeAnthropic:
         return self.gone_at[0]
 
     async def _watch(
-        self,
-        reader: asyncio.StreamReader,
-        writer: asyncio.StreamWriter,
-        exchange: Exchange,
-        work: asyncio.Future[None],
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, exchange: Exchange, work: asyncio.Future[None]
     ) -> None:
         while not reader.at_eof() and reader.exception() is None:
             await asyncio.sleep(0.0005)
@@ -192,9 +182,7 @@ async def collect(llm: LLMProvider, request: ReplyRequest | None = None) -> list
         return [e async for e in events]
 
 
-async def run(
-    script: Script, request: ReplyRequest | None = None, **options: Any
-) -> tuple[list[Event], FakeAnthropic]:
+async def run(script: Script, request: ReplyRequest | None = None, **options: Any) -> tuple[list[Event], FakeAnthropic]:
     async with serving(script) as fake:
         llm = llm_at(fake.base_url, **options)
         try:
@@ -273,9 +261,7 @@ async def test_an_older_model_gets_the_temperature_under_the_older_api_version()
     assert fake.requests[0].headers["anthropic-version"] == "2023-06-01"
 
 
-@pytest.mark.parametrize(
-    "model", ["claude-haiku-4-5", "claude-haiku-5-5", "claude-sonnet-5", "claude-unheard-of"]
-)
+@pytest.mark.parametrize("model", ["claude-haiku-4-5", "claude-haiku-5-5", "claude-sonnet-5", "claude-unheard-of"])
 async def test_no_temperature_is_sent_where_none_is_set_or_none_is_taken(model: str) -> None:
     temperature = None if model == "claude-haiku-4-5" else 0.7
     _, fake = await run(streaming(answer("Hola.")), model=model, temperature=temperature)
@@ -314,9 +300,7 @@ async def test_thinking_and_unknown_frames_are_passed_over() -> None:
     assert [e.text for e in events if isinstance(e, ReplyDelta)] == ["Hola."]
 
 
-@pytest.mark.parametrize(
-    "reason", ["max_tokens", "refusal", "stop_sequence", "model_context_window_exceeded"]
-)
+@pytest.mark.parametrize("reason", ["max_tokens", "refusal", "stop_sequence", "model_context_window_exceeded"])
 async def test_every_stop_reason_is_a_completion_and_is_told_as_it_came(reason: str) -> None:
     events, _ = await run(streaming(message_start(), block_start(), delta("Ho"), ending(reason)))
     assert isinstance(events[-1], ReplyCompleted)
@@ -404,15 +388,11 @@ async def test_neighbours_of_one_role_are_joined_and_empty_turns_are_left_out() 
 
 
 @pytest.mark.parametrize(
-    "roles",
-    [(), ("assistant",), ("assistant", "user"), ("user", "assistant")],
-    ids=lambda r: "-".join(r) or "none",
+    "roles", [(), ("assistant",), ("assistant", "user"), ("user", "assistant")], ids=lambda r: "-".join(r) or "none"
 )
 async def test_a_history_that_the_api_would_refuse_is_not_sent(roles: tuple[str, ...]) -> None:
     messages = tuple(Message(role=r, text="hola") for r in roles)  # type: ignore[arg-type]
-    events, fake = await run(
-        streaming(answer("a")), ReplyRequest(reply_id=7, prompt=PROMPT, messages=messages)
-    )
+    events, fake = await run(streaming(answer("a")), ReplyRequest(reply_id=7, prompt=PROMPT, messages=messages))
     failure = only_failure(events)
     assert failure.kind == "bad_input"
     assert not failure.retryable
@@ -480,8 +460,7 @@ async def test_a_retired_model_is_told_with_its_date_and_its_successor() -> None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # the SDK's own, aimed at programmers
         events, _ = await run(
-            failing(404, "not_found_error", "model: claude-3-5-haiku-20241022"),
-            model="claude-3-5-haiku-20241022",
+            failing(404, "not_found_error", "model: claude-3-5-haiku-20241022"), model="claude-3-5-haiku-20241022"
         )
     failure = only_failure(events)
     assert "2026-02-19" in failure.message
@@ -699,9 +678,7 @@ async def test_warming_opens_the_connection_that_the_reply_then_uses() -> None:
     async def script(x: Exchange) -> None:
         if x.request.method == "GET":
             await x.head(200, "application/json")
-            await x.send(
-                json.dumps({"data": [], "has_more": False, "first_id": None, "last_id": None}).encode()
-            )
+            await x.send(json.dumps({"data": [], "has_more": False, "first_id": None, "last_id": None}).encode())
             await x.end()
         else:
             await streaming(answer("Hola."))(x)
@@ -735,10 +712,7 @@ def test_a_key_that_can_be_none_is_refused_before_anything_is_sent(key: str) -> 
 
 
 def test_importing_the_module_does_not_import_the_sdk() -> None:
-    code = (
-        "import sys, clara_kit.providers.llm.claude; "
-        "print(any(m in sys.modules for m in ('anthropic', 'httpx2')))"
-    )
+    code = "import sys, clara_kit.providers.llm.claude; print(any(m in sys.modules for m in ('anthropic', 'httpx2')))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
 

@@ -47,12 +47,7 @@ async def hearing(
     far = DeepgramTwin(context, lines, clara_voice())
     async with TwinServer([far]) as server:
         address = server.addresses["deepgram"]["base_url"]
-        given = {
-            "api_key": "test-key",
-            "base_url": address,
-            "clock": MonotonicClock(),
-            **options,
-        }
+        given = {"api_key": "test-key", "base_url": address, "clock": MonotonicClock(), **options}
         async with DeepgramStreamingSTT(**given) as stt:
             yield stt, server, far
 
@@ -115,9 +110,7 @@ async def first(events: AsyncIterator[ev.Event], kind: type[ev.Event]) -> ev.Eve
 
 
 def kinds(events: list[ev.Event]) -> list[type]:
-    return [
-        type(e) for e in events if isinstance(e, ev.ProviderWarned | ev.ProviderRecovered | ev.ProviderFailed)
-    ]
+    return [type(e) for e in events if isinstance(e, ev.ProviderWarned | ev.ProviderRecovered | ev.ProviderFailed)]
 
 
 @pytest.mark.parametrize("cut_ms", [200, 900, 1500, 2400, 3600])
@@ -130,17 +123,12 @@ async def test_a_cut_at_any_moment_loses_no_word_and_doubles_none(cut_ms: float)
     assert kinds(events) == [ev.ProviderFailed, ev.ProviderRecovered]
     spoken = [(600 + w.start_ms, 600 + w.end_ms) for w in SPEECH.words]
     for word, (start_ms, end_ms) in zip(final.words, spoken, strict=True):
-        assert word.start_ms == pytest.approx(
-            start_ms, abs=120
-        )  # on the clock of the customer, not of the stream
+        assert word.start_ms == pytest.approx(start_ms, abs=120)  # on the clock of the customer, not of the stream
         assert word.end_ms == pytest.approx(end_ms, abs=120)
 
 
 async def test_two_breaks_in_one_sentence_are_made_good() -> None:
-    faults = (
-        Fault(service="stt", kind="cut", after_ms=1200),
-        Fault(service="stt", kind="error", on=2, after_ms=900),
-    )
+    faults = (Fault(service="stt", kind="cut", after_ms=1200), Fault(service="stt", kind="error", on=2, after_ms=900))
     async with hearing(*faults) as (stt, _, far):
         events = await everything(stt)
     assert [e.text for e in events if isinstance(e, ev.TranscriptFinal)] == [LINE]
@@ -161,18 +149,13 @@ async def test_a_vendor_that_is_away_for_a_while_still_hears_everything() -> Non
 
 
 async def test_a_key_that_is_refused_meanwhile_is_not_tried_again() -> None:
-    faults = (
-        Fault(service="stt", kind="cut", after_ms=300),
-        Fault(service="stt", kind="refuse", on=2, status=401),
-    )
+    faults = (Fault(service="stt", kind="cut", after_ms=300), Fault(service="stt", kind="refuse", on=2, status=401))
     async with hearing(*faults) as (stt, _, _):
         await say(stt, silence(500, 16_000))
         async with asyncio.timeout(5):
             events = [event async for event in kept(stt)]
     failed = events[-1]
-    assert (
-        isinstance(failed, ev.ProviderFailed) and not failed.retryable and "DEEPGRAM_API_KEY" in failed.hint
-    )
+    assert isinstance(failed, ev.ProviderFailed) and not failed.retryable and "DEEPGRAM_API_KEY" in failed.hint
 
 
 async def test_a_vendor_that_stays_away_is_given_up_after_the_policy() -> None:
@@ -183,9 +166,7 @@ async def test_a_vendor_that_stays_away_is_given_up_after_the_policy() -> None:
             events = [event async for event in kept(stt)]
     assert kinds(events) == [ev.ProviderFailed] * 5  # the break, the first try, three more
     assert (
-        isinstance(events[-1], ev.ProviderFailed)
-        and events[-1].retryable
-        and "cannot be reached" in events[-1].message
+        isinstance(events[-1], ev.ProviderFailed) and events[-1].retryable and "cannot be reached" in events[-1].message
     )
 
 
@@ -205,10 +186,7 @@ async def test_sound_goes_on_being_kept_until_somebody_opens_the_connection_agai
 
 
 async def test_a_try_that_fails_may_be_followed_by_another() -> None:
-    faults = (
-        Fault(service="stt", kind="cut", after_ms=300),
-        Fault(service="stt", kind="refuse", on=2, status=429),
-    )
+    faults = (Fault(service="stt", kind="cut", after_ms=300), Fault(service="stt", kind="refuse", on=2, status=429))
     async with hearing(*faults) as (stt, _, _):
         await say(stt, silence(400, 16_000))
         assert await first(stt.events(), ev.ProviderFailed)
@@ -254,9 +232,7 @@ async def test_words_that_were_final_are_told_when_a_broken_connection_is_left()
 
     async with serve(handle, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
-        stt = DeepgramStreamingSTT(
-            api_key="test-key", clock=MonotonicClock(), base_url=f"http://127.0.0.1:{port}"
-        )
+        stt = DeepgramStreamingSTT(api_key="test-key", clock=MonotonicClock(), base_url=f"http://127.0.0.1:{port}")
         async with asyncio.timeout(5):
             async with stt:
                 await stt.send(loud(), 100.0)
@@ -292,9 +268,7 @@ CLOSES = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("code", "reason", "kind", "retryable"), CLOSES, ids=[f"{c}-{r}" for c, r, *_ in CLOSES]
-)
+@pytest.mark.parametrize(("code", "reason", "kind", "retryable"), CLOSES, ids=[f"{c}-{r}" for c, r, *_ in CLOSES])
 async def test_every_close_code_is_told_for_what_it_is(
     code: int, reason: str | None, kind: str, retryable: bool
 ) -> None:
@@ -307,9 +281,7 @@ async def test_every_close_code_is_told_for_what_it_is(
 
     async with serve(handle, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
-        stt = DeepgramStreamingSTT(
-            api_key="test-key", clock=MonotonicClock(), base_url=f"http://127.0.0.1:{port}"
-        )
+        stt = DeepgramStreamingSTT(api_key="test-key", clock=MonotonicClock(), base_url=f"http://127.0.0.1:{port}")
         async with asyncio.timeout(5), stt:
             await stt.send(bytes(640), 0.0)
             failed = await anext(aiter(stt.events()))
@@ -327,9 +299,7 @@ async def test_a_server_that_closes_every_connection_at_once_is_given_up() -> No
 
     async with serve(handle, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
-        stt = DeepgramStreamingSTT(
-            api_key="test-key", clock=MonotonicClock(), base_url=f"http://127.0.0.1:{port}"
-        )
+        stt = DeepgramStreamingSTT(api_key="test-key", clock=MonotonicClock(), base_url=f"http://127.0.0.1:{port}")
         async with asyncio.timeout(5), stt:
             events = [event async for event in kept(stt)]
     assert isinstance(events[-1], ev.ProviderFailed) and opened <= 5
@@ -350,9 +320,7 @@ async def test_an_idle_connection_is_opened_again_only_when_somebody_speaks() ->
 
     async with serve(handle, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
-        stt = DeepgramStreamingSTT(
-            api_key="test-key", clock=MonotonicClock(), base_url=f"http://127.0.0.1:{port}"
-        )
+        stt = DeepgramStreamingSTT(api_key="test-key", clock=MonotonicClock(), base_url=f"http://127.0.0.1:{port}")
         async with stt:
             recovered = asyncio.create_task(first(kept(stt), ev.ProviderRecovered))
             await asyncio.sleep(0.3)
@@ -417,9 +385,7 @@ async def test_after_a_break_sound_is_sent_hardly_faster_than_it_was_spoken() ->
 
     async with serve(handle, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
-        stt = DeepgramStreamingSTT(
-            api_key="test-key", clock=MonotonicClock(), base_url=f"http://127.0.0.1:{port}"
-        )
+        stt = DeepgramStreamingSTT(api_key="test-key", clock=MonotonicClock(), base_url=f"http://127.0.0.1:{port}")
         async with stt:
             keeping = asyncio.create_task(first(kept(stt), ev.TranscriptFinal))
             for n in range(90):
@@ -445,9 +411,7 @@ async def test_every_refused_handshake_gives_the_vendors_reason_its_id_and_a_rem
 
     async with serve(handle, "127.0.0.1", 0, process_request=refuse) as server:
         port = server.sockets[0].getsockname()[1]
-        stt = DeepgramStreamingSTT(
-            api_key="test-key", clock=MonotonicClock(), base_url=f"http://127.0.0.1:{port}"
-        )
+        stt = DeepgramStreamingSTT(api_key="test-key", clock=MonotonicClock(), base_url=f"http://127.0.0.1:{port}")
         with pytest.raises(
             Exception, match=re.escape(f"because of that (HTTP {status}, dg-request-id id-1)")
         ) as caught:

@@ -14,14 +14,7 @@ import websockets
 from websockets.asyncio.server import ServerConnection, serve
 
 from clara_kit.core.errors import ProviderRefused, ProviderUnavailable, SettingsError
-from clara_kit.core.events import (
-    Event,
-    ProviderFailed,
-    SpeechEnded,
-    SpeechStarted,
-    TranscriptFinal,
-    TranscriptInterim,
-)
+from clara_kit.core.events import Event, ProviderFailed, SpeechEnded, SpeechStarted, TranscriptFinal, TranscriptInterim
 from clara_kit.providers.stt.deepgram import DeepgramStreamingSTT
 from clara_kit.world.pace import now_s
 
@@ -31,9 +24,7 @@ class Clock:
         return now_s() * 1000
 
 
-def results(
-    text: str, start: float, duration: float, *, final: bool = True, speech_final: bool = False
-) -> str:
+def results(text: str, start: float, duration: float, *, final: bool = True, speech_final: bool = False) -> str:
     words = text.split()
     step = duration / max(1, len(words))
     spoken = [
@@ -113,12 +104,7 @@ async def test_all_final_segments_are_joined_until_speech_final_and_the_end_is_t
             message("UtteranceEnd", channel=[0, 1], last_word_end=0.8),
         )
     )
-    assert [type(e) for e in events[:-1]] == [
-        SpeechStarted,
-        TranscriptInterim,
-        TranscriptInterim,
-        TranscriptFinal,
-    ]
+    assert [type(e) for e in events[:-1]] == [SpeechStarted, TranscriptInterim, TranscriptInterim, TranscriptFinal]
     assert isinstance(events[0], SpeechStarted) and events[0].sound_at_ms == 1100
     (final,) = [e for e in events if isinstance(e, TranscriptFinal)]
     assert final.text == "Hola, busco un protector."
@@ -184,9 +170,7 @@ async def test_words_that_were_final_are_not_lost_when_the_connection_breaks() -
         (503, ProviderUnavailable),
     ],
 )
-async def test_a_refused_handshake_gives_the_vendors_reason_and_a_remedy(
-    status: int, error: type[Exception]
-) -> None:
+async def test_a_refused_handshake_gives_the_vendors_reason_and_a_remedy(status: int, error: type[Exception]) -> None:
     async def refuse(connection: ServerConnection, request: Any) -> Any:
         response = connection.respond(HTTPStatus(status), "no")
         response.headers["dg-error"] = "the reason given"
@@ -198,9 +182,7 @@ async def test_a_refused_handshake_gives_the_vendors_reason_and_a_remedy(
         with pytest.raises(
             error, match=rf"the reason given \(HTTP {status}, dg-request-id r-1\).*What to do"
         ) as caught:
-            async with DeepgramStreamingSTT(
-                api_key="my-secret", clock=Clock(), base_url=f"ws://127.0.0.1:{port}"
-            ):
+            async with DeepgramStreamingSTT(api_key="my-secret", clock=Clock(), base_url=f"ws://127.0.0.1:{port}"):
                 pass
         assert "my-secret" not in str(caught.value)
 
@@ -215,9 +197,7 @@ async def test_leaving_a_silent_peer_takes_less_than_a_second() -> None:
     async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         request = await reader.readuntil(b"\r\n\r\n")
         key = next(
-            line.split(b": ")[1]
-            for line in request.split(b"\r\n")
-            if line.lower().startswith(b"sec-websocket-key")
+            line.split(b": ")[1] for line in request.split(b"\r\n") if line.lower().startswith(b"sec-websocket-key")
         )
         from websockets.utils import accept_key
 

@@ -37,12 +37,7 @@ async def twin(*faults: Fault, **options: Any) -> AsyncIterator[tuple[str, HeyGe
 
 
 def avatar_at(base_url: str, **options: Any) -> HeyGenStreamingAvatar:
-    given = {
-        "api_key": "test-key",
-        "avatar_name": "ana",
-        "knowledge_base": "Eres Clara.",
-        "assumed_start_ms": 5,
-    }
+    given = {"api_key": "test-key", "avatar_name": "ana", "knowledge_base": "Eres Clara.", "assumed_start_ms": 5}
     return HeyGenStreamingAvatar(base_url=base_url, clock=MonotonicClock(), **{**given, **options})
 
 
@@ -148,9 +143,7 @@ async def test_a_task_that_fails_fails_its_utterance_only(kind: Any) -> None:
 
 async def test_a_bare_client_meets_the_documented_answers() -> None:
     async with twin() as (url, _), httpx.AsyncClient(base_url=url) as http:
-        token = (
-            await http.post("/v1/streaming.create_token", headers={"x-api-key": "test-key"}, json={})
-        ).json()
+        token = (await http.post("/v1/streaming.create_token", headers={"x-api-key": "test-key"}, json={})).json()
         assert token["error"] is None
         http.headers["Authorization"] = f"Bearer {token['data']['token']}"
 
@@ -159,16 +152,13 @@ async def test_a_bare_client_meets_the_documented_answers() -> None:
 
         new = (await call("new", avatar_id="ana", version="v2")).json()
         assert (
-            new["code"] == 100
-            and {"session_id", "url", "access_token", "session_duration_limit"} <= new["data"].keys()
+            new["code"] == 100 and {"session_id", "url", "access_token", "session_duration_limit"} <= new["data"].keys()
         )
         session_id = new["data"]["session_id"]
         early = await call("task", session_id=session_id, text="Hola")
         assert (early.status_code, early.json()["code"]) == (400, 400006)
         assert (await call("start", session_id=session_id)).status_code == 200
-        task = (
-            await call("task", session_id=session_id, text="Hola", task_type="repeat", task_mode="async")
-        ).json()
+        task = (await call("task", session_id=session_id, text="Hola", task_type="repeat", task_mode="async")).json()
         assert task["data"]["duration_ms"] > 100 and task["data"]["task_id"]
         for name in ("keep_alive", "start_listening", "stop_listening", "interrupt"):
             assert (await call(name, session_id=session_id)).status_code == 200
@@ -224,11 +214,7 @@ async def test_codes_may_be_words_and_durations_may_be_missing() -> None:
 @pytest.mark.parametrize(
     ("answer", "kind", "words"),
     [
-        (
-            lambda: web.json_response({"code": 10005, "message": "closed"}, status=400),
-            "cut",
-            "session is over",
-        ),
+        (lambda: web.json_response({"code": 10005, "message": "closed"}, status=400), "cut", "session is over"),
         (lambda: web.json_response({"code": 400112, "message": "x"}, status=401), "cut", "session is over"),
         (
             lambda: web.json_response({"code": 1, "message": "slow down"}, status=429),
@@ -236,17 +222,11 @@ async def test_codes_may_be_words_and_durations_may_be_missing() -> None:
             "limit is reached",
         ),
         (
-            lambda: web.json_response(
-                {"error": {"code": "insufficient_credit", "message": "no"}}, status=402
-            ),
+            lambda: web.json_response({"error": {"code": "insufficient_credit", "message": "no"}}, status=402),
             "refused",
             "no credits",
         ),
-        (
-            lambda: web.Response(text="<html>", content_type="text/html", status=502),
-            "overloaded",
-            "not JSON",
-        ),
+        (lambda: web.Response(text="<html>", content_type="text/html", status=502), "overloaded", "not JSON"),
         (lambda: web.Response(text="<html>", content_type="text/html"), "protocol", "makes no sense"),
         (lambda: web.json_response({"error": "text too long", "data": None}), "protocol", "text too long"),
     ],

@@ -65,9 +65,7 @@ class FakeTTS:
     entered: int = 0
 
     @asynccontextmanager
-    async def speak(
-        self, pieces: AsyncIterator[str]
-    ) -> AsyncIterator[AsyncIterator[AudioChunk | PiecesVoiced]]:
+    async def speak(self, pieces: AsyncIterator[str]) -> AsyncIterator[AsyncIterator[AudioChunk | PiecesVoiced]]:
         self.entered += 1
         stream = self._stream(pieces)
         try:
@@ -190,9 +188,7 @@ class FakeAvatar:
     # the server
 
     async def token(self, request: web.Request) -> web.StreamResponse:
-        return web.json_response(
-            {"code": 100, "data": {"session_id": "s1", "session_token": "tok"}, "message": ""}
-        )
+        return web.json_response({"code": 100, "data": {"session_id": "s1", "session_token": "tok"}, "message": ""})
 
     async def start(self, request: web.Request) -> web.StreamResponse:
         data = {
@@ -363,9 +359,7 @@ class Stage:
 
 
 @asynccontextmanager
-async def playing(
-    fake: FakeAvatar | None = None, tts: FakeTTS | None = None, **options: Any
-) -> AsyncIterator[Stage]:
+async def playing(fake: FakeAvatar | None = None, tts: FakeTTS | None = None, **options: Any) -> AsyncIterator[Stage]:
     before = asyncio.all_tasks()
     async with serving(fake or FakeAvatar()) as far:
         avatar = avatar_at(far, tts or FakeTTS(), **options)
@@ -409,10 +403,7 @@ async def test_an_utterance_is_sent_voiced_started_and_ended_in_every_dialect(di
         )
         assert names.index("SpeechSent") < names.index("FirstAudio") < names.index("SpeakingStarted")
         assert [e.piece_no for e in stage.seen if isinstance(e, SpeechSent)] == [0, 1]
-        assert [(e.piece_no, e.audio_ms) for e in stage.seen if isinstance(e, SpeechVoiced)] == [
-            (0, 100),
-            (1, 200),
-        ]
+        assert [(e.piece_no, e.audio_ms) for e in stage.seen if isinstance(e, SpeechVoiced)] == [(0, 100), (1, 200)]
         assert not any(e.estimated for e in stage.seen if isinstance(e, SpeakingStarted | SpeakingEnded))
 
 
@@ -660,9 +651,7 @@ async def test_an_interruption_from_the_vendors_side_is_told() -> None:
 
 async def test_no_event_of_the_utterance_follows_an_interruption() -> None:
     for dialect in DIALECTS:
-        async with playing(
-            FakeAvatar(dialect=dialect, start_delay_s=0.02), FakeTTS(ms=300, chunk_ms=3)
-        ) as stage:
+        async with playing(FakeAvatar(dialect=dialect, start_delay_s=0.02), FakeTTS(ms=300, chunk_ms=3)) as stage:
             await stage.say(1, "Hola.", "Dos.", "Tres.", end=False)
             await stage.fake.until(lambda s=stage: bool(s.fake.got))  # type: ignore[misc]
             await stage.avatar.interrupt(1)
@@ -742,12 +731,7 @@ async def test_a_voice_that_fails_in_the_middle_ends_the_speech_and_is_told() ->
         await stage.say(1, "Hola.")
         end = await stage.last(1)
         assert isinstance(end, ProviderFailed)
-        assert (end.service, end.kind, end.utterance_id, end.message) == (
-            "tts",
-            "cut",
-            1,
-            "The voice is gone.",
-        )
+        assert (end.service, end.kind, end.utterance_id, end.message) == ("tts", "cut", 1, "The voice is gone.")
         assert stage.fake.types()[-1] == "speak_end"
         assert sum(stage.fake.chunks_ms()) == 100
         tts.fail_after_ms = None
@@ -939,9 +923,7 @@ async def test_cancelling_in_the_middle_leaves_nothing_behind() -> None:
 # --- opening fails -------------------------------------------------------------------------------------
 
 
-def answering(
-    status: int, body: Any, **headers: str
-) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+def answering(status: int, body: Any, **headers: str) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
     async def answer(request: web.Request) -> web.StreamResponse:
         head = {k.replace("_", "-"): v for k, v in headers.items()}
         if isinstance(body, str):
@@ -1006,9 +988,7 @@ async def test_a_started_session_without_a_socket_is_stopped_again() -> None:
 
 
 @pytest.mark.parametrize(("status", "kind"), [(403, ProviderRefused), (503, ProviderUnavailable)])
-async def test_a_refused_socket_is_told_and_the_session_stopped(
-    status: int, kind: type[ProviderError]
-) -> None:
+async def test_a_refused_socket_is_told_and_the_session_stopped(status: int, kind: type[ProviderError]) -> None:
     fake = FakeAvatar(ws_status=status)
     error = await opening(fake)
     assert isinstance(error, kind)
@@ -1064,14 +1044,8 @@ def test_chunks_joined_are_the_sound_without_half_a_sample(parts: list[bytes]) -
     assert all(n == 1200 for n in lengths[1:-1])
 
 
-@given(
-    st.lists(st.floats(1, 1500), min_size=1, max_size=20),
-    st.floats(0, 5000),
-    st.floats(100, 4000),
-)
-def test_whoever_waits_as_told_is_never_too_far_ahead(
-    lengths: list[float], start_ms: float, lead_ms: float
-) -> None:
+@given(st.lists(st.floats(1, 1500), min_size=1, max_size=20), st.floats(0, 5000), st.floats(100, 4000))
+def test_whoever_waits_as_told_is_never_too_far_ahead(lengths: list[float], start_ms: float, lead_ms: float) -> None:
     head = Playhead(assumed_start_ms=2000)
     now = 0.0
     started = False

@@ -35,9 +35,7 @@ async def claude(*faults: Fault, **options: Any) -> AsyncIterator[ClaudeStreamin
     context = TwinContext(profile=LatencyProfile.load("fast"), faults=FaultBox(faults))
     async with TwinServer([twins.AnthropicTwin(context, answers.AnswerBook.load())]) as server:
         address = server.addresses["anthropic"]["base_url"]
-        llm = ClaudeStreamingLLM(
-            **{"api_key": "test-key", "clock": RealClock(), "base_url": address, **options}
-        )
+        llm = ClaudeStreamingLLM(**{"api_key": "test-key", "clock": RealClock(), "base_url": address, **options})
         try:
             yield llm
         finally:
@@ -47,10 +45,7 @@ async def claude(*faults: Fault, **options: Any) -> AsyncIterator[ClaudeStreamin
 async def ask(llm: ClaudeStreamingLLM, question: str = "¿Qué hidratante me recomiendas?") -> list[Event]:
     prompt = Prompt(static="Eres Clara, asesora de Beta Skincare.", personal="La clienta se llama Antonia.")
     messages = (Message(role="user", text=question),)
-    async with (
-        asyncio.timeout(8),
-        llm.reply(ReplyRequest(reply_id=1, prompt=prompt, messages=messages)) as events,
-    ):
+    async with asyncio.timeout(8), llm.reply(ReplyRequest(reply_id=1, prompt=prompt, messages=messages)) as events:
         return [e async for e in events]
 
 

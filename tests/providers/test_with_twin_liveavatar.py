@@ -10,13 +10,7 @@ from typing import Any
 import pytest
 
 from clara_kit.core.errors import ProviderRefused, ProviderUnavailable
-from clara_kit.core.events import (
-    Event,
-    ProviderFailed,
-    SpeakingEnded,
-    SpeakingInterrupted,
-    SpeakingStarted,
-)
+from clara_kit.core.events import Event, ProviderFailed, SpeakingEnded, SpeakingInterrupted, SpeakingStarted
 from clara_kit.providers.avatar.liveavatar import LiveAvatarLite
 from clara_kit.providers.avatar.pacing import Timing
 from clara_kit.providers.tts.base import AudioChunk, PiecesVoiced
@@ -41,9 +35,7 @@ class ToneTTS:
     rate_hz = 24_000
 
     @asynccontextmanager
-    async def speak(
-        self, pieces: AsyncIterator[str]
-    ) -> AsyncIterator[AsyncIterator[AudioChunk | PiecesVoiced]]:
+    async def speak(self, pieces: AsyncIterator[str]) -> AsyncIterator[AsyncIterator[AudioChunk | PiecesVoiced]]:
         yield self._stream(pieces)
 
     async def _stream(self, pieces: AsyncIterator[str]) -> AsyncIterator[AudioChunk | PiecesVoiced]:
@@ -156,9 +148,7 @@ async def test_the_lead_is_at_most_three_seconds() -> None:
     ],
 )
 @pytest.mark.parametrize("dialect", ["speak_events", "state_updates"])
-async def test_every_fault_of_an_utterance_comes_to_one_end(
-    kind: Any, expected: type[Event], dialect: str
-) -> None:
+async def test_every_fault_of_an_utterance_comes_to_one_end(kind: Any, expected: type[Event], dialect: str) -> None:
     fault = Fault(
         service="avatar", kind=kind, after_ms=0 if kind == "stall" else 40, for_ms=80 if kind == "slow" else 0
     )

@@ -67,9 +67,7 @@ async def test_a_fault_injected_into_a_running_conversation_does_not_end_it(
     assert clara.run is not None
     played = [r for r in clara.run.trace if isinstance(r, ev.FaultInjected)]
     assert (service, kind) in [(r.service, r.kind) for r in played]
-    assert clara.run.ledger[-1].customer.endswith(
-        ("¿Cuánto demora?", "¿Cuánto")
-    )  # the second without its end
+    assert clara.run.ledger[-1].customer.endswith(("¿Cuánto demora?", "¿Cuánto"))  # the second without its end
     assert replay(clara.run).same
 
 
@@ -117,9 +115,7 @@ async def test_faults_come_over_http_while_the_twins_run(tmp_path: Path) -> None
 
 async def test_a_simulated_service_plays_a_fault_too_and_a_live_one_does_not(tmp_path: Path) -> None:
     declined = Fault(service="llm", kind="decline")
-    async with ConversationManager(
-        compose("sim", settings=SETTINGS, faults=[declined]), log_root=tmp_path
-    ) as clara:
+    async with ConversationManager(compose("sim", settings=SETTINGS, faults=[declined]), log_root=tmp_path) as clara:
         first = await clara.ask(Line(text="Hola", typed=True))
         assert clara.inject(declined) == "next"
         second = await clara.ask(Line(text="Hola", typed=True))
@@ -139,10 +135,7 @@ def test_the_simulation_plays_every_fault_and_goes_on(service: Any, kind: Any) -
 
 def test_doors_and_occasions_are_counted_apart() -> None:
     box = FaultBox(
-        [
-            Fault(service="avatar", kind="refuse", on=2, detail="socket"),
-            Fault(service="avatar", kind="cut", on=1),
-        ]
+        [Fault(service="avatar", kind="refuse", on=2, detail="socket"), Fault(service="avatar", kind="cut", on=1)]
     )
     assert box.next_occasion("avatar", "token") == ()
     assert box.next_occasion("avatar", "socket") == ()

@@ -61,9 +61,7 @@ async def test_a_question_is_heard_answered_and_written_down(tmp_path: Path) -> 
     assert read_wav(run.folder / "conversation.wav").rms_dbfs > -40
 
 
-async def test_an_interruption_in_mid_sentence_leaves_the_unheard_words_out_of_the_history(
-    tmp_path: Path,
-) -> None:
+async def test_an_interruption_in_mid_sentence_leaves_the_unheard_words_out_of_the_history(tmp_path: Path) -> None:
     clara = manager(tmp_path)
     async with clara:
         await clara.say(ASK)
@@ -160,9 +158,7 @@ async def test_twins_killed_in_mid_sentence_are_given_up_and_the_conversation_sa
     assert run is not None and run.folder is not None and clara.error is None
     told = [r.message for r in run.trace if isinstance(r, do.Notify)]
     assert any("does not hear any more" in m for m in told) and any("can still be read" in m for m in told)
-    assert (
-        sum(isinstance(r, do.Connect) and r.service == "stt" for r in run.trace) == 3
-    )  # at once, then two retries
+    assert sum(isinstance(r, do.Connect) and r.service == "stt" for r in run.trace) == 3  # at once, then two retries
     assert any(isinstance(r, ev.TextTyped) for r in run.trace)
     assert replay(run.folder).same
 

@@ -11,16 +11,7 @@ from typing import Any
 
 import pytest
 
-from clara_kit import (
-    ConversationManager,
-    ConversationState,
-    Fault,
-    Run,
-    Settings,
-    compose,
-    replay,
-    simulate,
-)
+from clara_kit import ConversationManager, ConversationState, Fault, Run, Settings, compose, replay, simulate
 from clara_kit.conversation.heard import CHARS_PER_S
 from clara_kit.core import commands as do
 from clara_kit.core import events as ev
@@ -80,9 +71,7 @@ def test_every_fault_of_the_shop_is_tried_here() -> None:
     assert {f.kind for f in (*MENDED, *REFUSED)} | stalls == set(APPLIES["shop"])
 
 
-async def test_clara_greets_by_name_and_answers_for_the_skin_and_no_file_knows_the_customer(
-    tmp_path: Path,
-) -> None:
+async def test_clara_greets_by_name_and_answers_for_the_skin_and_no_file_knows_the_customer(tmp_path: Path) -> None:
     clara = manager(tmp_path)
     run = await talk(clara)
     greeting, answer = run.revealed().ledger
@@ -92,9 +81,7 @@ async def test_clara_greets_by_name_and_answers_for_the_skin_and_no_file_knows_t
     text = written(run.folder)
     assert not any(word in text for word in ("Camila", "camila", "Customer/1001"))
     events = (run.folder / "events.jsonl").read_text(encoding="utf-8")
-    assert not any(
-        word in events for word in ("mixta", "brillo", "Crema Nube")
-    )  # the catalogue may speak of them
+    assert not any(word in events for word in ("mixta", "brillo", "Crema Nube"))  # the catalogue may speak of them
     assert "{first_name}" in text and "{skin_type}" in text
     assert replay(run.folder).same
     assert run.modes["shop"] == "twin"
@@ -140,24 +127,17 @@ async def test_a_simulated_shop_knows_the_invented_customers_too(tmp_path: Path)
     services = compose("sim", customer="camila", profile="fast", settings=Settings.of(local_vad=False))
     run = await talk(ConversationManager(services, log_root=tmp_path))
     assert run.mix == "simulated"
-    assert (
-        run.revealed().ledger[0].clara.startswith("¡Hola, Camila!")
-        and PERSONAL in run.revealed().ledger[1].clara
-    )
+    assert run.revealed().ledger[0].clara.startswith("¡Hola, Camila!") and PERSONAL in run.revealed().ledger[1].clara
 
 
 async def test_a_plan_that_hides_the_name_still_tells_the_skin(tmp_path: Path) -> None:
     run = await talk(manager(tmp_path, faults=[shop("error", detail="PROTECTED")]))
     greeting, answer = run.revealed().ledger
-    assert (
-        greeting.clara.startswith("¡Hola! ") and "piel mixta" in greeting.clara and PERSONAL in answer.clara
-    )
+    assert greeting.clara.startswith("¡Hola! ") and "piel mixta" in greeting.clara and PERSONAL in answer.clara
     assert [r.service for r in run.trace if isinstance(r, ev.ProviderWarned)] == ["shop"]
 
 
-async def test_a_profile_that_comes_too_late_for_the_greeting_is_known_from_the_next_answer_on(
-    tmp_path: Path,
-) -> None:
+async def test_a_profile_that_comes_too_late_for_the_greeting_is_known_from_the_next_answer_on(tmp_path: Path) -> None:
     settings = Settings.of(local_vad=False, profile_deadline_ms=100)
     clara = manager(tmp_path, settings=settings, faults=[shop("slow", for_ms=700)])
     async with clara:
@@ -275,8 +255,7 @@ def test_a_longer_name_takes_longer_to_say_in_the_simulation_as_its_letters_do()
     spoken = []
     for run in (short, long):
         started, ended = (
-            next(r.at_ms for r in run.trace if isinstance(r, kind))
-            for kind in (ev.SpeakingStarted, ev.SpeakingEnded)
+            next(r.at_ms for r in run.trace if isinstance(r, kind)) for kind in (ev.SpeakingStarted, ev.SpeakingEnded)
         )
         spoken.append((ended - started, len(run.revealed().ledger[0].clara)))
     (short_ms, short_chars), (long_ms, long_chars) = spoken

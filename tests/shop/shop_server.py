@@ -65,11 +65,7 @@ def answer(customer: Any, *errors: dict[str, Any], status: int = 200, **headers:
     body: dict[str, Any] = {"data": {"customer": customer}, "extensions": COST}
     if errors:
         body["errors"] = list(errors)
-    return (
-        status,
-        body,
-        {"X-Shopify-API-Version": "2026-10"} | {k.replace("_", "-"): v for k, v in headers.items()},
-    )
+    return (status, body, {"X-Shopify-API-Version": "2026-10"} | {k.replace("_", "-"): v for k, v in headers.items()})
 
 
 def denied(*path: Any, scope: str = "") -> dict[str, Any]:
@@ -79,20 +75,12 @@ def denied(*path: Any, scope: str = "") -> dict[str, Any]:
     if scope:
         extensions["requiredAccess"] = f"`{scope}` access scope."
         message = f"Access denied for {path[-1]} field. Required access: `{scope}` access scope."
-    return {
-        "message": message,
-        "locations": [{"line": 2, "column": 3}],
-        "path": list(path),
-        "extensions": extensions,
-    }
+    return {"message": message, "locations": [{"line": 2, "column": 3}], "path": list(path), "extensions": extensions}
 
 
 def throttled(asked: float, held: float, rate: float, most: float = 1000.0) -> Answer:
     status = {"maximumAvailable": most, "currentlyAvailable": held, "restoreRate": rate}
-    error = {
-        "message": "Throttled",
-        "extensions": {"code": "THROTTLED", "documentation": "https://shopify.dev/api"},
-    }
+    error = {"message": "Throttled", "extensions": {"code": "THROTTLED", "documentation": "https://shopify.dev/api"}}
     cost = {"requestedQueryCost": asked, "actualQueryCost": None, "throttleStatus": status}
     return 200, {"errors": [error], "extensions": {"cost": cost}}, {}
 

@@ -26,9 +26,7 @@ def test_a_first_name_is_left_as_it_can_be_said_aloud(raw: object, said: str) ->
 
 
 def test_a_long_text_is_cut_at_a_word() -> None:
-    assert (
-        clean_name("María Magdalena de los Ángeles del Carmen Purísima") == "María Magdalena de los Ángeles"
-    )
+    assert clean_name("María Magdalena de los Ángeles del Carmen Purísima") == "María Magdalena de los Ángeles"
     assert clean_text("x" * 100, 10) == "x" * 10
 
 

@@ -30,9 +30,7 @@ def cache(tmp_path: Path, clock: Clock) -> ProfileCache:
     return ProfileCache(tmp_path / "c" / "p.sqlite3", clock=clock)
 
 
-async def test_an_answer_is_kept_for_a_day_with_its_age(
-    cache: ProfileCache, clock: Clock, tmp_path: Path
-) -> None:
+async def test_an_answer_is_kept_for_a_day_with_its_age(cache: ProfileCache, clock: Clock, tmp_path: Path) -> None:
     assert await cache.get(SHOP, GID) is None
     assert await cache.put(SHOP, GID, NODE, warnings=("w",))
     clock.now_s += 3600
@@ -53,9 +51,7 @@ async def test_another_shop_customer_or_query_does_not_get_it(cache: ProfileCach
 
 
 @pytest.mark.parametrize("by", [1001, "1001", GID, "Camila@Example.com "])
-async def test_forgetting_by_any_key_removes_every_answer(
-    cache: ProfileCache, by: int | str, tmp_path: Path
-) -> None:
+async def test_forgetting_by_any_key_removes_every_answer(cache: ProfileCache, by: int | str, tmp_path: Path) -> None:
     await cache.put(SHOP, GID, NODE)
     await cache.put(SHOP, "camila@example.com", NODE)
     await cache.put(SHOP, GID, NODE, version="old")
@@ -66,9 +62,7 @@ async def test_forgetting_by_any_key_removes_every_answer(
     assert b"Camila" not in b"".join(p.read_bytes() for p in (tmp_path / "c").iterdir())
 
 
-async def test_the_e_mail_still_forgets_when_its_own_answer_has_expired(
-    cache: ProfileCache, clock: Clock
-) -> None:
+async def test_the_e_mail_still_forgets_when_its_own_answer_has_expired(cache: ProfileCache, clock: Clock) -> None:
     await cache.put(SHOP, "camila@example.com", NODE)
     clock.now_s += 23 * 3600
     await cache.put(SHOP, GID, NODE)

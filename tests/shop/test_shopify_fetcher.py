@@ -190,9 +190,7 @@ async def test_products_without_their_scope_leave_their_titles(server: ShopServe
     path = ("customer", "orders", "nodes", 0, "lineItems", "nodes", 0, "product")
     item = {"title": "Gel limpiador Brisa", "quantity": 1, "product": None}
     order = {**CAMILA["orders"]["nodes"][0], "lineItems": {"nodes": [item]}}
-    server.answers = [
-        answer({**CAMILA, "orders": {"nodes": [order]}}, *[denied(*path, scope="read_products")] * 3)
-    ]
+    server.answers = [answer({**CAMILA, "orders": {"nodes": [order]}}, *[denied(*path, scope="read_products")] * 3)]
     async with fetcher(server) as shop:
         found = await shop.fetch(1001)
     assert [(p.handle, p.title) for p in found.profile.purchases] == [("", "Gel limpiador Brisa")]
@@ -220,24 +218,15 @@ async def test_an_unknown_customer_is_not_found(server: ShopServer) -> None:
         ({"data": {"customer": []}}, "bad_answer"),
         ({"data": {}, "errors": "something about " + EMAIL}, "bad_answer"),
         ({"errors": [3, None, {"extensions": [], "path": 3}]}, "bad_answer"),
+        ({"errors": [{"message": "Field 'x' doesn't exist", "extensions": {"code": "undefinedField"}}]}, "bad_request"),
         (
-            {"errors": [{"message": "Field 'x' doesn't exist", "extensions": {"code": "undefinedField"}}]},
-            "bad_request",
-        ),
-        (
-            {
-                "errors": [
-                    {"message": "x", "extensions": {"code": "MAX_COST_EXCEEDED", "cost": 1, "maxCost": 1}}
-                ]
-            },
+            {"errors": [{"message": "x", "extensions": {"code": "MAX_COST_EXCEEDED", "cost": 1, "maxCost": 1}}]},
             "bad_request",
         ),
         ({"errors": [{"message": "x", "extensions": {"code": "SHOP_INACTIVE"}}]}, "frozen"),
     ],
 )
-async def test_an_answer_that_makes_no_sense_is_told_as_such(
-    server: ShopServer, body: Any, kind: str
-) -> None:
+async def test_an_answer_that_makes_no_sense_is_told_as_such(server: ShopServer, body: Any, kind: str) -> None:
     server.answers = [(200, body, {})]
     assert (await failure(server)).reason == kind and len(server.asked) == 1
 
@@ -254,14 +243,8 @@ async def test_an_internal_error_in_an_answer_is_tried_again(server: ShopServer)
     assert "ab12cd34-0000" in (await failure(server)).message
 
 
-async def test_part_of_an_answer_is_kept_with_a_warning_and_not_cached(
-    server: ShopServer, tmp_path: Path
-) -> None:
-    error = {
-        "message": "Timeout",
-        "path": ["customer", "orders"],
-        "extensions": {"code": "INTERNAL_SERVER_ERROR"},
-    }
+async def test_part_of_an_answer_is_kept_with_a_warning_and_not_cached(server: ShopServer, tmp_path: Path) -> None:
+    error = {"message": "Timeout", "path": ["customer", "orders"], "extensions": {"code": "INTERNAL_SERVER_ERROR"}}
     server.answers = [answer({**CAMILA, "orders": {"nodes": []}}, error)]
     async with fetcher(server, cache=ProfileCache(tmp_path / "p")) as shop:
         for _ in range(2):
@@ -348,9 +331,7 @@ def by_client(server: ShopServer, time: Time, **more: Any) -> ShopifyCustomerFet
     return fetcher(server, time, token=None, client_id="id-1", client_secret=SECRET, **more)
 
 
-async def test_concurrent_fetches_share_one_token_and_it_is_renewed_before_its_end(
-    server: ShopServer,
-) -> None:
+async def test_concurrent_fetches_share_one_token_and_it_is_renewed_before_its_end(server: ShopServer) -> None:
     time = Time()
     server.delay_s = 0.01
     async with by_client(server, time) as shop:
@@ -464,16 +445,7 @@ def test_a_shop_is_named_in_any_usual_way(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name",
-    [
-        "",
-        "beta.cl",
-        "evil.example/beta.myshopify.com",
-        "beta.myshopify.com.evil.example",
-        "a b",
-        "beta@x",
-        "-a",
-    ],
+    "name", ["", "beta.cl", "evil.example/beta.myshopify.com", "beta.myshopify.com.evil.example", "a b", "beta@x", "-a"]
 )
 def test_the_token_goes_nowhere_but_to_a_shop(name: str) -> None:
     with pytest.raises(ShopError) as caught:
@@ -499,9 +471,7 @@ async def test_keys_and_settings_make_a_fetcher(server: ShopServer) -> None:
     with pytest.raises(SettingsError, match=r"SHOPIFY_ADMIN_TOKEN .* SHOPIFY_CLIENT_ID"):
         ShopifyCustomerFetcher.from_keys(Keys.from_env({"SHOPIFY_SHOP": "b"}), Settings())
     with pytest.raises(SettingsError, match="SHOPIFY_CLIENT_SECRET"):
-        ShopifyCustomerFetcher.from_keys(
-            Keys.from_env({"SHOPIFY_SHOP": "b", "SHOPIFY_CLIENT_ID": "x"}), Settings()
-        )
+        ShopifyCustomerFetcher.from_keys(Keys.from_env({"SHOPIFY_SHOP": "b", "SHOPIFY_CLIENT_ID": "x"}), Settings())
     env = {"SHOPIFY_SHOP": "beta", "SHOPIFY_ADMIN_TOKEN": TOKEN, "SHOPIFY_BASE_URL": server.base_url}
     async with ShopifyCustomerFetcher.from_keys(Keys.from_env(env), Settings()) as shop:
         assert (await shop.fetch(1001)).profile.first_name == "Camila"
@@ -509,9 +479,7 @@ async def test_keys_and_settings_make_a_fetcher(server: ShopServer) -> None:
 
 async def test_the_check_names_the_scopes_that_are_missing(server: ShopServer) -> None:
     data: dict[str, Any] = {
-        "currentAppInstallation": {
-            "accessScopes": [{"handle": "write_customers"}, {"handle": "read_products"}]
-        },
+        "currentAppInstallation": {"accessScopes": [{"handle": "write_customers"}, {"handle": "read_products"}]},
         "shop": {"name": "Beta Skincare", "myshopifyDomain": "beta.myshopify.com"},
     }
     server.answers = [(200, {"data": data, "extensions": {}}, {"X-Shopify-API-Version": "2026-07"})]
@@ -525,16 +493,9 @@ async def test_the_check_names_the_scopes_that_are_missing(server: ShopServer) -
             await shop.check()
 
 
-async def test_no_log_line_holds_a_secret(
-    server: ShopServer, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_no_log_line_holds_a_secret(server: ShopServer, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
-    server.answers = [
-        answer(CAMILA),
-        (500, TOKEN + EMAIL, {}),
-        answer(None, denied("customer")),
-        answer(CAMILA),
-    ]
+    server.answers = [answer(CAMILA), (500, TOKEN + EMAIL, {}), answer(None, denied("customer")), answer(CAMILA)]
     async with by_client(server, Time(), cache=ProfileCache(tmp_path / "p")) as shop:
         for customer in (EMAIL, 1001, 1002):
             await shop.fetch(customer)

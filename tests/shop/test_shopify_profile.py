@@ -118,13 +118,7 @@ def test_orders_that_make_no_sense_are_left_out() -> None:
         order("2027-03-01T00:00:00Z", good),
         order(None, good),
         order("2026-11-01T00:00:00Z", good, cancelledAt="2026-11-02T00:00:00Z"),
-        order(
-            "2026-11-01T00:00:00Z",
-            {**good, "quantity": -1},
-            {**good, "title": None},
-            "x",
-            {**good, "product": []},
-        ),
+        order("2026-11-01T00:00:00Z", {**good, "quantity": -1}, {**good, "title": None}, "x", {**good, "product": []}),
     ]
     profile = profile_of(node(orders={"nodes": orders}, numberOfOrders=-3), today=TODAY)
     assert [p.title for p in profile.purchases] == ["Gel"]
@@ -166,16 +160,13 @@ loose_field = st.fixed_dictionaries(
         "jsonValue": anything,
     },
 )
-loose_item = st.fixed_dictionaries(
-    {}, optional={"title": anything, "quantity": anything, "product": anything}
-)
+loose_item = st.fixed_dictionaries({}, optional={"title": anything, "quantity": anything, "product": anything})
 loose_order = st.fixed_dictionaries(
     {},
     optional={
         "processedAt": st.datetimes().map(lambda d: d.isoformat()) | anything,
         "cancelledAt": anything,
-        "lineItems": st.builds(lambda n: {"nodes": n}, st.lists(loose_item | anything, max_size=4))
-        | anything,
+        "lineItems": st.builds(lambda n: {"nodes": n}, st.lists(loose_item | anything, max_size=4)) | anything,
     },
 )
 loose_node = st.fixed_dictionaries(
@@ -184,8 +175,7 @@ loose_node = st.fixed_dictionaries(
         "id": anything,
         "firstName": anything,
         "numberOfOrders": anything,
-        "metafields": st.builds(lambda n: {"nodes": n}, st.lists(loose_field | anything, max_size=4))
-        | anything,
+        "metafields": st.builds(lambda n: {"nodes": n}, st.lists(loose_field | anything, max_size=4)) | anything,
         "orders": st.builds(lambda n: {"nodes": n}, st.lists(loose_order | anything, max_size=4)) | anything,
     },
 )

@@ -7,14 +7,7 @@ import re
 import graphql
 import pytest
 
-from clara_kit.shop.queries import (
-    QUERIES,
-    QUERY_VERSION,
-    VARIANTS,
-    Variant,
-    customer_ref,
-    request_body,
-)
+from clara_kit.shop.queries import QUERIES, QUERY_VERSION, VARIANTS, Variant, customer_ref, request_body
 
 _PERSONAL = r"\bemail\b|phone|displayName|lastName|address|note|tags|image|defaultEmail"
 

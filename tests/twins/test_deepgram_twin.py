@@ -69,9 +69,7 @@ def scene(text: str = LINE, before_ms: float = 500) -> Sound:
     return concat(silence(before_ms, 16_000), CUSTOMER.synthesize(text).sound, silence(1800, 16_000))
 
 
-async def test_a_known_line_comes_as_speech_started_interims_final_and_utterance_end(
-    server: TwinServer,
-) -> None:
+async def test_a_known_line_comes_as_speech_started_interims_final_and_utterance_end(server: TwinServer) -> None:
     messages = await heard(server, scene())
     kinds = [m.type for m in messages]
     assert kinds[0] == "SpeechStarted" and kinds[-1] == "Metadata" and "UtteranceEnd" in kinds
@@ -119,20 +117,14 @@ async def test_a_wrong_key_is_refused_and_a_granted_token_is_let_in(server: Twin
         async with sdk(server, "wrong").listen.v1.connect(**QUERY):
             pass
     grant = await sdk(server).auth.v1.tokens.grant(ttl_seconds=60)
-    url = (
-        server.addresses["deepgram"]["ws_url"] + "/v1/listen?encoding=linear16&sample_rate=16000&language=es"
-    )
-    async with websockets.connect(
-        url, additional_headers={"Authorization": f"bearer {grant.access_token}"}
-    ) as socket:
+    url = server.addresses["deepgram"]["ws_url"] + "/v1/listen?encoding=linear16&sample_rate=16000&language=es"
+    async with websockets.connect(url, additional_headers={"Authorization": f"bearer {grant.access_token}"}) as socket:
         await socket.send(json.dumps({"type": "CloseStream"}))
         assert json.loads(await socket.recv())["type"] == "Metadata"
 
 
 async def test_nonsense_on_the_socket_is_answered_or_closed_as_documented(server: TwinServer) -> None:
-    url = (
-        server.addresses["deepgram"]["ws_url"] + "/v1/listen?encoding=linear16&sample_rate=16000&language=es"
-    )
+    url = server.addresses["deepgram"]["ws_url"] + "/v1/listen?encoding=linear16&sample_rate=16000&language=es"
     async with websockets.connect(url, additional_headers={"Authorization": "Token test-key"}) as socket:
         await socket.send("this is not JSON")
         assert json.loads(await socket.recv())["variant"] == "SchemaError"
@@ -153,9 +145,7 @@ async def test_a_refusal_by_fault_names_its_status(server: TwinServer, context: 
 async def test_aura_speaks_only_what_is_flushed_and_says_when_it_is_done(server: TwinServer) -> None:
     async with (
         asyncio.timeout(10),
-        sdk(server).speak.v1.connect(
-            model="aura-2-celeste-es", encoding="linear16", sample_rate=24000
-        ) as socket,
+        sdk(server).speak.v1.connect(model="aura-2-celeste-es", encoding="linear16", sample_rate=24000) as socket,
     ):
         assert (await socket.recv()).type == "Metadata"
         await socket.send_text(SpeakV1Text(text="Hola. "))
@@ -174,9 +164,7 @@ async def test_aura_speaks_only_what_is_flushed_and_says_when_it_is_done(server:
 async def test_more_than_twenty_flushes_a_minute_are_warned_about_and_not_spoken(server: TwinServer) -> None:
     async with (
         asyncio.timeout(10),
-        sdk(server).speak.v1.connect(
-            model="aura-2-celeste-es", encoding="linear16", sample_rate=24000
-        ) as socket,
+        sdk(server).speak.v1.connect(model="aura-2-celeste-es", encoding="linear16", sample_rate=24000) as socket,
     ):
         for _ in range(21):
             await socket.send_flush()
@@ -192,11 +180,7 @@ async def test_one_request_speaks_a_text_and_a_long_one_is_refused(server: TwinS
         [
             c
             async for c in audio.generate(
-                text="Hola.",
-                model="aura-2-celeste-es",
-                encoding="linear16",
-                container="none",
-                sample_rate=24000,
+                text="Hola.", model="aura-2-celeste-es", encoding="linear16", container="none", sample_rate=24000
             )
         ]
     )

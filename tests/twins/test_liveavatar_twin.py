@@ -164,9 +164,7 @@ async def test_a_session_goes_from_token_to_start_to_stop(world: World) -> None:
 
 async def test_a_key_may_stop_a_session_that_it_names(world: World) -> None:
     session = await world.start()
-    answer = await world.http.post(
-        "/v1/sessions/stop", headers=KEY, json={"session_id": session["session_id"]}
-    )
+    answer = await world.http.post("/v1/sessions/stop", headers=KEY, json={"session_id": session["session_id"]})
     assert answer.status_code == 200
     assert world.twin.sessions[session["session_id"]].state == "ended"
 
@@ -182,9 +180,7 @@ async def test_a_key_may_stop_a_session_that_it_names(world: World) -> None:
         ({**LITE, "avatar_id": "00000000-0000-4000-8000-000000000001"}, 403, "sandbox"),
     ],
 )
-async def test_a_wrong_token_body_is_refused_with_its_reason(
-    world: World, body: Json, status: int, word: str
-) -> None:
+async def test_a_wrong_token_body_is_refused_with_its_reason(world: World, body: Json, status: int, word: str) -> None:
     answer = await world.http.post("/v1/sessions/token", headers=KEY, json=body)
     assert answer.status_code == status
     assert answer.json()["data"] is None
@@ -282,11 +278,7 @@ async def test_every_message_is_on_record(world: World) -> None:
         await client.send("session.keep_alive", event_id="k")
         await client.until("agent.speak_ended")
         seen = [(m.type, m.event_id, m.audio_bytes) for m in world.record(client).messages]
-        assert seen == [
-            ("agent.speak", "u1", 480),
-            ("agent.speak_end", "u1", 0),
-            ("session.keep_alive", "k", 0),
-        ]
+        assert seen == [("agent.speak", "u1", 480), ("agent.speak_end", "u1", 0), ("session.keep_alive", "k", 0)]
 
 
 async def test_a_buffer_that_runs_dry_makes_the_avatar_wait(world: World) -> None:

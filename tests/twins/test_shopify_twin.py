@@ -23,9 +23,7 @@ from clara_kit.world.twins.shopify.graph import SCHEMA_FILE, Access, read, run
 from clara_kit.world.twins.shopify.shop import Shop, page
 from clara_kit.world.twins.shopify.twin import CLIENT_ID, CLIENT_SECRET, ShopifyTwin
 
-HTTP = httpx.Client(
-    verify=False, trust_env=False
-)  # one for all: making one takes longer than most of the tests
+HTTP = httpx.Client(verify=False, trust_env=False)  # one for all: making one takes longer than most of the tests
 CAMILA = "gid://shopify/Customer/1001"
 QUERY = """query Q($id: ID!) { customer(id: $id) { id firstName
   metafields(first: 5, namespace: "beta_skincare") { nodes { key type value jsonValue } }
@@ -107,15 +105,17 @@ def test_by_e_mail_exactly_and_by_search(client: Client) -> None:
     assert client.ask(exact, e="CAMILA@example.com")["data"]["customerByIdentifier"]["id"] == CAMILA
     assert client.ask(exact, e="camila")["data"]["customerByIdentifier"] is None
     search = "query Q($q: String!) { customers(first: 50, query: $q) { nodes { id } } }"
-    assert [
-        c["id"] for c in client.ask(search, q='email:"camila@example.com"')["data"]["customers"]["nodes"]
-    ] == [CAMILA]
+    assert [c["id"] for c in client.ask(search, q='email:"camila@example.com"')["data"]["customers"]["nodes"]] == [
+        CAMILA
+    ]
     assert len(client.ask(search, q="email:camila@example.com")["data"]["customers"]["nodes"]) >= 1
     assert len(client.ask(search, q="example com")["data"]["customers"]["nodes"]) == len(Persona.all())
 
 
 def test_pages_follow_each_other(client: Client) -> None:
-    page = "query Q($a: String) { products(first: 20, after: $a) { nodes { handle } pageInfo { hasNextPage endCursor } } }"
+    page = (
+        "query Q($a: String) { products(first: 20, after: $a) { nodes { handle } pageInfo { hasNextPage endCursor } } }"
+    )
     handles: list[str] = []
     after = None
     for _ in range(10):
@@ -152,10 +152,7 @@ def test_a_missing_scope_denies_the_field_and_names_what_is_required(client: Cli
     answer = client.ask()
     (error,) = answer["errors"]
     assert answer["data"] == {"customer": None}
-    assert (
-        error["extensions"]["code"] == "ACCESS_DENIED"
-        and "read_customers" in error["extensions"]["requiredAccess"]
-    )
+    assert error["extensions"]["code"] == "ACCESS_DENIED" and "read_customers" in error["extensions"]["requiredAccess"]
     assert error["path"] == ["customer"]
 
 
@@ -183,14 +180,9 @@ def test_a_version_that_is_not_served_falls_forward_to_the_oldest(client: Client
 
 
 def test_deprecated_fields_are_told_in_a_header(client: Client) -> None:
-    old = client.post(
-        {"query": "query Q($id: ID!) { customer(id: $id) { email } }", "variables": {"id": CAMILA}}
-    )
+    old = client.post({"query": "query Q($id: ID!) { customer(id: $id) { email } }", "variables": {"id": CAMILA}})
     assert "X-Shopify-API-Deprecated-Reason" in old.headers
-    assert (
-        "X-Shopify-API-Deprecated-Reason"
-        not in client.post({"query": QUERY, "variables": {"id": CAMILA}}).headers
-    )
+    assert "X-Shopify-API-Deprecated-Reason" not in client.post({"query": QUERY, "variables": {"id": CAMILA}}).headers
 
 
 @pytest.mark.parametrize("body", [b"{", b"[]", b'{"variables": {}}', b"\xff\xfe", b'{"query": 7}'])
@@ -210,8 +202,7 @@ def test_the_bucket_runs_dry_and_fills_again(client: Client) -> None:
     assert first["errors"][0]["extensions"]["code"] == "THROTTLED" and "data" not in first
     status = first["extensions"]["cost"]["throttleStatus"]
     assert (
-        status["restoreRate"] == 50
-        and status["currentlyAvailable"] < first["extensions"]["cost"]["requestedQueryCost"]
+        status["restoreRate"] == 50 and status["currentlyAvailable"] < first["extensions"]["cost"]["requestedQueryCost"]
     )
     assert "errors" not in client.ask()
 
@@ -289,9 +280,7 @@ def test_only_post_is_answered(client: Client) -> None:
     assert refused.status_code == 405 and refused.headers["Allow"] == "POST"
 
 
-@pytest.mark.parametrize(
-    "path", ["/", "/admin", "/admin/api/2026-10/customers.json", "/admin/api/x/graphql.json"]
-)
+@pytest.mark.parametrize("path", ["/", "/admin", "/admin/api/2026-10/customers.json", "/admin/api/x/graphql.json"])
 def test_what_is_not_there_gets_404_in_shopifys_shape(client: Client, path: str) -> None:
     answer = HTTP.post(client.server.addresses["shopify"]["base_url"] + path, json={})
     assert answer.status_code == 404 and answer.json() == {"errors": "Not Found"}
@@ -357,9 +346,7 @@ VARIABLES = [
 
 
 @pytest.mark.parametrize(("kind", "field", "value", "explanation"), VARIABLES)
-def test_a_wrong_variable_is_explained(
-    client: Client, kind: str, field: str, value: Any, explanation: str
-) -> None:
+def test_a_wrong_variable_is_explained(client: Client, kind: str, field: str, value: Any, explanation: str) -> None:
     answer = client.ask(f"query Q($v: {kind}) {{ {field} }}", v=value)
     (error,) = answer["errors"]
     assert error["message"].startswith(f"Variable $v of type {kind} was provided invalid value")
@@ -486,9 +473,7 @@ EVERYTHING = """query Q($id: ID!) { customer(id: $id) { legacyResourceId lastNam
 
 
 @pytest.mark.parametrize("persona", Persona.all(), ids=lambda p: p.name)
-def test_every_field_of_every_invented_customer_keeps_the_schemas_promises(
-    client: Client, persona: Persona
-) -> None:
+def test_every_field_of_every_invented_customer_keeps_the_schemas_promises(client: Client, persona: Persona) -> None:
     answer = client.ask(EVERYTHING, id=persona.gid)
     refused = {e["path"][-1] for e in answer.get("errors", ())}
     assert refused == ({"lastName", "defaultPhoneNumber"} if persona.blocked else set())
@@ -553,9 +538,7 @@ def test_no_answer_costs_more_than_was_asked_for(orders: int, items: int, meta: 
 @settings(max_examples=60, deadline=None)
 @given(
     query=st.text(max_size=40) | st.text(alphabet='{}()$:!"[]@. \nqueryshopcustmid', max_size=60),
-    variables=st.dictionaries(
-        st.text(max_size=3), st.none() | st.integers() | st.text(max_size=5), max_size=2
-    ),
+    variables=st.dictionaries(st.text(max_size=3), st.none() | st.integers() | st.text(max_size=5), max_size=2),
 )
 def test_nothing_that_is_asked_breaks_it(query: str, variables: dict[str, Any]) -> None:
     document, errors, _ = read(query, None, variables)

@@ -13,8 +13,7 @@ from dotenv import dotenv_values
 
 from clara_kit.audio.recognise import LineBook
 from clara_kit.core.errors import SettingsError
-from clara_kit.doctor.keys import try_key
-from clara_kit.providers.vendors import SPOKEN
+from clara_kit.doctor.keys import VENDORS, try_key
 from clara_kit.runtime.compose import clara_voice
 from clara_kit.widgets.key_panel import KeyPanel
 from clara_kit.world.answers import AnswerBook
@@ -34,7 +33,7 @@ def vendors(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     context = TwinContext(profile=LatencyProfile.load("fast"))
     twins = [DeepgramTwin(context, LineBook(), clara_voice()), AnthropicTwin(context, AnswerBook.load()), LiveAvatarTwin(context)]  # fmt: skip
     with TwinServer(twins) as server:
-        for vendor in SPOKEN:
+        for vendor in VENDORS:
             monkeypatch.setenv(f"{vendor.upper()}_BASE_URL", server.addresses[vendor]["base_url"])
             monkeypatch.setenv(f"{vendor.upper()}_API_KEY", "")
         yield
@@ -58,7 +57,7 @@ def walk(widget: object) -> Iterator[object]:
         yield from walk(child)
 
 
-@pytest.mark.parametrize("vendor", SPOKEN)
+@pytest.mark.parametrize("vendor", VENDORS)
 def test_a_right_key_is_taken_and_a_wrong_one_refused_with_a_remedy(panel: KeyPanel, vendor: str) -> None:
     panel.set(vendor, " test-key\n")
     assert panel.test(vendor).state == "ok" and panel.status(vendor).startswith("✓")
@@ -98,9 +97,7 @@ def test_used_keys_count_in_this_kernel_only(panel: KeyPanel, tmp_path: Path) ->
     assert panel.test("anthropic").state == "ok"  # the one that counts now
 
 
-def test_saved_keys_are_readable_by_their_owner_only_and_other_lines_stay(
-    panel: KeyPanel, tmp_path: Path
-) -> None:
+def test_saved_keys_are_readable_by_their_owner_only_and_other_lines_stay(panel: KeyPanel, tmp_path: Path) -> None:
     file = tmp_path / ".env"
     file.write_text("# mine\nDEEPGRAM_API_KEY=old\nSTT_MODEL=nova-2\n")
     file.chmod(0o644)
@@ -122,9 +119,7 @@ def test_a_key_that_cannot_be_written_is_not_lost(tmp_path: Path) -> None:
     assert "cannot be written" in panel.status("deepgram")
 
 
-def test_the_button_does_not_keep_the_kernel_waiting(
-    panel: KeyPanel, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_button_does_not_keep_the_kernel_waiting(panel: KeyPanel, monkeypatch: pytest.MonkeyPatch) -> None:
     may_answer = threading.Event()
 
     def slow(*args: object) -> object:
@@ -152,9 +147,7 @@ def test_an_unknown_vendor_is_named(panel: KeyPanel) -> None:
 
 
 def test_the_first_notebook_stores_no_output_of_the_panel() -> None:
-    notebook = json.loads(
-        (Path(__file__).parents[2] / "notebooks" / "00_start_here.ipynb").read_text("utf-8")
-    )
+    notebook = json.loads((Path(__file__).parents[2] / "notebooks" / "00_start_here.ipynb").read_text("utf-8"))
     (cell,) = [c for c in notebook["cells"] if "KeyPanel()" in "".join(c["source"])]
     assert cell["outputs"] == [] and "nbval-ignore-output" in cell["metadata"]["tags"]
     assert "widgets" not in notebook["metadata"]

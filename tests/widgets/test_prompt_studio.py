@@ -48,9 +48,7 @@ def test_half_typed_text_is_a_problem_and_never_an_exception(studio: PromptStudi
     assert studio.problem == "" and studio._text.value == source
 
 
-def test_saving_writes_a_new_version_each_time_and_changes_no_other_file(
-    studio: PromptStudio, tmp_path: Path
-) -> None:
+def test_saving_writes_a_new_version_each_time_and_changes_no_other_file(studio: PromptStudio, tmp_path: Path) -> None:
     studio.edit(studio.template.source.replace("Qué gusto", "Qué alegría"))
     first, second = studio.save(), studio.save()
     assert {p.name for p in tmp_path.iterdir()} == {"warm.v2.md", "warm.v3.md"} == {first.name, second.name}
@@ -71,9 +69,7 @@ def test_customers_and_templates_change_by_hand_or_by_call(studio: PromptStudio)
     assert studio.template.id == "expert"
 
 
-def test_text_that_was_edited_is_not_lost_when_another_customer_or_template_is_looked_at(
-    studio: PromptStudio,
-) -> None:
+def test_text_that_was_edited_is_not_lost_when_another_customer_or_template_is_looked_at(studio: PromptStudio) -> None:
     studio.edit(studio.template.source.replace("Qué gusto", "Qué alegría"))
     assert "Qué alegría saludarte" in studio.choose(customer="paz").greeting
     studio.choose(template="brief")

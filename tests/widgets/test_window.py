@@ -74,9 +74,7 @@ def test_a_simulated_conversation_has_no_sound_to_play(window: ConversationWindo
         window.play()
 
 
-async def test_a_running_conversation_grows_in_the_window_and_can_be_heard_when_it_is_over(
-    tmp_path: Path,
-) -> None:
+async def test_a_running_conversation_grows_in_the_window_and_can_be_heard_when_it_is_over(tmp_path: Path) -> None:
     clara = ConversationManager(
         compose(settings=Settings.of(greeting=""), profile="fast"), title="a test", log_root=tmp_path
     )

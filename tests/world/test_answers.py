@@ -28,8 +28,7 @@ def test_a_question_finds_its_answer(question: str, entry: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "question",
-    ["¿Cuál es la capital de Francia?", "¿Quién ganó el partido ayer?", "¿Me arreglas el computador?"],
+    "question", ["¿Cuál es la capital de Francia?", "¿Quién ganó el partido ayer?", "¿Me arreglas el computador?"]
 )
 def test_what_it_does_not_know_it_says(question: str) -> None:
     answer = BOOK.reply(question)

@@ -17,9 +17,7 @@ def fenced(*lines: str, after: str = "") -> str:
 
 
 def test_three_fields_of_the_fence_are_sensed() -> None:
-    sensed = sense(
-        fenced("nombre: María José", "tipo de piel: mixta", "preocupaciones: manchas, acné", "otra: x")
-    )
+    sensed = sense(fenced("nombre: María José", "tipo de piel: mixta", "preocupaciones: manchas, acné", "otra: x"))
     kinds = [(i.kind, i.value) for i in sensed.instructions]
     assert kinds == [
         ("name", "Clara"), ("customer", "María José"), ("skin", "mixta"), ("concerns", "manchas, acné"),
@@ -80,9 +78,7 @@ def test_a_question_that_names_no_skin_is_answered_for_the_skin_that_is_known(
     assert BOOK.reply(question, known=Known(skin=skin)).entry_id == entry
 
 
-@pytest.mark.parametrize(
-    "question", ["¿Qué hidratante me recomiendas?", "¿Qué me recomiendas?", "¿Qué sérum uso?"]
-)
+@pytest.mark.parametrize("question", ["¿Qué hidratante me recomiendas?", "¿Qué me recomiendas?", "¿Qué sérum uso?"])
 @pytest.mark.parametrize("skin", ["seca", "grasa", "mixta", "sensible", "normal"])
 def test_an_answer_for_a_known_skin_is_never_one_for_another(question: str, skin: str) -> None:
     text = BOOK.reply(question, known=Known(skin=skin)).text
@@ -107,9 +103,7 @@ def test_a_concern_that_is_known_helps_to_choose() -> None:
     asked = "¿Qué me recomiendas?"
     assert BOOK.reply(asked).entry_id != "spots"
     assert BOOK.reply(asked, known=Known(concerns=("manchas",))).entry_id == "spots"
-    assert (
-        BOOK.reply("¿Qué me recomiendas para el acné?", known=Known(concerns=("manchas",))).entry_id == "acne"
-    )
+    assert BOOK.reply("¿Qué me recomiendas para el acné?", known=Known(concerns=("manchas",))).entry_id == "acne"
     assert BOOK.reply("¿Qué sérum me recomiendas?").entry_id == "serum"
     assert BOOK.reply("¿Qué sérum me recomiendas?", known=Known(concerns=("manchas",))).entry_id == "spots"
 

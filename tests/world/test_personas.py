@@ -83,9 +83,7 @@ def test_hostile_text_leaves_no_markup_no_invisible_character_and_no_line_break(
     for persona in ALL:
         p = persona.profile
         for text in (p.first_name, *p.skin_concerns, *(b.title for b in p.purchases)):
-            assert (
-                text == text.strip() and text.isprintable() and not re.search(r"[<>{}`\n\u202e\u200b]", text)
-            )
+            assert text == text.strip() and text.isprintable() and not re.search(r"[<>{}`\n\u202e\u200b]", text)
             assert len(text) <= 80
 
 
@@ -138,9 +136,7 @@ GOOD = {"id": 1, "email": "a@example.com", "about": "Somebody."}
         ({"orders": [{"days_ago": 3, "items": [{"handle": "x"}]}]}, "malformed"),
     ],
 )
-def test_a_bad_file_is_named_with_what_is_wrong(
-    tmp_path: Path, changes: dict[str, object], says: str
-) -> None:
+def test_a_bad_file_is_named_with_what_is_wrong(tmp_path: Path, changes: dict[str, object], says: str) -> None:
     path = tmp_path / "someone.yaml"
     path.write_text(yaml.safe_dump({**GOOD, **changes}), encoding="utf-8")
     with pytest.raises(ScriptError, match=says) as caught:

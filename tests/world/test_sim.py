@@ -44,9 +44,7 @@ def test_every_turn_of_the_demo_adds_up_or_says_why_not(seed: int) -> None:
 
 
 def test_a_pause_in_mid_turn_is_one_turn() -> None:
-    run = simulate(
-        [{"text": "Busco un protector solar que no deje grasa", "pauses": [{"after_word": 4, "ms": 700}]}]
-    )
+    run = simulate([{"text": "Busco un protector solar que no deje grasa", "pauses": [{"after_word": 4, "ms": 700}]}])
     finals = [e.text for e in run.events if isinstance(e, TranscriptFinal)]
     assert finals == ["Busco un protector solar", "que no deje grasa"]
     assert run.turns["customer"].to_list()[1:] == ["Busco un protector solar que no deje grasa"]

@@ -6,7 +6,9 @@ from typing import Any, ClassVar
 
 from clara_kit.providers.avatar.rest import Rest
 
-_KEY_HINT = "keys of the classic API come from https://app.heygen.com; LiveAvatar's do not work here. Set HEYGEN_API_KEY."
+_KEY_HINT = (
+    "keys of the classic API come from https://app.heygen.com; LiveAvatar's do not work here. Set HEYGEN_API_KEY."
+)
 _OLD_HINT = "choose another avatar: this generation is no longer served."
 _GONE = ("10005", "400006")  # the session is closed, or not (or no longer) started
 
@@ -29,13 +31,9 @@ class HeyGenRest(Rest):
         "400573": "the key lacks the right to do this.",
     }
 
-    async def call(
-        self, name: str, body: dict[str, Any], *, timeout_s: float | None = None
-    ) -> dict[str, Any]:
+    async def call(self, name: str, body: dict[str, Any], *, timeout_s: float | None = None) -> dict[str, Any]:
         """Call `/v1/streaming.<name>`; returns its `data` (empty where it has none). Raises `ProviderError`."""
-        return await self.post(
-            f"/v1/streaming.{name}", body, {"x-api-key": self._api_key}, timeout_s=timeout_s
-        )
+        return await self.post(f"/v1/streaming.{name}", body, {"x-api-key": self._api_key}, timeout_s=timeout_s)
 
     def says_gone(self, path: str, status: int, code: str) -> bool:
         """Also a 401 to a running session: so are its tasks answered after its hard limit of an hour."""

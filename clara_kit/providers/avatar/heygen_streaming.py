@@ -234,9 +234,7 @@ class HeyGenStreamingAvatar:
         body = {**self._id, "text": text, "task_type": "repeat", "task_mode": self._task_mode}
         sent_ms = self._now
         utterance.asked = True
-        data = await self._rest.call(
-            "task", body, timeout_s=_LONGEST_PIECE_S if self._task_mode == "sync" else None
-        )
+        data = await self._rest.call("task", body, timeout_s=_LONGEST_PIECE_S if self._task_mode == "sync" else None)
         utterance.asked = False
         if utterance.silenced:
             return self._now
@@ -244,9 +242,7 @@ class HeyGenStreamingAvatar:
         duration_ms = float(duration) if isinstance(duration, int | float) and duration >= 0 else 0.0
         utterance.audio_ms += duration_ms
         self._emit(
-            ev.SpeechVoiced(
-                at_ms=self._now, utterance_id=utterance.id, piece_no=piece_no, audio_ms=utterance.audio_ms
-            )
+            ev.SpeechVoiced(at_ms=self._now, utterance_id=utterance.id, piece_no=piece_no, audio_ms=utterance.audio_ms)
         )
         if self._task_mode == "sync":
             self._start(utterance)

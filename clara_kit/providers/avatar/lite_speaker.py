@@ -106,9 +106,7 @@ class Speaker:
             self._interrupted(utterance)
             return
         loop = asyncio.get_running_loop()
-        utterance.ack_timer = loop.call_later(
-            self._timing.ack_timeout_ms / 1000, self._interrupted, utterance
-        )
+        utterance.ack_timer = loop.call_later(self._timing.ack_timeout_ms / 1000, self._interrupted, utterance)
         try:
             await self._send(lite_protocol.interrupt(utterance.event_id))
         except ProviderError:
@@ -166,9 +164,7 @@ class Speaker:
             if utterance.over.is_set():
                 continue
             self._current = utterance
-            utterance.task = asyncio.create_task(
-                self._utter(utterance), name=f"liveavatar {utterance.event_id}"
-            )
+            utterance.task = asyncio.create_task(self._utter(utterance), name=f"liveavatar {utterance.event_id}")
             try:
                 await asyncio.wait({utterance.task})
             finally:

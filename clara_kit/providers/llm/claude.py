@@ -68,9 +68,7 @@ class ClaudeStreamingLLM:
         stall_timeout_ms: float = 5000,
     ) -> None:
         self.model = model
-        self._api_key = http.checked_key(
-            api_key, name="ANTHROPIC_API_KEY", where="https://platform.claude.com"
-        )
+        self._api_key = http.checked_key(api_key, name="ANTHROPIC_API_KEY", where="https://platform.claude.com")
         self._clock, self._base_url = clock, base_url
         self._first_token_timeout_s = first_token_timeout_ms / 1000
         self._stall_timeout_s = stall_timeout_ms / 1000
@@ -111,10 +109,7 @@ class ClaudeStreamingLLM:
             yield failed(http.failure("bad_input", f"The history cannot be sent: {exc}.", hint))
             return
         yield ReplyStarted(
-            at_ms=self._clock.now_ms(),
-            reply_id=request.reply_id,
-            model=self.model,
-            prompt_hash=request.prompt.hash,
+            at_ms=self._clock.now_ms(), reply_id=request.reply_id, model=self.model, prompt_hash=request.prompt.hash
         )
         body = {**self._fixed, "messages": messages, **system_blocks(request.prompt)}
         tally = _Tally()
@@ -219,9 +214,7 @@ def _client(api_key: str, base_url: str) -> anthropic.AsyncAnthropic:
     import anthropic
     import httpx2
 
-    limits = httpx2.Limits(
-        max_connections=100, max_keepalive_connections=20, keepalive_expiry=_KEEP_CONNECTIONS_S
-    )
+    limits = httpx2.Limits(max_connections=100, max_keepalive_connections=20, keepalive_expiry=_KEEP_CONNECTIONS_S)
     timeout = httpx2.Timeout(None, connect=_CONNECT_TIMEOUT_S)
     # A proxy from the environment must not get what is meant for this machine.
     http_client: httpx2.AsyncClient

@@ -66,9 +66,7 @@ def _status(error: Any, model: str, key: str) -> ProviderError:
     kind = _BY_TYPE.get(str(error.type), "unknown") if in_stream else http.kind_of(status)
     words = error.api_message
     if not isinstance(words, str):  # the body is not the vendor's but, say, a proxy's page
-        words = (
-            "" if isinstance(error.body, dict) or not error.body else "the answer was not Anthropic's JSON"
-        )
+        words = "" if isinstance(error.body, dict) or not error.body else "the answer was not Anthropic's JSON"
     detail = http.shown(words, key)
     says, hint = _SAYS.get(kind, _SAYS["unknown"])
     if status == 401 or error.type == "authentication_error":

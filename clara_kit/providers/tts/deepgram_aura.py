@@ -61,9 +61,7 @@ class DeepgramAuraTTS:
         await self._drop()
 
     @asynccontextmanager
-    async def speak(
-        self, pieces: AsyncIterator[str]
-    ) -> AsyncIterator[AsyncIterator[AudioChunk | PiecesVoiced]]:
+    async def speak(self, pieces: AsyncIterator[str]) -> AsyncIterator[AsyncIterator[AudioChunk | PiecesVoiced]]:
         """See the Protocol. One utterance at a time: a second waits for the first."""
         async with self._lock:
             await self._open()

@@ -22,9 +22,7 @@ class OfflineTTS:
         self._voice = voice or OfflineVoice()
 
     @asynccontextmanager
-    async def speak(
-        self, pieces: AsyncIterator[str]
-    ) -> AsyncIterator[AsyncIterator[AudioChunk | PiecesVoiced]]:
+    async def speak(self, pieces: AsyncIterator[str]) -> AsyncIterator[AsyncIterator[AudioChunk | PiecesVoiced]]:
         """See the Protocol."""
         stream = self._stream(pieces)
         try:
@@ -39,9 +37,7 @@ class OfflineTTS:
             sound = speech.sound.at_rate(self.rate_hz)
             for chunk in sound.frames(CHUNK_MS):
                 yield AudioChunk(chunk.to_bytes())
-            words = tuple(
-                SpokenWord(char_end=chars + w.char_end, end_ms=audio_ms + w.end_ms) for w in speech.words
-            )
+            words = tuple(SpokenWord(char_end=chars + w.char_end, end_ms=audio_ms + w.end_ms) for w in speech.words)
             count, chars, audio_ms = count + 1, chars + len(piece) + 1, audio_ms + sound.duration_ms
             yield PiecesVoiced(count, audio_ms, words)
 

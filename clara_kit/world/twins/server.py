@@ -66,9 +66,7 @@ class TwinServer:
     def addresses(self) -> dict[str, dict[str, str]]:
         """Each twin's base addresses, by its name."""
         if not self.port:
-            raise ClaraError(
-                "The twins are not running.", hint="call start(), or use the server in a with statement."
-            )
+            raise ClaraError("The twins are not running.", hint="call start(), or use the server in a with statement.")
         return {twin.name: twin.addresses(f"{self._host}:{self.port}") for twin in self._twins}
 
     def ready_line(self) -> str:
@@ -139,9 +137,7 @@ class TwinServer:
             with only_waits():
                 thread.join(_JOIN_S)
             if thread.is_alive():
-                raise ClaraError(
-                    "The twins' thread does not end.", hint="something in a twin blocks its event loop."
-                )
+                raise ClaraError("The twins' thread does not end.", hint="something in a twin blocks its event loop.")
             self._thread = self._loop = self._leave = None
             self.port = 0
 
@@ -153,9 +149,7 @@ class TwinServer:
                 hint="choose another port, or 0 for any free one.",
             )
         if isinstance(exc, OSError):
-            return ClaraError(
-                f"The twins cannot listen on {where}: {exc}.", hint="choose another port, or 0 for any."
-            )
+            return ClaraError(f"The twins cannot listen on {where}: {exc}.", hint="choose another port, or 0 for any.")
         return exc
 
     # --- in the server's own thread ---------------------------------------------------------------------
@@ -224,9 +218,7 @@ class TwinServer:
             response: web.StreamResponse = await handler(request)
             return response
         prefixes = [f"/{twin.name}" for twin in self._twins]
-        message = (
-            f"Nothing answers at {request.path}. The twins live under {', '.join(prefixes) or 'no path'}."
-        )
+        message = f"Nothing answers at {request.path}. The twins live under {', '.join(prefixes) or 'no path'}."
         return web.json_response({"error": {"message": message, "prefixes": prefixes}}, status=404)
 
 

@@ -57,9 +57,7 @@ class MouthStream(tts.ChunkedStream):
 
 class Sink(io.AudioOutput):
     def __init__(self):
-        super().__init__(
-            label="bench", capabilities=io.AudioOutputCapabilities(pause=False), sample_rate=24000
-        )
+        super().__init__(label="bench", capabilities=io.AudioOutputCapabilities(pause=False), sample_rate=24000)
 
     async def capture_frame(self, frame: rtc.AudioFrame) -> None:
         await super().capture_frame(frame)

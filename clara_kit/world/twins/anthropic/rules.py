@@ -44,11 +44,7 @@ class ApiError(Exception):
 
     def body(self, request_id: str) -> dict[str, Any]:
         """The JSON of the answer."""
-        return {
-            "type": "error",
-            "error": {"type": self.kind, "message": self.message},
-            "request_id": request_id,
-        }
+        return {"type": "error", "error": {"type": self.kind, "message": self.message}, "request_id": request_id}
 
 
 ERROR_TYPES = {
@@ -162,9 +158,7 @@ def _take(block: dict[str, Any], digest: Any, request: Request, so_far: int) -> 
     count = len(tokenize(text))
     control = block.get("cache_control")
     if control and so_far + count >= request.model.min_cacheable_tokens:
-        request.prefixes.append(
-            (digest.hexdigest(), so_far + count, 3600.0 if control.get("ttl") == "1h" else 300.0)
-        )
+        request.prefixes.append((digest.hexdigest(), so_far + count, 3600.0 if control.get("ttl") == "1h" else 300.0))
     return count
 
 
@@ -176,9 +170,7 @@ class PromptCache:
 
     def usage(self, request: Request, now_s: float) -> dict[str, Any]:
         """The token counters of a request, and remember its prefixes."""
-        read = max(
-            (tokens for key, tokens, _ in request.prefixes if self._until.get(key, 0.0) > now_s), default=0
-        )
+        read = max((tokens for key, tokens, _ in request.prefixes if self._until.get(key, 0.0) > now_s), default=0)
         written = max((tokens for _, tokens, _ in request.prefixes), default=0)
         written = max(0, written - read)
         hour = any(ttl > 300 for *_, ttl in request.prefixes)

@@ -56,9 +56,9 @@ class AnthropicTwin:
         async def handle(request: web.Request) -> web.StreamResponse:
             request_id = f"req_twin_{next(self._ids):06d}"
             try:
-                key = request.headers.get("x-api-key") or request.headers.get(
-                    "Authorization", ""
-                ).removeprefix("Bearer ")
+                key = request.headers.get("x-api-key") or request.headers.get("Authorization", "").removeprefix(
+                    "Bearer "
+                )
                 if not self._context.accepts(key):
                     raise ApiError(401, "authentication_error", "invalid x-api-key")
                 if "anthropic-version" not in request.headers:
@@ -80,8 +80,7 @@ class AnthropicTwin:
     async def _count(self, request: web.Request, request_id: str) -> web.StreamResponse:
         body = await self._body(request)
         checked = check(
-            {"max_tokens": 1, **body} if isinstance(body, dict) else body,
-            request.headers["anthropic-version"],
+            {"max_tokens": 1, **body} if isinstance(body, dict) else body, request.headers["anthropic-version"]
         )
         return web.json_response({"input_tokens": checked.tokens}, headers={"request-id": request_id})
 
@@ -137,9 +136,7 @@ class AnthropicTwin:
         if refusal is not None:
             kind = refusal.detail or ERROR_TYPES.get(refusal.status, "api_error")
             raise ApiError(
-                refusal.status,
-                kind,
-                "Overloaded" if refusal.status == 529 else f"Refused with {refusal.status}.",
+                refusal.status, kind, "Overloaded" if refusal.status == 529 else f"Refused with {refusal.status}."
             )
         wait_ms = self._context.draw("llm_first_token") + (slow.for_ms if slow else 0.0)
         if stall is not None and stall.after_ms == 0:
@@ -173,14 +170,10 @@ class AnthropicTwin:
         index = 0
         if checked.thinking:
             await stream.send(
-                "content_block_start",
-                index=0,
-                content_block={"type": "thinking", "thinking": "", "signature": ""},
+                "content_block_start", index=0, content_block={"type": "thinking", "thinking": "", "signature": ""}
             )
             await asyncio.sleep(0 if self._context.profile.name == "fast" else THINKING_MS / 1000)
-            await stream.send(
-                "content_block_delta", index=0, delta={"type": "signature_delta", "signature": "twin"}
-            )
+            await stream.send("content_block_delta", index=0, delta={"type": "signature_delta", "signature": "twin"})
             await stream.send("content_block_stop", index=0)
             index = 1
         await stream.send("content_block_start", index=index, content_block={"type": "text", "text": ""})
@@ -201,9 +194,7 @@ class AnthropicTwin:
                 return None
         return await self._end(stream, index, usage, len(tokens), reason)
 
-    async def _end(
-        self, stream: _Stream, index: int, usage: dict[str, Any], tokens: int, reason: str
-    ) -> None:
+    async def _end(self, stream: _Stream, index: int, usage: dict[str, Any], tokens: int, reason: str) -> None:
         await stream.send("content_block_stop", index=index)
         delta = {"stop_reason": reason, "stop_sequence": None}
         await stream.send("message_delta", delta=delta, usage={**usage, "output_tokens": max(1, tokens)})

@@ -30,9 +30,7 @@ class Desk:
         """A refusal as Deepgram words it: JSON body, and the reason in headers for sockets."""
         request_id = self.request_id()
         body = {"err_code": code, "err_msg": message, "request_id": request_id}
-        return web.json_response(
-            body, status=status, headers={"dg-error": message, "dg-request-id": request_id}
-        )
+        return web.json_response(body, status=status, headers={"dg-error": message, "dg-request-id": request_id})
 
     def door(self, request: web.Request) -> web.Response | None:
         """The refusal of a wrong key, or None."""
@@ -42,11 +40,6 @@ class Desk:
 
     def record(self, request: web.Request) -> dict[str, Any]:
         """Remember a connection."""
-        entry: dict[str, Any] = {
-            "path": request.path,
-            "query": dict(request.query),
-            "bytes": 0,
-            "closed": None,
-        }
+        entry: dict[str, Any] = {"path": request.path, "query": dict(request.query), "bytes": 0, "closed": None}
         self.connections.append(entry)
         return entry

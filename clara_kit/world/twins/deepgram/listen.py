@@ -181,9 +181,7 @@ class _Ear:
         self._committed = 0
         self._interim_due_ms = sound_at_ms + self._desk.context.draw("stt_interim_every")
         if self._options.vad_events:
-            self.outbox.post(
-                {"type": "SpeechStarted", "channel": [0, 1], "timestamp": round(sound_at_ms / 1000, 3)}
-            )
+            self.outbox.post({"type": "SpeechStarted", "channel": [0, 1], "timestamp": round(sound_at_ms / 1000, 3)})
 
     async def _end(self, sound_at_ms: float) -> None:
         ends = self._options.endpointing_ms is not None and find(self._faults, "no_end") is None
@@ -196,9 +194,7 @@ class _Ear:
         wait, last = self._options.utterance_end_ms, self._last_word_end_ms
         if wait is not None and last is not None and now_ms - last >= wait:
             self._last_word_end_ms = None
-            self.outbox.post(
-                {"type": "UtteranceEnd", "channel": [0, 1], "last_word_end": round(last / 1000, 3)}
-            )
+            self.outbox.post({"type": "UtteranceEnd", "channel": [0, 1], "last_word_end": round(last / 1000, 3)})
 
     async def _result(
         self, until_ms: float, *, is_final: bool, speech_final: bool, from_finalize: bool = False
@@ -234,11 +230,7 @@ class _Ear:
             return []
         return [
             WordTime(
-                w.word,
-                base_ms + max(0.0, w.start_ms),
-                min(base_ms + w.end_ms, until_ms),
-                w.char_start,
-                w.char_end,
+                w.word, base_ms + max(0.0, w.start_ms), min(base_ms + w.end_ms, until_ms), w.char_start, w.char_end
             )
             for w in match.words
         ]

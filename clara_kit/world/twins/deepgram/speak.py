@@ -67,11 +67,7 @@ async def speak_rest(desk: Desk, request: web.Request) -> web.StreamResponse:
     if refusal := find(faults, "refuse"):
         return desk.refuse(refusal.status, "REFUSED", refusal.detail or f"Refused with {refusal.status}.")
     rate_hz = int(request.query.get("sample_rate", "24000"))
-    headers = {
-        "content-type": "audio/l16",
-        "dg-request-id": desk.request_id(),
-        "dg-char-count": str(len(text)),
-    }
+    headers = {"content-type": "audio/l16", "dg-request-id": desk.request_id(), "dg-char-count": str(len(text))}
     response = web.StreamResponse(headers=headers)
     await response.prepare(request)
     async for chunk in _spoken(desk, text, rate_hz, faults):
@@ -109,11 +105,7 @@ class _Mouth:
     """One speaking connection. Faults count once per connection; `after_ms` from its first flush."""
 
     def __init__(
-        self,
-        desk: Desk,
-        request: web.Request,
-        socket: web.WebSocketResponse,
-        faults: tuple[Fault, ...],
+        self, desk: Desk, request: web.Request, socket: web.WebSocketResponse, faults: tuple[Fault, ...]
     ) -> None:
         self._desk, self._request, self._socket, self._faults = desk, request, socket, faults
         self._rate_hz = int(request.query.get("sample_rate", "24000"))
@@ -173,11 +165,7 @@ class _Mouth:
             self._flushes.popleft()
         if len(self._flushes) >= FLUSHES_A_MINUTE:
             await self._socket.send_json(
-                {
-                    "type": "Warning",
-                    "warn_code": "EXCESSIVE_FLUSH",
-                    "warn_msg": "Rate limit exceeded for flushes.",
-                }
+                {"type": "Warning", "warn_code": "EXCESSIVE_FLUSH", "warn_msg": "Rate limit exceeded for flushes."}
             )
             return
         self._flushes.append(now_s)

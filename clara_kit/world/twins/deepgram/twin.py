@@ -71,9 +71,7 @@ class DeepgramTwin:
         text = str((await _json(request)).get("text", ""))
         speech = OfflineVoice(voice_variant="m3", pitch=40).synthesize(text)
         self._desk.lines.learn(text, speech)
-        return web.json_response(
-            {"learnt": text, "words": len(speech.words), "duration_ms": speech.sound.duration_ms}
-        )
+        return web.json_response({"learnt": text, "words": len(speech.words), "duration_ms": speech.sound.duration_ms})
 
 
 async def _json(request: web.Request) -> dict[str, Any]:

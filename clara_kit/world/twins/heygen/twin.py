@@ -26,9 +26,7 @@ from clara_kit.world.twins.base import TwinContext
 from clara_kit.world.twins.heygen.session import Cut, Garble, Json, Refusal, Session, Spoken, body_of
 
 CONCURRENT_SESSIONS = 3  # an estimate: HeyGen documents the refusal, not the number for each plan
-HARD_LIMIT_S = (
-    3600.0  # reported by users on docs.heygen.com/discuss; sessions are cut an hour after their start
-)
+HARD_LIMIT_S = 3600.0  # reported by users on docs.heygen.com/discuss; sessions are cut an hour after their start
 IDLE_RANGE_S = (30, 3600)
 Handler = Callable[[Json, str], Awaitable[Any]]
 
@@ -150,9 +148,7 @@ class HeyGenTwin:
                 400, 10004,
                 "Concurrent limit reached, please make sure you have closed other testing sessions",
             )  # fmt: skip
-        session = Session(
-            id=f"twin-{next(self._ids):04d}", config=body, born_s=now_s, idle_s=float(idle), seen_s=now_s
-        )
+        session = Session(id=f"twin-{next(self._ids):04d}", config=body, born_s=now_s, idle_s=float(idle), seen_s=now_s)
         self._sessions[session.id] = session
         return {
             "session_id": session.id, "access_token": "twin-room-token", "url": "wss://twin.invalid", "is_paid": True,

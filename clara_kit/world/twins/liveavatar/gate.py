@@ -26,12 +26,7 @@ Login = Literal["key", "token", "either", "none"]
 class Gate:
     """Rate limit, credentials and the shape of errors, around handlers."""
 
-    def __init__(
-        self,
-        context: TwinContext,
-        of_token: Callable[[str], TwinSession | None],
-        rate: RateLimit,
-    ) -> None:
+    def __init__(self, context: TwinContext, of_token: Callable[[str], TwinSession | None], rate: RateLimit) -> None:
         self._context, self._of_token = context, of_token
         self._rate = rate
 

@@ -219,9 +219,7 @@ class TwinSession:
         pcm = _decoded(audio) if audio is not None else b""
         size_bytes, audio_bytes = len(raw.encode()), len(pcm or b"")
         dropped = not socket.connected
-        self.messages.append(
-            Received(self._loop.time(), str(kind), event_id, size_bytes, audio_bytes, dropped)
-        )
+        self.messages.append(Received(self._loop.time(), str(kind), event_id, size_bytes, audio_bytes, dropped))
         if dropped:
             return
         if not isinstance(message, dict) or not isinstance(kind, str):

@@ -44,15 +44,7 @@ from clara_kit.world.twins.liveavatar.rest import (
 from clara_kit.world.twins.liveavatar.room import PlayedStream, Room, serve_listener
 from clara_kit.world.twins.liveavatar.session import Outside, SessionConfig, TwinSession
 
-__all__ = [
-    "RATE_HZ",
-    "SANDBOX_AVATAR",
-    "LiveAvatarTwin",
-    "PlayedFrame",
-    "PlayedStream",
-    "TwinSession",
-    "Utterance",
-]
+__all__ = ["RATE_HZ", "SANDBOX_AVATAR", "LiveAvatarTwin", "PlayedFrame", "PlayedStream", "TwinSession", "Utterance"]
 
 SANDBOX_AVATAR = "dd73ea75-1218-4ef3-92ce-606d5f7fbc0a"  # "Wayne": LiveAvatar's sandbox page
 _NO_ROOM = "wss://no-media-room.invalid"
@@ -112,9 +104,7 @@ class LiveAvatarTwin:
         for method, path, login, handler in routes:
             app.router.add_route(method, f"/{self.name}{path}", self._gate.around(handler, path, login))
         app.router.add_get(f"/{self.name}/ws/{{session_id}}", self._gate.around(self._socket, "/ws", "none"))
-        app.router.add_get(
-            f"/{self.name}/listen/{{session_id}}", self._gate.around(self._listen, "/listen", "none")
-        )
+        app.router.add_get(f"/{self.name}/listen/{{session_id}}", self._gate.around(self._listen, "/listen", "none"))
         app.router.add_route("*", f"/{self.name}/{{tail:.*}}", self._gate.around(self._nowhere, "*", "none"))
 
     def addresses(self, host_port: str) -> dict[str, str]:
@@ -129,9 +119,7 @@ class LiveAvatarTwin:
 
     # --- who listens ------------------------------------------------------------------------------------
 
-    def on_played(
-        self, callback: Callable[[PlayedFrame], None], session_id: str | None = None
-    ) -> Callable[[], None]:
+    def on_played(self, callback: Callable[[PlayedFrame], None], session_id: str | None = None) -> Callable[[], None]:
         """Call back with every frame that is played, in the server's thread; returns how to stop that.
 
         session_id: only this session's; None for all. The callback must be quick.
@@ -170,12 +158,7 @@ class LiveAvatarTwin:
             connected_after_ms=self._connected_after_ms,
             dialect=self.dialect,
         )
-        outside = Outside(
-            context=self._context,
-            new_id=self._new_id,
-            on_frame=self._room.play,
-            on_end=self._on_end,
-        )
+        outside = Outside(context=self._context, new_id=self._new_id, on_frame=self._room.play, on_end=self._on_end)
         self.sessions[config.session_id] = TwinSession(config, outside)
         return answer({"session_id": config.session_id, "session_token": config.session_token})
 
@@ -199,9 +182,7 @@ class LiveAvatarTwin:
         }
         if config.mode == "LITE":
             scheme = "wss" if request.scheme == "https" else "ws"
-            data["ws_url"] = (
-                f"{scheme}://{request.host}/{self.name}/ws/{session.id}?token={config.socket_token}"
-            )
+            data["ws_url"] = f"{scheme}://{request.host}/{self.name}/ws/{session.id}?token={config.socket_token}"
         return answer(data, status=201)
 
     async def _keep_alive(self, request: web.Request) -> web.Response:
@@ -220,11 +201,7 @@ class LiveAvatarTwin:
     async def _list(self, request: web.Request) -> web.Response:
         wanted = request.query.get("type")
         if wanted not in ("active", "historic"):
-            detail = {
-                "type": "enum",
-                "loc": ["query", "type"],
-                "msg": "Input should be 'active' or 'historic'",
-            }
+            detail = {"type": "enum", "loc": ["query", "type"], "msg": "Input should be 'active' or 'historic'"}
             raise invalid([detail])
         state = "active" if wanted == "active" else "ended"
         return answer(page([entry(s) for s in self.sessions.values() if s.state == state], request.query))

@@ -79,9 +79,7 @@ def whole_error(code: str, request_id: str, cost: Json) -> Json:
     match code:
         case "MAX_COST_EXCEEDED":
             asked = cost["requestedQueryCost"]
-            message = (
-                f"Query cost is {asked}, which exceeds the single query max cost limit ({MAX_QUERY_COST})."
-            )
+            message = f"Query cost is {asked}, which exceeds the single query max cost limit ({MAX_QUERY_COST})."
             told: Json = {"code": code, "cost": asked, "maxCost": MAX_QUERY_COST, "documentation": _DOC}
             return {"errors": [{"message": message, "extensions": told}]}
         case "SHOP_INACTIVE":
@@ -95,9 +93,7 @@ def whole_error(code: str, request_id: str, cost: Json) -> Json:
 def truncated(answer: Json, request_id: str) -> Json:
     """Part of the data is missing: every product of every order, or else a whole field; with an error for each."""
     data = answer["data"] or {}
-    gone = [path for path in _paths(data) if path[-1] == "product" and len(path) > 1] or [[n] for n in data][
-        -1:
-    ]
+    gone = [path for path in _paths(data) if path[-1] == "product" and len(path) > 1] or [[n] for n in data][-1:]
     for *above, last in gone:
         place = data
         for step in above:

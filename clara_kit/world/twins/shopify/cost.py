@@ -39,9 +39,7 @@ class Cost:
             if d.default_value is not None
         }
         self._variables = {**defaults, **variables}
-        self._fragments = {
-            d.name.value: d for d in document.definitions if isinstance(d, FragmentDefinitionNode)
-        }
+        self._fragments = {d.name.value: d for d in document.definitions if isinstance(d, FragmentDefinitionNode)}
         self._selection, self._root = chosen.selection_set, schema().query_type
         self.requested = self._asked(self._selection, self._root)
 
@@ -54,9 +52,7 @@ class Cost:
         for node in selection.selections:
             if isinstance(node, FragmentSpreadNode):
                 fragment = self._fragments[node.name.value]
-                yield from self._fields(
-                    fragment.selection_set, schema().type_map[fragment.type_condition.name.value]
-                )
+                yield from self._fields(fragment.selection_set, schema().type_map[fragment.type_condition.name.value])
             elif isinstance(node, InlineFragmentNode):
                 yield from self._fields(node.selection_set, kind)
             elif isinstance(node, FieldNode) and isinstance(kind, GraphQLObjectType) and node.selection_set:
@@ -76,9 +72,7 @@ class Cost:
 
     def _wanted(self, node: FieldNode) -> int:
         """How many objects a connection is asked for; 0 where execution will refuse it."""
-        args = {
-            a.name.value: value_from_ast_untyped(a.value, dict(self._variables)) for a in node.arguments or ()
-        }
+        args = {a.name.value: value_from_ast_untyped(a.value, dict(self._variables)) for a in node.arguments or ()}
         wanted = args.get("first") or args.get("last")
         return max(0, wanted) if isinstance(wanted, int) else 0
 

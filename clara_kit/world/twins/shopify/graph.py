@@ -110,9 +110,7 @@ def _read(query: str, operation: str | None, variables: Json) -> Read:
     return document, (), bool(validate(schema(), document, [NoDeprecatedCustomRule]))
 
 
-def run(
-    shop: Shop, access: Access, document: DocumentNode, variables: Json, operation: str | None
-) -> Outcome:
+def run(shop: Shop, access: Access, document: DocumentNode, variables: Json, operation: str | None) -> Outcome:
     """Execute a valid query."""
     call = _Call(shop, access)
     result = execute_sync(
@@ -135,9 +133,7 @@ def _resolve(source: Json, info: GraphQLResolveInfo[Any], **args: Any) -> Any:
         return _root(call, info, args)
     if (kind, name) == ("LineItem", "product"):
         return call.shop.ordered(source)
-    if (
-        name == "metafield"
-    ):  # without a namespace Shopify looks into the app's own, which holds none of the shop's
+    if name == "metafield":  # without a namespace Shopify looks into the app's own, which holds none of the shop's
         asked = (args.get("namespace"), args["key"])
         nodes = nodes_of("metafields", source)
         return next((m for m in nodes if (m["namespace"], m["key"]) == asked), None)

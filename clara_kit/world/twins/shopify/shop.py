@@ -176,9 +176,7 @@ def _bad(message: str) -> GraphQLError:
     return GraphQLError(message, extensions={"code": "BAD_REQUEST"})
 
 
-def _found(
-    nodes: list[Json], query: str | None, fields: frozenset[str], texts: Any
-) -> tuple[list[Json], list[Json]]:
+def _found(nodes: list[Json], query: str | None, fields: frozenset[str], texts: Any) -> tuple[list[Json], list[Json]]:
     if not query or not query.strip():
         return nodes, []
     search = Search(query, fields)

@@ -119,9 +119,7 @@ class ShopifyTwin:
         self._issued[token] = self._clock() + self._token_life_s
         self.grants += 1
         scope = ",".join(sorted(self.access.scopes))
-        return web.json_response(
-            {"access_token": token, "scope": scope, "expires_in": int(self._token_life_s)}
-        )
+        return web.json_response({"access_token": token, "scope": scope, "expires_in": int(self._token_life_s)})
 
     def _accepts(self, token: str) -> bool:
         ends = self._issued.get(token)
@@ -239,8 +237,4 @@ class ShopifyTwin:
         return {**told, "throttleStatus": {**told["throttleStatus"], "currentlyAvailable": short}}
 
     def _cost(self, requested: int, spent: int | None) -> Json:
-        return {
-            "requestedQueryCost": requested,
-            "actualQueryCost": spent,
-            "throttleStatus": self.bucket.status(),
-        }
+        return {"requestedQueryCost": requested, "actualQueryCost": spent, "throttleStatus": self.bucket.status()}

@@ -25,13 +25,7 @@ from graphql import (
     type_from_ast,
     visit,
 )
-from graphql.language import (
-    DocumentNode,
-    OperationDefinitionNode,
-    StringValueNode,
-    VariableDefinitionNode,
-    print_ast,
-)
+from graphql.language import DocumentNode, OperationDefinitionNode, StringValueNode, VariableDefinitionNode, print_ast
 
 from clara_kit.world.twins.shopify.words import locations, path_of
 
@@ -99,11 +93,7 @@ def _variable_error(schema: GraphQLSchema, definition: VariableDefinitionNode, g
 
 def _problems(kind: Any, value: Any, path: list[Any]) -> list[Problem]:
     if isinstance(kind, GraphQLNonNull):
-        return (
-            [(path, "Expected value to not be null")]
-            if value is None
-            else _problems(kind.of_type, value, path)
-        )
+        return [(path, "Expected value to not be null")] if value is None else _problems(kind.of_type, value, path)
     if value is None:
         return []
     if isinstance(kind, GraphQLList):

@@ -21,9 +21,7 @@ class ScriptPlayer:
     say: makes a line's sound (or types it) and gives the time at which it was over.
     """
 
-    def __init__(
-        self, customer: ScriptedCustomer, clock: Clock, say: Callable[[Line], Awaitable[float]]
-    ) -> None:
+    def __init__(self, customer: ScriptedCustomer, clock: Clock, say: Callable[[Line], Awaitable[float]]) -> None:
         self._customer, self._clock, self._say = customer, clock, say
         self._wishes: asyncio.Queue[Wish | None] = asyncio.Queue()
 
@@ -75,8 +73,7 @@ def _with_pause(speech: Speech, after_word: int, pause_ms: float) -> Speech:
     at = int(cut_ms * sound.rate_hz / 1000)
     halves = Sound(sound.samples[:at], sound.rate_hz), Sound(sound.samples[at:], sound.rate_hz)
     later = tuple(
-        replace(w, start_ms=w.start_ms + pause_ms, end_ms=w.end_ms + pause_ms)
-        for w in speech.words[after_word:]
+        replace(w, start_ms=w.start_ms + pause_ms, end_ms=w.end_ms + pause_ms) for w in speech.words[after_word:]
     )
     joined = concat(halves[0], silence(pause_ms, sound.rate_hz), halves[1])
     return replace(speech, sound=joined, words=(*speech.words[:after_word], *later))
