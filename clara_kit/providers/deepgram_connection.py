@@ -27,7 +27,7 @@ _HINTS = {
 
 def make_client(api_key: str, base_url: str) -> Any:
     """The SDK's client for a base address (http, https, ws or wss); raises `SettingsError` for a bad one."""
-    api_key = http.checked_key(api_key, name="DEEPGRAM_API_KEY", where="https://console.deepgram.com")
+    api_key = http.checked_key(api_key, "DEEPGRAM_API_KEY", "https://console.deepgram.com")
     parts = urlsplit(base_url)
     if parts.scheme not in {"http", "https", "ws", "wss"} or not parts.netloc:
         raise SettingsError(f"{base_url!r} is no address.", hint="write it like https://api.deepgram.com.")

@@ -36,7 +36,7 @@ def is_loopback(url: str) -> bool:
         return False
 
 
-def checked_key(key: str, *, name: str, where: str) -> str:
+def checked_key(key: str, name: str, where: str) -> str:
     """The key without blanks around it; raises `SettingsError` for what can be none. Says `where` to get one."""
     key = key.strip()
     if not key or not key.isascii() or not key.isprintable() or " " in key:
@@ -84,7 +84,5 @@ def shown(words: object, secret: str) -> str:
 
 def asked_to_wait(headers: Mapping[str, str]) -> str:
     """What `retry-after` asks for, as the end of a sentence: seconds or a date."""
-    wait = headers.get("retry-after", "").strip()
-    if not wait:
-        return ""
-    return f"; it asks to wait {wait} s" if wait[0].isdigit() else f"; it asks to wait until {shown(wait, '')}"
+    wait = shown(headers.get("retry-after"), "")
+    return wait and f"; it asks to wait {f'{wait} s' if wait[0].isdigit() else f'until {wait}'}"

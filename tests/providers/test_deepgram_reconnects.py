@@ -212,6 +212,16 @@ async def test_a_break_longer_than_is_kept_tells_how_much_was_lost() -> None:
     assert re.match(r"2\d\d\d ms of sound were lost", warned.message)
 
 
+async def test_quiet_that_came_during_a_break_is_not_caught_up_with() -> None:
+    async with hearing(Fault(service="stt", kind="cut", after_ms=100)) as (stt, _, _):
+        await say(stt, silence(200, 16_000))
+        assert await first(stt.events(), ev.ProviderFailed)
+        for n in range(400):
+            await stt.send(bytes(640), 200.0 + n * 20)
+        await stt.reopen()
+        assert stt._outbox.unsent_ms + stt._outbox.frames.sent_ms <= 300.0
+
+
 async def test_words_that_were_final_are_told_when_a_broken_connection_is_left() -> None:
     async def handle(socket: ServerConnection) -> None:
         await socket.recv()

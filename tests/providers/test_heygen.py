@@ -96,6 +96,23 @@ async def test_an_interruption_stops_the_avatar_in_mid_word_and_drops_what_waite
         assert "nunca" not in " ".join(t.text for t in far.spoken)
 
 
+async def test_an_order_to_fall_silent_does_not_hold_up_the_next_words() -> None:
+    async def slow() -> web.Response:
+        await asyncio.sleep(0.5)
+        return web.json_response({"code": 100, "data": {"duration_ms": 500}})
+
+    async with other_server(slow) as url, avatar_at(url) as avatar:
+        await avatar.speak(1, 0, "Hola.")
+        await until(avatar, lambda e: isinstance(e, ev.SpeakingStarted))
+        async with asyncio.timeout(0.1):  # the task is answered in half a second, the order's own grace is 0.3 s
+            await avatar.interrupt(1)
+            await avatar.speak(2, 0, "Chao.")
+            await avatar.end_speech(2)
+        events = await until(avatar, lambda e: isinstance(e, ev.SpeakingEnded))
+    assert isinstance(events[0], ev.SpeakingInterrupted) and events[0].utterance_id == 1
+    assert [e.utterance_id for e in events[1:] if not isinstance(e, ev.ProviderWarned)] == [2] * 5
+
+
 async def test_leaving_closes_the_session_for_the_next() -> None:
     async with twin(concurrent=1) as (url, far):
         for _ in range(3):

@@ -33,7 +33,7 @@ class HeyGenRest(Rest):
 
     async def call(self, name: str, body: dict[str, Any], *, timeout_s: float | None = None) -> dict[str, Any]:
         """Call `/v1/streaming.<name>`; returns its `data` (empty where it has none). Raises `ProviderError`."""
-        return await self.post(f"/v1/streaming.{name}", body, {"x-api-key": self._api_key}, timeout_s=timeout_s)
+        return await self.post(f"/v1/streaming.{name}", body, timeout_s=timeout_s)
 
     def says_gone(self, path: str, status: int, code: str) -> bool:
         """Also a 401 to a running session: so are its tasks answered after its hard limit of an hour."""

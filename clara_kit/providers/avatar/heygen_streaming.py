@@ -16,6 +16,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Literal, Self
 
@@ -73,7 +74,7 @@ class HeyGenStreamingAvatar:
         assumed_start_ms: float = 1000,  # an utterance's start costs about a second on streaming avatars
         timeout_s: float = 10,
     ) -> None:
-        api_key = http.checked_key(api_key, name="HEYGEN_API_KEY", where="https://app.heygen.com")
+        api_key = http.checked_key(api_key, "HEYGEN_API_KEY", "https://app.heygen.com")
         self.session: HeyGenSession | None = None
         self._clock, self._task_mode, self._assumed_start_ms = clock, task_mode, assumed_start_ms
         self._rest = HeyGenRest(api_key=api_key, base_url=base_url, timeout_s=timeout_s)
@@ -89,6 +90,7 @@ class HeyGenStreamingAvatar:
             **({"voice": {"voice_id": voice_id}} if voice_id else {}),
         }
         self._events: asyncio.Queue[ev.Event | None] = asyncio.Queue()
+        self._emit = self._events.put_nowait
         self._waiting: deque[_Utterance] = deque()  # the first is being spoken
         self._speaking: asyncio.Task[None] | None = None  # or being silenced
         self._keeper: asyncio.Task[None] | None = None
@@ -117,8 +119,7 @@ class HeyGenStreamingAvatar:
         """Queue the next piece; returns at once. A new id begins a new utterance after those before it."""
         if self._over:
             return
-        utterance = self._find(utterance_id)
-        if utterance is None:
+        if (utterance := self._find(utterance_id)) is None:
             utterance = _Utterance(utterance_id)
             self._waiting.append(utterance)
         if not utterance.closed:
@@ -153,8 +154,8 @@ class HeyGenStreamingAvatar:
             await self._order_silence()
             if utterance.asked:
                 # The order may have overtaken the task: then the task is still to be answered, and to be stopped.
-                done, _ = await asyncio.wait({speaking}, timeout=_OVERTAKEN_S)
-                if not done:
+                await asyncio.wait({speaking}, timeout=_OVERTAKEN_S)
+                if not speaking.done():
                     await self._order_silence()
         finally:
             speaking.cancel()
@@ -187,9 +188,6 @@ class HeyGenStreamingAvatar:
     @property
     def _now(self) -> float:
         return self._clock.now_ms()
-
-    def _emit(self, event: ev.Event) -> None:
-        self._events.put_nowait(event)
 
     def _find(self, utterance_id: int) -> _Utterance | None:
         return next((u for u in self._waiting if u.id == utterance_id), None)
@@ -234,7 +232,8 @@ class HeyGenStreamingAvatar:
         body = {**self._id, "text": text, "task_type": "repeat", "task_mode": self._task_mode}
         sent_ms = self._now
         utterance.asked = True
-        data = await self._rest.call("task", body, timeout_s=_LONGEST_PIECE_S if self._task_mode == "sync" else None)
+        limit_s = _LONGEST_PIECE_S if self._task_mode == "sync" else None
+        data = await self._rest.call("task", body, timeout_s=limit_s)
         utterance.asked = False
         if utterance.silenced:
             return self._now
@@ -286,19 +285,16 @@ class HeyGenStreamingAvatar:
 
     async def _leave(self) -> None:
         self._over = True
-        tasks = {t for t in (self._speaking, self._keeper) if t is not None}
+        tasks = [t for t in (self._speaking, self._keeper) if t is not None]
         for utterance in self._waiting:
             self._forget_start(utterance)
         self._waiting.clear()
         for task in tasks:
             task.cancel()
-        if tasks:
-            await asyncio.wait(tasks)
-        try:
+        await asyncio.gather(*tasks, return_exceptions=True)
+        with suppress(ProviderError, TimeoutError):  # HeyGen ends idle sessions by itself
             async with asyncio.timeout(_LEAVE_BUDGET_S):
                 if self.session is not None:
                     await self._rest.call("stop", self._id)
-        except (ProviderError, TimeoutError):
-            pass  # HeyGen ends idle sessions by itself
         await self._rest.aclose()
         self._events.put_nowait(None)

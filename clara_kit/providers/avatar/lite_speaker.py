@@ -27,6 +27,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
 from clara_kit.core.clock import Clock
 from clara_kit.core.errors import ProviderError, ProviderUnavailable
@@ -71,8 +72,7 @@ class Speaker:
         """Queue the next piece; returns at once. A new id begins a new utterance and ends the one before."""
         if utterance_id in self._closed_ids:
             return
-        utterance = self._open.get(utterance_id)
-        if utterance is None:
+        if (utterance := self._open.get(utterance_id)) is None:
             for other in self._open.values():
                 other.end_pieces()
             utterance = Utterance(
@@ -105,12 +105,10 @@ class Speaker:
         if not utterance.sent:
             self._interrupted(utterance)
             return
-        loop = asyncio.get_running_loop()
-        utterance.ack_timer = loop.call_later(self._timing.ack_timeout_ms / 1000, self._interrupted, utterance)
-        try:
+        later, ack_s = asyncio.get_running_loop().call_later, self._timing.ack_timeout_ms / 1000
+        utterance.ack_timer = later(ack_s, self._interrupted, utterance)
+        with suppress(ProviderError):  # the session is over: told by events()
             await self._send(lite_protocol.interrupt(utterance.event_id))
-        except ProviderError:
-            return  # the session is over: told by events()
 
     def fail_all(self, error: ProviderError) -> None:
         """The session is over: every utterance that is still open has failed."""
@@ -164,13 +162,13 @@ class Speaker:
             if utterance.over.is_set():
                 continue
             self._current = utterance
-            utterance.task = asyncio.create_task(self._utter(utterance), name=f"liveavatar {utterance.event_id}")
+            utterance.task = task = asyncio.create_task(self._utter(utterance), name=utterance.event_id)
             try:
-                await asyncio.wait({utterance.task})
+                await asyncio.wait({task})
             finally:
-                utterance.task.cancel()
-                await asyncio.wait({utterance.task})
-            if not utterance.task.cancelled() and (error := utterance.task.exception()):
+                task.cancel()
+                await asyncio.wait({task})
+            if not task.cancelled() and (error := task.exception()):
                 raise error
             await utterance.over.wait()
             if utterance.sent and not utterance.end_sent.is_set() and not utterance.silenced:
@@ -201,7 +199,11 @@ class Speaker:
             return
         utterance.end_sent.set()
         await self._send(lite_protocol.speak_end(utterance.event_id))
-        self._sound_is_complete(utterance)
+        if error := utterance.voice_error:
+            self._tell(utterance, ProviderFailed.of(error, "tts", self._now(), utterance_id=utterance.id))
+            utterance.told = True
+        if not utterance.sent:
+            self._ended(utterance, estimated=True)
 
     async def _next_chunk(self, utterance: Utterance) -> bytes | None:
         """The next chunk when its time has come, or None after the last."""
@@ -221,13 +223,6 @@ class Speaker:
             utterance.woken.clear()
             await utterance.wake_up(wait_ms)
         return chunk
-
-    def _sound_is_complete(self, utterance: Utterance) -> None:
-        if error := utterance.voice_error:
-            self._tell(utterance, ProviderFailed.of(error, "tts", self._now(), utterance_id=utterance.id))
-            utterance.told = True
-        if not utterance.sent:
-            self._ended(utterance, estimated=True)
 
     async def _watch(self, utterance: Utterance) -> None:
         """Close the utterance if the avatar never says that it started, or that it ended."""

@@ -12,6 +12,7 @@ counts as speaking. The voice is opened and closed by whoever made it.
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any, Literal, Self
 from urllib.parse import urlsplit
@@ -47,7 +48,7 @@ class LiveAvatarLite:
         sandbox: bool = True,
         timing: Timing = TIMING,
     ) -> None:
-        api_key = http.checked_key(api_key, name="LIVEAVATAR_API_KEY", where="https://app.liveavatar.com")
+        api_key = http.checked_key(api_key, "LIVEAVATAR_API_KEY", "https://app.liveavatar.com")
         if tts.rate_hz != lite_protocol.RATE_HZ:
             raise SettingsError(
                 f"LiveAvatar plays {lite_protocol.RATE_HZ} samples a second; this voice gives {tts.rate_hz}.",
@@ -135,11 +136,9 @@ class LiveAvatarLite:
         raise self._closed()
 
     async def _keep_alive(self) -> None:
-        count = 0
-        while True:
+        for count in itertools.count(1):
             await asyncio.sleep(self._timing.keep_alive_ms / 1000)
             if self._speaker.connected.is_set():
-                count += 1
                 await self._send(lite_protocol.keep_alive(f"k{count}"))
 
     async def _speak_when_connected(self) -> None:

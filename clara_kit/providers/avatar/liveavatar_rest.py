@@ -6,6 +6,7 @@ Used by `liveavatar.py` before and after the socket.
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -44,13 +45,12 @@ class LiveAvatarRest(Rest):
     setting = "LIVEAVATAR_BASE_URL"
     hints = _HINTS
     _session_id = ""
-    _token = ""
     _may_run = False
 
     async def open(self, config: dict[str, Any]) -> LiteSession:
         """Start a session of this `config`; raises `ProviderRefused` or `ProviderUnavailable`."""
-        data = await self.post("/v1/sessions/token", config, {"X-API-KEY": self._api_key})
-        self._token = self.text_of(data, "session_token", _MODE_HINT)
+        data = await self.post("/v1/sessions/token", config)
+        self._bearer = {"Authorization": f"Bearer {self.text_of(data, 'session_token', _MODE_HINT)}"}
         self._session_id = str(data.get("session_id") or "")
         self._may_run = True  # from here on a session may be running, whatever we get to see of the answer
         data = await self.post("/v1/sessions/start", {"session_id": self._session_id}, self._bearer)
@@ -67,14 +67,8 @@ class LiveAvatarRest(Rest):
             return
         self._may_run = False
         body = {"session_id": self._session_id, "reason": "USER_DISCONNECTED"}
-        try:
+        with suppress(ProviderError):
             await self.post("/v1/sessions/stop", body, self._bearer)
-        except ProviderError:
-            return
-
-    @property
-    def _bearer(self) -> dict[str, str]:
-        return {"Authorization": f"Bearer {self._token}"}
 
 
 async def within(budget_s: float, *work: Any) -> None:

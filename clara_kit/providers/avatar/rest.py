@@ -30,9 +30,10 @@ class Rest:
         """Whether the session has ended at the other side; a new one may be opened."""
 
     async def post(
-        self, path: str, body: dict[str, Any], headers: dict[str, str], *, timeout_s: float | None = None
+        self, path: str, body: dict[str, Any], headers: dict[str, str] | None = None, *, timeout_s: float | None = None
     ) -> dict[str, Any]:
-        """The answer's `data` (empty where it has none). Raises `ProviderError`."""
+        """The answer's `data` (empty where it has none); without other `headers` with the key. Raises `ProviderError`."""
+        headers = headers or {"X-API-KEY": self._api_key}
         limit = httpx.USE_CLIENT_DEFAULT if timeout_s is None else httpx.Timeout(timeout_s)
         try:
             response = await self._http.post(self._base_url + path, json=body, headers=headers, timeout=limit)

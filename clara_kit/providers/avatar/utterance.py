@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -98,11 +99,9 @@ class Utterance:
 
     async def wake_up(self, after_ms: float | None) -> None:
         """Sleep until woken, at most `after_ms` (None: for as long as it takes)."""
-        try:
+        with suppress(TimeoutError):
             async with asyncio.timeout(None if after_ms is None else max(after_ms, 1.0) / 1000):
                 await self.woken.wait()
-        except TimeoutError:
-            return
 
 
 def _is_ours(event_id: str) -> bool:

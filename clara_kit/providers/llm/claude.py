@@ -68,7 +68,7 @@ class ClaudeStreamingLLM:
         stall_timeout_ms: float = 5000,
     ) -> None:
         self.model = model
-        self._api_key = http.checked_key(api_key, name="ANTHROPIC_API_KEY", where="https://platform.claude.com")
+        self._api_key = http.checked_key(api_key, "ANTHROPIC_API_KEY", "https://platform.claude.com")
         self._clock, self._base_url = clock, base_url
         self._first_token_timeout_s = first_token_timeout_ms / 1000
         self._stall_timeout_s = stall_timeout_ms / 1000
@@ -112,17 +112,15 @@ class ClaudeStreamingLLM:
             at_ms=self._clock.now_ms(), reply_id=request.reply_id, model=self.model, prompt_hash=request.prompt.hash
         )
         body = {**self._fixed, "messages": messages, **system_blocks(request.prompt)}
-        tally = _Tally()
+        tally, error = _Tally(), None
         try:
             async with aclosing(self._texts(body, tally)) as texts:
                 async for text in texts:
                     yield ReplyDelta(at_ms=self._clock.now_ms(), reply_id=request.reply_id, text=text)
         except Exception as exc:  # whatever the SDK makes of a broken stream: one last event is promised
-            if not tally.stopped:
-                yield failed(self._describe(exc, started=tally.text_came))
-                return
+            error = self._describe(exc, started=tally.text_came)
         if not tally.stopped:
-            yield failed(_cut(tally))
+            yield failed(error or _cut(tally))
             return
         yield ReplyCompleted(
             at_ms=self._clock.now_ms(),
@@ -167,23 +165,21 @@ class _Tally:
     def take(self, event: Any) -> str:
         """Note one event of the SDK; returns the text it brought, if any."""
         self.events += 1
-        kind = getattr(event, "type", None)
-        text: Any = ""
+        kind, part = getattr(event, "type", None), getattr(event, "delta", None)
+        text = ""
         if kind == "message_start":
             self._count(getattr(getattr(event, "message", None), "usage", None))
-        elif kind == "content_block_start" and _type_of(event, "content_block") == "text":
-            text = getattr(event.content_block, "text", "")
-        elif kind == "content_block_delta" and _type_of(event, "delta") == "text_delta":
-            text = getattr(event.delta, "text", "")
+        elif kind == "content_block_start":
+            text = _text_of(getattr(event, "content_block", None))
+        elif kind == "content_block_delta":
+            text = _text_of(part)
         elif kind == "message_delta":
-            reason = getattr(getattr(event, "delta", None), "stop_reason", None)
+            reason = getattr(part, "stop_reason", None)
             self.stop_reason = reason if isinstance(reason, str) else self.stop_reason
             self._count(getattr(event, "usage", None))
         elif kind == "message_stop":
             self.stopped = True
-        if not isinstance(text, str) or not text:
-            return ""
-        self.text_came = True
+        self.text_came = self.text_came or bool(text)
         return text
 
     def usage(self, model: str) -> Usage:
@@ -199,8 +195,10 @@ class _Tally:
                 self._tokens[ours] = value
 
 
-def _type_of(event: Any, part: str) -> Any:
-    return getattr(getattr(event, part, None), "type", None)
+def _text_of(part: Any) -> str:
+    """Its text; of what is no text (thinking, say) nothing."""
+    text = getattr(part, "text", "") if getattr(part, "type", None) in ("text", "text_delta") else ""
+    return text if isinstance(text, str) else ""
 
 
 def _cut(tally: _Tally) -> ProviderError:
@@ -214,7 +212,7 @@ def _client(api_key: str, base_url: str) -> anthropic.AsyncAnthropic:
     import anthropic
     import httpx2
 
-    limits = httpx2.Limits(max_connections=100, max_keepalive_connections=20, keepalive_expiry=_KEEP_CONNECTIONS_S)
+    limits = httpx2.Limits(keepalive_expiry=_KEEP_CONNECTIONS_S)
     timeout = httpx2.Timeout(None, connect=_CONNECT_TIMEOUT_S)
     # A proxy from the environment must not get what is meant for this machine.
     http_client: httpx2.AsyncClient

@@ -26,11 +26,9 @@ def fixed_parameters(model: str, max_tokens: int, temperature: float | None) -> 
 
 def system_blocks(prompt: Prompt) -> dict[str, Any]:
     """The field `system`: the static part first, marked for the cache so that customers share it."""
-    blocks: list[dict[str, Any]] = []
-    if prompt.static.strip():
-        blocks.append({"type": "text", "text": prompt.static, "cache_control": {"type": "ephemeral"}})
-    if prompt.personal.strip():
-        blocks.append({"type": "text", "text": prompt.personal})
+    cached = {"cache_control": {"type": "ephemeral"}}
+    parts: tuple[tuple[str, dict[str, Any]], ...] = ((prompt.static, cached), (prompt.personal, {}))
+    blocks = [{"type": "text", "text": text, **more} for text, more in parts if text.strip()]
     return {"system": blocks} if blocks else {}  # the API takes no empty block
 
 

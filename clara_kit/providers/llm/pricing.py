@@ -12,8 +12,8 @@ by Opus 4.7, Sonnet 5, Haiku 5.5 and everything newer).
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from datetime import date
+from typing import NamedTuple
 
 from clara_kit.core.events import Usage
 
@@ -21,8 +21,7 @@ SUCCESSOR = "claude-haiku-5-5"
 _LONG_PROMPT_TOKENS = 100_000  # above this prompt length some models have a second price list
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Price:
+class Price(NamedTuple):
     """US dollars for a million tokens. `cache_write` is the five-minute cache."""
 
     input: float
@@ -32,13 +31,8 @@ class Price:
 
     def of(self, usage: Usage) -> float:
         """What `usage` costs, in US dollars."""
-        micro_usd = (
-            usage.input_tokens * self.input
-            + usage.output_tokens * self.output
-            + usage.cache_write_tokens * self.cache_write
-            + usage.cache_read_tokens * self.cache_read
-        )
-        return micro_usd / 1_000_000
+        tokens = (usage.input_tokens, usage.output_tokens, usage.cache_write_tokens, usage.cache_read_tokens)
+        return sum(n * usd for n, usd in zip(tokens, self, strict=True)) / 1_000_000
 
 
 PRICES: dict[str, Price] = {

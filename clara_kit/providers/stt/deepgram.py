@@ -65,9 +65,8 @@ class DeepgramStreamingSTT:
             "endpointing": endpointing_ms,
             "utterance_end_ms": utterance_end_ms,
             "vad_events": True,
+            **({"keyterm": list(keyterms)} if keyterms else {}),
         }
-        if keyterms:
-            self._query["keyterm"] = list(keyterms)
         self._outbox = Outbox(rate_hz=self.rate_hz, keep_ms=KEEP_MS)
         self._fresh = asyncio.Event()
         self._finishing = False
@@ -76,6 +75,7 @@ class DeepgramStreamingSTT:
         self._lost_ms = 0.0  # as far as it was told
         self._again = False  # this connection is not the first
         self._out: asyncio.Queue[Event | None] = asyncio.Queue()
+        self._emit = self._out.put_nowait
         self._results = Results(clock, self._outbox, self._emit)
 
     @property
@@ -209,6 +209,3 @@ class DeepgramStreamingSTT:
                 return
             except ValueError:  # not JSON; the next message may be
                 self._results.pass_over("unreadable")
-
-    def _emit(self, event: Event) -> None:
-        self._out.put_nowait(event)

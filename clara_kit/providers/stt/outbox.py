@@ -27,20 +27,16 @@ class Outbox:
         self._rate_hz, self._keep_ms = rate_hz, keep_ms
         self._unsent: deque[tuple[bytes, float]] = deque()
         self._uncertain: deque[tuple[bytes, float, float]] = deque()  # and the stream time at its end
-        self._unsent_ms = self._uncertain_ms = 0.0
-
-    @property
-    def unsent_ms(self) -> float:
-        """How much waits to be sent."""
-        return self._unsent_ms
+        self.unsent_ms = self._uncertain_ms = 0.0
+        """How much waits to be sent; how much might have to be sent again."""
 
     def add(self, pcm: bytes, captured_ms: float) -> None:
         """A frame to be sent."""
         self._unsent.append((pcm, captured_ms))
-        self._unsent_ms += self._ms(pcm)
-        while self._unsent_ms > self._keep_ms:
+        self.unsent_ms += self._ms(pcm)
+        while self.unsent_ms > self._keep_ms:
             lost, _ = self._unsent.popleft()
-            self._unsent_ms -= self._ms(lost)
+            self.unsent_ms -= self._ms(lost)
             self.lost_ms += self._ms(lost)
 
     def take(self) -> bytes | None:
@@ -49,7 +45,7 @@ class Outbox:
             return None
         pcm, captured_ms = self._unsent.popleft()
         duration_ms = self._ms(pcm)
-        self._unsent_ms -= duration_ms
+        self.unsent_ms -= duration_ms
         self.frames.sent(duration_ms, captured_ms)
         self._uncertain.append((pcm, captured_ms, self.frames.sent_ms))
         self._uncertain_ms += duration_ms
@@ -72,9 +68,9 @@ class Outbox:
         self._uncertain.clear()
         self._uncertain_ms = 0.0
         self._unsent = deque(_without_lead(list(chain(again, self._unsent)), self._rate_hz))
-        self._unsent_ms = sum(self._ms(pcm) for pcm, _ in self._unsent)
+        self.unsent_ms = sum(self._ms(pcm) for pcm, _ in self._unsent)
         self.frames = FrameLedger()
-        return self._unsent_ms
+        return self.unsent_ms
 
     def _forget(self) -> None:
         self._uncertain_ms -= self._ms(self._uncertain.popleft()[0])

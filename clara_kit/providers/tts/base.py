@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from clara_kit.core.events import SpokenWord
 from clara_kit.providers.base import Warms as Warms
@@ -31,6 +31,10 @@ class PiecesVoiced:
     words: tuple[SpokenWord, ...] = ()
 
 
+Voiced: TypeAlias = AsyncIterator[AudioChunk | PiecesVoiced]
+"""The stream of one utterance."""
+
+
 class TTSProvider(Protocol):
     """Speaks one utterance from pieces of text that may still be arriving.
 
@@ -40,9 +44,7 @@ class TTSProvider(Protocol):
 
     rate_hz: int
 
-    def speak(
-        self, pieces: AsyncIterator[str]
-    ) -> AbstractAsyncContextManager[AsyncIterator[AudioChunk | PiecesVoiced]]: ...
+    def speak(self, pieces: AsyncIterator[str]) -> AbstractAsyncContextManager[Voiced]: ...
 
     async def aclose(self) -> None:
         """Close kept connections."""

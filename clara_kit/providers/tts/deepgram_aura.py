@@ -7,17 +7,16 @@ that Clara begins early, and the rest when the reply is complete.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from types import SimpleNamespace
 from typing import Any
 
-from clara_kit.core.errors import ProviderError
 from clara_kit.providers import http
 from clara_kit.providers.deepgram_connection import closed, enter, is_open, leave, make_client
-from clara_kit.providers.tts.base import AudioChunk, PiecesVoiced
+from clara_kit.providers.tts.base import AudioChunk, PiecesVoiced, Voiced
 
 log = logging.getLogger("clara_kit.tts")
 
@@ -25,7 +24,6 @@ MAX_CHARS = 2000  # in one Speak message (Deepgram's limits page)
 SOCKET_LIFE_S = 55 * 60  # Deepgram ends a socket after 60 minutes
 CLEAR_TIMEOUT_S = 0.3
 STALL_TIMEOUT_S = 8.0
-_COALESCED = "coalesced"
 COALESCED_S = 1.5  # two quick flushes may be acknowledged as one: how long to wait for the second
 
 
@@ -61,7 +59,7 @@ class DeepgramAuraTTS:
         await self._drop()
 
     @asynccontextmanager
-    async def speak(self, pieces: AsyncIterator[str]) -> AsyncIterator[AsyncIterator[AudioChunk | PiecesVoiced]]:
+    async def speak(self, pieces: AsyncIterator[str]) -> AsyncIterator[Voiced]:
         """See the Protocol. One utterance at a time: a second waits for the first."""
         async with self._lock:
             await self._open()
@@ -85,7 +83,8 @@ class DeepgramAuraTTS:
                     yield chunk
             except Exception as exc:
                 status = getattr(exc, "status_code", None)
-                message = f"Deepgram's voice refused a request ({f'HTTP {status}' if status else type(exc).__name__})."
+                said = f"HTTP {status}" if status else type(exc).__name__
+                message = f"Deepgram's voice refused a request ({said})."
                 hint = "it was asked because twenty flushes a minute were used up; wait a minute."
                 raise http.failure(http.kind_of(status) if status else "unreachable", message, hint) from exc
 
@@ -145,33 +144,27 @@ class _Utterance:
         self._flushed.append(len(self._sent))
         await self._socket.send_flush()
 
-    async def stream(self, feeding: asyncio.Task[None]) -> AsyncIterator[AudioChunk | PiecesVoiced]:
+    async def stream(self, feeding: asyncio.Task[None]) -> Voiced:
         """Sound and marks until all pieces have been spoken."""
         while True:
             if feeding.done() and not self._flushed:
-                self._raise_of(feeding)
+                if not feeding.cancelled() and (error := feeding.exception()) is not None:
+                    raise closed(error, "voice") from error
                 if self._voiced < len(self._sent):  # the last flush was refused
                     async for part in self._by_rest():
                         yield part
                 self.over = True
                 return
             message = await self._next(feeding)
-            if message is None:
-                continue
+            kind = getattr(message, "type", None)
             if isinstance(message, bytes):
                 self._bytes += len(message)
                 yield AudioChunk(message)
-                continue
-            kind = getattr(message, "type", None)
-            if kind == "Flushed" and self._flushed:
+            elif kind == "Flushed" and self._flushed:
                 self._voiced = self._flushed.popleft()
                 yield self._mark()
-            elif kind == "Warning" and "FLUSH" in str(_warning(message)) and self._flushed:
+            elif kind == "Warning" and "FLUSH" in _code_of(message) and self._flushed:
                 self._flushed.pop()  # ignored by the vendor: its text waits for the next flush, or for a request
-            elif message == _COALESCED:
-                self._voiced = self._flushed.pop()
-                self._flushed.clear()
-                yield self._mark()
 
     def _mark(self) -> PiecesVoiced:
         return PiecesVoiced(self._voiced, self._bytes / 2 / self._voice.rate_hz * 1000)
@@ -186,23 +179,20 @@ class _Utterance:
             await asyncio.wait(others, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
             if waiting.done():
                 return waiting.result()
-            if feeding.done() and len(others) == 2:
-                return None
-            if coalescing:
-                return _COALESCED
-            message = f"Deepgram's voice sent nothing for {timeout_s:.0f} s."
-            raise http.failure("stalled", message, "try again; the service may be overloaded.")
-        except ProviderError:
-            raise
         except Exception as exc:
             raise closed(exc, "voice") from exc
         finally:
-            if not waiting.done():
-                waiting.cancel()
-                with contextlib.suppress(asyncio.CancelledError, Exception):
-                    await waiting
+            waiting.cancel()
+            await asyncio.gather(waiting, return_exceptions=True)
+        if feeding.done() and len(others) == 2:
+            return None
+        if coalescing:
+            self._flushed = deque([self._flushed[-1]])
+            return SimpleNamespace(type="Flushed")
+        message = f"Deepgram's voice sent nothing for {timeout_s:.0f} s."
+        raise http.failure("stalled", message, "try again; the service may be overloaded.")
 
-    async def _by_rest(self) -> AsyncIterator[AudioChunk | PiecesVoiced]:
+    async def _by_rest(self) -> Voiced:
         """Speak what no flush covered by a request instead, and make the socket forget it."""
         await self._voice._clear()
         async for chunk in self._voice.rest(" ".join(self._sent[self._voiced :])):
@@ -211,13 +201,9 @@ class _Utterance:
         self._voiced = len(self._sent)
         yield self._mark()
 
-    def _raise_of(self, feeding: asyncio.Task[None]) -> None:
-        if not feeding.cancelled() and (error := feeding.exception()) is not None:
-            raise closed(error, "voice") from error
 
-
-def _warning(message: Any) -> Any:
-    return getattr(message, "warn_code", None) or getattr(message, "code", None)
+def _code_of(warning: Any) -> str:
+    return str(getattr(warning, "warn_code", None) or getattr(warning, "code", None))
 
 
 def _parts(piece: str) -> list[str]:

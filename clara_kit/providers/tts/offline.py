@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 
 from clara_kit.audio.voice import OfflineVoice
 from clara_kit.core.events import SpokenWord
-from clara_kit.providers.tts.base import AudioChunk, PiecesVoiced
+from clara_kit.providers.tts.base import AudioChunk, PiecesVoiced, Voiced
 
 CHUNK_MS = 100.0
 
@@ -22,7 +22,7 @@ class OfflineTTS:
         self._voice = voice or OfflineVoice()
 
     @asynccontextmanager
-    async def speak(self, pieces: AsyncIterator[str]) -> AsyncIterator[AsyncIterator[AudioChunk | PiecesVoiced]]:
+    async def speak(self, pieces: AsyncIterator[str]) -> AsyncIterator[Voiced]:
         """See the Protocol."""
         stream = self._stream(pieces)
         try:
@@ -30,7 +30,7 @@ class OfflineTTS:
         finally:
             await stream.aclose()  # type: ignore[attr-defined]
 
-    async def _stream(self, pieces: AsyncIterator[str]) -> AsyncIterator[AudioChunk | PiecesVoiced]:
+    async def _stream(self, pieces: AsyncIterator[str]) -> Voiced:
         count, chars, audio_ms = 0, 0, 0.0
         async for piece in pieces:
             speech = await asyncio.to_thread(self._voice.synthesize, piece)
