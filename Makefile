@@ -21,11 +21,11 @@ demo: $(STAMP) ## hear and watch a whole conversation in the terminal, without k
 
 # Kernels live at CLARA_PACE (tests choose their own, see tests/conftest.py); a machine that keeps no bytecode would
 # compile every package anew for each of them.
-test: export CLARA_PACE = 30
+test: export CLARA_PACE = 50
 test: export PYTHONDONTWRITEBYTECODE =
 test: export PYTHONPYCACHEPREFIX = $(CURDIR)/build/pycache
 test: $(STAMP) ## every test and every notebook (a few minutes)
-	$(RUN) pytest -n 3 --dist loadfile --nbval-lax --nbval-current-env tests notebooks
+	$(RUN) pytest -n 3 --dist loadfile --no-loadscope-reorder --nbval-lax --nbval-current-env notebooks tests
 
 check: $(STAMP) ## style, types, layers, and the size of the package
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check -q . && $(BIN)/mypy && $(BIN)/lint-imports --no-cache && $(BIN)/python .ci/size.py

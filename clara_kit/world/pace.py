@@ -27,7 +27,7 @@ T = TypeVar("T")
 
 VARIABLE = "CLARA_PACE"
 WORKING = 0.5  # of the wall's pace, while somebody works
-_HELPED_S = 0.25  # so long a job in another thread counts as work; what lasts longer waits for something itself
+_HELPED_S = 5.0  # so long a job in another thread is work; one that lasts longer waits for something itself
 _ANSWER_S = 0.25  # on the wall: so long whoever asked from outside may take to ask again before time flies
 _SHORTEST_NAP_S, _LONGEST_NAP_S = 0.0003, 0.002  # after which a loop looks again while others work
 _SELECTABLE = 1024  # files with a number beyond cannot be waited for with select()
@@ -70,6 +70,7 @@ class _Clock:
         self._lock = threading.Lock()
         self._now_s = self._wall_s = perf_counter()
         self._due: dict[_PacedSelector, float | None] = {}  # until when each waits; None: it works
+        self._sending: set[_PacedSelector] = set()  # whose words the other end has no room for
         self._helped: dict[object, float] = {}  # jobs in other threads, and since when on the wall
         self._flies = False
         self._held_until_s = 0.0  # on the wall
@@ -85,11 +86,12 @@ class _Clock:
             self._due[loop] = None
             self._flies = False
 
-    def waits(self, loop: _PacedSelector, until_s: float) -> tuple[float, bool]:
+    def waits(self, loop: _PacedSelector, until_s: float, *, sending: bool = False) -> tuple[float, bool]:
         """It has nothing to do until then, or until something comes. What is left, and whether time flies."""
         with self._lock:
             now_s = self._advance()
             self._due[loop] = until_s
+            self._sending.add(loop) if sending else self._sending.discard(loop)
             self._flies = self._all_wait(loop)
             return until_s - now_s, self._flies
 
@@ -98,6 +100,7 @@ class _Clock:
         with self._lock:
             self._advance()
             self._due.pop(loop, None)
+            self._sending.discard(loop)
 
     def helped(self, job: object, begins: bool) -> None:
         """A job in another thread begins or ends."""
@@ -117,7 +120,9 @@ class _Clock:
             self._flies = False
 
     def _all_wait(self, loop: _PacedSelector) -> bool:
-        if any(due is None for due in self._due.values()) or perf_counter() < self._held_until_s:
+        if self._sending or any(due is None for due in self._due.values()):
+            return False
+        if perf_counter() < self._held_until_s:
             return False
         if self._helped and perf_counter() - max(self._helped.values()) < _HELPED_S:
             return False
@@ -162,9 +167,11 @@ class _PacedSelector(selectors.DefaultSelector):
         if came or (timeout is not None and timeout <= 0):
             return came
         until_s = math.inf if timeout is None else self.clock.now_s() + timeout
+        # What the kernel holds back until the other end has room is late by the wall's clock, not by this one.
+        sending = any(key.events & selectors.EVENT_WRITE for key in self.get_map().values())
         try:
             while not came:
-                left_s, flies = self.clock.waits(self, until_s)
+                left_s, flies = self.clock.waits(self, until_s, sending=sending)
                 if left_s <= 0:
                     break
                 came = self._nap(None if timeout is None else self._nap_s(left_s, flies))

@@ -25,6 +25,7 @@ from clara_kit import SentenceChunker, simulate
 from tests.bench import peers
 from tests.bench.greeting import greetings
 from tests.bench.overhead import floor_turn, memory_kib, turns
+from tests.bench.playing import playing
 from tests.bench.sockets import barge_ins
 
 LINES = ["¿Qué limpiador me recomiendas para la piel mixta?", "¿Cuánto cuesta el despacho?", "Muchas gracias, Clara."]
@@ -151,6 +152,7 @@ def measure(*, quick: bool = False) -> dict[str, Any]:
         "cutting": cutting(1 if quick else 5),
         "import": import_ms(1 if quick else 7),
         **asyncio.run(overhead(8 if quick else 200, crowd, beside=not quick)),
+        "playing": asyncio.run(playing(0.5 if quick else 3.0)),
         "greeting": asyncio.run(greetings(1, "fast") if quick else greetings(9)),
     }
 
@@ -182,9 +184,12 @@ def show(found: dict[str, Any]) -> None:
         crowd.add_row(str(count), f"{row['p50_ms']:.2f}", f"{row['p95_ms']:.2f}")
     console.print(crowd)
     console.print(_greetings(found["greeting"]))
+    played = found["playing"]
     sim, cut, imp = found["simulated"], found["cutting"], found["import"]
     console.print(
         f"CPU {found['cpu_ms_per_turn']:.2f} ms a turn; memory {found['memory_kib_per_conversation']:.0f} KiB a conversation\n"
+        f"Clara's sound played by the avatar's twin: CPU {played['cpu_ms_per_s']:.0f} ms a second, its end told "
+        f"{played['late_ms']:.1f} ms late\n"
         f"simulated turns a second: {sim['turns_per_s']:.0f} ({sim['events_per_turn']:.0f} events a turn, trace kept; "
         f"{sim['times_the_heap']:.1f} x a bare heap)\n"
         f"sentence cutting: {cut['kit_us']:.2f} µs a delta ({cut['kit_us'] / cut['floor_us']:.1f} x looking at it once)\n"

@@ -627,7 +627,7 @@ async def test_leaving_the_context_reaches_the_server_at_once_and_yields_nothing
                     break
             left = now_s()
         assert [e async for e in events] == []
-        assert (await fake.gone() - left) * 1000 < 25  # loopback; the server looks every half millisecond
+        assert await fake.gone() - left < 1  # and not when the server's patience is over
         await llm.aclose()
 
 
@@ -646,7 +646,7 @@ async def test_cancelling_the_task_reaches_the_server_at_once(headers_first: boo
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        assert (await fake.gone() - cancelled) * 1000 < 25
+        assert await fake.gone() - cancelled < 1
         await llm.aclose()
 
 

@@ -206,7 +206,7 @@ async def other_server(task: Any, new: Any = None) -> AsyncIterator[str]:
 
     app = web.Application()
     app.router.add_post("/{tail:.*}", answer)
-    runner = web.AppRunner(app)
+    runner = web.AppRunner(app, shutdown_timeout=0.1)  # then what still answers is cancelled
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()

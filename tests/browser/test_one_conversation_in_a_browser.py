@@ -1,4 +1,4 @@
-"""What a person meets who opens the notebooks in JupyterLab."""
+"""The notebook of one conversation, and its window, in JupyterLab."""
 
 from __future__ import annotations
 
@@ -10,33 +10,6 @@ from playwright.async_api import expect
 from tests.browser.lab import SCREENSHOTS, lab
 
 pytestmark = [pytest.mark.timeout(240), pytest.mark.wall]
-
-
-async def test_the_first_notebook_runs_and_shows_a_conversation_that_can_be_heard(tmp_path: Path) -> None:
-    async with lab(tmp_path) as notebook:
-        await notebook.open("notebooks/00_start_here.ipynb")
-        await notebook.run_all()
-        text = ""
-        for number in range(1, 8):  # only what is near is in the page
-            await notebook.show(number)
-            text += " ".join(await notebook.outputs().all_inner_texts())
-        assert "Use for this kernel" in text  # the panel for keys
-        assert "heard from the customer: ¿Qué limpiador me recomiendas para la piel mixta?" in text
-        assert "offline twins" in text and "simulated" in text
-        await notebook.show(4)
-        player = notebook.page.locator(".jp-OutputArea-output audio")
-        assert await player.count() == 1
-        assert (
-            await player.evaluate(
-                "a => new Promise(r => a.duration ? r(a.duration) : a.onloadedmetadata = () => r(a.duration))"
-            )
-            > 10
-        )
-        await notebook.show(3)
-        struck = notebook.page.locator(".jp-OutputArea-output s")
-        assert await struck.count() >= 1  # what the customer never heard
-        await notebook.screenshot("00_start_here", whole=True)
-        assert notebook.errors == []
 
 
 async def test_one_conversation_is_talked_to_interrupted_and_walked_through(tmp_path: Path) -> None:
@@ -79,24 +52,4 @@ async def test_one_conversation_is_talked_to_interrupted_and_walked_through(tmp_
         simulated = page.get_by_test_id("clara-window").nth(1)
         await expect(simulated.get_by_test_id("play")).to_be_disabled()
         await notebook.screenshot("01_one_conversation")
-        assert notebook.errors == []
-
-
-async def test_the_console_types_speaks_and_interrupts_by_its_buttons(tmp_path: Path) -> None:
-    async with lab(tmp_path, dark=True, pace=3) as notebook:
-        page = notebook.page
-        await notebook.open("notebooks/01_one_conversation.ipynb")
-        await notebook.run_first_code_cells(2)
-        line = page.locator(".clara-console-line input")
-        view = page.locator(".clara-console-view").first
-        await expect(view).to_contain_text("¡Hola!", timeout=15_000)
-        await line.fill("¿Hacen despachos a regiones?")
-        await line.press("Enter")
-        await expect(view).to_contain_text("AVATAR_SPEAKING", timeout=15_000)
-        await page.locator(".clara-console-interrupt").click()
-        await expect(view).to_contain_text("IDLE", timeout=15_000)
-        await line.fill("Hola, buenas.")
-        await page.locator(".clara-console-say").click()
-        await expect(view.locator("div", has_text="Hola, buenas.").first).to_be_visible(timeout=15_000)
-        await notebook.screenshot("01_console_dark")
         assert notebook.errors == []
