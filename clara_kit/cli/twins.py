@@ -7,19 +7,15 @@ import sys
 import threading
 
 from clara_kit.audio.recognise import LineBook
-from clara_kit.runtime.compose import TWIN_KEY, clara_voice, customer_voice
-from clara_kit.world.answers import AnswerBook
+from clara_kit.runtime.compose import TWIN_KEY
 from clara_kit.world.faults import FaultBox
 from clara_kit.world.latency import LatencyProfile
 from clara_kit.world.script import Script
 from clara_kit.world.scripted import line_speech
-from clara_kit.world.twins.anthropic.twin import AnthropicTwin
 from clara_kit.world.twins.base import TwinContext
-from clara_kit.world.twins.deepgram.twin import DeepgramTwin
-from clara_kit.world.twins.heygen.twin import HeyGenTwin
-from clara_kit.world.twins.liveavatar.twin import LiveAvatarTwin
+from clara_kit.world.twins.every import every_twin
 from clara_kit.world.twins.server import TwinServer
-from clara_kit.world.twins.shopify.twin import ShopifyTwin
+from clara_kit.world.voices import customer_voice
 
 
 def serve(*, port: int, profile: str, seed: int, script: str | None, any_key: bool) -> int:
@@ -34,17 +30,7 @@ def serve(*, port: int, profile: str, seed: int, script: str | None, any_key: bo
                 lines.learn(line.text, line_speech(line, customer_voice()))
     keys = frozenset() if any_key else frozenset({TWIN_KEY})
     context = TwinContext(profile=LatencyProfile.load(profile), seed=seed, faults=faults, keys=keys)
-    server = TwinServer(
-        [
-            DeepgramTwin(context, lines, clara_voice()),
-            AnthropicTwin(context, AnswerBook.load()),
-            LiveAvatarTwin(context),
-            HeyGenTwin(context, clara_voice(), AnswerBook.load()),
-            ShopifyTwin.of_personas(context),
-        ],
-        port=port,
-        faults=faults,
-    )
+    server = TwinServer(every_twin(context, lines), port=port, faults=faults)
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())

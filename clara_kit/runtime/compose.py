@@ -15,12 +15,13 @@ from clara_kit.core.settings import Keys, Mode, Settings
 from clara_kit.prompts.briefing import brief
 from clara_kit.prompts.catalog import Catalog
 from clara_kit.prompts.template import PromptTemplate
-from clara_kit.runtime.services import TWIN_KEY, TWIN_SHOP, Services, clara_voice, customer_voice
+from clara_kit.runtime.services import TWIN_KEY, TWIN_SHOP, Services
 from clara_kit.shop.cache import ProfileCache
 from clara_kit.world.faults import Fault, FaultBox
 from clara_kit.world.latency import LatencyProfile
 from clara_kit.world.pace import usual_pace
 from clara_kit.world.personas import Persona
+from clara_kit.world.voices import clara_voice, customer_voice
 
 DEFAULT_TEMPLATE = "warm"
 VENDORS = {"stt": "deepgram", "llm": "anthropic", "tts": "deepgram"}  # the avatar's is a setting

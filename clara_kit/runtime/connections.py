@@ -37,6 +37,7 @@ class Connection:
         self._again = asyncio.Event()
         self._hears = False  # the provider's events have not ended
         self._told = False  # why it is not connected
+        self._reopening: asyncio.Task[None] | None = None
         self.opened = asyncio.Event()
         """It has been connected once."""
 
@@ -48,7 +49,7 @@ class Connection:
     def connect(self) -> None:
         """Connect again now."""
         if self._hears and isinstance(self._provider, Reopens):
-            self._tasks.create_task(self._reopen(self._provider))
+            self._reopening = self._tasks.create_task(self._reopen(self._provider))
         else:
             self._again.set()
 
@@ -63,7 +64,11 @@ class Connection:
                     self._provider = provider
                     self._entered(provider)
                     self._connected()
-                    await self._hear(provider)
+                    try:
+                        await self._hear(provider)
+                    finally:  # nothing may still be connecting what is being left
+                        if self._reopening is not None:
+                            self._reopening.cancel()
                 if not self._told:
                     message = f"The {self._service} connection was closed."
                     self._failed(ProviderUnavailable(message, kind="cut"))

@@ -12,7 +12,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 from clara_kit.audio.recognise import LineBook
-from clara_kit.audio.voice import OfflineVoice, Speech
+from clara_kit.audio.voice import Speech
 from clara_kit.core.clock import Clock
 from clara_kit.core.prompt import Prompt
 from clara_kit.core.settings import USUAL_GREETING, Keys, Mode, Settings
@@ -30,6 +30,7 @@ from clara_kit.world.faults import FaultBox
 from clara_kit.world.latency import LatencyProfile
 from clara_kit.world.mouths import classic_start_ms
 from clara_kit.world.twins.server import TwinServer
+from clara_kit.world.voices import clara_voice
 
 if TYPE_CHECKING:
     from clara_kit.world.played import Stage
@@ -70,26 +71,13 @@ class Services:
         """Start the twins, if any service needs them. Raises `ClaraError`."""
         if "twin" not in self.modes.values():
             return
-        from clara_kit.world.twins.anthropic.twin import AnthropicTwin
         from clara_kit.world.twins.base import TwinContext
-        from clara_kit.world.twins.deepgram.twin import DeepgramTwin
-        from clara_kit.world.twins.heygen.twin import HeyGenTwin
-        from clara_kit.world.twins.liveavatar.twin import LiveAvatarTwin
-        from clara_kit.world.twins.shopify.twin import ShopifyTwin
+        from clara_kit.world.twins.every import every_twin
 
         context = TwinContext(profile=self.latency, seed=self.seed, faults=self.faults, keys=frozenset({TWIN_KEY}))
         self.lines = self.lines or LineBook()
-        self.twins = TwinServer(
-            [
-                DeepgramTwin(context, self.lines, clara_voice()),
-                AnthropicTwin(context, AnswerBook.load()),
-                LiveAvatarTwin(context, sandbox_limit_s=SANDBOX_LIMIT_S),
-                HeyGenTwin(context, clara_voice(), AnswerBook.load()),
-                ShopifyTwin.of_personas(context),
-            ],
-            faults=self.faults,
-            pace=self.pace,
-        )
+        twins = every_twin(context, self.lines, sandbox_limit_s=SANDBOX_LIMIT_S)
+        self.twins = TwinServer(twins, faults=self.faults, pace=self.pace)
         self.twins.start()
         self._addresses = self.twins.addresses
 
@@ -250,13 +238,3 @@ class Services:
         if self.modes[service] == "twin":
             return {"api_key": TWIN_KEY, "base_url": self._addresses[vendor]["base_url"]}
         return {"api_key": self.keys.need(f"{vendor}_api_key"), "base_url": getattr(self.keys, f"{vendor}_base_url")}
-
-
-def clara_voice(speed: float = 1.0) -> OfflineVoice:
-    """Clara's offline voice."""
-    return OfflineVoice(voice_variant="f4", rate_wpm=round(170 * speed))
-
-
-def customer_voice() -> OfflineVoice:
-    """The invented customer's voice, told apart from Clara's at first hearing."""
-    return OfflineVoice(voice_variant="m3", rate_wpm=175, pitch=40)

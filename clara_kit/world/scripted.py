@@ -10,10 +10,10 @@ from clara_kit.audio.pcm import Sound, concat, cough, silence, white_noise
 from clara_kit.audio.voice import OfflineVoice, Speech
 from clara_kit.core.clock import Clock
 from clara_kit.core.records import Record, StateChanged
-
-RATE_HZ = 16_000  # as the microphone gives it
 from clara_kit.world.customer import ScriptedCustomer, Wish
 from clara_kit.world.script import Line
+
+RATE_HZ = 16_000  # as the microphone gives it
 
 
 class ScriptPlayer:

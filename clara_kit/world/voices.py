@@ -1,0 +1,15 @@
+"""The offline voices: Clara's, and an invented customer's, told apart at first hearing."""
+
+from __future__ import annotations
+
+from clara_kit.audio.voice import OfflineVoice
+
+
+def clara_voice(speed: float = 1.0) -> OfflineVoice:
+    """Clara's offline voice."""
+    return OfflineVoice(voice_variant="f4", rate_wpm=round(170 * speed))
+
+
+def customer_voice() -> OfflineVoice:
+    """The invented customer's voice, told apart from Clara's at first hearing."""
+    return OfflineVoice(voice_variant="m3", rate_wpm=175, pitch=40)
