@@ -144,7 +144,7 @@ class Services:
     def tts(self, clock: Clock | None = None) -> TTSProvider:
         """A voice. clock: only a simulated one needs it."""
         if self.modes["tts"] == "sim":
-            from clara_kit.world.played import PlayedTTS
+            from clara_kit.world.played_halves import PlayedTTS
 
             return PlayedTTS(self._stage(clock or MonotonicClock()))
         from clara_kit.providers.tts.deepgram_aura import DeepgramAuraTTS
@@ -155,7 +155,8 @@ class Services:
     def avatar(self, clock: Clock, tts: TTSProvider) -> AvatarProvider:
         """An avatar that speaks with `tts`, not yet entered."""
         if self.modes["avatar"] == "sim":
-            from clara_kit.world.played import PlayedAvatar, PlayedFace
+            from clara_kit.world.played import PlayedAvatar
+            from clara_kit.world.played_halves import PlayedFace
 
             stage = self._stage(clock)
             return PlayedAvatar(stage) if self.modes["tts"] == "sim" else PlayedFace(stage, tts)

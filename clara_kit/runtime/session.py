@@ -20,17 +20,18 @@ from clara_kit.conversation.conversation import Conversation
 from clara_kit.conversation.door import Door
 from clara_kit.core import commands as do
 from clara_kit.core import events as ev
-from clara_kit.core.errors import ClaraError, ProviderUnavailable
+from clara_kit.core.errors import ClaraError
 from clara_kit.core.records import Record, StateChanged
 from clara_kit.core.states import ConversationState
 from clara_kit.measure.run import Run
-from clara_kit.providers.avatar.base import AvatarProvider, TapsAudio
+from clara_kit.providers.avatar.base import TapsAudio
 from clara_kit.providers.base import Warms
 from clara_kit.providers.llm.base import LLMProvider, ReplyRequest
 from clara_kit.providers.stt.base import STTProvider
 from clara_kit.runtime.clock import MonotonicClock, Timers
 from clara_kit.runtime.connections import Connection
 from clara_kit.runtime.ears import LocalVad, Microphone, Recorder
+from clara_kit.runtime.orders import Orders
 from clara_kit.runtime.profile import ProfileLoader
 from clara_kit.runtime.run_log import RunLog
 from clara_kit.runtime.services import Services
@@ -59,7 +60,6 @@ class Session:
         self.stt: STTProvider | None = None
         self.profile: ProfileLoader | None = None
         self._record, self._about, self._extra_inputs = record, about, extra_inputs
-        self._avatar: AvatarProvider | None = None
         self._waiting: set[asyncio.Future[None]] = set()
         self._replies: dict[int, asyncio.Task[None]] = {}
         self._log_due = False
@@ -90,7 +90,7 @@ class Session:
         self._llm: LLMProvider = services.llm(self.clock)
         self.profile = services.profile_loader(self.clock)
         self._tts = services.tts(self.clock)
-        self._orders: asyncio.Queue[Any] = asyncio.Queue()
+        self._orders = Orders(self.clock, self.feed)
         connections = {
             "stt": Connection(
                 "stt", lambda: services.stt(self.clock), self._use_stt, self.feed, self.clock
@@ -99,13 +99,12 @@ class Session:
                 "avatar", lambda: services.avatar(self.clock, self._tts), self._use_avatar, self.feed, self.clock
             ),
         }  # fmt: skip
-        order = self._orders.put_nowait
         self._door = Door(
             self.conversation,
             {
-                do.Speak: order,
-                do.EndSpeech: order,
-                do.InterruptAvatar: self._interrupt,
+                do.Speak: self._orders.put,
+                do.EndSpeech: self._orders.put,
+                do.InterruptAvatar: self._orders.interrupt,
                 do.RequestReply: self._request_reply,
                 do.CancelReply: self._cancel_reply,
                 do.LoadProfile: lambda _: self._tasks.create_task(self._load_profile()),
@@ -125,7 +124,7 @@ class Session:
                     connection.begin(tasks)
                 for connection in connections.values():
                     await connection.opened.wait()
-                tasks.create_task(self._carry_orders())
+                tasks.create_task(self._orders.carry_out())
                 tasks.create_task(self.microphone.run())
                 self.feed(
                     ev.ConversationStarted(
@@ -274,42 +273,11 @@ class Session:
                     event = replace(event, prompt_hash=profile.logged(prompt).hash)  # known without its person
                 self.feed(event)
 
-    # --- speaking --------------------------------------------------------------------------------------
-
     def _use_avatar(self, avatar: Any) -> None:
-        self._avatar = avatar
+        self._orders.avatar = avatar
         if self._recorder is not None and isinstance(avatar, TapsAudio):
             recorder, rate_hz = self._recorder, self._tts.rate_hz
             avatar.on_audio = lambda utterance_id, pcm: recorder.sent(utterance_id, pcm, rate_hz)
-
-    def _interrupt(self, command: do.InterruptAvatar) -> None:
-        """Nothing more of this utterance is handed over: what still waits in the queue is forgotten."""
-        kept = [order for order in _drained(self._orders) if order.utterance_id != command.utterance_id]
-        for order in (*kept, command):
-            self._orders.put_nowait(order)
-
-    async def _carry_orders(self) -> None:
-        while True:
-            order, avatar = await self._orders.get(), self._avatar
-            match order:
-                case do.Speak() if avatar is None:
-                    error = ProviderUnavailable(
-                        "The avatar is not connected.", hint="wait for it to be connected again."
-                    )
-                    now_ms = self.clock.now_ms()
-                    self.feed(ev.ProviderFailed.of(error, "avatar", now_ms, utterance_id=order.utterance_id))
-                case _ if avatar is None:
-                    pass
-                case do.Speak():
-                    await avatar.speak(order.utterance_id, order.piece_no, order.text)
-                case do.EndSpeech():
-                    await avatar.end_speech(order.utterance_id)
-                case do.InterruptAvatar():
-                    await avatar.interrupt(order.utterance_id)
-
-
-def _drained(queue: asyncio.Queue[Any]) -> list[Any]:
-    return [queue.get_nowait() for _ in range(queue.qsize())]
 
 
 class _HungUp(Exception):

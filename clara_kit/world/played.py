@@ -10,13 +10,12 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from functools import partial
 from heapq import heappop, heappush
 from math import inf
 from types import TracebackType
 from typing import Any, Self
 
-from clara_kit.audio.pcm import Sound, concat, silence
+from clara_kit.audio.pcm import Sound, silence
 from clara_kit.audio.voice import OfflineVoice
 from clara_kit.core import events as ev
 from clara_kit.core.clock import Clock
@@ -24,7 +23,6 @@ from clara_kit.core.errors import ProviderError
 from clara_kit.core.profile import ANONYMOUS
 from clara_kit.core.settings import Settings
 from clara_kit.providers.llm.base import ReplyRequest
-from clara_kit.providers.tts.base import AudioChunk, PiecesVoiced, TTSProvider
 from clara_kit.shop.answer import ShopAnswer
 from clara_kit.world import mouths, timelines
 from clara_kit.world.answers import AnswerBook
@@ -77,7 +75,7 @@ class _Entered:
         return None
 
 
-class _Scheduled(_Entered):
+class Scheduled(_Entered):
     """Events that happen at their time and in their order, unless they are not wanted any more by then."""
 
     def __init__(self, stage: Stage) -> None:
@@ -120,7 +118,7 @@ class _Scheduled(_Entered):
             self._at(event.at_ms, lambda event=event: self._out.put_nowait(event))  # type: ignore[misc]
 
 
-class PlayedSTT(_Scheduled):
+class PlayedSTT(Scheduled):
     """A recogniser without ears: it is told each line as it is said."""
 
     rate_hz = 16_000
@@ -198,7 +196,7 @@ class PlayedLLM:
         """Nothing is kept open."""
 
 
-class PlayedAvatar(_Scheduled):
+class PlayedAvatar(Scheduled):
     """Voice and avatar together, both simulated; the sound goes to nobody but the recording."""
 
     def __init__(self, stage: Stage) -> None:
@@ -265,142 +263,3 @@ class PlayedAvatar(_Scheduled):
         if isinstance(event, ev.SpeakingEnded | ev.ProviderFailed):
             self._mouth.utterance_id = -1
             self._go_on()
-
-
-class PlayedTTS:
-    """A simulated voice for an avatar that is none: the offline voice, as late as the profile says."""
-
-    rate_hz = RATE_HZ
-
-    def __init__(self, stage: Stage) -> None:
-        self._stage = stage
-
-    @asynccontextmanager
-    async def speak(self, pieces: AsyncIterator[str]) -> AsyncIterator[AsyncIterator[AudioChunk | PiecesVoiced]]:
-        """See the Protocol. Two flushes an utterance: after the first piece, and at its end."""
-        yield self._stream(pieces)
-
-    async def _stream(self, pieces: AsyncIterator[str]) -> AsyncIterator[AudioChunk | PiecesVoiced]:
-        waiting: list[str] = []
-        count, audio_ms = 0, 0.0
-        async for piece in pieces:
-            waiting.append(piece)
-            if count == 0:
-                count, audio_ms = 1, 0.0
-                async for part in self._flush(waiting, count, audio_ms):
-                    audio_ms = part.audio_ms if isinstance(part, PiecesVoiced) else audio_ms
-                    yield part
-                waiting = []
-        if waiting:
-            async for part in self._flush(waiting, count + len(waiting), audio_ms):
-                yield part
-
-    async def _flush(self, texts: list[str], count: int, before_ms: float) -> AsyncIterator[AudioChunk | PiecesVoiced]:
-        stage = self._stage
-        sounds = [await asyncio.to_thread(stage.sound, text) for text in texts]
-        made = mouths.flush(texts, stage.clock.now_ms(), stage.draw, stage.length)
-        sound: Sound = concat(silence(made.lead_ms, RATE_HZ), *sounds)
-        for number, chunk in enumerate(sound.frames(CHUNK_MS)):
-            share = number * CHUNK_MS / max(sound.duration_ms, CHUNK_MS)
-            await stage.until(made.first_ms + share * (made.made_ms - made.first_ms))
-            yield AudioChunk(chunk.to_bytes())
-        await stage.until(made.made_ms)
-        yield PiecesVoiced(count, before_ms + sound.duration_ms)
-
-    async def aclose(self) -> None:
-        """Nothing is kept open."""
-
-
-class PlayedFace(_Scheduled):
-    """A simulated avatar for a voice that is none: it speaks the sound that a twin or a vendor makes."""
-
-    def __init__(self, stage: Stage, tts: TTSProvider) -> None:
-        super().__init__(stage)
-        self._tts = tts
-        self._waiting: dict[int, asyncio.Queue[str | None]] = {}  # utterances in order; the first is spoken
-        self._speaking: asyncio.Task[None] | None = None
-        self.on_audio: Callable[[int, bytes], None] | None = None
-
-    async def __aexit__(self, *_: object) -> None:
-        self._waiting.clear()
-        await self._stop()
-
-    async def _stop(self) -> None:
-        task, self._speaking = self._speaking, None
-        if task is not None:
-            task.cancel()
-            await asyncio.wait({task})
-
-    async def speak(self, utterance_id: int, piece_no: int, text: str) -> None:
-        """Queue a piece."""
-        self._waiting.setdefault(utterance_id, asyncio.Queue()).put_nowait(text)
-        self._go_on()
-
-    async def end_speech(self, utterance_id: int) -> None:
-        """No more pieces."""
-        if utterance_id in self._waiting:
-            self._waiting[utterance_id].put_nowait(None)
-
-    async def interrupt(self, utterance_id: int) -> None:
-        """Fall silent."""
-        if utterance_id not in self._waiting:
-            return
-        if utterance_id == next(iter(self._waiting)):
-            await self._stop()
-        del self._waiting[utterance_id]
-        silent_ms = self._stage.clock.now_ms() + self._stage.draw("avatar_interrupt")
-        self._schedule([ev.SpeakingInterrupted(at_ms=silent_ms, utterance_id=utterance_id)])
-        self._go_on()
-
-    def _go_on(self) -> None:
-        """Speak the first of the waiting utterances, unless one is being spoken."""
-        if self._speaking is None and self._waiting:
-            self._speaking = asyncio.create_task(self._utter(*next(iter(self._waiting.items()))))
-
-    def _started(self, utterance_id: int) -> None:
-        if utterance_id in self._waiting:  # else it was silenced before
-            self._out.put_nowait(ev.SpeakingStarted(at_ms=self._stage.clock.now_ms(), utterance_id=utterance_id))
-
-    async def _utter(self, utterance_id: int, queue: asyncio.Queue[str | None]) -> None:
-        try:
-            await self._voice(utterance_id, queue)
-        except ProviderError as exc:
-            now_ms = self._stage.clock.now_ms()
-            self._out.put_nowait(ev.ProviderFailed.of(exc, "tts", now_ms, utterance_id=utterance_id))
-        del self._waiting[utterance_id]
-        self._speaking = None
-        self._go_on()
-
-    async def _voice(self, utterance_id: int, queue: asyncio.Queue[str | None]) -> None:
-        stage, tell = self._stage, self._out.put_nowait
-        now = stage.clock.now_ms
-        faults = stage.faults.next_occasion("avatar")
-
-        async def pieces() -> AsyncIterator[str]:
-            number = 0
-            while (text := await queue.get()) is not None:
-                tell(ev.SpeechSent(at_ms=now(), utterance_id=utterance_id, piece_no=number))
-                number += 1
-                yield text
-
-        start_ms = free_ms = 0.0
-        async with self._tts.speak(pieces()) as stream:
-            async for part in stream:
-                if isinstance(part, PiecesVoiced):
-                    tell(
-                        ev.SpeechVoiced(
-                            at_ms=now(), utterance_id=utterance_id, piece_no=part.pieces - 1,
-                            audio_ms=part.audio_ms, words=part.words,
-                        )
-                    )  # fmt: skip
-                    continue
-                if not start_ms:
-                    tell(ev.FirstAudio(at_ms=now(), utterance_id=utterance_id))
-                    start_ms = free_ms = now() + stage.draw("avatar_start")
-                    self._at(start_ms, partial(self._started, utterance_id))
-                free_ms = max(free_ms, now()) + len(part.pcm) / 2 / self._tts.rate_hz * 1000
-                if self.on_audio is not None:
-                    self.on_audio(utterance_id, part.pcm)
-        end_ms, estimated = mouths.ending(start_ms, free_ms, now(), faults)
-        await stage.until(end_ms)
-        tell(ev.SpeakingEnded(at_ms=now(), utterance_id=utterance_id, estimated=estimated))

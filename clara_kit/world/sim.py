@@ -1,45 +1,30 @@
-"""The simulated world: a script, a brain and a latency profile played against the decisions in virtual time.
+"""`simulate`: a script, a brain and a latency profile played against the decisions in virtual time.
 
-A small discrete-event scheduler. It stands where `runtime/session.py` stands for real sockets: what the conversation
-commands, the services' timelines (`timelines.py`) answer, and what happens comes back as events at its time. No clock,
-no sleep, no I/O: thousands of turns a second, and equal inputs give equal bytes.
+Makes what `scheduler.py` plays, and a run of what came of it. Equal inputs give equal bytes.
 
 Every setting that changes times or decisions is honoured; those in `WITHOUT_EFFECT` can change nothing here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable
 from functools import lru_cache
 from hashlib import sha256
-from heapq import heappop, heappush
-from math import inf
 from typing import Any
 
-from msgspec.structs import replace
-
-from clara_kit.conversation.conversation import Conversation
-from clara_kit.conversation.door import Door
 from clara_kit.conversation.policies import STANDARD, Policies
-from clara_kit.core import commands as do
-from clara_kit.core import events as ev
 from clara_kit.core.errors import SettingsError
 from clara_kit.core.profile import CustomerProfile
 from clara_kit.core.prompt import Prompt
-from clara_kit.core.records import StateChanged
-from clara_kit.core.settings import USUAL_GREETING, Settings
+from clara_kit.core.settings import Settings
 from clara_kit.measure.run import SERVICES, Run
 from clara_kit.prompts.briefing import Briefing, brief
 from clara_kit.prompts.template import PromptTemplate
-from clara_kit.world import mouths, timelines
-from clara_kit.world.answers import AnswerBook
-from clara_kit.world.customer import ScriptedCustomer, Wish
-from clara_kit.world.faults import Fault, FaultBox
+from clara_kit.world.faults import Fault
 from clara_kit.world.latency import LatencyProfile
 from clara_kit.world.personas import Persona
-from clara_kit.world.script import Line, Script, ScriptLike, word_times
-
-VAD_HANG_MS = 64.0  # two frames of 32 ms: how long the local VAD waits before it says that a sound stopped
+from clara_kit.world.scheduler import World
+from clara_kit.world.script import Script, ScriptLike
 
 WITHOUT_EFFECT = {
     "profile_cache_hours": "the simulated shop is asked every time",
@@ -55,9 +40,6 @@ WITHOUT_EFFECT = {
     "avatar_sandbox": "the sandbox's minute is lifted, as in the twins",
 }
 """Settings that cannot matter in a simulation, and why."""
-
-Action = Callable[[float], object]
-_NEVER = (inf, 0)
 
 
 def simulate(
@@ -147,249 +129,3 @@ def _known(customer: str | Persona | CustomerProfile) -> CustomerProfile:
     if isinstance(customer, CustomerProfile):
         return customer
     return (Persona.load(customer) if isinstance(customer, str) else customer).profile
-
-
-class World:
-    """One conversation in virtual time. `play()` runs it to its end."""
-
-    def __init__(
-        self,
-        script: Script,
-        settings: Settings,
-        *,
-        seed: int,
-        latency: LatencyProfile,
-        faults: Iterable[Fault],
-        briefing: Briefing | Prompt | None = None,
-        customer: CustomerProfile | None = None,
-        policies: Policies = STANDARD,
-    ) -> None:
-        self.settings, self.book = settings, AnswerBook.load()
-        self._draw = timelines.Drawn(latency, seed)
-        self._faults = FaultBox(faults)
-        self._faults.watch(self._fault_played)
-        self._briefing, self._known = briefing, customer
-        self._greeting = _greeting(settings, briefing)
-        self._customer = ScriptedCustomer(script, greeted=bool(self._greeting.strip()))
-        self._heap: list[tuple[float, int, ev.Event | Action]] = []
-        self._number = 0
-        self._now_ms = 0.0
-        self._void: set[str] = set()  # timers that were cancelled
-        self._ear = timelines.Ear(settings, self._draw)
-        self._hears = True  # the recogniser is not given up
-        self._mouth = mouths.mouth_for(settings, latency, self._draw)
-        # The reply that is being written: its next event, where in the queue it stands, and the rest. Not one entry of
-        # the heap for each token: most of what happens is the next token.
-        self._writing: Iterator[ev.Event] = iter(())
-        self._next: ev.Event | None = None
-        self._next_at: tuple[float, int] = _NEVER
-        self.conversation = Conversation(settings, policies=policies)
-        self.door = Door(
-            self.conversation,
-            {
-                do.RequestReply: self._request_reply,
-                do.CancelReply: self._cancel_reply,
-                do.Speak: self._speak,
-                do.EndSpeech: self._end_speech,
-                do.InterruptAvatar: self._interrupt,
-                do.SetTimer: self._set_timer,
-                do.CancelTimer: lambda command: self._void.add(command.timer_id),
-                do.LoadProfile: self._load_profile,
-                do.Connect: self._connect,
-                do.Disconnect: self._disconnect,
-            },
-        )
-
-    def play(self, *, at_most_ms: float = 1e9) -> None:
-        """Run until nothing is left to happen, or until `at_most_ms` of virtual time (eleven days)."""
-        key = "sim" if self._known is not None else ""
-        self._feed(ev.ConversationStarted(at_ms=0.0, greeting=self._greeting, customer_key=key))
-        self._wish(self._customer.begin(0.0))
-        heap, void = self._heap, self._void
-        while self._now_ms <= at_most_ms:
-            if heap and heap[0] < self._next_at:
-                self._now_ms, _, what = heappop(heap)
-                if not isinstance(what, ev.Event):
-                    what(self._now_ms)
-                elif type(what) is ev.TimerFired and what.timer_id in void:
-                    void.discard(what.timer_id)
-                else:
-                    self._feed(what)
-            elif (event := self._next) is not None:
-                self._now_ms, place = self._next_at
-                following = self._next = next(self._writing, None)
-                self._next_at = _NEVER if following is None else (following.at_ms, place)
-                if type(event) is ev.ReplyDelta and self.door.placeholders.is_empty:
-                    # Two events of three: most order nothing, and none changes the state by itself.
-                    for command in self.conversation.handle(event):
-                        self.door.carry_out(command)
-                else:
-                    self._feed(event)
-            else:
-                break
-        self._feed(ev.ConversationStopped(at_ms=self._now_ms))
-
-    def at(self, at_ms: float, what: ev.Event | Action) -> None:
-        """Let `what` happen at `at_ms`."""
-        self._number += 1
-        if at_ms < inf:
-            heappush(self._heap, (at_ms, self._number, what))
-
-    def faults(self, service: ev.Service) -> tuple[Fault, ...]:
-        """What goes wrong on this occasion."""
-        faults = self._faults.next_occasion(service)
-        if service == "avatar":  # there is no door here to be refused at: it shows as the utterance's failure
-            faults += self._faults.next_occasion(service, "token")
-        return faults
-
-    def _fault_played(self, fault: Fault) -> None:
-        at_ms = self._now_ms
-        self.at(at_ms, ev.FaultInjected(at_ms=at_ms, service=fault.service, kind=fault.kind, note=str(fault)))
-
-    def _feed(self, event: ev.Event) -> None:
-        began = self.door.feed(event)
-        trace = self.conversation.trace
-        if len(trace) > began + 1:  # more than the event itself
-            for record in trace[began:]:
-                if type(record) is StateChanged:
-                    self._wish(self._customer.saw(record.target, self._now_ms))
-
-    def _set_timer(self, command: do.SetTimer) -> None:
-        self.at(command.due_ms, ev.TimerFired(at_ms=command.due_ms, timer_id=command.timer_id))
-
-    # --- the customer and the recogniser ---------------------------------------------------------------
-
-    def _wish(self, wish: Wish | None) -> None:
-        if wish is not None:
-            token = wish.token
-            self.at(wish.due_ms, lambda now_ms: self._say(token, now_ms))
-
-    def _say(self, token: int, now_ms: float) -> None:
-        line = self._customer.fire(token)
-        if line is None:
-            return
-        if line.typed:
-            self._feed(ev.TextTyped(at_ms=now_ms, text=line.text))
-            self._wish(self._customer.line_ended(now_ms))
-            return
-        end_ms = now_ms + (line.sound_ms if line.sound else word_times(line)[-1].end_ms)
-        self.at(end_ms, lambda then_ms: self._wish(self._customer.line_ended(then_ms)))
-        if line.sound:
-            self._vad(now_ms, end_ms)
-        else:
-            self._recognise(line, now_ms)
-
-    def _recognise(self, line: Line, now_ms: float) -> None:
-        faults = self.faults("stt") if self._hears else ()
-        for words in self._ear.line(line, faults):
-            self._vad(now_ms + words[0].start_ms, now_ms + words[-1].end_ms)
-            if self._hears:
-                for event in self._ear.hear(words, now_ms):
-                    self.at(event.at_ms, event)
-
-    def _vad(self, start_ms: float, end_ms: float) -> None:
-        if not self.settings.local_vad:
-            return
-        onset, stop = start_ms + self._draw("stt_onset"), end_ms + VAD_HANG_MS
-        if onset < end_ms:
-            self.at(onset, ev.SpeechStarted(at_ms=onset, source="vad", sound_at_ms=start_ms))
-            self.at(stop, ev.SpeechEnded(at_ms=stop, source="vad", sound_at_ms=end_ms))
-
-    def _connect(self, command: do.Connect) -> None:
-        at_ms = self._now_ms
-        self.at(at_ms, ev.ProviderRecovered(at_ms=at_ms, service=command.service))
-        if command.service == "stt":
-            for event in self._ear.connected(at_ms):
-                self.at(event.at_ms, event)
-
-    def _disconnect(self, command: do.Disconnect) -> None:
-        if command.service == "stt":
-            self._hears = False
-
-    # --- the shop --------------------------------------------------------------------------------------
-
-    def _load_profile(self, command: do.LoadProfile) -> None:
-        assert self._known is not None
-        shown = timelines.shop_answer(self._known, self.faults("shop"))
-        at_ms = self._now_ms + self._draw("shop_answer") + shown.late_ms
-        for warning in shown.warnings:
-            self.at(at_ms, ev.ProviderWarned(at_ms=at_ms, service="shop", message=warning))
-        if shown.failed is not None:
-            return self.at(at_ms, replace(shown.failed, at_ms=at_ms))
-        self.at(at_ms, lambda then_ms: self._profile_came(shown.profile, then_ms))
-
-    def _profile_came(self, profile: CustomerProfile, now_ms: float) -> None:
-        assert isinstance(self._briefing, Briefing)
-        briefing = self._briefing = brief(self._briefing.template, profile)
-        self.door.placeholders = briefing.placeholders.fresh()
-        greeting, known = briefing.hidden_greeting, profile.known_fields
-        self._feed(ev.ProfileLoaded(at_ms=now_ms, known_fields=known, greeting=greeting))
-
-    # --- the model -------------------------------------------------------------------------------------
-
-    def _request_reply(self, command: do.RequestReply) -> None:
-        told = self._briefing
-        prompt = told.prompt if isinstance(told, Briefing) else told
-        logged = told.hidden_prompt if isinstance(told, Briefing) else told
-        first = sum(m.role == "user" for m in command.messages) <= 1
-        self._number += 1
-        self._next_at = (self._now_ms, self._number)
-        faults = self.faults("llm")
-        self._writing = timelines.reply(
-            timelines.answer_tokens(self.book, command.text, prompt, first=first),
-            command.messages,
-            reply_id=command.reply_id,
-            now_ms=self._now_ms,
-            prompt_hash=logged.hash if logged is not None else "",
-            settings=self.settings,
-            draw=self._draw,
-            faults=faults,
-        )
-        self._write_on()
-
-    def _write_on(self) -> None:
-        """The next event of the reply keeps the reply's place in the queue: what was asked first comes first."""
-        event = self._next = next(self._writing, None)
-        self._next_at = _NEVER if event is None else (event.at_ms, self._next_at[1])
-
-    def _cancel_reply(self, command: do.CancelReply) -> None:
-        self._writing = iter(())
-        self._write_on()
-
-    # --- the voice and the avatar ----------------------------------------------------------------------
-
-    def _speak(self, command: do.Speak) -> None:
-        if command.piece_no == 0:
-            place = self._number = self._number + 1  # what was ordered is told before what goes wrong with it
-            self._mouth.begin(command.utterance_id, (*self.faults("tts"), *self.faults("avatar")))
-            sent, *rest = self._mouth.speak(0, command.text, self._now_ms)
-            heappush(self._heap, (sent.at_ms, place, sent))
-            self._happen(rest)
-        elif command.utterance_id == self._mouth.utterance_id:
-            self._happen(self._mouth.speak(command.piece_no, command.text, self._now_ms))
-
-    def _end_speech(self, command: do.EndSpeech) -> None:
-        if command.utterance_id == self._mouth.utterance_id:
-            self._happen(self._mouth.end(self._now_ms))
-
-    def _interrupt(self, command: do.InterruptAvatar) -> None:
-        if command.utterance_id == self._mouth.utterance_id:
-            event = self._mouth.interrupt(self._now_ms)
-            self.at(event.at_ms, event)
-
-    def _happen(self, events: Iterable[ev.Event]) -> None:
-        """Let these happen unless their utterance is silenced, over or broken by then."""
-        for event in events:
-            self.at(event.at_ms, lambda _, event=event: self._happens(event))  # type: ignore[misc]
-
-    def _happens(self, event: Any) -> None:
-        if event.utterance_id == self._mouth.utterance_id:
-            if isinstance(event, ev.SpeakingEnded | ev.ProviderFailed):
-                self._mouth.utterance_id = -1
-            self._feed(event)
-
-
-def _greeting(settings: Settings, told: Briefing | Prompt | None) -> str:
-    if settings.greeting is not None:
-        return settings.greeting
-    return told.greeting if isinstance(told, Briefing) else USUAL_GREETING

@@ -19,7 +19,7 @@ from clara_kit.runtime.compose import clara_voice, compose
 from clara_kit.world.answers import AnswerBook
 from clara_kit.world.latency import LatencyProfile
 from clara_kit.world.pace import now_s
-from clara_kit.world.played import PlayedFace
+from clara_kit.world.played_halves import PlayedFace
 from clara_kit.world.twins.base import TwinContext
 from clara_kit.world.twins.heygen.twin import HeyGenTwin
 from clara_kit.world.twins.liveavatar.twin import SANDBOX_AVATAR, LiveAvatarTwin
