@@ -6,7 +6,10 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
 
+import msgspec
+
 from clara_kit.conversation.conversation import Conversation
+from clara_kit.conversation.policies import STANDARD, Policies
 from clara_kit.core.events import Event
 from clara_kit.core.records import Record
 from clara_kit.measure import codec
@@ -15,15 +18,19 @@ from clara_kit.measure.run import Run
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """Where the replay departs: record number `n` was `recorded` and is now `replayed` (None: not there)."""
+    """Where the replay departs: record number `n` was `recorded` and is now `replayed` (None: not there).
+
+    cause: which policy decided otherwise, and whether it has changed since the recording.
+    """
 
     n: int
     recorded: Record | None
     replayed: Record | None
+    cause: str = ""
 
     def __str__(self) -> str:
         was, now = (codec.to_line(r) if r is not None else "nothing" for r in (self.recorded, self.replayed))
-        return f"record {self.n}: was {was}, is {now}"
+        return f"record {self.n}: was {was}, is {now}{f' ({self.cause})' if self.cause else ''}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +52,36 @@ class Replay:
         return f"<Replay of {self.run.run_id}: {len(self.differences)} differences, first: {self.differences[0]}>"
 
 
-def replay(run_or_path: Run | str | Path) -> Replay:
+def replay(run_or_path: Run | str | Path, *, policies: Policies = STANDARD) -> Replay:
     """Decide a recorded run again, with its own settings. Raises `RunLogError` if it cannot be read."""
     run = run_or_path if isinstance(run_or_path, Run) else Run.load(run_or_path)
-    conversation = Conversation(run.settings)
+    conversation = Conversation(run.settings, policies=policies)
     for record in run.trace:
         if isinstance(record, Event):
             conversation.handle(record)
     pairs = enumerate(zip_longest(run.trace, conversation.trace))
-    differences = tuple(Difference(n, was, now) for n, (was, now) in pairs if was != now)
+    differences = tuple(
+        Difference(n, was, now, _cause(run, was, now, policies)) for n, (was, now) in pairs if not _alike(was, now)
+    )
     return Replay(run, tuple(conversation.trace), differences)
+
+
+def _alike(was: Record | None, now: Record | None) -> bool:
+    """Runs of before decisions were signed have no signature to compare."""
+    if was == now:
+        return True
+    unsigned = getattr(was, "by", None) == "" and type(was) is type(now)
+    return unsigned and now is not None and not isinstance(now, Event) and msgspec.structs.replace(now, by="") == was
+
+
+def _cause(run: Run, was: Record | None, now: Record | None, policies: Policies) -> str:
+    name = next((by for r in (now, was) if (by := getattr(r, "by", ""))), "")
+    recorded, known = run.inputs.get("policies"), policies.to_dict()
+    if recorded is None:
+        return f"decided by {name}; recorded before policies had versions" if name else ""
+    changed = [
+        f"{room}: {', '.join(recorded.get(room, ())) or 'none'} then, {', '.join(rules)} now"
+        for room, rules in known.items()
+        if recorded.get(room) != rules
+    ]
+    return "; ".join(filter(None, (f"decided by {name}" if name else "", *changed)))

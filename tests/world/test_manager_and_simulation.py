@@ -1,0 +1,60 @@
+"""The manager with played services and the simulation decide the same for the same script."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from clara_kit import ConversationManager, Fault, Run, Settings, compose, simulate
+from clara_kit.core import commands as do
+from clara_kit.core.records import StateChanged
+from clara_kit.world.script import Script
+
+ASK = "¿Qué protector solar me recomiendas?"
+LINES: list[Any] = [{"text": ASK, "typed": True}, {"text": "¿Y cuánto cuesta?", "typed": True}]
+
+
+def decided(run: Run) -> list[tuple[str, ...]]:
+    """What was ordered and how the state changed, without times: those of a real clock differ by a breath."""
+    rows: list[tuple[str, ...]] = []
+    for record in run.trace:
+        if isinstance(record, StateChanged):
+            rows.append((record.source, record.target, record.reason))
+        elif isinstance(record, do.Command) and not isinstance(record, do.SetTimer | do.CancelTimer | do.RaiseAlert):
+            text = getattr(record, "text", "")
+            rows.append((type(record).__name__, text, record.reason, record.by))
+    return rows
+
+
+@pytest.mark.parametrize(
+    ("changes", "faults"),
+    [
+        ({}, ()),
+        ({"enable_chunked_heygen": False, "llm_max_tokens": 12}, ()),
+        ({"avatar_vendor": "heygen"}, ()),
+        ({"initial_retry_delay_ms": 60}, (Fault(service="llm", kind="refuse", status=529),)),
+        ({"initial_retry_delay_ms": 60}, (Fault(service="tts", kind="cut"), Fault(service="avatar", kind="no_end"))),
+        ({"llm_first_token_timeout_ms": 900, "max_retries": 0}, (Fault(service="llm", kind="stall"),)),
+        ({}, (Fault(service="llm", kind="truncate", after_ms=150),)),
+    ],
+    ids=["usual", "whole replies", "classic avatar", "refused once", "voice and avatar", "stalled", "truncated"],
+)
+async def test_the_same_script_is_decided_the_same(tmp_path: Path, changes: Any, faults: tuple[Fault, ...]) -> None:
+    settings = Settings.of(local_vad=False, slow_response_ms=60_000, **changes)
+    services = compose("sim", settings=settings, latency="fast", seed=5, faults=faults)
+    services.heard = False  # a voice as long as the simulation's, and no sound
+    async with ConversationManager(services, log_root=tmp_path, record=False) as clara:
+        await clara.play_script(Script.of(LINES))
+    played = clara.run
+    assert played is not None
+    template = services.briefing.template if services.briefing else None
+    simulated = simulate(LINES, settings, seed=5, latency="fast", faults=faults, template=template)
+    assert decided(played) == decided(simulated)
+    assert played.inputs["policies"] == simulated.inputs["policies"]
+    one, other = played.ledger, simulated.ledger
+    assert [t.clara for t in one] == [t.clara for t in other]
+    for a, b in zip(one, other, strict=True):
+        if a.total_ms is not None and b.total_ms is not None:
+            assert a.total_ms == pytest.approx(b.total_ms, abs=250)

@@ -1,0 +1,118 @@
+"""A setting that the simulation records as an input changes what it plays, or is listed as without effect."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from clara_kit import Fault, Run, Settings, simulate
+from clara_kit.core.events import ProviderFailed, ReplyDelta, ReplyStarted, SpeakingStarted, SpeechVoiced
+from clara_kit.core.settings import FeatureFlags
+from clara_kit.world.sim import WITHOUT_EFFECT
+
+PAUSE = {"text": "Busco un protector solar que no deje grasa", "pauses": [{"after_word": 4, "ms": 700}]}
+COUGH = {"sound": "cough", "sound_ms": 150, "interrupt_after_ms": 900}
+CUT_IN = {"text": "Espera, ¿cuánto cuesta?", "interrupt_after_ms": 1500}
+LINES = ["¿Qué protector solar me recomiendas?", COUGH, PAUSE, CUT_IN, {"text": "¿Hacen despachos?", "typed": True}]
+NO_WORDS = {"sound": "noise", "sound_ms": 800, "interrupt_after_ms": 1200}
+
+# setting: another value, and a world in which it can matter (default: LINES without faults)
+CASES: dict[str, tuple[Any, dict[str, Any]]] = {
+    "enable_barge_in": (False, {}),
+    "enable_chunked_heygen": (False, {}),
+    "enable_personalization": (False, {"customer": "camila"}),
+    "profile_deadline_ms": (50, {"customer": "camila"}),
+    "barge_in_debounce_ms": (400, {}),
+    "turn_hold_ms": (900, {}),
+    "no_words_timeout_ms": (900, {"script": ["Hola", NO_WORDS, "Gracias"]}),
+    "final_timeout_ms": (100, {}),
+    "after_false_interruption": ("end", {"script": ["¿Qué protector solar me recomiendas?", NO_WORDS, "Gracias"]}),
+    "slow_response_ms": (100, {}),
+    "stt_endpointing_ms": (800, {}),
+    "stt_utterance_end_ms": (3000, {"faults": [Fault(service="stt", kind="no_end")]}),
+    "local_vad": (False, {}),
+    "llm_model": ("claude-sonnet-5-5", {}),
+    "llm_max_tokens": (7, {}),
+    "llm_first_token_timeout_ms": (1000, {"faults": [Fault(service="llm", kind="stall")]}),
+    "llm_stall_timeout_ms": (1000, {"faults": [Fault(service="llm", kind="stall", after_ms=100)]}),
+    "history_max_messages": (2, {}),
+    "tts_speed": (1.3, {}),
+    "avatar_vendor": ("heygen", {}),
+    "max_retries": (0, {"faults": [Fault(service="llm", kind="refuse", status=529)]}),
+    "initial_retry_delay_ms": (50, {"faults": [Fault(service="llm", kind="refuse", status=529)]}),
+    "retry_backoff_multiplier": (4, {"faults": [Fault(service="llm", kind="cut", on=n) for n in (1, 2)]}),
+    "max_retry_delay_ms": (300, {"faults": [Fault(service="llm", kind="refuse", status=529)]}),
+    "failure_threshold": (1, {"faults": [Fault(service="llm", kind="refuse", status=529)]}),
+    "greeting": ("Buenas.", {}),
+    "apology": ("Perdón.", {"faults": [Fault(service="llm", kind="decline")]}),
+}
+
+
+def play(world: dict[str, Any], **changes: Any) -> Run:
+    rest = {k: v for k, v in world.items() if k != "script"}
+    return simulate(world.get("script", LINES), Settings.of(**changes), seed=4, **rest)
+
+
+def trace(run: Run) -> str:
+    return run.to_jsonl().split("\n", 1)[1]  # without the inputs
+
+
+def test_every_setting_is_swept_or_listed() -> None:
+    every = {*Settings.model_fields, *FeatureFlags.model_fields} - {"flags"}
+    later = {"enable_response_cache", "enable_connection_pool", "enable_auto_fallback"}  # refuse to be switched on
+    assert every - later == {*CASES, *WITHOUT_EFFECT}
+    assert not CASES.keys() & WITHOUT_EFFECT.keys()
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_simulation_honours(name: str) -> None:
+    value, world = CASES[name]
+    usual, other = play(world), play(world, **{name: value})
+    assert trace(usual) != trace(other)
+
+
+OTHER = {
+    "profile_cache_hours": 0, "shopify_api_version": "2026-07", "stt_model": "nova-2", "stt_language": "es",
+    "stt_keyterms": ("retinol",), "llm_temperature": None, "tts_voice": "aura-2-nestor-es", "heygen_avatar_name": "x",
+    "heygen_voice_id": "x", "avatar_id": "x", "avatar_sandbox": False,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", WITHOUT_EFFECT)
+def test_what_is_listed_as_without_effect_has_none(name: str) -> None:
+    assert OTHER[name] != getattr(Settings(), name)
+    assert trace(play({"customer": "camila"})) == trace(play({"customer": "camila"}, **{name: OTHER[name]}))
+
+
+@pytest.mark.parametrize(("limit", "after_ms"), [("llm_first_token_timeout_ms", 0), ("llm_stall_timeout_ms", 100)])
+def test_a_stalled_model_is_given_up_after_the_time_that_is_set(limit: str, after_ms: float) -> None:
+    def gave_up_after_ms(run: Run) -> float:
+        failed = next(e for e in run.events if isinstance(e, ProviderFailed))
+        before = max(e.at_ms for e in run.events if isinstance(e, ReplyStarted | ReplyDelta) and e.at_ms < failed.at_ms)
+        return round(failed.at_ms - before, 3)
+
+    stall = {
+        "script": [{"text": "Hola", "typed": True}],
+        "faults": [Fault(service="llm", kind="stall", after_ms=after_ms)],
+    }
+    for ms in (1000.0, 3000.0):
+        assert gave_up_after_ms(play(stall, greeting="", **{limit: ms})) == ms
+
+
+def test_a_stall_that_ends_in_time_only_delays() -> None:
+    world = {"script": [{"text": "Hola", "typed": True}]}
+    stall = {**world, "faults": [Fault(service="llm", kind="stall", for_ms=700)]}
+    usual, late = (
+        next(e.at_ms for e in play(w, greeting="").events if isinstance(e, SpeakingStarted)) for w in (world, stall)
+    )
+    assert late - usual == pytest.approx(700, abs=0.01)
+
+
+def test_a_faster_voice_speaks_for_a_shorter_time() -> None:
+    def spoken_ms(run: Run) -> float:
+        return next(e.audio_ms for e in run.events if isinstance(e, SpeechVoiced))
+
+    lead = 250  # at most, of silence before it
+    slow, fast = spoken_ms(play({"script": ["Hola"]})), spoken_ms(play({"script": ["Hola"]}, tts_speed=1.25))
+    assert fast < slow and fast * 1.25 - slow <= lead
