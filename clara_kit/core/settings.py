@@ -9,15 +9,20 @@ environment and `.env` is done in `runtime/config.py`: this module only knows ma
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from msgspec import Meta
 
+from clara_kit.core.checked import Checked
 from clara_kit.core.errors import SettingsError
 from clara_kit.core.retry import RetryPolicy
 
+if TYPE_CHECKING:
+    from clara_kit.core.keys import KEY_PAGES as KEY_PAGES
+    from clara_kit.core.keys import Keys as Keys
+
 Mode = Literal["live", "twin", "sim"]
-Ms = Annotated[float, Field(ge=0, le=600_000)]
+Ms = Annotated[float, Meta(ge=0, le=600_000)]
 
 USUAL_GREETING = "¡Hola! Soy Clara, de Beta Skincare. ¿En qué te puedo ayudar?"
 """What Clara says first where no template says otherwise."""
@@ -29,11 +34,16 @@ _LATER = {
 }
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+_YES, _NO = ("yes", "on", "y", "t"), ("no", "off", "n", "f")
 
 
-class FeatureFlags(_Frozen):
+class _Frozen(Checked, frozen=True, kw_only=True):
+    error = SettingsError
+    what = "A setting is wrong"
+    hint = "see Settings for the names and ranges."
+
+
+class FeatureFlags(_Frozen, frozen=True, kw_only=True):
     """The plan's flags. One whose feature this version lacks refuses to be switched on."""
 
     enable_barge_in: bool = True
@@ -43,24 +53,21 @@ class FeatureFlags(_Frozen):
     enable_connection_pool: bool = False
     enable_auto_fallback: bool = False
 
-    @field_validator(*_LATER)
-    @classmethod
-    def _not_yet(cls, value: bool, info: Any) -> bool:
-        if value:
-            raise ValueError(f"{_LATER[info.field_name]} is not part of this version")
-        return value
+    def problems(self) -> list[str]:
+        """Flags of what is still to come."""
+        return [f"{name}: {what} is not part of this version" for name, what in _LATER.items() if getattr(self, name)]
 
 
-class Settings(_Frozen):
+class Settings(_Frozen, frozen=True, kw_only=True):
     """All settings. Times in milliseconds. Defaults are the plan's unless the comment says otherwise."""
 
     flags: FeatureFlags = FeatureFlags()
 
     # The customer's profile
     profile_deadline_ms: Ms = 1500  # the greeting waits for the shop no longer than this
-    profile_cache_hours: Annotated[float, Field(ge=0, le=168)] = 24  # 0: ask the shop every time
+    profile_cache_hours: Annotated[float, Meta(ge=0, le=168)] = 24  # 0: ask the shop every time
     # Shopify serves a version for a year and then quietly answers with an older one; the fetcher notices.
-    shopify_api_version: Annotated[str, Field(pattern=r"^(20\d\d-(01|04|07|10)|unstable)$")] = "2026-10"
+    shopify_api_version: Annotated[str, Meta(pattern=r"^(20\d\d-(01|04|07|10)|unstable)$")] = "2026-10"
 
     # Turn-taking
     barge_in_debounce_ms: Ms = 100  # a sound must last this long to interrupt Clara
@@ -73,8 +80,8 @@ class Settings(_Frozen):
     # Speech to text. nova-3 has es-419 since 2025-09-02 and takes keyterms; the plan's nova-2 stays selectable.
     stt_model: str = "nova-3"
     stt_language: str = "es-419"
-    stt_endpointing_ms: Annotated[int, Field(ge=10, le=5000)] = 300
-    stt_utterance_end_ms: Annotated[int, Field(ge=1000, le=5000)] = 1000  # Deepgram refuses less than 1000
+    stt_endpointing_ms: Annotated[int, Meta(ge=10, le=5000)] = 300
+    stt_utterance_end_ms: Annotated[int, Meta(ge=1000, le=5000)] = 1000  # Deepgram refuses less than 1000
     stt_keyterms: tuple[str, ...] = ()
     local_vad: bool = True
 
@@ -82,15 +89,15 @@ class Settings(_Frozen):
     llm_model: str = "claude-haiku-5-5"
     # The plan's 150 tokens, times 1.3: Haiku 5.5's tokenizer needs about 30 % more for the same text
     # (Anthropic's Haiku 5.5 migration guide).
-    llm_max_tokens: Annotated[int, Field(ge=1, le=4096)] = 195
-    llm_temperature: Annotated[float, Field(ge=0, le=1)] | None = 0.7  # sent only where the model takes it
+    llm_max_tokens: Annotated[int, Meta(ge=1, le=4096)] = 195
+    llm_temperature: Annotated[float, Meta(ge=0, le=1)] | None = 0.7  # sent only where the model takes it
     llm_first_token_timeout_ms: Ms = 8000
     llm_stall_timeout_ms: Ms = 5000
-    history_max_messages: Annotated[int, Field(ge=2, le=400)] = 40
+    history_max_messages: Annotated[int, Meta(ge=2, le=400)] = 40
 
     # The voice and the avatar
     tts_voice: str = "aura-2-celeste-es"
-    tts_speed: Annotated[float, Field(ge=0.7, le=1.5)] = 1.0
+    tts_speed: Annotated[float, Meta(ge=0.7, le=1.5)] = 1.0
     avatar_vendor: Literal["liveavatar", "heygen"] = "liveavatar"  # heygen: the plan's classic API, being retired
     heygen_avatar_name: str = ""  # of your HeyGen account; only for avatar_vendor="heygen"
     heygen_voice_id: str = ""  # empty: the avatar's own
@@ -98,11 +105,11 @@ class Settings(_Frozen):
     avatar_sandbox: bool = True  # no credits, but the session ends after about a minute
 
     # Retries
-    max_retries: Annotated[int, Field(ge=0, le=10)] = 3
+    max_retries: Annotated[int, Meta(ge=0, le=10)] = 3
     initial_retry_delay_ms: Ms = 1000
-    retry_backoff_multiplier: Annotated[float, Field(ge=1, le=10)] = 2
+    retry_backoff_multiplier: Annotated[float, Meta(ge=1, le=10)] = 2
     max_retry_delay_ms: Ms = 10000
-    failure_threshold: Annotated[int, Field(ge=1, le=100)] = 3  # failures in a row before an alert
+    failure_threshold: Annotated[int, Meta(ge=1, le=100)] = 3  # failures in a row before an alert
 
     # What Clara says
     greeting: str | None = None  # None: as the prompt's template has it; empty: Clara waits to be spoken to
@@ -125,19 +132,22 @@ class Settings(_Frozen):
 
     def with_changes(self, **changes: Any) -> Self:
         """A copy with some fields changed (flags by their own names), validated; raises `SettingsError`."""
-        flags = {name: changes.pop(name) for name in list(changes) if name in FeatureFlags.model_fields}
-        data: dict[str, Any] = self.model_dump()
-        data["flags"] = {**data["flags"], **flags}
-        try:
-            return type(self).model_validate({**data, **changes})
-        except ValidationError as exc:
-            raise SettingsError(_explain(exc), hint="see Settings for the names and ranges.") from exc
+        flags = {name: changes.pop(name) for name in FeatureFlags.__struct_fields__ if name in changes}
+        if flags:
+            kept = {name: getattr(self.flags, name) for name in FeatureFlags.__struct_fields__}
+            changes["flags"] = FeatureFlags(**{**kept, **flags})
+        return self.model_validate({**{name: getattr(self, name) for name in self.__struct_fields__}, **changes})
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> Self:
         """Defaults with the environment's values laid over them. Unrelated variables are passed over."""
-        names = [n for n in (*cls.model_fields, *FeatureFlags.model_fields) if n != "flags"]
+        names = [n for n in (*cls.__struct_fields__, *FeatureFlags.__struct_fields__) if n != "flags"]
         found: dict[str, Any] = {n: environ[n.upper()] for n in names if environ.get(n.upper(), "") != ""}
+        usual = cls()
+        for name in found:
+            if isinstance(getattr(usual, name, getattr(usual.flags, name, None)), bool):
+                said = found[name].strip().lower()
+                found[name] = "true" if said in _YES else "false" if said in _NO else said
         if "stt_keyterms" in found:
             found["stt_keyterms"] = tuple(t.strip() for t in found["stt_keyterms"].split(",") if t.strip())
         if str(found.get("llm_temperature", "")).lower() == "none":
@@ -145,54 +155,10 @@ class Settings(_Frozen):
         return cls.of(**found)
 
 
-class Keys(_Frozen):
-    """Vendors' keys and addresses. Shows names, never values; an absent key is None."""
+def __getattr__(name: str) -> Any:
+    """Keys load when they are asked for: who only simulates needs none, and not what checks them."""
+    if name in ("Keys", "KEY_PAGES"):
+        from clara_kit.core import keys
 
-    deepgram_api_key: SecretStr | None = None
-    anthropic_api_key: SecretStr | None = None
-    liveavatar_api_key: SecretStr | None = None
-    heygen_api_key: SecretStr | None = None
-    shopify_shop: str | None = None  # name.myshopify.com
-    shopify_admin_token: SecretStr | None = None  # either this, or the two below
-    shopify_client_id: SecretStr | None = None
-    shopify_client_secret: SecretStr | None = None
-    deepgram_base_url: str = "https://api.deepgram.com"
-    anthropic_base_url: str = "https://api.anthropic.com"
-    liveavatar_base_url: str = "https://api.liveavatar.com"
-    heygen_base_url: str = "https://api.heygen.com"
-    shopify_base_url: str = ""  # empty: https:// and the shop's own name
-
-    @classmethod
-    def from_env(cls, environ: Mapping[str, str]) -> Self:
-        """Keys and addresses from `DEEPGRAM_API_KEY`, `DEEPGRAM_BASE_URL` and their like."""
-        found = {n: environ[n.upper()].strip() for n in cls.model_fields if environ.get(n.upper(), "").strip()}
-        return cls.model_validate(found)
-
-    def need(self, name: str) -> str:
-        """The value of a key, or a `SettingsError` that says which is missing and where to get it."""
-        value = getattr(self, name)
-        if value is None:
-            raise SettingsError(
-                f"{name.upper()} is not set.",
-                hint=f"get one at {KEY_PAGES[name]} and put {name.upper()}=... into the file .env.",
-            )
-        return str(value.get_secret_value() if isinstance(value, SecretStr) else value)
-
-
-KEY_PAGES = {
-    "deepgram_api_key": "https://console.deepgram.com",
-    "anthropic_api_key": "https://platform.claude.com",
-    "liveavatar_api_key": "https://app.liveavatar.com",
-    "heygen_api_key": "https://app.heygen.com",
-    "shopify_shop": "https://admin.shopify.com (Settings, Domains: the name that ends in .myshopify.com)",
-    # Since 2026-01-01 no new custom apps with an eternal token can be made in a shop's admin.
-    "shopify_admin_token": "https://admin.shopify.com (Settings, Apps, Develop apps; only for apps made there "
-    "before 2026, newer ones have SHOPIFY_CLIENT_ID and SHOPIFY_CLIENT_SECRET instead)",
-    "shopify_client_id": "https://dev.shopify.com/dashboard (your app, Settings)",
-    "shopify_client_secret": "https://dev.shopify.com/dashboard (your app, Settings)",
-}
-
-
-def _explain(error: ValidationError) -> str:
-    rows = [f"{'.'.join(str(p) for p in e['loc'])}: {e['msg']}" for e in error.errors()]
-    return "A setting is wrong. " + "; ".join(rows) + "."
+        return getattr(keys, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

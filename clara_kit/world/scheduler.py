@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from heapq import heappop, heappush
 from math import inf
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
@@ -23,13 +23,15 @@ from clara_kit.core.profile import CustomerProfile
 from clara_kit.core.prompt import Prompt
 from clara_kit.core.records import StateChanged
 from clara_kit.core.settings import USUAL_GREETING, Settings
-from clara_kit.prompts.briefing import Briefing, brief
 from clara_kit.world import mouths, timelines
 from clara_kit.world.answers import AnswerBook
 from clara_kit.world.customer import ScriptedCustomer, Wish
 from clara_kit.world.faults import Fault, FaultBox
 from clara_kit.world.latency import LatencyProfile
 from clara_kit.world.script import Line, Script, word_times
+
+if TYPE_CHECKING:
+    from clara_kit.prompts.briefing import Briefing
 
 VAD_HANG_MS = 64.0  # two frames of 32 ms: how long the local VAD waits before it says that a sound stopped
 
@@ -48,7 +50,8 @@ class World:
         seed: int,
         latency: LatencyProfile,
         faults: Iterable[Fault],
-        briefing: Briefing | Prompt | None = None,
+        briefing: Briefing | None = None,
+        prompt: Prompt | None = None,
         customer: CustomerProfile | None = None,
         policies: Policies = STANDARD,
     ) -> None:
@@ -56,7 +59,7 @@ class World:
         self._draw = timelines.Drawn(latency, seed)
         self._faults = FaultBox(faults)
         self._faults.watch(self._fault_played)
-        self._briefing, self._known = briefing, customer
+        self._briefing, self._prompt, self._known = briefing, prompt, customer
         self._greeting = _greeting(settings, briefing)
         self._customer = ScriptedCustomer(script, greeted=bool(self._greeting.strip()))
         self._heap: list[tuple[float, int, ev.Event | Action]] = []
@@ -207,7 +210,11 @@ class World:
         self.at(at_ms, lambda then_ms: self._profile_came(shown.profile, then_ms))
 
     def _profile_came(self, profile: CustomerProfile, now_ms: float) -> None:
-        assert isinstance(self._briefing, Briefing)
+        from clara_kit.prompts.briefing import (
+            brief,  # only where there is a customer: it brings the templates' language
+        )
+
+        assert self._briefing is not None
         briefing = self._briefing = brief(self._briefing.template, profile)
         self.door.placeholders = briefing.placeholders.fresh()
         greeting, known = briefing.hidden_greeting, profile.known_fields
@@ -216,9 +223,9 @@ class World:
     # --- the model -------------------------------------------------------------------------------------
 
     def _request_reply(self, command: do.RequestReply) -> None:
-        told = self._briefing
-        prompt = told.prompt if isinstance(told, Briefing) else told
-        logged = told.hidden_prompt if isinstance(told, Briefing) else told
+        prompt = logged = self._prompt
+        if self._briefing is not None:
+            prompt, logged = self._briefing.prompt, self._briefing.hidden_prompt
         first = sum(m.role == "user" for m in command.messages) <= 1
         self._number += 1
         self._next_at = (self._now_ms, self._number)
@@ -277,7 +284,7 @@ class World:
             self._feed(event)
 
 
-def _greeting(settings: Settings, told: Briefing | Prompt | None) -> str:
+def _greeting(settings: Settings, briefing: Briefing | None) -> str:
     if settings.greeting is not None:
         return settings.greeting
-    return told.greeting if isinstance(told, Briefing) else USUAL_GREETING
+    return USUAL_GREETING if briefing is None else briefing.greeting

@@ -9,28 +9,31 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from msgspec import Meta
 
 from clara_kit import data_files
+from clara_kit.core.checked import Checked
 from clara_kit.core.errors import ScriptError
 from clara_kit.core.paths import DATA
 from clara_kit.world.faults import Fault
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+class _Part(Checked, frozen=True, kw_only=True):
+    error = ScriptError
+    what = "A script is wrong"
+    hint = "see data/scripts/README.md."
 
 
-class Pause(_Part):
+class Pause(_Part, frozen=True, kw_only=True):
     """A silence inside a line, after the given number of words."""
 
-    after_word: int = Field(ge=1)
-    ms: float = Field(gt=0, le=60_000)
+    after_word: Annotated[int, Meta(ge=1)]
+    ms: Annotated[float, Meta(gt=0, le=60_000)]
 
 
-class Line(_Part):
+class Line(_Part, frozen=True, kw_only=True):
     """One thing the customer says (or types, or a mere sound).
 
     When it starts: `after_clara_ms` after Clara has finished (default), or, if `interrupt_after_ms` is
@@ -40,31 +43,31 @@ class Line(_Part):
     text: str = ""
     typed: bool = False
     sound: Literal["cough", "noise"] | None = None
-    sound_ms: float = Field(default=250, gt=0, le=60_000)
-    after_clara_ms: float = Field(default=700, ge=0, le=600_000)
-    interrupt_after_ms: float | None = Field(default=None, ge=0, le=600_000)
-    at_most_ms: float = Field(default=15_000, gt=0, le=600_000)
+    sound_ms: Annotated[float, Meta(gt=0, le=60_000)] = 250
+    after_clara_ms: Annotated[float, Meta(ge=0, le=600_000)] = 700
+    interrupt_after_ms: Annotated[float, Meta(ge=0, le=600_000)] | None = None
+    at_most_ms: Annotated[float, Meta(gt=0, le=600_000)] = 15_000
     pauses: tuple[Pause, ...] = ()
-    words_per_min: float = Field(default=165, ge=60, le=400)
+    words_per_min: Annotated[float, Meta(ge=60, le=400)] = 165
 
-    @model_validator(mode="after")
-    def _has_content(self) -> Line:
-        if not self.text.strip() and self.sound is None:
-            raise ValueError("a line needs a text or a sound")
-        if self.sound is not None and (self.text.strip() or self.typed):
-            raise ValueError("a sound has no text")
+    def problems(self) -> list[str]:
+        """A line has either words or a sound, and pauses lie between words."""
         words = len(self.text.split())
+        if not words and self.sound is None:
+            return ["a line needs a text or a sound"]
+        if self.sound is not None and (words or self.typed):
+            return ["a sound has no text"]
         if any(p.after_word >= words for p in self.pauses):
-            raise ValueError(f"a pause must come before the last of the {words} words")
-        return self
+            return [f"a pause must come before the last of the {words} words"]
+        return []
 
 
-class Script(_Part):
+class Script(_Part, frozen=True, kw_only=True):
     """A whole customer: lines in order, and what goes wrong meanwhile."""
 
     title: str = "untitled"
     description: str = ""
-    lines: tuple[Line, ...] = Field(min_length=1)
+    lines: Annotated[tuple[Line, ...], Meta(min_length=1)]
     faults: tuple[Fault, ...] = ()
 
     @classmethod
@@ -90,13 +93,22 @@ class Script(_Part):
             data = {"lines": list(data)}
         if not isinstance(data, dict):
             raise ScriptError(f"A script is a list of lines or a mapping, not {type(data).__name__}.")
-        lines = [{"text": line} if isinstance(line, str) else line for line in data.get("lines") or ()]
+        lines = []
+        for number, line in enumerate(data.get("lines") or (), start=1):
+            try:
+                lines.append(line if isinstance(line, Line) else _line(line))
+            except ScriptError as exc:
+                raise ScriptError(f"Script {name!r}, line {number}: {exc.message}", hint=exc.hint) from exc
         faults = [Fault.from_dict(entry) for entry in data.get("faults") or ()]
-        try:
-            return cls.model_validate({"title": name, **data, "lines": lines, "faults": faults})
-        except ValidationError as exc:
-            rows = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in exc.errors())
-            raise ScriptError(f"Script {name!r}: {rows}.", hint="see data/scripts/README.md.") from exc
+        return cls.model_validate({"title": name, **data, "lines": tuple(lines), "faults": tuple(faults)})
+
+
+def _line(data: Any) -> Line:
+    if isinstance(data, str):
+        return Line(text=data)
+    if not isinstance(data, dict):
+        raise ScriptError(f"A line is a text or a mapping, not {type(data).__name__}.", hint=_Part.hint)
+    return Line.model_validate(data)
 
 
 ScriptLike: TypeAlias = "Script | str | Path | Sequence[str | dict[str, Any]] | dict[str, Any]"

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import lru_cache
 from hashlib import sha256
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from clara_kit.conversation.policies import STANDARD, Policies
 from clara_kit.core.errors import SettingsError
@@ -18,13 +18,15 @@ from clara_kit.core.profile import CustomerProfile
 from clara_kit.core.prompt import Prompt
 from clara_kit.core.settings import Settings
 from clara_kit.measure.run import SERVICES, Run
-from clara_kit.prompts.briefing import Briefing, brief
-from clara_kit.prompts.template import PromptTemplate
 from clara_kit.world.faults import Fault
 from clara_kit.world.latency import LatencyProfile
-from clara_kit.world.personas import Persona
 from clara_kit.world.scheduler import World
 from clara_kit.world.script import Script, ScriptLike
+
+if TYPE_CHECKING:
+    from clara_kit.prompts.briefing import Briefing
+    from clara_kit.prompts.template import PromptTemplate
+    from clara_kit.world.personas import Persona
 
 WITHOUT_EFFECT = {
     "profile_cache_hours": "the simulated shop is asked every time",
@@ -65,28 +67,30 @@ def simulate(
     script, settings = Script.of(script), settings or _usual()
     latency = latency if profile is None else profile
     laws = latency if isinstance(latency, LatencyProfile) else LatencyProfile.load(latency)
-    briefing = _briefing(template, customer)
+    prompt = _plain(template, customer)
+    briefing = _briefing(template) if prompt is None and (template, customer) != (None, None) else None
     known = _known(customer) if customer is not None else None
     faults = (*script.faults, *faults)
     if known is None and any(fault.service == "shop" for fault in faults):
         raise SettingsError("Nobody asks the shop, so its faults cannot happen.", hint="give a customer.")
     world = World(
-        script, settings, seed=seed, latency=laws, faults=faults, briefing=briefing, customer=known, policies=policies
-    )
+        script, settings, seed=seed, latency=laws, faults=faults, briefing=briefing, prompt=prompt, customer=known,
+        policies=policies,
+    )  # fmt: skip
     world.play()
-    prompt = briefing.prompt if isinstance(briefing, Briefing) else briefing
+    told = briefing.prompt if briefing is not None else prompt
     inputs: dict[str, Any] = {
         "modes": dict.fromkeys(SERVICES if known is None else (*SERVICES, "shop"), "sim"),
         "script": script.model_dump(mode="json"),
-        "settings": _dumped(settings),
+        "settings": {**_dumped(settings)},
         "policies": policies.to_dict(),
         "latency": laws.to_dict(),
         "faults": [f.to_dict() for f in faults],
         "seed": seed,
-        "prompt_hash": prompt.hash if prompt else "",
+        "prompt_hash": told.hash if told else "",
         "answers": world.book.hash,
     }
-    if isinstance(briefing, Briefing):
+    if briefing is not None:
         inputs["template"] = briefing.template.about
     if known is not None:
         inputs["customer"] = _fingerprint(known)
@@ -107,25 +111,34 @@ def _fingerprint(known: CustomerProfile) -> str:
     return sha256(repr(known).encode()).hexdigest()[:12]
 
 
-def _briefing(
+def _plain(
     template: PromptTemplate | Prompt | str | None, customer: str | Persona | CustomerProfile | None
-) -> Briefing | Prompt | None:
-    """What Clara is told of a customer of whom nothing is known yet."""
+) -> Prompt | None:
+    """The prompt, where it is given as it stands."""
     if isinstance(template, str) and len(template.split()) > 1:
         template = Prompt(static=template)
-    if isinstance(template, Prompt):
-        if customer is not None:
-            raise SettingsError(
-                "A plain prompt has no place for what the shop knows of a customer.",
-                hint="give a template (its id, or a PromptTemplate) instead of a text.",
-            )
-        return template
-    if template is None and customer is None:
+    if not isinstance(template, Prompt):
         return None
+    if customer is not None:
+        raise SettingsError(
+            "A plain prompt has no place for what the shop knows of a customer.",
+            hint="give a template (its id, or a PromptTemplate) instead of a text.",
+        )
+    return template
+
+
+def _briefing(template: Any) -> Briefing:
+    """What Clara is told of a customer of whom nothing is known yet."""
+    from clara_kit.prompts.briefing import brief  # brings the templates' language, which most simulations do not need
+
     return brief(template or "warm")
 
 
 def _known(customer: str | Persona | CustomerProfile) -> CustomerProfile:
     if isinstance(customer, CustomerProfile):
         return customer
-    return (Persona.load(customer) if isinstance(customer, str) else customer).profile
+    if isinstance(customer, str):
+        from clara_kit.world.personas import Persona
+
+        customer = Persona.load(customer)
+    return customer.profile
