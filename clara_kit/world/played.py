@@ -207,7 +207,8 @@ class PlayedAvatar(Scheduled):
 
     async def speak(self, utterance_id: int, piece_no: int, text: str) -> None:
         """The next piece."""
-        await asyncio.to_thread(self._stage.length, text)  # synthesised once, outside this loop
+        if self._stage.voice is not None:
+            await asyncio.to_thread(self._stage.length, text)  # synthesised once, outside this loop
         await self._order(utterance_id, (piece_no, text))
 
     async def end_speech(self, utterance_id: int) -> None:
