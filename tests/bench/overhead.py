@@ -132,19 +132,20 @@ async def memory_kib(conversations: int) -> float:
     """Resident memory that one more open conversation takes, KiB."""
     with tempfile.TemporaryDirectory() as folder:
         gc.collect()
-        before = _resident_kib()
+        before = resident_kib()
         managers = [
             ConversationManager(BenchServices(SETTINGS), record=False, log_root=Path(folder))
             for _ in range(conversations)
         ]
         for clara in managers:
             await clara.start()
-        after = _resident_kib()
+        after = resident_kib()
         await asyncio.gather(*(clara.stop() for clara in managers))
     return (after - before) / conversations
 
 
-def _resident_kib() -> float:
+def resident_kib() -> float:
+    """Resident memory of this process."""
     statm = Path("/proc/self/statm")
     if statm.exists():
         return int(statm.read_text().split()[1]) * resource.getpagesize() / 1024
