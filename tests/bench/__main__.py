@@ -161,6 +161,7 @@ def measure(*, quick: bool = False) -> dict[str, Any]:
 def show(found: dict[str, Any]) -> None:
     """The figures as tables."""
     console = Console()
+    console.width = max(console.width, 110)
     console.print(f"{found['machine']}. In-process stand-ins answer at once: all time here is the kit's own.")
     table = Table(title="Overhead of a turn, milliseconds")
     for name in ("", "kit p50", "kit p99", "bare asyncio p50", "bare p99", "kit / bare, p50"):

@@ -61,21 +61,21 @@ class Row:
 
 ROWS = (
     Row("simulate, three lines: CPU", "three_ms", 3.5, "times"),
-    Row("simulate, three lines, customer='camila': CPU", "known_ms", 7, "times"),
+    Row("simulate, the same with a customer: CPU", "known_ms", 7, "times"),
     Row("simulate, 60 lines: CPU", "sixty_ms", 1.5, "times"),
-    Row("import and first call, fresh process", "first_ms", 2, "times"),
-    Row("the same, with the start of Python and its end", "process_ms", None, "times"),
-    Row("stored run, a turn of 90", "stored_bytes_per_turn", 0.60, unit="bytes"),
-    Row("one step in the stepper, event 3,000", "step_ms", 5, "figure"),
+    Row("import and first call", "first_ms", 2, "times"),
+    Row("the same, and Python's start and end", "process_ms", None, "times"),
+    Row("events.jsonl, a turn of 90", "stored_bytes_per_turn", 0.60, unit="bytes"),
+    Row("a step in the stepper, event 3,000", "step_ms", 5, "figure"),
     Row("copy of the state after 90 turns", "snapshot_ms", 1, "figure"),
     *(
         row
-        for way, words in (("idle", "idle between turns"), ("hot", "in a hot loop"))
+        for way, words in (("idle", "idle between"), ("hot", "in a hot loop"))
         for row in (
-            Row(f"final → first speech order, {words}: p50", f"{way}_speech_ms", 0.6),
+            Row(f"final → order, {words}: p50", f"{way}_speech_ms", 0.6),
             Row(f"CPU a turn, {words}", f"{way}_cpu_ms", 0.6),
             Row(
-                "memory of an open conversation" + (" that had 20 turns" if way == "hot" else ""),
+                "memory of an open one" + (" that had 20 turns" if way == "hot" else ""),
                 f"{way}_memory_kib", 0.7, unit="KiB",
             ),
             Row(f"200 at once, {words}: p50", f"{way}_crowd_p50_ms", 1.0),
@@ -86,8 +86,8 @@ ROWS = (
 FULL: dict[str, dict[str, int]] = {
     "first": {},
     "sim": {"rounds": 15},
-    "kept": {"lines": 90, "step": 3000, "steps": 5},
-    "live": {"turns": 100, "crowd": 200, "crowd_turns": 5},
+    "kept": {"lines": 90, "step": 3000, "steps": 3},
+    "live": {"turns": 50, "crowd": 200, "crowd_turns": 5},
     "opened": {"open": 40},
     "talked": {"open": 40, "turns": 20},
 }
@@ -178,8 +178,8 @@ def table(found: dict[str, Any]) -> Table | str:
         return f"Not compared with the build before: {found['missing']}."
     load = " to ".join(str(value) for value in found["load"])
     shown = Table(title=f"This build beside {found['commit']}, medians of {found['pairs']} pairs (load {load})")
-    for name in ("", "this build", "before", "ratio", "of the pairs", "limit", ""):
-        shown.add_column(name, justify="left" if not name else "right")
+    for name in ("", "this build", "before", "ratio", "pairs", "limit", "met"):
+        shown.add_column(name, justify="right" if name else "left", no_wrap=True)
     for row in found["rows"]:
         times = row["kind"] == "times"
         sign, unit = (" x", "") if times else ("", f" {row['unit']}" if row["kind"] == "figure" else "")
@@ -188,9 +188,9 @@ def table(found: dict[str, Any]) -> Table | str:
             _figure(row["new"], row["unit"]),
             _figure(row["old"], row["unit"]),
             "" if row["ratio"] is None else f"{row['ratio']:.2f}{sign}",
-            "" if row["ratio"] is None else f"{row['lowest']:.2f} to {row['highest']:.2f}",
+            "" if row["ratio"] is None else f"{row['lowest']:.2f}–{row['highest']:.2f}",
             "" if row["limit"] is None else f"{'≥' if times else '≤'} {row['limit']:g}{sign}{unit}",
-            {None: "", True: "met", False: "missed"}[row["met"]],
+            {None: "", True: "yes", False: "no"}[row["met"]],
         )
     shown.caption = "x: times dearer before (more is better); else this build's share of what it was (less is better)"
     return shown
@@ -201,4 +201,6 @@ def _figure(value: float | None, unit: str) -> str:
 
 
 if __name__ == "__main__":
-    Console().print(table(compare()))
+    console = Console()
+    console.width = max(console.width, 110)
+    console.print(table(compare()))

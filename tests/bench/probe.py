@@ -101,6 +101,8 @@ def live(sizes: dict[str, int]) -> dict[str, float]:
     from tests.bench.hot import hot_turns
     from tests.bench.overhead import turns
 
+    _no_git()
+
     async def measured() -> dict[str, float]:
         crowd = sizes["crowd"]
         idle = await turns(sizes["turns"])
@@ -123,6 +125,8 @@ def opened(sizes: dict[str, int]) -> dict[str, float]:
     """Memory of one more open conversation that nobody has talked in yet."""
     from tests.bench.overhead import memory_kib, turns
 
+    _no_git()
+
     async def measured() -> float:
         await turns(2)  # what is loaded late is loaded
         return await memory_kib(sizes["open"])
@@ -134,11 +138,20 @@ def talked(sizes: dict[str, int]) -> dict[str, float]:
     """Memory of one more open conversation after turns in a hot loop."""
     from tests.bench.hot import hot_memory_kib, hot_turns
 
+    _no_git()
+
     async def measured() -> float:
         await hot_turns(2)
         return await hot_memory_kib(sizes["open"], sizes["turns"])
 
     return {"hot_memory_kib": asyncio.run(measured())}
+
+
+def _no_git() -> None:
+    """Do not ask Git for the commit whenever one of hundreds of conversations begins: that is not measured here."""
+    from clara_kit.runtime import run_log
+
+    run_log._git = lambda: {"commit": "", "patch": ""}
 
 
 PARTS = {part.__name__: part for part in (first, sim, kept, live, opened, talked)}
