@@ -25,6 +25,8 @@ from typing import Any, Literal
 from rich.console import Console
 from rich.table import Table
 
+from tests.bench.probe import FIRST
+
 COMMIT = "4795c34"
 ROOT = Path(__file__).resolve().parents[2]
 TREE = ROOT / "build" / "bench-before"
@@ -84,7 +86,7 @@ ROWS = (
     ),
 )  # fmt: skip
 FULL: dict[str, dict[str, int]] = {
-    "first": {},
+    "first": {},  # by itself, see there
     "sim": {"rounds": 15},
     "kept": {"lines": 90, "step": 3000, "steps": 3},
     "live": {"turns": 50, "crowd": 200, "crowd_turns": 5},
@@ -129,7 +131,7 @@ def probe(tree: Path, part: str, sizes: dict[str, int]) -> dict[str, float]:
     }
     began = perf_counter()
     done = subprocess.run(
-        (sys.executable, "-P", str(PROBE), part, json.dumps(sizes)),
+        (sys.executable, "-P", *(("-c", FIRST) if part == "first" else (str(PROBE), part, json.dumps(sizes)))),
         cwd=tree, env=ours, capture_output=True, text=True, timeout=300, check=False,
     )  # fmt: skip
     took = perf_counter() - began

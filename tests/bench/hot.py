@@ -12,8 +12,9 @@ from time import perf_counter, process_time
 from clara_kit import ConversationManager, ConversationState
 from clara_kit.core import events as ev
 from clara_kit.core.records import Record, StateChanged
+from clara_kit.runtime.compose import Services
 from tests.bench.overhead import SETTINGS, resident_kib
-from tests.bench.pieces import QUESTION, BenchServices
+from tests.bench.pieces import QUESTION, BenchServices, composed
 
 S = ConversationState
 
@@ -29,8 +30,8 @@ class HotSample:
 class Caller:
     """One conversation and its customer, who never hesitates."""
 
-    def __init__(self, folder: str) -> None:
-        self.services = BenchServices(SETTINGS, hasty=True)
+    def __init__(self, folder: str, base: Services | None = None) -> None:
+        self.services = BenchServices(SETTINGS, hasty=True, base=base)
         self.clara = ConversationManager(self.services, record=False, log_root=Path(folder))
         self.clara.subscribe(self._see)
         self._over = asyncio.Event()
@@ -63,7 +64,8 @@ class Caller:
 async def hot_turns(count: int, *, conversations: int = 1) -> list[HotSample]:
     """`count` turns in each of so many conversations, all at the same time."""
     with tempfile.TemporaryDirectory() as folder:
-        callers = [Caller(folder) for _ in range(conversations)]
+        base = composed(SETTINGS)
+        callers = [Caller(folder, base) for _ in range(conversations)]
         await asyncio.gather(*(caller.clara.start() for caller in callers))
         found = await asyncio.gather(*(caller.talk(count) for caller in callers))
         await asyncio.gather(*(caller.clara.stop() for caller in callers))

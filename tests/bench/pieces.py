@@ -124,11 +124,16 @@ class Mouth:
             yield await self._out.get()
 
 
+def composed(settings: Settings) -> Services:
+    """What the kit composes for the simulation."""
+    return compose("sim", settings=settings, profile="fast")
+
+
 class BenchServices(Services):
     """In-process services behind the real `ConversationManager`. Fits builds whose `latency` was called `profile`."""
 
-    def __init__(self, settings: Settings, *, hasty: bool = False) -> None:
-        base = compose("sim", settings=settings, profile="fast")
+    def __init__(self, settings: Settings, *, hasty: bool = False, base: Services | None = None) -> None:
+        base = base or composed(settings)  # many at once share one, for composing is not what they measure
         laws = getattr(base, "latency", None) or base.profile
         super().__init__(modes=base.modes, settings=settings, prompt=base.prompt, profile=laws, seed=0, keys=base.keys)
         self.times = Times()

@@ -18,16 +18,15 @@ from time import perf_counter, process_time
 from typing import Any
 
 LINES = ["¿Qué limpiador me recomiendas para la piel mixta?", "¿Cuánto cuesta el despacho?", "Muchas gracias, Clara."]
+FIRST = f"""from time import perf_counter
+began = perf_counter()
+from clara_kit import simulate
+simulate({LINES!r})
+took = perf_counter() - began
+import json, pathlib, clara_kit
+print(json.dumps({{"first_ms": took * 1000, "of": str(pathlib.Path(clara_kit.__file__).parents[1])}}))
+"""  # by itself, for this module imports what the first call would have to
 BATCH = 7  # records of a trace that are written together
-
-
-def first(_: dict[str, int]) -> dict[str, float]:
-    """From the first import to the end of the first call."""
-    began = perf_counter()
-    from clara_kit import simulate
-
-    simulate(LINES)
-    return {"first_ms": (perf_counter() - began) * 1000}
 
 
 def sim(sizes: dict[str, int]) -> dict[str, float]:
@@ -154,7 +153,7 @@ def _no_git() -> None:
     run_log._git = lambda: {"commit": "", "patch": ""}
 
 
-PARTS = {part.__name__: part for part in (first, sim, kept, live, opened, talked)}
+PARTS = {part.__name__: part for part in (sim, kept, live, opened, talked)}
 
 if __name__ == "__main__":
     figures: dict[str, Any] = dict(PARTS[sys.argv[1]](json.loads(sys.argv[2])))
