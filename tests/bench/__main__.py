@@ -22,13 +22,13 @@ from rich.console import Console
 from rich.table import Table
 
 from clara_kit import SentenceChunker, simulate
-from tests.bench import peers
+from tests.bench import before, peers
 from tests.bench.greeting import greetings
 from tests.bench.overhead import floor_turn, memory_kib, turns
 from tests.bench.playing import playing
+from tests.bench.probe import LINES
 from tests.bench.sockets import barge_ins
 
-LINES = ["¿Qué limpiador me recomiendas para la piel mixta?", "¿Cuánto cuesta el despacho?", "Muchas gracias, Clara."]
 REPLY = "Para piel mixta te recomiendo el gel Brisa. Cuesta $9.990. ¿Te cuento cómo usarlo? " * 200
 
 
@@ -154,12 +154,14 @@ def measure(*, quick: bool = False) -> dict[str, Any]:
         **asyncio.run(overhead(8 if quick else 200, crowd, beside=not quick)),
         "playing": asyncio.run(playing(0.5 if quick else 3.0)),
         "greeting": asyncio.run(greetings(1, "fast") if quick else greetings(9)),
+        "before": before.compare(quick=quick),
     }
 
 
 def show(found: dict[str, Any]) -> None:
     """The figures as tables."""
     console = Console()
+    console.width = max(console.width, 110)
     console.print(f"{found['machine']}. In-process stand-ins answer at once: all time here is the kit's own.")
     table = Table(title="Overhead of a turn, milliseconds")
     for name in ("", "kit p50", "kit p99", "bare asyncio p50", "bare p99", "kit / bare, p50"):
@@ -184,6 +186,7 @@ def show(found: dict[str, Any]) -> None:
         crowd.add_row(str(count), f"{row['p50_ms']:.2f}", f"{row['p95_ms']:.2f}")
     console.print(crowd)
     console.print(_greetings(found["greeting"]))
+    console.print(before.table(found["before"]))
     played = found["playing"]
     sim, cut, imp = found["simulated"], found["cutting"], found["import"]
     console.print(

@@ -13,7 +13,7 @@ from time import perf_counter, process_time
 
 from clara_kit import ConversationManager, ConversationState, Settings
 from clara_kit.core import events as ev
-from tests.bench.pieces import DELTAS, QUESTION, BenchServices
+from tests.bench.pieces import DELTAS, QUESTION, BenchServices, composed
 
 S = ConversationState
 SETTINGS = Settings.of(greeting="", local_vad=False)
@@ -62,9 +62,9 @@ async def turns(count: int, *, conversations: int = 1) -> list[Sample]:
     """`count` turns in each of so many conversations at once, after one turn to warm up."""
     settings = SETTINGS.with_changes(barge_in_debounce_ms=20, after_false_interruption="end")
     with tempfile.TemporaryDirectory() as folder:
-        pairs = []
+        pairs, base = [], composed(settings)
         for _ in range(conversations):
-            services = BenchServices(settings)
+            services = BenchServices(settings, base=base)
             pairs.append((ConversationManager(services, record=False, log_root=Path(folder)), services))
         await asyncio.gather(*(clara.start() for clara, _ in pairs))
 
@@ -132,19 +132,20 @@ async def memory_kib(conversations: int) -> float:
     """Resident memory that one more open conversation takes, KiB."""
     with tempfile.TemporaryDirectory() as folder:
         gc.collect()
-        before = _resident_kib()
+        before = resident_kib()
         managers = [
             ConversationManager(BenchServices(SETTINGS), record=False, log_root=Path(folder))
             for _ in range(conversations)
         ]
         for clara in managers:
             await clara.start()
-        after = _resident_kib()
+        after = resident_kib()
         await asyncio.gather(*(clara.stop() for clara in managers))
     return (after - before) / conversations
 
 
-def _resident_kib() -> float:
+def resident_kib() -> float:
+    """Resident memory of this process."""
     statm = Path("/proc/self/statm")
     if statm.exists():
         return int(statm.read_text().split()[1]) * resource.getpagesize() / 1024

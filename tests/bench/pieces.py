@@ -88,10 +88,10 @@ class Brain:
 
 
 class Mouth:
-    """An avatar that speaks for ever, or until it is stopped."""
+    """An avatar that speaks for ever, or until it is stopped; if `hasty`, it is done as soon as it has every word."""
 
-    def __init__(self, clock: Clock, times: Times) -> None:
-        self._clock, self._times = clock, times
+    def __init__(self, clock: Clock, times: Times, *, hasty: bool = False) -> None:
+        self._clock, self._times, self._hasty = clock, times, hasty
         self._out: asyncio.Queue[ev.Event] = asyncio.Queue()
 
     async def __aenter__(self) -> Self:
@@ -111,7 +111,8 @@ class Mouth:
             self._times.spoke.set()
 
     async def end_speech(self, utterance_id: int) -> None:
-        return None
+        if self._hasty:
+            self._out.put_nowait(ev.SpeakingEnded(at_ms=self._clock.now_ms(), utterance_id=utterance_id))
 
     async def interrupt(self, utterance_id: int) -> None:
         self._times.silenced = perf_counter()
@@ -123,15 +124,20 @@ class Mouth:
             yield await self._out.get()
 
 
-class BenchServices(Services):
-    """In-process services behind the real `ConversationManager`."""
+def composed(settings: Settings) -> Services:
+    """What the kit composes for the simulation."""
+    return compose("sim", settings=settings, profile="fast")
 
-    def __init__(self, settings: Settings) -> None:
-        base = compose("sim", settings=settings, profile="fast")
-        super().__init__(
-            modes=base.modes, settings=settings, prompt=base.prompt, profile=base.profile, seed=0, keys=base.keys
-        )
+
+class BenchServices(Services):
+    """In-process services behind the real `ConversationManager`. Fits builds whose `latency` was called `profile`."""
+
+    def __init__(self, settings: Settings, *, hasty: bool = False, base: Services | None = None) -> None:
+        base = base or composed(settings)  # many at once share one, for composing is not what they measure
+        laws = getattr(base, "latency", None) or base.profile
+        super().__init__(modes=base.modes, settings=settings, prompt=base.prompt, profile=laws, seed=0, keys=base.keys)
         self.times = Times()
+        self._hasty = hasty
         self.ear: Any = None
 
     def stt(self, clock: Clock) -> Any:
@@ -142,4 +148,4 @@ class BenchServices(Services):
         return Brain(clock, self.times)
 
     def avatar(self, clock: Clock, tts: Any) -> Any:
-        return Mouth(clock, self.times)
+        return Mouth(clock, self.times, hasty=self._hasty)
