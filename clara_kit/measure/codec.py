@@ -59,29 +59,31 @@ def to_log(trace: Iterable[Record], said: tuple[Message, ...] = ()) -> str:
                     {"type": "ReplyDelta", "at_ms": [record.at_ms], "reply_id": record.reply_id, "text": [record.text]}
                 )  # fmt: skip
             continue
-        plain = {"type": type(record).__name__, **_unusual(record)}
-        if type(record) is commands.RequestReply:
-            plain["skips"], plain["keeps"] = _shared(said, record.messages)
-            plain["messages"] = plain["messages"][plain["keeps"] :]
-            said = record.messages
+        plain: dict[str, Any] = {"type": type(record).__name__}
+        for name, usual in _fields(type(record)):
+            value = getattr(record, name)
+            if value == usual:
+                continue
+            if type(record) is commands.RequestReply and name == "messages":
+                plain["skips"], plain["keeps"] = _shared(said, value)
+                said, value = value, value[plain["keeps"] :]
+            plain[name] = _unusual(value)
         lines.append(plain)
     return _encoder.encode_lines(lines).decode()
 
 
 def _unusual(value: Any) -> Any:
-    """Plain data without what has its usual value."""
+    """Plain data without what has its usual value; what is no record's part is plain already."""
     if isinstance(value, msgspec.Struct):
-        usual = _usual(type(value))
-        found = ((name, getattr(value, name)) for name in value.__struct_fields__)
-        return {name: _unusual(v) for name, v in found if name not in usual or v != usual[name]}
-    return [_unusual(v) for v in value] if isinstance(value, tuple) else value
+        parts = ((name, getattr(value, name), usual) for name, usual in _fields(type(value)))
+        return {name: part for name, part, usual in parts if part != usual}
+    return [_unusual(part) for part in value] if type(value) is tuple else value
 
 
 @cache
-def _usual(cls: type) -> dict[str, Any]:
-    """The fields of a record that may be left out, with the values that they then have."""
-    fields = msgspec.structs.fields(cls)
-    return {f.name: f.default for f in fields if f.default is not msgspec.NODEFAULT}
+def _fields(cls: type) -> tuple[tuple[str, Any], ...]:
+    """The fields of a record, each with the value that it may be left out with."""
+    return tuple((f.name, f.default) for f in msgspec.structs.fields(cls))
 
 
 def _shared(before: tuple[Message, ...], now: tuple[Message, ...]) -> tuple[int, int]:

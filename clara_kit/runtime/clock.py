@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
+from time import perf_counter
 
 from clara_kit.core import commands as do
 from clara_kit.core import events as ev
@@ -14,16 +16,17 @@ from clara_kit.world.pace import now_s, usual_pace
 class MonotonicClock:
     """Milliseconds since it was made, to the microsecond."""
 
-    __slots__ = ("_began_s", "_pace")
+    __slots__ = ("_began_s", "_now_s")
 
     def __init__(self, pace: float | None = None) -> None:
         """pace: how many times faster than the wall it may run (default: the usual pace, which is 1)."""
-        self._pace = usual_pace() if pace is None else pace
-        self._began_s = now_s(self._pace)
+        pace = usual_pace() if pace is None else pace
+        self._now_s: Callable[[], float] = perf_counter if pace == 1 else partial(now_s, pace)
+        self._began_s = self._now_s()
 
     def now_ms(self) -> float:
         """Milliseconds on the conversation's clock."""
-        return round((now_s(self._pace) - self._began_s) * 1000, 3)
+        return round((self._now_s() - self._began_s) * 1000, 3)
 
 
 EARLY_MS = 1.2  # how much before its time a timer is looked at: epoll rounds up to whole milliseconds

@@ -267,9 +267,10 @@ class Session:
         assert profile is not None
         prompt = profile.prompt(personal=self.conversation.settings.flags.enable_personalization)
         request = ReplyRequest(reply_id=command.reply_id, prompt=prompt, messages=command.messages)
+        hides = not profile.placeholders.is_empty
         async with self._llm.reply(request) as events:
             async for event in events:
-                if isinstance(event, ev.ReplyStarted) and not profile.placeholders.is_empty:
+                if hides and isinstance(event, ev.ReplyStarted):
                     event = replace(event, prompt_hash=profile.logged(prompt).hash)  # known without its person
                 self.feed(event)
 
