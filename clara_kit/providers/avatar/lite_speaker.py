@@ -28,6 +28,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from typing import Any
 
 from clara_kit.core.clock import Clock
 from clara_kit.core.errors import ProviderError, ProviderUnavailable
@@ -108,7 +109,7 @@ class Speaker:
         later, ack_s = asyncio.get_running_loop().call_later, self._timing.ack_timeout_ms / 1000
         utterance.ack_timer = later(ack_s, self._interrupted, utterance)
         with suppress(ProviderError):  # the session is over: told by events()
-            await self._send(lite_protocol.interrupt(utterance.event_id))
+            await self._send(lite_protocol.order("agent.interrupt", utterance.event_id))
 
     def fail_all(self, error: ProviderError) -> None:
         """The session is over: every utterance that is still open has failed."""
@@ -138,7 +139,7 @@ class Speaker:
         utterance.playhead.start(self._now())
         utterance.started.set()
         utterance.woken.set()
-        self._tell(utterance, SpeakingStarted(at_ms=self._now(), utterance_id=utterance.id))
+        self._tell(utterance, SpeakingStarted)
 
     def _ended_by_avatar(self, utterance: Utterance, signal: Signal) -> None:
         if utterance.silenced:
@@ -147,13 +148,12 @@ class Speaker:
         if signal.from_state and not utterance.end_sent.is_set():
             return  # a gap in the sound, not the end of the utterance
         if not utterance.started.is_set():
-            started = SpeakingStarted(at_ms=self._now(), utterance_id=utterance.id, estimated=True)
-            self._tell(utterance, started)
+            self._tell(utterance, SpeakingStarted, estimated=True)
         self._ended(utterance)
 
     def _interrupted(self, utterance: Utterance) -> None:
         utterance.silenced = True
-        self._finish(utterance, SpeakingInterrupted(at_ms=self._now(), utterance_id=utterance.id))
+        self._finish(utterance, SpeakingInterrupted)
 
     async def run(self) -> None:
         """Speak what comes, until cancelled."""
@@ -172,14 +172,14 @@ class Speaker:
                 raise error
             await utterance.over.wait()
             if utterance.sent and not utterance.end_sent.is_set() and not utterance.silenced:
-                await self._send(lite_protocol.speak_end(utterance.event_id))
+                await self._send(lite_protocol.order("agent.speak_end", utterance.event_id))
             if utterance.task_id:
                 self._past_task_ids.add(utterance.task_id)
             self._current = None
 
     async def _utter(self, utterance: Utterance) -> None:
         async with asyncio.TaskGroup() as group:
-            voice = give_voice(utterance, self._tts, self._clock, self._tell)
+            voice = give_voice(utterance, self._tts, self._tell)
             work = (voice, self._send_sound(utterance), self._watch(utterance))
             tasks = [group.create_task(w) for w in work]
             await utterance.over.wait()
@@ -198,9 +198,9 @@ class Speaker:
         if utterance.silenced:
             return
         utterance.end_sent.set()
-        await self._send(lite_protocol.speak_end(utterance.event_id))
+        await self._send(lite_protocol.order("agent.speak_end", utterance.event_id))
         if error := utterance.voice_error:
-            self._tell(utterance, ProviderFailed.of(error, "tts", self._now(), utterance_id=utterance.id))
+            self._tell(utterance, ProviderFailed.of, error=error, service="tts")
             utterance.told = True
         if not utterance.sent:
             self._ended(utterance, estimated=True)
@@ -232,7 +232,7 @@ class Speaker:
                 await utterance.started.wait()
         except TimeoutError:
             utterance.silenced = True
-            await self._send(lite_protocol.interrupt(utterance.event_id))
+            await self._send(lite_protocol.order("agent.interrupt", utterance.event_id))
             message = f"The avatar did not begin to speak within {self._timing.start_timeout_ms / 1000:g} s."
             hint = "say it again, or open a new session."
             self._fail(utterance, ProviderUnavailable(message + self.last_words, hint=hint, kind="stalled"))
@@ -243,13 +243,12 @@ class Speaker:
         self._ended(utterance, estimated=True)
 
     def _ended(self, utterance: Utterance, *, estimated: bool = False) -> None:
-        at_ms = self._now()
-        self._finish(utterance, SpeakingEnded(at_ms=at_ms, utterance_id=utterance.id, estimated=estimated))
+        self._finish(utterance, SpeakingEnded, estimated=estimated)
 
     def _fail(self, utterance: Utterance, error: ProviderError) -> None:
-        self._finish(utterance, ProviderFailed.of(error, "avatar", self._now(), utterance_id=utterance.id))
+        self._finish(utterance, ProviderFailed.of, error=error, service="avatar")
 
-    def _finish(self, utterance: Utterance, last: Event) -> None:
+    def _finish(self, utterance: Utterance, last: Callable[..., Event], **more: Any) -> None:
         """The avatar is done with it; its last event is given unless another was."""
         if utterance.ack_timer is not None:
             utterance.ack_timer.cancel()
@@ -257,15 +256,15 @@ class Speaker:
             return
         if not utterance.told:
             utterance.told = True
-            self._emit(last)
+            self._emit(last(at_ms=self._now(), utterance_id=utterance.id, **more))
         self._open.pop(utterance.id, None)
         self._closed_ids.add(utterance.id)
         utterance.over.set()
 
-    def _tell(self, utterance: Utterance, event: Event) -> None:
+    def _tell(self, utterance: Utterance, kind: Callable[..., Event], **more: Any) -> None:
         """Something on the way; of no interest to anyone after an interrupt, or after the last event."""
         if not utterance.silenced and not utterance.told:
-            self._emit(event)
+            self._emit(kind(at_ms=self._now(), utterance_id=utterance.id, **more))
 
     def _now(self) -> float:
         return self._clock.now_ms()

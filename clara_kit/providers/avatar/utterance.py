@@ -11,9 +11,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from clara_kit.core.clock import Clock
 from clara_kit.core.errors import ProtocolError, ProviderError
-from clara_kit.core.events import Event, FirstAudio, SpeechSent, SpeechVoiced
+from clara_kit.core.events import FirstAudio, SpeechSent, SpeechVoiced
 from clara_kit.providers.avatar import lite_protocol
 from clara_kit.providers.avatar.lite_protocol import Signal
 from clara_kit.providers.avatar.pacing import Chunker, Playhead
@@ -113,18 +112,18 @@ def length_ms(pcm: bytes) -> float:
     return len(pcm) / lite_protocol.BYTES_PER_MS
 
 
-Tell: TypeAlias = Callable[[Utterance, Event], None]
+Tell: TypeAlias = Callable[..., None]  # tell(utterance, kind of event, **more): it happens now
 
 
-async def give_voice(utterance: Utterance, tts: TTSProvider, clock: Clock, tell: Tell) -> None:
+async def give_voice(utterance: Utterance, tts: TTSProvider, tell: Tell) -> None:
     """Let the voice speak all pieces. Ends with the voice, or with its failure as `voice_error`."""
     try:
-        async with tts.speak(_pieces(utterance, clock, tell)) as sound:
+        async with tts.speak(_pieces(utterance, tell)) as sound:
             async for item in sound:
                 if isinstance(item, AudioChunk):
-                    _take_sound(utterance, item, clock, tell)
+                    _take_sound(utterance, item, tell)
                 else:
-                    _take_mark(utterance, item, clock, tell)
+                    _take_mark(utterance, item, tell)
     except ProviderError as exc:
         utterance.voice_error = exc
     except Exception as exc:  # a voice must not be able to leave an utterance open
@@ -133,34 +132,28 @@ async def give_voice(utterance: Utterance, tts: TTSProvider, clock: Clock, tell:
     utterance.woken.set()
 
 
-async def _pieces(utterance: Utterance, clock: Clock, tell: Tell) -> AsyncIterator[str]:
+async def _pieces(utterance: Utterance, tell: Tell) -> AsyncIterator[str]:
     while (piece := await utterance.pieces.get()) is not None:
         piece_no, text = piece
         utterance.handed.append(piece_no)
-        tell(utterance, SpeechSent(at_ms=clock.now_ms(), utterance_id=utterance.id, piece_no=piece_no))
+        tell(utterance, SpeechSent, piece_no=piece_no)
         yield text
 
 
-def _take_sound(utterance: Utterance, chunk: AudioChunk, clock: Clock, tell: Tell) -> None:
+def _take_sound(utterance: Utterance, chunk: AudioChunk, tell: Tell) -> None:
     if not chunk.pcm:
         return
     if not utterance.sound_came:
         utterance.sound_came = True
-        tell(utterance, FirstAudio(at_ms=clock.now_ms(), utterance_id=utterance.id))
+        tell(utterance, FirstAudio)
     utterance.sound.add(chunk.pcm)
     utterance.woken.set()
 
 
-def _take_mark(utterance: Utterance, mark: PiecesVoiced, clock: Clock, tell: Tell) -> None:
+def _take_mark(utterance: Utterance, mark: PiecesVoiced, tell: Tell) -> None:
     if not 1 <= mark.pieces <= len(utterance.handed):
         return
     utterance.piece_voiced = True
     utterance.woken.set()
-    voiced = SpeechVoiced(
-        at_ms=clock.now_ms(),
-        utterance_id=utterance.id,
-        piece_no=utterance.handed[mark.pieces - 1],
-        audio_ms=mark.audio_ms,
-        words=mark.words,
-    )
-    tell(utterance, voiced)
+    piece_no = utterance.handed[mark.pieces - 1]
+    tell(utterance, SpeechVoiced, piece_no=piece_no, audio_ms=mark.audio_ms, words=mark.words)
