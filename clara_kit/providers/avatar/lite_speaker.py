@@ -35,7 +35,7 @@ from clara_kit.core.errors import ProviderError, ProviderUnavailable
 from clara_kit.core.events import Event, ProviderFailed, SpeakingEnded, SpeakingInterrupted, SpeakingStarted
 from clara_kit.providers.avatar import lite_protocol
 from clara_kit.providers.avatar.lite_protocol import Signal
-from clara_kit.providers.avatar.pacing import Chunker, Playhead, Timing
+from clara_kit.providers.avatar.pacing import Timing
 from clara_kit.providers.avatar.utterance import Utterance, give_voice, length_ms
 from clara_kit.providers.tts.base import TTSProvider
 
@@ -76,12 +76,7 @@ class Speaker:
         if (utterance := self._open.get(utterance_id)) is None:
             for other in self._open.values():
                 other.end_pieces()
-            utterance = Utterance(
-                id=utterance_id,
-                sound=Chunker(first_ms=self._timing.first_chunk_ms, next_ms=self._timing.chunk_ms),
-                playhead=Playhead(assumed_start_ms=self._timing.assumed_start_ms),
-            )
-            self._open[utterance_id] = utterance
+            utterance = self._open[utterance_id] = Utterance(id=utterance_id, timing=self._timing)
             self._line.put_nowait(utterance)
         utterance.add_piece(piece_no, text)
 
@@ -207,19 +202,13 @@ class Speaker:
 
     async def _next_chunk(self, utterance: Utterance) -> bytes | None:
         """The next chunk when its time has come, or None after the last."""
-        low_water_ms = self._timing.chunk_ms / 4  # with less than this to play, less than a chunk will do
-        while True:
-            utterance.woken.clear()
-            now_ms = self._now()
-            chunk = utterance.next_chunk(now_ms, low_water_ms)
-            if chunk is not None:
-                break
+        utterance.woken.clear()
+        while (chunk := utterance.next_chunk(now_ms := self._now())) is None:
             if utterance.voice_done:
                 return None
-            await utterance.wake_up(utterance.wants_sound_in_ms(now_ms, low_water_ms))
-        length = length_ms(chunk)
-        lead_ms = self._timing.max_ahead_ms
-        while wait_ms := utterance.playhead.wait_ms(length, self._now(), max_ahead_ms=lead_ms):
+            await utterance.wake_up(utterance.wants_sound_in_ms(now_ms))
+            utterance.woken.clear()
+        while wait_ms := utterance.playhead.wait_ms(length_ms(chunk), self._now()):
             utterance.woken.clear()
             await utterance.wake_up(wait_ms)
         return chunk

@@ -15,7 +15,7 @@ from clara_kit.core.errors import ProtocolError, ProviderError
 from clara_kit.core.events import FirstAudio, SpeechSent, SpeechVoiced
 from clara_kit.providers.avatar import lite_protocol
 from clara_kit.providers.avatar.lite_protocol import Signal
-from clara_kit.providers.avatar.pacing import Chunker, Playhead
+from clara_kit.providers.avatar.pacing import Chunker, Playhead, Timing
 from clara_kit.providers.tts.base import AudioChunk, PiecesVoiced, TTSProvider
 
 
@@ -24,8 +24,7 @@ class Utterance:
     """`told`: its last event was given. `over`: the avatar is done with it, the next may begin."""
 
     id: int
-    sound: Chunker
-    playhead: Playhead
+    timing: Timing
     pieces: asyncio.Queue[tuple[int, str] | None] = field(default_factory=asyncio.Queue)
     handed: list[int] = field(default_factory=list)  # numbers of the pieces that the voice has got
     task: asyncio.Task[None] | None = None
@@ -43,6 +42,10 @@ class Utterance:
     silenced: bool = False  # interrupted, or given up: nothing more of it may be sent
     told: bool = False
     ack_timer: asyncio.TimerHandle | None = None
+
+    def __post_init__(self) -> None:
+        self.sound, self.playhead = Chunker(self.timing), Playhead(self.timing)
+        self._low_water_ms = self.timing.chunk_ms / 4  # with less than this to play, less than a chunk will do
 
     @property
     def event_id(self) -> str:
@@ -80,21 +83,21 @@ class Utterance:
             return False
         return signal.kind == "started" or self.started.is_set() or self.silenced
 
-    def next_chunk(self, now_ms: float, low_water_ms: float) -> bytes | None:
+    def next_chunk(self, now_ms: float) -> bytes | None:
         """A chunk that can be sent, if there is one.
 
         A short one only where waiting for more would be heard: the voice is done, or the avatar has (nearly)
         played what it has.
         """
-        return self.sound.take(short=self.voice_done or self.wants_sound_in_ms(now_ms, low_water_ms) == 0)
+        return self.sound.take(short=self.voice_done or self.wants_sound_in_ms(now_ms) == 0)
 
-    def wants_sound_in_ms(self, now_ms: float, low_water_ms: float) -> float | None:
+    def wants_sound_in_ms(self, now_ms: float) -> float | None:
         """When the avatar needs more, even if it is little; None: not to be foreseen."""
         if not len(self.sound):
             return None
         if not self.sent:
             return 0.0 if self.piece_voiced else None
-        return max(0.0, self.playhead.ends_ms - now_ms - low_water_ms)
+        return max(0.0, self.playhead.ends_ms - now_ms - self._low_water_ms)
 
     async def wake_up(self, after_ms: float | None) -> None:
         """Sleep until woken, at most `after_ms` (None: for as long as it takes)."""
