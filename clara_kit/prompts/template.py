@@ -191,11 +191,6 @@ class Rendered:
     template_hash: str
     spans: tuple[Span, ...] = ()
 
-    @property
-    def personal_spans(self) -> tuple[Span, ...]:
-        """Where words stand that come from the customer's profile, or were chosen by it."""
-        return tuple(s for s in self.spans if s.source == "customer")
-
     def text(self, part: Part) -> str:
         """The text of one part."""
         return self.greeting if part == "greeting" else str(getattr(self.prompt, part))
