@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -43,17 +42,6 @@ _FITS: dict[str, Callable[[Any], object]] = {
     "variables": lambda v: isinstance(v, list) and all(isinstance(name, str) for name in v),
 }
 """The fields of the front matter, and what each may hold."""
-
-
-@dataclass(frozen=True, slots=True)
-class Front:
-    """The front matter. `lines`: how many lines of the file it takes."""
-
-    id: str
-    version: int
-    description: str
-    variables: tuple[str, ...]
-    lines: int
 
 
 def read(path: Path) -> str:
@@ -96,18 +84,18 @@ def with_version(source: str, version: int) -> str:
     return re.sub(r"(?m)^version[ \t]*:.*$", f"version: {version}", source, count=1)
 
 
-def split(source: str, file: str) -> tuple[Front, str]:
-    """Front matter and body; the body keeps its lines' numbers by empty lines before it."""
+def split(source: str, file: str) -> tuple[dict[str, Any], str, int]:
+    """The fields of the front matter, the body, and its first line: empty ones before it keep the lines' numbers."""
     if len(source) > SOURCE_CHARS:
         raise refusal("too long", file=file, chars=f"{len(source):,}", most=f"{SOURCE_CHARS:,}")
     match = _FRONT.match(source)
     if match is None:
         raise refusal("no front", file=file, line=1)
     lines = match.group().count("\n")
-    return _front(match.group(1), lines, file), "\n" * lines + source[match.end() :]
+    return _front(match.group(1), file), "\n" * lines + source[match.end() :], lines + 1
 
 
-def _front(text: str, lines: int, file: str) -> Front:
+def _front(text: str, file: str) -> dict[str, Any]:
     def check(fits: object, field: str, why: str, /, **found: Any) -> None:
         if not fits:
             match = re.search(rf"(?m)^{re.escape(field)}[ \t]*:", text)
@@ -128,4 +116,4 @@ def _front(text: str, lines: int, file: str) -> Front:
         check(fits(data[field]), field, field, value=repr(data[field]))
     for name in data["variables"]:
         check(name in VARIABLES, "variables", "variable", value=repr(name), known=tuple(VARIABLES))
-    return Front(data["id"], data["version"], data["description"].strip(), tuple(data["variables"]), lines)
+    return {**data, "description": data["description"].strip(), "variables": tuple(data["variables"])}

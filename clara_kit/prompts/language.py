@@ -9,11 +9,11 @@ the tree says whose words an expression gives also where values lose it (`~`, sl
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from jinja2 import nodes
+from jinja2.visitor import NodeVisitor
 
 from clara_kit.core.errors import TemplateError
 from clara_kit.prompts.file import VARIABLES
@@ -74,8 +74,11 @@ class Place:
                 yield from self.sources(child)
 
 
-class Check:
-    """The check of one file: a template, or (with `part`) one of its parts. Marks the tree it is given."""
+class Check(NodeVisitor):
+    """The check of one file: a template, or (with `part`) one of its parts. Marks the tree it is given.
+
+    What has no method of its own here and is not plain is refused.
+    """
 
     def __init__(self, file: str, declared: Collection[str], filters: Collection[str], *, part: bool) -> None:
         self.file, self.part = file, part
@@ -119,20 +122,17 @@ class Check:
 
     def _all(self, several: Iterable[nodes.Node], place: Place) -> None:
         for node in several:
-            self._visit(node, place)
+            self.visit(node, place)
 
-    def _visit(self, node: nodes.Node, place: Place) -> None:
-        if rule := _RULES.get(type(node)):
-            rule(self, node, place)
-        elif isinstance(node, _PLAIN):
-            self._all(node.iter_child_nodes(), place)
-        else:
+    def generic_visit(self, node: nodes.Node, place: Place) -> None:
+        if not isinstance(node, _PLAIN):
             raise self.no(node, "refused", what=type(node).__name__)
+        self._all(node.iter_child_nodes(), place)
 
-    def _output(self, node: nodes.Output, place: Place) -> None:
+    def visit_Output(self, node: nodes.Output, place: Place) -> None:
         out: list[nodes.Expr] = []
         for said in node.nodes:
-            self._visit(said, place)
+            self.visit(said, place)
             if place.kind(said).startswith(_LIST):
                 raise self.no(said, "list")
             sources = set(place.sources(said)) - {"loop"}
@@ -152,13 +152,13 @@ class Check:
         if self._fences > 1:
             raise self.no(said, "two fences")
 
-    def _for(self, node: nodes.For, place: Place) -> None:
+    def visit_For(self, node: nodes.For, place: Place) -> None:
         self._loops += 1
         if place.loops == DEEPEST_LOOP or self._loops > MOST_LOOPS or node.recursive:
             raise self.no(node, "loops", most=MOST_LOOPS, deepest=DEEPEST_LOOP)
         if not isinstance(node.target, nodes.Name) or node.target.name in {*VARIABLES, "loop"}:
             raise self.no(node, "loop name")
-        self._visit(node.iter, place)
+        self.visit(node.iter, place)
         kind = place.kind(node.iter)
         if not kind.startswith(_LIST):
             raise self.no(node, "no list")
@@ -170,7 +170,7 @@ class Check:
         self._all((*node.body, *filter(None, [node.test])), inside)
         self._all(node.else_, place)
 
-    def _include(self, node: nodes.Include, place: Place) -> None:
+    def visit_Include(self, node: nodes.Include, place: Place) -> None:
         name = node.template.value if isinstance(node.template, nodes.Const) else None
         if self.part or place.loops:
             raise self.no(node, "include here")
@@ -178,7 +178,7 @@ class Check:
             raise self.no(node, "include what")
         self.parts.setdefault(name, node.lineno)
 
-    def _name(self, node: nodes.Name, place: Place) -> None:
+    def visit_Name(self, node: nodes.Name, place: Place) -> None:
         name = node.name
         if name in place.bound:
             return
@@ -192,29 +192,23 @@ class Check:
         if place.block == "greeting" and name == "customer_data":
             raise self.no(node, "read out")
 
-    def _getattr(self, node: nodes.Getattr, place: Place) -> None:
-        self._visit(node.node, place)
+    def visit_Getattr(self, node: nodes.Getattr, place: Place) -> None:
+        self.visit(node.node, place)
         known = [f".{name}" for name in FIELDS.get(place.kind(node.node), ())]
         if f".{node.attr}" not in known:
             otherwise = "" if known else "products and purchases have fields."
             raise self.no(node, "field", name=node.attr, near=near(f".{node.attr}", known, otherwise))
 
-    def _getitem(self, node: nodes.Getitem, place: Place) -> None:
-        self._visit(node.node, place)
+    def visit_Getitem(self, node: nodes.Getitem, place: Place) -> None:
+        self.visit(node.node, place)
         number = isinstance(node.arg, nodes.Const) and type(node.arg.value) is int
         if not place.kind(node.node).startswith(_LIST) or not (number or isinstance(node.arg, nodes.Slice)):
             raise self.no(node, "places")
-        self._visit(node.arg, place)
+        self.visit(node.arg, place)
 
-    def _filter(self, node: nodes.Filter, place: Place) -> None:
+    def visit_Filter(self, node: nodes.Filter, place: Place) -> None:
         if node.name not in self._filters:
             raise self.no(node, "filter", name=node.name, near=near(node.name, sorted(self._filters)))
         if node.node is None or node.kwargs or node.dyn_args or node.dyn_kwargs:
             raise self.no(node, "refused", what="Filter")
         self._all((node.node, *node.args), place)
-
-
-_RULES: dict[type[nodes.Node], Callable[[Check, Any, Place], None]] = {
-    nodes.Output: Check._output, nodes.For: Check._for, nodes.Include: Check._include, nodes.Name: Check._name,
-    nodes.Getattr: Check._getattr, nodes.Getitem: Check._getitem, nodes.Filter: Check._filter,
-}  # fmt: skip

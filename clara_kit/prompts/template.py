@@ -74,13 +74,10 @@ class PromptTemplate:
         folder = parts or template_file.PARTS
         file = path.name if path else "template"
         source = source.replace("\r\n", "\n")
-        front, body = template_file.split(source, file)
-        compiled = Compiled(body, file, front.variables, folder, first_line=front.lines + 1)
+        front, body, first_line = template_file.split(source, file)
+        compiled = Compiled(body, file, front["variables"], folder, first_line=first_line)
         digest = sha256("\0".join((source, *compiled.sources)).encode()).hexdigest()[:12]
-        template = cls(
-            front.id, front.version, front.description, front.variables, source, digest, path,
-            _compiled=compiled, _parts=folder,
-        )  # fmt: skip
+        template = cls(**front, source=source, hash=digest, path=path, _compiled=compiled, _parts=folder)
         for profile, recommended in ((ANONYMOUS, ()), (_SOMEONE, _PRODUCTS), (_SOMEONE, ())):
             template.render(profile, catalog=Catalog(_PRODUCTS), recommended=recommended)
         return template
@@ -143,7 +140,7 @@ class PromptTemplate:
         prompt, about = Prompt(static=static, personal=personal), f"{self.id} v{self.version}"
         return Rendered(
             prompt=prompt, greeting=greeting, template=about, template_hash=self.hash, spans=spans + more + most
-        )  # fmt: skip
+        )
 
     def _on(self, products: Sequence[Product]) -> _Static:
         """What is the same for every customer, kept for the catalogue that was asked with last."""
@@ -193,11 +190,6 @@ class Rendered:
     template: str  # e.g. "warm v1"
     template_hash: str
     spans: tuple[Span, ...] = ()
-
-    @property
-    def personal_spans(self) -> tuple[Span, ...]:
-        """Where words stand that come from the customer's profile, or were chosen by it."""
-        return tuple(s for s in self.spans if s.source == "customer")
 
     def text(self, part: Part) -> str:
         """The text of one part."""

@@ -14,4 +14,3 @@ class Warms(Protocol):
 
         Raises `ProviderError`. A caller may pass over that: what is wrong will show with the first request.
         """
-        ...

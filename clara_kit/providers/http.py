@@ -13,13 +13,8 @@ from clara_kit.core.errors import FailureKind, ProviderError, ProviderRefused, P
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _LONGEST_DETAIL_CHARS = 300
-_BY_STATUS: dict[int, FailureKind] = {
-    400: "bad_input",
-    408: "stalled",
-    413: "bad_input",
-    422: "bad_input",
-    429: "rate_limited",
-}
+_BAD_INPUT = (400, 413, 422)
+_BY_STATUS: dict[int, FailureKind] = {408: "stalled", 429: "rate_limited", **dict.fromkeys(_BAD_INPUT, "bad_input")}
 _USUAL_HINTS: dict[FailureKind, str] = {
     "refused": "check the key, its rights and the options.",
     "bad_input": "check the options.",

@@ -10,7 +10,7 @@ import asyncio
 import json
 import re
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import httpx
 
@@ -27,6 +27,17 @@ _MAX_THROTTLES = 20
 _THROTTLE_SLACK_MS = 50  # the bucket fills in steps
 
 
+class Credentials(NamedTuple):
+    """One of the two ways in: a token, or a client with its secret, which gets one. Shows nothing of itself."""
+
+    token: str | None
+    client_id: str | None
+    client_secret: str | None
+
+    def __repr__(self) -> str:
+        return "Credentials(...)"
+
+
 class AdminApi:
     """Queries to one server with one way in. `clock`: seconds, monotonic.
 
@@ -35,22 +46,20 @@ class AdminApi:
 
     def __init__(
         self,
-        *,
         base_url: str,
         api_version: str,
-        token: str | None,
-        client_id: str | None,
-        client_secret: str | None,
+        credentials: Credentials,
+        *,
         timeout_ms: float,
         clock: Callable[[], float],
         retry: RetryPolicy = RETRY,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
-        _check_credentials(token, client_id, client_secret)
+        _check(credentials)
         self._base_url, self._path = base_url.rstrip("/"), f"/admin/api/{api_version}/graphql.json"
-        self._client = {"client_id": client_id or "", "client_secret": client_secret or ""}
-        self._token = Token(token or None, self._ask_for_token, clock)
+        self._credentials = credentials
+        self._token = Token(credentials.token or None, self._ask_for_token, clock)
         self._timeout_ms, self._retry, self._clock, self._sleep = timeout_ms, retry, clock, sleep
         self._transport = transport
         self._http: httpx.AsyncClient | None = None
@@ -120,7 +129,8 @@ class AdminApi:
         )
 
     async def _ask_for_token(self) -> dict[str, Any]:
-        form = {"grant_type": "client_credentials", **self._client}
+        _, client_id, client_secret = self._credentials
+        form = {"grant_type": "client_credentials", "client_id": client_id, "client_secret": client_secret}
         try:
             return _json_of(await self._send("/admin/oauth/access_token", {}, data=form))
         except ShopError as exc:
@@ -149,9 +159,9 @@ class AdminApi:
         raise failure
 
 
-def _check_credentials(token: str | None, client_id: str | None, client_secret: str | None) -> None:
+def _check(credentials: Credentials) -> None:
     """One of the two ways in must be there, and be what can stand in a request."""
-    given = [token] if token else [client_id, client_secret]
+    given = credentials[:1] if credentials.token else credentials[1:]
     if not all(given):
         raise SettingsError(
             "The shop needs a token, or a client id with its secret.",

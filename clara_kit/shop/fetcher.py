@@ -17,7 +17,7 @@ from typing import Any, Self, TypeVar
 from clara_kit.core.errors import SettingsError
 from clara_kit.core.settings import Keys, Settings
 from clara_kit.shop.answer import REQUIRED_SCOPES, Found, ShopAnswer, ShopCheck, access_problems, narrower, warnings_of
-from clara_kit.shop.api import AdminApi
+from clara_kit.shop.api import AdminApi, Credentials
 from clara_kit.shop.cache import ProfileCache
 from clara_kit.shop.errors import Problem, ShopError
 from clara_kit.shop.parse import profile_of
@@ -67,16 +67,8 @@ class ShopifyCustomerFetcher:
         self.api_version, self.cache, self.timeout_ms = api_version, cache, timeout_ms
         if not _API_VERSION.fullmatch(api_version):
             raise SettingsError("That is no API version of Shopify's.", hint=f"use {API_VERSION!r}.")
-        self._api = AdminApi(
-            base_url=base_url or f"https://{self.shop}",
-            api_version=api_version,
-            token=token,
-            client_id=client_id,
-            client_secret=client_secret,
-            timeout_ms=timeout_ms,
-            clock=clock,
-            **http,
-        )
+        address, credentials = base_url or f"https://{self.shop}", Credentials(token, client_id, client_secret)
+        self._api = AdminApi(address, api_version, credentials, timeout_ms=timeout_ms, clock=clock, **http)
         self._clock, self._today = clock, today
         self._tasks: set[asyncio.Task[Any]] = set()
 

@@ -12,7 +12,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 from datetime import date, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from clara_kit.core.profile import SKIN_CONCERNS, SKIN_TYPES, CustomerProfile, LeftOut, Purchase, SkinType
 from clara_kit.shop.clean import TITLE_CHARS, clean_name, clean_text
@@ -26,6 +26,7 @@ _MAX_LEFT_OUT = 30
 _GID = re.compile(r"gid://shopify/Customer/[0-9]{1,20}")
 _HANDLE = re.compile(r"[\w-]{1,120}")
 _BETWEEN = re.compile(r"[,;/|\n]+")
+T = TypeVar("T")
 _JSON_TYPES = ("json", "json_string")  # the second is the legacy word (before 2021-07)
 
 
@@ -35,16 +36,19 @@ def profile_of(node: object, *, today: date, concerns: Sequence[str] = SKIN_CONC
         why = LeftOut(field="customer", why="it is not an object")
         return CustomerProfile(left_out=() if node is None else (why,))
     left: list[LeftOut] = []
-    for name in ("metafields", "orders"):
-        if node.get(name) is not None and not _is_connection(node[name]):
-            _leave(left, name, "it is not a list")
+    for part in ("metafields", "orders"):
+        if node.get(part) is not None and not _is_connection(node[part]):
+            _leave(left, part, "it is not a list")
+    gid, name, orders = (node.get(field) for field in ("id", "firstName", "numberOfOrders"))
     return CustomerProfile(
-        customer_id=_customer_id(node, left),
-        first_name=_first_name(node, left),
+        customer_id=_told(_gid(gid), gid, left, "id", "it is not the id of a customer"),
+        first_name=_told(
+            clean_name(name), None if name == "" else name, left, "first_name", "nothing of it can be said aloud"
+        ),
         skin_type=_skin_type(node, left),
         skin_concerns=_concerns(node, concerns, left),
         purchases=_purchases(node, today, left),
-        orders_count=_count(node, left),
+        orders_count=_told(_count(orders), orders, left, "orders_count", "it is not a number of orders"),
         left_out=tuple(left[:_MAX_LEFT_OUT]),
     )
 
@@ -56,32 +60,21 @@ def _leave(left: list[LeftOut], field: str, why: str) -> None:
 # --- single fields -------------------------------------------------------------------------------------
 
 
-def _customer_id(node: dict[str, Any], left: list[LeftOut]) -> str:
-    gid = node.get("id")
-    if isinstance(gid, str) and _GID.fullmatch(gid):
-        return gid
-    if gid is not None:
-        _leave(left, "id", "it is not the id of a customer")
-    return ""
+def _told(value: T, raw: object, left: list[LeftOut], field: str, why: str) -> T:
+    """What was read of `raw`; where something came and nothing could be read, that is named."""
+    if raw is not None and value in ("", None):
+        _leave(left, field, why)
+    return value
 
 
-def _first_name(node: dict[str, Any], left: list[LeftOut]) -> str:
-    raw = node.get("firstName")
-    name = clean_name(raw)
-    if not name and raw not in (None, ""):
-        _leave(left, "first_name", "nothing of it can be said aloud")
-    return name
+def _gid(raw: object) -> str:
+    return raw if isinstance(raw, str) and _GID.fullmatch(raw) else ""
 
 
-def _count(node: dict[str, Any], left: list[LeftOut]) -> int | None:
+def _count(raw: object) -> int | None:
     """`numberOfOrders` is an UnsignedInt64, which travels as a string."""
-    raw = node.get("numberOfOrders")
     text = str(raw) if isinstance(raw, str | int) and not isinstance(raw, bool) else ""
-    if text.isascii() and text.isdigit() and len(text) <= 9:
-        return int(text)
-    if raw is not None:
-        _leave(left, "orders_count", "it is not a number of orders")
-    return None
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= 9 else None
 
 
 # --- metafields ----------------------------------------------------------------------------------------

@@ -13,7 +13,6 @@ from clara_kit.core.settings import Settings
 from clara_kit.providers.avatar.base import AvatarProvider
 from clara_kit.providers.avatar.heygen_streaming import HeyGenStreamingAvatar
 from clara_kit.providers.avatar.liveavatar import LiveAvatarLite
-from clara_kit.providers.tts.offline import OfflineTTS
 from clara_kit.runtime.clock import MonotonicClock
 from clara_kit.runtime.compose import clara_voice, compose
 from clara_kit.world.answers import AnswerBook
@@ -24,6 +23,7 @@ from clara_kit.world.twins.base import TwinContext
 from clara_kit.world.twins.heygen.twin import HeyGenTwin
 from clara_kit.world.twins.liveavatar.twin import SANDBOX_AVATAR, LiveAvatarTwin
 from clara_kit.world.twins.server import TwinServer
+from tests.offline_tts import OfflineTTS
 
 FAST = LatencyProfile.load("fast")
 TERMINAL = (ev.SpeakingEnded, ev.SpeakingInterrupted, ev.ProviderFailed)

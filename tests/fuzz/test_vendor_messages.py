@@ -26,9 +26,9 @@ from clara_kit.providers.avatar.pacing import Timing
 from clara_kit.providers.llm.base import ReplyRequest
 from clara_kit.providers.llm.claude import ClaudeStreamingLLM
 from clara_kit.providers.stt.deepgram import DeepgramStreamingSTT
-from clara_kit.providers.tts.offline import OfflineTTS
 from clara_kit.runtime.clock import MonotonicClock
 from clara_kit.runtime.compose import clara_voice
+from tests.offline_tts import OfflineTTS
 
 SIZES = [
     pytest.param(1_500, id="quick"),

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from clara_kit.core.errors import TemplateError
 from clara_kit.core.placeholders import Placeholders
 from clara_kit.core.profile import ANONYMOUS, SKIN_TYPES, CustomerProfile, Purchase
-from clara_kit.prompts.template import Part, PromptTemplate, Rendered
+from clara_kit.prompts.template import Part, PromptTemplate, Rendered, Span
 from clara_kit.shop.clean import TITLE_CHARS, WORD_CHARS, clean_name, clean_text
 from clara_kit.world.answers import tokenize
 from clara_kit.world.instructions import sense, unsensed
@@ -87,10 +87,15 @@ KNOWN = CustomerProfile(
 )
 
 
+def personal_spans(rendered: Rendered) -> list[Span]:
+    """Where words stand that come from the customer's profile, or were chosen by it."""
+    return [s for s in rendered.spans if s.source == "customer"]
+
+
 def without_the_customers_words(rendered: Rendered, part: Part) -> str:
     """A letter stands for each of the customer's words, which may be anything."""
     text = rendered.text(part)
-    for span in reversed([s for s in rendered.personal_spans if s.part == part]):
+    for span in reversed([s for s in personal_spans(rendered) if s.part == part]):
         text = f"{text[: span.start]}x{text[span.end :]}"
     return text
 
@@ -217,7 +222,7 @@ def test_a_profile_made_by_hand_cannot_close_the_fence_either() -> None:
 
 def test_the_customers_words_are_found_again_in_the_text() -> None:
     rendered = TEMPLATES["expert"].render(KNOWN, SHELF, SHELF.products[:1])
-    marked = {(s.part, rendered.text(s.part)[s.start : s.end]) for s in rendered.personal_spans}
+    marked = {(s.part, rendered.text(s.part)[s.start : s.end]) for s in personal_spans(rendered)}
     fence = FENCE.search(rendered.prompt.personal)
     assert fence is not None
     assert marked == {
@@ -228,7 +233,7 @@ def test_the_customers_words_are_found_again_in_the_text() -> None:
         ("greeting", "piel mixta"),
         ("greeting", "manchas y acné"),
     }
-    assert not any(s.part == "static" for s in rendered.personal_spans)
+    assert not any(s.part == "static" for s in personal_spans(rendered))
 
 
 def test_a_part_comes_in_pieces_that_say_whose_words_they_are_and_which_sentences_cover_them() -> None:

@@ -19,12 +19,12 @@ from clara_kit.providers.deepgram_connection import enter, is_open
 from clara_kit.providers.tts import deepgram_aura
 from clara_kit.providers.tts.base import AudioChunk, PiecesVoiced, TTSProvider, Warms
 from clara_kit.providers.tts.deepgram_aura import DeepgramAuraTTS
-from clara_kit.providers.tts.offline import OfflineTTS
 from clara_kit.world.faults import Fault
 from clara_kit.world.latency import LatencyProfile
 from clara_kit.world.twins.base import TwinContext
 from clara_kit.world.twins.deepgram.twin import DeepgramTwin
 from clara_kit.world.twins.server import TwinServer
+from tests.offline_tts import OfflineTTS
 
 TEXTS = ("Hola.", "Te cuento algo.", "Chao.")
 

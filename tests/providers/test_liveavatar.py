@@ -1029,7 +1029,7 @@ def test_an_empty_key_is_refused_before_anything_is_sent() -> None:
 
 @given(st.lists(st.binary(max_size=4000), max_size=30))
 def test_chunks_joined_are_the_sound_without_half_a_sample(parts: list[bytes]) -> None:
-    chunker = Chunker(first_ms=10, next_ms=25)
+    chunker = Chunker(Timing(first_chunk_ms=10, chunk_ms=25))
     chunks = []
     for part in parts:
         chunker.add(part)
@@ -1046,11 +1046,11 @@ def test_chunks_joined_are_the_sound_without_half_a_sample(parts: list[bytes]) -
 
 @given(st.lists(st.floats(1, 1500), min_size=1, max_size=20), st.floats(0, 5000), st.floats(100, 4000))
 def test_whoever_waits_as_told_is_never_too_far_ahead(lengths: list[float], start_ms: float, lead_ms: float) -> None:
-    head = Playhead(assumed_start_ms=2000)
+    head = Playhead(Timing(assumed_start_ms=2000, max_ahead_ms=lead_ms))
     now = 0.0
     started = False
     for length in lengths:
-        while (wait := head.wait_ms(length, now, max_ahead_ms=lead_ms)) > 1e-6:
+        while (wait := head.wait_ms(length, now)) > 1e-6:
             now += wait
             if not started and now >= start_ms:
                 started = True

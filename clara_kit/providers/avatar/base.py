@@ -27,15 +27,12 @@ class AvatarProvider(Protocol):
 
     async def speak(self, utterance_id: int, piece_no: int, text: str) -> None:
         """Queue the next piece; returns at once. A new utterance id begins a new utterance."""
-        ...
 
     async def end_speech(self, utterance_id: int) -> None:
         """No more pieces will come for this utterance."""
-        ...
 
     async def interrupt(self, utterance_id: int) -> None:
         """Silence this utterance and drop what of it is on the way. Returns when the order is on its way too."""
-        ...
 
     def events(self) -> AsyncIterator[Event]: ...
 

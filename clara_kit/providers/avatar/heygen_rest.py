@@ -31,9 +31,13 @@ class HeyGenRest(Rest):
         "400573": "the key lacks the right to do this.",
     }
 
-    async def call(self, name: str, body: dict[str, Any], *, timeout_s: float | None = None) -> dict[str, Any]:
+    session_id = ""
+    """Of the session that was made; goes along with every call."""
+
+    async def call(self, name: str, *, timeout_s: float | None = None, **body: Any) -> dict[str, Any]:
         """Call `/v1/streaming.<name>`; returns its `data` (empty where it has none). Raises `ProviderError`."""
-        return await self.post(f"/v1/streaming.{name}", body, timeout_s=timeout_s)
+        session = {"session_id": self.session_id} if self.session_id else {}
+        return await self.post(f"/v1/streaming.{name}", session | body, timeout_s=timeout_s)
 
     def says_gone(self, path: str, status: int, code: str) -> bool:
         """Also a 401 to a running session: so are its tasks answered after its hard limit of an hour."""

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Literal, Self
@@ -98,14 +98,15 @@ class HeyGenStreamingAvatar:
 
     async def __aenter__(self) -> Self:
         try:
-            data = await self._rest.call("new", self._new)
+            data = await self._rest.call("new", **self._new)
             hint = "check HEYGEN_BASE_URL: is this the classic streaming API?"
             self.session = HeyGenSession(
                 self._rest.text_of(data, "session_id", hint),
                 str(data.get("url") or ""),
                 str(data.get("access_token") or ""),
             )
-            await self._rest.call("start", self._id)
+            self._rest.session_id = self.session.session_id
+            await self._rest.call("start")
         except BaseException:
             await self._leave()
             raise
@@ -165,14 +166,13 @@ class HeyGenStreamingAvatar:
 
     async def _order_silence(self) -> None:
         try:
-            await self._rest.call("interrupt", self._id)
+            await self._rest.call("interrupt")
         except ProviderError as exc:
             self._fail(exc)
 
     async def talk(self, text: str) -> None:
         """Let the avatar's built-in brain answer `text` by its `knowledge_base`. Raises `ProviderError`."""
-        body = {**self._id, "text": text, "task_type": "talk", "task_mode": "async"}
-        await self._rest.call("task", body)
+        await self._rest.call("task", text=text, task_type="talk", task_mode="async")
 
     async def events(self) -> AsyncIterator[ev.Event]:
         """What became of each utterance; see the Protocol."""
@@ -182,12 +182,11 @@ class HeyGenStreamingAvatar:
     # --- speaking ---------------------------------------------------------------------------------------
 
     @property
-    def _id(self) -> dict[str, Any]:
-        return {"session_id": self.session.session_id if self.session else ""}
-
-    @property
     def _now(self) -> float:
         return self._clock.now_ms()
+
+    def _tell(self, utterance: _Utterance, kind: Callable[..., ev.Event], **more: Any) -> None:
+        self._emit(kind(at_ms=self._now, utterance_id=utterance.id, **more))
 
     def _find(self, utterance_id: int) -> _Utterance | None:
         return next((u for u in self._waiting if u.id == utterance_id), None)
@@ -201,7 +200,7 @@ class HeyGenStreamingAvatar:
         self._forget_start(utterance)
         self._waiting.remove(utterance)
         if interrupted:
-            self._emit(ev.SpeakingInterrupted(at_ms=self._now, utterance_id=utterance.id, estimated=True))
+            self._tell(utterance, ev.SpeakingInterrupted, estimated=True)
         self._go_on()
 
     async def _utter(self, utterance: _Utterance) -> None:
@@ -219,7 +218,7 @@ class HeyGenStreamingAvatar:
             self._fail(error, utterance.id)
         elif utterance.audio_ms or utterance.started:
             self._start(utterance)
-            self._emit(ev.SpeakingEnded(at_ms=self._now, utterance_id=utterance.id, estimated=True))
+            self._tell(utterance, ev.SpeakingEnded, estimated=True)
         self._speaking = None
         self._over_with(utterance)
 
@@ -228,21 +227,19 @@ class HeyGenStreamingAvatar:
         if not utterance.started and utterance.start_timer is None:
             delay_s = self._assumed_start_ms / 1000
             utterance.start_timer = asyncio.get_running_loop().call_later(delay_s, self._start, utterance)
-        self._emit(ev.SpeechSent(at_ms=self._now, utterance_id=utterance.id, piece_no=piece_no))
-        body = {**self._id, "text": text, "task_type": "repeat", "task_mode": self._task_mode}
+        self._tell(utterance, ev.SpeechSent, piece_no=piece_no)
         sent_ms = self._now
         utterance.asked = True
         limit_s = _LONGEST_PIECE_S if self._task_mode == "sync" else None
-        data = await self._rest.call("task", body, timeout_s=limit_s)
+        body = {"text": text, "task_type": "repeat", "task_mode": self._task_mode}
+        data = await self._rest.call("task", timeout_s=limit_s, **body)
         utterance.asked = False
         if utterance.silenced:
             return self._now
         duration = data.get("duration_ms")
         duration_ms = float(duration) if isinstance(duration, int | float) and duration >= 0 else 0.0
         utterance.audio_ms += duration_ms
-        self._emit(
-            ev.SpeechVoiced(at_ms=self._now, utterance_id=utterance.id, piece_no=piece_no, audio_ms=utterance.audio_ms)
-        )
+        self._tell(utterance, ev.SpeechVoiced, piece_no=piece_no, audio_ms=utterance.audio_ms)
         if self._task_mode == "sync":
             self._start(utterance)
             return self._now
@@ -254,8 +251,8 @@ class HeyGenStreamingAvatar:
             return
         utterance.started = True
         self._forget_start(utterance)
-        self._emit(ev.FirstAudio(at_ms=self._now, utterance_id=utterance.id, estimated=True))
-        self._emit(ev.SpeakingStarted(at_ms=self._now, utterance_id=utterance.id, estimated=True))
+        self._tell(utterance, ev.FirstAudio, estimated=True)
+        self._tell(utterance, ev.SpeakingStarted, estimated=True)
 
     def _forget_start(self, utterance: _Utterance) -> None:
         if utterance.start_timer is not None:
@@ -278,7 +275,7 @@ class HeyGenStreamingAvatar:
         while not self._rest.gone:
             await asyncio.sleep(_KEEP_ALIVE_S)
             try:
-                await self._rest.call("keep_alive", self._id)
+                await self._rest.call("keep_alive")
             except ProviderError as exc:  # one that is missed does no harm: the idle limit is longer
                 if self._rest.gone:
                     self._fail(exc)
@@ -295,6 +292,6 @@ class HeyGenStreamingAvatar:
         with suppress(ProviderError, TimeoutError):  # HeyGen ends idle sessions by itself
             async with asyncio.timeout(_LEAVE_BUDGET_S):
                 if self.session is not None:
-                    await self._rest.call("stop", self._id)
+                    await self._rest.call("stop")
         await self._rest.aclose()
         self._events.put_nowait(None)

@@ -54,19 +54,10 @@ def speak(event_id: str, pcm: bytes) -> str:
     return json.dumps({"type": "agent.speak", "event_id": event_id, "audio": b64encode(pcm).decode("ascii")})
 
 
-def speak_end(event_id: str) -> str:
-    """No more sound for this utterance; without it the avatar never stops talking."""
-    return json.dumps({"type": "agent.speak_end", "event_id": event_id})
-
-
-def interrupt(event_id: str) -> str:
-    """Fall silent now and forget the sound that is waiting."""
-    return json.dumps({"type": "agent.interrupt", "event_id": event_id})
-
-
-def keep_alive(event_id: str) -> str:
-    """The session is still wanted (it ends after five idle minutes)."""
-    return json.dumps({"type": "session.keep_alive", "event_id": event_id})
+def order(what: Literal["agent.speak_end", "agent.interrupt", "session.keep_alive"], event_id: str) -> str:
+    """speak_end: no more sound for this utterance; without it the avatar never stops talking. interrupt: fall silent
+    now and forget the sound that is waiting. keep_alive: the session is wanted (it ends after five idle minutes)."""
+    return json.dumps({"type": what, "event_id": event_id})
 
 
 def parse(raw: str | bytes) -> Signal | None:

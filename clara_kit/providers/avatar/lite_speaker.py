@@ -28,13 +28,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from typing import Any
 
 from clara_kit.core.clock import Clock
 from clara_kit.core.errors import ProviderError, ProviderUnavailable
 from clara_kit.core.events import Event, ProviderFailed, SpeakingEnded, SpeakingInterrupted, SpeakingStarted
 from clara_kit.providers.avatar import lite_protocol
 from clara_kit.providers.avatar.lite_protocol import Signal
-from clara_kit.providers.avatar.pacing import Chunker, Playhead, Timing
+from clara_kit.providers.avatar.pacing import Timing
 from clara_kit.providers.avatar.utterance import Utterance, give_voice, length_ms
 from clara_kit.providers.tts.base import TTSProvider
 
@@ -75,12 +76,7 @@ class Speaker:
         if (utterance := self._open.get(utterance_id)) is None:
             for other in self._open.values():
                 other.end_pieces()
-            utterance = Utterance(
-                id=utterance_id,
-                sound=Chunker(first_ms=self._timing.first_chunk_ms, next_ms=self._timing.chunk_ms),
-                playhead=Playhead(assumed_start_ms=self._timing.assumed_start_ms),
-            )
-            self._open[utterance_id] = utterance
+            utterance = self._open[utterance_id] = Utterance(id=utterance_id, timing=self._timing)
             self._line.put_nowait(utterance)
         utterance.add_piece(piece_no, text)
 
@@ -108,7 +104,7 @@ class Speaker:
         later, ack_s = asyncio.get_running_loop().call_later, self._timing.ack_timeout_ms / 1000
         utterance.ack_timer = later(ack_s, self._interrupted, utterance)
         with suppress(ProviderError):  # the session is over: told by events()
-            await self._send(lite_protocol.interrupt(utterance.event_id))
+            await self._send(lite_protocol.order("agent.interrupt", utterance.event_id))
 
     def fail_all(self, error: ProviderError) -> None:
         """The session is over: every utterance that is still open has failed."""
@@ -138,7 +134,7 @@ class Speaker:
         utterance.playhead.start(self._now())
         utterance.started.set()
         utterance.woken.set()
-        self._tell(utterance, SpeakingStarted(at_ms=self._now(), utterance_id=utterance.id))
+        self._tell(utterance, SpeakingStarted)
 
     def _ended_by_avatar(self, utterance: Utterance, signal: Signal) -> None:
         if utterance.silenced:
@@ -147,13 +143,12 @@ class Speaker:
         if signal.from_state and not utterance.end_sent.is_set():
             return  # a gap in the sound, not the end of the utterance
         if not utterance.started.is_set():
-            started = SpeakingStarted(at_ms=self._now(), utterance_id=utterance.id, estimated=True)
-            self._tell(utterance, started)
+            self._tell(utterance, SpeakingStarted, estimated=True)
         self._ended(utterance)
 
     def _interrupted(self, utterance: Utterance) -> None:
         utterance.silenced = True
-        self._finish(utterance, SpeakingInterrupted(at_ms=self._now(), utterance_id=utterance.id))
+        self._finish(utterance, SpeakingInterrupted)
 
     async def run(self) -> None:
         """Speak what comes, until cancelled."""
@@ -172,14 +167,14 @@ class Speaker:
                 raise error
             await utterance.over.wait()
             if utterance.sent and not utterance.end_sent.is_set() and not utterance.silenced:
-                await self._send(lite_protocol.speak_end(utterance.event_id))
+                await self._send(lite_protocol.order("agent.speak_end", utterance.event_id))
             if utterance.task_id:
                 self._past_task_ids.add(utterance.task_id)
             self._current = None
 
     async def _utter(self, utterance: Utterance) -> None:
         async with asyncio.TaskGroup() as group:
-            voice = give_voice(utterance, self._tts, self._clock, self._tell)
+            voice = give_voice(utterance, self._tts, self._tell)
             work = (voice, self._send_sound(utterance), self._watch(utterance))
             tasks = [group.create_task(w) for w in work]
             await utterance.over.wait()
@@ -198,28 +193,22 @@ class Speaker:
         if utterance.silenced:
             return
         utterance.end_sent.set()
-        await self._send(lite_protocol.speak_end(utterance.event_id))
+        await self._send(lite_protocol.order("agent.speak_end", utterance.event_id))
         if error := utterance.voice_error:
-            self._tell(utterance, ProviderFailed.of(error, "tts", self._now(), utterance_id=utterance.id))
+            self._tell(utterance, ProviderFailed.of, error=error, service="tts")
             utterance.told = True
         if not utterance.sent:
             self._ended(utterance, estimated=True)
 
     async def _next_chunk(self, utterance: Utterance) -> bytes | None:
         """The next chunk when its time has come, or None after the last."""
-        low_water_ms = self._timing.chunk_ms / 4  # with less than this to play, less than a chunk will do
-        while True:
-            utterance.woken.clear()
-            now_ms = self._now()
-            chunk = utterance.next_chunk(now_ms, low_water_ms)
-            if chunk is not None:
-                break
+        utterance.woken.clear()
+        while (chunk := utterance.next_chunk(now_ms := self._now())) is None:
             if utterance.voice_done:
                 return None
-            await utterance.wake_up(utterance.wants_sound_in_ms(now_ms, low_water_ms))
-        length = length_ms(chunk)
-        lead_ms = self._timing.max_ahead_ms
-        while wait_ms := utterance.playhead.wait_ms(length, self._now(), max_ahead_ms=lead_ms):
+            await utterance.wake_up(utterance.wants_sound_in_ms(now_ms))
+            utterance.woken.clear()
+        while wait_ms := utterance.playhead.wait_ms(length_ms(chunk), self._now()):
             utterance.woken.clear()
             await utterance.wake_up(wait_ms)
         return chunk
@@ -232,7 +221,7 @@ class Speaker:
                 await utterance.started.wait()
         except TimeoutError:
             utterance.silenced = True
-            await self._send(lite_protocol.interrupt(utterance.event_id))
+            await self._send(lite_protocol.order("agent.interrupt", utterance.event_id))
             message = f"The avatar did not begin to speak within {self._timing.start_timeout_ms / 1000:g} s."
             hint = "say it again, or open a new session."
             self._fail(utterance, ProviderUnavailable(message + self.last_words, hint=hint, kind="stalled"))
@@ -243,13 +232,12 @@ class Speaker:
         self._ended(utterance, estimated=True)
 
     def _ended(self, utterance: Utterance, *, estimated: bool = False) -> None:
-        at_ms = self._now()
-        self._finish(utterance, SpeakingEnded(at_ms=at_ms, utterance_id=utterance.id, estimated=estimated))
+        self._finish(utterance, SpeakingEnded, estimated=estimated)
 
     def _fail(self, utterance: Utterance, error: ProviderError) -> None:
-        self._finish(utterance, ProviderFailed.of(error, "avatar", self._now(), utterance_id=utterance.id))
+        self._finish(utterance, ProviderFailed.of, error=error, service="avatar")
 
-    def _finish(self, utterance: Utterance, last: Event) -> None:
+    def _finish(self, utterance: Utterance, last: Callable[..., Event], **more: Any) -> None:
         """The avatar is done with it; its last event is given unless another was."""
         if utterance.ack_timer is not None:
             utterance.ack_timer.cancel()
@@ -257,15 +245,15 @@ class Speaker:
             return
         if not utterance.told:
             utterance.told = True
-            self._emit(last)
+            self._emit(last(at_ms=self._now(), utterance_id=utterance.id, **more))
         self._open.pop(utterance.id, None)
         self._closed_ids.add(utterance.id)
         utterance.over.set()
 
-    def _tell(self, utterance: Utterance, event: Event) -> None:
+    def _tell(self, utterance: Utterance, kind: Callable[..., Event], **more: Any) -> None:
         """Something on the way; of no interest to anyone after an interrupt, or after the last event."""
         if not utterance.silenced and not utterance.told:
-            self._emit(event)
+            self._emit(kind(at_ms=self._now(), utterance_id=utterance.id, **more))
 
     def _now(self) -> float:
         return self._clock.now_ms()

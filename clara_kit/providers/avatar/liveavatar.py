@@ -139,7 +139,7 @@ class LiveAvatarLite:
         for count in itertools.count(1):
             await asyncio.sleep(self._timing.keep_alive_ms / 1000)
             if self._speaker.connected.is_set():
-                await self._send(lite_protocol.keep_alive(f"k{count}"))
+                await self._send(lite_protocol.order("session.keep_alive", f"k{count}"))
 
     async def _speak_when_connected(self) -> None:
         async with asyncio.TaskGroup() as group:

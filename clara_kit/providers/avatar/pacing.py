@@ -35,11 +35,11 @@ def _whole_samples(length_ms: float) -> int:
 
 
 class Chunker:
-    """Sound from the voice, cut into chunks: the first of `first_ms`, the others of `next_ms`."""
+    """Sound from the voice, cut into chunks: the first of `first_chunk_ms`, the others of `chunk_ms`."""
 
-    def __init__(self, *, first_ms: float, next_ms: float) -> None:
-        self._size = _whole_samples(first_ms)
-        self._next_size = _whole_samples(next_ms)
+    def __init__(self, timing: Timing) -> None:
+        self._size = _whole_samples(timing.first_chunk_ms)
+        self._next_size = _whole_samples(timing.chunk_ms)
         self._sound = bytearray()
 
     def __len__(self) -> int:
@@ -70,15 +70,15 @@ class Playhead:
     cannot hold the sound back.
     """
 
-    def __init__(self, *, assumed_start_ms: float) -> None:
+    def __init__(self, timing: Timing) -> None:
         self.sent_ms = 0.0
         self.ends_ms = 0.0  # when all that was sent will have been played
-        self._assumed_start_ms = assumed_start_ms
+        self._timing = timing
 
     def send(self, length_ms: float, now_ms: float) -> None:
         """A chunk of this length is being sent now."""
         if self.sent_ms == 0:
-            self.ends_ms = now_ms + self._assumed_start_ms
+            self.ends_ms = now_ms + self._timing.assumed_start_ms
         self.ends_ms = max(self.ends_ms, now_ms) + length_ms
         self.sent_ms += length_ms
 
@@ -90,11 +90,12 @@ class Playhead:
         """How much of what was sent is still to be played."""
         return min(self.sent_ms, max(0.0, self.ends_ms - now_ms))
 
-    def wait_ms(self, length_ms: float, now_ms: float, *, max_ahead_ms: float) -> float:
+    def wait_ms(self, length_ms: float, now_ms: float) -> float:
         """How long to wait before sending a chunk, so that the lead stays within `max_ahead_ms`.
 
         A chunk longer than the whole lead goes out once everything before it has been played.
         """
-        if self.sent_ms == 0 or self.ahead_ms(now_ms) + length_ms <= max_ahead_ms:
+        lead_ms = self._timing.max_ahead_ms
+        if self.sent_ms == 0 or self.ahead_ms(now_ms) + length_ms <= lead_ms:
             return 0.0
-        return max(0.0, min(self.ends_ms + length_ms - max_ahead_ms, self.ends_ms) - now_ms)
+        return max(0.0, min(self.ends_ms + length_ms - lead_ms, self.ends_ms) - now_ms)

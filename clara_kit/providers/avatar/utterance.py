@@ -11,12 +11,11 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from clara_kit.core.clock import Clock
 from clara_kit.core.errors import ProtocolError, ProviderError
-from clara_kit.core.events import Event, FirstAudio, SpeechSent, SpeechVoiced
+from clara_kit.core.events import FirstAudio, SpeechSent, SpeechVoiced
 from clara_kit.providers.avatar import lite_protocol
 from clara_kit.providers.avatar.lite_protocol import Signal
-from clara_kit.providers.avatar.pacing import Chunker, Playhead
+from clara_kit.providers.avatar.pacing import Chunker, Playhead, Timing
 from clara_kit.providers.tts.base import AudioChunk, PiecesVoiced, TTSProvider
 
 
@@ -25,8 +24,7 @@ class Utterance:
     """`told`: its last event was given. `over`: the avatar is done with it, the next may begin."""
 
     id: int
-    sound: Chunker
-    playhead: Playhead
+    timing: Timing
     pieces: asyncio.Queue[tuple[int, str] | None] = field(default_factory=asyncio.Queue)
     handed: list[int] = field(default_factory=list)  # numbers of the pieces that the voice has got
     task: asyncio.Task[None] | None = None
@@ -44,6 +42,10 @@ class Utterance:
     silenced: bool = False  # interrupted, or given up: nothing more of it may be sent
     told: bool = False
     ack_timer: asyncio.TimerHandle | None = None
+
+    def __post_init__(self) -> None:
+        self.sound, self.playhead = Chunker(self.timing), Playhead(self.timing)
+        self._low_water_ms = self.timing.chunk_ms / 4  # with less than this to play, less than a chunk will do
 
     @property
     def event_id(self) -> str:
@@ -81,21 +83,21 @@ class Utterance:
             return False
         return signal.kind == "started" or self.started.is_set() or self.silenced
 
-    def next_chunk(self, now_ms: float, low_water_ms: float) -> bytes | None:
+    def next_chunk(self, now_ms: float) -> bytes | None:
         """A chunk that can be sent, if there is one.
 
         A short one only where waiting for more would be heard: the voice is done, or the avatar has (nearly)
         played what it has.
         """
-        return self.sound.take(short=self.voice_done or self.wants_sound_in_ms(now_ms, low_water_ms) == 0)
+        return self.sound.take(short=self.voice_done or self.wants_sound_in_ms(now_ms) == 0)
 
-    def wants_sound_in_ms(self, now_ms: float, low_water_ms: float) -> float | None:
+    def wants_sound_in_ms(self, now_ms: float) -> float | None:
         """When the avatar needs more, even if it is little; None: not to be foreseen."""
         if not len(self.sound):
             return None
         if not self.sent:
             return 0.0 if self.piece_voiced else None
-        return max(0.0, self.playhead.ends_ms - now_ms - low_water_ms)
+        return max(0.0, self.playhead.ends_ms - now_ms - self._low_water_ms)
 
     async def wake_up(self, after_ms: float | None) -> None:
         """Sleep until woken, at most `after_ms` (None: for as long as it takes)."""
@@ -113,18 +115,18 @@ def length_ms(pcm: bytes) -> float:
     return len(pcm) / lite_protocol.BYTES_PER_MS
 
 
-Tell: TypeAlias = Callable[[Utterance, Event], None]
+Tell: TypeAlias = Callable[..., None]  # tell(utterance, kind of event, **more): it happens now
 
 
-async def give_voice(utterance: Utterance, tts: TTSProvider, clock: Clock, tell: Tell) -> None:
+async def give_voice(utterance: Utterance, tts: TTSProvider, tell: Tell) -> None:
     """Let the voice speak all pieces. Ends with the voice, or with its failure as `voice_error`."""
     try:
-        async with tts.speak(_pieces(utterance, clock, tell)) as sound:
+        async with tts.speak(_pieces(utterance, tell)) as sound:
             async for item in sound:
                 if isinstance(item, AudioChunk):
-                    _take_sound(utterance, item, clock, tell)
+                    _take_sound(utterance, item, tell)
                 else:
-                    _take_mark(utterance, item, clock, tell)
+                    _take_mark(utterance, item, tell)
     except ProviderError as exc:
         utterance.voice_error = exc
     except Exception as exc:  # a voice must not be able to leave an utterance open
@@ -133,34 +135,28 @@ async def give_voice(utterance: Utterance, tts: TTSProvider, clock: Clock, tell:
     utterance.woken.set()
 
 
-async def _pieces(utterance: Utterance, clock: Clock, tell: Tell) -> AsyncIterator[str]:
+async def _pieces(utterance: Utterance, tell: Tell) -> AsyncIterator[str]:
     while (piece := await utterance.pieces.get()) is not None:
         piece_no, text = piece
         utterance.handed.append(piece_no)
-        tell(utterance, SpeechSent(at_ms=clock.now_ms(), utterance_id=utterance.id, piece_no=piece_no))
+        tell(utterance, SpeechSent, piece_no=piece_no)
         yield text
 
 
-def _take_sound(utterance: Utterance, chunk: AudioChunk, clock: Clock, tell: Tell) -> None:
+def _take_sound(utterance: Utterance, chunk: AudioChunk, tell: Tell) -> None:
     if not chunk.pcm:
         return
     if not utterance.sound_came:
         utterance.sound_came = True
-        tell(utterance, FirstAudio(at_ms=clock.now_ms(), utterance_id=utterance.id))
+        tell(utterance, FirstAudio)
     utterance.sound.add(chunk.pcm)
     utterance.woken.set()
 
 
-def _take_mark(utterance: Utterance, mark: PiecesVoiced, clock: Clock, tell: Tell) -> None:
+def _take_mark(utterance: Utterance, mark: PiecesVoiced, tell: Tell) -> None:
     if not 1 <= mark.pieces <= len(utterance.handed):
         return
     utterance.piece_voiced = True
     utterance.woken.set()
-    voiced = SpeechVoiced(
-        at_ms=clock.now_ms(),
-        utterance_id=utterance.id,
-        piece_no=utterance.handed[mark.pieces - 1],
-        audio_ms=mark.audio_ms,
-        words=mark.words,
-    )
-    tell(utterance, voiced)
+    piece_no = utterance.handed[mark.pieces - 1]
+    tell(utterance, SpeechVoiced, piece_no=piece_no, audio_ms=mark.audio_ms, words=mark.words)

@@ -32,4 +32,3 @@ class LLMProvider(Protocol):
 
     async def aclose(self) -> None:
         """Close kept connections."""
-        ...

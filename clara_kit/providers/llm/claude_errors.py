@@ -14,18 +14,14 @@ from clara_kit.providers import http
 from clara_kit.providers.llm import pricing
 
 _KEY_HINT = "check ANTHROPIC_API_KEY; keys are made at https://platform.claude.com."
-_BY_TYPE: dict[str, FailureKind] = {
-    "invalid_request_error": "bad_input",
-    "authentication_error": "refused",
-    "billing_error": "refused",
-    "permission_error": "refused",
-    "not_found_error": "refused",
-    "request_too_large": "bad_input",
-    "rate_limit_error": "rate_limited",
-    "timeout_error": "stalled",
-    "api_error": "overloaded",
-    "overloaded_error": "overloaded",
+_TYPES: dict[FailureKind, tuple[str, ...]] = {
+    "bad_input": ("invalid_request_error", "request_too_large"),
+    "refused": ("authentication_error", "billing_error", "permission_error", "not_found_error"),
+    "rate_limited": ("rate_limit_error",),
+    "stalled": ("timeout_error",),
+    "overloaded": ("api_error", "overloaded_error"),
 }
+_BY_TYPE = {name: kind for kind, names in _TYPES.items() for name in names}
 _SAYS: dict[FailureKind, tuple[str, str]] = {
     "refused": ("Anthropic refused the request", "check the key's rights and the model's name."),
     "bad_input": (

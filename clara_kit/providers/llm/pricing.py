@@ -50,25 +50,17 @@ LONG_PROMPT_PRICES: dict[str, Price] = {
     "claude-haiku-5-5": Price(input=0.50, output=2.50, cache_write=0.625, cache_read=0.05)
 }
 
-RETIREMENTS: dict[str, date] = {
-    "claude-2.0": date(2025, 7, 21),
-    "claude-2.1": date(2025, 7, 21),
-    "claude-3-sonnet-20240229": date(2025, 7, 21),
-    "claude-3-5-sonnet-20240620": date(2025, 10, 28),
-    "claude-3-5-sonnet-20241022": date(2025, 10, 28),
-    "claude-3-opus-20240229": date(2026, 1, 5),
-    "claude-3-7-sonnet-latest": date(2026, 2, 19),
-    "claude-3-7-sonnet-20250219": date(2026, 2, 19),
-    "claude-3-5-haiku-latest": date(2026, 2, 19),
-    "claude-3-5-haiku-20241022": date(2026, 2, 19),
-    "claude-opus-4-0": date(2026, 6, 15),
-    "claude-opus-4-20250514": date(2026, 6, 15),
-    "claude-sonnet-4-0": date(2026, 6, 15),
-    "claude-sonnet-4-20250514": date(2026, 6, 15),
-    "claude-mythos-preview": date(2026, 6, 30),
-    "claude-sonnet-4-5": date(2026, 11, 30),
-    "claude-sonnet-4-5-20250929": date(2026, 11, 30),
+_RETIRED_ON = {
+    date(2025, 7, 21): "claude-2.0 claude-2.1 claude-3-sonnet-20240229",
+    date(2025, 10, 28): "claude-3-5-sonnet-20240620 claude-3-5-sonnet-20241022",
+    date(2026, 1, 5): "claude-3-opus-20240229",
+    date(2026, 2, 19): "claude-3-7-sonnet-latest claude-3-7-sonnet-20250219 "
+    "claude-3-5-haiku-latest claude-3-5-haiku-20241022",
+    date(2026, 6, 15): "claude-opus-4-0 claude-opus-4-20250514 claude-sonnet-4-0 claude-sonnet-4-20250514",
+    date(2026, 6, 30): "claude-mythos-preview",
+    date(2026, 11, 30): "claude-sonnet-4-5 claude-sonnet-4-5-20250929",
 }
+RETIREMENTS: dict[str, date] = {model: day for day, models in _RETIRED_ON.items() for model in models.split()}
 
 # Named one by one: a model that is not here must not get a temperature, for the newer ones refuse it.
 _TAKE_TEMPERATURE = re.compile(r"claude-(3-|haiku-4-5|(sonnet|opus)-4-(0|2025|5|6))")

@@ -32,11 +32,9 @@ class STTProvider(Protocol):
 
         Never raises for a broken connection: that is told once, by `events()`.
         """
-        ...
 
     async def finish(self) -> None:
         """No more sound will come: let the recogniser finish what it has; `events()` then ends."""
-        ...
 
     def events(self) -> AsyncIterator[Event]: ...
 
@@ -59,7 +57,6 @@ class Reopens(Protocol):
         Returns when connected; where the break came of silence, it first waits (for as long as it takes) for
         somebody to speak. Sound that did not keep is told by ProviderWarned. To be cancelled before leaving.
         """
-        ...
 
 
 @runtime_checkable
@@ -71,4 +68,3 @@ class ToldLines(Protocol):
 
     def expect(self, line: Any, start_ms: float) -> None:
         """The customer begins this line (a `world.script.Line`) at `start_ms` on the conversation's clock."""
-        ...

@@ -48,4 +48,3 @@ class TTSProvider(Protocol):
 
     async def aclose(self) -> None:
         """Close kept connections."""
-        ...
