@@ -44,13 +44,16 @@ class Pen:
 
     def do(self, kind: type[do.Command], why: str, **fields: Any) -> None:
         """Give a command."""
-        command = kind(at_ms=self.talk.now_ms, reason=why, by=self.by, **fields)
-        self.out.append(command)
-        self.trace.append(command)
+        self.out.append(self._record(kind, reason=why, **fields))
 
     def ignore(self, event: Any, why: str) -> None:
         """Record that an event, or a part of it, had no effect."""
-        self.trace.append(Ignored(at_ms=self.talk.now_ms, event=type(event).__name__, reason=why, by=self.by))
+        self._record(Ignored, event=type(event).__name__, reason=why)
+
+    def _record(self, kind: type[Any], **fields: Any) -> Any:
+        record = kind(at_ms=self.talk.now_ms, by=self.by, **fields)
+        self.trace.append(record)
+        return record
 
     def change(self, state: ConversationState, why: str) -> None:
         """Change the state; nothing where it is the same. Raises `InvalidTransition`."""
@@ -58,12 +61,7 @@ class Pen:
         source = machine.state
         if source is not state:
             machine.transition(state, why)
-            self.trace.append(
-                StateChanged(
-                    at_ms=self.talk.now_ms, turn_id=self.talk.turn.turn_id, source=source, target=state,
-                    reason=why, by=self.by,
-                )
-            )  # fmt: skip
+            self._record(StateChanged, turn_id=self.talk.turn.turn_id, source=source, target=state, reason=why)
 
     # --- timers ------------------------------------------------------------------------------------------
 
@@ -100,11 +98,10 @@ class Pen:
             self.talk.history.add_user(turn.question)
             turn.words = []
 
-    def forget_sound(self, why: str) -> bool:
-        """A held sound needs no judgement any more; says whether there was one."""
-        held, self.talk.held = self.talk.held, None
+    def forget_sound(self, why: str) -> None:
+        """A held sound needs no judgement any more."""
+        self.talk.held = None
         self.cancel_timer("barge_in", why)
-        return held is not None
 
     # --- replies and utterances --------------------------------------------------------------------------
 
@@ -136,12 +133,9 @@ class Pen:
 
     def heard(self, utterance: Utterance, heard: Heard) -> None:
         """Record how much of a cut utterance was heard."""
-        self.trace.append(
-            HeardEstimated(
-                at_ms=self.talk.now_ms, turn_id=utterance.turn_id, utterance_id=utterance.utterance_id,
-                heard=heard.heard, unheard=heard.unheard, method=heard.method,
-                plus_minus_words=heard.plus_minus_words, by=self.by,
-            )
+        self._record(
+            HeardEstimated, turn_id=utterance.turn_id, utterance_id=utterance.utterance_id, heard=heard.heard,
+            unheard=heard.unheard, method=heard.method, plus_minus_words=heard.plus_minus_words,
         )  # fmt: skip
 
     # --- services ----------------------------------------------------------------------------------------
