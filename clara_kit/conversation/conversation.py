@@ -46,7 +46,7 @@ from clara_kit.core.records import Record
 from clara_kit.core.settings import Settings
 from clara_kit.core.states import ConversationState
 
-Reducer = Callable[[Pen, Any], None]
+Reducer = Callable[[Pen, Any], object]
 
 TIMERS: dict[str, Reducer] = {
     "barge_in": listening.sound_lasted,
@@ -92,13 +92,13 @@ REDUCERS: dict[type[ev.Event], Reducer] = {
     ev.TurnResumed: listening.expected,
     ev.TextTyped: listening.typed,
     ev.InterruptRequested: listening.button,
-    ev.ReplyStarted: replying.begun,
+    ev.ReplyStarted: replying.awaited,
     ev.ReplyDelta: replying.delta,
     ev.ReplyCompleted: replying.completed,
     ev.AnswerFound: _not_asked,
     ev.AnswerNotFound: _not_asked,
-    ev.SpeechSent: speaking.sent,
-    ev.FirstAudio: speaking.sent,
+    ev.SpeechSent: speaking.current,
+    ev.FirstAudio: speaking.current,
     ev.SpeechVoiced: speaking.voiced,
     ev.SpeakingStarted: speaking.started,
     ev.SpeakingEnded: speaking.ended,

@@ -6,8 +6,10 @@ down to the end of a word, never rounded up: a history that claims more than was
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from math import inf
 
 from clara_kit.core.events import SpokenWord
@@ -64,11 +66,7 @@ def estimate(
 
 def _spans(pieces: Sequence[str], known: Sequence[tuple[int, float]]) -> list[tuple[int, float]]:
     """(characters, ms) at the end of each stretch whose sound is complete."""
-    ends: list[int] = []
-    total = -1
-    for piece in pieces:
-        total += len(piece) + 1
-        ends.append(total)
+    ends = _ends(pieces)
     spans: list[tuple[int, float]] = []
     for last, ms in known:
         if not spans or (ends[last] > spans[-1][0] and ms > spans[-1][1]):
@@ -83,10 +81,9 @@ def _split(pieces: Sequence[str], text: str, chars: int, method: str, error: int
         chars = text.rfind(" ", 0, chars) + 1
     heard = text[:chars].rstrip()
     rest = text[len(heard) :].lstrip()
-    cut, passed = 0, 0
-    for piece in pieces:
-        passed += len(piece) + 1
-        if len(heard) < passed - 1:
-            break
-        cut += 1
-    return Heard(heard, rest, method, error, cut)
+    return Heard(heard, rest, method, error, bisect_right(_ends(pieces), len(heard)))
+
+
+def _ends(pieces: Sequence[str]) -> list[int]:
+    """Where each piece ends in the text of all."""
+    return [end - 1 for end in accumulate(len(piece) + 1 for piece in pieces)]

@@ -39,12 +39,6 @@ class History:
             return (*kept[:-1], Message(role="user", text=f"{kept[-1].text} {question}"))
         return (*kept, Message(role="user", text=question))
 
-    def copy(self) -> History:
-        """The same, apart."""
-        twin = History(max_messages=self.max_messages)
-        twin._messages = [*self._messages]
-        return twin
-
     def _add(self, message: Message) -> None:
         text = message.text.strip()
         if not text:

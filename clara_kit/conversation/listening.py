@@ -59,14 +59,11 @@ def _judge(pen: Pen, sound: Sound) -> None:
 
 
 def _interrupted_by_sound(pen: Pen, why: str) -> None:
-    talk = pen.talk
     pen.forget_sound(why)
     pen.cancel_timer("retry", why)
-    if talk.state is S.AVATAR_SPEAKING:
-        pen.change(S.INTERRUPTED, why)
+    pen.change(S.INTERRUPTED, why, S.AVATAR_SPEAKING)
     speaking.silence(pen, why)
-    if talk.state is S.PROCESSING or talk.state is S.IDLE:
-        pen.change(S.USER_SPEAKING, f"the customer speaks before Clara does: {why}")
+    pen.change(S.USER_SPEAKING, f"the customer speaks before Clara does: {why}", S.PROCESSING, S.IDLE)
     _expect_words(pen, "words should follow the sound")
 
 
@@ -127,17 +124,12 @@ def final(pen: Pen, event: ev.TranscriptFinal) -> None:
 
 def take_words(pen: Pen, text: str) -> None:
     """Words are final: add them to the turn and ask whether it is over."""
-    talk, turn = pen.talk, pen.talk.turn
     pen.cancel_timers("the words are final", "no_words", "final_wait", "turn_end")
-    turn.interim = ""
     _words_came(pen, f"words are final: {short(text)}", final=True)
-    if not turn.words:
-        turn.turn_id += 1
-    turn.words.append(text)
+    pen.add_words(text)
     decision = pen.ask(Turn("final", text))
     if isinstance(decision, Wait):
-        if talk.state is S.INTERRUPTED:
-            pen.change(S.USER_SPEAKING, "words came")
+        pen.change(S.USER_SPEAKING, "words came", S.INTERRUPTED)
         pen.set_timer("turn_end", decision.hold_ms, decision.reason)
     else:
         replying.answer(pen, decision.reason)
@@ -174,10 +166,8 @@ def expected(pen: Pen, event: ev.TurnEndExpected | ev.TurnResumed) -> None:
 def _words_came(pen: Pen, why: str, *, final: bool = False) -> None:
     """The sound was speech: give the customer the floor, whatever Clara was about."""
     talk = pen.talk
-    if talk.held is not None:
-        pen.forget_sound(why)
-    if talk.state is S.AVATAR_SPEAKING:
-        pen.change(S.INTERRUPTED, why)
+    pen.forget_sound(why)
+    pen.change(S.INTERRUPTED, why, S.AVATAR_SPEAKING)
     if talk.state is not S.USER_SPEAKING:
         speaking.silence(pen, why)
     speaking.settle(pen)
@@ -203,14 +193,8 @@ def typed(pen: Pen, event: ev.TextTyped) -> None:
     pen.cancel_timers(why, "no_words", "final_wait", "turn_end")
     pen.forget_sound(why)
     _give_the_floor(pen, why)
-    if talk.state is S.PROCESSING:
-        pen.change(S.USER_SPEAKING, "the customer went on by typing")
-    if not turn.words:
-        turn.turn_id += 1
-    if turn.interim:
-        turn.words.append(turn.interim)
-        turn.interim = ""
-    turn.words.append(text)
+    pen.change(S.USER_SPEAKING, "the customer went on by typing", S.PROCESSING)
+    pen.add_words(*filter(None, (turn.interim, text)))
     replying.answer(pen, why)
 
 
@@ -229,7 +213,6 @@ def button(pen: Pen, event: ev.InterruptRequested) -> None:
 
 
 def _give_the_floor(pen: Pen, why: str) -> None:
-    if pen.talk.state is S.AVATAR_SPEAKING:
-        pen.change(S.INTERRUPTED, why)
+    pen.change(S.INTERRUPTED, why, S.AVATAR_SPEAKING)
     speaking.silence(pen, why)
     speaking.settle(pen)

@@ -11,6 +11,7 @@ from typing import Any
 from clara_kit.conversation.heard import Heard
 from clara_kit.conversation.policies import Policies
 from clara_kit.conversation.policy import Decision, Question
+from clara_kit.conversation.sentences import Chunker
 from clara_kit.conversation.talk import Health, Reply, Talk, Timer, Utterance
 from clara_kit.core import commands as do
 from clara_kit.core.events import Service
@@ -44,26 +45,24 @@ class Pen:
 
     def do(self, kind: type[do.Command], why: str, **fields: Any) -> None:
         """Give a command."""
-        command = kind(at_ms=self.talk.now_ms, reason=why, by=self.by, **fields)
-        self.out.append(command)
-        self.trace.append(command)
+        self.out.append(self._record(kind, reason=why, **fields))
 
     def ignore(self, event: Any, why: str) -> None:
         """Record that an event, or a part of it, had no effect."""
-        self.trace.append(Ignored(at_ms=self.talk.now_ms, event=type(event).__name__, reason=why, by=self.by))
+        self._record(Ignored, event=type(event).__name__, reason=why)
 
-    def change(self, state: ConversationState, why: str) -> None:
-        """Change the state; nothing where it is the same. Raises `InvalidTransition`."""
+    def _record(self, kind: type[Any], **fields: Any) -> Any:
+        record = kind(at_ms=self.talk.now_ms, by=self.by, **fields)
+        self.trace.append(record)
+        return record
+
+    def change(self, state: ConversationState, why: str, *only_from: ConversationState) -> None:
+        """Change the state; nothing where it is the same, or none of `only_from`. Raises `InvalidTransition`."""
         machine = self.talk.machine
         source = machine.state
-        if source is not state:
+        if source is not state and (not only_from or source in only_from):
             machine.transition(state, why)
-            self.trace.append(
-                StateChanged(
-                    at_ms=self.talk.now_ms, turn_id=self.talk.turn.turn_id, source=source, target=state,
-                    reason=why, by=self.by,
-                )
-            )  # fmt: skip
+            self._record(StateChanged, turn_id=self.talk.turn.turn_id, source=source, target=state, reason=why)
 
     # --- timers ------------------------------------------------------------------------------------------
 
@@ -93,6 +92,14 @@ class Pen:
 
     # --- the customer's words ----------------------------------------------------------------------------
 
+    def add_words(self, *texts: str) -> None:
+        """Final words: they begin the customer's turn, or go on with it."""
+        turn = self.talk.turn
+        if not turn.words:
+            turn.turn_id += 1
+        turn.words.extend(texts)
+        turn.interim = ""
+
     def turn_is_heard(self) -> None:
         """The customer's words are Clara's to answer no more: they are history."""
         turn = self.talk.turn
@@ -100,17 +107,19 @@ class Pen:
             self.talk.history.add_user(turn.question)
             turn.words = []
 
-    def forget_sound(self, why: str) -> bool:
-        """A held sound needs no judgement any more; says whether there was one."""
-        held, self.talk.held = self.talk.held, None
+    def forget_sound(self, why: str) -> None:
+        """A held sound needs no judgement any more."""
+        self.talk.held = None
         self.cancel_timer("barge_in", why)
-        return held is not None
 
     # --- replies and utterances --------------------------------------------------------------------------
 
-    def begin_reply(self, reply: Reply) -> None:
+    def begin_reply(self, chunker: Chunker) -> Reply:
         """A reply is awaited from now on."""
-        self.talk.replies[reply.reply_id] = reply
+        talk = self.talk
+        talk.replies_begun += 1
+        reply = talk.replies[talk.replies_begun] = Reply(talk.replies_begun, chunker)
+        return reply
 
     def end_reply(self, reply_id: int) -> None:
         """It is done, or failed."""
@@ -122,9 +131,13 @@ class Pen:
             self.end_reply(reply_id)
             self.do(do.CancelReply, why, reply_id=reply_id)
 
-    def begin_utterance(self, utterance: Utterance) -> None:
+    def begin_utterance(self, turn_id: int, *, waiting: bool) -> Utterance:
         """Clara has something to say."""
-        self.talk.utterances[utterance.utterance_id] = utterance
+        talk = self.talk
+        talk.utterances_begun += 1
+        utterance = Utterance(talk.utterances_begun, turn_id, "waiting" if waiting else "asked")
+        talk.utterances[utterance.utterance_id] = utterance
+        return utterance
 
     def end_utterance(self, utterance: Utterance) -> None:
         """It is over, one way or the other."""
@@ -136,12 +149,9 @@ class Pen:
 
     def heard(self, utterance: Utterance, heard: Heard) -> None:
         """Record how much of a cut utterance was heard."""
-        self.trace.append(
-            HeardEstimated(
-                at_ms=self.talk.now_ms, turn_id=utterance.turn_id, utterance_id=utterance.utterance_id,
-                heard=heard.heard, unheard=heard.unheard, method=heard.method,
-                plus_minus_words=heard.plus_minus_words, by=self.by,
-            )
+        self._record(
+            HeardEstimated, turn_id=utterance.turn_id, utterance_id=utterance.utterance_id, heard=heard.heard,
+            unheard=heard.unheard, method=heard.method, plus_minus_words=heard.plus_minus_words,
         )  # fmt: skip
 
     # --- services ----------------------------------------------------------------------------------------
@@ -149,8 +159,3 @@ class Pen:
     def health(self, service: Service) -> Health:
         """The state of a service, to be written."""
         return self.talk.services.setdefault(service, Health())
-
-    def works(self, service: Service) -> None:
-        """A service was of use: whatever was wrong is over."""
-        health = self.health(service)
-        health.failures = health.attempt = 0

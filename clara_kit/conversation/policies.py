@@ -7,10 +7,10 @@ out of the tuple: `STANDARD.without("debounce")`, `STANDARD.first("sound", MY_RU
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import get_args
 
-from clara_kit.conversation import answering, barge_in, chunking, policy, remembering, resuming, retrying, turn_taking
+from clara_kit.conversation import answering, barge_in, chunking, remembering, resuming, retrying, turn_taking
 from clara_kit.conversation.policy import Policy, Question
 
 _Rules = tuple[Policy, ...]
@@ -42,21 +42,15 @@ class Policies:
 
     def without(self, *names: str) -> Policies:
         """The same without the rules of these names."""
-        kept: dict[str, Any] = {
-            room: tuple(rule for rule in getattr(self, room) if rule.name not in names) for room in _ROOMS
-        }
+        kept = {room: tuple(rule for rule in getattr(self, room) if rule.name not in names) for room in _ROOM.values()}
         return replace(self, **kept)
 
     def to_dict(self) -> dict[str, list[str]]:
         """Names and versions, for a run's manifest."""
-        return {room: [str(rule) for rule in getattr(self, room)] for room in _ROOMS}
+        return {room: [str(rule) for rule in getattr(self, room)] for room in _ROOM.values()}
 
 
-_ROOM: dict[type, str] = {
-    policy.Sound: "sound", policy.Words: "words", policy.Turn: "turn", policy.Answer: "answer",
-    policy.Piece: "piece", policy.Failure: "failure", policy.Quiet: "quiet", policy.Keep: "keep",
-}  # fmt: skip
-_ROOMS = tuple(one.name for one in fields(Policies))
+_ROOM: dict[type, str] = {question: question.__name__.lower() for question in get_args(Question)}
 
 STANDARD = Policies()
 """The kit's own judgement."""

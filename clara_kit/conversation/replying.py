@@ -26,25 +26,14 @@ def answer(pen: Pen, why: str) -> None:
 
 def request(pen: Pen, why: str) -> None:
     """Ask the model for the customer's words so far."""
-    talk = pen.talk
-    talk.replies_begun += 1
-    question = talk.turn.question
-    pen.begin_reply(Reply(talk.replies_begun, chunker_for(talk.settings)))
-    pen.do(
-        do.RequestReply, why,
-        turn_id=talk.turn.turn_id, reply_id=talk.replies_begun, text=question,
-        messages=talk.history.messages(question),
-    )  # fmt: skip
-
-
-def begun(pen: Pen, event: ev.ReplyStarted) -> None:
-    """Only to be recorded, unless it is late."""
-    _awaited(pen, event)
+    talk, question = pen.talk, pen.talk.turn.question
+    reply, messages = pen.begin_reply(chunker_for(talk.settings)), talk.history.messages(question)
+    pen.do(do.RequestReply, why, turn_id=talk.turn.turn_id, reply_id=reply.reply_id, text=question, messages=messages)
 
 
 def delta(pen: Pen, event: ev.ReplyDelta) -> None:
     """Some more text."""
-    reply = pen.talk.replies.get(event.reply_id)  # not through `_awaited`: two events of three come this way
+    reply = pen.talk.replies.get(event.reply_id)  # not through `awaited`: two events of three come this way
     if reply is None:
         return pen.ignore(event, f"reply {event.reply_id} is not awaited")
     for piece in reply.chunker.feed(event.text):
@@ -53,7 +42,7 @@ def delta(pen: Pen, event: ev.ReplyDelta) -> None:
 
 def completed(pen: Pen, event: ev.ReplyCompleted) -> None:
     """The model is done."""
-    reply = _awaited(pen, event)
+    reply = awaited(pen, event)
     if reply is None:
         return
     rest = [Piece(text, "the reply is complete") for text in reply.chunker.flush()]
@@ -78,11 +67,11 @@ def completed(pen: Pen, event: ev.ReplyCompleted) -> None:
 def nothing_to_say(pen: Pen, why: str) -> None:
     """The turn stays without an answer."""
     pen.turn_is_heard()
-    if pen.talk.state is S.PROCESSING:
-        pen.change(S.IDLE, why)
+    pen.change(S.IDLE, why, S.PROCESSING)
 
 
-def _awaited(pen: Pen, event: ev.ReplyStarted | ev.ReplyDelta | ev.ReplyCompleted) -> Reply | None:
+def awaited(pen: Pen, event: ev.ReplyStarted | ev.ReplyDelta | ev.ReplyCompleted) -> Reply | None:
+    """The reply an event speaks of; one that has begun is only to be recorded, unless it is late."""
     reply = pen.talk.replies.get(event.reply_id)
     if reply is None:
         pen.ignore(event, f"reply {event.reply_id} is not awaited")

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Callable
 from copy import copy
 from typing import Protocol, Self, runtime_checkable
 
@@ -130,13 +131,10 @@ class SentenceChunker:
         while True:
             at = 0
             if self._first:
-                end = self._clause(tail)
-                if end == _NO or (end == _WAIT and final):
+                end = self._clause(tail, final)
+                if end == _NO:
                     self._first = False  # a sentence ends before the first clause does
                     continue
-                if end == _WAIT:
-                    break
-                self._first = False
             else:
                 found = _CANDIDATE.search(tail)
                 if found is None:
@@ -144,15 +142,14 @@ class SentenceChunker:
                 at = found.start()
                 end = self._line_break(tail, at, final) if tail[at] == "\n" else self._stop(tail, at, final)
             if end == _WAIT:
-                self._waiting = True
+                self._waiting = not self._first
                 break
-            if end == _NO:
-                past = at + 1
-                while past < len(tail) and (tail[past] in _STOPS if tail[at] in _STOPS else tail[past].isspace()):
-                    past += 1  # the whole run was decided
+            if end == _NO:  # the whole run was decided
+                past = _past(tail, at, _STOPS.__contains__ if tail[at] in _STOPS else str.isspace)
                 self._settle(tail[:past])
                 tail = tail[past:]
                 continue
+            self._first = False
             self._settle(tail[:end])
             if self._alnum:
                 pieces.append("".join(self._head).strip())
@@ -168,31 +165,20 @@ class SentenceChunker:
     # --- one stop: where the piece ends, or _WAIT, or _NO ----------------------------------------------
 
     def _stop(self, tail: str, at: int, final: bool) -> int:
-        end = at
-        while end < len(tail) and tail[end] in _STOPS:
-            end += 1
-        run = tail[at:end]
-        while end < len(tail) and tail[end] in _CLOSERS:
-            end += 1
+        run = tail[at : _past(tail, at, _STOPS.__contains__)]
+        end = _past(tail, at + len(run), _CLOSERS.__contains__)
         if end == len(tail):
             return _NO if final else _WAIT
-        if not tail[end].isspace():
-            opens = tail[end] in "¿¡" and (run[-1] in "?!…" or len(run) > 1)
-            return end if opens else (_NO if not _is_emoji(tail[end]) else self._behind(tail, at, end, run, final))
-        return self._behind(tail, at, end, run, final)
+        if tail[end].isspace() or _is_emoji(tail[end]):
+            return self._behind(tail, at, end, run, final)
+        return end if tail[end] in "¿¡" and (run[-1] in "?!…" or len(run) > 1) else _NO
 
     def _behind(self, tail: str, at: int, end: int, run: str, final: bool) -> int:
         """Behind the stop there is white space (or an emoji, which belongs to the sentence before it)."""
-        nxt = end
-        while True:
-            while nxt < len(tail) and tail[nxt].isspace():
-                nxt += 1
-            if nxt < len(tail) and _is_emoji(tail[nxt]):
-                while nxt < len(tail) and _is_emoji(tail[nxt]):
-                    nxt += 1
-                end = nxt
-                continue
-            break
+        nxt = _past(tail, end, str.isspace)
+        while nxt < len(tail) and _is_emoji(tail[nxt]):
+            end = _past(tail, nxt, _is_emoji)
+            nxt = _past(tail, end, str.isspace)
         if nxt == len(tail):
             return _NO if final else _WAIT
         if tail.count("\n", end, nxt) >= 2:
@@ -203,21 +189,13 @@ class SentenceChunker:
                 return _WAIT
             if item and "\n" in tail[end:nxt]:
                 return end
-        return self._by_next(tail, at, end, nxt, run, final)
-
-    def _by_next(self, tail: str, at: int, end: int, nxt: int, run: str, final: bool) -> int:
-        """Decide by what the following text begins with."""
-        significant = nxt
-        while significant < len(tail) and tail[significant] in _OPENERS:
-            significant += 1
+        significant = _past(tail, nxt, _OPENERS.__contains__)
         if significant == len(tail):
             return end if final else _WAIT
-        following = tail[significant]
-        if following.islower():
-            return _NO
-        if run == "." and self._is_abbreviation((self._context + tail[:at])[-_CONTEXT_CHARS:], following):
-            return _NO
-        return end
+        following = tail[significant]  # what decides now is how the following text begins
+        before = (self._context + tail[:at])[-_CONTEXT_CHARS:]
+        goes_on = following.islower() or (run == "." and self._is_abbreviation(before, following))
+        return _NO if goes_on else end
 
     def _is_abbreviation(self, before: str, following: str) -> bool:
         """Whether a single full stop behind `before` belongs to its last word rather than to the sentence."""
@@ -230,12 +208,8 @@ class SentenceChunker:
         lower = word.casefold()
         if (word.isdigit() and len(word) <= 2) or (len(word) == 1 and word.islower() and word.isalpha()):
             line = before.rpartition("\n")[2].strip()
-            return (
-                at_start
-                or line == words[-1]
-                or previous.endswith((":", ";"))
-                or (word.isdigit() and _is_mark(previous))
-            )
+            after_mark = previous.endswith((":", ";")) or (word.isdigit() and _is_mark(previous))
+            return at_start or line == words[-1] or after_mark
         if lower in NEVER_ENDS:
             return following.isalpha() or following in "¿¡" or following.isdigit()
         if lower in BEFORE_NUMBER and following.isdigit():
@@ -247,19 +221,15 @@ class SentenceChunker:
     # --- line breaks and clauses -----------------------------------------------------------------------
 
     def _line_break(self, tail: str, at: int, final: bool) -> int:
-        nxt = at
-        while nxt < len(tail) and tail[nxt].isspace():
-            nxt += 1
+        nxt = _past(tail, at, str.isspace)
         if nxt == len(tail):
             return _NO if final else _WAIT
-        if tail.count("\n", at, nxt) >= 2:
-            return at if self._alnum or any(map(str.isalnum, tail[:at])) else _NO
-        item = _list_item(tail, nxt, final)
-        if item is None:
+        begins = tail.count("\n", at, nxt) >= 2 or _list_item(tail, nxt, final)
+        if begins is None:
             return _WAIT
-        return at if item and (self._alnum or any(map(str.isalnum, tail[:at]))) else _NO
+        return at if begins and (self._alnum or any(map(str.isalnum, tail[:at]))) else _NO
 
-    def _clause(self, tail: str) -> int:
+    def _clause(self, tail: str, final: bool) -> int:
         """Where the first clause ends; _NO when a sentence (or what may be its end) comes first."""
         stop = _CANDIDATE.search(tail)
         for found in _CLAUSE_END.finditer(tail):
@@ -267,7 +237,14 @@ class SentenceChunker:
                 break
             if len(tail[: found.start()].split()) >= FIRST_CLAUSE_WORDS:
                 return found.start() + 1 if tail[found.start()] in ",;:" else found.start()
-        return _WAIT if stop is None else _NO
+        return _WAIT if stop is None and not final else _NO
+
+
+def _past(tail: str, at: int, belongs: Callable[[str], bool]) -> int:
+    """Where the run of characters that belong together, from `at` on, is over."""
+    while at < len(tail) and belongs(tail[at]):
+        at += 1
+    return at
 
 
 def _list_item(tail: str, at: int, final: bool) -> bool | None:

@@ -30,12 +30,7 @@ def say(pen: Pen, pieces: Sequence[str], why: str) -> None:
 
 def begin(pen: Pen) -> Utterance:
     """A new utterance; it waits where the avatar is just being connected again."""
-    talk = pen.talk
-    talk.utterances_begun += 1
-    phase = "waiting" if talk.health("avatar").down == "broken" else "asked"
-    utterance = Utterance(talk.utterances_begun, talk.turn.turn_id, phase)  # type: ignore[arg-type]
-    pen.begin_utterance(utterance)
-    return utterance
+    return pen.begin_utterance(pen.talk.turn.turn_id, waiting=pen.talk.health("avatar").down == "broken")
 
 
 def speak(pen: Pen, utterance: Utterance, piece: str, why: str) -> None:
@@ -81,9 +76,8 @@ def settle(pen: Pen) -> None:
 def after_false_interruption(pen: Pen, why: str) -> None:
     """Clara was cut off for nothing: resume, or leave it at that."""
     cut = pen.talk.cut
-    heard = None if cut is None else cut.heard_until(cut.cut_ms)
-    unheard = () if cut is None or heard is None else tuple(cut.pieces[heard.cut_piece :])
-    decision = pen.ask(Quiet(unheard))
+    unheard = [] if cut is None else cut.pieces[cut.heard_until(cut.cut_ms).cut_piece :]
+    decision = pen.ask(Quiet(tuple(unheard)))
     if cut is not None:
         _remember(pen, cut, resumes=isinstance(decision, Resume))
     if isinstance(decision, Resume):
@@ -95,15 +89,13 @@ def after_false_interruption(pen: Pen, why: str) -> None:
 def broke_off(pen: Pen, utterance: Utterance, why: str) -> None:
     """The utterance ended in the middle; nobody wanted it."""
     talk = pen.talk
-    older = talk.cut
     pen.cancel_reply(why)
     pen.turn_is_heard()
-    if older is not None:
+    if (older := talk.cut) is not None:
         pen.end_utterance(older)  # two cuts without a word in between: only the newer one is remembered
     pen.cut_utterance(utterance)
     settle(pen)
-    if talk.state is S.AVATAR_SPEAKING:
-        pen.change(S.INTERRUPTED, why)
+    pen.change(S.INTERRUPTED, why, S.AVATAR_SPEAKING)
     if talk.state in (S.INTERRUPTED, S.PROCESSING):
         pen.cancel_timer("no_words", why)
         pen.change(S.IDLE, why)
@@ -112,12 +104,9 @@ def broke_off(pen: Pen, utterance: Utterance, why: str) -> None:
 
 def hold_back(pen: Pen, utterance: Utterance) -> None:
     """What was given and not heard is said again later, under a number of its own: nothing late can be taken for it."""
-    talk = pen.talk
     pen.end_utterance(utterance)
-    talk.utterances_begun += 1
-    pen.begin_utterance(
-        Utterance(talk.utterances_begun, utterance.turn_id, "waiting", pieces=utterance.pieces, closed=utterance.closed)
-    )
+    later = pen.begin_utterance(utterance.turn_id, waiting=True)
+    later.pieces, later.closed = utterance.pieces, utterance.closed
 
 
 def release(pen: Pen, why: str) -> None:
@@ -135,9 +124,13 @@ def release(pen: Pen, why: str) -> None:
 # --- what the voice and the avatar tell ------------------------------------------------------------------------
 
 
-def sent(pen: Pen, event: ev.SpeechSent | ev.FirstAudio) -> None:
-    """Only to be recorded, unless it is late."""
-    _current(pen, event)
+def current(pen: Pen, event: Any) -> Utterance | None:
+    """The utterance an event speaks of, if it is being spoken; one that was sent is only to be recorded, unless late."""
+    utterance = pen.talk.utterances.get(event.utterance_id)
+    if utterance is None or utterance.phase in ("cut", "waiting"):
+        pen.ignore(event, f"utterance {event.utterance_id} is over or unknown")
+        return None
+    return utterance
 
 
 def voiced(pen: Pen, event: ev.SpeechVoiced) -> None:
@@ -151,15 +144,14 @@ def voiced(pen: Pen, event: ev.SpeechVoiced) -> None:
 
 def started(pen: Pen, event: ev.SpeakingStarted) -> None:
     """Clara is heard."""
-    talk, utterance = pen.talk, _current(pen, event)
+    talk, utterance = pen.talk, current(pen, event)
     if utterance is None:
         return
     if utterance.started_ms is not None:
         return pen.ignore(event, "it has started already")
     utterance.started_ms, utterance.phase = talk.now_ms, "sounding"
-    for service in ("tts", "avatar"):
-        if service in talk.services:
-            pen.works(service)
+    for health in (talk.health("tts"), talk.health("avatar")):
+        health.failures = health.attempt = 0
     if not talk.machine.allows(S.AVATAR_SPEAKING):
         return pen.ignore(event, f"the state is {talk.state}")
     pen.change(S.AVATAR_SPEAKING, "Clara speaks")
@@ -174,19 +166,16 @@ def ended(pen: Pen, event: ev.SpeakingEnded) -> None:
     if cut is not None and cut.utterance_id == event.utterance_id:
         cut.cut_ms = inf  # it was over before the order to stop arrived: everything was heard
         return
-    utterance = _current(pen, event)
+    utterance = current(pen, event)
     if utterance is None:
         return
     pen.end_utterance(utterance)
     pen.turn_is_heard()
-    keep = pen.ask(Keep(tuple(utterance.pieces), utterance.text), sign=False)
-    if isinstance(keep, Remember):
-        talk.history.add_assistant(keep.text)
+    _keep(pen, utterance, utterance.text)
     if talk.reply is not None and not utterance.closed:
-        if talk.state is S.AVATAR_SPEAKING:
-            pen.change(S.PROCESSING, "what was ready has been spoken; more of the reply is to come")
-    elif talk.state in (S.AVATAR_SPEAKING, S.PROCESSING, S.INTERRUPTED):
-        pen.change(S.IDLE, "Clara is done")
+        pen.change(S.PROCESSING, "what was ready has been spoken; more of the reply is to come", S.AVATAR_SPEAKING)
+    else:
+        pen.change(S.IDLE, "Clara is done", S.AVATAR_SPEAKING, S.PROCESSING, S.INTERRUPTED)
     _floor_is_free(pen)
 
 
@@ -195,7 +184,7 @@ def interrupted(pen: Pen, event: ev.SpeakingInterrupted) -> None:
     cut = pen.talk.cut
     if cut is not None and cut.utterance_id == event.utterance_id:
         pen.cut_utterance(cut)
-    elif (utterance := _current(pen, event)) is not None:
+    elif (utterance := current(pen, event)) is not None:
         broke_off(pen, utterance, "the avatar stopped without being asked")
 
 
@@ -210,21 +199,15 @@ def _order(pen: Pen, utterance: Utterance, piece_no: int, why: str) -> None:
     )  # fmt: skip
 
 
-def _current(pen: Pen, event: Any) -> Utterance | None:
-    """The utterance an event speaks of, if it is the one being spoken."""
-    utterance = pen.talk.utterances.get(event.utterance_id)
-    if utterance is None or utterance.phase in ("cut", "waiting"):
-        pen.ignore(event, f"utterance {event.utterance_id} is over or unknown")
-        return None
-    return utterance
-
-
 def _remember(pen: Pen, cut: Utterance, *, resumes: bool = False) -> None:
     pen.end_utterance(cut)
     heard = cut.heard_until(cut.cut_ms)
     pen.heard(cut, heard)
-    again = heard.cut_piece if resumes else None
-    keep = pen.ask(Keep(tuple(cut.pieces), heard.heard, again), sign=False)
+    _keep(pen, cut, heard.heard, heard.cut_piece if resumes else None)
+
+
+def _keep(pen: Pen, utterance: Utterance, heard: str, again: int | None = None) -> None:
+    keep = pen.ask(Keep(tuple(utterance.pieces), heard, again), sign=False)
     if isinstance(keep, Remember):
         pen.talk.history.add_assistant(keep.text)
 

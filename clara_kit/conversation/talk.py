@@ -6,7 +6,7 @@ One object, copied in some microseconds, so that a moment can be kept, shown, an
 from __future__ import annotations
 
 from copy import copy
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from clara_kit.conversation.heard import Heard, estimate
@@ -157,11 +157,12 @@ def _copied(part: Any) -> Any:
         return [*part]  # of texts, pairs and words, none of which can change
     if isinstance(part, dict):
         return {key: _copied(value) for key, value in part.items()}
-    if isinstance(part, Talk | Turn | Reply | Utterance | Health | Timer):
+    if isinstance(part, _PARTS):
         twin = copy(part)
-        for one in fields(part):
-            setattr(twin, one.name, _copied(getattr(part, one.name)))
+        for name in type(part).__slots__:
+            setattr(twin, name, _copied(getattr(part, name)))
         return twin
-    if isinstance(part, History | ConversationStateMachine | Chunker):
-        return part.copy()
-    return part
+    return part.copy() if isinstance(part, Chunker) else part
+
+
+_PARTS = (Talk, Turn, Reply, Utterance, Health, Timer, History, ConversationStateMachine)

@@ -7,6 +7,8 @@ is given up does not end the conversation: what remains goes on, and it is said.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from clara_kit.conversation import listening, opening, replying, speaking
 from clara_kit.conversation.pen import Pen
 from clara_kit.conversation.policy import Decision, Failure, Retry, Say
@@ -23,21 +25,12 @@ _REMAINS = {
 
 def failed(pen: Pen, event: ev.ProviderFailed) -> None:
     """A service failed: a reply, an utterance, the shop's answer, or a whole connection."""
-    match event.service:
-        case "llm":
-            _reply_failed(pen, event)
-        case "shop":
-            _shop_failed(pen, event)
-        case "stt":
-            _recogniser_failed(pen, event)
-        case _:
-            _voice_failed(pen, event)
+    _FAILED.get(event.service, _voice_failed)(pen, event)
 
 
 def recovered(pen: Pen, event: ev.ProviderRecovered) -> None:
     """A service works again."""
-    if event.service in pen.talk.services:
-        health = pen.health(event.service)
+    if (health := pen.talk.services.get(event.service)) is not None:
         health.failures, health.down, health.since_ms = 0, "", pen.talk.now_ms
         pen.cancel_timer(f"connect_{event.service}", "it works again")
     if event.service == "avatar":
@@ -101,10 +94,8 @@ def _voice_failed(pen: Pen, event: ev.ProviderFailed) -> None:
     talk, why = pen.talk, f"{event.service} failed ({event.kind})"
     utterance = talk.utterance
     connection = event.utterance_id is None and event.service == "avatar"
-    if event.utterance_id is not None and (
-        utterance is None or utterance.utterance_id != event.utterance_id or utterance.phase == "waiting"
-    ):
-        return pen.ignore(event, f"utterance {event.utterance_id} is over or unknown")
+    if event.utterance_id is not None and speaking.current(pen, event) is None:
+        return
     spoken = utterance is not None and utterance.started_ms is not None
     decision = _ask(pen, event, spoken=spoken and not connection, connection=connection)
     if utterance is not None:
@@ -169,3 +160,10 @@ def _ask(pen: Pen, event: ev.ProviderFailed, *, spoken: bool = False, connection
     if event.service != "shop" and (given_up or health.failures >= talk.settings.failure_threshold):
         pen.do(do.RaiseAlert, why, name=f"{event.service}_down", message=event.message)
     return decision
+
+
+_FAILED: dict[Service, Callable[[Pen, ev.ProviderFailed], None]] = {
+    "llm": _reply_failed,
+    "shop": _shop_failed,
+    "stt": _recogniser_failed,
+}
