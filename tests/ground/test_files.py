@@ -83,7 +83,6 @@ def test_every_make_target_is_in_its_help() -> None:
 
 
 def test_every_public_name_loads() -> None:
-    assert sorted(clara_kit.__all__) == sorted(clara_kit._WHERE)
     for name in clara_kit.__all__:
         assert getattr(clara_kit, name) is not None
 
