@@ -6,10 +6,10 @@ import signal
 import sys
 import threading
 
-from clara_kit.audio.recognise import LineBook
 from clara_kit.runtime.compose import TWIN_KEY
 from clara_kit.world.faults import FaultBox
 from clara_kit.world.latency import LatencyProfile
+from clara_kit.world.line_book import LineBook
 from clara_kit.world.script import Script
 from clara_kit.world.scripted import line_speech
 from clara_kit.world.twins.base import TwinContext

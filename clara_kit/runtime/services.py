@@ -11,7 +11,6 @@ from functools import partial
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
-from clara_kit.audio.recognise import LineBook
 from clara_kit.audio.voice import Speech
 from clara_kit.core.clock import Clock
 from clara_kit.core.prompt import Prompt
@@ -28,6 +27,7 @@ from clara_kit.shop.cache import ProfileCache
 from clara_kit.world.answers import AnswerBook
 from clara_kit.world.faults import FaultBox
 from clara_kit.world.latency import LatencyProfile
+from clara_kit.world.line_book import LineBook
 from clara_kit.world.mouths import classic_start_ms
 from clara_kit.world.twins.server import TwinServer
 from clara_kit.world.voices import clara_voice

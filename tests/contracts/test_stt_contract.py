@@ -9,13 +9,13 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 import pytest
 
 from clara_kit.audio.pcm import concat, silence
-from clara_kit.audio.recognise import LineBook
 from clara_kit.core import events as ev
 from clara_kit.providers.stt.base import STTProvider, ToldLines
 from clara_kit.providers.stt.deepgram import DeepgramStreamingSTT
 from clara_kit.runtime.clock import MonotonicClock
 from clara_kit.runtime.compose import clara_voice, compose, customer_voice
 from clara_kit.world.latency import LatencyProfile
+from clara_kit.world.line_book import LineBook
 from clara_kit.world.pace import now_s
 from clara_kit.world.script import Line
 from clara_kit.world.twins.base import TwinContext

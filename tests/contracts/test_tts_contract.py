@@ -7,11 +7,11 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from clara_kit.audio.recognise import LineBook
 from clara_kit.providers.tts.base import AudioChunk, PiecesVoiced, TTSProvider
 from clara_kit.providers.tts.deepgram_aura import DeepgramAuraTTS
 from clara_kit.runtime.compose import clara_voice
 from clara_kit.world.latency import LatencyProfile
+from clara_kit.world.line_book import LineBook
 from clara_kit.world.twins.base import TwinContext
 from clara_kit.world.twins.deepgram.twin import DeepgramTwin
 from clara_kit.world.twins.server import TwinServer

@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from clara_kit.audio.recognise import LineBook
 from clara_kit.core.settings import Keys, Settings
 from clara_kit.doctor.live import SENTENCE, live_and_twin, prices, twin_keys
 from clara_kit.doctor.shapes import compare, side_by_side
 from clara_kit.runtime.compose import clara_voice
 from clara_kit.world.answers import AnswerBook
 from clara_kit.world.latency import LatencyProfile
+from clara_kit.world.line_book import LineBook
 from clara_kit.world.twins.anthropic.twin import AnthropicTwin
 from clara_kit.world.twins.base import TwinContext
 from clara_kit.world.twins.deepgram.twin import DeepgramTwin

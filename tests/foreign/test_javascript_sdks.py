@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 
 from clara_kit.audio.pcm import concat, silence
-from clara_kit.audio.recognise import LineBook
 from clara_kit.runtime.compose import clara_voice, customer_voice
 from clara_kit.world.answers import AnswerBook
 from clara_kit.world.faults import Fault, FaultBox
 from clara_kit.world.latency import LatencyProfile
+from clara_kit.world.line_book import LineBook
 from clara_kit.world.twins.anthropic.twin import AnthropicTwin
 from clara_kit.world.twins.base import TwinContext
 from clara_kit.world.twins.deepgram.twin import DeepgramTwin

@@ -12,7 +12,6 @@ import websockets.asyncio.client
 import websockets.asyncio.server
 import websockets.legacy.client
 
-from clara_kit.audio.recognise import LineBook
 from clara_kit.audio.voice import OfflineVoice
 from clara_kit.core.errors import ProviderError, ProviderRefused, ProviderUnavailable
 from clara_kit.providers.deepgram_connection import enter, is_open
@@ -21,6 +20,7 @@ from clara_kit.providers.tts.base import AudioChunk, PiecesVoiced, TTSProvider, 
 from clara_kit.providers.tts.deepgram_aura import DeepgramAuraTTS
 from clara_kit.world.faults import Fault
 from clara_kit.world.latency import LatencyProfile
+from clara_kit.world.line_book import LineBook
 from clara_kit.world.twins.base import TwinContext
 from clara_kit.world.twins.deepgram.twin import DeepgramTwin
 from clara_kit.world.twins.server import TwinServer

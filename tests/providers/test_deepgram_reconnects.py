@@ -15,7 +15,6 @@ import websockets
 from websockets.asyncio.server import ServerConnection, serve
 
 from clara_kit.audio.pcm import Sound, concat, silence
-from clara_kit.audio.recognise import LineBook
 from clara_kit.core import events as ev
 from clara_kit.core.errors import ProviderError
 from clara_kit.core.retry import RetryPolicy
@@ -26,6 +25,7 @@ from clara_kit.runtime.clock import MonotonicClock
 from clara_kit.runtime.compose import clara_voice, customer_voice
 from clara_kit.world.faults import Fault, FaultBox
 from clara_kit.world.latency import LatencyProfile
+from clara_kit.world.line_book import LineBook
 from clara_kit.world.pace import now_s
 from clara_kit.world.twins.base import TwinContext
 from clara_kit.world.twins.deepgram.twin import DeepgramTwin

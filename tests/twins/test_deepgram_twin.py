@@ -16,10 +16,10 @@ from deepgram.environment import DeepgramClientEnvironment
 from deepgram.speak.v1.types import SpeakV1Text
 
 from clara_kit.audio.pcm import Sound, concat, silence, white_noise
-from clara_kit.audio.recognise import LineBook
 from clara_kit.audio.voice import OfflineVoice
 from clara_kit.world.faults import Fault
 from clara_kit.world.latency import LatencyProfile
+from clara_kit.world.line_book import LineBook
 from clara_kit.world.twins.base import TwinContext
 from clara_kit.world.twins.deepgram.twin import DeepgramTwin
 from clara_kit.world.twins.server import TwinServer

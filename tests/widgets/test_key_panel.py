@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 from dotenv import dotenv_values
 
-from clara_kit.audio.recognise import LineBook
 from clara_kit.core.errors import SettingsError
 from clara_kit.doctor.keys import VENDORS, try_key
 from clara_kit.runtime.compose import clara_voice
 from clara_kit.widgets.key_panel import KeyPanel
 from clara_kit.world.answers import AnswerBook
 from clara_kit.world.latency import LatencyProfile
+from clara_kit.world.line_book import LineBook
 from clara_kit.world.twins.anthropic.twin import AnthropicTwin
 from clara_kit.world.twins.base import TwinContext
 from clara_kit.world.twins.deepgram.twin import DeepgramTwin

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from clara_kit.audio.recognise import LineBook
 from clara_kit.world.answers import AnswerBook
+from clara_kit.world.line_book import LineBook
 from clara_kit.world.twins.anthropic.twin import AnthropicTwin
 from clara_kit.world.twins.base import Twin, TwinContext
 from clara_kit.world.twins.deepgram.twin import DeepgramTwin

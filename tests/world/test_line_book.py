@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from clara_kit.audio.pcm import Sound, concat, cough, mix, silence, white_noise
-from clara_kit.audio.recognise import LineBook
 from clara_kit.audio.voice import OfflineVoice
+from clara_kit.world.line_book import LineBook
 
 VOICE = OfflineVoice(voice_variant="m3", pitch=40)
 LINES = [
