@@ -46,7 +46,7 @@ class Checked(msgspec.Struct, frozen=True, kw_only=True):
     def model_validate(cls, data: Mapping[str, Any]) -> Self:
         """One of plain data; unknown fields are refused by name."""
         unknown = [f"{name}: there is no such field" for name in data if name not in cls.__struct_fields__]
-        needed = [f"{f.name}: is needed" for f in msgspec.structs.fields(cls) if f.required and f.name not in data]
+        needed = [f"{name}: is needed" for name in _needed(cls) if name not in data]
         if unknown or needed:
             raise cls.error(f"{cls.what}. {'; '.join(unknown + needed)}.", hint=cls.hint)
         return cls(**data)
@@ -61,3 +61,8 @@ class Checked(msgspec.Struct, frozen=True, kw_only=True):
 def _kinds(cls: type) -> dict[str, Any]:
     hints = get_type_hints(cls, include_extras=True)
     return {name: hints[name] for name in cls.__struct_fields__}  # type: ignore[attr-defined]
+
+
+@cache
+def _needed(cls: type) -> tuple[str, ...]:
+    return tuple(field.name for field in msgspec.structs.fields(cls) if field.required)

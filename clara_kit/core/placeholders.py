@@ -227,14 +227,20 @@ class _Stream:
         return hidden
 
 
+class _Folds(dict[int, str]):
+    """Character by character without case and accents, so that positions stay; each is worked out once."""
+
+    def __missing__(self, code: int) -> str:
+        plain = unicodedata.normalize("NFD", chr(code))[0].lower()
+        folded = self[code] = plain if len(plain) == 1 else chr(code)
+        return folded
+
+
+_FOLDS = _Folds()
+
+
 def _fold(text: str) -> str:
-    """The text without case and accents, character by character: positions stay."""
-    return "".join(map(_fold_char, text))
-
-
-def _fold_char(char: str) -> str:
-    plain = unicodedata.normalize("NFD", char)[0].lower()
-    return plain if len(plain) == 1 else char
+    return text.translate(_FOLDS)
 
 
 def reveal(trace: Iterable[Record], words: Mapping[str, str]) -> tuple[Record, ...]:

@@ -41,12 +41,12 @@ class Briefing:
         """What Clara says first."""
         return self.rendered.greeting
 
-    @property
+    @cached_property
     def hidden_greeting(self) -> str:
         """The greeting as the trace knows it."""
         return self.placeholders.hide(self.rendered.greeting)
 
-    @property
+    @cached_property
     def hidden_prompt(self) -> Prompt:
         """The prompt as a log may hold it; its hash is the one in the trace."""
         prompt = self.rendered.prompt
