@@ -45,16 +45,16 @@ class Pen:
 
     def do(self, kind: type[do.Command], why: str, **fields: Any) -> None:
         """Give a command."""
-        self.out.append(self._record(kind, reason=why, **fields))
+        command = kind(at_ms=self.talk.now_ms, reason=why, by=self.by, **fields)
+        self.out.append(command)
+        self.trace.append(command)
 
     def ignore(self, event: Any, why: str) -> None:
         """Record that an event, or a part of it, had no effect."""
         self._record(Ignored, event=type(event).__name__, reason=why)
 
-    def _record(self, kind: type[Any], **fields: Any) -> Any:
-        record = kind(at_ms=self.talk.now_ms, by=self.by, **fields)
-        self.trace.append(record)
-        return record
+    def _record(self, kind: type[Any], **fields: Any) -> None:
+        self.trace.append(kind(at_ms=self.talk.now_ms, by=self.by, **fields))
 
     def change(self, state: ConversationState, why: str, *only_from: ConversationState) -> None:
         """Change the state; nothing where it is the same, or none of `only_from`. Raises `InvalidTransition`."""

@@ -193,9 +193,11 @@ class SentenceChunker:
         if significant == len(tail):
             return end if final else _WAIT
         following = tail[significant]  # what decides now is how the following text begins
-        before = (self._context + tail[:at])[-_CONTEXT_CHARS:]
-        goes_on = following.islower() or (run == "." and self._is_abbreviation(before, following))
-        return _NO if goes_on else end
+        if following.islower():
+            return _NO
+        if run == "." and self._is_abbreviation((self._context + tail[:at])[-_CONTEXT_CHARS:], following):
+            return _NO
+        return end
 
     def _is_abbreviation(self, before: str, following: str) -> bool:
         """Whether a single full stop behind `before` belongs to its last word rather than to the sentence."""
