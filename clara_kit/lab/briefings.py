@@ -108,21 +108,17 @@ def side_by_side(customer: str | Persona | CustomerProfile, *templates: str | Pr
 
 def across(template: str | PromptTemplate, customers: Sequence[Persona] | None = None) -> Sheet:
     """One row an invented customer: what is known, how Clara greets, what she would recommend first."""
-    import polars as pl
+    return Sheet.of([_row(brief(template, p.profile), p) for p in customers or _easy_first(Persona.all())])
 
-    rows = []
-    for persona in customers or _easy_first(Persona.all()):
-        b = brief(template, persona.profile)
-        rows.append(
-            {
-                "customer": persona.name,
-                "known": ", ".join(b.profile.known_fields) or "nothing",
-                "greeting": b.greeting,
-                "first recommendation": b.recommended[0].product.title if len(b.recommended) else "",
-                "left out": len(b.profile.left_out),
-            }
-        )
-    return Sheet(pl.DataFrame(rows))
+
+def _row(b: Briefing, persona: Persona) -> dict[str, object]:
+    return {
+        "customer": persona.name,
+        "known": ", ".join(b.profile.known_fields) or "nothing",
+        "greeting": b.greeting,
+        "first recommendation": b.recommended[0].product.title if len(b.recommended) else "",
+        "left out": len(b.profile.left_out),
+    }
 
 
 def profile_of(customer: str | Persona | CustomerProfile) -> CustomerProfile:
@@ -141,8 +137,6 @@ def noticed(
     seed: int = 0,
 ) -> Sheet:
     """What a customer would notice of each fault of the shop, simulated: the greeting, when, and the answer after it."""
-    import polars as pl
-
     rows = []
     for fault in (None, *faults):
         run = simulate(
@@ -154,7 +148,7 @@ def noticed(
             faults=[fault] if fault else [],
         )
         rows.append({"the shop": str(fault).removeprefix("shop: ") if fault else "works", **_noticed(run)})
-    return Sheet(pl.DataFrame(rows))
+    return Sheet.of(rows)
 
 
 def _noticed(run: Run) -> dict[str, object]:
@@ -180,15 +174,13 @@ def replies(
     seed: int = 0,
 ) -> Sheet:
     """What Clara answers this customer under each template, simulated: one row a question, one column a template."""
-    import polars as pl
-
     columns: dict[str, list[str]] = {"question": list(questions)}
     for template in templates:
         made = brief(template).template
         run = simulate(questions, seed=seed, customer=customer, template=made).revealed()
         answers = {turn.customer: turn.clara for turn in run.ledger}
         columns[f"{made.id} v{made.version} ({run.mix})"] = [answers.get(q, "") for q in questions]
-    return Sheet(pl.DataFrame(columns))
+    return Sheet.of(columns)
 
 
 def _easy_first(personas: Sequence[Persona]) -> list[Persona]:
