@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from clara_kit.core.page import escape
+from clara_kit.core.page import table
 
 SkinType = Literal["Seca", "Grasa", "Mixta", "Sensible", "Normal"]
 SKIN_TYPES: tuple[SkinType, ...] = get_args(SkinType)
@@ -81,19 +81,14 @@ class CustomerProfile:
         return tuple(name for name in names if getattr(self, name) not in ("", None, ()))
 
     def _repr_html_(self) -> str:
-        bought = "; ".join(f"{p.title} ({p.days_ago} days ago)" for p in self.purchases)
         rows = {
             "first name": self.first_name,
-            "skin type": self.skin_type or "",
+            "skin type": self.skin_type,
             "concerns": ", ".join(self.skin_concerns),
-            "bought": bought,
+            "bought": "; ".join(f"{p.title} ({p.days_ago} days ago)" for p in self.purchases),
             "left out": "; ".join(f"{x.field}: {x.why}" for x in self.left_out),
         }
-        cells = "".join(
-            f"<tr><th style='text-align:left'>{name}</th><td style='text-align:left'>{escape(value) or '—'}</td></tr>"
-            for name, value in rows.items()
-        )
-        return f"<table>{cells}</table>"
+        return table((name, value or "—") for name, value in rows.items())
 
     @property
     def is_anonymous(self) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from clara_kit.core.commands import Notify, Speak
 from clara_kit.core.events import ProfileLoaded, ProviderWarned, SpeakingStarted
@@ -22,6 +23,9 @@ from clara_kit.world.faults import Fault
 from clara_kit.world.instructions import unsensed
 from clara_kit.world.personas import Persona
 from clara_kit.world.sim import simulate
+
+Customer: TypeAlias = str | Persona | CustomerProfile  # the name of an invented one, or the thing itself
+Template: TypeAlias = str | PromptTemplate
 
 # Not by colour alone: personal words are bold on a tint, what is not sensed is dotted below. Both themes have these.
 _STYLE = (
@@ -62,8 +66,9 @@ class Told:
         html = []
         for text, marks in self.briefing.rendered.pieces(part, () if part == "greeting" else self.unsensed):
             piece = f"<mark>{escape(text)}</mark>" if "customer" in marks else escape(text)
-            title = "not sensed by the offline model"
-            html.append(f"<span class='unsensed' title='{title}'>{piece}</span>" if "given" in marks else piece)
+            if "given" in marks:
+                piece = f"<span class='unsensed' title='not sensed by the offline model'>{piece}</span>"
+            html.append(piece)
         return "".join(html)
 
     def _repr_html_(self) -> str:
@@ -93,39 +98,33 @@ class SideBySide:
         return "\n".join(f"{b.template.id}: {b.greeting}" for b in self.briefings)
 
 
-def told(
-    customer: str | Persona | CustomerProfile, template: str | PromptTemplate = "warm", *, whole: bool = False
-) -> Told:
+def told(customer: Customer, template: Template = "warm", *, whole: bool = False) -> Told:
     """What Clara is told of this customer with this template."""
     return Told(brief(template, profile_of(customer)), whole)
 
 
-def side_by_side(customer: str | Persona | CustomerProfile, *templates: str | PromptTemplate) -> SideBySide:
+def side_by_side(customer: Customer, *templates: Template) -> SideBySide:
     """What different templates make of one customer."""
     profile = profile_of(customer)
     return SideBySide(tuple(brief(template, profile) for template in templates))
 
 
-def across(template: str | PromptTemplate, customers: Sequence[Persona] | None = None) -> Sheet:
+def across(template: Template, customers: Sequence[Persona] | None = None) -> Sheet:
     """One row an invented customer: what is known, how Clara greets, what she would recommend first."""
-    import polars as pl
-
-    rows = []
-    for persona in customers or _easy_first(Persona.all()):
-        b = brief(template, persona.profile)
-        rows.append(
-            {
-                "customer": persona.name,
-                "known": ", ".join(b.profile.known_fields) or "nothing",
-                "greeting": b.greeting,
-                "first recommendation": b.recommended[0].product.title if len(b.recommended) else "",
-                "left out": len(b.profile.left_out),
-            }
-        )
-    return Sheet(pl.DataFrame(rows))
+    return Sheet.of([_row(brief(template, p.profile), p) for p in customers or _easy_first(Persona.all())])
 
 
-def profile_of(customer: str | Persona | CustomerProfile) -> CustomerProfile:
+def _row(b: Briefing, persona: Persona) -> dict[str, object]:
+    return {
+        "customer": persona.name,
+        "known": ", ".join(b.profile.known_fields) or "nothing",
+        "greeting": b.greeting,
+        "first recommendation": b.recommended[0].product.title if len(b.recommended) else "",
+        "left out": len(b.profile.left_out),
+    }
+
+
+def profile_of(customer: Customer) -> CustomerProfile:
     """The profile of an invented customer by name, or a profile as it is."""
     if isinstance(customer, CustomerProfile):
         return customer
@@ -135,14 +134,12 @@ def profile_of(customer: str | Persona | CustomerProfile) -> CustomerProfile:
 def noticed(
     faults: Sequence[Fault],
     customer: str | Persona = "camila",
-    template: str | PromptTemplate = "warm",
+    template: Template = "warm",
     *,
     settings: Settings | None = None,
     seed: int = 0,
 ) -> Sheet:
     """What a customer would notice of each fault of the shop, simulated: the greeting, when, and the answer after it."""
-    import polars as pl
-
     rows = []
     for fault in (None, *faults):
         run = simulate(
@@ -154,7 +151,7 @@ def noticed(
             faults=[fault] if fault else [],
         )
         rows.append({"the shop": str(fault).removeprefix("shop: ") if fault else "works", **_noticed(run)})
-    return Sheet(pl.DataFrame(rows))
+    return Sheet.of(rows)
 
 
 def _noticed(run: Run) -> dict[str, object]:
@@ -173,19 +170,15 @@ def _noticed(run: Run) -> dict[str, object]:
     }
 
 
-def replies(
-    questions: Sequence[str], customer: str | Persona | CustomerProfile, *templates: str | PromptTemplate, seed: int = 0
-) -> Sheet:
+def replies(questions: Sequence[str], customer: Customer, *templates: Template, seed: int = 0) -> Sheet:
     """What Clara answers this customer under each template, simulated: one row a question, one column a template."""
-    import polars as pl
-
     columns: dict[str, list[str]] = {"question": list(questions)}
     for template in templates:
         made = brief(template).template
         run = simulate(questions, seed=seed, customer=customer, template=made).revealed()
         answers = {turn.customer: turn.clara for turn in run.ledger}
         columns[f"{made.id} v{made.version} ({run.mix})"] = [answers.get(q, "") for q in questions]
-    return Sheet(pl.DataFrame(columns))
+    return Sheet.of(columns)
 
 
 def _easy_first(personas: Sequence[Persona]) -> list[Persona]:

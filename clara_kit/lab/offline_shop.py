@@ -45,8 +45,6 @@ async def shop_errors(
     faults: Sequence[Fault], customer: str = "camila@example.com", *, timeout_ms: float = 3000
 ) -> Sheet:
     """What the fetcher makes of each fault of the twin: the profile's fields or the error, and what to do about it."""
-    import polars as pl
-
     rows = []
     for fault in faults:
         async with offline_shop(faults=[fault], profile="fast", timeout_ms=timeout_ms) as shop:
@@ -56,7 +54,6 @@ async def shop_errors(
                 kind, todo = "warning" if answer.warnings else "mended by itself", " ".join(answer.warnings)
             except ShopError as exc:
                 outcome, kind, todo = exc.message, exc.reason, exc.hint
-        rows.append(
-            {"the shop": str(fault).removeprefix("shop: "), "kind": kind, "outcome": outcome, "what to do": todo}
-        )
-    return Sheet(pl.DataFrame(rows))
+        shop_does = str(fault).removeprefix("shop: ")
+        rows.append({"the shop": shop_does, "kind": kind, "outcome": outcome, "what to do": todo})
+    return Sheet.of(rows)

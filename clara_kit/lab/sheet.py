@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from clara_kit.core.page import escape
+from clara_kit.core.page import table
 
 if TYPE_CHECKING:
     import polars as pl
-
-_STYLE = (
-    "<style>.clara-sheet th,.clara-sheet td{text-align:left!important;vertical-align:top;white-space:normal;"
-    "max-width:52ch}.clara-sheet td.n{text-align:right!important}</style>"
-)
 
 
 @dataclass(frozen=True)
@@ -22,20 +18,20 @@ class Sheet:
 
     frame: pl.DataFrame
 
+    @classmethod
+    def of(cls, data: Sequence[dict[str, Any]] | dict[str, list[str]]) -> Sheet:
+        """A sheet of rows, or of columns."""
+        import polars as pl
+
+        return cls(pl.DataFrame(data))
+
     def __len__(self) -> int:
         return len(self.frame)
 
     def _repr_html_(self) -> str:
-        head = "".join(f"<th>{escape(name)}</th>" for name in self.frame.columns)
-        rows = "".join(f"<tr>{''.join(map(_cell, row))}</tr>" for row in self.frame.iter_rows())
-        return f"{_STYLE}<table class='clara-sheet'><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
+        return table(self.frame.iter_rows(), self.frame.columns)
 
     def __repr__(self) -> str:
         return "\n".join(
             " | ".join(f"{name}: {value}" for name, value in row.items()) for row in self.frame.iter_rows(named=True)
         )
-
-
-def _cell(value: Any) -> str:
-    figure = isinstance(value, int | float)
-    return f"<td class='n'>{value:,}</td>" if figure else f"<td>{escape(str(value))}</td>"

@@ -5,8 +5,8 @@ A recorded run is decided again up to the chosen event: decisions are pure, so w
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from clara_kit.conversation.conversation import Conversation
@@ -49,16 +49,8 @@ class Moment:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for a view."""
-        return {
-            "step": self.step,
-            "at_ms": round(self.at_ms, 1),
-            "title": self.title,
-            "fields": {k: str(v) for k, v in self.fields.items()},
-            "state": self.state,
-            "decided": [list(pair) for pair in self.decided],
-            "said": [{"role": s.role, "text": s.text, "unheard": s.unheard} for s in self.said],
-            "timers": list(self.timers),
-        }
+        fields = {k: str(v) for k, v in self.fields.items()}
+        return {**asdict(self), "at_ms": round(self.at_ms, 1), "fields": fields}
 
     def __repr__(self) -> str:
         return self.why
@@ -126,41 +118,35 @@ class Stepper:
 
 def title(event: ev.Event) -> str:
     """An event in a few words."""
-    match event:
-        case ev.SpeechStarted():
-            return f"a sound began ({event.source})"
-        case ev.SpeechEnded():
-            return f"the sound stopped ({event.source})"
-        case ev.TranscriptInterim() | ev.TranscriptFinal():
-            which = "interim" if isinstance(event, ev.TranscriptInterim) else "final"
-            return f"{which} words «{event.text}»" if event.text.strip() else "a sound without words"
-        case ev.TextTyped():
-            return f"the customer typed «{event.text}»"
-        case ev.ReplyDelta():
-            return f"the model wrote «{event.text}»"
-        case ev.ReplyStarted():
-            return f"the request went to {event.model}"
-        case ev.ReplyCompleted():
-            return f"the model is done ({event.stop_reason})"
-        case ev.TimerFired():
-            return f"the timer {event.timer_id.partition('#')[0]} rang"
-        case ev.ProviderFailed():
-            return f"{event.service} failed: {event.message}"
-        case ev.FaultInjected():
-            return f"a fault was played: {event.note or event.kind}"
-    return _TITLES.get(type(event), _words(type(event).__name__))
+    words = _TITLES.get(type(event))
+    return words(event) if words else _words(type(event).__name__)
 
 
-_TITLES: dict[type, str] = {
-    ev.ConversationStarted: "the conversation began",
-    ev.ConversationStopped: "somebody hung up",
-    ev.InterruptRequested: "somebody pressed the button that stops Clara",
-    ev.SpeechSent: "a piece went to the voice",
-    ev.FirstAudio: "the first sound came from the voice",
-    ev.SpeechVoiced: "the sound of a piece is complete",
-    ev.SpeakingStarted: "the avatar began to speak",
-    ev.SpeakingEnded: "the avatar finished",
-    ev.SpeakingInterrupted: "the avatar fell silent, as ordered",
+def _transcript(which: str) -> Callable[[Any], str]:
+    return lambda e: f"{which} words «{e.text}»" if e.text.strip() else "a sound without words"
+
+
+_TITLES: dict[type, Callable[[Any], str]] = {
+    ev.ConversationStarted: lambda e: "the conversation began",
+    ev.ConversationStopped: lambda e: "somebody hung up",
+    ev.InterruptRequested: lambda e: "somebody pressed the button that stops Clara",
+    ev.SpeechStarted: lambda e: f"a sound began ({e.source})",
+    ev.SpeechEnded: lambda e: f"the sound stopped ({e.source})",
+    ev.TranscriptInterim: _transcript("interim"),
+    ev.TranscriptFinal: _transcript("final"),
+    ev.TextTyped: lambda e: f"the customer typed «{e.text}»",
+    ev.ReplyStarted: lambda e: f"the request went to {e.model}",
+    ev.ReplyDelta: lambda e: f"the model wrote «{e.text}»",
+    ev.ReplyCompleted: lambda e: f"the model is done ({e.stop_reason})",
+    ev.SpeechSent: lambda e: "a piece went to the voice",
+    ev.FirstAudio: lambda e: "the first sound came from the voice",
+    ev.SpeechVoiced: lambda e: "the sound of a piece is complete",
+    ev.SpeakingStarted: lambda e: "the avatar began to speak",
+    ev.SpeakingEnded: lambda e: "the avatar finished",
+    ev.SpeakingInterrupted: lambda e: "the avatar fell silent, as ordered",
+    ev.TimerFired: lambda e: f"the timer {e.timer_id.partition('#')[0]} rang",
+    ev.ProviderFailed: lambda e: f"{e.service} failed: {e.message}",
+    ev.FaultInjected: lambda e: f"a fault was played: {e.note or e.kind}",
 }
 
 
@@ -170,24 +156,20 @@ def _words(name: str) -> str:
 
 def _decision(record: Record) -> tuple[str, str]:
     """What was decided, and why."""
-    match record:
-        case StateChanged():
-            return f"{record.source} → {record.target}", record.reason
-        case Ignored():
-            return "ignored", record.reason
-        case HeardEstimated():
-            return (
-                f"heard «{record.heard}», unheard «{record.unheard}»",
-                f"{record.method}, give or take {record.plus_minus_words} words",
-            )
-        case do.Speak():
-            return f"Speak «{record.text}»", record.reason
-        case do.SetTimer() | do.CancelTimer():
-            return f"{type(record).__name__} {record.timer_id.partition('#')[0]}", record.reason
-        case do.RaiseAlert():
-            return f"RaiseAlert {record.name}: {record.message}", record.reason
-        case do.Notify():
-            return f"Notify: {record.message}", record.reason
-        case do.Command():
-            return type(record).__name__, record.reason
-    return type(record).__name__, "it came with it"
+    if isinstance(record, HeardEstimated):
+        why = f"{record.method}, give or take {record.plus_minus_words} words"
+        return f"heard «{record.heard}», unheard «{record.unheard}»", why
+    name = type(record).__name__
+    what = _DECISIONS.get(type(record), lambda r: name)
+    return what(record), getattr(record, "reason", "it came with it")
+
+
+_DECISIONS: dict[type, Callable[[Any], str]] = {
+    StateChanged: lambda r: f"{r.source} → {r.target}",
+    Ignored: lambda r: "ignored",
+    do.Speak: lambda r: f"Speak «{r.text}»",
+    do.SetTimer: lambda r: f"SetTimer {r.timer_id.partition('#')[0]}",
+    do.CancelTimer: lambda r: f"CancelTimer {r.timer_id.partition('#')[0]}",
+    do.RaiseAlert: lambda r: f"RaiseAlert {r.name}: {r.message}",
+    do.Notify: lambda r: f"Notify: {r.message}",
+}

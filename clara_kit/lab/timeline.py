@@ -6,19 +6,19 @@ picture). A span or mark knows its `step`: the number, from 0, of the event that
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from clara_kit.core import commands as do
 from clara_kit.core import events as ev
 from clara_kit.core.records import Record, StateChanged
-from clara_kit.measure.story import Story
+from clara_kit.measure.story import Story, Words
 
 LANES = ("customer", "state", "model", "Clara", "trouble")
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True)
 class Span:
     """Something that lasted. `kind`: sound, words, a state, waiting, writing, on the way, speaking, unheard."""
 
@@ -30,7 +30,7 @@ class Span:
     label: str = ""
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True)
 class Mark:
     """Something that happened at a moment. `kind`: interim, typed, button, piece, interrupt, fault, failed, ..."""
 
@@ -65,8 +65,7 @@ def timeline(trace: Iterable[Record]) -> Timeline:
         story.read(record)
         builder.read(record)
     builder.close()
-    _model(story, out.spans)
-    _clara(story, out.spans)
+    out.spans += [*_words(story), *_model(story), *_clara(story)]
     said = sorted(s.from_ms for s in out.spans if s.lane == "Clara" and s.kind != "unheard")
     for span in out.spans:
         if span.kind == "unheard":  # what would have sounded ends where the next utterance begins
@@ -98,99 +97,74 @@ _MARKS: dict[type, _Mark] = {
 
 
 class _Builder:
-    """Marks, and the spans that no other reader needs: sounds, words and states."""
+    """Marks, and the spans that no other reader needs: sounds and states."""
 
     def __init__(self, story: Story, out: Timeline) -> None:
         self._story, self._out = story, out
-        self._open: dict[str, Span] = {}
+        self._open: dict[str, Span] = {}  # by lane
 
     def read(self, record: Record) -> None:
-        now_ms, step = self._story.now_ms, max(0, self._story.step)
-        if self._story.step <= 0 and not self._open:
-            self._begin("state", "state", record.at_ms, "IDLE")
-        mark = _MARKS.get(type(record))
-        if mark is not None:
-            lane, kind, label = mark
-            self._out.marks.append(Mark(lane=lane, kind=kind, at_ms=now_ms, step=step, label=label(record)))
+        if not self._open:
+            self._begin("state", "IDLE", record.at_ms, "IDLE")
+        if type(record) in _MARKS:
+            lane, kind, label = _MARKS[type(record)]
+            self._out.marks.append(Mark(lane, kind, self._story.now_ms, self._step, label(record)))
         match record:
-            case ev.SpeechStarted() if "sound" not in self._open:
-                self._begin("sound", "customer", record.sound_at_ms)
+            case ev.SpeechStarted() if "customer" not in self._open:
+                self._begin("customer", "sound", record.sound_at_ms)
             case ev.SpeechEnded():
-                self._close("sound", record.sound_at_ms)
+                self._end("customer", record.sound_at_ms)
             case ev.TranscriptFinal():
-                self._close("sound", record.speech_ended_ms)
-                if record.text.strip():
-                    began_ms, ended_ms = record.speech_started_ms, record.speech_ended_ms
-                    self._out.spans.append(
-                        Span(lane="customer", kind="words", from_ms=began_ms, to_ms=ended_ms, step=step, label=record.text)
-                    )  # fmt: skip
+                self._end("customer", record.speech_ended_ms)
             case StateChanged():
-                self._begin("state", "state", record.at_ms, str(record.target))
-
-    def _begin(self, kind: str, lane: str, from_ms: float, label: str = "") -> None:
-        self._close(kind, self._story.now_ms)
-        step = max(0, self._story.step)
-        called = label if kind == "state" else kind
-        self._open[kind] = Span(lane=lane, kind=called, from_ms=from_ms, to_ms=from_ms, step=step, label=label)
-
-    def _close(self, kind: str, at_ms: float) -> None:
-        span = self._open.pop(kind, None)
-        if span is not None:
-            span.to_ms = at_ms
-            self._out.spans.append(span)
+                self._end("state", self._story.now_ms)
+                self._begin("state", record.target.value, record.at_ms, record.target.value)
 
     def close(self) -> None:
-        for kind in list(self._open):
-            self._close(kind, self._story.now_ms)
+        for lane in list(self._open):
+            self._end(lane, self._story.now_ms)
+
+    @property
+    def _step(self) -> int:
+        return max(0, self._story.step)
+
+    def _begin(self, lane: str, kind: str, from_ms: float, label: str = "") -> None:
+        self._open[lane] = Span(lane, kind, from_ms, from_ms, self._step, label)
+        self._out.spans.append(self._open[lane])
+
+    def _end(self, lane: str, at_ms: float) -> None:
+        if lane in self._open:
+            self._open.pop(lane).to_ms = at_ms
 
 
-def _model(story: Story, spans: list[Span]) -> None:
+def _words(story: Story) -> Iterator[Span]:
+    for said in story.said:
+        if isinstance(said, Words) and said.kind == "spoken":
+            yield Span("customer", "words", said.began_ms, said.ended_ms, said.step, said.text)
+
+
+def _model(story: Story) -> Iterator[Span]:
     for reply in story.replies.values():
         until_ms = story.now_ms if reply.ended_ms is None else reply.ended_ms
-        waits_until_ms = until_ms if reply.first_ms is None else reply.first_ms
-        spans.append(
-            Span(
-                lane="model", kind="waiting", from_ms=reply.asked_ms, to_ms=waits_until_ms, step=max(0, reply.step),
-                label="waits for the first token",
-            )
-        )  # fmt: skip
+        first_ms = until_ms if reply.first_ms is None else reply.first_ms
+        step = max(0, reply.step)
+        yield Span("model", "waiting", reply.asked_ms, first_ms, step, "waits for the first token")
         if reply.first_ms is not None:
-            spans.append(
-                Span(
-                    lane="model", kind="writing", from_ms=reply.first_ms, to_ms=until_ms, step=reply.first_step,
-                    label=reply.text,
-                )
-            )  # fmt: skip
+            yield Span("model", "writing", first_ms, until_ms, reply.first_step, reply.text)
 
 
-def _clara(story: Story, spans: list[Span]) -> None:
+def _clara(story: Story) -> Iterator[Span]:
     for said in story.utterances.values():
         until_ms = story.now_ms if said.stopped_ms is None else said.stopped_ms
+        started_ms = until_ms if said.started_ms is None else said.started_ms
         if said.sent_ms is not None and (said.started_ms is None or said.sent_ms < said.started_ms):
-            ready_ms = until_ms if said.started_ms is None else said.started_ms
-            spans.append(
-                Span(
-                    lane="Clara", kind="on the way", from_ms=said.sent_ms, to_ms=ready_ms, step=said.sent_step,
-                    label="voice and avatar get ready",
-                )
-            )  # fmt: skip
+            label = "voice and avatar get ready"
+            yield Span("Clara", "on the way", said.sent_ms, started_ms, said.sent_step, label)
         if said.started_ms is None:
             continue
-        heard = said.heard
-        over = said.stopped_ms is not None and not said.cut
-        label = heard.heard if heard is not None else said.text if over else ""
-        spans.append(
-            Span(
-                lane="Clara", kind="speaking", from_ms=said.started_ms, to_ms=until_ms, step=said.started_step,
-                label=label,
-            )
-        )  # fmt: skip
-        would_end_ms = said.started_ms + said.audio_ms
-        if said.cut and would_end_ms > until_ms:
-            first = said.heard_step if heard is not None and said.heard_step < said.stopped_step else said.stopped_step
-            spans.append(
-                Span(
-                    lane="Clara", kind="unheard", from_ms=until_ms, to_ms=would_end_ms, step=first,
-                    label=heard.unheard if heard is not None else "",
-                )
-            )  # fmt: skip
+        over = said.text if said.stopped_ms is not None and not said.cut else ""
+        heard, unheard = (said.heard.heard, said.heard.unheard) if said.heard else (over, "")
+        yield Span("Clara", "speaking", started_ms, until_ms, said.started_step, heard)
+        if said.cut and started_ms + said.audio_ms > until_ms:
+            step = min(said.heard_step, said.stopped_step) if said.heard else said.stopped_step
+            yield Span("Clara", "unheard", until_ms, started_ms + said.audio_ms, step, unheard)

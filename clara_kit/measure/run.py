@@ -12,8 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 from clara_kit.core.commands import Message, RequestReply
 from clara_kit.core.errors import RunLogError
+<<<<<<< HEAD
 from clara_kit.core.events import Event, Usage
 from clara_kit.core.page import escape
+=======
+from clara_kit.core.events import Event
+from clara_kit.core.page import Figure, Html, escape, table
+>>>>>>> show
 from clara_kit.core.placeholders import reveal
 from clara_kit.core.records import Record
 from clara_kit.core.settings import Mode, Settings
@@ -212,17 +217,14 @@ def _conversation_html(run: Run) -> str:
     """The conversation as a table: who said what, what went unheard, how long it took."""
     rows = []
     for turn in run.ledger:
-        total = "" if turn.total_ms is None else f"{turn.total_ms:.0f} ms"
         heard = escape(turn.clara if turn.heard is None else turn.heard)
         unheard = f" <s style='opacity:.6'>{escape(turn.unheard)}</s>" if turn.unheard else ""
         problem = f"<br><small>{escape(turn.problem)}</small>" if turn.problem else ""
-        rows.append(
-            f"<tr><td>{turn.turn_id}</td><td style='text-align:left'>{escape(turn.customer) or '<i>(greeting)</i>'}</td>"
-            f"<td style='text-align:left'>{heard}{unheard}{problem}</td><td>{total}</td></tr>"
-        )
-    return (
-        f"<table><caption>Conversation {escape(run.run_id)} ({escape(run.mix)}). Struck through: never "
-        "heard. Time: from the customer's last word to Clara's first.</caption>"
-        "<tr><th>turn</th><th style='text-align:left'>customer</th><th style='text-align:left'>Clara</th>"
-        f"<th>time</th></tr>{''.join(rows)}</table>"
+        time = Figure("" if turn.total_ms is None else f"{turn.total_ms:.0f} ms")
+        asked = turn.customer or Html("<i>(greeting)</i>")
+        rows.append((turn.turn_id, asked, Html(f"{heard}{unheard}{problem}"), time))
+    caption = (
+        f"Conversation {run.run_id} ({run.mix}). Struck through: never heard. "
+        "Time: from the customer's last word to Clara's first."
     )
+    return table(rows, ("turn", "customer", "Clara", "time"), caption)

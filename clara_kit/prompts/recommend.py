@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from clara_kit.core.page import escape
+from clara_kit.core.page import Figure, Html, escape, table
 from clara_kit.core.profile import CustomerProfile
 from clara_kit.prompts.catalog import Catalog, Product
 from clara_kit.prompts.spanish import join_es
@@ -66,16 +66,16 @@ class Recommendations(Sequence[Recommendation]):
 
     def _repr_html_(self) -> str:
         rows = [
-            f"<tr><td style='text-align:left'><b>{escape(r.product.title)}</b></td><td>{escape(r.product.price_text)}</td>"
-            f"<td style='text-align:left'>{escape('; '.join(map(str, r.reasons)))}"
-            f"<br><i lang='es'>{escape(r.in_spanish)}</i></td><td>{r.score}</td></tr>"
+            (
+                Html(f"<b>{escape(r.product.title)}</b>"),
+                Figure(r.product.price_text),
+                Html(f"{escape('; '.join(map(str, r.reasons)))}<br><i lang='es'>{escape(r.in_spanish)}</i>"),
+                r.score,
+            )
             for r in self.chosen
         ]
-        table = (
-            "<table><thead><tr><th style='text-align:left'>recommended</th><th>price</th>"
-            f"<th style='text-align:left'>because</th><th>points</th></tr></thead><tbody>{''.join(rows)}</tbody></table>"
-        )
-        return (table if rows else "<p>Nothing to recommend: too little is known, or nothing fits.</p>") + (
+        shown = table(rows, ("recommended", "price", "because", "points"))
+        return (shown if rows else "<p>Nothing to recommend: too little is known, or nothing fits.</p>") + (
             f"<details><summary>The other {len(self.rejected)} products, and why not</summary>"
             f"{_by_reason(self.rejected)}</details>"
         )

@@ -18,6 +18,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from clara_kit.core.page import table
 from clara_kit.core.paths import DATA
 from clara_kit.shop.queries import QUERY_VERSION, customer_ref
 from clara_kit.store import Store, StoreStats
@@ -65,10 +66,7 @@ class CacheStats(StoreStats):
         )
 
     def _repr_html_(self) -> str:
-        from html import escape
-
-        rows = "".join(f"<tr><th>{escape(n)}</th><td>{escape(v)}</td></tr>" for n, v in self.rows)
-        return f"<table>{rows}</table>"
+        return table(self.rows)
 
 
 class ProfileCache:
