@@ -45,7 +45,7 @@ class Checked(msgspec.Struct, frozen=True, kw_only=True):
     @classmethod
     def model_validate(cls, data: Mapping[str, Any]) -> Self:
         """One of plain data; unknown fields are refused by name."""
-        unknown = [f"{name}: there is no such field" for name in data if name not in cls.__struct_fields__]
+        unknown = [f"{name}: Extra inputs are not permitted" for name in data if name not in cls.__struct_fields__]
         needed = [f"{name}: is needed" for name in _needed(cls) if name not in data]
         if unknown or needed:
             raise cls.error(f"{cls.what}. {'; '.join(unknown + needed)}.", hint=cls.hint)

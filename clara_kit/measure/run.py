@@ -12,13 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from clara_kit.core.commands import Message, RequestReply
 from clara_kit.core.errors import RunLogError
-<<<<<<< HEAD
 from clara_kit.core.events import Event, Usage
-from clara_kit.core.page import escape
-=======
-from clara_kit.core.events import Event
 from clara_kit.core.page import Figure, Html, escape, table
->>>>>>> show
 from clara_kit.core.placeholders import reveal
 from clara_kit.core.records import Record
 from clara_kit.core.settings import Mode, Settings
