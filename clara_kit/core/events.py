@@ -11,8 +11,7 @@ from typing import Literal, Self
 
 from msgspec import Struct
 
-from clara_kit.core.errors import FailureKind as FailureKind
-from clara_kit.core.errors import ProviderError
+from clara_kit.core.errors import FailureKind, ProviderError
 
 SpeechSource = Literal["vendor", "vad", "script"]
 Service = Literal["stt", "llm", "tts", "avatar", "shop"]
@@ -256,26 +255,10 @@ class ProviderFailed(Event, frozen=True, kw_only=True):
     utterance_id: int | None = None
 
     @classmethod
-    def of(
-        cls,
-        error: ProviderError,
-        service: Service,
-        at_ms: float,
-        *,
-        reply_id: int | None = None,
-        utterance_id: int | None = None,
-    ) -> Self:
-        """The event of an error."""
-        return cls(
-            at_ms=at_ms,
-            service=service,
-            kind=error.kind,
-            message=error.message,
-            hint=error.hint,
-            retryable=error.retryable,
-            reply_id=reply_id,
-            utterance_id=utterance_id,
-        )
+    def of(cls, error: ProviderError, service: Service, at_ms: float, **ids: int | None) -> Self:
+        """The event of an error; `ids`: of the reply or the utterance that it struck."""
+        told = {name: getattr(error, name) for name in ("kind", "message", "hint", "retryable")}
+        return cls(at_ms=at_ms, service=service, **{**told, **ids})
 
 
 class ProviderWarned(Event, frozen=True, kw_only=True):

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import sha256
-from typing import Protocol
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,11 +28,3 @@ class Prompt:
 @lru_cache(maxsize=64)  # asked for with every reply, of the same few prompts
 def _hash(static: str, personal: str) -> str:
     return sha256(f"{static}\0{personal}".encode()).hexdigest()[:12]
-
-
-class PromptSource(Protocol):
-    """Gives the prompt for the next reply. Pure: no I/O while a customer waits."""
-
-    def prompt(self) -> Prompt:
-        """The prompt as it stands now."""
-        ...

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from clara_kit.core.errors import InvalidTransition
@@ -41,14 +42,12 @@ TRANSITIONS: dict[ConversationState, dict[ConversationState, str]] = {
 }
 
 
+@dataclass(slots=True, eq=False, repr=False)
 class ConversationStateMachine:
     """Holds the current state and refuses every change that `TRANSITIONS` does not have."""
 
-    __slots__ = ("reason", "state")
-
-    def __init__(self, state: ConversationState = ConversationState.IDLE) -> None:
-        self.state = state
-        self.reason = "beginning"
+    state: ConversationState = ConversationState.IDLE
+    reason: str = "beginning"
 
     def allows(self, state: ConversationState) -> bool:
         """Whether `transition(state)` would be accepted now."""
@@ -60,17 +59,14 @@ class ConversationStateMachine:
 
     def transition(self, state: ConversationState, reason: str = "") -> None:
         """Change to `state`, or raise `InvalidTransition` and change nothing."""
-        if state not in TRANSITIONS[self.state]:
+        if not self.allows(state):
             allowed = ", ".join(TRANSITIONS[self.state])
             raise InvalidTransition(f"{self.state} cannot become {state}.", hint=f"from {self.state} only: {allowed}.")
-        self.state = state
-        self.reason = reason
+        self.state, self.reason = state, reason
 
     def copy(self) -> ConversationStateMachine:
         """The same, apart."""
-        twin = ConversationStateMachine(self.state)
-        twin.reason = self.reason
-        return twin
+        return replace(self)
 
     def diagram(self) -> StateDiagram:
         """The table as a picture, with the current state marked."""
@@ -83,30 +79,36 @@ class ConversationStateMachine:
         return f"ConversationStateMachine({self.state}: {self.reason})"
 
 
+_ARROWS = [(source, target, why) for source, targets in TRANSITIONS.items() for target, why in targets.items()]
+
+# Where each state stands: its centre in SVG units, x + y j. The only thing the table does not know.
+_AT = {
+    _S.IDLE: 110 + 60j,
+    _S.USER_SPEAKING: 110 + 290j,
+    _S.PROCESSING: 480 + 290j,
+    _S.AVATAR_SPEAKING: 480 + 60j,
+    _S.INTERRUPTED: 295 + 175j,
+}
+
+_SVG = (
+    '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 590 350" width="590" height="350" '
+    'font-family="sans-serif" role="img" aria-label="states of a conversation">'
+    '<defs><marker id="tip" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" '
+    'orient="auto"><path d="M0,0 L8,4 L0,8 z" fill="#7a7a7a"/></marker></defs>{}</svg>'
+)
+
+
+@dataclass(frozen=True)
 class StateDiagram:
     """The state table drawn from the table itself: `.mermaid` (text), `.svg`, and a picture in notebooks."""
 
-    # Where each state stands (centre, in SVG units). The only thing the table does not know.
-    _AT = {  # noqa: RUF012 - a constant of this class
-        _S.IDLE: (110, 60),
-        _S.USER_SPEAKING: (110, 290),
-        _S.PROCESSING: (480, 290),
-        _S.AVATAR_SPEAKING: (480, 60),
-        _S.INTERRUPTED: (295, 175),
-    }
-
-    def __init__(self, current: ConversationState | None = None) -> None:
-        self.current = current
+    current: ConversationState | None = None
 
     @property
     def mermaid(self) -> str:
         """The table in mermaid's stateDiagram-v2 language."""
         lines = ["stateDiagram-v2", "    [*] --> IDLE"]
-        lines += [
-            f"    {source} --> {target}: {why}"
-            for source, targets in TRANSITIONS.items()
-            for target, why in targets.items()
-        ]
+        lines += [f"    {source} --> {target}: {why}" for source, target, why in _ARROWS]
         if self.current is not None:
             lines += ["    classDef current font-weight:bold,stroke-width:3px", f"    class {self.current} current"]
         return "\n".join(lines)
@@ -114,24 +116,10 @@ class StateDiagram:
     @property
     def svg(self) -> str:
         """The table as an SVG of 590 x 350 units, readable in light and dark."""
-        arrows = [
-            self._arrow(source, target, why)
-            for source, targets in TRANSITIONS.items()
-            for target, why in targets.items()
-        ]
-        boxes = [self._box(state) for state in TRANSITIONS]
-        return (
-            '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 590 350" width="590" height="350" '
-            'font-family="sans-serif" role="img" aria-label="states of a conversation">'
-            '<defs><marker id="tip" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" '
-            'orient="auto"><path d="M0,0 L8,4 L0,8 z" fill="#7a7a7a"/></marker></defs>'
-            + "".join(arrows)
-            + "".join(boxes)
-            + "</svg>"
-        )
+        return _SVG.format("".join([*(_arrow(*arrow) for arrow in _ARROWS), *map(self._box, TRANSITIONS)]))
 
     def _box(self, state: ConversationState) -> str:
-        x, y = self._AT[state]
+        x, y = int(_AT[state].real), int(_AT[state].imag)
         fill, width = ("#f4b942", 3) if state is self.current else ("#e8eef5", 1)
         return (
             f'<rect x="{x - 75}" y="{y - 20}" width="150" height="40" rx="8" fill="{fill}" stroke="#33475b" '
@@ -139,25 +127,18 @@ class StateDiagram:
             f'fill="#1c2733">{state}</text>'
         )
 
-    def _arrow(self, source: ConversationState, target: ConversationState, why: str) -> str:
-        (x1, y1), (x2, y2) = self._AT[source], self._AT[target]
-        dx, dy = x2 - x1, y2 - y1
-        length = (dx * dx + dy * dy) ** 0.5
-        # The two directions of a pair run side by side, each shifted to its own left.
-        ox, oy = -dy / length * 9, dx / length * 9
-        t1 = _edge_share(dx, dy)
-        ax, ay = x1 + dx * t1 + ox, y1 + dy * t1 + oy
-        bx, by = x2 - dx * t1 + ox, y2 - dy * t1 + oy
-        return (
-            f'<line x1="{ax:.0f}" y1="{ay:.0f}" x2="{bx:.0f}" y2="{by:.0f}" stroke="#7a7a7a" stroke-width="1.5" '
-            f'marker-end="url(#tip)"><title>{source} to {target}: {why}</title></line>'
-        )
-
     def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
         return {"image/svg+xml": self.svg, "text/plain": self.mermaid}
 
 
-def _edge_share(dx: float, dy: float) -> float:
-    """Which share of the way between two centres lies inside a box of 150 x 40 (plus a small gap)."""
-    shares = [half / abs(delta) for half, delta in ((79, dx), (24, dy)) if delta]
-    return min(shares)
+def _arrow(source: ConversationState, target: ConversationState, why: str) -> str:
+    way = _AT[target] - _AT[source]
+    # Which share of the way lies inside a box of 150 x 40 (plus a small gap).
+    inside = way * min(half / abs(delta) for half, delta in ((79, way.real), (24, way.imag)) if delta)
+    # The two directions of a pair run side by side, each shifted to its own left.
+    aside = way / abs(way) * 9j
+    a, b = _AT[source] + inside + aside, _AT[target] - inside + aside
+    return (
+        f'<line x1="{a.real:.0f}" y1="{a.imag:.0f}" x2="{b.real:.0f}" y2="{b.imag:.0f}" stroke="#7a7a7a" '
+        f'stroke-width="1.5" marker-end="url(#tip)"><title>{source} to {target}: {why}</title></line>'
+    )

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import cache, reduce
+from itertools import takewhile
 from operator import or_
 from typing import Any
 
@@ -50,14 +51,10 @@ def to_log(trace: Iterable[Record], said: tuple[Message, ...] = ()) -> str:
     lines: list[dict[str, Any]] = []
     for record in trace:
         if type(record) is events.ReplyDelta:
-            last = lines[-1] if lines else {}
-            if last.get("type") == "ReplyDelta" and last["reply_id"] == record.reply_id:
-                last["at_ms"].append(record.at_ms)
-                last["text"].append(record.text)
-            else:
-                lines.append(
-                    {"type": "ReplyDelta", "at_ms": [record.at_ms], "reply_id": record.reply_id, "text": [record.text]}
-                )  # fmt: skip
+            if not lines or lines[-1]["type"] != "ReplyDelta" or lines[-1]["reply_id"] != record.reply_id:
+                lines.append({"type": "ReplyDelta", "at_ms": [], "reply_id": record.reply_id, "text": []})
+            lines[-1]["at_ms"].append(record.at_ms)
+            lines[-1]["text"].append(record.text)
             continue
         plain: dict[str, Any] = {"type": type(record).__name__}
         for name, usual in _fields(type(record)):
@@ -88,15 +85,11 @@ def _fields(cls: type) -> tuple[tuple[str, Any], ...]:
 
 def _shared(before: tuple[Message, ...], now: tuple[Message, ...]) -> tuple[int, int]:
     """After how many of the former messages the new ones begin, and how many are the same."""
-    for skips in range(len(before)):
-        if before[skips] == now[0]:
-            keeps = 0
-            for old, new in zip(before[skips:], now, strict=False):
-                if old != new:
-                    break
-                keeps += 1
-            return skips, keeps
-    return 0, 0
+    if not now or now[0] not in before:
+        return 0, 0
+    skips = before.index(now[0])
+    same = takewhile(lambda pair: pair[0] == pair[1], zip(before[skips:], now, strict=False))
+    return skips, sum(1 for _ in same)
 
 
 def from_line(line: str | bytes) -> Record:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from clara_kit.core import events as ev
 from clara_kit.core.records import Record
@@ -26,9 +27,19 @@ POINTS = (
     "first_audio",  # FirstAudio
     "speaking_started",  # SpeakingStarted
 )
-STAGES = tuple(f"{a} → {b}" for a, b in zip(POINTS, POINTS[1:], strict=False))
+STAGES = tuple(f"{a} → {b}" for a, b in pairwise(POINTS))
 STAGE_LABELS = ("hear", "send", "think", "first sentence", "hand over", "voice", "avatar")
 """What each stage is called in a table, in the order of `STAGES`."""
+
+
+def _between(later: str, earlier: str) -> property:
+    """The time from one field to another; None where one of them is missing."""
+
+    def between(metrics: LatencyMetrics) -> float | None:
+        ended, began = getattr(metrics, later), getattr(metrics, earlier)
+        return None if ended is None or began is None else ended - began
+
+    return property(between, doc=f"{later} - {earlier}.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,25 +56,10 @@ class LatencyMetrics:
     llm_complete: float | None
     avatar_start_speaking: float | None
 
-    @property
-    def stt_latency(self) -> float | None:
-        """transcript_received - user_stop_speaking."""
-        return _minus(self.transcript_received, self.user_stop_speaking)
-
-    @property
-    def llm_latency(self) -> float | None:
-        """llm_complete - transcript_received."""
-        return _minus(self.llm_complete, self.transcript_received)
-
-    @property
-    def tts_latency(self) -> float | None:
-        """avatar_start_speaking - llm_complete; negative when Clara spoke before the model was done."""
-        return _minus(self.avatar_start_speaking, self.llm_complete)
-
-    @property
-    def total_latency(self) -> float | None:
-        """avatar_start_speaking - user_stop_speaking."""
-        return _minus(self.avatar_start_speaking, self.user_stop_speaking)
+    stt_latency = _between("transcript_received", "user_stop_speaking")
+    llm_latency = _between("llm_complete", "transcript_received")
+    tts_latency = _between("avatar_start_speaking", "llm_complete")
+    total_latency = _between("avatar_start_speaking", "user_stop_speaking")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -98,10 +94,8 @@ class Turn:
     @property
     def stages(self) -> dict[str, float]:
         """Milliseconds of each stage whose two ends are known."""
-        pairs = zip(POINTS, POINTS[1:], strict=False)
-        return {
-            f"{a} → {b}": self.points[b] - self.points[a] for a, b in pairs if a in self.points and b in self.points
-        }
+        at, ends = self.points, zip(STAGES, pairwise(POINTS), strict=True)
+        return {stage: at[b] - at[a] for stage, (a, b) in ends if a in at and b in at}
 
     @property
     def problem(self) -> str:
@@ -109,8 +103,7 @@ class Turn:
         if self.missing:
             never = "Clara never spoke" if "speaking_started" in self.missing else "an event never came"
             return f"{never}; missing: {', '.join(self.missing)}"
-        negative = [name for name, ms in self.stages.items() if ms < 0]
-        if negative:
+        if negative := [name for name, ms in self.stages.items() if ms < 0]:
             return f"negative: {', '.join(negative)}"
         if self.kind != "greeting":
             total = sum(self.stages.values())
@@ -183,7 +176,3 @@ def _points(turn: Turn, **points: float | None) -> None:
 
 def _first(times: Iterable[float | None]) -> float | None:
     return min((ms for ms in times if ms is not None), default=None)
-
-
-def _minus(a: float | None, b: float | None) -> float | None:
-    return None if a is None or b is None else a - b

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from hashlib import sha256
@@ -113,10 +112,7 @@ class Run:
         head = _parse(lines[0] if lines else "", 1)
         if head.get("type") != "Run" or "inputs" not in head:
             raise RunLogError("The first line is not the head of a run.", hint="was the file cut or edited?")
-        if head.get("schema", 0) > codec.SCHEMA:
-            raise RunLogError(f"This run has event schema {head['schema']}; this version reads up to {codec.SCHEMA}.")
-        trace = tuple(_records(lines[1:], first=2))
-        return cls(inputs=head["inputs"], trace=trace)
+        return cls(inputs=head["inputs"], trace=_records(head, lines[1:], first=2))
 
     @classmethod
     def load(cls, path: str | Path) -> Run:
@@ -134,18 +130,8 @@ class Run:
             words = json.loads(words_file.read_text(encoding="utf-8")) if words_file.exists() else {}
         except (OSError, json.JSONDecodeError) as exc:
             raise RunLogError(f"There is no readable run at {path}: {exc}") from exc
-        complete = lines[:-1]  # a line counts once its newline is there
-        if manifest.get("schema", 0) > codec.SCHEMA:
-            raise RunLogError(
-                f"This run has event schema {manifest['schema']}; this version reads up to {codec.SCHEMA}."
-            )
-        return cls(
-            inputs=manifest["inputs"],
-            facts=manifest["facts"],
-            folder=path,
-            words=words,
-            trace=tuple(_records(complete, first=1)),
-        )
+        trace = _records(manifest, lines[:-1], first=1)  # a line counts once its newline is there
+        return cls(inputs=manifest["inputs"], facts=manifest["facts"], folder=path, words=words, trace=trace)
 
     def _repr_html_(self) -> str:
         return _conversation_html(self)
@@ -159,17 +145,20 @@ def experiment_id(inputs: dict[str, Any]) -> str:
     return sha256(json.dumps(inputs, sort_keys=True, ensure_ascii=False).encode()).hexdigest()[:12]
 
 
-def _records(lines: list[str], *, first: int) -> Iterator[Record]:
+def _records(head: dict[str, Any], lines: list[str], *, first: int) -> tuple[Record, ...]:
     """The records of a log's lines; where the log is compact, each request gets its history back."""
+    if head.get("schema", 0) > codec.SCHEMA:
+        raise RunLogError(f"This run has event schema {head['schema']}; this version reads up to {codec.SCHEMA}.")
     said: tuple[Message, ...] = ()
+    trace: list[Record] = []
     for number, line in enumerate(lines, start=first):
         try:
-            records = codec.from_log(line, said)
+            trace += codec.from_log(line, said)
         except RunLogError as exc:
             raise RunLogError(f"Line {number}: {exc.message}", hint=exc.hint) from exc
-        if type(records[-1]) is RequestReply:
-            said = records[-1].messages
-        yield from records
+        if type(trace[-1]) is RequestReply:
+            said = trace[-1].messages
+    return tuple(trace)
 
 
 def _parse(line: str, number: int) -> dict[str, Any]:

@@ -12,8 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
-from clara_kit.core.errors import ProviderError
-from clara_kit.core.events import FailureKind
+from clara_kit.core.errors import FailureKind, ProviderError
 
 ShopErrorKind = Literal[
     "bad_token", "missing_scope",
