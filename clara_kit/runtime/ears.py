@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -29,64 +28,46 @@ _SILENCE = bytes(FRAME_BYTES)
 OnFrame = Callable[[bytes, float], Awaitable[None]]
 
 
-@dataclass(slots=True)
-class _Playing:
-    pcm: bytes
-    done: asyncio.Future[float] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
-    at: int = 0
-
-
 class Microphone:
     """Gives a frame every 20 ms to `on_frame(pcm, captured_ms)` until `run` is cancelled."""
 
     def __init__(self, clock: Clock, on_frame: OnFrame) -> None:
         self._clock = clock
         self._on_frame = on_frame
-        self._queue: deque[_Playing] = deque()
+        self._frames: deque[tuple[bytes, asyncio.Future[float] | None]] = deque()  # the last of a sound has its end
         self._sound = asyncio.Event()
         self.always = True
         """Give silence too while nobody speaks. A real recogniser wants it; a simulated one has no ears."""
 
     async def play(self, sound: Sound) -> float:
         """Let the customer make this sound; returns when it is over, with that time in ms."""
-        playing = _Playing(sound.at_rate(RATE_HZ).to_bytes())
-        if not playing.pcm:
+        pcm = sound.at_rate(RATE_HZ).to_bytes()
+        if not pcm:
             return self._clock.now_ms()
-        self._queue.append(playing)
+        over: asyncio.Future[float] = asyncio.get_running_loop().create_future()
+        frames = [pcm[at : at + FRAME_BYTES].ljust(FRAME_BYTES, b"\0") for at in range(0, len(pcm), FRAME_BYTES)]
+        self._frames += [(frame, None) for frame in frames[:-1]] + [(frames[-1], over)]
         self._sound.set()
-        return await playing.done
+        return await over
 
     async def run(self) -> None:
         """Play for ever. A frame is due when its last sample would have been heard."""
         began_ms = self._clock.now_ms()
         number = 0
         while True:
-            if not self.always and not self._queue:
+            if not self.always and not self._frames:
                 self._sound.clear()
                 await self._sound.wait()
                 began_ms, number = self._clock.now_ms(), 0
-            frame = self._next_frame()
+            frame, over = self._frames.popleft() if self._frames else (_SILENCE, None)
             captured_ms = began_ms + number * FRAME_MS
             number += 1
             wait_ms = captured_ms + FRAME_MS - self._clock.now_ms()
             if wait_ms > 0:
                 await asyncio.sleep(wait_ms / 1000)
             await self._on_frame(frame, captured_ms)
-            self._tell_done()
-
-    def _next_frame(self) -> bytes:
-        if not self._queue:
-            return _SILENCE
-        playing = self._queue[0]
-        frame = playing.pcm[playing.at : playing.at + FRAME_BYTES]
-        playing.at += FRAME_BYTES
-        return frame.ljust(FRAME_BYTES, b"\0")
-
-    def _tell_done(self) -> None:
-        if self._queue and self._queue[0].at >= len(self._queue[0].pcm):
-            playing = self._queue.popleft()
-            if not playing.done.done():
-                playing.done.set_result(self._clock.now_ms())
+            if over is not None and not over.done():
+                over.set_result(self._clock.now_ms())
 
 
 MIN_SPEECH_MS = 64  # two frames of Silero's 32 ms: one alone is often a click
