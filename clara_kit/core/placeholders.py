@@ -13,34 +13,41 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator
 from copy import copy
 from typing import Any
 
-from msgspec import Struct
 from msgspec.structs import replace
 
 from clara_kit.core import commands as do
 from clara_kit.core import events as ev
-from clara_kit.core.profile import CustomerProfile, fill, placeholders_in
-from clara_kit.core.records import Record
+from clara_kit.core.profile import ANONYMOUS, CustomerProfile, fill, placeholders_in
 
 _NAME_PARTS = 3  # a name of more words is hidden only as a whole: its words may be anything
 _UTTERANCES = 4  # whose pieces are remembered: the sound of a cut one may still be told
 _PART_CHARS = 3  # shorter parts of a name («de», «la») are words of their own
 
+# The texts of events that may hold personal words; vendors' messages may quote what was sent to them.
+_FREE_TEXT: dict[type, str] = {
+    **dict.fromkeys((ev.TranscriptInterim, ev.TextTyped, ev.TurnEndExpected), "text"),
+    **dict.fromkeys((ev.ProviderFailed, ev.ProviderWarned), "message"),
+}
+
 
 class Placeholders:
     """The words of one profile and what stands for them. Without a profile nothing is hidden."""
 
-    def __init__(self, profile: CustomerProfile | None = None) -> None:
+    def __init__(self, profile: CustomerProfile = ANONYMOUS) -> None:
         self._names: dict[str, str] = {}  # folded value -> name of its placeholder
         self._value_of: dict[str, str] = {}  # placeholder -> what it stands for
-        self._pattern: re.Pattern[str] | None = None
         self._streams: dict[int, _Stream] = {}
         self._spoken: dict[int, list[str]] = {}  # pieces with placeholders, of the last utterances
-        if profile is not None:
-            self._learn(profile)
+        for name, value in _personal(profile):
+            if value and _fold(value) not in self._names:
+                self._names[_fold(value)] = name
+                self._value_of[f"{{{name}}}"] = value
+        either = "|".join(map(re.escape, sorted(self._names, key=len, reverse=True)))
+        self._pattern = re.compile(rf"(?<!\w)(?:{either})(?!\w)") if either else None
         self.is_empty = self._pattern is None
         """Nothing is known that would have to be hidden."""
 
@@ -97,21 +104,16 @@ class Placeholders:
                     self._streams = {event.reply_id: _Stream(self)}
                 text = self._streams[event.reply_id].feed(event.text)
                 return (replace(event, text=text),)  # perhaps empty: its time counts
-            case ev.ReplyCompleted() | ev.ProviderFailed(reply_id=int()):
-                held = self._streams.pop(event.reply_id, None) if event.reply_id is not None else None
-                rest = held.flush() if held is not None else ""
-                shown = self._shown(event)
-                if not rest or event.reply_id is None:
-                    return (shown,)
-                return (ev.ReplyDelta(at_ms=event.at_ms, reply_id=event.reply_id, text=rest), shown)
+            case ev.ReplyCompleted(reply_id=n) | ev.ProviderFailed(reply_id=int(n)) if n in self._streams:
+                rest = self._streams.pop(n).feed("", last=True)
+                held = (ev.ReplyDelta(at_ms=event.at_ms, reply_id=n, text=rest),) if rest else ()
+                return (*held, self._shown(event))
             case ev.TranscriptFinal():
                 return (replace(event, text=self.hide(event.text), words=self._words(event.words)),)
             case ev.SpeechVoiced() if event.words and event.utterance_id in self._spoken:
                 text = " ".join(self._spoken[event.utterance_id])
                 ends = (replace(w, char_end=self.hidden_chars(text, w.char_end)) for w in event.words)
                 return (replace(event, words=tuple(ends)),)
-            case ev.TranscriptInterim() | ev.TextTyped() | ev.TurnEndExpected():
-                return (replace(event, text=self.hide(event.text)),)
         return (self._shown(event),)
 
     def filled(self, command: Any) -> Any:
@@ -126,57 +128,26 @@ class Placeholders:
             return replace(command, text=self.fill(command.text), messages=messages)
         return command
 
-    def _shown(self, event: Any) -> ev.Event:
-        """Vendors' messages may quote what was sent to them."""
-        if isinstance(event, ev.ProviderFailed | ev.ProviderWarned):
-            return replace(event, message=self.hide(event.message))
-        assert isinstance(event, ev.Event)
-        return event
+    def _shown(self, event: ev.Event) -> ev.Event:
+        name = _FREE_TEXT.get(type(event))
+        return event if name is None else replace(event, **{name: self.hide(getattr(event, name))})
 
     def _words(self, words: tuple[ev.Word, ...]) -> tuple[ev.Word, ...]:
         """Words that together are one value become one word."""
-        if self._pattern is None or not words:
-            return words
-        joined = " ".join(w.text for w in words)
-        starts, at = [], 0
-        for word in words:
-            starts.append(at)
-            at += len(word.text) + 1
-        spans = [m.span() for m in self._pattern.finditer(_fold(joined))]
+        assert self._pattern is not None
+        values = self._pattern.finditer(_fold(" ".join(w.text for w in words)))
+        inside = {at for value in values for at in range(value.start() + 1, value.end())}
         out: list[ev.Word] = []
         group: list[ev.Word] = []
-        for word, start in zip(words, starts, strict=True):
+        end = -1
+        for word in words:
             group.append(word)
-            end = start + len(word.text)
-            if any(a < end < b for a, b in spans):
-                continue  # the value goes on in the next word
-            text = self.hide(" ".join(w.text for w in group))
-            out.append(replace(group[0], text=text, end_ms=group[-1].end_ms))
-            group = []
+            end += len(" ") + len(word.text)
+            if end not in inside:  # else the value goes on in the next word
+                text = self.hide(" ".join(w.text for w in group))
+                out.append(replace(group[0], text=text, end_ms=word.end_ms))
+                group = []
         return tuple(out)
-
-    def _learn(self, profile: CustomerProfile) -> None:
-        self._add("first_name", profile.first_name)
-        parts = profile.first_name.split()
-        if 1 < len(parts) <= _NAME_PARTS:
-            for n, part in enumerate(parts, start=1):
-                if len(part) >= _PART_CHARS:
-                    self._add(f"first_name_{n}", part)
-        self._add("skin_type", (profile.skin_type or "").lower())
-        for n, concern in enumerate(profile.skin_concerns, start=1):
-            self._add(f"concern_{n}", concern.lower())
-        for n, purchase in enumerate(profile.purchases, start=1):
-            self._add(f"purchase_{n}", purchase.title)
-        values = sorted(self._names, key=len, reverse=True)
-        if values:
-            either = "|".join(re.escape(v) for v in values)
-            self._pattern = re.compile(rf"(?<!\w)(?:{either})(?!\w)")
-
-    def _add(self, name: str, value: str) -> None:
-        value = value.strip()
-        if value and _fold(value) not in self._names:
-            self._names[_fold(value)] = name
-            self._value_of[f"{{{name}}}"] = value
 
     def _placeholder(self, value: str) -> str:
         name = self._names[_fold(value)]
@@ -190,41 +161,38 @@ class Placeholders:
     def held_from(self, before: str, text: str) -> int:
         """From where on `text` must wait: it may be, or become, the beginning of a value."""
         folded = _fold(before + text)
-        for at in range(max(len(before), len(folded) - self._longest), len(folded)):
-            if at > 0 and folded[at - 1].isalnum():
-                continue
-            tail = folded[at:]
-            if any(value.startswith(tail) for value in self._names):
+        for at in range(len(before), len(folded)):
+            begins_a_word = at == 0 or not folded[at - 1].isalnum()
+            if begins_a_word and any(value.startswith(folded[at:]) for value in self._names):
                 return at - len(before)
         return len(text)
-
-    @property
-    def _longest(self) -> int:
-        return max(map(len, self._names), default=0)
 
 
 class _Stream:
     """A reply that comes in pieces: a value cut in two is held back until the rest of it has come."""
 
-    __slots__ = ("_before", "_held", "_of")
-
     def __init__(self, of: Placeholders) -> None:
         self._of, self._before, self._held = of, "", ""
 
-    def feed(self, delta: str) -> str:
+    def feed(self, delta: str, *, last: bool = False) -> str:
         text = self._held + delta
-        keep = self._of.held_from(self._before, text)
-        return self._out(text, keep)
-
-    def flush(self) -> str:
-        return self._out(self._held, len(self._held))
-
-    def _out(self, text: str, end: int) -> str:
+        end = len(text) if last else self._of.held_from(self._before, text)
         out, self._held = text[:end], text[end:]
         # The match may end where the next text begins: the lookahead must see that no letter follows there.
         hidden = self._of.hide_after(self._before, out)
         self._before = (self._before + out)[-1:]
         return hidden
+
+
+def _personal(profile: CustomerProfile) -> Iterator[tuple[str, str]]:
+    """What must be hidden: names of placeholders and their values, the most important first."""
+    yield "first_name", profile.first_name.strip()
+    parts = profile.first_name.split()
+    if 1 < len(parts) <= _NAME_PARTS:
+        yield from ((f"first_name_{n}", part) for n, part in enumerate(parts, start=1) if len(part) >= _PART_CHARS)
+    yield "skin_type", (profile.skin_type or "").lower()
+    yield from ((f"concern_{n}", concern.strip().lower()) for n, concern in enumerate(profile.skin_concerns, start=1))
+    yield from ((f"purchase_{n}", bought.title.strip()) for n, bought in enumerate(profile.purchases, start=1))
 
 
 class _Folds(dict[int, str]):
@@ -241,22 +209,3 @@ _FOLDS = _Folds()
 
 def _fold(text: str) -> str:
     return text.translate(_FOLDS)
-
-
-def reveal(trace: Iterable[Record], words: Mapping[str, str]) -> tuple[Record, ...]:
-    """The same records with the words in place of their placeholders. For eyes only: decisions know placeholders."""
-    return tuple(_revealed(record, words) for record in trace) if words else tuple(trace)
-
-
-def _revealed(value: Any, words: Mapping[str, str]) -> Any:
-    if isinstance(value, str):
-        return fill(value, words)
-    if isinstance(value, tuple):
-        return tuple(_revealed(item, words) for item in value)
-    if isinstance(value, Struct):
-        found = [(name, getattr(value, name)) for name in value.__struct_fields__]
-        changed = {
-            name: shown for name, item in found if (shown := _revealed(item, words)) is not item and shown != item
-        }
-        return replace(value, **changed) if changed else value
-    return value

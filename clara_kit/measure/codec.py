@@ -7,7 +7,7 @@ how many of the former messages it begins, `skips`: after how many).
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cache, reduce
 from itertools import takewhile
 from operator import or_
@@ -18,6 +18,7 @@ import msgspec
 from clara_kit.core import commands, events, records
 from clara_kit.core.commands import Message
 from clara_kit.core.errors import RunLogError
+from clara_kit.core.profile import fill
 from clara_kit.core.records import Record
 
 SCHEMA = 1
@@ -124,3 +125,12 @@ def from_log(line: str, said: tuple[Message, ...] = ()) -> list[Record]:
 def from_dict(data: dict[str, Any]) -> Record:
     """The record that `to_dict` wrote; raises `RunLogError` for anything else."""
     return from_line(_encoder.encode(data))
+
+
+def reveal(trace: Iterable[Record], words: Mapping[str, str]) -> tuple[Record, ...]:
+    """The same records with the words in place of their placeholders. For eyes only: decisions know placeholders."""
+    if not words:
+        return tuple(trace)
+    # Filled in the line of JSON: only in its texts can a placeholder stand.
+    quoted = {name: _encoder.encode(word).decode()[1:-1] for name, word in words.items()}
+    return tuple(from_line(fill(to_line(record), quoted)) for record in trace)

@@ -105,10 +105,9 @@ class Turn:
             return f"{never}; missing: {', '.join(self.missing)}"
         if negative := [name for name, ms in self.stages.items() if ms < 0]:
             return f"negative: {', '.join(negative)}"
-        if self.kind != "greeting":
-            total = sum(self.stages.values())
-            if self.total_ms is None or abs(total - self.total_ms) > 1.0:
-                return f"the stages add up to {total:.1f} ms, the total was measured as {self.total_ms} ms"
+        total = sum(self.stages.values())
+        if self.kind != "greeting" and (self.total_ms is None or abs(total - self.total_ms) > 1.0):
+            return f"the stages add up to {total:.1f} ms, the total was measured as {self.total_ms} ms"
         return ""
 
     @property
@@ -157,8 +156,7 @@ def _turn(told: story.Turn) -> Turn:
     turn.clara = " ".join(u.text for n, u in enumerate(utterances) if not _said_anew(u, utterances[n + 1 :]))
     if told.speaking_ms is not None and "words_ended" in turn.points:
         turn.total_ms = told.speaking_ms - turn.points["words_ended"]
-    heard = [u.heard for u in told.utterances if u.heard is not None]
-    if heard:
+    if heard := [u.heard for u in told.utterances if u.heard is not None]:
         turn.heard, turn.unheard = heard[-1].heard, heard[-1].unheard
     return turn
 

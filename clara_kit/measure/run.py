@@ -13,7 +13,6 @@ from clara_kit.core.commands import Message, RequestReply
 from clara_kit.core.errors import RunLogError
 from clara_kit.core.events import Event, Usage
 from clara_kit.core.page import Figure, Html, escape, table
-from clara_kit.core.placeholders import reveal
 from clara_kit.core.records import Record
 from clara_kit.core.settings import Mode, Settings
 from clara_kit.measure import codec
@@ -43,7 +42,7 @@ class Run:
 
     def revealed(self) -> Run:
         """The same run with the customer's words in place of the placeholders: for eyes, not for files."""
-        return replace(self, trace=reveal(self.trace, self.words)) if self.words else self
+        return replace(self, trace=codec.reveal(self.trace, self.words)) if self.words else self
 
     @property
     def experiment_id(self) -> str:

@@ -125,8 +125,7 @@ class Story:
         """The next record."""
         if isinstance(record, ev.Event):
             self.step += 1
-        if record.at_ms > self.now_ms:
-            self.now_ms = record.at_ms
+        self.now_ms = max(self.now_ms, record.at_ms)
         reader = self._readers.get(type(record))
         if reader is not None:
             reader(record)
@@ -162,10 +161,7 @@ class Story:
         self._turn(command.turn_id, words.kind if words else "spoken").replies.append(reply)
 
     def _turn(self, turn_id: int, kind: Literal["greeting", "spoken", "typed"]) -> Turn:
-        turn = self.turns.get(turn_id)
-        if turn is None:
-            turn = self.turns[turn_id] = Turn(turn_id=turn_id, kind=kind)
-        return turn
+        return self.turns.setdefault(turn_id, Turn(turn_id=turn_id, kind=kind))
 
     def _reply_started(self, event: ev.ReplyStarted) -> None:
         reply = self.replies.get(event.reply_id)
@@ -237,9 +233,7 @@ class Story:
         if record.target is not ConversationState.USER_SPEAKING:
             self.interim = ""
         turn = self.turns.get(record.turn_id)
-        if turn is None:
-            return
-        if record.target is ConversationState.AVATAR_SPEAKING and turn.speaking_ms is None:
-            turn.speaking_ms = record.at_ms
-        if record.target is ConversationState.INTERRUPTED:
-            turn.interrupted = True
+        if turn is not None:
+            turn.interrupted |= record.target is ConversationState.INTERRUPTED
+            if record.target is ConversationState.AVATAR_SPEAKING and turn.speaking_ms is None:
+                turn.speaking_ms = record.at_ms

@@ -18,9 +18,9 @@ from clara_kit.audio.pcm import Sound
 from clara_kit.conversation.conversation import Conversation
 from clara_kit.core import events as ev
 from clara_kit.core.errors import ClaraError
-from clara_kit.core.placeholders import reveal
 from clara_kit.core.records import Record
 from clara_kit.core.states import ConversationState
+from clara_kit.measure.codec import reveal
 from clara_kit.measure.ledger import Turn, turns
 from clara_kit.measure.run import Run
 from clara_kit.providers.stt.base import ToldLines
