@@ -35,8 +35,6 @@ class Sound:
             return NotImplemented
         return self.rate_hz == other.rate_hz and np.array_equal(self.samples, other.samples)
 
-    __hash__ = None  # type: ignore[assignment]
-
     @property
     def duration_ms(self) -> float:
         """Its length."""
@@ -91,9 +89,7 @@ class Sound:
         """A WAV file in memory."""
         buffer = io.BytesIO()
         with wave.open(buffer, "wb") as file:
-            file.setnchannels(1)
-            file.setsampwidth(2)
-            file.setframerate(self.rate_hz)
+            file.setparams((1, 2, self.rate_hz, 0, "NONE", ""))
             file.writeframes(self.to_bytes())
         return buffer.getvalue()
 

@@ -63,14 +63,10 @@ class VoiceActivityDetector:
     def feed(self, samples: Samples) -> list[VadEvent]:
         """Judge some more samples (int16)."""
         pending = np.concatenate([self._rest, samples.astype(np.float32) / 32768.0])
-        events: list[VadEvent] = []
         whole = len(pending) // FRAME_SAMPLES * FRAME_SAMPLES
-        for at in range(0, whole, FRAME_SAMPLES):
-            event = self._judge(float(self._model.process(pending[at : at + FRAME_SAMPLES])))
-            if event is not None:
-                events.append(event)
         self._rest = pending[whole:]
-        return events
+        frames = pending[:whole].reshape(-1, FRAME_SAMPLES)
+        return [event for frame in frames if (event := self._judge(float(self._model.process(frame))))]
 
     def _judge(self, probability: float) -> VadEvent | None:
         began_ms = self.now_ms
@@ -93,24 +89,12 @@ class VoiceActivityDetector:
             return VadEvent("speech_ended", self.now_ms, self._speech_until_ms)
         return None
 
-    def reset(self) -> None:
-        """Forget everything: a new stream begins at 0 ms."""
-        self._model.reset()
-        self._rest = np.zeros(0, dtype=np.float32)
-        self.now_ms = self.silence_ms = self._speech_until_ms = 0.0
-        self.speaking = False
-        self._speech_since_ms = None
-
 
 def speech_spans(sound: Sound, *, hang_ms: float = 300.0) -> list[tuple[float, float]]:
     """(start_ms, end_ms) of every stretch of speech in a whole sound."""
     vad = VoiceActivityDetector(hang_ms=hang_ms)
     padding = np.zeros(round((hang_ms + 2 * FRAME_MS) * 16), dtype=np.int16)
-    starts: list[float] = []
-    spans: list[tuple[float, float]] = []
-    for event in vad.feed(np.concatenate([sound.at_rate(16_000).samples, padding])):
-        if event.kind == "speech_started":
-            starts.append(event.sound_at_ms)
-        else:
-            spans.append((starts[-1], event.sound_at_ms))
-    return spans
+    events = vad.feed(np.concatenate([sound.at_rate(16_000).samples, padding]))
+    starts = [e.sound_at_ms for e in events if e.kind == "speech_started"]
+    ends = [e.sound_at_ms for e in events if e.kind == "speech_ended"]
+    return list(zip(starts, ends))

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import accumulate
 
 import numpy as np
 
@@ -44,12 +45,6 @@ class Speech:
     text: str
     words: tuple[WordTime, ...]
 
-    @property
-    def lead_silence_ms(self) -> float:
-        """Silence before the first audible sample (above -50 dBFS)."""
-        loud = np.flatnonzero(np.abs(self.sound.samples) > 100)
-        return float(loud[0]) * 1000 / self.sound.rate_hz if len(loud) else self.sound.duration_ms
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OfflineVoice:
@@ -71,13 +66,9 @@ def _synthesize(voice: OfflineVoice, text: str) -> Speech:
     words = spoken_words(text)
     if not words:
         return Speech(Sound(np.zeros(0, dtype=np.int16), RATE_HZ), text, ())
-    spoken = ""
-    starts: list[int] = []  # where each written word begins in the spoken text
-    for word in words:
-        spoken += " " if spoken else ""
-        starts.append(len(spoken))
-        spoken += word.spoken
-    samples, marks = _espeak(voice, spoken)
+    # where each written word begins in the spoken text
+    starts = [0, *accumulate(len(word.spoken) + 1 for word in words[:-1])]
+    samples, marks = _espeak(voice, " ".join(word.spoken for word in words))
     total_ms = len(samples) * 1000 / RATE_HZ
     begins = _word_starts(starts, marks, total_ms)
     times = tuple(
@@ -91,29 +82,21 @@ def _word_starts(starts: list[int], marks: list[tuple[int, float]], total_ms: fl
     """When each word begins: by its mark, or in between its neighbours where espeak joined words."""
     known: dict[int, float] = {}
     for char, ms in marks:
-        number = max((n for n, start in enumerate(starts) if start <= char), default=0)
-        known.setdefault(number, ms)
+        known.setdefault(max((start for start in starts if start <= char), default=0), ms)
     known.setdefault(0, 0.0)
-    known[len(starts)] = total_ms
-    anchors = sorted(known)
-    begins: list[float] = []
-    for left, right in zip(anchors, anchors[1:], strict=False):
-        span = starts[right] - starts[left] if right < len(starts) else starts[-1] + 1 - starts[left]
-        for n in range(left, right):
-            share = (starts[n] - starts[left]) / max(1, span)
-            begins.append(round(known[left] + share * (known[right] - known[left]), 3))
+    known[starts[-1] + 1] = total_ms
+    chars = sorted(known)
+    begins = np.interp(starts, chars, [known[char] for char in chars]).round(3)
     return list(np.maximum.accumulate(begins).tolist())
 
 
 def _audible(samples: Samples, begin_ms: float, end_ms: float) -> tuple[float, float]:
     """The audible part of a span: a word does not last through the pauses around it."""
     first, last = (round(ms * RATE_HZ / 1000) for ms in (begin_ms, end_ms))
-    loud = np.flatnonzero(np.abs(samples[first:last]) > 100)
+    loud = first + np.flatnonzero(np.abs(samples[first:last]) > 100)
     if not len(loud):
         return begin_ms, end_ms
-    return round((first + int(loud[0])) * 1000 / RATE_HZ, 3), round(
-        (first + int(loud[-1]) + 1) * 1000 / RATE_HZ, 3
-    )
+    return round(int(loud[0]) * 1000 / RATE_HZ, 3), round((int(loud[-1]) + 1) * 1000 / RATE_HZ, 3)
 
 
 class _EventId(ctypes.Union):
@@ -171,12 +154,8 @@ def _espeak(voice: OfflineVoice, text: str) -> tuple[Samples, list[tuple[int, fl
         name = f"{voice.language}+{voice.voice_variant}" if voice.voice_variant else voice.language
         if lib.espeak_SetVoiceByName(name.encode()) != 0:
             raise AudioError(f"There is no offline voice {name!r}.", hint="use es-419 with f1, f4 or m1..m8.")
-        for parameter, value in (
-            (_RATE, voice.rate_wpm),
-            (_VOLUME, 100),
-            (_PITCH, voice.pitch),
-            (_RANGE, 50),
-        ):
+        levels = {_RATE: voice.rate_wpm, _VOLUME: 100, _PITCH: voice.pitch, _RANGE: 50}
+        for parameter, value in levels.items():
             lib.espeak_SetParameter(parameter, value, 0)
         data = text.encode("utf-8") + b"\0"
         lib.espeak_Synth(data, ctypes.c_size_t(len(data)), 0, 0, 0, _CHARS_UTF8 | _END_PAUSE, None, None)
@@ -194,10 +173,8 @@ def _library() -> Iterator[ctypes.CDLL]:
         ) from exc
     lib = ctypes.CDLL(espeakng_loader.get_library_path())
     try:
-        if (
-            lib.espeak_Initialize(_SYNCHRONOUS, 200, str(espeakng_loader.get_data_path()).encode(), 0)
-            != RATE_HZ
-        ):
+        data_path = str(espeakng_loader.get_data_path()).encode()
+        if lib.espeak_Initialize(_SYNCHRONOUS, 200, data_path, 0) != RATE_HZ:
             raise AudioError(
                 "The offline voice could not be started.", hint="reinstall the package espeakng-loader."
             )

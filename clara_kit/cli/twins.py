@@ -6,7 +6,7 @@ import signal
 import sys
 import threading
 
-from clara_kit.audio.recognise import LineBook
+from clara_kit.audio.line_book import LineBook
 from clara_kit.runtime.compose import TWIN_KEY, clara_voice, customer_voice
 from clara_kit.runtime.scripted import line_speech
 from clara_kit.world.answers import AnswerBook

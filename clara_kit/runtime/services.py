@@ -11,7 +11,7 @@ from functools import partial
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
-from clara_kit.audio.recognise import LineBook
+from clara_kit.audio.line_book import LineBook
 from clara_kit.audio.voice import OfflineVoice, Speech
 from clara_kit.core.clock import Clock
 from clara_kit.core.prompt import Prompt

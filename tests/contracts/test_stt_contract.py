@@ -8,8 +8,8 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import pytest
 
+from clara_kit.audio.line_book import LineBook
 from clara_kit.audio.pcm import concat, silence
-from clara_kit.audio.recognise import LineBook
 from clara_kit.core import events as ev
 from clara_kit.providers.stt.base import STTProvider, ToldLines
 from clara_kit.providers.stt.deepgram import DeepgramStreamingSTT

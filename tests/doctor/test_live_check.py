@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from clara_kit.audio.recognise import LineBook
+from clara_kit.audio.line_book import LineBook
 from clara_kit.core.settings import Keys, Settings
 from clara_kit.doctor.live import SENTENCE, live_and_twin, prices, twin_keys
 from clara_kit.doctor.shapes import compare, side_by_side

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
+from clara_kit.audio.line_book import LineBook
 from clara_kit.audio.pcm import concat, silence
-from clara_kit.audio.recognise import LineBook
 from clara_kit.runtime.compose import clara_voice, customer_voice
 from clara_kit.world.answers import AnswerBook
 from clara_kit.world.faults import Fault, FaultBox

@@ -12,7 +12,7 @@ import websockets.asyncio.client
 import websockets.asyncio.server
 import websockets.legacy.client
 
-from clara_kit.audio.recognise import LineBook
+from clara_kit.audio.line_book import LineBook
 from clara_kit.audio.voice import OfflineVoice
 from clara_kit.core.errors import ProviderError, ProviderRefused, ProviderUnavailable
 from clara_kit.providers.deepgram_connection import enter, is_open

@@ -14,8 +14,8 @@ import pytest
 import websockets
 from websockets.asyncio.server import ServerConnection, serve
 
+from clara_kit.audio.line_book import LineBook
 from clara_kit.audio.pcm import Sound, concat, silence
-from clara_kit.audio.recognise import LineBook
 from clara_kit.core import events as ev
 from clara_kit.core.errors import ProviderError
 from clara_kit.core.retry import RetryPolicy

@@ -15,8 +15,8 @@ from deepgram.core.api_error import ApiError
 from deepgram.environment import DeepgramClientEnvironment
 from deepgram.speak.v1.types import SpeakV1Text
 
+from clara_kit.audio.line_book import LineBook
 from clara_kit.audio.pcm import Sound, concat, silence, white_noise
-from clara_kit.audio.recognise import LineBook
 from clara_kit.audio.voice import OfflineVoice
 from clara_kit.world.faults import Fault
 from clara_kit.world.latency import LatencyProfile

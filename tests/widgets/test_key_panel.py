@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from dotenv import dotenv_values
 
-from clara_kit.audio.recognise import LineBook
+from clara_kit.audio.line_book import LineBook
 from clara_kit.core.errors import SettingsError
 from clara_kit.doctor.keys import try_key
 from clara_kit.providers.vendors import SPOKEN

@@ -8,7 +8,7 @@ from typing import Any
 
 from aiohttp import web
 
-from clara_kit.audio.recognise import LineBook
+from clara_kit.audio.line_book import LineBook
 from clara_kit.audio.voice import OfflineVoice
 from clara_kit.world.twins.base import TwinContext
 from clara_kit.world.twins.deepgram.desk import Desk

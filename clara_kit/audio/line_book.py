@@ -25,13 +25,12 @@ BANDS = 40
 HOP_MS = 10.0
 # Mean cosine similarity of the voiced frames above which a stretch is taken for a line. On twelve lines: the same
 # sound resampled, 20 dB softer, shifted, clipped by 300 ms, halved, or with white noise 15 dB below stays at 0.81
-# or more; other sentences of the same or another voice reach 0.62 at most (tests/audio/test_recognise.py).
+# or more; other sentences of the same or another voice reach 0.62 at most (tests/audio/test_line_book.py).
 THRESHOLD = 0.72
 FLOOR = 0.03  # -15 dB
-SHORT_FRAMES = (
-    30  # a stretch below 300 ms is like a bit of some line too easily: it must be a whole short line,
-)
-SHORT_THRESHOLD = 0.85  # and clearly
+# A stretch below 300 ms is like a bit of some line too easily: it must be a whole short line, and clearly.
+SHORT_FRAMES = 30
+SHORT_THRESHOLD = 0.85
 MIN_FRAMES = 12  # 120 ms of sound: less tells nothing
 
 
@@ -49,11 +48,6 @@ class Match:
 class _Line:
     speech: Speech
     frames: Frames
-
-    @property
-    def voiced(self) -> int:
-        """How many of its frames are not quiet."""
-        return int(np.any(self.frames != 0, axis=1).sum())
 
 
 class LineBook:
@@ -79,22 +73,19 @@ class LineBook:
     def match(self, sound: Sound) -> Match | None:
         """The line that a stretch of speech is (a part of), or None."""
         query = _frames(sound.at_rate(RATE_HZ))
-        voiced = np.flatnonzero(_loudness(sound.at_rate(RATE_HZ)))
+        voiced = np.flatnonzero(_voiced(query))
         if len(voiced) < MIN_FRAMES:
             return None
-        first, last = int(voiced[0]), min(int(voiced[-1]) + 1, len(query))
-        core = query[first:last]
+        first = int(voiced[0])
+        core = query[first : int(voiced[-1]) + 1]
         with self._lock:
             lines = list(self._lines.values())
-        best: tuple[float, int, _Line] | None = None
-        for line in lines:
-            score, at = _place(core, line.frames)
-            if best is None or score > best[0]:
-                best = (score, at, line)
-        if best is None or best[0] < THRESHOLD:
+        places = ((*_place(core, line.frames), line) for line in lines)
+        score, at, line = max(places, key=lambda place: place[0], default=(0.0, 0, None))
+        if line is None or score < THRESHOLD:
             return None
-        score, at, line = best
-        if last - first < SHORT_FRAMES and not (score >= SHORT_THRESHOLD and line.voiced <= 2 * len(voiced)):
+        whole = _voiced(line.frames).sum() <= 2 * len(voiced)
+        if len(core) < SHORT_FRAMES and not (score >= SHORT_THRESHOLD and whole):
             return None
         offset_ms = (at - first) * HOP_MS
         end_ms = (at + len(core)) * HOP_MS
@@ -115,20 +106,13 @@ def _said(word: WordTime, start_ms: float, end_ms: float) -> bool:
 def _place(query: Frames, line: Frames) -> tuple[float, int]:
     """(best mean similarity, where the query begins in the line). The query may overhang the line's ends a little."""
     overhang = min(30, len(query) // 4)
-    padded = np.concatenate(
-        [np.zeros((overhang, BANDS), np.float32), line, np.zeros((overhang, BANDS), np.float32)]
-    )
+    padded = np.pad(line, ((overhang, overhang), (0, 0)))
     count = len(padded) - len(query) + 1
     if count <= 0:
         return 0.0, 0  # the query is longer than the line: it holds something unknown
-    similarity = query @ padded.T
-    strided = np.lib.stride_tricks.as_strided(
-        np.ascontiguousarray(similarity),
-        shape=(count, len(query)),
-        strides=(similarity.strides[1], similarity.strides[0] + similarity.strides[1]),
-        writeable=False,
-    )
-    scores = strided.sum(axis=1) / max(1, int(np.any(query != 0, axis=1).sum()))
+    # Of similarities (frame of the query, frame of the line) each place is a diagonal.
+    shifted = np.lib.stride_tricks.sliding_window_view(query @ padded.T, count, axis=1)
+    scores = shifted.diagonal().sum(axis=1) / max(1, int(_voiced(query).sum()))
     at = int(np.argmax(scores))
     return float(scores[at]), at - overhang
 
@@ -136,32 +120,22 @@ def _place(query: Frames, line: Frames) -> tuple[float, int]:
 def _frames(sound: Sound) -> Frames:
     """Log-mel frames, each without its mean and of length 1: loudness does not count, shape does."""
     samples = sound.samples.astype(np.float32)
-    if len(samples) < WINDOW:
-        samples = np.pad(samples, (0, WINDOW - len(samples)))
-    windows = np.lib.stride_tricks.sliding_window_view(samples, WINDOW)[::HOP] * np.hanning(WINDOW).astype(
-        np.float32
-    )
-    power = (np.abs(np.fft.rfft(windows, 512, axis=1)) ** 2) @ _MEL
+    samples = np.pad(samples, (0, max(0, WINDOW - len(samples))))
+    windows = np.lib.stride_tricks.sliding_window_view(samples, WINDOW)[::HOP]
+    spectra = np.fft.rfft(windows * np.hanning(WINDOW).astype(np.float32), 512, axis=1)
+    power = (np.abs(spectra) ** 2) @ _MEL
     # The floor is relative, so that gain does not count and noise 15 dB below the voice hardly does.
     loud = np.log(power + FLOOR * np.percentile(power.max(axis=1), 90) + 1e-3)
     shape = loud - loud.mean(axis=1, keepdims=True)
     length = np.linalg.norm(shape, axis=1, keepdims=True)
-    quiet = _quiet(loud)
-    shape = np.where((length > 1e-3) & ~quiet[:, None], shape / np.maximum(length, 1e-3), 0.0)
-    return shape.astype(np.float32)
+    # Frames far below the loudest are pauses, which fit anything and so count for nothing.
+    counts = (length > 1e-3) & (loud.max(axis=1, keepdims=True) >= loud.max() - 3.5)
+    return np.where(counts, shape / np.maximum(length, 1e-3), 0.0).astype(np.float32)
 
 
-def _quiet(loud: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
-    """Frames far below the loudest: pauses, which fit anything and so count for nothing."""
-    level = loud.max(axis=1)
-    quiet: npt.NDArray[np.bool_] = level < level.max() - 3.5
-    return quiet
-
-
-def _loudness(sound: Sound) -> npt.NDArray[np.bool_]:
+def _voiced(frames: Frames) -> npt.NDArray[np.bool_]:
     """Which frames are not quiet."""
-    voiced: npt.NDArray[np.bool_] = np.any(_frames(sound) != 0, axis=1)
-    return voiced
+    return np.asarray(np.any(frames != 0, axis=1))
 
 
 def _mel() -> npt.NDArray[np.float32]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from clara_kit.audio.line_book import LineBook
 from clara_kit.audio.pcm import Sound, concat, cough, mix, silence, white_noise
-from clara_kit.audio.recognise import LineBook
 from clara_kit.audio.voice import OfflineVoice
 
 VOICE = OfflineVoice(voice_variant="m3", pitch=40)
