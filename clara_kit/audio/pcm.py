@@ -7,6 +7,7 @@ import io
 import wave
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -71,8 +72,7 @@ class Sound:
 
     def gain(self, db: float) -> Sound:
         """Louder (or softer) by `db`; what is too loud is clipped."""
-        louder = self.samples.astype(np.float64) * 10 ** (db / 20)
-        return Sound(np.clip(np.rint(louder), -32768, 32767).astype(np.int16), self.rate_hz)
+        return clipped(self.samples.astype(np.float64) * 10 ** (db / 20), self.rate_hz)
 
     def between(self, start_ms: float, end_ms: float) -> Sound:
         """The part from `start_ms` to `end_ms`; what lies outside is not there."""
@@ -101,6 +101,11 @@ class Sound:
         return f"<Sound {self.duration_ms / 1000:.2f} s, {self.rate_hz} Hz>"
 
 
+def clipped(samples: npt.NDArray[Any], rate_hz: int) -> Sound:
+    """The sound of samples of any kind; what is too loud is clipped."""
+    return Sound(np.clip(np.rint(samples), -32768, 32767).astype(np.int16), rate_hz)
+
+
 def silence(ms: float, rate_hz: int) -> Sound:
     """Nothing, for `ms`."""
     return Sound(np.zeros(round(ms * rate_hz / 1000), dtype=np.int16), rate_hz)
@@ -120,14 +125,14 @@ def mix(a: Sound, b: Sound) -> Sound:
     total = np.zeros(max(len(a.samples), len(other.samples)), dtype=np.int32)
     total[: len(a.samples)] += a.samples
     total[: len(other.samples)] += other.samples
-    return Sound(np.clip(total, -32768, 32767).astype(np.int16), a.rate_hz)
+    return clipped(total, a.rate_hz)
 
 
 def white_noise(ms: float, rate_hz: int, *, dbfs: float = -30.0, seed: int = 0) -> Sound:
     """White noise of the given loudness. Equal seeds give equal samples."""
     wanted = 32768 * 10 ** (dbfs / 20)
     noise = np.random.default_rng(seed).normal(0.0, wanted, round(ms * rate_hz / 1000))
-    return Sound(np.clip(np.rint(noise), -32768, 32767).astype(np.int16), rate_hz)
+    return clipped(noise, rate_hz)
 
 
 def cough(ms: float = 250.0, rate_hz: int = 16_000, *, dbfs: float = -14.0, seed: int = 0) -> Sound:
@@ -140,4 +145,4 @@ def cough(ms: float = 250.0, rate_hz: int = 16_000, *, dbfs: float = -14.0, seed
     shape = np.minimum(t / 0.008, 1.0) * np.exp(-t / max(0.03, ms / 2500))
     burst = (0.6 * noise + 0.8 * pitch) * shape
     burst *= 32768 * 10 ** (dbfs / 20) / max(1e-9, float(np.sqrt(np.mean(burst**2))))
-    return Sound(np.clip(np.rint(burst), -32768, 32767).astype(np.int16), rate_hz)
+    return clipped(burst, rate_hz)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from clara_kit.audio.pcm import Samples, Sound
+from clara_kit.audio.pcm import Samples, Sound, clipped
 from clara_kit.core.errors import AudioError
 
 
@@ -37,8 +37,7 @@ def read_wav(path: str | Path, *, rate_hz: int | None = None, allow_truncated: b
         raise AudioError(f"{path} is truncated: its header announces more than is there.", hint=hint)
     if not len(frames):
         raise AudioError(f"{path} holds no sound.", hint="was the recording stopped before it began?")
-    mixed = np.clip(np.rint(frames.mean(axis=1) * 32768), -32768, 32767)
-    return Sound(mixed.astype(np.int16), rate).at_rate(rate if rate_hz is None else rate_hz)
+    return clipped(frames.mean(axis=1) * 32768, rate).at_rate(rate if rate_hz is None else rate_hz)
 
 
 def write_wav(path: str | Path, *channels: Sound) -> None:
