@@ -1,4 +1,7 @@
-"""The `clara` command: what a person types. Each subcommand is a module of this folder."""
+"""The `clara` command: what a person types.
+
+Each subcommand is a function that takes its options by name; its module is loaded when it is wanted.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import argparse
 import logging
 import sys
 from collections.abc import Sequence
+from pkgutil import resolve_name
 
 from clara_kit.core.errors import ClaraError
 
@@ -14,12 +18,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run a subcommand; returns the exit code: 0 done, 1 an error that was explained, 2 wrong usage, 130 Ctrl-C."""
     logging.basicConfig(level=logging.ERROR, format="%(name)s: %(message)s")
     parser = _parser()
-    args = parser.parse_args(argv)
-    if args.run is None:
+    given = vars(parser.parse_args(argv))
+    command = given.pop("command")
+    if command is None:
         parser.print_help()
         return 2
     try:
-        return int(args.run(args))
+        return int(resolve_name(command)(**given))
     except ClaraError as exc:
         print(f"clara: {exc.message}", file=sys.stderr)
         if exc.hint:
@@ -32,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="clara", description="The research kit for Clara's conversations.")
-    parser.set_defaults(run=None)
+    parser.set_defaults(command=None)
     commands = parser.add_subparsers(metavar="COMMAND")
 
     demo = commands.add_parser("demo", help="hear and watch a whole conversation, without keys or internet")
@@ -46,7 +51,7 @@ def _parser() -> argparse.ArgumentParser:
         help="whom Clara talks to: one of data/customers/ by name (with --live: number or e-mail); none for a stranger",
     )
     demo.add_argument("--template", default="warm", help="a prompt of data/prompts/ (default: warm)")
-    demo.set_defaults(run=_demo)
+    demo.set_defaults(command="clara_kit.cli.demo:demo")
 
     twins = commands.add_parser("twins", help="serve the vendors' twins on one loopback port until interrupted")
     twins.add_argument("--port", type=int, default=0, help="port on 127.0.0.1 (default: a free one)")
@@ -54,48 +59,15 @@ def _parser() -> argparse.ArgumentParser:
     twins.add_argument("--seed", type=int, default=0)
     twins.add_argument("--script", help="a script whose lines the recogniser knows and whose faults happen")
     twins.add_argument("--any-key", action="store_true", help="let any key in (default: only test-key)")
-    twins.set_defaults(run=_twins)
+    twins.set_defaults(command="clara_kit.cli.twins:serve")
 
     doctor = commands.add_parser("doctor", help="what works here, and what to do for the rest")
     doctor.add_argument("--live", action="store_true", help="say one sentence through each vendor with a key")
     doctor.add_argument("--yes", action="store_true", help="with --live: do not ask before spending")
-    doctor.add_argument("--json", action="store_true", help="for machines")
-    doctor.set_defaults(run=_doctor)
+    doctor.add_argument("--json", dest="as_json", action="store_true", help="for machines")
+    doctor.set_defaults(command="clara_kit.doctor.show:doctor")
 
     new = commands.add_parser("new", help="a starter notebook of your own in notebooks/mine")
     new.add_argument("title", help="what it is about; becomes its heading and its file name")
-    new.set_defaults(run=_new)
+    new.set_defaults(command="clara_kit.cli.new:new")
     return parser
-
-
-def _demo(args: argparse.Namespace) -> int:
-    from clara_kit.cli.demo import demo
-
-    customer = args.customer if args.customer is not None else "none" if args.live else "camila"
-    return demo(
-        live=args.live,
-        yes=args.yes,
-        script=args.script,
-        profile=args.profile,
-        seed=args.seed,
-        customer="" if customer == "none" else customer,
-        template=args.template,
-    )
-
-
-def _twins(args: argparse.Namespace) -> int:
-    from clara_kit.cli.twins import serve
-
-    return serve(port=args.port, profile=args.profile, seed=args.seed, script=args.script, any_key=args.any_key)
-
-
-def _doctor(args: argparse.Namespace) -> int:
-    from clara_kit.doctor.show import doctor
-
-    return doctor(live=args.live, yes=args.yes, as_json=args.json)
-
-
-def _new(args: argparse.Namespace) -> int:
-    from clara_kit.cli.new import new
-
-    return new(args.title)

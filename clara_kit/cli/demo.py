@@ -25,9 +25,15 @@ COST = (
 )
 
 
-def demo(*, live: bool, yes: bool, script: str | None, profile: str, seed: int, customer: str, template: str) -> int:
+def demo(
+    *, live: bool, yes: bool, script: str | None, profile: str, seed: int, customer: str | None, template: str
+) -> int:
     """Play the conversation and print it. Returns the exit code."""
     console = Console(highlight=False)
+    if customer is None:
+        customer = "" if live else "camila"
+    elif customer == "none":
+        customer = ""
     chosen = Script.load(script or ("demo_live" if live else "demo"))
     settings, keys = load_settings(), load_keys() if live else Keys()
     services = compose(
@@ -42,7 +48,8 @@ def demo(*, live: bool, yes: bool, script: str | None, profile: str, seed: int, 
     )
     if live and not _agreed(console, sandbox=settings.avatar_sandbox, yes=yes):
         return 1
-    mix = "live vendors" if live else f"offline twins of the vendors, at the pace of the latency profile «{profile}»"
+    twins = f"offline twins of the vendors, at the pace of the latency profile «{profile}»"
+    mix = "live vendors" if live else twins
     console.print(
         f"[bold]{chosen.title}[/bold]. {chosen.description}\nBehind Clara: {mix}. "
         f"Her prompt: data/prompts/{template}.md. She talks to {_whom(customer, live=live)}. Ctrl-C hangs up.\n"
@@ -82,9 +89,8 @@ async def _play(manager: ConversationManager, script: Script) -> None:
 
 
 def _agreed(console: Console, *, sandbox: bool, yes: bool) -> bool:
-    console.print(
-        COST.format(avatar="sandbox avatar (free, ends after a minute)" if sandbox else "credits: 1 a minute")
-    )
+    avatar = "sandbox avatar (free, ends after a minute)" if sandbox else "credits: 1 a minute"
+    console.print(COST.format(avatar=avatar))
     if yes:
         return True
     if not sys.stdin.isatty():
@@ -101,7 +107,6 @@ def _afterwards(console: Console, run: Run) -> None:
     console.print(where_time_went(run))
     if run.folder is not None:
         console.print(f"Run log:    {run.folder}", soft_wrap=True)
-        if (run.folder / "conversation.wav").exists():
-            console.print(
-                f"Recording:  {run.folder / 'conversation.wav'}  (left: the customer, right: Clara)", soft_wrap=True
-            )
+        sound = run.folder / "conversation.wav"
+        if sound.exists():
+            console.print(f"Recording:  {sound}  (left: the customer, right: Clara)", soft_wrap=True)

@@ -15,6 +15,7 @@ from clara_kit.core import events as ev
 from clara_kit.core.records import HeardEstimated, Ignored, Record, StateChanged
 from clara_kit.measure.ledger import STAGE_LABELS, STAGES
 from clara_kit.measure.run import Run
+from clara_kit.measure.story import Story
 
 FIGURES_WIDTH = 68  # columns of a terminal that the ledger's figures need beside the customer's words
 
@@ -24,36 +25,37 @@ class Display:
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        self._turn: dict[int, list[str]] = {}
-        self._speaking: int | None = None
+        self._story = Story()
         self._words_ended: float | None = None
         self._interim = False
 
     def show(self, record: Record) -> None:
         """Print what a person wants to know of this record."""
+        self._story.read(record)
         match record:
             case StateChanged():
-                self._line(record.at_ms, "dim", f"{record.source} → {record.target}", escape(record.reason))
+                self._line(record, "dim", "", f"{record.source} → {record.target}: {record.reason}")
             case ev.TranscriptInterim():
-                self._words(f"[dim]customer …  {escape(record.text)}[/dim]", record.at_ms, interim=True)
+                self._line(record, "dim", "customer …", record.text, interim=True)
             case ev.TranscriptFinal() if record.text.strip():
                 self._words_ended = record.speech_ended_ms
-                self._words(f"[bold cyan]customer    {escape(record.text)}[/bold cyan]", record.at_ms)
+                self._line(record, "bold cyan", "customer", record.text)
             case ev.TextTyped():
                 self._words_ended = record.at_ms
-                self._words(f"[bold cyan]typed       {escape(record.text)}[/bold cyan]", record.at_ms)
-            case do.Speak():
-                self._speak(record)
+                self._line(record, "bold cyan", "typed", record.text)
+            case do.Speak() if self._story.utterances[record.utterance_id].started_ms is not None:
+                self._line(record, "bold magenta", "Clara", record.text)
             case ev.SpeakingStarted():
                 self._begin(record)
             case HeardEstimated():
-                self._heard(record)
-            case Ignored() if record.event in {"SpeechEnded"}:
-                self._line(record.at_ms, "yellow", "not an interruption", escape(record.reason))
+                unheard = escape(record.unheard) or "(nothing)"
+                after = f" [dim]never heard:[/dim] [strike dim]{unheard}[/strike dim]"
+                error = f"  [dim](±{record.plus_minus_words} words, by {record.method})[/dim]"
+                self._line(record, "magenta", "heard", record.heard or "(nothing)", after + error)
+            case Ignored() if record.event == "SpeechEnded":
+                self._line(record, "yellow", "", f"not an interruption: {record.reason}")
             case do.Notify() | do.RaiseAlert():
-                self._line(record.at_ms, "red", type(record).__name__, escape(record.message))
-            case _:
-                pass
+                self._line(record, "red", "", f"{type(record).__name__}: {record.message}")
 
     def finish(self) -> None:
         """End a line that is still open."""
@@ -61,54 +63,41 @@ class Display:
             self._console.print()
             self._interim = False
 
-    def _speak(self, command: do.Speak) -> None:
-        self._turn.setdefault(command.utterance_id, []).append(command.text)
-        if self._speaking == command.utterance_id:
-            self._words(f"[bold magenta]Clara       {escape(command.text)}[/bold magenta]", command.at_ms)
-
     def _begin(self, event: ev.SpeakingStarted) -> None:
-        self._speaking = event.utterance_id
         after = ""
         if self._words_ended is not None:
             after = (
                 f"  [dim](first sound {event.at_ms - self._words_ended:.0f} ms after the customer's last word)[/dim]"
             )
             self._words_ended = None
-        for n, text in enumerate(self._turn.get(event.utterance_id, [])):
-            words = f"[bold magenta]Clara       {escape(text)}[/bold magenta]{after if n == 0 else ''}"
-            self._words(words, event.at_ms)
+        utterance = self._story.utterances.get(event.utterance_id)
+        for text in utterance.pieces if utterance else ():
+            self._line(event, "bold magenta", "Clara", text, after)
+            after = ""
 
-    def _heard(self, record: HeardEstimated) -> None:
-        error = f"±{record.plus_minus_words} words, by {record.method}"
-        self._words(
-            f"[magenta]heard       {escape(record.heard) or '(nothing)'}[/magenta] [dim]never heard:[/dim] [strike dim]{escape(record.unheard) or '(nothing)'}[/strike dim]"
-            f"  [dim]({error})[/dim]",
-            record.at_ms,
-        )
-
-    def _line(self, at_ms: float, style: str, what: str, why: str) -> None:
-        self._words(f"[{style}]            {what}: {why}[/{style}]", at_ms)
-
-    def _words(self, markup: str, at_ms: float, *, interim: bool = False) -> None:
-        stamp = f"[dim]{at_ms / 1000:7.2f} s[/dim]  "
+    def _line(self, record: Record, style: str, who: str, text: str, after: str = "", *, interim: bool = False) -> None:
         if self._interim and self._console.is_terminal:
             self._console.file.write("\r\x1b[2K")  # the interim line is overwritten by what follows it
-        text = Text.from_markup(stamp + markup)
+        stamp = f"[dim]{record.at_ms / 1000:7.2f} s[/dim]  "
+        line = Text.from_markup(f"{stamp}[{style}]{who:12}{escape(text)}[/{style}]{after}")
         if interim and self._console.is_terminal:
-            text.truncate(max(20, self._console.width - 1), overflow="ellipsis")
-            self._console.print(text, end="")
+            line.truncate(max(20, self._console.width - 1), overflow="ellipsis")
+            self._console.print(line, end="")
         else:
-            self._console.print(text, soft_wrap=True)
+            self._console.print(line, soft_wrap=True)
         self._interim = interim and self._console.is_terminal
 
 
 def ledger_table(run: Run, *, width: int = 110) -> RenderableType:
     """Where the milliseconds of each turn went, on a terminal of `width` columns."""
-    title = f"\nMilliseconds of each turn ({run.mix})"
-    table = Table(title=title, title_justify="left", caption_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    table.caption = (
-        "total: from the customer's last word to Clara's first sound. hear: recogniser and end of turn; think: to the first "
-        "token; first sentence: to the first speakable piece; voice: to the first sound; avatar: until it speaks."
+    table = Table(
+        title=f"\nMilliseconds of each turn ({run.mix})",
+        caption="total: from the customer's last word to Clara's first sound. hear: recogniser and end of turn; think: to the "
+        "first token; first sentence: to the first speakable piece; voice: to the first sound; avatar: until it speaks.",
+        title_justify="left",
+        caption_justify="left",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
     )
     table.add_column("turn", justify="right", min_width=4)
     # Figures first: on a narrow terminal the customer's words give way, never a number.
@@ -119,13 +108,10 @@ def ledger_table(run: Run, *, width: int = 110) -> RenderableType:
         width = max(5, *map(len, head.split("\n")))
         table.add_column(head, justify="right", vertical="bottom", no_wrap=True, min_width=width)
     for turn in run.ledger:
-        if turn.kind == "greeting":
-            continue
-        stages = [turn.stages.get(stage) for stage in STAGES]
-        total = "—" if turn.total_ms is None else f"{turn.total_ms:.0f}"
-        table.add_row(
-            str(turn.turn_id), escape(turn.customer), *("—" if s is None else f"{s:.0f}" for s in stages), total
-        )
+        if turn.kind != "greeting":
+            figures = (*(turn.stages.get(stage) for stage in STAGES), turn.total_ms)
+            shown = ("—" if ms is None else f"{ms:.0f}" for ms in figures)
+            table.add_row(str(turn.turn_id), escape(turn.customer), *shown)
     problems = [f"Turn {t.turn_id}: {t.problem}." for t in run.ledger if t.problem]
     return Group(table, *(Text(p, style="yellow") for p in problems))
 

@@ -18,8 +18,8 @@ from clara_kit.core.page import escape
 from clara_kit.core.records import Record
 from clara_kit.measure.story import Story, Utterance, Words
 from clara_kit.runtime.manager import ConversationManager
+from clara_kit.widgets.following import follow
 
-REFRESH_S = 0.1
 SETTLE_S = 0.15  # within which the text of a line has surely come
 
 
@@ -29,7 +29,6 @@ class Console(widgets.VBox):  # type: ignore[misc]
     def __init__(self, clara: ConversationManager) -> None:
         self._clara = clara
         self._loop = asyncio.get_event_loop()
-        self._dirty = False
         self._problem = ""
         self._story, self._read = Story(), 0  # what has been said, up to so many records
         self._tasks: set[asyncio.Task[None]] = set()
@@ -37,24 +36,20 @@ class Console(widgets.VBox):  # type: ignore[misc]
         self._line = widgets.Text(
             placeholder="Escríbele o háblale a Clara… (Enter: type)", layout=widgets.Layout(flex="1")
         )
-        self._say = widgets.Button(description="Say", icon="microphone", tooltip="Speak it with the offline voice")
-        self._type = widgets.Button(description="Type", icon="keyboard-o", tooltip="Send it as typed text")
-        self._stop = widgets.Button(
-            description="Interrupt", icon="hand-paper-o", button_style="warning", tooltip="Stop Clara now"
-        )
+        self._say = _button("Say", "microphone", "Speak it with the offline voice")
+        self._type = _button("Type", "keyboard-o", "Send it as typed text")
+        self._stop = _button("Interrupt", "hand-paper-o", "Stop Clara now", button_style="warning")
         self._say.on_click(lambda _: self._send(self.say))
         self._type.on_click(lambda _: self._send(self.type))
-        with warnings.catch_warnings():  # the advised way, a late update of the value, also fires on leaving the line
+        with warnings.catch_warnings():
+            # the advised way, a late update of the value, also fires on leaving the line
             warnings.simplefilter("ignore", DeprecationWarning)
             self._line.on_submit(lambda _: self._send(self.type))
         self._stop.on_click(lambda _: self._loop.call_soon_threadsafe(lambda: self._start(self.interrupt())))
-        for button, name in ((self._say, "say"), (self._type, "type"), (self._stop, "interrupt")):
-            button.add_class(f"clara-console-{name}")
         self._line.add_class("clara-console-line")
         self._view.add_class("clara-console-view")
         super().__init__([self._view, widgets.HBox([self._line, self._say, self._type, self._stop])])
-        clara.subscribe(self._saw)
-        self.refresh()
+        follow(clara, self.refresh)
 
     async def say(self, text: str) -> None:
         """The customer says this aloud."""
@@ -70,10 +65,7 @@ class Console(widgets.VBox):  # type: ignore[misc]
 
     def refresh(self) -> None:
         """Draw what has been said by now."""
-        self._dirty = False
         over = self._clara.run is not None
-        if self._clara.stopping and not over:  # nothing more will be told, so look again
-            self._loop.call_later(REFRESH_S, self.refresh)
         for control in (self._line, self._say, self._type, self._stop):
             control.disabled = over
         state = "the conversation is over" if over else f"state: {self._clara.state}"
@@ -82,12 +74,6 @@ class Console(widgets.VBox):  # type: ignore[misc]
         for record in self._clara.revealed(fresh):
             self._story.read(record)
         self._view.value = transcript_html(self._story, state) + self._problem
-
-    def _saw(self, _record: Record) -> None:
-        """Called in the conversation's thread; drawn in the notebook's."""
-        if not self._dirty:
-            self._dirty = True
-            self._loop.call_soon_threadsafe(self._loop.call_later, REFRESH_S, self.refresh)
 
     def _send(self, how: Any) -> None:
         """Send the line, a moment later and in the notebook's loop.
@@ -113,6 +99,11 @@ class Console(widgets.VBox):  # type: ignore[misc]
         task = self._loop.create_task(do_it())
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+def _button(name: str, icon: str, tooltip: str, **look: Any) -> widgets.Button:
+    made = widgets.Button(description=name, icon=icon, tooltip=tooltip, **look)
+    return made.add_class(f"clara-console-{name.lower()}")
 
 
 def transcript_html(trace: Iterable[Record] | Story, state: str) -> str:

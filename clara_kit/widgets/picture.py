@@ -1,6 +1,6 @@
 """The static picture of a conversation: what is stored in a notebook, and shown where no kernel runs.
 
-Drawn from `measure/timeline.py` as SVG. Equal timelines give equal bytes. The colours are Okabe and Ito's, which
+Drawn from `lab/timeline.py` as SVG. Equal timelines give equal bytes. The colours are Okabe and Ito's, which
 colour-blind people can tell apart ("Color Universal Design", 2008); nothing is told by colour alone.
 """
 
@@ -26,6 +26,7 @@ SIGN = {
     "interim": "·", "typed": "⌨", "button": "■", "piece": "▸", "first audio": "♪", "interrupt": "■",
     "cancelled": "✕", "fault": "▲", "failed": "✕", "recovered": "✓", "alert": "!",
 }  # fmt: skip
+LEGEND = "▸ piece sent to be spoken   ♪ first sound   ■ interrupted   ⌨ typed   ▲ fault   ✕ failed   dotted: waiting   hatched: never heard"
 
 
 def svg(line: Timeline, *, title: str, mix: str) -> str:
@@ -43,7 +44,7 @@ def svg(line: Timeline, *, title: str, mix: str) -> str:
         f'<rect width="{WIDTH}" height="{HEIGHT}" rx="8" fill="#fff" stroke="#ccc"/>'
         f'<text x="14" y="22" font-size="14" font-weight="bold" fill="#222">{escape(_clip(title, 560, 8))}</text>'
         f'<text x="{WIDTH - 14}" y="22" text-anchor="end" fill="#222">{escape(whose)}</text>'
-        f"{''.join(body)}{_legend()}</svg>"
+        f'{"".join(body)}<text x="{GUTTER}" y="278" fill="#666">{LEGEND}</text></svg>'
     )
 
 
@@ -103,11 +104,6 @@ def _mark(mark: Mark, scale: float) -> str:
         f'<text x="{x:.1f}" y="{y}" text-anchor="middle" font-size="12" font-weight="bold" fill="#7a2e00">'
         f"<title>{escape(f'{mark.kind}: {mark.label}')}</title>{SIGN[mark.kind]}</text>"
     )
-
-
-def _legend() -> str:
-    parts = "▸ piece sent to be spoken   ♪ first sound   ■ interrupted   ⌨ typed   ▲ fault   ✕ failed   dotted: waiting   hatched: never heard"
-    return f'<text x="{GUTTER}" y="278" fill="#666">{parts}</text>'
 
 
 def _clip(text: str, width: float, char_px: float) -> str:

@@ -39,11 +39,8 @@ class PromptStudio(w.VBox):  # type: ignore[misc]
         self._says = w.HTML()
         self._save = w.Button(description="Save as a new version", icon="save", layout=w.Layout(width="auto"))
         self._undo = w.Button(description="Undo my changes", icon="undo", layout=w.Layout(width="auto"))
-        for control, name in (
-            (self._customer, "customer"), (self._template, "template"), (self._text, "text"), (self._shown, "shown"),
-            (self._says, "says"), (self._save, "save"), (self._undo, "undo"),
-        ):  # fmt: skip
-            control.add_class(f"clara-studio-{name}")
+        for name in ("customer", "template", "text", "shown", "says", "save", "undo"):
+            getattr(self, f"_{name}").add_class(f"clara-studio-{name}")
         self._list_templates(template)
         self._text.value = self._good.source
         self._customer.observe(lambda _: self._draw(), "value")

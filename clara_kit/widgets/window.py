@@ -6,7 +6,6 @@ still runs. The model is here, the view in `window.js`. What the view does, a me
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -21,10 +20,10 @@ from clara_kit.lab.stepping import Moment, Stepper
 from clara_kit.lab.timeline import timeline
 from clara_kit.measure.run import Run
 from clara_kit.runtime.manager import ConversationManager
+from clara_kit.widgets.following import follow
 from clara_kit.widgets.picture import svg
 
 HERE = Path(__file__).parent
-REFRESH_S = 0.1  # how often a growing conversation is drawn anew
 
 
 class ConversationWindow(anywidget.AnyWidget):
@@ -47,10 +46,13 @@ class ConversationWindow(anywidget.AnyWidget):
     def __init__(self, source: Run | ConversationManager | str | Path) -> None:
         super().__init__()
         self._sound: Path | None = None
-        self._dirty = False
         self.on_msg(self._asked)
         if isinstance(source, ConversationManager):
-            self._watch(source)
+            self._manager = source
+            self.growing = True
+            self.title = "conversation, running"
+            self.mix = Run(inputs={"modes": source.services.modes}, trace=()).mix
+            follow(source, self._refresh)
         else:
             self._show_run(source if isinstance(source, Run) else Run.load(source))
 
@@ -119,30 +121,10 @@ class ConversationWindow(anywidget.AnyWidget):
         if self.steps:
             self.moment = self._stepper.moment(max(0, min(self.step, self.steps - 1))).to_dict()
 
-    def _watch(self, manager: ConversationManager) -> None:
-        """Follow a conversation that runs in a thread of its own; drawn in the loop that made this window."""
-        self._manager = manager
-        self._settings = manager.conversation.settings
-        self.growing = True
-        self.title = "conversation, running"
-        modes = manager.services.modes
-        self.mix = Run(inputs={"modes": modes}, trace=()).mix
-        self._refresh()
-        loop = asyncio.get_event_loop()
-
-        def saw(_record: Record) -> None:
-            if not self._dirty:
-                self._dirty = True
-                loop.call_soon_threadsafe(loop.call_later, REFRESH_S, self._refresh)
-
-        manager.subscribe(saw)
-
     def _refresh(self) -> None:
-        self._dirty = False
+        """Show a conversation that still runs, or has just ended."""
         if self._manager.run is not None:
             return self._show_run(self._manager.run)
-        if self._manager.stopping:  # the log is being written: nothing more will be told, so look again
-            asyncio.get_event_loop().call_later(REFRESH_S, self._refresh)
         at_the_end = self.step >= self.steps - 1
         trace: Sequence[Record] = tuple(self._manager.conversation.trace)
         if self._manager.services.modes.get("shop") != "live":
