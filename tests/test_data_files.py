@@ -83,6 +83,15 @@ def test_what_cannot_be_read_is_named(tmp_path: Path, name: str, kind: str, cont
         data_files.data(tmp_path / "none.yaml")
 
 
+def test_what_is_nested_deep_is_read_by_the_loader_that_raises(monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[object] = []
+    monkeypatch.setattr(data_files.yaml, "load", lambda source, loader: read.append(loader))
+    monkeypatch.setattr(data_files, "_IN_C_DEEP", 20)
+    data_files.yaml_of("[[1]]")
+    data_files.yaml_of("[" * 12 + "1" + "]" * 12)
+    assert read == [data_files._IN_C, data_files.yaml.SafeLoader]
+
+
 @pytest.mark.parametrize("name", ["nobody", "a/b", "../x", "x\0y", "x" * 5000, "none.yaml"])
 @pytest.mark.parametrize("kind", [Persona, LatencyProfile, Script, AnswerBook])
 def test_an_unknown_name_is_told_the_known_ones(kind: Any, name: str) -> None:
