@@ -130,6 +130,7 @@ def take_words(pen: Pen, text: str) -> None:
     decision = pen.ask(Turn("final", text))
     if isinstance(decision, Wait):
         pen.change(S.USER_SPEAKING, "words came", S.INTERRUPTED)
+        pen.talk.turn.hold_ms = decision.hold_ms
         pen.set_timer("turn_end", decision.hold_ms, decision.reason)
     else:
         replying.answer(pen, decision.reason)
@@ -137,7 +138,7 @@ def take_words(pen: Pen, text: str) -> None:
 
 def nothing_more_came(pen: Pen, event: ev.TimerFired) -> None:
     """The hold after final words is over."""
-    replying.answer(pen, f"nothing more came within {pen.talk.settings.turn_hold_ms:.0f} ms")
+    replying.answer(pen, f"nothing more came within {pen.talk.turn.hold_ms:.0f} ms")
 
 
 def no_words_came(pen: Pen, event: ev.TimerFired) -> None:
