@@ -44,7 +44,8 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("--live", action="store_true", help="talk to the real vendors (needs keys, costs money)")
     demo.add_argument("--yes", action="store_true", help="with --live: do not ask before spending")
     demo.add_argument("--script", help="a script of data/scripts/, or a path (default: demo; with --live: demo_live)")
-    demo.add_argument("--profile", default="published", help="latency profile of the twins (default: published)")
+    pace = "latency profile of the twins (default: published)"
+    demo.add_argument("--latency", "--profile", default="published", help=pace)
     demo.add_argument("--seed", type=int, default=0, help="seed of the twins' latencies (default: 0)")
     demo.add_argument(
         "--customer",
@@ -55,7 +56,7 @@ def _parser() -> argparse.ArgumentParser:
 
     twins = commands.add_parser("twins", help="serve the vendors' twins on one loopback port until interrupted")
     twins.add_argument("--port", type=int, default=0, help="port on 127.0.0.1 (default: a free one)")
-    twins.add_argument("--profile", default="published", help="latency profile (default: published)")
+    twins.add_argument("--latency", "--profile", default="published", help=pace)
     twins.add_argument("--seed", type=int, default=0)
     twins.add_argument("--script", help="a script whose lines the recogniser knows and whose faults happen")
     twins.add_argument("--any-key", action="store_true", help="let any key in (default: only test-key)")

@@ -26,7 +26,7 @@ COST = (
 
 
 def demo(
-    *, live: bool, yes: bool, script: str | None, profile: str, seed: int, customer: str | None, template: str
+    *, live: bool, yes: bool, script: str | None, latency: str, seed: int, customer: str | None, template: str
 ) -> int:
     """Play the conversation and print it. Returns the exit code."""
     console = Console(highlight=False)
@@ -40,7 +40,7 @@ def demo(
         "live" if live else "twin",
         settings=settings,
         keys=keys,
-        profile=profile,
+        latency=latency,
         seed=seed,
         faults=chosen.faults,
         customer=customer,
@@ -48,7 +48,7 @@ def demo(
     )
     if live and not _agreed(console, sandbox=settings.avatar_sandbox, yes=yes):
         return 1
-    twins = f"offline twins of the vendors, at the pace of the latency profile «{profile}»"
+    twins = f"offline twins of the vendors, at the pace of the latency profile «{latency}»"
     mix = "live vendors" if live else twins
     console.print(
         f"[bold]{chosen.title}[/bold]. {chosen.description}\nBehind Clara: {mix}. "

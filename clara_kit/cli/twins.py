@@ -18,7 +18,7 @@ from clara_kit.world.twins.server import TwinServer
 from clara_kit.world.voices import customer_voice
 
 
-def serve(*, port: int, profile: str, seed: int, script: str | None, any_key: bool) -> int:
+def serve(*, port: int, latency: str, seed: int, script: str | None, any_key: bool) -> int:
     """Serve until SIGINT or SIGTERM; the first line printed is JSON with each twin's base addresses."""
     lines = LineBook()
     faults = FaultBox()
@@ -29,7 +29,7 @@ def serve(*, port: int, profile: str, seed: int, script: str | None, any_key: bo
             if line.text and not line.typed:
                 lines.learn(line.text, line_speech(line, customer_voice()))
     keys = frozenset() if any_key else frozenset({TWIN_KEY})
-    context = TwinContext(profile=LatencyProfile.load(profile), seed=seed, faults=faults, keys=keys)
+    context = TwinContext(profile=LatencyProfile.load(latency), seed=seed, faults=faults, keys=keys)
     server = TwinServer(every_twin(context, lines), port=port, faults=faults)
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):

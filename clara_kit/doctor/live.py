@@ -96,11 +96,11 @@ def with_key(keys: Keys) -> tuple[str, ...]:
     return tuple(vendor for vendor in VENDORS if TABLE[vendor].has_key(keys))
 
 
-async def live_and_twin(keys: Keys, settings: Settings, profile: str = "published") -> tuple[Take, Take]:
+async def live_and_twin(keys: Keys, settings: Settings, latency: str = "published") -> tuple[Take, Take]:
     """The sentence through live and then, by the same code, through the twins with this latency profile."""
     vendors = with_key(keys)
     live = await say_one_sentence(keys, settings, vendors)
-    twins = compose("twin", profile=profile)
+    twins = compose("twin", latency=latency)
     await asyncio.to_thread(twins.open)
     try:
         assert twins.twins is not None

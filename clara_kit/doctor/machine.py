@@ -107,7 +107,7 @@ def _vad() -> str:
 def _twins() -> str:
     from clara_kit.runtime.compose import compose
 
-    services = compose("twin", profile="fast")
+    services = compose("twin", latency="fast")
     services.open()
     try:
         assert services.twins is not None

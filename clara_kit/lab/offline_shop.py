@@ -20,7 +20,7 @@ async def offline_shop(
     cache: ProfileCache | None = None,
     *,
     faults: Sequence[Fault] = (),
-    profile: str = "published",
+    latency: str = "published",
     seed: int = 0,
     **fetcher: Any,
 ) -> AsyncIterator[ShopifyCustomerFetcher]:
@@ -33,7 +33,7 @@ async def offline_shop(
     from clara_kit.world.twins.shopify.twin import ShopifyTwin
 
     box = FaultBox(faults)
-    context = TwinContext(profile=LatencyProfile.load(profile), seed=seed, faults=box, keys=frozenset({TWIN_KEY}))
+    context = TwinContext(profile=LatencyProfile.load(latency), seed=seed, faults=box, keys=frozenset({TWIN_KEY}))
     async with TwinServer([ShopifyTwin.of_personas(context)], faults=box) as server:
         base_url = server.addresses["shopify"]["base_url"]
         shop = ShopifyCustomerFetcher(TWIN_SHOP, TWIN_KEY, base_url=base_url, cache=cache, **fetcher)
@@ -47,7 +47,7 @@ async def shop_errors(
     """What the fetcher makes of each fault of the twin: the profile's fields or the error, and what to do about it."""
     rows = []
     for fault in faults:
-        async with offline_shop(faults=[fault], profile="fast", timeout_ms=timeout_ms) as shop:
+        async with offline_shop(faults=[fault], latency="fast", timeout_ms=timeout_ms) as shop:
             try:
                 answer = await shop.fetch(customer)
                 outcome = "known: " + (", ".join(answer.profile.known_fields) or "nothing")

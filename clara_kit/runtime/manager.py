@@ -269,8 +269,14 @@ class ConversationManager:
         await self._until((ConversationState.IDLE,), timeout_s, quiet=True)
         before = session.replies_spoken
         await self._say(what)
-        async with asyncio.timeout(timeout_s):
-            await session.when(lambda: session.is_quiet and session.replies_spoken > before)
+        try:
+            async with asyncio.timeout(timeout_s):
+                await session.when(lambda: session.is_quiet and session.replies_spoken > before)
+        except TimeoutError as exc:
+            raise ClaraError(
+                f"Clara gave no answer within {timeout_s:.0f} s; the state is {self.state}.",
+                hint="the trace says what was heard: were there words in the sound? You may ask again.",
+            ) from exc
         return turns(self.conversation.trace)[-1]
 
     async def _until(

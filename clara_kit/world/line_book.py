@@ -72,15 +72,21 @@ class LineBook:
 
     def match(self, sound: Sound) -> Match | None:
         """The line that a stretch of speech is (a part of), or None."""
-        query = _frames(sound.at_rate(RATE_HZ))
+        sound = sound.at_rate(RATE_HZ)
+        query = _frames(sound)
         voiced = np.flatnonzero(_voiced(query))
         if len(voiced) < MIN_FRAMES:
             return None
         first = int(voiced[0])
         core = query[first : int(voiced[-1]) + 1]
+        # A stretch begins anywhere between two frames of its line. In a long one that hardly shows; a short one is
+        # laid along the lines from half a frame later as well, which lifts «Hola» at its worst from 0.83 to 0.89.
+        cores = [core]
+        if len(core) < SHORT_FRAMES:
+            cores.append(_frames(Sound(sound.samples[HOP // 2 :], RATE_HZ))[first : first + len(core)])
         with self._lock:
             lines = list(self._lines.values())
-        places = ((*_place(core, line.frames), line) for line in lines)
+        places = ((*_place(one, line.frames), line) for line in lines for one in cores)
         score, at, line = max(places, key=lambda place: place[0], default=(0.0, 0, None))
         if line is None or score < THRESHOLD:
             return None

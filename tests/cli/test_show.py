@@ -11,7 +11,7 @@ from clara_kit.cli.show import Display, ledger_table
 
 @pytest.mark.parametrize("width", [80, 100, 160])
 def test_the_ledger_cuts_the_customers_words_before_any_number(width: int) -> None:
-    run = simulate("demo", seed=2, profile="long_tail")
+    run = simulate("demo", seed=2, latency="long_tail")
     console = Console(width=width, force_terminal=False)
     with console.capture() as shown:
         console.print(ledger_table(run, width=width))

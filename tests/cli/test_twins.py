@@ -13,7 +13,7 @@ import pytest
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGINT for one process alone")
 def test_one_line_says_where_every_twin_is_and_an_interrupt_ends_it() -> None:
-    command = [sys.executable, "-m", "clara_kit", "twins", "--port", "0", "--profile", "fast"]
+    command = [sys.executable, "-m", "clara_kit", "twins", "--port", "0", "--latency", "fast"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         try:

@@ -42,7 +42,7 @@ def stand_in(**liveavatar: Any) -> Iterator[Keys]:
 
 async def test_the_sentence_goes_through_every_vendor_and_equal_wires_show_no_difference() -> None:
     with stand_in() as keys:
-        live, twin = await live_and_twin(keys, Settings(), profile="fast")
+        live, twin = await live_and_twin(keys, Settings(), latency="fast")
     assert [(s.service, s.state) for s in live.steps] == [
         ("voice", "ok"), ("hearing", "ok"), ("model", "ok"), ("avatar", "ok"),
     ]  # fmt: skip
@@ -63,7 +63,7 @@ async def test_the_sentence_goes_through_every_vendor_and_equal_wires_show_no_di
 async def test_an_avatar_of_another_dialect_shows_what_each_side_lacks() -> None:
     with stand_in(dialect="state_updates") as keys:
         keys = keys.model_copy(update={"deepgram_api_key": None, "anthropic_api_key": None})
-        live, twin = await live_and_twin(keys, Settings(), profile="fast")
+        live, twin = await live_and_twin(keys, Settings(), latency="fast")
     assert [s.state for s in live.steps] == ["skipped", "skipped", "skipped", "ok"]
     told = {(d.kind, d.field): d.verdict for d in compare(side_by_side(live.messages, twin.messages))}
     assert told[("agent.speak_started", "")] == "missing live"
@@ -106,7 +106,7 @@ async def anthropic_that_differs() -> AsyncIterator[str]:
 async def test_a_vendor_whose_messages_changed_is_found_field_by_field() -> None:
     async with anthropic_that_differs() as address:
         keys = Keys.model_validate({"anthropic_api_key": "test-key", "anthropic_base_url": address})
-        live, twin = await live_and_twin(keys, Settings(), profile="fast")
+        live, twin = await live_and_twin(keys, Settings(), latency="fast")
     assert live.ok, live.steps
     told = {(d.kind, d.field): d.verdict for d in compare(side_by_side(live.messages, twin.messages))}
     assert told[("message_start", "billing")] == "missing in twin"
@@ -124,7 +124,7 @@ async def test_a_wrong_key_fails_its_own_steps_with_a_remedy_and_no_others() -> 
                 "anthropic_api_key": "test-key",
             }
         )
-        live, twin = await live_and_twin(wrong, Settings(), profile="fast")
+        live, twin = await live_and_twin(wrong, Settings(), latency="fast")
     assert [s.state for s in live.steps] == ["failed", "failed", "ok", "skipped"]
     assert "HTTP 401" in live.steps[0].text and "DEEPGRAM_API_KEY" in live.steps[0].text
     assert not live.ok and twin.ok and "wrong-key" not in repr(live)
@@ -133,7 +133,7 @@ async def test_a_wrong_key_fails_its_own_steps_with_a_remedy_and_no_others() -> 
 async def test_a_vendor_that_is_not_there_is_told_and_the_others_are_tried() -> None:
     nowhere = "http://127.0.0.1:9"
     keys = Keys.model_validate({"liveavatar_api_key": "test-key", "liveavatar_base_url": nowhere})
-    live, twin = await live_and_twin(keys, Settings(), profile="fast")
+    live, twin = await live_and_twin(keys, Settings(), latency="fast")
     assert live.steps[3].state == "failed" and "cannot be reached" in live.steps[3].text
     assert twin.ok
 

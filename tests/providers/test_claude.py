@@ -116,7 +116,7 @@ class FakeAnthropic:
     script: Script
     requests: list[Request] = field(default_factory=list)
     connections: int = 0
-    gone_at: list[float] = field(default_factory=list)
+    left: asyncio.Event = field(default_factory=asyncio.Event)  # a client did, in the middle of an answer
     base_url: str = ""
 
     async def handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -134,25 +134,20 @@ class FakeAnthropic:
                 watch = asyncio.ensure_future(self._watch(reader, writer, exchange, work))
                 await asyncio.wait({work})
                 watch.cancel()
+                if isinstance(work.exception(), ConnectionError):  # the script has seen it before the watch did
+                    self.left.set()
                 work.result()
         except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
             pass
         finally:
             writer.close()
 
-    async def gone(self) -> float:
-        """When the server saw the client leave."""
-        async with asyncio.timeout(3):
-            while not self.gone_at:
-                await asyncio.sleep(0.0005)
-        return self.gone_at[0]
-
     async def _watch(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, exchange: Exchange, work: asyncio.Future[None]
     ) -> None:
         while not reader.at_eof() and reader.exception() is None:
             await asyncio.sleep(0.0005)
-        self.gone_at.append(now_s())
+        self.left.set()
         exchange.gone.set()
 
 
@@ -366,12 +361,10 @@ async def test_the_completion_does_not_wait_for_the_end_of_the_body() -> None:
     async def script(x: Exchange) -> None:
         await x.head()
         await x.send(answer("Hola."))
-        await asyncio.wait_for(x.gone.wait(), 3)
+        await x.gone.wait()  # the body has no end
 
-    start = now_s()
     events, _ = await run(script)
     assert isinstance(events[-1], ReplyCompleted)
-    assert now_s() - start < 1
 
 
 # --- history -------------------------------------------------------------------------------------------
@@ -550,7 +543,7 @@ async def test_no_first_token_in_time_is_a_stall_even_while_pings_come() -> None
     failure = only_failure(events)
     assert (failure.kind, failure.retryable) == ("stalled", True)
     assert "0.08 s" in failure.message
-    await fake.gone()
+    await fake.left.wait()
 
 
 async def test_headers_that_never_come_are_a_stall() -> None:
@@ -625,16 +618,15 @@ async def test_leaving_the_context_reaches_the_server_at_once_and_yields_nothing
             async for event in events:
                 if isinstance(event, ReplyDelta):
                     break
-            left = now_s()
         assert [e async for e in events] == []
-        assert await fake.gone() - left < 1  # and not when the server's patience is over
+        await fake.left.wait()  # not because the server was done: it never is
         await llm.aclose()
 
 
 @pytest.mark.parametrize("headers_first", [True, False], ids=["while streaming", "while waiting for headers"])
 async def test_cancelling_the_task_reaches_the_server_at_once(headers_first: bool) -> None:
     async def silent(x: Exchange) -> None:
-        await asyncio.wait_for(x.gone.wait(), 3)
+        await x.gone.wait()
 
     async with serving(endless if headers_first else silent) as fake:
         llm = llm_at(fake.base_url)
@@ -642,11 +634,10 @@ async def test_cancelling_the_task_reaches_the_server_at_once(headers_first: boo
         while not fake.requests:
             await asyncio.sleep(0.001)
         await asyncio.sleep(0.02)
-        cancelled = now_s()
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        assert await fake.gone() - cancelled < 1
+        await fake.left.wait()
         await llm.aclose()
 
 

@@ -277,7 +277,7 @@ async def test_a_server_that_never_answers_does_not_hold_up_leaving() -> None:
 
 async def test_a_whole_conversation_with_the_plans_avatar_interruption_included(tmp_path: Path) -> None:
     settings = Settings.of(greeting="", avatar_vendor="heygen")
-    clara = ConversationManager(compose(settings=settings, profile="fast"), log_root=tmp_path)
+    clara = ConversationManager(compose(settings=settings, latency="fast"), log_root=tmp_path)
     async with clara:
         await clara.say("¿Hacen despachos a regiones?")
         await clara.until(S.AVATAR_SPEAKING)

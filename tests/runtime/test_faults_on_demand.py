@@ -42,7 +42,7 @@ CASES = [(service, kind) for service, kinds in APPLIES.items() if service != "sh
 async def test_a_fault_injected_into_a_running_conversation_does_not_end_it(
     tmp_path: Path, service: Any, kind: Any
 ) -> None:
-    clara = ConversationManager(compose(settings=SETTINGS, profile="fast"), log_root=tmp_path)
+    clara = ConversationManager(compose(settings=SETTINGS, latency="fast"), log_root=tmp_path)
     async with clara:
         if service == "stt":
             saying = asyncio.create_task(clara.say("Hola, buenas."))
@@ -76,7 +76,7 @@ def was_played(clara: ConversationManager, kind: str) -> bool:
 
 
 async def test_a_fault_strikes_what_runs_now_and_only_that(tmp_path: Path) -> None:
-    clara = ConversationManager(compose(settings=SETTINGS, profile="fast"), log_root=tmp_path)
+    clara = ConversationManager(compose(settings=SETTINGS, latency="fast"), log_root=tmp_path)
     async with clara:
         assert clara.inject(Fault(service="stt", kind="cut")) == "now"
         assert clara.inject(Fault(service="llm", kind="refuse", status=529)) == "next"
@@ -87,7 +87,7 @@ async def test_a_fault_strikes_what_runs_now_and_only_that(tmp_path: Path) -> No
 
 
 async def test_faults_come_over_http_while_the_twins_run(tmp_path: Path) -> None:
-    clara = ConversationManager(compose(settings=SETTINGS, profile="fast"), log_root=tmp_path)
+    clara = ConversationManager(compose(settings=SETTINGS, latency="fast"), log_root=tmp_path)
     async with clara:
         twins = clara.services.twins
         assert twins is not None

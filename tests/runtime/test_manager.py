@@ -28,7 +28,7 @@ ASK = "¿Hacen despachos a regiones?"
 def manager(
     tmp_path: Path, *, settings: Settings = QUICK, faults: tuple[Fault, ...] = (), **modes: Any
 ) -> ConversationManager:
-    services = compose(modes.pop("mode", "twin"), settings=settings, profile="fast", faults=faults, **modes)
+    services = compose(modes.pop("mode", "twin"), settings=settings, latency="fast", faults=faults, **modes)
     return ConversationManager(services, log_root=tmp_path)
 
 
@@ -104,7 +104,8 @@ async def test_a_simulated_recogniser_is_told_what_is_said(tmp_path: Path) -> No
 )
 async def test_silence_and_noise_are_no_turn(tmp_path: Path, sound: Any) -> None:
     async with manager(tmp_path) as clara:
-        await clara.say(sound)
+        with pytest.raises(ClaraError, match=r"no answer within 3 s.*words in the sound"):
+            await clara.ask(sound, timeout_s=3)
         assert clara.state is S.IDLE
         turn = await clara.ask(ASK, timeout_s=30)  # it has ears
     assert turn.customer == ASK

@@ -47,7 +47,7 @@ def nothing_is_left_running() -> Any:
 
 def manager(folder: Path, customer: str = "camila", **how: Any) -> ConversationManager:
     how.setdefault("settings", Settings.of(local_vad=False))
-    return ConversationManager(compose("twin", customer=customer, profile="fast", **how), log_root=folder)
+    return ConversationManager(compose("twin", customer=customer, latency="fast", **how), log_root=folder)
 
 
 async def talk(clara: ConversationManager, question: str = ASK) -> Run:
@@ -124,7 +124,7 @@ async def test_a_shop_that_will_not_tell_leaves_a_friendly_stranger_and_tells_th
 
 
 async def test_a_simulated_shop_knows_the_invented_customers_too(tmp_path: Path) -> None:
-    services = compose("sim", customer="camila", profile="fast", settings=Settings.of(local_vad=False))
+    services = compose("sim", customer="camila", latency="fast", settings=Settings.of(local_vad=False))
     run = await talk(ConversationManager(services, log_root=tmp_path))
     assert run.mix == "simulated"
     assert run.revealed().ledger[0].clara.startswith("¡Hola, Camila!") and PERSONAL in run.revealed().ledger[1].clara

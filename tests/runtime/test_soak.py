@@ -16,9 +16,9 @@ pytestmark = [pytest.mark.soak, pytest.mark.timeout(1200)]
 async def test_forty_conversations_leave_no_thread_and_no_turn_without_a_whole_ledger(tmp_path: Path) -> None:
     before = threading.active_count()
     for seed in range(40):
-        services = compose("twin", settings=Settings.of(greeting=""), profile="fast", seed=seed)
+        services = compose("twin", settings=Settings.of(greeting=""), latency="fast", seed=seed)
         async with ConversationManager(services, log_root=tmp_path) as clara:
-            await clara.ask("Muchas gracias, Clara. Chao.", timeout_s=40)
+            await clara.ask("¿Hacen despachos a regiones?", timeout_s=40)  # no pause in it that could end the turn
         assert clara.run is not None
         assert [t.problem for t in clara.run.ledger] == [""]
         assert replay(clara.run).same

@@ -76,7 +76,7 @@ def test_a_simulated_conversation_has_no_sound_to_play(window: ConversationWindo
 
 async def test_a_running_conversation_grows_in_the_window_and_can_be_heard_when_it_is_over(tmp_path: Path) -> None:
     clara = ConversationManager(
-        compose(settings=Settings.of(greeting=""), profile="fast"), title="a test", log_root=tmp_path
+        compose(settings=Settings.of(greeting=""), latency="fast"), title="a test", log_root=tmp_path
     )
     await clara.start()
     window, console = ConversationWindow(clara), Console(clara)

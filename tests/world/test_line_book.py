@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 
 from clara_kit.audio.pcm import Sound, concat, cough, mix, silence, white_noise
+from clara_kit.audio.vad import speech_spans
 from clara_kit.audio.voice import OfflineVoice
 from clara_kit.world.line_book import LineBook
+from clara_kit.world.voices import customer_voice
 
 VOICE = OfflineVoice(voice_variant="m3", pitch=40)
 LINES = [
@@ -60,6 +62,18 @@ def test_a_part_of_a_line_gives_its_words(book: LineBook, line: str) -> None:
     first, second = book.match(speech.sound.between(0, middle)), book.match(speech.sound.between(middle, 1e9))
     assert first is not None and second is not None
     assert [w.word for w in (*first.words, *second.words)] == line.split()
+
+
+@pytest.mark.parametrize("word", ["Hola", "Dale", "Sí", "Claro"])
+def test_a_short_word_is_known_wherever_it_begins_between_two_frames(word: str) -> None:
+    known, speech = LineBook(), customer_voice().synthesize(word)
+    known.learn(word, speech)
+    plain = speech.sound.at_rate(16_000)
+    for late in range(0, 640, 40):  # samples; the book's frames come every 160, the VAD's every 512
+        sound = concat(silence(500 + late / 16, 16_000), plain, silence(500, 16_000))
+        ((began_ms, ended_ms),) = speech_spans(sound)
+        match = known.match(sound.between(began_ms - 120, ended_ms + 60))  # as the twin cuts it
+        assert match is not None and match.text == word, late
 
 
 @pytest.mark.parametrize("text", STRANGERS)
