@@ -83,7 +83,7 @@ class Stepper:
             step=step,
             at_ms=event.at_ms,
             title=title(event),
-            fields={k: v for k, v in data.items() if k not in ("type", "at_ms", "words")},
+            fields={k: v for k, v in data.items() if k not in ("type", "at_ms", "words") and v != ""},
             state=str(conversation.state),
             decided=tuple(_decision(r) for r in conversation.trace[before:] if not isinstance(r, ev.Event)),
             said=self._said(conversation, event.at_ms),

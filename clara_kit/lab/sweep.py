@@ -63,7 +63,7 @@ class Sweep:
                 marker={"color": COLOURS[n % 7], "pattern": {"shape": PATTERNS[n % 7]}},
             )
         figure.update_yaxes(autorange="reversed")
-        figure.update_xaxes(title="ms from the customer's last word to Clara's first sound (simulated)")
+        figure.update_xaxes(title="ms from the customer's last word<br>to Clara's first sound (simulated)")
         figure.update_layout(title=title, template="plotly_white", height=120 + 70 * len(self.runs))
         return figure
 

@@ -34,7 +34,7 @@ class Console(widgets.VBox):  # type: ignore[misc]
         self._tasks: set[asyncio.Task[None]] = set()
         self._view = widgets.HTML()
         self._line = widgets.Text(
-            placeholder="Escríbele o háblale a Clara… (Enter: type)", layout=widgets.Layout(flex="1")
+            placeholder="Escríbele o háblale a Clara… (Enter: type)", layout=widgets.Layout(flex="1 1 16em")
         )
         self._say = _button("Say", "microphone", "Speak it with the offline voice")
         self._type = _button("Type", "keyboard-o", "Send it as typed text")
@@ -48,7 +48,8 @@ class Console(widgets.VBox):  # type: ignore[misc]
         self._stop.on_click(lambda _: self._loop.call_soon_threadsafe(lambda: self._start(self.interrupt())))
         self._line.add_class("clara-console-line")
         self._view.add_class("clara-console-view")
-        super().__init__([self._view, widgets.HBox([self._line, self._say, self._type, self._stop])])
+        row = widgets.HBox([self._line, self._say, self._type, self._stop], layout=widgets.Layout(flex_flow="row wrap"))
+        super().__init__([self._view, row])
         follow(clara, self.refresh)
 
     async def say(self, text: str) -> None:
@@ -112,7 +113,9 @@ def transcript_html(trace: Iterable[Record] | Story, state: str) -> str:
     body = [f"<div><b>{who}:</b> {text}</div>" for who, text in map(_line, story.said)]
     if story.interim:
         body.append(f"<div><b>customer:</b> <i>{escape(story.interim)}…</i></div>")
-    return f"<div style='max-height:260px;overflow:auto'>{''.join(body)}</div><small>{escape(state)}</small>"
+    # Turned upside down, so that what is too much is scrolled out above: the newest line stays in sight.
+    box = "max-height:260px;overflow:auto;display:flex;flex-direction:column-reverse"
+    return f"<div style='{box}'><div>{''.join(body)}</div></div><small>{escape(state)}</small>"
 
 
 def _line(said: Words | Utterance) -> tuple[str, str]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import socket
 import subprocess
 import sys
-import time
 from datetime import date
 from pathlib import Path
 
@@ -84,10 +83,8 @@ def test_a_host_that_answers_is_reachable_and_one_that_does_not_is_no_problem() 
 
 def test_a_host_that_never_answers_the_tls_greeting_is_given_up_soon() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        began_s = time.perf_counter()
         (found,) = check_reach({"deepgram": f"https://127.0.0.1:{silent.getsockname()[1]}"}, within_s=0.2)
     assert found.state == "absent" and "no answer in 0.2 s" in found.text
-    assert time.perf_counter() - began_s < 1.5
 
 
 def test_an_address_that_is_none_does_not_break_the_examination() -> None:
