@@ -29,13 +29,17 @@ async def test_the_console_types_speaks_and_interrupts_by_its_buttons(tmp_path: 
         await page.locator(".clara-console-say").click()
         await expect(view.locator("div", has_text="Hola, buenas.").first).to_be_visible(timeout=15_000)
         await page.set_viewport_size({"width": 800, "height": 900})  # narrow: more lines than there is room for
-        for _ in range(2):
-            await line.fill("¿Hacen despachos a regiones, y cuánto demoran en llegar hasta Punta Arenas?")
+        overflows = "(e) => e.parentElement.scrollHeight > e.parentElement.clientHeight"
+        lines = view.locator("div > div > div > div").first.locator("..")
+        for n in range(20):
+            await line.fill(f"{n}. ¿Hacen despachos a regiones, y cuánto demoran en llegar hasta Punta Arenas?")
             await line.press("Enter")
+            await expect(view).to_contain_text(f"{n}. ¿Hacen", timeout=15_000)
+            if full := await lines.evaluate(overflows):
+                break
+        assert full
         await line.fill("Muchas gracias.")
         await line.press("Enter")
         await expect(view.get_by_text("Muchas gracias.")).to_be_in_viewport(timeout=15_000)  # the newest is in sight
-        overflows = "(e) => e.parentElement.scrollHeight > e.parentElement.clientHeight"
-        assert await view.locator("div > div > div > div").first.locator("..").evaluate(overflows)
         await notebook.screenshot("01_console_dark")
         assert notebook.errors == []
