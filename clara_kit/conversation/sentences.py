@@ -1,32 +1,59 @@
 """Streamed Spanish to whole sentences that a voice can speak.
 
 Comes after the model's deltas, before `Speak`. A cut is decided from the text before it and from what
-follows, up to the first letter that shows how the next sentence begins; until that has come, the sentence
-waits. So the way a text is split into feeds can never change where it is cut, and no cut is ever made by time.
+follows, up to the first letter that shows how the next sentence begins (behind some abbreviations, and where
+the blank is missing, up to the end of that word); until that has come, the sentence waits. So the way a text is
+split into feeds can never change where it is cut, and no cut is ever made by time.
 
 What ends a sentence: `.`, `?`, `!`, `…` (and runs of them, with the quotes and brackets that close behind),
-followed by white space and something that is not a lower-case letter; `?¿` and `!¡` without white space; a
-blank line; a line break before a list item. What does not: abbreviations, initials, list numbers, numbers
-with points (`$12.990`), addresses, and any stop behind which the text goes on in lower case.
+followed by white space and something that is not a lower-case letter; the same without white space before a
+capital letter or `¿¡` («¡Listo!Te llega»); a blank line; a line break before a list item. What does not:
+abbreviations, initials, list marks, numbers with points (`$12.990`), names and addresses (`La.Roche`, `tienda.cl`),
+and any stop behind which the text goes on in lower case.
 """
 
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Callable
 from copy import copy
 from typing import Protocol, Self, runtime_checkable
 
-from clara_kit.conversation.abbreviations import BEFORE_INITIAL, BEFORE_LETTER, BEFORE_NUMBER, NEVER_ENDS
+from clara_kit.conversation.abbreviations import NEVER_LAST, belongs_to_word
 
 _CANDIDATE = re.compile(r"[.?!…\n]")
-_SIGNIFICANT = re.compile(r"[^\s.?!…]")
+_UNDECIDED = re.compile(r"[.?!…]*\s*")  # a stop and this much behind it never decides
 _STOPS = frozenset(".?!…")
 _CLOSERS = frozenset("\"'”’»›)]}*_`~")
 _OPENERS = frozenset("\"'“‘«‹([{*_`~—–-")
-_LIST_ITEM = re.compile(r"(?:\d{1,2}[.)]|[-*•·–—])\s")
-_MAYBE_LIST_ITEM = re.compile(r"(?:\d{0,2}|\d{1,2}[.)]|[-*•·–—])\Z")
+_BOTH_WAYS = frozenset("\"'*_`~")  # these open and close
+_BRACKETS = _OPENERS - frozenset("—–-")
+# Pictures, their joiners and modifiers; not the signs that text uses (©, °, ™, arrows).
+_EMOJI = "\U0001f000-\U0001faff\u2600-\u27bf\u200d\ufe0f\u2b50\u2b55\U000e0020"
+_EMOJI_RUN = re.compile(f"[{_EMOJI}]*")
+_LIST_ITEM = re.compile(
+    r"[-*•·–—▪◦‣]\s"
+    r"|[*_]{0,2}(?:\(?(?:\d{1,2}|[a-zA-Z]|[ivx]{2,4})\)|\d{1,2}(?:\.\d{1,2})*\.[-–]?)[*_]{0,2}\s"  # «a)», «1.-», «**2.1.**»
+    r"|(?:[a-z]|[ivx]{2,4})\.[^\S\n][A-ZÁÉÍÓÚÜÑ¿¡]"  # «a. Limpia», not «a. m.», «p. ej.»
+    rf"|[{_EMOJI}]+[^\S\n]*[^\s{_EMOJI}]|\d\ufe0f?\u20e3"  # «✅ Limpia», «1️⃣»
+)
+_LIST_ITEM_CHARS = 12
+_LIST_ITEM_ENDS = (
+    " ",
+    ". ",
+    ") ",
+    "1) ",
+    "X",
+    " X",
+    ". X",
+    "\u20e3",
+)  # one of them completes whatever may become an item
+_ADDRESS = re.compile(r"@|//|\bwww\.|\.\w{2,}/")
+_DOMAIN = re.compile(r"\.[a-z0-9]")
+_ENDS_WORD = re.compile(
+    r"(?:[^\W\d_][a-záéíóúüñ]|[A-ZÁÉÍÓÚÜÑ]{3}|[\d%+]|\b[ap]\.m)[\"'”’»›)\]}*_`~]*\Z"  # no initial, no «S.A»
+)
+_CAPITALISED = re.compile(r"[A-ZÁÉÍÓÚÜÑ](?:[a-záéíóúüñ]|\Z)")
 _CLAUSE_END = re.compile(r"[,;:](?=\s)|\s[—–]\s")
 _CONTEXT_CHARS = 64  # how far back a word before a stop may reach; longer ones are no abbreviations
 
@@ -78,7 +105,7 @@ class SentenceChunker:
     dash once it has four words, so that the voice can begin early (off unless asked for).
     """
 
-    __slots__ = ("_alnum", "_context", "_first", "_first_clause", "_head", "_tail", "_waiting")
+    __slots__ = ("_alnum", "_context", "_first", "_first_clause", "_head", "_idle", "_tail", "_waiting")
 
     def __init__(self, language: str = "es", *, first_clause: bool = False) -> None:
         if language.split("-")[0] != "es":
@@ -91,7 +118,7 @@ class SentenceChunker:
         self._context = ""  # its last characters
         self._alnum = False  # whether it has a letter or digit: a piece needs something to say
         self._tail: list[str] = []  # text from the first stop on that is not decided
-        self._waiting = False
+        self._waiting = self._idle = False
         self._first = self._first_clause
 
     def feed(self, text: str) -> list[str]:
@@ -99,9 +126,10 @@ class SentenceChunker:
         if not self._waiting and not self._first and _CANDIDATE.search(text) is None:
             self._settle(text)
             return []
-        self._tail.append(text)
-        if self._waiting and _SIGNIFICANT.search(text) is None:
-            return []  # still only stops and white space
+        idle = self._idle and text and _UNDECIDED.fullmatch(self._tail[-1][-1] + text)
+        self._tail += [text] if text else []
+        if idle or not text:
+            return []
         return self._cut(final=False)
 
     def flush(self) -> list[str]:
@@ -127,7 +155,7 @@ class SentenceChunker:
         """Decide every stop in the tail that can be decided."""
         pieces: list[str] = []
         tail = "".join(self._tail)
-        self._waiting = False
+        self._waiting = self._idle = False
         while True:
             at = 0
             if self._first:
@@ -143,6 +171,7 @@ class SentenceChunker:
                 end = self._line_break(tail, at, final) if tail[at] == "\n" else self._stop(tail, at, final)
             if end == _WAIT:
                 self._waiting = not self._first
+                self._idle = self._waiting and _UNDECIDED.fullmatch(tail, at) is not None
                 break
             if end == _NO:  # the whole run was decided
                 past = _past(tail, at, _STOPS.__contains__ if tail[at] in _STOPS else str.isspace)
@@ -165,60 +194,73 @@ class SentenceChunker:
     # --- one stop: where the piece ends, or _WAIT, or _NO ----------------------------------------------
 
     def _stop(self, tail: str, at: int, final: bool) -> int:
-        run = tail[at : _past(tail, at, _STOPS.__contains__)]
-        end = _past(tail, at + len(run), _CLOSERS.__contains__)
+        past = _past(tail, at, _STOPS.__contains__)
+        end = _past(tail, past, _CLOSERS.__contains__)
         if end == len(tail):
             return _NO if final else _WAIT
-        if tail[end].isspace() or _is_emoji(tail[end]):
-            return self._behind(tail, at, end, run, final)
-        return end if tail[end] in "¿¡" and (run[-1] in "?!…" or len(run) > 1) else _NO
+        before = (self._context + tail[:at])[-_CONTEXT_CHARS:]
+        if tail[end].isspace() or _past_emoji(tail, end) > end:
+            return self._behind(tail, end, tail[at:past], before, final)
+        if end > past and tail[past] in _BOTH_WAYS and not _is_open(tail[past], before):
+            end = past  # «¡Listo!"Te llega"»: it opens what follows
+        return self._joined(tail, end, tail[at:past], before, final)
 
-    def _behind(self, tail: str, at: int, end: int, run: str, final: bool) -> int:
+    def _behind(self, tail: str, end: int, run: str, before: str, final: bool) -> int:
         """Behind the stop there is white space (or an emoji, which belongs to the sentence before it)."""
         nxt = _past(tail, end, str.isspace)
-        while nxt < len(tail) and _is_emoji(tail[nxt]):
-            end = _past(tail, nxt, _is_emoji)
-            nxt = _past(tail, end, str.isspace)
+        while (past := _past_emoji(tail, nxt)) > nxt:
+            more = _past(tail, past, str.isspace)
+            if "\n" in tail[end:nxt] and more < len(tail) and "\n" not in tail[past:more]:
+                break  # on the next line, before its text: a list's mark
+            end, nxt = past, more
         if nxt == len(tail):
             return _NO if final else _WAIT
         if tail.count("\n", end, nxt) >= 2:
             return end
-        if tail[nxt] in "-*•·–—" or tail[nxt].isdigit():
-            item = _list_item(tail, nxt, final)
-            if item is None:
-                return _WAIT
-            if item and "\n" in tail[end:nxt]:
-                return end
-        significant = _past(tail, nxt, _OPENERS.__contains__)
-        if significant == len(tail):
+        item = "\n" in tail[end:nxt] and _list_item(tail, nxt, final)
+        if item or item is None:
+            return _WAIT if item is None else end
+        opened = _past(tail, nxt, _OPENERS.__contains__)
+        significant = _past(tail, opened, str.isspace)  # behind a dash
+        ahead = tail[significant : significant + _CONTEXT_CHARS]
+        final = final or len(ahead) == _CONTEXT_CHARS
+        if not ahead:
             return end if final else _WAIT
-        following = tail[significant]  # what decides now is how the following text begins
-        if following.islower():
-            return _NO
-        if run == "." and self._is_abbreviation((self._context + tail[:at])[-_CONTEXT_CHARS:], following):
-            return _NO
-        return end
+        if ahead[0].islower() and significant == opened:  # what decides now is how the following text begins
+            if len(ahead) < 2 and not final:
+                return _WAIT
+            return end if ahead[1:2] == ")" else _NO  # «Limpia. b) Hidrata»
+        return self._unless_abbreviated(end, run, before, ahead, final)
 
-    def _is_abbreviation(self, before: str, following: str) -> bool:
-        """Whether a single full stop behind `before` belongs to its last word rather than to the sentence."""
-        words = unicodedata.normalize("NFC", before).split()
-        if not words or before[-1].isspace():
-            return False
-        word = words[-1].lstrip("".join(_OPENERS) + "¿¡")
-        previous = words[-2] if len(words) > 1 else ""
-        at_start = not previous and len(before) < _CONTEXT_CHARS
-        lower = word.casefold()
-        if (word.isdigit() and len(word) <= 2) or (len(word) == 1 and word.islower() and word.isalpha()):
-            line = before.rpartition("\n")[2].strip()
-            after_mark = previous.endswith((":", ";")) or (word.isdigit() and _is_mark(previous))
-            return at_start or line == words[-1] or after_mark
-        if lower in NEVER_ENDS:
-            return following.isalpha() or following in "¿¡" or following.isdigit()
-        if lower in BEFORE_NUMBER and following.isdigit():
-            return True
-        if len(word) == 1 and word.isalpha() and word.isupper():
-            return following.isalpha() and _is_initial(word, previous, at_start)
-        return False
+    def _joined(self, tail: str, end: int, run: str, before: str, final: bool) -> int:
+        """Behind the stop the text goes on without a blank: a slip of the model's, or no end of a sentence at all."""
+        begin = _past(tail, end, _BRACKETS.__contains__)
+        ahead = tail[begin : begin + _CONTEXT_CHARS]
+        final = final or len(ahead) == _CONTEXT_CHARS
+        word = "".join(before.split()[-1:]).lstrip("".join(_OPENERS) + "¿¡")
+        if not ahead:
+            return _NO if final else _WAIT
+        if _ADDRESS.search(word) or len(word) == _CONTEXT_CHARS:
+            return _NO
+        if ahead[0] in "¿¡":
+            return self._unless_abbreviated(end, run, before, ahead, final)
+        if run[-1] in "?!":
+            return end if ahead[0].isupper() or ahead[0].isdigit() else _NO
+        # A point between words is a name's, an address's or a version's as well. It ends a sentence where a word or
+        # number that can end one is before it, and a capitalised word that is no address follows.
+        if not ahead[0].isupper() or not _ENDS_WORD.search(before) or word.casefold() in NEVER_LAST:
+            return _NO
+        if word.isdigit() and len(word) <= 2:  # «1.Limpia 2.Hidrata»
+            return _NO
+        if len(token := ahead.split()[0]) == len(ahead) and not final:
+            return _WAIT
+        if not _CAPITALISED.match(token) or _ADDRESS.search(token) or _DOMAIN.search(token):
+            return _NO
+        return self._unless_abbreviated(end, run, before, ahead, final)
+
+    def _unless_abbreviated(self, end: int, run: str, before: str, ahead: str, final: bool) -> int:
+        belongs = run == "." and belongs_to_word(before, ahead, final=final)
+        return _WAIT if belongs is None else _NO if belongs else end
 
     # --- line breaks and clauses -----------------------------------------------------------------------
 
@@ -251,32 +293,18 @@ def _past(tail: str, at: int, belongs: Callable[[str], bool]) -> int:
 
 def _list_item(tail: str, at: int, final: bool) -> bool | None:
     """Whether a list item begins at `at`; None: not to be told yet."""
-    rest = tail[at : at + 4]
+    rest = tail[at : at + _LIST_ITEM_CHARS]
     if _LIST_ITEM.match(rest):
         return True
-    return None if not final and _MAYBE_LIST_ITEM.fullmatch(rest) else False
+    open_ended = not final and len(rest) < _LIST_ITEM_CHARS
+    return None if open_ended and any(_LIST_ITEM.match(rest + end) for end in _LIST_ITEM_ENDS) else False
 
 
-def _is_mark(word: str) -> bool:
-    """Whether a word ends a sentence, so that a number behind it begins a list item."""
-    return word.rstrip("".join(_CLOSERS)).endswith(tuple(_STOPS))
+def _past_emoji(tail: str, at: int) -> int:
+    found = _EMOJI_RUN.match(tail, at)
+    return found.end() if found else at
 
 
-def _is_initial(letter: str, previous: str, at_start: bool) -> bool:
-    """Whether a single capital with a stop is a name's initial."""
-    if at_start:
-        return True
-    plain = previous.strip("".join(_OPENERS | _CLOSERS) + "¿¡,;:").casefold()
-    if plain in BEFORE_LETTER:
-        return False
-    if plain in BEFORE_INITIAL or plain.rstrip(".") in NEVER_ENDS:
-        return True
-    if previous.endswith(".") and len(previous) == 2:
-        return not (previous == "S." and letter == "A")  # «Beta S. A.» may end a sentence
-    return previous[:1].isupper() and not previous.endswith((",", ";", ":"))
-
-
-def _is_emoji(char: str) -> bool:
-    """Pictures, their joiners and modifiers; not the signs that text uses (©, °, ™, arrows)."""
-    code = ord(char)
-    return 0x1F000 <= code <= 0x1FAFF or 0x2600 <= code <= 0x27BF or code in (0x200D, 0xFE0F, 0x2B50, 0x2B55, 0xE0020)
+def _is_open(mark: str, before: str) -> bool:
+    """Whether a quote or emphasis was opened and waits to be closed."""
+    return len(re.findall(re.escape(mark) + "+", before)) % 2 == 1

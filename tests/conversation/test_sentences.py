@@ -26,6 +26,10 @@ BITS = st.sampled_from(
         "1. ",
         "EE. UU.",
         "a. m.",
+        *"-*•«»$+@/",
+        *("aprox.", "cód.", "ABC", "US$", "Lun.", "Vie.", "km.", "vit.", "Reg.", "No.", "12 ", "iv", "A. M."),
+        *("\n1.- ", "\n• 1. ", "\na) ", "b) ", "\na. ", "1️⃣", "\n✅ "),
+        *("Te", "Perfecto.", "La.", "www.", "tienda.cl", "x" * 70),
     ]
 )
 TEXTS = st.one_of(st.lists(BITS, max_size=30).map("".join), st.text(max_size=40))
@@ -67,6 +71,84 @@ def test_nothing_is_lost_or_doubled_and_no_piece_is_empty(text: str) -> None:
 def test_what_was_given_stays_whatever_follows(text: str, more: str) -> None:
     given_already = SentenceChunker().feed(text)
     assert cut(text + more, [])[: len(given_already)] == given_already
+
+
+@given(text=TEXTS)
+def test_a_sentence_comes_as_early_letter_by_letter_as_at_once(text: str) -> None:
+    at_once, by_letter = SentenceChunker(), SentenceChunker()
+    assert [piece for letter in text for piece in by_letter.feed(letter)] == at_once.feed(text)
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        ["¡Listo!", "Te llega mañana."],
+        ["¿De verdad?", "¡Sí!", "Claro."],
+        ["Perfecto.", "Te cuento.", "¿Vamos?"],
+        ["Perfecto.", "¿Vamos?"],
+        ["Ya.", "A tu piel le gusta."],
+        ["Mmm...", "Creo que sí…", "Veamos."],
+        ["Cuesta $12.990.", "Te conviene."],
+        ["Tiene SPF 50+.", "Es AHA.", "Úsalo."],
+        ["Abre a las 5 p.m.", "Mañana no."],
+        ["Es suave (muy suave).", "«Te va a gustar».", "Pruébalo."],
+        ["¡Listo!", '"Te llega".'],
+        ['"¡Listo!"', "Te llega."],
+        ["**¡Listo!**", "Te llega."],
+        ["¡Listo!", "**Te llega**"],
+        ["Visita tienda.cl.", "Te esperamos."],
+        ["¡Perfecto!😊", "Te cuento."],
+    ],
+    ids="".join,
+)
+def test_sentences_joined_without_a_blank_are_two(pieces: list[str]) -> None:
+    text = "".join(pieces)
+    assert cut(text, []) == cut(text, list(range(len(text)))) == pieces
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "La.Roche-Posay y la marca El.Beso",
+        "betaskincare.cl o Beta.Skincare.cl",
+        "https://tienda.cl/?Q=Gel y tienda.cl/buscar?Q=Gel",
+        "Ana.Soto@Correo.cl",
+        "la versión v2.0 de Node.js en un archivo.PDF",
+        "la doctora J.Perez, el Dr.Soto y la Sra.Díaz",
+        "1.Limpia 2.Hidrata",
+        "p.ej.Gel y S.A.Beta",
+        "¡Hola!te cuento",
+        "¡Ya!, dijo",
+    ],
+)
+def test_a_stop_inside_a_name_an_address_or_a_version_does_not_end_a_sentence(text: str) -> None:
+    assert cut(text, []) == cut(text, list(range(len(text)))) == [text]
+
+
+@pytest.mark.parametrize(
+    "items",
+    [
+        ["• 1. Limpia tu rostro", "• 2. Hidrata."],
+        ["1.- Limpia", "2.- Hidrata", "10.- Protege"],
+        ["1. Rutina", "  a. Limpia", "  b. Hidrata", "    - i. Protege"],
+        ["1.1. Limpia", "1.2. Hidrata"],
+        ["a) Limpia", "B) Hidrata", "(3) Protege", "iv) Descansa"],
+        ["- **1.** Limpia", "- **2.** Hidrata"],
+        ["* 1) Limpia.", "* 2) Hidrata."],
+        ["✅ Limpia.", "✅ Hidrata", "👉 1. Protege"],
+        ["1️⃣ Limpia", "2️⃣ Hidrata"],
+        ["– Limpia", "— Hidrata", "▪ Protege"],
+    ],
+    ids=lambda items: items[0],
+)
+def test_a_mark_at_the_beginning_of_a_line_stays_with_its_item(items: list[str]) -> None:
+    text = "\n".join(["Pasos:", *items])
+    whole = ["Pasos:", *(item.strip() for item in items)]
+    assert cut(text, []) == cut(text, list(range(len(text)))) == whole
+
+
+def test_a_picture_on_a_line_of_its_own_closes_the_sentence_before() -> None:
+    assert cut("¡Hola!\n😊\nTe cuento. Adiós 😊", []) == ["¡Hola!\n😊", "Te cuento.", "Adiós 😊"]
 
 
 def test_a_sentence_is_given_as_soon_as_the_next_begins() -> None:
