@@ -25,7 +25,7 @@ class Sound:
     rate_hz: int
 
     def __post_init__(self) -> None:
-        if self.samples.dtype != np.int16 or self.samples.ndim != 1 or self.rate_hz <= 0:
+        if self.samples.dtype != np.int16 or self.samples.ndim != 1 or not self.rate_hz > 0:
             raise AudioError(
                 f"A sound is int16 samples in one row and a rate; got {self.samples.dtype}, {self.samples.ndim} "
                 f"dimensions, {self.rate_hz} Hz."
@@ -61,12 +61,10 @@ class Sound:
         return cls(np.frombuffer(pcm, dtype="<i2").astype(np.int16), rate_hz)
 
     def at_rate(self, rate_hz: int) -> Sound:
-        """The same sound at another rate."""
-        if rate_hz == self.rate_hz or not len(self.samples):
+        """The same sound at another rate, as long to half a sample; silence stays silence."""
+        if rate_hz == self.rate_hz or not len(self.samples) or not rate_hz > 0:
             return Sound(self.samples, rate_hz)
-        import soxr
-
-        return Sound(soxr.resample(self.samples, self.rate_hz, rate_hz), rate_hz)
+        return Sound(Resampler(self.rate_hz, rate_hz).feed(self.samples, last=True), rate_hz)
 
     def gain(self, db: float) -> Sound:
         """Louder (or softer) by `db`; what is too loud is clipped."""
@@ -97,6 +95,29 @@ class Sound:
 
     def __repr__(self) -> str:
         return f"<Sound {self.duration_ms / 1000:.2f} s, {self.rate_hz} Hz>"
+
+
+class Resampler:
+    """Sound from one rate to another, piece by piece: the pieces joined are `Sound.at_rate` of the whole.
+
+    It holds back up to 100 ms until it has heard what follows, or that nothing does (`last`).
+    """
+
+    def __init__(self, from_hz: int, to_hz: int) -> None:
+        try:
+            import soxr
+        except ImportError as exc:
+            raise AudioError("Resampling needs soxr.", hint='pip install "clara-kit[audio]".') from exc
+        # In floats: soxr dithers what comes and goes as integers, so that silence would be a faint noise.
+        self._stream = soxr.ResampleStream(from_hz, to_hz, 1, dtype="float32")
+        self._to_hz = to_hz
+
+    def feed(self, samples: Samples, *, last: bool = False) -> Samples:
+        """What is ready. last: nothing follows, so all that was held back; what comes then is another sound."""
+        ready = self._stream.resample_chunk(samples.astype(np.float32), last=last)
+        if last:
+            self._stream.clear()
+        return clipped(ready, self._to_hz).samples
 
 
 def clipped(samples: npt.NDArray[Any], rate_hz: int) -> Sound:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import _ctypes
 import ctypes
+import re
 import sys
 import threading
 from collections.abc import Iterator
@@ -24,6 +25,8 @@ from clara_kit.audio.spoken import spoken_words
 from clara_kit.core.errors import AudioError
 
 RATE_HZ = 22_050  # espeak's own
+WORD_MS = 10.0  # a word lasts so long at least, also one that espeak passes over («①») or joins to its neighbour
+_VARIANTS = ("", "f1", "f4", *(f"m{number}" for number in range(1, 9)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +52,22 @@ class Speech:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OfflineVoice:
     """One persona. language: an espeak-ng voice. voice_variant: f1, f4, or m1..m8 (f2, f3 and f5 add breath,
-    whose noise differs from run to run). rate_wpm: 80..450. pitch: 0..99."""
+    whose noise differs from run to run); empty: the language's own. rate_wpm: 80..450. pitch: 0..99.
+
+    Raises `AudioError` for anything else: espeak would speak in another voice, or at another pace, without a word.
+    """
 
     language: str = "es-419"
     voice_variant: str = "f4"
     rate_wpm: int = 175
     pitch: int = 50
+
+    def __post_init__(self) -> None:
+        if self.voice_variant not in _VARIANTS or not re.fullmatch(r"[A-Za-z]+(-[A-Za-z0-9]+)*", str(self.language)):
+            raise _no_voice(self)
+        for name, value, low, high in (("rate_wpm", self.rate_wpm, 80, 450), ("pitch", self.pitch, 0, 99)):
+            if type(value) is not int or not low <= value <= high:
+                raise AudioError(f"{name} is {value!r}.", hint=f"use a whole number from {low} to {high}.")
 
     def synthesize(self, text: str) -> Speech:
         """Speak a text at 22050 Hz. Equal text and persona give equal bytes, whatever was spoken before."""
@@ -69,6 +82,8 @@ def _synthesize(voice: OfflineVoice, text: str) -> Speech:
     # where each written word begins in the spoken text
     starts = [0, *accumulate(len(word.spoken) + 1 for word in words[:-1])]
     samples, marks = _espeak(voice, " ".join(word.spoken for word in words))
+    if len(samples) < 2 * len(words):  # no room for words
+        return Speech(Sound(samples, RATE_HZ), text, ())
     total_ms = len(samples) * 1000 / RATE_HZ
     begins = _word_starts(starts, marks, total_ms)
     times = tuple(
@@ -86,8 +101,11 @@ def _word_starts(starts: list[int], marks: list[tuple[int, float]], total_ms: fl
     known.setdefault(0, 0.0)
     known[starts[-1] + 1] = total_ms
     chars = sorted(known)
-    begins = np.interp(starts, chars, [known[char] for char in chars]).round(3)
-    return list(np.maximum.accumulate(begins).tolist())
+    begins = np.interp(starts, chars, [known[char] for char in chars])
+    step_ms = min(WORD_MS, total_ms / len(starts))
+    places = np.arange(len(starts)) * step_ms
+    begins = np.maximum.accumulate(begins - places) + places
+    return list(np.minimum(begins, total_ms - places[::-1] - step_ms).round(3).tolist())
 
 
 def _audible(samples: Samples, begin_ms: float, end_ms: float) -> tuple[float, float]:
@@ -96,7 +114,8 @@ def _audible(samples: Samples, begin_ms: float, end_ms: float) -> tuple[float, f
     loud = first + np.flatnonzero(np.abs(samples[first:last]) > 100)
     if not len(loud):
         return begin_ms, end_ms
-    return round(int(loud[0]) * 1000 / RATE_HZ, 3), round((int(loud[-1]) + 1) * 1000 / RATE_HZ, 3)
+    start_ms, stop_ms = round(int(loud[0]) * 1000 / RATE_HZ, 3), round((int(loud[-1]) + 1) * 1000 / RATE_HZ, 3)
+    return max(begin_ms, start_ms), min(end_ms, stop_ms)
 
 
 class _EventId(ctypes.Union):
@@ -151,13 +170,19 @@ def _espeak(voice: OfflineVoice, text: str) -> tuple[Samples, list[tuple[int, fl
         lib.espeak_SetSynthCallback(callback)
         name = f"{voice.language}+{voice.voice_variant}" if voice.voice_variant else voice.language
         if lib.espeak_SetVoiceByName(name.encode()) != 0:
-            raise AudioError(f"There is no offline voice {name!r}.", hint="use es-419 with f1, f4 or m1..m8.")
+            raise _no_voice(voice)
         levels = {_RATE: voice.rate_wpm, _VOLUME: 100, _PITCH: voice.pitch, _RANGE: 50}
         for parameter, value in levels.items():
             lib.espeak_SetParameter(parameter, value, 0)
-        data = text.encode("utf-8") + b"\0"
+        # espeak stops at a NUL; half a character (a lone surrogate) is none in UTF-8
+        data = text.replace("\0", " ").encode("utf-8", "replace") + b"\0"
         lib.espeak_Synth(data, ctypes.c_size_t(len(data)), 0, 0, 0, _CHARS_UTF8 | _END_PAUSE, None, None)
     return np.frombuffer(b"".join(samples), dtype=np.int16).copy(), marks
+
+
+def _no_voice(voice: OfflineVoice) -> AudioError:
+    wanted = f"{voice.language}+{voice.voice_variant}"
+    return AudioError(f"There is no offline voice {wanted!r}.", hint="use es-419 with f1, f4 or m1..m8.")
 
 
 @contextmanager

@@ -26,6 +26,7 @@ from clara_kit.world.twins.server import TwinServer
 
 CUSTOMER = OfflineVoice(voice_variant="m3", pitch=40)
 LINE = "¿Hacen despachos a regiones?"
+SHORT_ENDED = ("Me gusta, sí.", "¿Y a mí?")
 QUERY: dict[str, Any] = {
     "model": "nova-3", "language": "es-419", "encoding": "linear16", "sample_rate": 16000, "channels": 1,
     "interim_results": True, "smart_format": True, "endpointing": 300, "utterance_end_ms": 1000, "vad_events": True,
@@ -40,7 +41,8 @@ async def context() -> TwinContext:
 @pytest.fixture
 async def server(context: TwinContext) -> AsyncIterator[TwinServer]:
     lines = LineBook()
-    lines.learn(LINE, CUSTOMER.synthesize(LINE))
+    for line in (LINE, *SHORT_ENDED):
+        lines.learn(line, CUSTOMER.synthesize(line))
     async with TwinServer([DeepgramTwin(context, lines, OfflineVoice())]) as running:
         yield running
 
@@ -55,7 +57,7 @@ def sdk(server: TwinServer, key: str = "test-key") -> AsyncDeepgramClient:
 async def heard(server: TwinServer, sound: Sound, **changes: Any) -> list[Any]:
     """Everything the SDK receives for a sound that is uploaded at once, then closed."""
     async with asyncio.timeout(10), sdk(server).listen.v1.connect(**{**QUERY, **changes}) as socket:
-        for frame in sound.at_rate(16_000).frames(20):
+        for frame in sound.at_rate(changes.get("sample_rate", 16_000)).frames(20):
             await socket.send_media(frame.to_bytes())
         await socket.send_close_stream()
         return [message async for message in socket]
@@ -83,6 +85,43 @@ async def test_a_known_line_comes_as_speech_started_interims_final_and_utterance
     assert [w.end for w in best.words] == pytest.approx(ends, abs=0.06)
 
 
+def cut_off(text: str) -> tuple[Sound, float]:
+    """A line that ends with its last word, and when that ends in seconds."""
+    speech = CUSTOMER.synthesize(text)
+    end_ms = speech.words[-1].end_ms
+    return concat(silence(500, 16_000), speech.sound.between(0, end_ms)), 0.5 + end_ms / 1000
+
+
+@pytest.mark.parametrize("text", SHORT_ENDED)
+@pytest.mark.parametrize("rate_hz", [8000, 11_025, 16_000, 44_100, 48_000])
+async def test_the_last_word_is_heard_at_every_rate_though_no_sound_follows_it(
+    server: TwinServer, rate_hz: int, text: str
+) -> None:
+    sound, end_s = cut_off(text)
+    messages = await heard(server, sound, sample_rate=rate_hz)
+    assert " ".join(finals(messages)) == text
+    last = [m for m in messages if m.type == "Results"][-1].channel.alternatives[0].words[-1]
+    assert last.end == pytest.approx(end_s, abs=0.06)
+    assert messages[-1].duration == pytest.approx(end_s, abs=0.002)
+
+
+@pytest.mark.parametrize(("rate_hz", "text"), zip([8000, 11_025], SHORT_ENDED, strict=True))
+async def test_finalize_gives_all_that_was_sent_before_it_and_the_stream_goes_on(
+    server: TwinServer, rate_hz: int, text: str
+) -> None:
+    sound, said = cut_off(text)[0].at_rate(rate_hz), []
+    async with asyncio.timeout(10), sdk(server).listen.v1.connect(**{**QUERY, "sample_rate": rate_hz}) as socket:
+        for _ in range(2):
+            for frame in sound.frames(20):
+                await socket.send_media(frame.to_bytes())
+            await socket.send_finalize()
+            while (message := await socket.recv()).type != "Results" or not message.from_finalize:
+                said += finals([message])
+            said += finals([message])
+            await socket.send_media(silence(1500, rate_hz).to_bytes())
+    assert list(filter(None, said)) == [text, text]
+
+
 async def test_without_formatting_words_are_bare(server: TwinServer) -> None:
     assert finals(await heard(server, scene(), smart_format=False)) == ["hacen despachos a regiones"]
 
@@ -101,6 +140,7 @@ async def test_what_is_no_known_line_is_an_empty_transcript(server: TwinServer, 
         ({"model": "nova-2", "keyterm": ["Brisa"]}, 400),
         ({"utterance_end_ms": 500}, 400),
         ({"language": "xx"}, 400),
+        ({"channels": 2}, 400),
     ],
 )
 async def test_a_query_the_vendor_would_refuse_is_refused_with_its_reason(

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from aiohttp import WSMsgType, web
 
-from clara_kit.audio.pcm import Sound
+from clara_kit.audio.pcm import Resampler, Sound
 from clara_kit.audio.vad import VoiceActivityDetector
 from clara_kit.audio.voice import WordTime
 from clara_kit.world.faults import Fault, find
@@ -97,11 +97,7 @@ class _Ear:
         self._vad = VoiceActivityDetector(hang_ms=max(32.0, hang))
         self._sound = np.zeros(0, dtype=np.int16)
         self._sound_from_ms = 0.0  # stream time of its first sample: what is over is forgotten
-        self._resample: Any = None
-        if chosen.rate_hz != RATE_HZ:
-            import soxr
-
-            self._resample = soxr.ResampleStream(chosen.rate_hz, RATE_HZ, 1, dtype="int16")
+        self._resampler = None if chosen.rate_hz == RATE_HZ else Resampler(chosen.rate_hz, RATE_HZ)
         self._received_ms = 0.0
         self.outbox = Outbox(socket, slow.for_ms if slow else 0.0)
         self._begin_ms: float | None = None  # of the stretch of speech that is going on
@@ -112,12 +108,15 @@ class _Ear:
 
     # --- in --------------------------------------------------------------------------------------------
 
-    async def hear(self, data: bytes) -> None:
-        """Some sound. It is judged in steps of 100 ms, so that what is uploaded at once is heard as if live."""
+    async def hear(self, data: bytes, *, last: bool = False) -> None:
+        """Some sound. It is judged in steps of 100 ms, so that what is uploaded at once is heard as if live.
+
+        last: no sound may follow for a while, so nothing is held back.
+        """
         samples = np.frombuffer(data, dtype="<i2").astype(np.int16)
         self._received_ms += len(samples) * 1000 / self._options.rate_hz
-        if self._resample is not None:
-            samples = self._resample.resample_chunk(samples)
+        if self._resampler is not None:
+            samples = self._resampler.feed(samples, last=last)
         for at in range(0, len(samples), RATE_HZ // 10):
             await self._step(samples[at : at + RATE_HZ // 10])
 
@@ -154,6 +153,7 @@ class _Ear:
                 }
             )
             return "Error"
+        await self.hear(b"", last=True)  # what was sent before a message is heard before it
         if kind == "Finalize" and self._begin_ms is not None:
             await self._result(self._vad.now_ms, is_final=True, speech_final=False, from_finalize=True)
         elif kind == "Finalize":

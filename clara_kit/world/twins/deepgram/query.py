@@ -37,6 +37,8 @@ def options(query: Any) -> Options:
         raise BadQuery("Bad Request: Keyterm prompting is only available for Nova-3.")
     if query.get("encoding", "linear16") != "linear16":
         raise BadQuery(f"Bad Request: this twin decodes linear16 only, not {query['encoding']}.")
+    if query.get("channels", "1") != "1":
+        raise BadQuery(f"Bad Request: this twin hears one channel only, not {query['channels']}.")
     rate = query.get("sample_rate", "")
     if not rate.isdigit() or not 8000 <= int(rate) <= 96_000:
         raise BadQuery("Bad Request: sample_rate is required with encoding and must be a number of Hz.")
