@@ -16,14 +16,16 @@ from clara_kit.core.errors import AudioError
 def read_wav(path: str | Path, *, rate_hz: int | None = None, allow_truncated: bool = False) -> Sound:
     """A WAV (FLAC, OGG) file as mono sound, resampled to `rate_hz` if given; channels are averaged.
 
-    Raises `AudioError` for what cannot be read or is no such file, is empty, or shorter than its header says (with
-    `allow_truncated`, what is there is taken), and where the extra `audio` is not installed.
+    Raises `AudioError` for what cannot be read or is no such file, is empty, or where the extra `audio` is not
+    installed; and for a WAV that is shorter than its header says, or whose header was never finished, as streaming
+    writers leave it (with `allow_truncated`, what is there is taken).
     """
     try:
         import soundfile  # type: ignore[import-untyped]
 
         data = Path(path).read_bytes()
         is_wav = data[:4] == b"RIFF" and data[8:12] == b"WAVE"
+        data = _plain_wav(path, data, allow_truncated) if is_wav else data
         frames, rate = soundfile.read(io.BytesIO(data), always_2d=True)
     except ImportError as exc:
         raise AudioError("Reading sound needs soundfile.", hint='pip install "clara-kit[audio]".') from exc
@@ -32,12 +34,35 @@ def read_wav(path: str | Path, *, rate_hz: int | None = None, allow_truncated: b
     except (RuntimeError, ValueError) as exc:  # soundfile's own errors are of the first
         kind = "damaged, truncated or compressed" if is_wav else "not a WAV file"
         raise AudioError(f"{path} is {kind}.", hint="convert it to 16-bit PCM WAV first.") from exc
-    if is_wav and len(data) < int.from_bytes(data[4:8], "little") + 8 and not allow_truncated:
-        hint = "copy it again, or read it with allow_truncated=True to take what is there."
-        raise AudioError(f"{path} is truncated: its header announces more than is there.", hint=hint)
     if not len(frames):
         raise AudioError(f"{path} holds no sound.", hint="was the recording stopped before it began?")
-    return clipped(frames.mean(axis=1) * 32768, rate).at_rate(rate if rate_hz is None else rate_hz)
+    return clipped(np.clip(np.nan_to_num(frames), -1, 1).mean(axis=1) * 32768, rate).at_rate(
+        rate if rate_hz is None else rate_hz
+    )
+
+
+def _plain_wav(path: str | Path, data: bytes, allow_truncated: bool) -> bytes:
+    """The format and the sound of a WAV alone, with true sizes: libsndfile trusts the header, whatever it says."""
+    kept, at = b"", 12
+    while at + 8 <= len(data):
+        name, size, begin = data[at : at + 4], int.from_bytes(data[at + 4 : at + 8], "little"), at + 8
+        if name == b"data":
+            there = len(data) - begin
+            unfinished = size == 0 < there and int.from_bytes(data[4:8], "little") + 8 != len(data)
+            if (unfinished or size > there) and not allow_truncated:
+                raise AudioError(
+                    f"{path} is truncated, or was never finished: its header announces {size} bytes of sound, {there} "
+                    "are there.",
+                    hint="copy it again, or read it with allow_truncated=True to take what is there.",
+                )
+            sound = data[begin : None if unfinished else begin + size]
+            body = b"WAVE" + kept + b"data" + len(sound).to_bytes(4, "little") + sound
+            return b"RIFF" + len(body).to_bytes(4, "little") + body
+        if name in (b"fmt ", b"fact"):
+            kept += data[at : begin + size]
+        at = begin + size
+        at += size % 2 and data[at : at + 1] == b"\0"  # odd chunks are filled up, but not by all writers
+    return data
 
 
 def write_wav(path: str | Path, *channels: Sound) -> None:

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
+from typing import Any
 
 import pytest
 
@@ -65,6 +66,47 @@ def test_what_has_nothing_to_say_is_no_sound(text: str) -> None:
     assert (len(speech.sound.samples), speech.words) == (0, ())
 
 
-def test_an_unknown_voice_is_refused() -> None:
-    with pytest.raises(AudioError, match="xx-yy"):
-        OfflineVoice(language="xx-yy").synthesize("hola")
+@pytest.mark.parametrize("language", ["xx-yy", "es-41", "español", "es-419+m3", "", "es-419\0"])
+def test_an_unknown_voice_is_refused(language: str) -> None:
+    with pytest.raises(AudioError, match="no offline voice"):
+        OfflineVoice(language=language).synthesize("hola")
+
+
+@pytest.mark.parametrize("variant", ["zz", "f2", "f9", "F4", "m0", "m9", " f4", "f4+m3", "croak", "../m3", "f4\0"])
+def test_an_unknown_variant_is_refused(variant: str) -> None:
+    with pytest.raises(AudioError, match=r"no offline voice.*use es-419 with f1, f4 or m1"):
+        OfflineVoice(voice_variant=variant)
+
+
+@pytest.mark.parametrize("name", ["rate_wpm", "pitch"])
+@pytest.mark.parametrize("value", [-1, 451, 10**9, True, 90.5, float("nan"), float("inf"), "90", None])
+def test_a_rate_or_pitch_out_of_range_is_refused(name: str, value: Any) -> None:
+    with pytest.raises(AudioError, match=rf"{name} is .*whole number"):
+        OfflineVoice(**{name: value})
+
+
+def test_the_ends_of_the_ranges_and_every_variant_are_voices_of_their_own() -> None:
+    voices = [OfflineVoice(voice_variant=v) for v in ("", "f1", "f4", *(f"m{n}" for n in range(1, 9)))]
+    voices += [OfflineVoice(rate_wpm=80), OfflineVoice(rate_wpm=450), OfflineVoice(pitch=0), OfflineVoice(pitch=99)]
+    assert len({digest(voice, "hola") for voice in voices}) == len(voices)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "① y ② de la a a la o",
+        "50+ ª SPF ー",
+        "١٢ \u200bx ʼ 1/2",
+        "\ud800x hola a\0b y más",
+        "de " * 40,
+        "$12.990 漢字 www.tienda.cl 😊 c/u a.m.",
+    ],
+)
+def test_every_word_lasts_within_the_sound_also_one_that_is_passed_over(text: str) -> None:
+    for rate_wpm in (80, 450):
+        speech = OfflineVoice(rate_wpm=rate_wpm).synthesize(text)
+        assert speech.words
+        end_ms = 0.0
+        for word in speech.words:
+            assert end_ms <= word.start_ms < word.end_ms <= speech.sound.duration_ms
+            end_ms = word.end_ms
