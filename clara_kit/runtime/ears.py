@@ -135,9 +135,11 @@ class Recorder:
         last = first + count * self._rate_hz // RATE_HZ
         if first < 0 or first * 2 >= len(pcm):
             return silence
-        samples = np.frombuffer(bytes(pcm[first * 2 : last * 2]), dtype="<i2")
-        # Frame by frame: the filter's edges are inaudible in speech, and nothing has to be remembered.
-        there = Sound(samples, self._rate_hz).at_rate(RATE_HZ).samples[:count]
+        # Frame by frame, with its neighbours: where a sound begins or ends the filter rings, fifty times a second here.
+        begin = max(0, first - (last - first))
+        samples = np.frombuffer(bytes(pcm[begin * 2 : (2 * last - first) * 2]), dtype="<i2")
+        skipped = round((first - begin) * RATE_HZ / self._rate_hz)
+        there = Sound(samples, self._rate_hz).at_rate(RATE_HZ).samples[skipped : skipped + count]
         return np.concatenate([there, silence[len(there) :]])
 
     def close(self) -> None:
