@@ -23,7 +23,7 @@ def _words(text: str) -> frozenset[str]:
 NEVER_ENDS = _words(
     """
     sr sra srta sres sras srs dr dra dres dras drs dn dna prof profa lic licda ing arq abg mtro mtra sto
-    sta st mons fr gral cnel tte pdte pdta hno hna q.f av avda avd pje psje pza pl clle urb pobl prov esq edif hosp
+    sta st mons fr gral cnel tte pdte pdta hno hna mr mrs q.f av avda avd pje psje pza pl clle urb pobl prov esq edif hosp
     univ lab labs ntra ntro p.ej ej vs cf ca vit vits atte ee ff rr dd jj ss
     """
 )
@@ -74,6 +74,7 @@ _AROUND = "\"'“”‘’«»‹›()[]{}*_`~—–-¿¡"
 _MARK = re.compile(
     r"[^\w$€£+%]*(?:(?:\d{1,2}|[a-z])[.)][^\w$€£+%]+)*(?:\d{1,2}(?:\.\d{1,2})*|[^\W\d_]|[ivx]{1,4}|[IVX]{1,4})"
 )
+_ENDS_CHAIN = ("S.A", "C.V")  # «Beta S. A.» may end a sentence, «J. R.» does not
 _BULLETS = frozenset("•·▪◦‣")
 _COUNT = re.compile(r"\S*\d\S*(?<![,;:])|[IVX]+")
 
@@ -92,7 +93,7 @@ def belongs_to_word(before: str, ahead: str, *, final: bool) -> bool | None:
     if _MARK.fullmatch(line) or _is_mark(word, previous, before):
         return True
     if len(word) == 1 and word.isupper():
-        return _is_initial(word, previous, two_before, ahead[0])
+        return _is_initial(word, previous, two_before, ahead, final)
     keys = {_plain(word), re.split(r"[/–-]", _plain(word))[-1]}
     if keys & COUNTED and _COUNT.fullmatch(previous):
         return False
@@ -100,9 +101,8 @@ def belongs_to_word(before: str, ahead: str, *, final: bool) -> bool | None:
         return True
     if keys & DATES and (more := _date(ahead, final)) is not False:
         return more
-    if keys & (BEFORE_NUMBER | BEFORE_CODE | DATES) or (
-        word == "No" and previous
-    ):  # «el No. 5», but «No. 5 días bastan»
+    numbers_no = word == "No" and previous != ""  # «el No. 5», but «No. 5 días bastan»
+    if numbers_no or keys & (BEFORE_NUMBER | BEFORE_CODE | DATES):
         number = _number(ahead, final)
         return _code(ahead, final) if number is False and keys & BEFORE_CODE else number
     return False
@@ -145,21 +145,21 @@ def _date(ahead: str, final: bool) -> bool | None:
     return _plain(day) in DATES and ahead[len(day) : len(day) + 1] == "."
 
 
-def _is_initial(letter: str, previous: str, two_before: str, following: str) -> bool:
+def _is_initial(letter: str, previous: str, two_before: str, ahead: str, final: bool) -> bool | None:
     """Whether a single capital with a stop is a name's initial."""
     chained = len(previous) == 2 and previous.endswith(".")
-    if following.isdigit():
-        return chained and previous + letter != "S.A"  # «S. P. F. 50»
-    if not following.isalpha():
-        return False
+    ends_chain = previous + letter in _ENDS_CHAIN or (
+        previous + letter in ("A.M", "P.M") and _COUNT.fullmatch(two_before)
+    )
+    if ahead[0].isdigit():
+        return chained and not ends_chain  # «S. P. F. 50»
     plain = _plain(previous.strip(_AROUND + ",;:."))
-    if plain in BEFORE_LETTER:
+    if not ahead[0].isalpha() or plain in BEFORE_LETTER:
         return False
     if plain in BEFORE_INITIAL or plain in NEVER_ENDS:
         return True
-    clock = _COUNT.fullmatch(two_before if chained else previous)
-    if clock and letter in "AP" and following == "M":
-        return True  # «10 A. M.»
-    if chained:  # «Beta S. A.» and «10 A. M.» may end a sentence
-        return previous + letter != "S.A" and not (clock and previous + letter in ("A.M", "P.M"))
-    return previous[:1].isupper() and not previous.endswith((",", ";", ":"))
+    if chained:
+        return not ends_chain
+    if previous[:1].isupper() and not previous.endswith((",", ";", ":")):
+        return True
+    return None if len(ahead) < 2 and not final else ahead[1:2] == "."  # «de J. R. Soto», «10 A. M.»

@@ -38,16 +38,7 @@ _LIST_ITEM = re.compile(
     rf"|[{_EMOJI}]+[^\S\n]*[^\s{_EMOJI}]|\d\ufe0f?\u20e3"  # «✅ Limpia», «1️⃣»
 )
 _LIST_ITEM_CHARS = 12
-_LIST_ITEM_ENDS = (
-    " ",
-    ". ",
-    ") ",
-    "1) ",
-    "X",
-    " X",
-    ". X",
-    "\u20e3",
-)  # one of them completes whatever may become an item
+_LIST_ITEM_ENDS = (" ", ". ", ") ", "1) ", "X", " X", ". X", "\u20e3")  # one completes whatever may become an item
 _ADDRESS = re.compile(r"@|//|\bwww\.|\.\w{2,}/")
 _DOMAIN = re.compile(r"\.[a-z0-9]")
 _ENDS_WORD = re.compile(
