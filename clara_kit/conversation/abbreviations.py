@@ -94,7 +94,8 @@ def belongs_to_word(before: str, ahead: str, *, final: bool) -> bool | None:
         return True
     if len(word) == 1 and word.isupper():
         return _is_initial(word, previous, two_before, ahead, final)
-    keys = {_plain(word), re.split(r"[/–-]", _plain(word))[-1]}
+    plain = _plain(word)
+    keys = {plain, re.split(r"[/–-]", plain)[-1]}  # «c/u», «Sr./Sra.»
     if keys & COUNTED and _COUNT.fullmatch(previous):
         return False
     if keys & NEVER_ENDS or word == "Reg":  # «Reg. Metropolitana»; «despacho a reg. Consulta»
