@@ -77,10 +77,10 @@ def _alike(was: Record | None, now: Record | None) -> bool:
 def _cause(run: Run, was: Record | None, now: Record | None, policies: Policies) -> str:
     name = next((by for r in (now, was) if (by := getattr(r, "by", ""))), "")
     recorded, known = run.inputs.get("policies"), policies.to_dict()
-    if recorded is None:
+    if not isinstance(recorded, dict):
         return f"decided by {name}; recorded before policies had versions" if name else ""
     changed = [
-        f"{room}: {', '.join(recorded.get(room, ())) or 'none'} then, {', '.join(rules)} now"
+        f"{room}: {', '.join(map(str, recorded.get(room) or ())) or 'none'} then, {', '.join(rules)} now"
         for room, rules in known.items()
         if recorded.get(room) != rules
     ]
