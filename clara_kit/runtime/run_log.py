@@ -54,15 +54,17 @@ class RunLog:
             self.run_id, self.folder = _new_folder(root, run_id)
         except (OSError, ValueError) as exc:
             raise _unwritten(root, exc, "is it a file, or another's? Give another `log_root`.") from exc
-        self.facts: dict[str, Any] = {
-            "run_id": self.run_id,
-            "title": title,
-            "note": note,
-            "tags": list(tags),
-            "started": started.isoformat(timespec="milliseconds"),
-            "versions": versions(),
-            **_git(),
-        }
+        self.facts: dict[str, Any] = whole(
+            {
+                "run_id": self.run_id,
+                "title": title,
+                "note": note,
+                "tags": list(tags),
+                "started": started.isoformat(timespec="milliseconds"),
+                "versions": versions(),
+                **_git(),
+            }
+        )
         self._written = self._end_bytes = 0
         self._said: tuple[Message, ...] = ()  # of the last request written
         self._words: dict[str, str] = {}
