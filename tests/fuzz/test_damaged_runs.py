@@ -19,6 +19,7 @@ import pytest
 from clara_kit import Run, replay, simulate
 from clara_kit.audio.pcm import silence
 from clara_kit.audio.wav import read_wav, write_wav
+from clara_kit.core.commands import RequestReply
 from clara_kit.core.errors import AudioError, RunLogError
 from clara_kit.lab.stepping import Stepper
 from clara_kit.lab.timeline import timeline
@@ -229,13 +230,19 @@ def refused(act: Callable[[], Any]) -> RunLogError | None:
     return None
 
 
+def opened(read: Callable[[Any], Run], source: Any) -> Run | None:
+    """The run, or nothing where it was refused in words."""
+    runs: list[Run] = []
+    error = refused(lambda: runs.append(read(source)))
+    assert error is None or error.hint
+    return runs[0] if runs else None
+
+
 def check(folder: Path, original: Run) -> bool:
     """Whether it opened."""
-    runs: list[Run] = []
-    if error := refused(lambda: runs.append(Run.load(folder))):
-        assert error.hint
+    run = opened(Run.load, folder)
+    if run is None:
         return False
-    (run,) = runs
     use(run)
     if error := refused(lambda: use_with_settings(run)):
         assert error.hint and error.message in run.problems
@@ -266,3 +273,40 @@ def test_a_damaged_run_opens_with_what_is_whole_or_says_what_to_do(count: int, t
             raise AssertionError(f"folder {number}, {names}: {type(exc).__name__}: {exc}") from exc
         shutil.rmtree(folder)
     assert opened > 0.7 * count
+
+
+@pytest.mark.parametrize("count", SIZES)
+def test_a_damaged_text_of_a_run_opens_where_its_end_was_cut_or_names_the_line(
+    count: int, tmp_path: Path, whole_run: Run
+) -> None:
+    text, file = whole_run.to_jsonl(), tmp_path / "run.jsonl"
+    assert Run.from_jsonl(text).trace == whole_run.trace
+    for number in range(count):
+        rng = random.Random(number)
+        file.write_bytes(raw := ON_EVENTS[number % len(ON_EVENTS)](text.encode(), rng))
+        texts = [raw.decode(errors=errors) for errors in ("replace", "surrogateescape")]
+        for run in (opened(Run.load, file), *(opened(Run.from_jsonl, text) for text in texts)):
+            if run is not None:
+                assert repr(run) and run._repr_html_() and run.to_jsonl().encode() and len(run.turns) == len(run.ledger)
+    whole_lines = text[: text.rindex("\n", 0, -1) + 1].encode()
+    file.write_bytes(whole_lines + b'{"type":"TextTyped","at_ms":1.0,"text":"a\xc3')
+    run = Run.load(file)
+    assert run.trace == whole_run.trace[:-1] and "cut inside a letter" in run.problems[0] and "not whole" in repr(run)
+
+
+def test_a_line_lost_in_the_middle_costs_only_itself_and_what_builds_on_it(tmp_path: Path, whole_run: Run) -> None:
+    assert whole_run.folder is not None
+    folder = tmp_path / "run"
+    shutil.copytree(whole_run.folder, folder)
+    lines = (folder / EVENTS).read_text(encoding="utf-8").split("\n")
+    deltas = [n for n, line in enumerate(lines) if '"ReplyDelta"' in line]
+    requests = [n for n, line in enumerate(lines) if '"RequestReply"' in line]
+    for lost, records in ((deltas[-1], None), (requests[0], len(requests))):
+        damaged = [line[: len(line) // 2] if n == lost else line for n, line in enumerate(lines)]
+        (folder / EVENTS).write_text("\n".join(damaged), encoding="utf-8")
+        run = Run.load(folder)
+        assert f"Line {lost + 1}:" in run.problems[0]
+        kept = iter(whole_run.trace)
+        assert all(record in kept for record in run.trace)  # in order, and nothing that was not written
+        asked = sum(type(record) is RequestReply for record in run.trace)
+        assert asked == len(requests) if records is None else asked < records

@@ -102,6 +102,13 @@ def test_a_path_that_can_hold_no_run_is_refused_in_words(tmp_path: Path, where: 
     assert (tmp_path / "file").read_text() == "mine"
 
 
+async def test_a_conversation_whose_run_can_be_kept_nowhere_says_so_at_the_start(tmp_path: Path) -> None:
+    (tmp_path / "runs").write_text("mine")
+    clara = ConversationManager(compose("sim", latency="fast"), log_root=tmp_path / "runs")
+    with pytest.raises(RunLogError, match=r"cannot be written .* What to do: .*log_root"):
+        await clara.start()
+
+
 @pytest.mark.parametrize("mask", [0, 0o777])
 async def test_what_is_kept_of_a_conversation_is_its_owners_alone(tmp_path: Path, mask: int) -> None:
     services = compose("sim", customer="camila", latency="fast", settings=Settings.of(local_vad=False))
