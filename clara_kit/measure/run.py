@@ -3,37 +3,26 @@
 from __future__ import annotations
 
 import json
-import re
-from codecs import BOM_UTF8
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
-from clara_kit.core.commands import Message, RequestReply
 from clara_kit.core.errors import ClaraError, RunLogError
 from clara_kit.core.events import Event, Usage
 from clara_kit.core.page import Figure, Html, escape, table
 from clara_kit.core.records import Record
 from clara_kit.core.settings import Mode, Settings
 from clara_kit.core.text import whole
-from clara_kit.measure import codec
+from clara_kit.measure import codec, opening
 from clara_kit.measure.ledger import POINTS, STAGE_LABELS, STAGES, Turn, turns
+from clara_kit.measure.opening import WORDS_FILE as WORDS_FILE
 
 if TYPE_CHECKING:
     import polars as pl
 
 SERVICES = ("stt", "llm", "tts", "avatar")
-WORDS_FILE = "customer_words.json"
-
-T = TypeVar("T")
-_PARTS = ("inputs", "facts")
-_BLANK = b" \t\r\0"  # a crash of the machine may leave NULs where a file had grown
-_TOLD = 3  # lines that are named one by one
-_KIND = re.compile(rf'\{{"type":"({"|".join(codec.TYPES)})"'.encode())
-_WHERE = "give the folder of a run (data/runs/<run_id>), or a file that Run.to_jsonl() wrote."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,7 +128,7 @@ class Run:
 
         Raises `RunLogError`, which names the line, for anything else.
         """
-        return _of_lines(whole(text).encode())
+        return cls(**opening.of_lines(whole(text).encode()))._checked()
 
     @classmethod
     def load(cls, path: str | Path) -> Run:
@@ -148,12 +137,16 @@ class Run:
         It opens with what is whole, and `problems` says what is not: lines that were cut or damaged, a manifest of another
         version. Raises `RunLogError` where nothing is whole, or a newer version wrote it.
         """
-        path = Path(path)
+        return cls(**opening.of_path(Path(path)))._checked()
+
+    def _checked(self) -> Run:
+        """With those of its problems that would show only when it is looked at."""
+        more = [] if self.modes else ["What stood behind each service is not known."]
         try:
-            folder = path.is_dir()
-        except (OSError, ValueError):  # not to be entered, or no path at all
-            folder = False
-        return _of_folder(path) if folder else _of_lines(_bytes(path))
+            _ = self.settings
+        except RunLogError as exc:
+            more.append(exc.message)
+        return replace(self, problems=(*self.problems, *more))
 
     def _repr_html_(self) -> str:
         return _conversation_html(self)
@@ -170,132 +163,6 @@ def experiment_id(inputs: dict[str, Any]) -> str:
 
 def _json(data: dict[str, Any]) -> str:
     return whole(json.dumps(data, ensure_ascii=False, sort_keys=True))
-
-
-def _of_folder(path: Path) -> Run:
-    """Each part by itself: what is wrong with one costs none of the others."""
-    problems: list[str] = []
-    try:
-        names = {entry.name for entry in path.iterdir()}
-    except OSError as exc:
-        raise RunLogError(f"There is no readable run at {path}: {exc.strerror}.", hint=_WHERE) from exc
-
-    def part(name: str, read: Callable[[bytes], T], without: T) -> T:
-        try:
-            return read(_bytes(path / name))
-        except RunLogError as exc:
-            problems.append(f"{name}: {exc.message}")
-            return without
-
-    manifest: dict[str, Any] = part("manifest.json", _parse, {})
-    _check_schema(manifest)
-    inputs, facts = ({}, {"run_id": path.name}) if not manifest else (_part(manifest, n, problems) for n in _PARTS)
-    if manifest and "ended" not in facts:
-        problems.append("It has no end: it still runs, or the process that wrote it was stopped.")
-    trace, damage, _ = _records(part("events.jsonl", lambda raw: raw.split(b"\n"), []), first=1)
-    problems += [f"events.jsonl: {why}" for why in damage]
-    if facts.get("records", len(trace)) != len(trace):
-        problems.append(f"events.jsonl: {len(trace)} records can be read, {facts['records']} were written.")
-    if not inputs and not trace:
-        raise RunLogError(f"There is no readable run at {path}: {' '.join(problems)}", hint=_WHERE)
-    kept: dict[str, Any] = part(WORDS_FILE, _parse, {}) if WORDS_FILE in names else {}
-    words = {name: word for name, word in kept.items() if isinstance(word, str)}
-    if len(words) < len(kept):
-        problems.append(f"{WORDS_FILE}: some of it are no words.")
-    return _checked(Run(inputs=inputs, facts=facts, trace=trace, folder=path, words=words), problems)
-
-
-def _of_lines(raw: bytes) -> Run:
-    first, *lines = raw.split(b"\n")
-    try:
-        head = _parse(first)
-    except RunLogError as exc:
-        raise RunLogError(f"Line 1: {exc.message}", hint=_WHERE) from exc
-    if head.get("type") != "Run" or "inputs" not in head:
-        raise RunLogError("The first line is not the head of a run.", hint=_WHERE)
-    _check_schema(head)
-    problems: list[str] = []
-    inputs = _part(head, "inputs", problems)
-    trace, damage, at_the_end = _records(lines, first=2)
-    if not at_the_end:
-        raise RunLogError(damage[0], hint="was the file edited? In a copy of it, delete what cannot be read.")
-    return _checked(Run(inputs=inputs, trace=trace), problems + damage)
-
-
-def _checked(run: Run, problems: list[str]) -> Run:
-    """The run with its problems, those among them that would show only when it is looked at."""
-    if not run.modes:
-        problems.append("What stood behind each service is not known.")
-    try:
-        _ = run.settings
-    except RunLogError as exc:
-        problems.append(exc.message)
-    return replace(run, problems=tuple(problems))
-
-
-def _records(lines: list[bytes], *, first: int) -> tuple[tuple[Record, ...], list[str], bool]:
-    """The records of a log's lines, what is wrong with the other lines, and whether all of those are at the end.
-
-    Where the log is compact, each request gets its history back. What builds on a request that is lost is lost too.
-    """
-    said: tuple[Message, ...] = ()
-    trace: list[Record] = []
-    wrong: list[str] = []
-    at_the_end = True
-    for number, line in enumerate(lines, start=first):
-        if not (line := line.strip(_BLANK)):
-            continue
-        try:
-            fresh = codec.from_log(line.decode(), said)
-        except (RunLogError, UnicodeDecodeError) as exc:
-            wrong.append(
-                f"Line {number}: {exc.message if isinstance(exc, RunLogError) else 'it is cut inside a letter.'}"
-            )
-            if b"RequestReply" in line or not _KIND.match(line):
-                said = ()
-            continue
-        trace += fresh
-        at_the_end = not wrong
-        if fresh and type(fresh[-1]) is RequestReply:
-            said = fresh[-1].messages
-    if len(wrong) > _TOLD:
-        wrong[_TOLD:] = [f"{len(wrong) - _TOLD} more lines cannot be read."]
-    return tuple(trace), wrong, at_the_end
-
-
-def _check_schema(head: dict[str, Any]) -> None:
-    schema = head.get("schema", 0)
-    if isinstance(schema, int | float) and schema > codec.SCHEMA:
-        why = f"This run has event schema {schema}; this version reads up to {codec.SCHEMA}."
-        raise RunLogError(why, hint="open it with the version of the kit that recorded it, or a newer one.")
-
-
-def _part(head: dict[str, Any], name: str, problems: list[str]) -> dict[str, Any]:
-    found = head.get(name)
-    if isinstance(found, dict):
-        return found
-    problems.append(f"Its {name} are missing." if found is None else f"Its {name} are no JSON object.")
-    return {}
-
-
-def _bytes(path: Path) -> bytes:
-    try:
-        if path.exists() and not path.is_file():
-            raise RunLogError(f"{path.name} is no file.", hint=_WHERE)
-        return path.read_bytes().removeprefix(BOM_UTF8)
-    except (OSError, ValueError) as exc:  # a path may be none
-        why = getattr(exc, "strerror", None) or exc
-        raise RunLogError(f"There is no readable run at {path}: {why}.", hint=_WHERE) from exc
-
-
-def _parse(raw: bytes) -> dict[str, Any]:
-    try:
-        data = whole(json.loads(raw.strip(_BLANK + b"\n")))
-    except (ValueError, RecursionError) as exc:
-        raise RunLogError(f"This is not JSON: {exc}.", hint=codec.CUT) from exc
-    if not isinstance(data, dict):
-        raise RunLogError("This is no JSON object.", hint=codec.CUT)
-    return data
 
 
 _LATENCIES = ("stt_latency", "llm_latency", "tts_latency", "total_latency")
