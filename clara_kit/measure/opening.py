@@ -45,7 +45,13 @@ def of_path(path: Path) -> Parts:
         folder = path.is_dir()
     except (OSError, ValueError):  # not to be entered, or no path at all
         folder = False
-    return _of_folder(path) if folder else of_lines(_bytes(path))
+    if folder:
+        return _of_folder(path)
+    try:
+        raw = _bytes(path)
+    except RunLogError as exc:
+        raise RunLogError(f"There is no readable run at {path}: {exc.message}", hint=_WHERE) from exc
+    return of_lines(raw)
 
 
 def _of_folder(path: Path) -> Parts:
@@ -151,11 +157,10 @@ def _part(head: dict[str, Any], name: str, problems: list[str]) -> dict[str, Any
 def _bytes(path: Path) -> bytes:
     try:
         if path.exists() and not path.is_file():
-            raise RunLogError(f"{path.name} is no file.", hint=_WHERE)
+            raise RunLogError("It is no file.", hint=_WHERE)
         return path.read_bytes().removeprefix(BOM_UTF8)
     except (OSError, ValueError) as exc:  # a path may be none
-        why = getattr(exc, "strerror", None) or exc
-        raise RunLogError(f"There is no readable run at {path}: {why}.", hint=_WHERE) from exc
+        raise RunLogError(f"It cannot be read: {getattr(exc, 'strerror', None) or exc}.", hint=_WHERE) from exc
 
 
 def _parse(raw: bytes) -> dict[str, Any]:
