@@ -204,8 +204,8 @@ def _git() -> dict[str, str]:
     """The commit of the kit, and the patch where the tree was dirty; empty outside a checkout."""
 
     def git(*args: str) -> str:
-        done = subprocess.run(("git", *args), cwd=DATA.parent, capture_output=True, text=True, timeout=10, check=True)
-        return done.stdout
+        done = subprocess.run(("git", *args), cwd=DATA.parent, capture_output=True, timeout=10, check=True)
+        return done.stdout.decode(errors="replace")  # a file of the tree may be no text
 
     try:
         return {
