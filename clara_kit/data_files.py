@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Callable
 from contextvars import ContextVar
 from pathlib import Path
@@ -16,14 +17,23 @@ from typing import Any, TypeVar
 import yaml
 
 from clara_kit.core.errors import ScriptError
+from clara_kit.core.text import whole
 
 T = TypeVar("T")
 _Stamp = tuple[int, int, int]
 _IN_C: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # where libyaml is there: ten times as fast
 _IN_C_DEEP = 5_000  # very deep nesting is more than libyaml's own stack bears; Python's loader raises instead
+_HALF = re.compile(r"\\u[dD][89a-fA-F]")  # as JSON writes an emoji, half by half; libyaml takes none
 _MOST = 256  # things kept; whoever loads more than that loads them anew
 _kept: dict[tuple[Any, ...], tuple[dict[Path, _Stamp], Any]] = {}
 _reading: ContextVar[dict[Path, _Stamp] | None] = ContextVar("reading", default=None)
+
+
+class _WithHalves(yaml.SafeLoader):
+    """Takes half characters, and joins them."""
+
+
+_WithHalves.add_constructor("tag:yaml.org,2002:str", lambda loader, node: whole(loader.construct_scalar(node)))  # type: ignore[arg-type]
 
 
 def made(path: Path, make: Callable[..., T], *more: Any) -> T:
@@ -64,7 +74,7 @@ def data(path: Path) -> Any:
     """What a YAML or JSON file holds, new for each who asks. Raises `ScriptError` for any that cannot be read."""
     kind = "JSON" if path.suffix == ".json" else "YAML"
     try:
-        return json.loads(text(path)) if kind == "JSON" else yaml_of(text(path))
+        return whole(json.loads(text(path))) if kind == "JSON" else yaml_of(text(path))
     except OSError as exc:
         raise ScriptError(f"{path.name} cannot be read: {exc.strerror}.") from exc
     except (ValueError, yaml.YAMLError, RecursionError) as exc:
@@ -74,6 +84,8 @@ def data(path: Path) -> Any:
 def yaml_of(source: str) -> Any:
     """What a YAML text holds. Raises `yaml.YAMLError`, `ValueError`, `RecursionError`."""
     deep = sum(map(source.count, "[{")) + 2 * max(map(len, source.splitlines()), default=0)  # at the most
+    if _HALF.search(source):
+        return yaml.load(source, _WithHalves)
     return yaml.load(source, _IN_C if deep < _IN_C_DEEP else yaml.SafeLoader)
 
 

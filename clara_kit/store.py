@@ -173,8 +173,8 @@ class Store:
                     (fresh := self.path.with_name(self.path.name + ".new")).touch(mode=0o600)
                     fresh.replace(self.path)
         file = self.path.stat()
-        if file.st_mode & 0o077:
-            self.path.chmod(0o600)  # copied or restored by someone
+        if file.st_mode & 0o777 != 0o600:
+            self.path.chmod(0o600)  # copied or restored by someone, or made under a stranger umask
         return file.st_ino
 
     def _set_aside(self, file: int, why: Exception) -> None:
@@ -224,8 +224,12 @@ def _digest(key: str, value: bytes) -> bytes:
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
     """Hold `<path>.lock`; makes the folder (its owner's alone) where there is none. Raises OSError."""
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if not path.parent.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.chmod(0o700)  # whatever the umask says
     (lock := path.with_name(path.name + ".lock")).touch(mode=0o600)
+    if lock.stat().st_mode & 0o777 != 0o600:
+        lock.chmod(0o600)
     with lock.open("r+") as handle:
         if fcntl is not None:
             fcntl.flock(handle, fcntl.LOCK_EX)

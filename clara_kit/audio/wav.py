@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-import wave
+import struct
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -11,6 +11,8 @@ import numpy as np
 
 from clara_kit.audio.pcm import Samples, Sound, clipped
 from clara_kit.core.errors import AudioError
+
+_HEADER = struct.Struct("<4sI4s4sIHHIIHH4sI")  # RIFF, its size, WAVE, fmt, its size and seven fields, data, its size
 
 
 def read_wav(path: str | Path, *, rate_hz: int | None = None, allow_truncated: bool = False) -> Sound:
@@ -79,21 +81,34 @@ class WavWriter(AbstractContextManager["WavWriter"]):
     at any moment leaves a file that can be played."""
 
     def __init__(self, path: str | Path, *, rate_hz: int, channels: int = 1) -> None:
-        self._file, self._channels = Path(path).open("wb"), channels  # noqa: SIM115 - closed by close()
-        self._wave = wave.open(self._file, "wb")  # noqa: SIM115
-        self._wave.setparams((channels, 2, rate_hz, 0, "NONE", ""))
-        self.write(*[np.zeros(0, np.int16)] * channels)
+        self._file = Path(path).open("wb", buffering=0)  # noqa: SIM115 - closed by close()
+        self._rate_hz, self._channels, self._data_bytes = rate_hz, channels, 0
+        self._put(0, self._header())
 
     def write(self, *channels: Samples) -> None:
-        """Append samples, one row for each channel, all of equal length."""
+        """Append samples, one row for each channel, all of equal length.
+
+        Raises `OSError` where the disk does not take them; what is written later keeps its time, after silence.
+        """
         if len(channels) != self._channels or len({len(c) for c in channels}) != 1:
             raise AudioError(f"Expected {self._channels} rows of equal length.")
-        self._wave.writeframes(np.stack(channels, axis=1).astype("<i2").tobytes())
-        self._file.flush()
+        data, at = np.stack(channels, axis=1).astype("<i2").tobytes(), _HEADER.size + self._data_bytes
+        self._data_bytes += len(data)
+        self._put(at, data)
+        self._put(0, self._header())
+
+    def _header(self) -> bytes:
+        frame_bytes, size = 2 * self._channels, min(self._data_bytes, 0xFFFFFFFF - _HEADER.size)
+        form = (16, 1, self._channels, self._rate_hz, self._rate_hz * frame_bytes, frame_bytes, 16)
+        return _HEADER.pack(b"RIFF", _HEADER.size - 8 + size, b"WAVE", b"fmt ", *form, b"data", size)
+
+    def _put(self, at: int, data: bytes) -> None:
+        self._file.seek(at)
+        while data:
+            data = data[self._file.write(data) :]
 
     def close(self) -> None:
         """Close the file. May be called twice."""
-        self._wave.close()
         self._file.close()
 
     def __exit__(self, *_: object) -> None:

@@ -45,6 +45,7 @@ from clara_kit.core import events as ev
 from clara_kit.core.records import Record
 from clara_kit.core.settings import Settings
 from clara_kit.core.states import ConversationState
+from clara_kit.core.text import Halves
 
 Reducer = Callable[[Pen, Any], object]
 
@@ -118,7 +119,7 @@ class Conversation:
     the beginning; the trace then begins there.
     """
 
-    __slots__ = ("_pen", "talk", "trace")
+    __slots__ = ("_halves", "_pen", "talk", "trace")
 
     def __init__(
         self, settings: Settings | None = None, *, policies: Policies = STANDARD, talk: Talk | None = None
@@ -127,7 +128,7 @@ class Conversation:
             settings = settings or Settings()
             talk = Talk(settings, History(max_messages=settings.history_max_messages))
         self.talk = talk
-        self._pen = Pen(talk, policies)
+        self._pen, self._halves = Pen(talk, policies), Halves()
         self.trace: list[Record] = self._pen.trace
         """Everything that came, was decided and was ordered, in order."""
 
@@ -166,6 +167,10 @@ class Conversation:
 
     def handle(self, event: ev.Event) -> tuple[do.Command, ...]:
         """What to do now. Never raises, whatever comes in whatever order."""
+        first, *more = self._halves.events(event)
+        return sum(map(self._handle, more), self._handle(first))
+
+    def _handle(self, event: ev.Event) -> tuple[do.Command, ...]:
         pen, talk = self._pen, self.talk
         pen.by = ""
         reducer = REDUCERS.get(type(event))

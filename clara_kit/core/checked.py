@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Self, get_type_hints
 import msgspec
 
 from clara_kit.core.errors import ClaraError
+from clara_kit.core.text import whole
 
 
 class Checked(msgspec.Struct, frozen=True, kw_only=True):
@@ -28,8 +29,8 @@ class Checked(msgspec.Struct, frozen=True, kw_only=True):
         for name, kind in _kinds(type(self)).items():
             value = getattr(self, name)
             try:
-                taken = msgspec.convert(value, kind, strict=False, from_attributes=True)
-            except msgspec.ValidationError as exc:
+                taken = whole(msgspec.convert(value, kind, strict=False, from_attributes=True))
+            except (msgspec.ValidationError, ValueError) as exc:
                 wrong.append(f"{name}: {exc}")
             else:
                 if taken is not value:

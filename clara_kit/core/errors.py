@@ -6,7 +6,7 @@ ClaraError
 ├── TemplateError        a prompt template is wrong; names its file and line
 ├── AudioError           a sound cannot be used as it is
 ├── InvalidTransition    the state machine was asked for a change that is not in its table
-├── RunLogError          a recorded run cannot be read
+├── RunLogError          a recorded run cannot be read, or written
 └── ProviderError        a vendor, or the way to it
     ├── ProviderRefused      key, plan, rights or parameters: trying again will not help
     ├── ProviderUnavailable  overloaded, rate-limited, unreachable, cut, too slow: try again later
@@ -69,7 +69,7 @@ class InvalidTransition(ClaraError):
 
 
 class RunLogError(ClaraError):
-    """A recorded run cannot be read or replayed."""
+    """A recorded run cannot be read or replayed, or a new one not be written."""
 
 
 class ProviderError(ClaraError):

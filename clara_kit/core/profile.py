@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from clara_kit.core.page import table
+from clara_kit.core.text import whole
 
 SkinType = Literal["Seca", "Grasa", "Mixta", "Sensible", "Normal"]
 SKIN_TYPES: tuple[SkinType, ...] = get_args(SkinType)
@@ -53,6 +54,9 @@ class Purchase:
     days_ago: int
     quantity: int = 1
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "title", whole(self.title))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LeftOut:
@@ -73,6 +77,10 @@ class CustomerProfile:
     purchases: tuple[Purchase, ...] = ()  # newest first
     orders_count: int | None = None
     left_out: tuple[LeftOut, ...] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "first_name", whole(self.first_name))
+        object.__setattr__(self, "skin_concerns", whole(self.skin_concerns))
 
     @property
     def known_fields(self) -> tuple[str, ...]:

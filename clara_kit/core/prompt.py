@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import sha256
 
+from clara_kit.core.text import whole
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prompt:
@@ -13,6 +15,10 @@ class Prompt:
 
     static: str
     personal: str = ""
+
+    def __post_init__(self) -> None:
+        for name in ("static", "personal"):
+            object.__setattr__(self, name, whole(getattr(self, name)))
 
     @property
     def hash(self) -> str:

@@ -77,11 +77,15 @@ def _alike(was: Record | None, now: Record | None) -> bool:
 def _cause(run: Run, was: Record | None, now: Record | None, policies: Policies) -> str:
     name = next((by for r in (now, was) if (by := getattr(r, "by", ""))), "")
     recorded, known = run.inputs.get("policies"), policies.to_dict()
-    if recorded is None:
+    if not isinstance(recorded, dict):
         return f"decided by {name}; recorded before policies had versions" if name else ""
     changed = [
-        f"{room}: {', '.join(recorded.get(room, ())) or 'none'} then, {', '.join(rules)} now"
+        f"{room}: {_named(recorded.get(room))} then, {_named(rules)} now"
         for room, rules in known.items()
         if recorded.get(room) != rules
     ]
     return "; ".join(filter(None, (f"decided by {name}" if name else "", *changed)))
+
+
+def _named(rules: object) -> str:
+    return ", ".join(map(str, rules)) if rules and isinstance(rules, list) else str(rules or "none")

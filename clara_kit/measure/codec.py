@@ -20,7 +20,9 @@ from clara_kit.core.commands import Message
 from clara_kit.core.errors import RunLogError
 from clara_kit.core.profile import fill
 from clara_kit.core.records import Record
+from clara_kit.core.text import whole
 
+CUT = "was the file cut or edited? A copy of it may be whole."
 SCHEMA = 1
 """Version of the events' shape; a reader refuses what is newer than itself."""
 
@@ -28,6 +30,7 @@ _RECORDS: tuple[type, ...] = (records.StateChanged, records.Ignored, records.Hea
 _ALL: tuple[type, ...] = (*events.Event.__subclasses__(), *commands.Command.__subclasses__(), *_RECORDS)
 TYPES: dict[str, type] = {cls.__name__: cls for cls in _ALL}
 _encoder = msgspec.json.Encoder()
+FARTHEST = 1e12  # milliseconds of thirty years; also more than any count, and what every table and picture can hold
 _decoder: msgspec.json.Decoder[Record] = msgspec.json.Decoder(reduce(or_, _ALL))
 
 
@@ -39,12 +42,12 @@ def to_dict(record: Record) -> dict[str, Any]:
 
 def to_line(record: Record) -> str:
     """A record as one line of JSON, without the newline."""
-    return _encoder.encode(record).decode()
+    return _lines((record,))[:-1]
 
 
 def to_jsonl(trace: Iterable[Record]) -> str:
     """All records, one a line."""
-    return _encoder.encode_lines(trace).decode()
+    return _lines(tuple(trace))
 
 
 def to_log(trace: Iterable[Record], said: tuple[Message, ...] = ()) -> str:
@@ -67,7 +70,15 @@ def to_log(trace: Iterable[Record], said: tuple[Message, ...] = ()) -> str:
                 said, value = value, value[plain["keeps"] :]
             plain[name] = _unusual(value)
         lines.append(plain)
-    return _encoder.encode_lines(lines).decode()
+    return _lines(lines)
+
+
+def _lines(records: Any) -> str:
+    """One JSON object a line; what a decision of one's own wrote in half characters is made whole."""
+    try:
+        return _encoder.encode_lines(records).decode()
+    except UnicodeEncodeError:
+        return _encoder.encode_lines(whole(records)).decode()
 
 
 def _unusual(value: Any) -> Any:
@@ -96,11 +107,23 @@ def _shared(before: tuple[Message, ...], now: tuple[Message, ...]) -> tuple[int,
 def from_line(line: str | bytes) -> Record:
     """The record that `to_line` wrote; raises `RunLogError` for anything else."""
     try:
-        return _decoder.decode(line)
+        record = _decoder.decode(line)
     except msgspec.ValidationError as exc:
         raise RunLogError(f"This is no record: {exc}.", hint="was it recorded by a newer version?") from exc
-    except (msgspec.DecodeError, UnicodeDecodeError) as exc:
-        raise RunLogError(f"This is not JSON: {exc}.", hint="was the file cut or edited?") from exc
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as exc:
+        raise RunLogError(f"This is not JSON: {exc}.", hint=CUT) from exc
+    if not _fits(record):
+        raise RunLogError(f"This is no record: a number of {type(record).__name__} is out of range.", hint=CUT)
+    return record
+
+
+def _fits(value: Any) -> bool:
+    """Whether every number in it is one that a conversation can have."""
+    if isinstance(value, int | float):
+        return -FARTHEST < value < FARTHEST
+    if isinstance(value, msgspec.Struct):
+        return all(_fits(getattr(value, name)) for name in value.__struct_fields__)
+    return not isinstance(value, tuple) or all(map(_fits, value))
 
 
 def from_log(line: str, said: tuple[Message, ...] = ()) -> list[Record]:
@@ -113,13 +136,15 @@ def from_log(line: str, said: tuple[Message, ...] = ()) -> list[Record]:
     try:
         plain = msgspec.json.decode(line)
         if "keeps" in plain:
-            kept = said[plain.pop("skips") :][: plain.pop("keeps")]
-            plain["messages"] = [*msgspec.to_builtins(kept), *plain["messages"]]
+            skips, keeps = plain.pop("skips"), plain.pop("keeps")
+            if not 0 <= skips <= skips + keeps <= len(said):
+                raise ValueError("it builds on a request that is not there")
+            plain["messages"] = [*msgspec.to_builtins(said[skips : skips + keeps]), *plain.get("messages", ())]
             return [from_dict(plain)]
         pairs = zip(plain["at_ms"], plain["text"], strict=True)
         return [from_dict({**plain, "at_ms": at_ms, "text": text}) for at_ms, text in pairs]
-    except (msgspec.DecodeError, KeyError, TypeError, ValueError) as exc:
-        raise RunLogError(f"This is no record: {exc}.", hint="was the file cut or edited?") from exc
+    except (msgspec.DecodeError, KeyError, TypeError, ValueError, OverflowError, RecursionError) as exc:
+        raise RunLogError(f"This is no record: {exc}.", hint=CUT) from exc
 
 
 def from_dict(data: dict[str, Any]) -> Record:
@@ -132,5 +157,5 @@ def reveal(trace: Iterable[Record], words: Mapping[str, str]) -> tuple[Record, .
     if not words:
         return tuple(trace)
     # Filled in the line of JSON: only in its texts can a placeholder stand.
-    quoted = {name: _encoder.encode(word).decode()[1:-1] for name, word in words.items()}
+    quoted = {name: _lines([word])[1:-2] for name, word in words.items()}
     return tuple(from_line(fill(to_line(record), quoted)) for record in trace)

@@ -9,20 +9,20 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from clara_kit.core.commands import Message, RequestReply
-from clara_kit.core.errors import RunLogError
+from clara_kit.core.errors import ClaraError, RunLogError
 from clara_kit.core.events import Event, Usage
 from clara_kit.core.page import Figure, Html, escape, table
 from clara_kit.core.records import Record
 from clara_kit.core.settings import Mode, Settings
-from clara_kit.measure import codec
+from clara_kit.core.text import whole
+from clara_kit.measure import codec, opening
 from clara_kit.measure.ledger import POINTS, STAGE_LABELS, STAGES, Turn, turns
+from clara_kit.measure.opening import WORDS_FILE as WORDS_FILE
 
 if TYPE_CHECKING:
     import polars as pl
 
 SERVICES = ("stt", "llm", "tts", "avatar")
-WORDS_FILE = "customer_words.json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +39,8 @@ class Run:
     folder: Path | None = None
     words: dict[str, str] = field(default_factory=dict, repr=False)
     """What the placeholders stand for, where that was kept; never part of `to_jsonl`."""
+    problems: tuple[str, ...] = ()
+    """What of it could not be read or was never written; empty where it is whole."""
 
     def revealed(self) -> Run:
         """The same run with the customer's words in place of the placeholders: for eyes, not for files."""
@@ -56,21 +58,37 @@ class Run:
 
     @property
     def modes(self) -> dict[str, Mode]:
-        """What stood behind each service: live, twin or sim."""
-        return dict(self.inputs["modes"])
+        """What stood behind each service: live, twin or sim; empty where that is not known."""
+        modes = self.inputs.get("modes")
+        return {k: v for k, v in modes.items() if isinstance(v, str)} if isinstance(modes, dict) else {}  # type: ignore[misc]
 
     @property
     def mix(self) -> str:
         """The modes in words, for every table and plot; a number of a simulated service is no vendor's."""
         modes = self.modes
-        if len(set(modes.values())) == 1:
-            return {"sim": "simulated", "twin": "offline twins", "live": "live"}[next(iter(modes.values()))]
+        if len(set(modes.values())) <= 1:
+            of_all = next(iter(modes.values()), "unknown")
+            return {"sim": "simulated", "twin": "offline twins"}.get(of_all, of_all)
         return ", ".join(f"{service} {mode}" for service, mode in modes.items())
 
     @property
     def settings(self) -> Settings:
-        """The settings it was run with."""
-        return Settings.model_validate(self.inputs["settings"])
+        """The settings it was run with. Raises `RunLogError` where this version cannot have them."""
+        hint = "`trace`, `turns` and `ledger` can be read; to decide it again, use the version that recorded it."
+        settings = self.inputs.get("settings")
+        if not isinstance(settings, dict):
+            raise RunLogError("The settings of this run are not known.", hint=hint)
+        try:
+            return Settings.model_validate(settings)
+        except (ClaraError, TypeError, ValueError) as exc:
+            why = exc.message if isinstance(exc, ClaraError) else exc
+            raise RunLogError(f"The settings of this run are none of this version: {why}", hint=hint) from exc
+
+    @property
+    def sound_from_ms(self) -> float:
+        """Where its recording begins, on the conversation's clock."""
+        ms = self.facts.get("sound_from_ms")
+        return float(ms) if isinstance(ms, int | float) and abs(ms) < codec.FARTHEST else 0.0
 
     @cached_property
     def events(self) -> tuple[Event, ...]:
@@ -102,72 +120,49 @@ class Run:
     def to_jsonl(self) -> str:
         """The inputs and the whole trace, one JSON object a line. Equal runs give equal bytes."""
         head = {"type": "Run", "schema": codec.SCHEMA, "experiment_id": self.experiment_id, "inputs": self.inputs}
-        return json.dumps(head, ensure_ascii=False, sort_keys=True) + "\n" + codec.to_jsonl(self.trace)
+        return _json(head) + "\n" + codec.to_jsonl(self.trace)
 
     @classmethod
     def from_jsonl(cls, text: str) -> Run:
-        """What `to_jsonl` wrote; raises `RunLogError` naming the line."""
-        lines = text.splitlines()
-        head = _parse(lines[0] if lines else "", 1)
-        if head.get("type") != "Run" or "inputs" not in head:
-            raise RunLogError("The first line is not the head of a run.", hint="was the file cut or edited?")
-        return cls(inputs=head["inputs"], trace=_records(head, lines[1:], first=2))
+        """What `to_jsonl` wrote; where its end was cut, what is whole, and `problems` says so.
+
+        Raises `RunLogError`, which names the line, for anything else.
+        """
+        return cls(**opening.of_lines(whole(text).encode()))._checked()
 
     @classmethod
     def load(cls, path: str | Path) -> Run:
         """A run from its folder (`manifest.json`, `events.jsonl`) or from a single file of `to_jsonl`.
 
-        A last line cut short by a crash is passed over; anything else that cannot be read raises `RunLogError`.
+        It opens with what is whole, and `problems` says what is not: lines that were cut or damaged, a manifest of another
+        version. Raises `RunLogError` where nothing is whole, or a newer version wrote it.
         """
-        path = Path(path)
+        return cls(**opening.of_path(Path(path)))._checked()
+
+    def _checked(self) -> Run:
+        """With those of its problems that would show only when it is looked at."""
+        more = [] if self.modes else ["What stood behind each service is not known."]
         try:
-            if not path.is_dir():
-                return cls.from_jsonl(path.read_text(encoding="utf-8"))
-            manifest = json.loads((path / "manifest.json").read_text(encoding="utf-8"))
-            lines = (path / "events.jsonl").read_text(encoding="utf-8").split("\n")
-            words_file = path / WORDS_FILE
-            words = json.loads(words_file.read_text(encoding="utf-8")) if words_file.exists() else {}
-        except (OSError, json.JSONDecodeError) as exc:
-            raise RunLogError(f"There is no readable run at {path}: {exc}") from exc
-        trace = _records(manifest, lines[:-1], first=1)  # a line counts once its newline is there
-        return cls(inputs=manifest["inputs"], facts=manifest["facts"], folder=path, words=words, trace=trace)
+            _ = self.settings
+        except RunLogError as exc:
+            more.append(exc.message)
+        return replace(self, problems=(*self.problems, *more))
 
     def _repr_html_(self) -> str:
         return _conversation_html(self)
 
     def __repr__(self) -> str:
-        return f"<Run {self.run_id}: {len(self.ledger)} turns, {len(self.trace)} records, {self.mix}>"
+        problems = f", not whole: {' '.join(self.problems)}" if self.problems else ""
+        return f"<Run {self.run_id}: {len(self.ledger)} turns, {len(self.trace)} records, {self.mix}{problems}>"
 
 
 def experiment_id(inputs: dict[str, Any]) -> str:
     """The first 12 hex digits of the SHA-256 of the inputs as sorted JSON."""
-    return sha256(json.dumps(inputs, sort_keys=True, ensure_ascii=False).encode()).hexdigest()[:12]
+    return sha256(_json(inputs).encode()).hexdigest()[:12]
 
 
-def _records(head: dict[str, Any], lines: list[str], *, first: int) -> tuple[Record, ...]:
-    """The records of a log's lines; where the log is compact, each request gets its history back."""
-    if head.get("schema", 0) > codec.SCHEMA:
-        raise RunLogError(f"This run has event schema {head['schema']}; this version reads up to {codec.SCHEMA}.")
-    said: tuple[Message, ...] = ()
-    trace: list[Record] = []
-    for number, line in enumerate(lines, start=first):
-        try:
-            trace += codec.from_log(line, said)
-        except RunLogError as exc:
-            raise RunLogError(f"Line {number}: {exc.message}", hint=exc.hint) from exc
-        if type(trace[-1]) is RequestReply:
-            said = trace[-1].messages
-    return tuple(trace)
-
-
-def _parse(line: str, number: int) -> dict[str, Any]:
-    try:
-        data = json.loads(line)
-    except json.JSONDecodeError as exc:
-        raise RunLogError(f"Line {number} is not JSON: {exc}") from exc
-    if not isinstance(data, dict):
-        raise RunLogError(f"Line {number} is no JSON object.")
-    return data
+def _json(data: dict[str, Any]) -> str:
+    return whole(json.dumps(data, ensure_ascii=False, sort_keys=True))
 
 
 _LATENCIES = ("stt_latency", "llm_latency", "tts_latency", "total_latency")
@@ -209,5 +204,6 @@ def _conversation_html(run: Run) -> str:
     caption = (
         f"Conversation {run.run_id} ({run.mix}). Struck through: never heard. "
         "Time: from the customer's last word to Clara's first."
+        + "".join(f" Not whole: {problem}" for problem in run.problems)
     )
     return table(rows, ("turn", "customer", "Clara", "time"), caption)

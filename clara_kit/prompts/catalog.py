@@ -17,6 +17,7 @@ from clara_kit import data_files
 from clara_kit.core.errors import ScriptError
 from clara_kit.core.paths import DATA
 from clara_kit.core.profile import SKIN_CONCERNS, SKIN_TYPES, SkinType
+from clara_kit.core.text import whole
 from clara_kit.prompts.spanish import clp
 
 FILE = DATA / "catalog" / "products.json"
@@ -100,7 +101,7 @@ class Catalog:
 def _read(path: Path) -> Catalog:
     try:
         raw = data_files.raw(path)
-        nodes = list(json.loads(raw)["products"]["nodes"])
+        nodes = list(whole(json.loads(raw))["products"]["nodes"])
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as exc:
         shape = 'it is JSON: {"products": {"nodes": [product, ...]}}.'
         why = f"{type(exc).__name__} {exc}"

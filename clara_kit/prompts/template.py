@@ -21,6 +21,7 @@ from clara_kit.core.errors import TemplateError
 from clara_kit.core.page import escape
 from clara_kit.core.profile import ANONYMOUS, CustomerProfile, Purchase
 from clara_kit.core.prompt import Prompt
+from clara_kit.core.text import whole
 from clara_kit.prompts import file as template_file
 from clara_kit.prompts.catalog import Catalog, Product
 from clara_kit.prompts.compile import Compiled
@@ -73,7 +74,7 @@ class PromptTemplate:
         """A template from its text, as it would stand in a file."""
         folder = parts or template_file.PARTS
         file = path.name if path else "template"
-        source = source.replace("\r\n", "\n")
+        source = whole(source.replace("\r\n", "\n"))
         front, body, first_line = template_file.split(source, file)
         compiled = Compiled(body, file, front["variables"], folder, first_line=first_line)
         digest = sha256("\0".join((source, *compiled.sources)).encode()).hexdigest()[:12]

@@ -7,6 +7,7 @@ microphone would push its frames to the same `on_frame`.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -17,9 +18,13 @@ from clara_kit.audio.pcm import Sound
 from clara_kit.audio.vad import VoiceActivityDetector
 from clara_kit.audio.wav import WavWriter
 from clara_kit.core.clock import Clock
+from clara_kit.core.errors import RunLogError
 from clara_kit.core.events import Event, SpeakingEnded, SpeakingInterrupted, SpeakingStarted, SpeechEnded, SpeechStarted
 from clara_kit.core.records import Record
+from clara_kit.runtime.run_log import private
 
+log = logging.getLogger("clara_kit.runtime")
+_NO_SOUND = "make room on the disk, or go without (`record=False`)."
 FRAME_MS = 20
 RATE_HZ = 16_000
 FRAME_BYTES = RATE_HZ * FRAME_MS // 1000 * 2
@@ -94,10 +99,18 @@ class LocalVad:
 
 
 class Recorder:
-    """Grows with each frame of the microphone; readable at any time, also after a crash."""
+    """Grows with each frame of the microphone; its owner's alone, and readable at any time, also after a crash.
+
+    Raises `RunLogError` where there can be no such file. What a full disk does not take is silence, and told once.
+    """
 
     def __init__(self, path: Path) -> None:
-        self._writer = WavWriter(path, rate_hz=RATE_HZ, channels=2)
+        try:
+            private(path).close()
+            self._writer = WavWriter(path, rate_hz=RATE_HZ, channels=2)
+        except OSError as exc:
+            raise RunLogError(f"The sound cannot be written to {path}: {exc.strerror}.", hint=_NO_SOUND) from exc
+        self._told = False
         self._sent: dict[int, bytearray] = {}
         self._rate_hz = 24_000
         self._speaking: int | None = None
@@ -124,7 +137,12 @@ class Recorder:
             self.from_ms = captured_ms
         left = np.frombuffer(pcm, dtype="<i2")
         right = self._clara(captured_ms, len(left))
-        self._writer.write(left, right)
+        try:
+            self._writer.write(left, right)
+        except OSError as exc:
+            if not self._told:
+                self._told = True
+                log.warning("The recording has gaps: %s. What to do: %s", exc.strerror, _NO_SOUND)
 
     def _clara(self, at_ms: float, count: int) -> np.ndarray[tuple[int], np.dtype[np.int16]]:
         silence = np.zeros(count, dtype=np.int16)

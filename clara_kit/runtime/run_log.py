@@ -1,29 +1,42 @@
-"""Writes a run while it happens: `data/runs/<run_id>/` with manifest, events, sound, and tables at the end."""
+"""Writes a run while it happens: `data/runs/<run_id>/` with manifest, events, sound, and tables at the end.
+
+What is known of a person may stand in all of it, so that folder and files are their owner's alone. A disk that is full for
+a moment must not end a conversation: what it did not take is taken back whole, written later, and told once.
+"""
 
 from __future__ import annotations
 
+import io
 import json
+import logging
 import os
 import platform
 import subprocess
+from contextlib import suppress
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, partial
 from importlib import metadata
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from clara_kit.core.commands import Message, RequestReply
+from clara_kit.core.errors import RunLogError
 from clara_kit.core.paths import DATA
 from clara_kit.core.records import Record
+from clara_kit.core.text import whole
 from clara_kit.measure import codec
 from clara_kit.measure.run import WORDS_FILE, Run, experiment_id
 
+log = logging.getLogger("clara_kit.runtime")
 PACKAGES = ("clara-kit", "anthropic", "deepgram-sdk", "httpx", "websockets", "polars", "pydantic")
 
 
 class RunLog:
-    """One folder. `append` what the trace has new; `close` writes the tables and returns the run."""
+    """One folder. `append` what the trace has new; `close` writes the tables and returns the run.
+
+    root: where the folder is made (default `data/runs`). Raises `RunLogError` where it cannot be.
+    """
 
     def __init__(
         self,
@@ -34,78 +47,143 @@ class RunLog:
         tags: tuple[str, ...] = (),
         root: Path | None = None,
     ) -> None:
-        started = datetime.now(UTC)
-        self.inputs = json.loads(json.dumps(inputs))  # exactly what a reader will get
+        started, root = datetime.now(UTC), root or DATA / "runs"
+        self.inputs = json.loads(whole(json.dumps(inputs, ensure_ascii=False)))  # exactly what a reader will get
         run_id = f"{experiment_id(self.inputs)}-{started:%Y%m%dT%H%M%S}{started.microsecond // 1000:03d}"
-        self.run_id, self.folder = _new_folder(root or DATA / "runs", run_id)
-        self.facts: dict[str, Any] = {
-            "run_id": self.run_id,
-            "title": title,
-            "note": note,
-            "tags": list(tags),
-            "started": started.isoformat(timespec="milliseconds"),
-            "versions": versions(),
-            **_git(),
-        }
-        self._written = 0
+        try:
+            self.run_id, self.folder = _new_folder(root, run_id)
+        except (OSError, ValueError) as exc:
+            raise _unwritten(root, exc, "is it a file, or another's? Give another `log_root`.") from exc
+        self.facts: dict[str, Any] = whole(
+            {
+                "run_id": self.run_id,
+                "title": title,
+                "note": note,
+                "tags": list(tags),
+                "started": started.isoformat(timespec="milliseconds"),
+                "versions": versions(),
+                **_git(),
+            }
+        )
+        self._written = self._end_bytes = 0
         self._said: tuple[Message, ...] = ()  # of the last request written
-        self._write_manifest()
-        self._file = (self.folder / "events.jsonl").open("w", encoding="utf-8", newline="\n")
+        self._words: dict[str, str] = {}
+        self._told = False
+        try:
+            self._write_manifest()
+            self._file = private(self.folder / "events.jsonl")
+        except OSError as exc:
+            raise _unwritten(self.folder, exc) from exc
 
     @property
     def sound_path(self) -> Path:
         """Where the recording goes."""
         return self.folder / "conversation.wav"
 
-    def append(self, trace: list[Record]) -> None:
-        """Write what the trace has gained since the last call."""
-        end = len(trace)
-        if end > self._written:
-            fresh = trace[self._written : end]
-            self._file.write(codec.to_log(fresh, self._said))
-            self._file.flush()
-            self._written = end
+    def append(self, trace: list[Record], words: dict[str, str] | None = None) -> None:
+        """Write what the trace has gained since the last call; what the disk does not take waits for the next.
+
+        `words`: what its placeholders stand for. They lie in a file of their own, which may be deleted: everything else
+        works without it.
+        """
+        try:
+            self._append(trace, words or {})
+        except OSError as exc:
+            if not self._told:
+                self._told = True
+                log.warning("%s", _unwritten(self.folder, exc))
+
+    def _append(self, trace: list[Record], words: dict[str, str]) -> None:
+        if words != self._words:  # before what needs them
+            _write(self.folder / WORDS_FILE, json.dumps(words, ensure_ascii=False, indent=1))
+            self._words = dict(words)
+        if fresh := trace[self._written :]:
+            lines = codec.to_log(fresh, self._said).encode()
+            try:
+                self._file.seek(self._end_bytes)
+                _write_all(self._file, lines)
+            except OSError:
+                with suppress(OSError):
+                    self._file.truncate(self._end_bytes)  # else half of a line would stand before the next
+                raise
+            self._end_bytes += len(lines)
+            self._written += len(fresh)
             self._said = next((r.messages for r in reversed(fresh) if type(r) is RequestReply), self._said)
 
     def close(self, trace: list[Record], *, error: str = "", words: dict[str, str] | None = None) -> Run:
-        """Write the rest, the tables and the end of the manifest.
+        """Write the rest, the tables and the end of the manifest; `words` as in `append`.
 
-        `words`: what the placeholders stand for. They lie in a file of their own, readable by its owner only,
-        which may be deleted: everything else works without it.
+        Raises `RunLogError` where the disk does not take one of them, after all others are written.
         """
-        self.append(trace)
-        self._file.close()
-        if words:
-            _write_private(self.folder / WORDS_FILE, json.dumps(words, ensure_ascii=False, indent=1) + "\n")
-        self.facts |= {"ended": datetime.now(UTC).isoformat(timespec="milliseconds"), "error": error}
-        self._write_manifest()
+        ended = datetime.now(UTC).isoformat(timespec="milliseconds")
+        self.facts |= {"ended": ended, "error": error, "records": len(trace)}
         run = Run(inputs=self.inputs, facts=self.facts, trace=tuple(trace), folder=self.folder, words=words or {})
-        run.turns.write_parquet(self.folder / "turns.parquet")
-        run.event_table.write_parquet(self.folder / "events.parquet")
+        failed: OSError | None = None
+        for write in (partial(self._append, trace, run.words), self._write_manifest, partial(_write_tables, run)):
+            try:
+                write()
+            except OSError as exc:
+                failed = failed or exc
+        self._file.close()
+        if failed is not None:
+            raise _unwritten(self.folder, failed) from failed
         return run
 
     def _write_manifest(self) -> None:
         manifest = {"schema": codec.SCHEMA, "experiment_id": experiment_id(self.inputs), "inputs": self.inputs}
         text = json.dumps({**manifest, "facts": self.facts}, ensure_ascii=False, indent=1)
-        fresh = self.folder / "manifest.json.new"
-        fresh.write_text(text + "\n", encoding="utf-8")
-        os.replace(fresh, self.folder / "manifest.json")
+        _write(self.folder / "manifest.json", text)
 
 
-def _write_private(path: Path, text: str) -> None:
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
-        file.write(text)
+def _unwritten(
+    where: Path, exc: Exception, hint: str = "make room on the disk, or give another `log_root`."
+) -> RunLogError:
+    return RunLogError(f"The run cannot be written to {where}: {getattr(exc, 'strerror', None) or exc}.", hint=hint)
+
+
+def _write_tables(run: Run) -> None:
+    assert run.folder is not None
+    for name, table in (("turns", run.turns), ("events", run.event_table)):
+        table.write_parquet(made := io.BytesIO())
+        _write(run.folder / f"{name}.parquet", made.getvalue())
+
+
+def private(path: Path) -> BinaryIO:
+    """A new file, its owner's alone whatever the umask says. Raises `OSError`."""
+    file = open(os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600), "r+b", buffering=0)  # noqa: SIM115
+    path.chmod(0o600)
+    return file
+
+
+def _write(path: Path, content: str | bytes) -> None:
+    """The whole file or, where the disk does not take it, the one that was there."""
+    fresh = path.with_name(path.name + ".new")
+    try:
+        with private(fresh) as file:
+            _write_all(file, content if isinstance(content, bytes) else whole(content + "\n").encode())
+        os.replace(fresh, path)
+    except OSError:
+        with suppress(OSError):
+            fresh.unlink()
+        raise
+
+
+def _write_all(file: BinaryIO, data: bytes) -> None:
+    while data:
+        data = data[file.write(data) :]
 
 
 def _new_folder(root: Path, run_id: str) -> tuple[str, Path]:
     """A folder that nobody has yet: equal conversations may begin in the same millisecond."""
+    root.mkdir(parents=True, exist_ok=True)
     for number in count(1):
-        name = run_id if number == 1 else f"{run_id}-{number}"
+        folder = root / (run_id if number == 1 else f"{run_id}-{number}")
         try:
-            (root / name).mkdir(parents=True)
-            return name, root / name
+            folder.mkdir()
         except FileExistsError:
             continue
+        folder.chmod(0o700)
+        return folder.name, folder
     raise AssertionError("count() does not end")
 
 
@@ -126,8 +204,8 @@ def _git() -> dict[str, str]:
     """The commit of the kit, and the patch where the tree was dirty; empty outside a checkout."""
 
     def git(*args: str) -> str:
-        done = subprocess.run(("git", *args), cwd=DATA.parent, capture_output=True, text=True, timeout=10, check=True)
-        return done.stdout
+        done = subprocess.run(("git", *args), cwd=DATA.parent, capture_output=True, timeout=10, check=True)
+        return done.stdout.decode(errors="replace")  # a file of the tree may be no text
 
     try:
         return {

@@ -212,7 +212,7 @@ class Session:
 
     def _write_log(self) -> None:
         self._log_due = False
-        self._run_log.append(self.conversation.trace)
+        self._run_log.append(self.conversation.trace, self._door.placeholders.map)
 
     def _fault_played(self, fault: Fault) -> None:
         """Called in a twin's thread."""

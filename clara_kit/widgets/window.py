@@ -101,7 +101,7 @@ class ConversationWindow(anywidget.AnyWidget):
         self._sound = run.folder / "conversation.wav" if run.folder else None
         self.title = str(run.facts.get("title") or f"conversation {run.run_id}")
         self.mix = run.mix
-        self.sound_from_ms = float(run.facts.get("sound_from_ms", 0.0))
+        self.sound_from_ms = run.sound_from_ms
         self.has_sound = self._sound is not None and self._sound.exists()
         self.growing = False
         # An invented customer has nothing to protect; a real one's words stay out of what a notebook may keep.

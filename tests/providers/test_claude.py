@@ -10,7 +10,7 @@ import sys
 import warnings
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Any
 
@@ -18,10 +18,22 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clara_kit.core.commands import Message
+from clara_kit.conversation.conversation import Conversation
+from clara_kit.core.commands import Message, RequestReply, Speak
 from clara_kit.core.errors import ProviderRefused, ProviderUnavailable, SettingsError
-from clara_kit.core.events import Event, ProviderFailed, ReplyCompleted, ReplyDelta, ReplyStarted, Usage
+from clara_kit.core.events import (
+    Event,
+    ProviderFailed,
+    ReplyCompleted,
+    ReplyDelta,
+    ReplyStarted,
+    SpeakingEnded,
+    SpeakingStarted,
+    TextTyped,
+    Usage,
+)  # fmt: skip
 from clara_kit.core.prompt import Prompt
+from clara_kit.core.settings import Settings
 from clara_kit.providers.llm import pricing
 from clara_kit.providers.llm.base import LLMProvider, ReplyRequest
 from clara_kit.providers.llm.claude import ClaudeStreamingLLM, _Tally
@@ -213,6 +225,29 @@ def only_failure(events: list[Event]) -> ProviderFailed:
 
 
 # --- a reply -------------------------------------------------------------------------------------------
+
+
+async def test_a_character_streamed_in_two_halves_is_whole_where_it_is_decided_upon_and_asked_with_again() -> None:
+    conversation = Conversation(Settings.of(greeting=""))
+    conversation.handle(TextTyped(at_ms=0, text="Hola"))
+    request = replace(ask("Hola"), reply_id=1)
+    events, _ = await run(streaming(answer("¡Hola \ud83d", "\ude42! Te ayudo. \ud83d")), request)
+    said = [c for e in events for c in conversation.handle(e) if isinstance(c, Speak)]
+    assert " ".join(c.text for c in said) == "¡Hola 🙂! Te ayudo. \ufffd"
+    now_ms = events[-1].at_ms
+    conversation.handle(SpeakingStarted(at_ms=now_ms, utterance_id=said[0].utterance_id))
+    conversation.handle(SpeakingEnded(at_ms=now_ms + 900, utterance_id=said[0].utterance_id))
+    asked = [
+        c for c in conversation.handle(TextTyped(at_ms=now_ms + 950, text="¿Y \udead?")) if isinstance(c, RequestReply)
+    ]
+    again = ReplyRequest(reply_id=2, prompt=PROMPT, messages=asked[0].messages)
+    events, fake = await run(streaming(answer("Sí.")), again)
+    assert isinstance(events[-1], ReplyCompleted)
+    assert [m["content"] for m in fake.requests[0].body["messages"]] == [
+        "Hola",
+        "¡Hola 🙂! Te ayudo. \ufffd",
+        "¿Y \ufffd?",
+    ]
 
 
 async def test_a_reply_is_started_then_its_text_comes_then_it_is_completed() -> None:

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import httpx
 import pytest
 
 from clara_kit.core.commands import Message
@@ -111,3 +112,13 @@ async def test_every_fault_comes_to_its_one_end_and_the_next_reply_is_whole(faul
         assert end.kind == kind
         assert sum(isinstance(e, ReplyCompleted | ProviderFailed) for e in events) == 1
         assert isinstance((await ask(llm))[-1], ReplyCompleted)
+
+
+async def test_a_question_with_half_a_character_is_answered_though_the_api_refuses_such_bodies() -> None:
+    async with claude() as llm:
+        assert isinstance((await ask(llm, "¿Hacen despachos? \ud83d"))[-1], ReplyCompleted)
+        body = b'{"model":"claude-haiku-5-5","max_tokens":9,"messages":[{"role":"user","content":"Hola \\ud83d"}]}'
+        headers = {"x-api-key": "test-key", "anthropic-version": "2023-06-01", "content-type": "application/json"}
+        async with httpx.AsyncClient(base_url=llm._base_url, trust_env=False) as client:
+            refused = await client.post("/v1/messages", content=body, headers=headers)
+        assert refused.status_code == 400 and "no low surrogate in string" in refused.json()["error"]["message"]

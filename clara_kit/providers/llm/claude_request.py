@@ -10,6 +10,7 @@ from typing import Any
 
 from clara_kit.core.commands import Message
 from clara_kit.core.prompt import Prompt
+from clara_kit.core.text import whole
 from clara_kit.providers.llm import pricing
 
 
@@ -39,7 +40,7 @@ def wire_messages(messages: Sequence[Message]) -> list[dict[str, Any]]:
     """
     joined: list[tuple[str, str]] = []
     for message in messages:
-        text = message.text.strip()
+        text = whole(message.text).strip()
         if not text:
             continue
         if joined and joined[-1][0] == message.role:

@@ -73,9 +73,14 @@ class AnthropicTwin:
 
     async def _body(self, request: web.Request) -> Any:
         try:
-            return await request.json()
+            body = await request.json()
+            json.dumps(body, ensure_ascii=False).encode()
+        except UnicodeEncodeError as exc:  # half a character, escaped: github.com/anthropics/claude-code/issues/2108
+            why = "The request body is not valid JSON: no low surrogate in string."
+            raise ApiError(400, "invalid_request_error", why) from exc
         except (json.JSONDecodeError, UnicodeDecodeError) as exc:
             raise ApiError(400, "invalid_request_error", "The request body is not valid JSON.") from exc
+        return body
 
     async def _count(self, request: web.Request, request_id: str) -> web.StreamResponse:
         body = await self._body(request)
