@@ -7,9 +7,10 @@ while every file that was read for it (a template's parts too) has the time, the
 from __future__ import annotations
 
 import json
+import logging
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
@@ -20,6 +21,8 @@ import yaml
 from clara_kit.core.errors import ClaraError, ScriptError
 
 T = TypeVar("T")
+N = TypeVar("N")
+log = logging.getLogger("clara_kit")
 _Stamp = tuple[int, int, int]
 _IN_C_DEEP = 5_000  # very deep nesting is more than libyaml's own stack bears; Python's loader raises instead
 _MOST = 256  # things kept; whoever loads more than that loads them anew
@@ -171,6 +174,19 @@ def _strict(base: Any) -> Any:
 
 _IN_C = _strict(getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # where libyaml is there: ten times as fast
 _IN_PYTHON = _strict(yaml.SafeLoader)
+
+
+def each(names: Iterable[N], load: Callable[[N], T]) -> tuple[tuple[T, ...], dict[N, ClaraError]]:
+    """What can be loaded, and why the rest cannot: one bad file hides no other."""
+    good: list[T] = []
+    bad: dict[N, ClaraError] = {}
+    for name in names:
+        try:
+            good.append(load(name))
+        except ClaraError as exc:
+            bad[name] = exc
+            log.warning("%s", exc)
+    return tuple(good), bad
 
 
 def find(name: str | Path, folder: Path, what: str) -> Path:
