@@ -183,7 +183,8 @@ def _order(entry: dict[str, Any], n: int, today: date) -> dict[str, Any]:
         "id": f"gid://shopify/Order/{name.strip('#')}",
         "name": name,
         "processedAt": moment.strftime("%Y-%m-%dT%H:%M:%SZ"),
-        "cancelledAt": None,
+        "cancelledAt": moment.strftime("%Y-%m-%dT%H:%M:%SZ") if entry.get("cancelled") else None,
+        "test": entry.get("test", False),
         "lineItems": {"nodes": [_item(item) for item in entry["items"]]},
     }
 
@@ -192,4 +193,7 @@ def _item(entry: dict[str, Any]) -> dict[str, Any]:
     handle = entry.get("handle")
     product = {"id": f"gid://shopify/Product/{handle}", "handle": handle, "title": entry["title"],
                "productType": "", "tags": [], "vendor": "Beta Skincare"}  # fmt: skip
-    return {"title": entry["title"], "quantity": int(entry.get("quantity", 1)), "product": product if handle else None}
+    quantity = entry.get("quantity", 1)
+    left = entry.get("left")
+    return {"title": entry["title"], "quantity": quantity, "currentQuantity": quantity if left is None else left,
+            "product": product if handle else None}  # fmt: skip
