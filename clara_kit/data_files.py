@@ -113,7 +113,7 @@ def wrong(exc: msgspec.ValidationError, hint: str) -> ScriptError:
 def _line(source: str, where: str) -> int:
     """The line of a place like `$.lines[2].text`, or of what it stands in."""
     try:
-        node = yaml.compose(source, yaml.SafeLoader)
+        node = yaml_nodes(source)
     except RecursionError:
         node = None
     line = node.start_mark.line + 1 if node is not None else 1
@@ -129,9 +129,8 @@ def _line(source: str, where: str) -> int:
 
 def yaml_of(source: str) -> Any:
     """What a YAML text holds; every name of a mapping is a text and stands there once. Raises `BadData`."""
-    deep = sum(map(source.count, "[{")) + 2 * max(map(len, source.splitlines()), default=0)  # at the most
     try:
-        return yaml.load(source, _IN_C if deep < _IN_C_DEEP else _IN_PYTHON)
+        return yaml.load(source, _loader(source))
     except yaml.MarkedYAMLError as exc:
         mark = exc.problem_mark or exc.context_mark
         raise BadData(exc.problem or exc.context or "it makes no sense", mark.line + 1 if mark else 0) from exc
@@ -139,6 +138,16 @@ def yaml_of(source: str) -> Any:
         odd = yaml.reader.Reader.NON_PRINTABLE.search(source)
         why = "there is a character that no text has" if odd else "it is nested too deep"
         raise BadData(why, source.count("\n", 0, odd.start()) + 1 if odd else 0) from exc
+
+
+def yaml_nodes(source: str) -> Any:
+    """The nodes of a YAML text that was read before, each with its place; None where it is empty."""
+    return yaml.compose(source, _loader(source))
+
+
+def _loader(source: str) -> Any:
+    deep = sum(map(source.count, "[{")) + 2 * max(map(len, source.splitlines()), default=0)  # at the most
+    return _IN_C if deep < _IN_C_DEEP else _IN_PYTHON
 
 
 def _strict(base: Any) -> Any:

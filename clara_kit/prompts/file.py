@@ -12,8 +12,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from clara_kit import data_files
 from clara_kit.core.paths import DATA
 from clara_kit.prompts.refusals import refusal
@@ -52,9 +50,9 @@ def read(path: Path) -> str:
         return data_files.raw(path).decode("utf-8-sig")
     except UnicodeDecodeError as exc:
         raise refusal("not utf-8", file=path.name, line=exc.object.count(b"\n", 0, exc.start) + 1) from exc
-    except OSError as exc:
+    except (OSError, ValueError) as exc:
         known = data_files.known(SHIPPED, ".md")
-        raise refusal("no template", file=path.name, why=exc.strerror, known=known) from exc
+        raise refusal("no template", file=path.name, why=getattr(exc, "strerror", None) or exc, known=known) from exc
 
 
 def plain(source: str) -> str:
@@ -97,8 +95,8 @@ def with_version(source: str, version: int) -> str:
     """The source with another number for a version, and not one character else; it was checked before."""
     match = _FRONT.match(source)
     assert match is not None
-    fields: Any = yaml.compose(match.group(1), yaml.SafeLoader)
-    (number,) = (value for key, value in fields.value if key.value == "version")
+    fields = data_files.yaml_nodes(match.group(1)).value
+    (number,) = (value for key, value in fields if key.value == "version")
     start, end = (match.start(1) + mark.index for mark in (number.start_mark, number.end_mark))
     return f"{source[:start]}{version}{source[end:]}"
 

@@ -154,6 +154,7 @@ def test_a_template_in_another_encoding_is_named_with_its_line(tmp_path: Path) -
 
 ODD_FRONTS = (
     FRONT.replace("version: 1\n", "version:   1   # the first\n"),
+    FRONT.replace("version: 1\n", "version: 1\t# «ñ» and a tab\n").replace("for tests", "año 🌸"),
     FRONT.replace("version: 1\n", '# version: 9\n"version": 1\n'),
     FRONT.replace("for tests", "|\n  two lines\n  version: 7\nversion: 1").replace(
         "id: probe\nversion: 1\n", "id: probe\n"
