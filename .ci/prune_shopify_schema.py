@@ -14,7 +14,7 @@ from graphql import build_client_schema, print_schema
 PAGE = ["nodes", "edges", "pageInfo"]
 KEEP: dict[str, list[str]] = {
     "QueryRoot": ["customer", "customerByIdentifier", "customers", "currentAppInstallation", "shop", "product",
-                  "productByIdentifier", "products"],
+                  "productByIdentifier", "products", "order"],
     "Customer": ["id", "firstName", "lastName", "displayName", "email", "phone", "defaultEmailAddress",
                  "defaultPhoneNumber", "legacyResourceId", "locale", "tags", "note",
                  "numberOfOrders", "state", "createdAt", "updatedAt", "metafield", "metafields", "orders"],
@@ -23,9 +23,9 @@ KEEP: dict[str, list[str]] = {
     "MetafieldConnection": PAGE, "MetafieldEdge": ["cursor", "node"],
     "Metafield": ["id", "namespace", "key", "type", "value", "jsonValue", "createdAt", "updatedAt"],
     "OrderConnection": PAGE, "OrderEdge": ["cursor", "node"],
-    "Order": ["id", "name", "processedAt", "createdAt", "cancelledAt", "lineItems"],
+    "Order": ["id", "name", "processedAt", "createdAt", "cancelledAt", "test", "lineItems"],
     "LineItemConnection": PAGE, "LineItemEdge": ["cursor", "node"],
-    "LineItem": ["id", "title", "quantity", "product"],
+    "LineItem": ["id", "title", "quantity", "currentQuantity", "product"],
     "ProductConnection": PAGE, "ProductEdge": ["cursor", "node"],
     "Product": ["id", "handle", "title", "productType", "vendor", "tags", "status", "description", "descriptionHtml",
                 "totalInventory", "createdAt", "updatedAt", "metafield", "metafields", "variants"],
@@ -33,7 +33,7 @@ KEEP: dict[str, list[str]] = {
     "ProductVariant": ["id", "title", "sku", "price", "inventoryQuantity"],
     "PageInfo": ["hasNextPage", "hasPreviousPage", "startCursor", "endCursor"],
     "AppInstallation": ["id", "accessScopes"], "AccessScope": ["handle", "description"],
-    "Shop": ["id", "name", "myshopifyDomain"],
+    "Shop": ["id", "name", "myshopifyDomain", "ianaTimezone", "timezoneOffsetMinutes"],
 }  # fmt: skip
 Json = dict[str, Any]
 

@@ -89,7 +89,7 @@ def test_what_is_nested_deep_is_read_by_the_loader_that_raises(monkeypatch: pyte
     monkeypatch.setattr(data_files, "_IN_C_DEEP", 20)
     data_files.yaml_of("[[1]]")
     data_files.yaml_of("[" * 12 + "1" + "]" * 12)
-    assert read == [data_files._IN_C, data_files.yaml.SafeLoader]
+    assert read == [data_files._IN_C, data_files._IN_PYTHON]
 
 
 @pytest.mark.parametrize("name", ["nobody", "a/b", "../x", "x\0y", "x" * 5000, "none.yaml"])

@@ -36,8 +36,13 @@ class Checked(msgspec.Struct, frozen=True, kw_only=True):
                 if taken is not value:
                     msgspec.structs.force_setattr(self, name, taken)
         wrong += [] if wrong else self.problems()
+        self._raise(wrong)
+
+    @classmethod
+    def _raise(cls, wrong: list[str]) -> None:
         if wrong:
-            raise self.error(f"{self.what}. {'; '.join(wrong)}.", hint=self.hint)
+            where = f"$.{wrong[0].split(':')[0]}"
+            raise cls.error(f"{cls.what}. {'; '.join(wrong)}.", hint=cls.hint, where=where)
 
     def problems(self) -> list[str]:
         """What is wrong with the fields together; each is right by itself."""
@@ -48,8 +53,7 @@ class Checked(msgspec.Struct, frozen=True, kw_only=True):
         """One of plain data; unknown fields are refused by name."""
         unknown = [f"{name}: Extra inputs are not permitted" for name in data if name not in cls.__struct_fields__]
         needed = [f"{name}: is needed" for name in _needed(cls) if name not in data]
-        if unknown or needed:
-            raise cls.error(f"{cls.what}. {'; '.join(unknown + needed)}.", hint=cls.hint)
+        cls._raise(unknown + needed)
         return cls(**data)
 
     def model_dump(self, mode: str = "json") -> dict[str, Any]:

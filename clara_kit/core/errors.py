@@ -31,12 +31,13 @@ FailureKind = Literal[
 
 
 class ClaraError(Exception):
-    """Base of every error the kit raises on purpose."""
+    """Base of every error the kit raises on purpose. `where`: the place in the data that is wrong, as `$.lines[2]`."""
 
-    def __init__(self, message: str, *, hint: str = "") -> None:
+    def __init__(self, message: str, *, hint: str = "", where: str = "") -> None:
         super().__init__(message)
         self.message = message
         self.hint = hint
+        self.where = where
 
     def __str__(self) -> str:
         return f"{self.message} What to do: {self.hint}" if self.hint else self.message

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 from clara_kit.core.page import table
@@ -77,6 +77,8 @@ class CustomerProfile:
     purchases: tuple[Purchase, ...] = ()  # newest first
     orders_count: int | None = None
     left_out: tuple[LeftOut, ...] = ()
+    # True: the shop holds more than `purchases`. Outside the repr, by which runs of before know their customer.
+    purchases_cut: bool = field(default=False, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "first_name", whole(self.first_name))
@@ -93,7 +95,8 @@ class CustomerProfile:
             "first name": self.first_name,
             "skin type": self.skin_type,
             "concerns": ", ".join(self.skin_concerns),
-            "bought": "; ".join(f"{p.title} ({p.days_ago} days ago)" for p in self.purchases),
+            "bought": "; ".join(f"{p.title} ({p.days_ago} days ago)" for p in self.purchases)
+            + ("; and more before" if self.purchases_cut else ""),
             "left out": "; ".join(f"{x.field}: {x.why}" for x in self.left_out),
         }
         return table((name, value or "—") for name, value in rows.items())

@@ -11,13 +11,14 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from clara_kit.core.commands import Notify, Speak
+from clara_kit.core.errors import ClaraError
 from clara_kit.core.events import ProfileLoaded, ProviderWarned, SpeakingStarted
 from clara_kit.core.page import escape
 from clara_kit.core.profile import CustomerProfile
 from clara_kit.core.settings import Settings
 from clara_kit.lab.sheet import Sheet
 from clara_kit.measure.run import Run
-from clara_kit.prompts.briefing import Briefing, brief
+from clara_kit.prompts.briefing import Briefing, brief, brief_or_why
 from clara_kit.prompts.template import Part, PromptTemplate
 from clara_kit.world.faults import Fault
 from clara_kit.world.instructions import unsensed
@@ -111,10 +112,15 @@ def side_by_side(customer: Customer, *templates: Template) -> SideBySide:
 
 def across(template: Template, customers: Sequence[Persona] | None = None) -> Sheet:
     """One row an invented customer: what is known, how Clara greets, what she would recommend first."""
-    return Sheet.of([_row(brief(template, p.profile), p) for p in customers or _easy_first(Persona.all())])
+    return Sheet.of([_row(template, p) for p in customers or _easy_first(Persona.all())])
 
 
-def _row(b: Briefing, persona: Persona) -> dict[str, object]:
+def _row(template: Template, persona: Persona) -> dict[str, object]:
+    template = PromptTemplate.load(template) if isinstance(template, str) else template
+    b = brief_or_why(template, persona.profile)
+    if isinstance(b, ClaraError):
+        return {"customer": persona.name, "known": ", ".join(persona.profile.known_fields), "greeting": f"✗ {b.message}",
+                "first recommendation": "", "left out": len(persona.profile.left_out)}  # fmt: skip
     return {
         "customer": persona.name,
         "known": ", ".join(b.profile.known_fields) or "nothing",

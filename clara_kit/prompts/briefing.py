@@ -6,15 +6,19 @@ that what a designer looks at is what Clara is told.
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
+from clara_kit.core.errors import ClaraError, ProviderError
 from clara_kit.core.placeholders import Placeholders
 from clara_kit.core.profile import ANONYMOUS, CustomerProfile
 from clara_kit.core.prompt import Prompt
 from clara_kit.prompts.catalog import Catalog
 from clara_kit.prompts.recommend import Recommendations, recommend
 from clara_kit.prompts.template import PromptTemplate, Rendered
+
+log = logging.getLogger("clara_kit.prompts")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +68,28 @@ def brief(
     except TypeError:  # a profile made by hand, with lists
         recommended, rendered = _filled.__wrapped__(template, profile, catalog)
     return Briefing(template=template, profile=profile, recommended=recommended, rendered=rendered)
+
+
+def brief_or_why(
+    template: PromptTemplate, profile: CustomerProfile, *, catalog: Catalog | None = None
+) -> Briefing | ProviderError:
+    """As `brief`, in a running conversation: a template that fails for this customer must not end it.
+
+    What the team is told then comes instead; whoever asked greets as to a stranger.
+    """
+    try:
+        made = brief(template, profile, catalog=catalog)
+        _ = made.hidden_greeting, made.hidden_prompt
+        return made
+    except Exception as exc:
+        why = exc.message if isinstance(exc, ClaraError) else type(exc).__name__  # ours quotes nothing of a customer
+        log.warning("a template failed for a customer: %s", why)
+        return ProviderError(
+            f"The template {template.label} fails for this customer, whom Clara greets as a stranger: {why}",
+            hint="mend the template at this line.",
+            kind="bad_input",
+            retryable=False,
+        )
 
 
 # As many as a demonstration or a sweep has people; in memory alone, so that no name outlives the process.

@@ -5,12 +5,12 @@ Comes before `language.py`, which reads the body. Every error names the line as 
 
 from __future__ import annotations
 
+import os
 import re
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-
-import yaml
 
 from clara_kit import data_files
 from clara_kit.core.paths import DATA
@@ -32,7 +32,7 @@ VARIABLES = {
 }
 """Every variable a template may declare, and what it holds."""
 
-_FRONT = re.compile(r"---[ \t]*\n(.*?\n)---[ \t]*(?:\n|\Z)", re.DOTALL)
+_FRONT = re.compile(r"---[ \t]*(?:\r\n?|\n)(.*?(?:\r\n?|\n))---[ \t]*(?:\r\n?|\n|\Z)", re.DOTALL)
 _ID = re.compile(r"[a-z][a-z0-9_]*")
 _VERSIONED = re.compile(r"(?P<id>[a-z][a-z0-9_]*)\.v(?P<version>\d+)\.md")
 _FITS: dict[str, Callable[[Any], object]] = {
@@ -45,14 +45,26 @@ _FITS: dict[str, Callable[[Any], object]] = {
 
 
 def read(path: Path) -> str:
-    """The text of a template or part."""
+    """The text of a template or part, with the line ends that it has."""
     try:
-        return data_files.text(path)
+        return data_files.raw(path).decode("utf-8-sig")
     except UnicodeDecodeError as exc:
-        raise refusal("not utf-8", file=path.name) from exc
-    except OSError as exc:
+        raise refusal("not utf-8", file=path.name, line=exc.object.count(b"\n", 0, exc.start) + 1) from exc
+    except (OSError, ValueError) as exc:
         known = data_files.known(SHIPPED, ".md")
-        raise refusal("no template", file=path.name, why=exc.strerror, known=known) from exc
+        raise refusal("no template", file=path.name, why=getattr(exc, "strerror", None) or exc, known=known) from exc
+
+
+def plain(source: str) -> str:
+    """The text with plain newlines: what is compiled, and what a hash is of."""
+    return source.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def name_of(path: Path) -> str:
+    """What `find` takes: `warm`, `mine/warm.v2`, or a path."""
+    if path.parent == SHIPPED:
+        return path.stem
+    return f"mine/{path.stem}" if path.parent == MINE else str(path)
 
 
 def find(name: str | Path) -> Path:
@@ -80,8 +92,34 @@ def version_of(path: Path) -> int:
 
 
 def with_version(source: str, version: int) -> str:
-    """The source with another version in its front matter."""
-    return re.sub(r"(?m)^version[ \t]*:.*$", f"version: {version}", source, count=1)
+    """The source with another number for a version, and not one character else; it was checked before."""
+    match = _FRONT.match(source)
+    assert match is not None
+    fields = data_files.yaml_nodes(match.group(1)).value
+    (number,) = (value for key, value in fields if key.value == "version")
+    start, end = (match.start(1) + mark.index for mark in (number.start_mark, number.end_mark))
+    return f"{source[:start]}{version}{source[end:]}"
+
+
+def write_new(path: Path, text: str) -> None:
+    """Write the whole file or nothing; raises `FileExistsError` where there is one of this name."""
+    handle, fresh = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-")
+    try:
+        with open(handle, "wb") as out:
+            out.write(text.encode())
+            out.flush()
+            os.fsync(out.fileno())
+        os.chmod(fresh, 0o644)  # mkstemp's are for their owner alone
+        try:
+            os.link(fresh, path)  # unlike a renaming, it never takes the place of another
+        except FileExistsError:
+            raise
+        except OSError:  # a disk without links
+            if path.exists():
+                raise FileExistsError(path) from None
+            os.replace(fresh, path)
+    finally:
+        Path(fresh).unlink(missing_ok=True)
 
 
 def split(source: str, file: str) -> tuple[dict[str, Any], str, int]:
@@ -104,9 +142,8 @@ def _front(text: str, file: str) -> dict[str, Any]:
 
     try:
         data = data_files.yaml_of(text)
-    except (yaml.YAMLError, ValueError, RecursionError) as exc:
-        mark, why = getattr(exc, "problem_mark", None), getattr(exc, "problem", None) or exc
-        raise refusal("not yaml", file=file, line=mark.line + 2 if mark else 1, why=why) from exc
+    except data_files.BadData as exc:
+        raise refusal("not yaml", file=file, line=exc.line + 1, why=exc) from exc
     check(isinstance(data, dict), "", "no fields")
     for field in _FITS:
         check(field in data, field, "field missing")

@@ -35,7 +35,7 @@ _KINDS = {
     "first_name": "text", "skin_type": "text", "customer_data": "text", "concerns": "list of text",
     "purchases": "list of purchase", "recommended": "list of product", "catalog": "list of product",
 }  # fmt: skip
-_LISTS = ("skin_types", "concerns", "ingredients", "reasons")  # the fields of a product that are lists
+LISTS = ("skin_types", "concerns", "ingredients", "reasons")  # the fields of a product that are lists
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ class Place:
         match node:
             case nodes.Name():
                 return self.origin(node.name)[0]
-            case nodes.Getattr() if node.attr in _LISTS:
+            case nodes.Getattr() if node.attr in LISTS:
                 return "list of text"
             case nodes.Getitem(arg=nodes.Slice()):
                 return self.kind(node.node)
@@ -84,6 +84,10 @@ class Check(NodeVisitor):
         self.file, self.part = file, part
         self.parts: dict[str, int] = {}
         """The parts it includes, and in which line."""
+        self.used: dict[str, set[str]] = {block: set() for block in BLOCKS}
+        """The variables that each block reads."""
+        self.constants: set[object] = set()
+        """Its numbers and texts, and the lists of products that it reads, as `.reasons`."""
         self._declared, self._filters = declared, filters
         self._loops = self._fences = 0
 
@@ -127,6 +131,8 @@ class Check(NodeVisitor):
     def generic_visit(self, node: nodes.Node, place: Place) -> None:
         if not isinstance(node, _PLAIN):
             raise self.no(node, "refused", what=type(node).__name__)
+        if isinstance(node, nodes.Const):
+            self.constants.add(node.value)
         self._all(node.iter_child_nodes(), place)
 
     def visit_Output(self, node: nodes.Output, place: Place) -> None:
@@ -177,6 +183,7 @@ class Check(NodeVisitor):
         if not isinstance(name, str) or not PART_NAME.fullmatch(name) or node.ignore_missing:
             raise self.no(node, "include what")
         self.parts.setdefault(name, node.lineno)
+        self.used[place.block] |= {"catalog"} & set(self._declared)  # the only one that a part may read
 
     def visit_Name(self, node: nodes.Name, place: Place) -> None:
         name = node.name
@@ -191,6 +198,7 @@ class Check(NodeVisitor):
             raise self.no(node, "not cached", where=where, name=name)
         if place.block == "greeting" and name == "customer_data":
             raise self.no(node, "read out")
+        self.used[place.block].add(name)
 
     def visit_Getattr(self, node: nodes.Getattr, place: Place) -> None:
         self.visit(node.node, place)
@@ -198,6 +206,8 @@ class Check(NodeVisitor):
         if f".{node.attr}" not in known:
             otherwise = "" if known else "products and purchases have fields."
             raise self.no(node, "field", name=node.attr, near=near(f".{node.attr}", known, otherwise))
+        if node.attr in LISTS:
+            self.constants.add(f".{node.attr}")
 
     def visit_Getitem(self, node: nodes.Getitem, place: Place) -> None:
         self.visit(node.node, place)

@@ -24,7 +24,7 @@ _SAYS = {
     "field unknown": ("$field: is no field of the front matter.", "the fields are $fields."),
     "id": ("id: $value is no id.", "use small letters, digits and _, as in warm_2."),
     "version": ("version: $value is no version.", "write a whole number from 1 on."),
-    "description": ("description: is empty.", "say in a sentence what is special about this template."),
+    "description": ("description: is no text.", "say in a sentence what is special about this template."),
     "variables": ("variables: is no list of names.", "write them as [first_name, skin_type]."),
     "variable": ("variables: nothing gives $value.", "there are $known."),
     # blocks, parts, the language
@@ -56,7 +56,7 @@ _SAYS = {
     "invisible": ("There is a character that nobody can see.", "type the line anew."),
     # while it is filled
     "endless": ("The block $name grows beyond $most characters.", "show less of the catalogue, or loop once."),
-    "unfilled": ("This cannot be filled in: $why.", "ask with {% if … %} first whether there is anything; a filter needs what it is made for."),
+    "unfilled": ("This cannot be filled in for $whom: $why.", "ask with {% if … %} first whether there is anything; a filter needs what it is made for."),
 }  # fmt: skip
 
 

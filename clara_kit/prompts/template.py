@@ -7,8 +7,8 @@ Everything that can be wrong is found when the file is loaded, and named with it
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from difflib import unified_diff
 from hashlib import sha256
@@ -17,18 +17,16 @@ from pathlib import Path
 from typing import Any, Literal
 
 from clara_kit import data_files
-from clara_kit.core.errors import TemplateError
+from clara_kit.core.errors import ClaraError
 from clara_kit.core.page import escape
-from clara_kit.core.profile import ANONYMOUS, CustomerProfile, Purchase
+from clara_kit.core.profile import ANONYMOUS, CustomerProfile
 from clara_kit.core.prompt import Prompt
 from clara_kit.core.text import whole
 from clara_kit.prompts import file as template_file
-from clara_kit.prompts.catalog import Catalog, Product
+from clara_kit.prompts.catalog import Product
 from clara_kit.prompts.compile import Compiled
 from clara_kit.prompts.language import END, FROM_CUSTOMER, FROM_SHOP
 from clara_kit.prompts.values import Item, Shelf, on_the_shelf, values
-
-log = logging.getLogger("clara_kit.prompts")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,50 +57,50 @@ class PromptTemplate:
 
     @classmethod
     def all(cls, mine: Path | None = None) -> tuple[PromptTemplate, ...]:
-        """The shipped ones, then your own, each sorted by name; an own one with a mistake is left out."""
-        shipped = [cls.load(path) for path in sorted(template_file.SHIPPED.glob("*.md"))]
-        own = []
-        for path in sorted((mine or template_file.MINE).glob("*.md")):
-            try:
-                own.append(cls.load(path))
-            except TemplateError as exc:
-                log.warning("%s", exc)
-        return (*shipped, *own)
+        """The shipped ones, then your own, each sorted by name; one with a mistake is left out, and logged."""
+        return cls.listed(mine)[0]
+
+    @classmethod
+    def listed(cls, mine: Path | None = None) -> tuple[tuple[PromptTemplate, ...], dict[str, ClaraError]]:
+        """As `all`, and by name what is wrong with those that are left out."""
+        folders = (template_file.SHIPPED, mine or template_file.MINE)
+        paths = [path for folder in folders for path in sorted(folder.glob("*.md"))]
+        good, bad = data_files.each(paths, cls.load)
+        return good, {template_file.name_of(path): exc for path, exc in bad.items()}
 
     @classmethod
     def from_source(cls, source: str, *, path: Path | None = None, parts: Path | None = None) -> PromptTemplate:
         """A template from its text, as it would stand in a file."""
         folder = parts or template_file.PARTS
         file = path.name if path else "template"
-        source = whole(source.replace("\r\n", "\n"))
-        front, body, first_line = template_file.split(source, file)
+        source = whole(source)
+        plain = template_file.plain(source)
+        front, body, first_line = template_file.split(plain, file)
         compiled = Compiled(body, file, front["variables"], folder, first_line=first_line)
-        digest = sha256("\0".join((source, *compiled.sources)).encode()).hexdigest()[:12]
-        template = cls(**front, source=source, hash=digest, path=path, _compiled=compiled, _parts=folder)
-        for profile, recommended in ((ANONYMOUS, ()), (_SOMEONE, _PRODUCTS), (_SOMEONE, ())):
-            template.render(profile, catalog=Catalog(_PRODUCTS), recommended=recommended)
-        return template
+        digest = sha256("\0".join((plain, *compiled.sources)).encode()).hexdigest()[:12]
+        return cls(**front, source=source, hash=digest, path=path, _compiled=compiled, _parts=folder)
 
     def with_source(self, source: str) -> PromptTemplate:
         """The template as it is after an edit: checked anew, saved nowhere."""
         return PromptTemplate.from_source(source, path=self.path, parts=self._parts)
 
     def save(self, folder: Path | None = None) -> PromptTemplate:
-        """Write the next version as a new file, `data/prompts/mine/<id>.v<number>.md`; nothing is overwritten."""
+        """Write the next version as a new file, `data/prompts/mine/<id>.v<number>.md`; nothing is overwritten.
+
+        It differs by that number alone, is checked before it is written, and is there whole or not at all.
+        """
         folder = folder or template_file.MINE
         folder.mkdir(parents=True, exist_ok=True)
-        shipped = template_file.SHIPPED / f"{self.id}.md"
-        taken = PromptTemplate.load(shipped).version if shipped.is_file() else 0
-        taken = max(taken, *map(template_file.version_of, template_file.versions(self.id, folder)), 0)
+        named = map(template_file.version_of, template_file.versions(self.id, folder))
+        held = (t.version for t in PromptTemplate.all(folder) if t.id == self.id)
+        taken = max((0, *named, *held))
         while True:
             taken += 1
             path, source = folder / f"{self.id}.v{taken}.md", template_file.with_version(self.source, taken)
-            try:
-                with path.open("x", encoding="utf-8") as out:
-                    out.write(source)
-            except FileExistsError:
-                continue
-            return PromptTemplate.from_source(source, path=path, parts=self._parts)
+            fresh = PromptTemplate.from_source(source, path=path, parts=self._parts)
+            with suppress(FileExistsError):
+                template_file.write_new(path, source)
+                return fresh
 
     def diff(self, other: PromptTemplate) -> str:
         """What changes from this template to the other, as unified text; empty where nothing does."""
@@ -114,9 +112,7 @@ class PromptTemplate:
     @property
     def name(self) -> str:
         """What `load` takes: `warm`, `mine/warm.v2`, or a path."""
-        if self.path is None or self.path.parent == template_file.SHIPPED:
-            return self.id
-        return f"mine/{self.path.stem}" if self.path.parent == template_file.MINE else str(self.path)
+        return template_file.name_of(self.path) if self.path is not None else self.id
 
     @property
     def about(self) -> dict[str, str | int]:
@@ -156,17 +152,6 @@ class PromptTemplate:
         about = f"<b>{escape(self.label)}</b> · {escape(self.description)}"
         return f"<div>{about}<pre style='white-space:pre-wrap'>{escape(self.source)}</pre></div>"
 
-
-# Whom and what a template is tried with when it is loaded, so that what only shows in rendering shows at once.
-_PRODUCTS = tuple(
-    Product(handle="", title=title, product_type="Crema", price_clp=9990, skin_types=("Mixta",), concerns=("Acné",),
-            ingredients=("Niacinamida",), how_to_use="De noche.", description="", stock=1)
-    for title in ("Crema A", "Crema B")
-)  # fmt: skip
-_SOMEONE = CustomerProfile(
-    first_name="Ana", skin_type="Mixta", skin_concerns=("Acné", "Manchas", "Arrugas"), orders_count=1,
-    purchases=(Purchase(handle="a", title="Crema A", days_ago=40, quantity=2),),
-)  # fmt: skip
 
 Part = Literal["static", "personal", "greeting"]
 Mark = Literal["customer", "given"]

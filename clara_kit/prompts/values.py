@@ -88,6 +88,7 @@ def _item(product: Product, reasons: Iterable[Any] = ()) -> Item:
 FENCE_OPEN = "<datos_del_cliente>"
 FENCE_CLOSE = "</datos_del_cliente>"
 NAME, SKIN, CONCERNS, PURCHASES = "nombre", "tipo de piel", "preocupaciones", "compras recientes"
+OLDER = "compras anteriores"
 MOST_PURCHASES = 5  # the newest; older ones tell little of what someone uses today
 
 
@@ -98,6 +99,7 @@ def customer_data(profile: CustomerProfile) -> str:
         SKIN: (profile.skin_type or "").lower(),
         CONCERNS: ", ".join(filter(None, (one_line(c.lower()) for c in profile.skin_concerns))),
         PURCHASES: ", ".join(filter(None, map(_bought, profile.purchases[:MOST_PURCHASES]))),
+        OLDER: "hay más" if profile.purchases_cut or len(profile.purchases) > MOST_PURCHASES else "",
     }
     lines = [f"{field}: {value}" for field, value in known.items() if value]
     return "\n".join((FENCE_OPEN, *lines, FENCE_CLOSE)) if lines else ""

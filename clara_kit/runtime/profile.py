@@ -17,7 +17,7 @@ from clara_kit.core.clock import Clock
 from clara_kit.core.errors import ProviderError
 from clara_kit.core.placeholders import Placeholders
 from clara_kit.core.prompt import Prompt
-from clara_kit.prompts.briefing import Briefing, brief
+from clara_kit.prompts.briefing import Briefing, brief_or_why
 from clara_kit.prompts.catalog import Catalog
 from clara_kit.shop.answer import ShopAnswer
 
@@ -71,7 +71,10 @@ class ProfileLoader:
         if isinstance(answer, ProviderError):
             return [ev.ProviderFailed.of(answer, "shop", now_ms)]
         assert isinstance(self._anonymous, Briefing)
-        self.briefing = brief(self._anonymous.template, answer.profile, catalog=self._catalog)
+        made = brief_or_why(self._anonymous.template, answer.profile, catalog=self._catalog)
+        if isinstance(made, ProviderError):
+            return [ev.ProviderFailed.of(made, "shop", now_ms)]
+        self.briefing = made
         warnings = [*answer.warnings, *(f"{x.field} is left out: {x.why}" for x in answer.profile.left_out)]
         return [
             *(ev.ProviderWarned(at_ms=now_ms, service="shop", message=w) for w in warnings),

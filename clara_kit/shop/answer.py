@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from clara_kit.core.profile import CustomerProfile
 from clara_kit.shop.errors import Problem
+from clara_kit.shop.parse import is_cut
 from clara_kit.shop.queries import FULL, Variant
 
 REQUIRED_SCOPES = ("read_customers", "read_orders", "read_products")
@@ -78,7 +79,7 @@ class Found:
     @property
     def complete(self) -> bool:
         """Everything that was first asked for has come."""
-        return self.variant == FULL and not self.reply.problems
+        return self.variant == FULL and not self.reply.problems and not is_cut(self.node)
 
     @property
     def lasting(self) -> bool:

@@ -10,8 +10,9 @@ import asyncio
 import re
 import time
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from dataclasses import replace
-from datetime import date
+from datetime import date, datetime
 from typing import Any, Self, TypeVar
 
 from clara_kit.core.errors import SettingsError
@@ -20,12 +21,15 @@ from clara_kit.shop.answer import REQUIRED_SCOPES, Found, ShopAnswer, ShopCheck,
 from clara_kit.shop.api import AdminApi, Credentials
 from clara_kit.shop.cache import ProfileCache
 from clara_kit.shop.errors import Problem, ShopError
-from clara_kit.shop.parse import profile_of
+from clara_kit.shop.pages import joined, next_request
+from clara_kit.shop.parse import profile_of, zone_of
 from clara_kit.shop.queries import API_VERSION, FULL, SCOPES, customer_ref, request_body
 
 _SHOP = re.compile(r"([a-z0-9][a-z0-9-]{0,60})(\.myshopify\.com)?")
 _API_VERSION = re.compile(r"[0-9]{4}-[0-9]{2}|unstable")
 _DISK_MS = 250  # a disk that is slower than this is done without
+PAGES_MS = 600.0  # for all further pages together: a greeting waits for the profile 1500 ms at most
+MOST_PAGES = 4
 T = TypeVar("T")
 
 
@@ -45,7 +49,7 @@ class ShopifyCustomerFetcher:
 
     token: of a custom app; or client_id and client_secret of an app of the Dev Dashboard. base_url: another
     server that speaks the protocol. timeout_ms: the longest that anything takes, retries included. clock: seconds,
-    monotonic. today: the day from which purchases are counted. http: retry, sleep, transport, as `AdminApi` has them.
+    monotonic. today: the day from which purchases are counted; None: today where the shop is. http: retry, sleep, transport, as `AdminApi` has them.
     """
 
     def __init__(
@@ -60,7 +64,7 @@ class ShopifyCustomerFetcher:
         timeout_ms: float = 10_000,
         *,
         clock: Callable[[], float] = time.monotonic,
-        today: Callable[[], date] = date.today,
+        today: Callable[[], date] | None = None,
         **http: Any,
     ) -> None:
         self.shop = shop_domain(shop)
@@ -119,6 +123,7 @@ class ShopifyCustomerFetcher:
                 known = self._answer(hit.node, began_s, hit.warnings)
                 return replace(known, source="cache", age_s=hit.age_s)
         found = await self._within_timeout(self._find(ref, self._until_s(began_s)))
+        found = await self._with_further_pages(found)
         warnings = warnings_of(found.reply, self.api_version, found.refused)
         if self.cache is not None and found.lasting:
             keep = self.cache.put(self.shop, ref, found.node, complete=found.complete, warnings=warnings)
@@ -127,7 +132,8 @@ class ShopifyCustomerFetcher:
         return replace(known, cost=found.reply.cost, served_version=found.reply.served_version)
 
     def _answer(self, node: dict[str, Any], began_s: float, warnings: tuple[str, ...]) -> ShopAnswer:
-        profile = profile_of(node, today=self._today())
+        today = self._today() if self._today is not None else datetime.now(zone_of(node)).date()
+        profile = profile_of(node, today=today)
         return ShopAnswer(profile=profile, source="shop", warnings=warnings, took_ms=self._since_ms(began_s))
 
     async def check(self) -> ShopCheck:
@@ -162,6 +168,7 @@ class ShopifyCustomerFetcher:
             reply = await self._api.ask(request_body(ref, variant), "customer", until_s)
             node = reply.data.get("customer")
             if isinstance(node, dict):
+                node = {**node, "shop": reply.data.get("shop")}
                 return Found(node=node, reply=reply, variant=variant, refused=refused)
             denied = access_problems(reply.problems)
             less = narrower(variant, denied)
@@ -173,6 +180,23 @@ class ShopifyCustomerFetcher:
                     raise ShopError("not_found", says="The shop knows no such customer", hint=hint)
                 raise ShopError("bad_answer", "it holds no customer")
             variant, refused = less, refused + denied
+
+    async def _with_further_pages(self, found: Found) -> Found:
+        """The customer with more orders and items, as far as that is quick; what is missing then stays marked."""
+        node, cost, until_s = found.node, found.reply.cost, self._clock() + PAGES_MS / 1000
+        with suppress(TimeoutError, ShopError):  # the first page is worth more than none
+            async with asyncio.timeout(PAGES_MS / 1000):
+                for _ in range(MOST_PAGES):
+                    asked = next_request(node)
+                    if asked is None:
+                        break
+                    reply = await self._api.ask(*asked, until_s)
+                    cost = (cost or 0) + (reply.cost or 0)
+                    more = joined(node, asked[1], reply.data.get(asked[1]))
+                    if more is None:
+                        break
+                    node = more
+        return replace(found, node=node, reply=replace(found.reply, cost=cost))
 
     # --- time and tasks ----------------------------------------------------------------------------------
 

@@ -11,17 +11,21 @@ import json
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
-from datetime import date, datetime
+from contextlib import suppress
+from datetime import UTC, date, datetime, timedelta, timezone, tzinfo
 from typing import Any, TypeVar
+from zoneinfo import ZoneInfo
 
 from clara_kit.core.profile import SKIN_CONCERNS, SKIN_TYPES, CustomerProfile, LeftOut, Purchase, SkinType
 from clara_kit.shop.clean import TITLE_CHARS, clean_name, clean_text
-from clara_kit.shop.queries import LINE_ITEMS, NAMESPACE, ORDERS
+from clara_kit.shop.pages import goes_on, nodes
+from clara_kit.shop.queries import LINE_ITEMS, MOST_ITEMS, MOST_ORDERS, NAMESPACE
 
 MAX_CONCERNS = 6  # more would be read out as a list, and nobody has more that matter at once
 _READ_ENTRIES = 40  # of a list of concerns; whoever has more has written something else into it
 _READ_CHARS = 10_000  # of a metafield's value
 _MAX_LEFT_OUT = 30
+_READ_ITEMS = LINE_ITEMS + MOST_ITEMS  # of one order: its first page, and one more
 
 _GID = re.compile(r"gid://shopify/Customer/[0-9]{1,20}")
 _HANDLE = re.compile(r"[\w-]{1,120}")
@@ -48,6 +52,7 @@ def profile_of(node: object, *, today: date, concerns: Sequence[str] = SKIN_CONC
         skin_type=_skin_type(node, left),
         skin_concerns=_concerns(node, concerns, left),
         purchases=_purchases(node, today, left),
+        purchases_cut=is_cut(node),
         orders_count=_told(_count(orders), orders, left, "orders_count", "it is not a number of orders"),
         left_out=tuple(left[:_MAX_LEFT_OUT]),
     )
@@ -113,8 +118,9 @@ def _concerns(node: dict[str, Any], allowed: Sequence[str], left: list[LeftOut])
 
 def _metafield(node: dict[str, Any], key: str) -> list[Any] | None:
     """The entries of the first metafield of this key, None where there is none."""
-    for field in _nodes(node.get("metafields")):
-        if field.get("key") == key and (field.get("namespace") or NAMESPACE) == NAMESPACE:
+    for field in nodes(node.get("metafields")):
+        named = field.get("key") in (key, f"{NAMESPACE}.{key}")  # what was asked for by keys may come in their form
+        if named and (field.get("namespace") or NAMESPACE) == NAMESPACE:
             return _entries(field)
     return None
 
@@ -156,26 +162,42 @@ def fold(text: str) -> str:
 
 def _purchases(node: dict[str, Any], today: date, left: list[LeftOut]) -> tuple[Purchase, ...]:
     found: list[Purchase] = []
-    for n, order in enumerate(_nodes(node.get("orders"))[: 2 * ORDERS]):
+    zone, orders = zone_of(node), nodes(node.get("orders"))
+    for n, order in enumerate(orders[:MOST_ORDERS]):
         where = f"orders[{n}]"
-        days_ago = _days_ago(order.get("processedAt"), today)
+        days_ago = _days_ago(order.get("processedAt"), today, zone)
         if order.get("cancelledAt"):
             _leave(left, where, "it was cancelled")
+        elif order.get("test") is True:
+            _leave(left, where, "it was a test")
         elif days_ago is None:
             _leave(left, where, "its date makes no sense")
         else:
             found += _items(order, where, days_ago, left)
-    return tuple(sorted(found, key=lambda p: p.days_ago)[: ORDERS * LINE_ITEMS])
+    if is_cut(node):
+        _leave(left, "purchases", "there are more than these, which are the newest")
+    return tuple(sorted(found, key=lambda p: p.days_ago))
+
+
+def is_cut(node: dict[str, Any]) -> bool:
+    """The shop holds more orders of this customer, or more items of one, than are read."""
+    orders = nodes(node.get("orders"))
+    items = [order.get("lineItems") for order in orders[:MOST_ORDERS]]
+    more = len(orders) > MOST_ORDERS or any(len(nodes(each)) > _READ_ITEMS for each in items)
+    return more or any(map(goes_on, [node.get("orders"), *items]))
 
 
 def _items(order: dict[str, Any], where: str, days_ago: int, left: list[LeftOut]) -> Iterable[Purchase]:
-    for n, item in enumerate(_nodes(order.get("lineItems"))[: 2 * LINE_ITEMS]):
+    for n, item in enumerate(nodes(order.get("lineItems"))[:_READ_ITEMS]):
         product = item.get("product")
         product = product if isinstance(product, dict) else {}
         title = clean_text(item.get("title"), TITLE_CHARS) or clean_text(product.get("title"), TITLE_CHARS)
-        quantity, handle = item.get("quantity"), product.get("handle")
+        quantity, handle = item.get("currentQuantity"), product.get("handle")
+        quantity = item.get("quantity") if quantity is None else quantity
         if not title:
             _leave(left, f"{where}.items[{n}]", "it has no title")
+        elif type(quantity) is int and quantity == 0:
+            _leave(left, f"{where}.items[{n}]", "it was taken out of the order, or given back")
         elif not isinstance(quantity, int) or isinstance(quantity, bool) or not 0 < quantity < 1_000_000:
             _leave(left, f"{where}.items[{n}]", "its quantity makes no sense")
         else:
@@ -183,21 +205,28 @@ def _items(order: dict[str, Any], where: str, days_ago: int, left: list[LeftOut]
             yield Purchase(handle=str(handle) if known else "", title=title, days_ago=days_ago, quantity=quantity)
 
 
-def _days_ago(moment: object, today: date) -> int | None:
-    """Whole days since a DateTime of Shopify's (UTC). Tomorrow counts as today: there it may be tomorrow already."""
+def zone_of(node: dict[str, Any]) -> tzinfo | None:
+    """The shop's time zone, as it came beside the customer: by its name, else by its offset of that moment."""
+    shop = node.get("shop")
+    name, minutes = (shop.get(f) if isinstance(shop, dict) else None for f in ("ianaTimezone", "timezoneOffsetMinutes"))
+    with suppress(KeyError, ValueError, OSError):  # no such zone, or none that this machine knows
+        if isinstance(name, str) and name:
+            return ZoneInfo(name)
+    return timezone(timedelta(minutes=minutes)) if type(minutes) is int and abs(minutes) < 24 * 60 else None
+
+
+def _days_ago(moment: object, today: date, zone: tzinfo | None) -> int | None:
+    """Whole days of the shop's calendar since a DateTime. Tomorrow counts as today, for a clock may be wrong."""
     if not isinstance(moment, str):
         return None
     try:
-        days = (today - datetime.fromisoformat(moment[:40]).date()).days
-    except ValueError:
+        then = datetime.fromisoformat(moment[:40])
+        if zone is not None:
+            then = (then if then.tzinfo else then.replace(tzinfo=UTC)).astimezone(zone)
+    except (ValueError, OverflowError):
         return None
+    days = (today - then.date()).days
     return max(days, 0) if days >= -1 else None
-
-
-def _nodes(connection: object) -> list[dict[str, Any]]:
-    """The objects of a connection (`nodes`, or a plain list); empty for any other shape."""
-    nodes = connection.get("nodes") if isinstance(connection, dict) else connection
-    return [n for n in nodes if isinstance(n, dict)] if isinstance(nodes, list) else []
 
 
 def _is_connection(value: object) -> bool:

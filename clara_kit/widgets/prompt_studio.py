@@ -14,6 +14,7 @@ import ipywidgets as w
 from clara_kit.core.errors import ClaraError
 from clara_kit.core.page import escape
 from clara_kit.lab.briefings import Told, profile_of
+from clara_kit.prompts import file as template_file
 from clara_kit.prompts.briefing import Briefing, brief
 from clara_kit.prompts.template import PromptTemplate
 from clara_kit.world.personas import Persona
@@ -36,13 +37,13 @@ class PromptStudio(w.VBox):  # type: ignore[misc]
         self._template = w.Dropdown(description="template")
         self._text = w.Textarea(continuous_update=True, layout=w.Layout(width="auto", height="420px", flex="1 1 52ch"))
         self._shown = w.HTML(layout=wide)
-        self._says = w.HTML()
+        self._says, self._bad = w.HTML(), w.HTML()
         self._save = w.Button(description="Save as a new version", icon="save", layout=w.Layout(width="auto"))
         self._undo = w.Button(description="Undo my changes", icon="undo", layout=w.Layout(width="auto"))
-        for name in ("customer", "template", "text", "shown", "says", "save", "undo"):
+        for name in ("customer", "template", "text", "shown", "says", "bad", "save", "undo"):
             getattr(self, f"_{name}").add_class(f"clara-studio-{name}")
         self._list_templates(template)
-        self._text.value = self._good.source
+        self._text.value = self._source(template)
         self._customer.observe(lambda _: self._draw(), "value")
         self._template.observe(self._template_chosen, "value")
         self._text.observe(lambda _: self._draw(), "value")
@@ -50,7 +51,7 @@ class PromptStudio(w.VBox):  # type: ignore[misc]
         self._undo.on_click(lambda _: self.undo())
         columns = w.HBox([self._text, self._shown], layout=w.Layout(flex_flow="row wrap", width="auto"))
         buttons = w.HBox([self._save, self._undo])
-        super().__init__([self._customer, self._template, self._says, columns, buttons])
+        super().__init__([self._customer, self._template, self._says, columns, buttons, self._bad])
         self._draw()
 
     # --- what the hand does, without a hand -------------------------------------------------------------
@@ -73,11 +74,14 @@ class PromptStudio(w.VBox):  # type: ignore[misc]
 
     def undo(self) -> None:
         """Forget the changes that were not saved."""
-        self._text.value = PromptTemplate.load(self._template.value).source
+        self._text.value = self._source(self._template.value)
 
     def save(self) -> Path:
         """Write the edited text as a new version; raises `TemplateError` while something is wrong with it."""
-        fresh = PromptTemplate.from_source(self._text.value).save(self._folder)
+        text = self._text.value
+        if "\r\n" in self._source(self._template.value) and "\r" not in text:
+            text = text.replace("\n", "\r\n")  # a browser knows no other line ends than its own
+        fresh = PromptTemplate.from_source(text).save(self._folder)
         assert fresh.path is not None
         self._good = fresh
         self._drafts.clear()
@@ -107,15 +111,18 @@ class PromptStudio(w.VBox):  # type: ignore[misc]
     # --- what follows from it ---------------------------------------------------------------------------
 
     def _list_templates(self, chosen: str) -> None:
-        options = {
-            f"{t.id} v{t.version}{' (mine)' if t.name.startswith('mine/') else ''}": t.name
-            for t in PromptTemplate.all()
-        }
-        if chosen not in options.values():
-            options[Path(chosen).stem] = chosen
+        good, bad = PromptTemplate.listed(self._folder)
+        options = {t.name: f"{t.id} v{t.version}{' (mine)' if t.name.startswith('mine/') else ''}" for t in good}
+        labels = list(options.values())
+        for name, label in options.items():  # two of one label: the files' names tell them apart
+            options[name] = f"{label}: {Path(name).name}" if labels.count(label) > 1 else label
+        options.update({name: f"✗ {Path(name).name}" for name in bad})
+        options.setdefault(chosen, Path(chosen).stem)
+        told = "".join(f"<li><b>{escape(name)}</b>: {escape(str(exc))}</li>" for name, exc in bad.items())
+        self._bad.value = f"<p>✗ Not usable as they are; choose one to mend it:</p><ul>{told}</ul>" if told else ""
         self._listing = True  # new options choose their first by themselves
         try:
-            self._template.options = list(options.items())
+            self._template.options = [(label, name) for name, label in options.items()]
             self._template.value = chosen
         finally:
             self._listing = False
@@ -123,7 +130,14 @@ class PromptStudio(w.VBox):  # type: ignore[misc]
     def _template_chosen(self, _change: Any) -> None:
         if not self._listing:
             name = self._template.value
-            self._text.value = self._drafts.get(name) or PromptTemplate.load(name).source
+            self._text.value = self._drafts.get(name) or self._source(name)
+
+    def _source(self, name: str) -> str:
+        """The text of a file, whatever is wrong with it; empty where it is no text."""
+        try:
+            return template_file.read(template_file.find(name))
+        except ClaraError:
+            return ""
 
     def _draw(self) -> None:
         self._drafts[self._template.value] = self._text.value

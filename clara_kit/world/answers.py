@@ -14,6 +14,10 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta, Struct
 
 from clara_kit import data_files
 from clara_kit.core.errors import ScriptError
@@ -170,14 +174,33 @@ def _best_known(book: AnswerBook, question: str, extensions: tuple[str, ...]) ->
     return book.best_known(question, extensions)
 
 
+_Text = Annotated[str, Meta(pattern=r"\S")]
+_Texts = Annotated[list[_Text], Meta(min_length=1)]
+
+
+class _Entry(Struct, forbid_unknown_fields=True):
+    id: _Text
+    q: _Texts
+    a: _Text
+
+
+class _File(Struct, forbid_unknown_fields=True):
+    entries: Annotated[list[_Entry], Meta(min_length=1)]
+    unknown: _Texts
+
+
 def _read(path: Path) -> AnswerBook:
-    data = data_files.data(path)
-    try:
-        entries = [(e["id"], e["q"], e["a"]) for e in data["entries"]]
+    def made(data: Any) -> AnswerBook:
+        file = msgspec.convert(data, _File)
+        seen: set[str] = set()
+        for n, entry in enumerate(file.entries):
+            if entry.id in seen:
+                raise ScriptError(f"The id {entry.id!r} stands there twice.", where=f"$.entries[{n}].id")
+            seen.add(entry.id)
         hash_ = sha256(data_files.raw(path)).hexdigest()[:12]
-        return AnswerBook(entries, data["unknown"], hash_=hash_)
-    except (KeyError, TypeError) as exc:
-        raise ScriptError(f"The answers {path.name} cannot be read: {exc}") from exc
+        return AnswerBook([(e.id, e.q, e.a) for e in file.entries], file.unknown, hash_=hash_)
+
+    return data_files.built(path, made, "an entry has id, q (a list of questions) and a; unknown is a list of answers.")
 
 
 def _terms(text: str) -> list[str]:

@@ -12,7 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 from types import MappingProxyType
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
+
+import msgspec
+from msgspec import Meta, Struct
 
 from clara_kit import data_files
 from clara_kit.core.errors import ScriptError
@@ -95,46 +98,68 @@ class LatencyProfile:
 
     @classmethod
     def _read(cls, path: Path) -> LatencyProfile:
-        return cls.from_dict(data_files.data(path), name=path.stem)
+        return data_files.built(path, lambda data: cls.from_dict(data, name=path.stem), _HINT)
 
     @classmethod
     def from_dict(cls, data: Any, *, name: str) -> LatencyProfile:
         """A profile from parsed YAML: `description` and `stages: {stage: {law: [...], source: ...}}`."""
-        if not isinstance(data, dict) or not isinstance(data.get("stages"), dict):
-            raise ScriptError(f"Latency profile {name!r} needs a mapping called stages.")
-        stages = data["stages"]
-        missing, unknown = set(STAGES) - set(stages), set(stages) - set(STAGES)
-        if missing or unknown:
-            raise ScriptError(
-                f"Latency profile {name!r}: missing stages {sorted(missing)}, unknown stages {sorted(unknown)}.",
-                hint="the stages are listed in clara_kit/world/latency.py.",
-            )
-        laws = {stage: _law(stages[stage], f"{name}.{stage}") for stage in STAGES}
-        return cls(name=name, description=str(data.get("description", "")), laws=MappingProxyType(laws))
+        stages = data.get("stages") if isinstance(data, dict) else None
+        if isinstance(stages, dict) and set(stages) != set(STAGES):
+            missing, unknown = sorted(set(STAGES) - set(stages)), sorted(map(str, set(stages) - set(STAGES)))
+            raise ScriptError(f"missing stages {missing}, unknown stages {unknown}.", hint=_HINT, where="$.stages")
+        try:
+            file = msgspec.convert(data, _File)
+        except msgspec.ValidationError as exc:
+            raise data_files.wrong(exc, _HINT) from exc
+        laws = {stage: _law(getattr(file.stages, stage), stage) for stage in STAGES}
+        return cls(name=name, description=file.description, laws=MappingProxyType(laws))
 
 
-def _law(entry: Any, where: str) -> Law:
-    try:
-        kinds: tuple[LawKind, ...] = ("fixed", "uniform", "lognormal")
-        kind = next(k for k in kinds if k in entry)
-        values = entry[kind]
-        low, high = (values, values) if kind == "fixed" else values
-        spikes = entry.get("spikes", {"share": 0, "between": (0, 0)})
-        numbers = [float(n) for n in (low, high, spikes["share"], *spikes["between"])]
-        source = str(entry["source"])
-    except (StopIteration, TypeError, KeyError, ValueError) as exc:
-        raise ScriptError(
-            f"Latency law {where} is malformed: {entry!r}.",
-            hint="write {fixed: x}, {uniform: [low, high]} or {lognormal: [p50, p95]}, and a source.",
-        ) from exc
-    if not all(math.isfinite(n) and n >= 0 for n in numbers) or numbers[1] < numbers[0]:
-        raise ScriptError(f"Latency law {where}: numbers must be finite, not negative, and in order.")
+_HINT = "write {fixed: x}, {uniform: [low, high]} or {lognormal: [p50, p95]}, and a source, for each of its stages."
+_Number = Annotated[float, Meta(ge=0, le=3_600_000)]  # an hour; and no NaN, which is not above 0
+_Share = Annotated[float, Meta(ge=0, le=1)]
+
+
+class _Spikes(Struct, frozen=True, forbid_unknown_fields=True):
+    share: _Share = 0.0
+    between: tuple[_Number, _Number] = (0.0, 0.0)
+
+
+class _Law(Struct, forbid_unknown_fields=True):
+    source: Annotated[str, Meta(pattern=r"\S")]
+    fixed: _Number | None = None
+    uniform: tuple[_Number, _Number] | None = None
+    lognormal: tuple[_Number, _Number] | None = None
+    spikes: _Spikes = _Spikes()
+
+
+_Stages = msgspec.defstruct("_Stages", [(stage, _Law) for stage in STAGES], forbid_unknown_fields=True)
+
+
+class _File(Struct, forbid_unknown_fields=True):
+    stages: _Stages  # type: ignore[valid-type]
+    description: str = ""
+
+
+def _law(entry: _Law, stage: Stage) -> Law:
+    given: dict[LawKind, Any] = {"fixed": entry.fixed, "uniform": entry.uniform, "lognormal": entry.lognormal}
+    kinds = [kind for kind, value in given.items() if value is not None]
+    low, high = (entry.fixed,) * 2 if entry.fixed is not None else given[kinds[0]] if kinds else (0.0, 0.0)
+    spikes, wrong = entry.spikes, ""
+    if len(kinds) != 1:
+        wrong = "a stage has one law"
+    elif high < low or spikes.between[1] < spikes.between[0]:
+        wrong = "numbers must be in order"
+    elif (kinds == ["lognormal"] or stage == "llm_tokens_per_s") and low == 0:
+        wrong = "this must be above 0"
+    if wrong:
+        raise ScriptError(f"{stage}: {wrong}.", hint=_HINT, where=f"$.stages.{stage}")
     return Law(
-        kind=kind,
-        low=numbers[0],
-        high=numbers[1],
-        source=source,
-        spike_share=numbers[2],
-        spike_low=numbers[3],
-        spike_high=numbers[4],
+        kind=kinds[0],
+        low=low,
+        high=high,
+        source=entry.source,
+        spike_share=spikes.share,
+        spike_low=spikes.between[0],
+        spike_high=spikes.between[1],
     )

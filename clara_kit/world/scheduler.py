@@ -19,6 +19,7 @@ from clara_kit.conversation.door import Door
 from clara_kit.conversation.policies import STANDARD, Policies
 from clara_kit.core import commands as do
 from clara_kit.core import events as ev
+from clara_kit.core.errors import ProviderError
 from clara_kit.core.profile import CustomerProfile
 from clara_kit.core.prompt import Prompt
 from clara_kit.core.records import StateChanged
@@ -211,11 +212,14 @@ class World:
 
     def _profile_came(self, profile: CustomerProfile, now_ms: float) -> None:
         from clara_kit.prompts.briefing import (
-            brief,  # only where there is a customer: it brings the templates' language
+            brief_or_why,  # only where there is a customer: it brings the templates' language
         )
 
         assert self._briefing is not None
-        briefing = self._briefing = brief(self._briefing.template, profile)
+        briefing = brief_or_why(self._briefing.template, profile)
+        if isinstance(briefing, ProviderError):
+            return self._feed(ev.ProviderFailed.of(briefing, "shop", now_ms))
+        self._briefing = briefing
         self.door.placeholders = briefing.placeholders.fresh()
         greeting, known = briefing.hidden_greeting, profile.known_fields
         self._feed(ev.ProfileLoaded(at_ms=now_ms, known_fields=known, greeting=greeting))

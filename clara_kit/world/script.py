@@ -6,7 +6,7 @@ field and its default, is documented in `data/scripts/README.md`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
@@ -77,10 +77,12 @@ class Script(_Part, frozen=True, kw_only=True):
 
     @classmethod
     def _read(cls, path: Path) -> Script:
-        data = data_files.data(path)
-        if isinstance(data, str):  # to `of` it would be the name of another
-            raise ScriptError(f"{path.name} is one text, and a script is a list of lines or a mapping.")
-        return cls.of(data, name=path.stem)
+        def made(data: Any) -> Script:
+            if isinstance(data, str):  # to `of` it would be the name of another
+                raise ScriptError("This is one text, and a script is a list of lines or a mapping.")
+            return cls.of(data, name=path.stem)
+
+        return data_files.built(path, made, _Part.hint)
 
     @classmethod
     def of(cls, data: ScriptLike, *, name: str = "untitled") -> Script:
@@ -92,18 +94,31 @@ class Script(_Part, frozen=True, kw_only=True):
         if isinstance(data, Sequence):
             data = {"lines": list(data)}
         if not isinstance(data, dict):
-            raise ScriptError(f"A script is a list of lines or a mapping, not {type(data).__name__}.")
-        lines = []
-        for number, line in enumerate(data.get("lines") or (), start=1):
-            try:
-                lines.append(line if isinstance(line, Line) else _line(line))
-            except ScriptError as exc:
-                raise ScriptError(f"Script {name!r}, line {number}: {exc.message}", hint=exc.hint) from exc
-        faults = [Fault.from_dict(entry) for entry in data.get("faults") or ()]
-        return cls.model_validate({"title": name, **data, "lines": tuple(lines), "faults": tuple(faults)})
+            raise ScriptError(f"A script is a list of lines or a mapping, not {type(data).__name__}.", hint=_Part.hint)
+        lines = _each(data, "lines", _line, f"Script {name!r}, line {{}}: ")
+        faults = _each(data, "faults", Fault.from_dict)
+        return cls.model_validate({"title": name, **data, "lines": lines, "faults": faults})
+
+
+def _each(data: dict[str, Any], field: str, make: Callable[[Any], Any], whose: str = "") -> tuple[Any, ...]:
+    """Every entry of a list made into what it stands for; an error says which one it is."""
+    entries, made, number = data.get(field) or (), [], 0
+    try:
+        if isinstance(entries, str) or not isinstance(entries, Sequence):
+            raise ScriptError(f"{field} is a list, not {type(entries).__name__}.", hint=_Part.hint)
+        for entry in entries:
+            number += 1
+            made.append(make(entry))
+    except ScriptError as exc:
+        where = f"$.{field}[{number - 1}]{exc.where[1:]}" if number else f"$.{field}"
+        told = f"{whose.format(number) if number else ''}{exc.message}"
+        raise ScriptError(told, hint=exc.hint, where=where) from exc
+    return tuple(made)
 
 
 def _line(data: Any) -> Line:
+    if isinstance(data, Line):
+        return data
     if isinstance(data, str):
         return Line(text=data)
     if not isinstance(data, dict):

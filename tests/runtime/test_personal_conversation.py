@@ -16,6 +16,7 @@ from clara_kit.conversation.heard import CHARS_PER_S
 from clara_kit.core import commands as do
 from clara_kit.core import events as ev
 from clara_kit.core.errors import ClaraError
+from clara_kit.prompts.template import PromptTemplate
 from clara_kit.shop.cache import ProfileCache
 from clara_kit.world.faults import APPLIES
 from clara_kit.world.personas import Persona
@@ -173,6 +174,16 @@ async def test_a_customer_whom_the_shop_does_not_know_is_a_stranger(tmp_path: Pa
     run = await talk(manager(tmp_path, customer="nobody@example.com"))
     assert run.ledger[0].clara.startswith("¡Hola! ") and run.folder is not None
     assert "nobody@example.com" not in written(run.folder)
+
+
+async def test_a_customer_who_breaks_the_template_is_greeted_as_a_stranger_and_the_team_is_told(tmp_path: Path) -> None:
+    warm = PromptTemplate.load("warm")
+    breaks = "{% if first_name == 'Camila' %}{{ concerns[9] }}{% endif %}"
+    template = warm.with_source(warm.source.replace("¡Hola{%", f"{breaks}¡Hola{{%"))
+    run = await talk(manager(tmp_path, template=template))
+    assert run.ledger[0].clara.startswith("¡Hola! ") and run.ledger[1].clara.startswith(STRANGER)
+    (notice,) = [r for r in run.trace if isinstance(r, do.Notify)]
+    assert "concerns" in notice.message and "Camila" not in notice.message
 
 
 async def test_switched_off_the_shop_is_not_asked(tmp_path: Path) -> None:

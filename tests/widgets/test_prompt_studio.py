@@ -76,3 +76,34 @@ def test_text_that_was_edited_is_not_lost_when_another_customer_or_template_is_l
     assert "Qué alegría saludarte" in studio.choose(template="warm").greeting
     studio.undo()
     assert "Qué gusto saludarte" in studio.briefing.greeting
+
+
+def test_a_bad_file_is_listed_with_its_reason_and_can_be_mended_here(tmp_path: Path) -> None:
+    text = PromptTemplate.load("warm").source
+    (tmp_path / "mine.md").write_text(text.replace("{{ first_name }}", "{{ concerns[1] }}"), encoding="utf-8")
+    (tmp_path / "latin.md").write_bytes(b"\xe1")
+    studio = PromptStudio("camila", "warm", folder=tmp_path)
+    assert "mine.md, line" in studio._bad.value and "latin.md, line 1: This is not UTF-8" in studio._bad.value
+    assert "with 0 concerns" in studio._bad.value
+    studio._template.value = str(tmp_path / "mine.md")
+    assert "concerns[1]" in studio._text.value and studio.problem and studio._save.disabled
+    assert studio.edit(studio._text.value.replace("{{ concerns[1] }}", "{{ first_name }}")) == ""
+    assert studio.save().name == "warm.v2.md"
+    studio._template.value = str(tmp_path / "latin.md")
+    assert studio.problem and studio._text.value == ""
+
+
+def test_line_ends_that_a_browser_does_not_know_are_saved_as_they_were(tmp_path: Path) -> None:
+    source = PromptTemplate.load("warm").source
+    (tmp_path / "windows.md").write_bytes(source.replace("\n", "\r\n").encode())
+    studio = PromptStudio("camila", str(tmp_path / "windows.md"), folder=tmp_path)
+    studio.edit(source.replace("Qué gusto", "Qué alegría"))  # as it comes from a text area
+    expected = source.replace("Qué gusto", "Qué alegría").replace("version: 1\n", "version: 2\n")
+    assert studio.save().read_bytes() == expected.replace("\n", "\r\n").encode()
+
+
+def test_two_files_of_one_version_are_both_there_to_choose(tmp_path: Path) -> None:
+    for name in ("a.md", "b.md"):
+        (tmp_path / name).write_text(PromptTemplate.load("warm").source, encoding="utf-8")
+    labels = dict(PromptStudio("camila", "warm", folder=tmp_path)._template.options)
+    assert {Path(name).name for name in labels.values()} >= {"a.md", "b.md", "warm"}

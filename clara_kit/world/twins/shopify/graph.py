@@ -41,6 +41,7 @@ _NEEDS: dict[tuple[str, str], tuple[str, ...]] = {
     ("QueryRoot", "customers"): ("read_customers",), ("QueryRoot", "product"): ("read_products",),
     ("QueryRoot", "productByIdentifier"): ("read_products",), ("QueryRoot", "products"): ("read_products",),
     ("Customer", "orders"): ("read_orders", "read_marketplace_orders", "read_quick_sale"),
+    ("QueryRoot", "order"): ("read_orders", "read_marketplace_orders", "read_quick_sale"),
     ("LineItem", "product"): ("read_products",),
 }  # fmt: skip
 _CUSTOMER_ROOTS = ("customer", "customerByIdentifier", "customers")
@@ -193,7 +194,9 @@ def _root(call: _Call, info: GraphQLResolveInfo[Any], args: Json) -> Any:
                 call.searches.append(found)
             return page(nodes, args)
         case "shop":
-            return {"id": "gid://shopify/Shop/1", "name": shop.name, "myshopifyDomain": shop.domain}
+            return shop.about
+        case "order":
+            return shop.order(_id_of("Order", args["id"]))
     scopes = [{"handle": scope, "description": scope} for scope in sorted(call.access.scopes)]
     return {"id": "gid://shopify/AppInstallation/1", "accessScopes": scopes}
 

@@ -11,7 +11,9 @@ import base64
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from graphql import GraphQLError
 
@@ -32,7 +34,7 @@ _DEFAULTS: dict[str, Json] = {
                 "descriptionHtml": "", "totalInventory": 0, "createdAt": _LONG_AGO, "updatedAt": _LONG_AGO},
     "ProductVariant": {"title": "Default Title", "price": "0.00"},
     "Metafield": {"createdAt": _LONG_AGO, "updatedAt": _LONG_AGO},
-    "LineItem": {"quantity": 1},
+    "LineItem": {"quantity": 1}, "Order": {"test": False},
 }  # fmt: skip
 
 
@@ -49,6 +51,7 @@ class Shop:
     hidden: frozenset[str] = frozenset()
     name: str = "Beta Skincare"
     domain: str = "beta-skincare.myshopify.com"
+    timezone: str = "America/Santiago"
 
     def by_email(self, address: str) -> Json | None:
         """The customer of exactly this address."""
@@ -61,6 +64,18 @@ class Shop:
     def product(self, key: str, value: Any) -> Json | None:
         """The product whose `key` is `value`."""
         return next((p for p in self.products if p.get(key) == value), None)
+
+    def order(self, gid: str) -> Json | None:
+        """The order of this id, whoever's it is."""
+        orders = (order for customer in self.customers.values() for order in nodes_of("orders", customer))
+        return next((order for order in orders if order.get("id") == gid), None)
+
+    @property
+    def about(self) -> Json:
+        """The Shop object, at this moment."""
+        offset = datetime.now(ZoneInfo(self.timezone)).utcoffset() or timedelta()
+        return {"id": "gid://shopify/Shop/1", "name": self.name, "myshopifyDomain": self.domain,
+                "ianaTimezone": self.timezone, "timezoneOffsetMinutes": int(offset.total_seconds() // 60)}  # fmt: skip
 
     def find_customers(self, query: str | None) -> tuple[list[Json], list[Json]]:
         """`customers(query:)`, and warnings about it."""
@@ -92,6 +107,8 @@ def value_of(kind: str, name: str, source: Json) -> Any:
             return f"<p>{source['description']}</p>" if source.get("description") else ""
         case ("Order", "createdAt"):
             return source.get("processedAt")
+        case ("LineItem", "currentQuantity"):  # nothing was taken out
+            return source.get("quantity", 1)
         case ("Metafield", "jsonValue"):
             return json_value(source["type"], source.get("value"))
     return _DEFAULTS.get(kind, {}).get(name)

@@ -14,9 +14,10 @@ import secrets
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from itertools import count
 from typing import Any, Self
+from zoneinfo import ZoneInfo
 
 from aiohttp import web
 
@@ -75,7 +76,7 @@ class ShopifyTwin:
     def of_personas(cls, context: TwinContext, *, today: date | None = None, **options: Any) -> Self:
         """The shop of the invented customers and the catalogue; orders count back from `today`."""
         personas = Persona.all()
-        day = today or datetime.now(UTC).date()
+        day = today or datetime.now(ZoneInfo(Shop.timezone)).date()
         shop = Shop(
             customers={p.gid: p.to_customer_node(day) for p in personas},
             products=json.loads(CATALOG_FILE.read_text(encoding="utf-8"))["products"]["nodes"],
