@@ -47,7 +47,7 @@ _SCALE = {"mil": "mil", "k": "mil"}  # the others: «millones»
 
 _MASCULINE = words("día días problema problemas tema temas aroma aromas sistema sistemas mapa clima programa")
 _FEMININE = re.compile(
-    r"(?:\w*as?|\w*[cs]i(?:ón|ones)|\w*dad(?:es)?|vez|veces|noches?|piel(?:es)?|manos?|partes?|fases?|clases?|series?)\Z"
+    r"(?:\w*as?|\w*[cs]i(?:ón|ones)|\w*dad(?:es)?|vez|veces|noches?|tardes?|piel(?:es)?|manos?|fotos?|bases?|leches?|partes?|fases?|clases?|series?)\Z"
 )
 _NO_NOUN = words(
     """de del y e o u a al en por con que para es son más menos sin se ni si no pero ya cada hasta contra desde entre
@@ -169,9 +169,10 @@ def _fraction(match: re.Match[str]) -> str:
         return "veinticuatro siete"
     if match["whole"]:
         return f"{cardinal(int(match['whole']))} y {numbers.fraction(top, bottom).removeprefix('un ')}"
-    if (top, bottom) == (1, 2) and (gender := _gender(match)):
-        return "media" if gender == "f" else "medio"
-    return numbers.fraction(top, bottom)
+    unit, _, gender = _UNITS.get(match["unit"], ("", "", _gender(match)))
+    if (top, bottom) == (1, 2) and gender:
+        return f"{'media' if gender == 'f' else 'medio'} {unit}".strip()
+    return numbers.fraction(top, bottom) + (f" de {unit}" if unit else "")
 
 
 def _code(match: re.Match[str]) -> str:
@@ -193,7 +194,7 @@ _HOUR, _MINUTE, _NO_WORD = r"(?<![\w:.,])(?P<h>[01]?\d|2[0-4])", r"(?P<min>[0-5]
 _HOURS, _BEFORE = r"\s?(?:hrs?\b\.?|horas?\b|h\b)", r"(?<![\w.,])"
 _BY_CURRENCY = (
     rf"{_SIGN}(?<![^\W\d_]){_CURRENCY}\s{{0,2}}(?P<neg>-)?(?P<a>{_NUM})(?:{_DASH}{_CURRENCY}?\s?(?P<b>{_NUM})(?!\s?[%x×\d]))?"
-    r"(?:\s?(?P<scale>mil(?:lones|l[oó]n)?|MM|K)\b)?(?:\.?-(?!\w))?(?:\s?(?:de\s)?(?:pesos?|CLP|USD|d[oó]lar(?:es)?|euros?)\b)?"
+    r"(?:\s?(?P<scale>mil(?:lones|l[oó]n)?|MM|K)\b)?(?:[.,]?[-–](?!\w))?(?:\s?(?:de\s)?(?:pesos?|CLP|USD|d[oó]lar(?:es)?|euros?)\b)?"
 )
 _PHONE = (
     r"(?:\+\d{1,3}[\s.-]?(?:\(?\d{1,5}\)?[\s.-]?){1,4}\d{2,4}|\(\d{1,2}\)\s?\d{4}[\s.-]?\d{4}|[29][\s.-]\d{4}[\s.-]?\d{4}|9\d{8}"
@@ -217,9 +218,10 @@ NUMERIC: tuple[Rule, ...] = rules(
     (r"(?<=\d)\s?k(?!\w)", " mil"),
     (_BY_CURRENCY, _money, re.I),
     (rf"{_SIGN}(?P<neg>)(?P<a>{_BEFORE}{_NUM})(?P<b>)(?P<scale>)\s?(?:€|USD|US\$|CLP|EUR|UF|\$(?!\s?\d))(?!\w)", _money),
-    (rf"{_SIGN}{_BEFORE}(?P<a>{_NUM})(?:{_DASH}(?P<b>{_NUM}))?\s?(?P<unit>{_UNIT})(?:\.(?=\s+[a-záéíóúñ]))?", _quantity),
+    (rf"{_SIGN}{_BEFORE}(?<!/)(?P<a>{_NUM})(?:\s?(?P<same>{_UNIT})?{_DASH}(?P<b>{_NUM})(?(same)(?=\s?(?P=same))))?\s?(?P<unit>{_UNIT})(?:\.(?=\s+[a-záéíóúñ]))?", _quantity),
     (rf"{_BEFORE}(\d{{1,3}})(\.?[ºª]|°|\.?er|ero|ro|do|to|mo|vo|no|era|ra|da|ta|va|na|ma)(?!\w)", _ordinal),
-    (rf"(?<![\w.,/])(?:(?P<whole>\d{{1,3}})\s)?(?P<top>\d{{1,2}})/(?P<bottom>[1-9]\d?)(?!/){_NO_WORD}", _fraction),
+    (rf"(?<![\w.,/])(?:(?P<whole>\d{{1,3}})\s)?(?P<top>\d{{1,2}})/(?P<bottom>[1-9]\d?)(?!/|\d|[.,-]\d)"
+     rf"(?:\s?(?P<unit>(?!%)(?:{_UNIT}))|(?!\w))", _fraction),
     (rf"/\s?({'|'.join(re.escape(u) for u in _UNITS if u[0] not in '%‰')}|día|mes|semana|año)\b",
      lambda m: f" por {_UNITS[m[1]][0] if m[1] in _UNITS else m[1]}"),
     (r"\b(?=\w*\d)(?=[\w.]*[^\W\d_])\w+(?:\.\d+)*", _code),

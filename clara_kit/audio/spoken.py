@@ -48,7 +48,7 @@ class Spoken(NamedTuple):
 def spoken(text: str, pronunciation: Pronunciation = ()) -> Spoken:
     """What is said for a text, and where each word of it was written. Saying that again changes nothing."""
     rows = _rows(pronunciation)
-    marked, before = Marked.of(text), ""
+    marked, before = Marked.of(text), text
     for _ in range(_MOST_PASSES):
         marked = marked.rewritten(VISIBLE_ONLY)
         claimed: list[str] = []  # out of the rules' reach: what a designer wrote is said as it stands
@@ -162,7 +162,7 @@ _SHORTHAND = rules(
     (rf"(?<=\bde )({'|'.join(_MONTH)})\b\.?(?=\s|[,;)]|\Z)", lambda m: _MONTH[m[1].lower()], re.I),
     (r"\b(?:[Nn][°º]|[Nn]\.[°º]|[Nn][uú]m\.|[Nn]ro\.?|No\.)\s?(?=\d|#)|#\s?(?=\d)", "número "),
     (r"(?:\bfactor(?: de protecci[oó]n)?\s)?\b(?:SPF|FPS)(?![^\W\d_])", "factor ", re.I),
-    (r"\bpH\b", "pe hache"),
+    (r"\bpH\b", "pe hache", re.I),
     (r"\bPA(?=\+)", "pe a"),
 )  # fmt: skip
 _SIGNS = rules(
@@ -172,5 +172,5 @@ _SIGNS = rules(
     (r"(?:≥|>=)\s?(?=\w)", " al menos "), (r"(?:≤|<=)\s?(?=\w)", " a lo más "),
     (r">\s?(?=\w)", " más de "), (r"<\s?(?=\w)", " menos de "), (r"[~≈]\s?(?=\w)", " aproximadamente "),
     (r"±", " más menos "), (r"&", " y "), (r"=", " igual a "), (r"\+", " más "), (r"%", " por ciento "),
-    (r"(?<=\w)\s?/\s?(?=\w)", " o "), (r"@", " arroba "),
+    (r"(?<=\w)\s?/\s?(?=h?o)", " u ", re.I), (r"(?<=\w)\s?/\s?(?=\w)", " o "), (r"@", " arroba "),
 )  # fmt: skip

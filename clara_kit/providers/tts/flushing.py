@@ -14,7 +14,9 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable
 FLUSHES_A_MINUTE = 20  # Deepgram's limits page; one more is ignored
 _MINUTE_MS = 64_000.0  # after which the vendor has been seen to allow more
 _KEPT = 8  # of them, for the first and the last flush of four replies a minute
-LEAD_MS = 300.0  # before the sound runs out: a first chunk takes 250 ms (p95), and an avatar begins later than its sound
+LEAD_MS = (
+    300.0  # before the sound runs out: a first chunk takes 250 ms (p95), and an avatar begins later than its sound
+)
 
 
 class Flushes:
