@@ -47,13 +47,12 @@ class Spoken(NamedTuple):
 @lru_cache(maxsize=4096)
 def spoken(text: str, pronunciation: Pronunciation = ()) -> Spoken:
     """What is said for a text, and where each word of it was written. Saying that again changes nothing."""
-    rows = _rows(pronunciation)
+    names, said_names = _rows(pronunciation)
     marked, before = Marked.of(text), text
     for _ in range(_MOST_PASSES):
         marked = marked.rewritten(VISIBLE_ONLY)
         claimed: list[str] = []  # out of the rules' reach: what a designer wrote is said as it stands
-        for pattern, said in rows:
-            marked = marked.sub(pattern, partial(_claim, claimed, said))
+        marked = marked.sub(names, partial(_claim, claimed, said_names))
         marked = marked.rewritten(_SHORTHAND)
         if any(map(str.isdecimal, marked.text)):
             marked = marked.rewritten(NUMERIC)
@@ -64,8 +63,8 @@ def spoken(text: str, pronunciation: Pronunciation = ()) -> Spoken:
     return Spoken(marked.text, _map(text, marked))
 
 
-def _claim(claimed: list[str], said: str, _: re.Match[str]) -> str:
-    return place(claimed, said)
+def _claim(claimed: list[str], said: tuple[str, ...], name: re.Match[str]) -> str:
+    return place(claimed, said[(name.lastindex or 1) - 1])
 
 
 def _map(text: str, marked: Marked) -> tuple[Part, ...]:
@@ -90,19 +89,15 @@ def _map(text: str, marked: Marked) -> tuple[Part, ...]:
 
 
 @lru_cache(maxsize=16)
-def _rows(pronunciation: Pronunciation) -> tuple[tuple[re.Pattern[str], str], ...]:
-    """A pattern for each row, the longest first; a blank stands for any white space."""
+def _rows(pronunciation: Pronunciation) -> tuple[re.Pattern[str], tuple[str, ...]]:
+    """A pattern with a group for each row, the longest first (a blank stands for any white space), and what is said."""
     longest_first = sorted(pronunciation, key=lambda row: -len(row[0]))
-    return tuple(
-        (
-            re.compile(
-                r"(?<!\w)" + r"\s+".join(map(re.escape, written.split())) + r"(?!\w)",
-                re.IGNORECASE if written.upper() != written else 0,
-            ),
-            said,
-        )
-        for written, said in longest_first
+    names = (
+        f"((?{'' if written.upper() == written else 'i'}:" + r"\s+".join(map(re.escape, written.split())) + "))"
+        for written, _ in longest_first
     )
+    pattern = rf"(?<!\w)(?:{'|'.join(names) or '(?!)'})(?!\w)"
+    return re.compile(pattern), tuple(said for _, said in longest_first)
 
 
 def _address(match: re.Match[str]) -> str:
