@@ -208,7 +208,7 @@ NUMERIC: tuple[Rule, ...] = rules(
     (rf"(?<![\w.,/])(?P<d>\d{{1,2}})(?P<s>[/.-])(?P<m>\d{{1,2}})(?P=s)(?P<y>\d{{4}}|\d{{2}})(?!/){_NO_WORD}", _date),
     (r"(?<![\w.,/-])(?P<y>\d{4})-(?P<m>\d{2})-(?P<d>\d{2})(?![\w/-])", _date),
     (r"(?<![\w.,/])(?P<d>\d{1,2})/(?P<m>0[1-9]|1[12]|(?<=\b[ae]l \d/)10|(?<=\b[ae]l \d\d/)10)(?P<y>)(?![\w/])", _date),
-    (rf"\b0?1[°º]?\s+de\s+(?=(?:{'|'.join(MONTHS)})\b)", "primero de ", re.I),
+    (rf"\b0?1[°º]?(?=(?:\s+(?:al|y)\s+\d{{1,2}})?\s+de\s+(?:{'|'.join(MONTHS)})\b)", "primero", re.I),
     (rf"{_HOUR}:{_MINUTE}(?::[0-5]\d)?(?!\d)(?P<hrs>{_HOURS})?(?:\s?(?P<half>[ap])\.?\s?m\b\.?)?(?P<to>{_DASH}(?=\d{{1,2}}[:.]\d\d))?",
      _time, re.I),
     (rf"{_HOUR}[.h]{_MINUTE}(?!\d)(?P<hrs>{_HOURS})(?P<half>)(?P<to>)", _time, re.I),

@@ -78,6 +78,7 @@ SAID = {
     "Lun-Vie 10:00-18:30": "lunes a viernes diez horas a dieciocho treinta",
     "15/03/2026": "quince de marzo de dos mil veintiséis",
     "el 1 de mayo": "el primero de mayo",
+    "del 1 al 15 de enero": "del primero al quince de enero",
     "Lun. 15 de Mar. de 2026": "lunes quince de marzo de dos mil veintiséis",
     # codes, addresses, words written short
     "pedido #1042": "pedido número mil cuarenta y dos",
