@@ -21,7 +21,7 @@ from itertools import accumulate
 import numpy as np
 
 from clara_kit.audio.pcm import Samples, Sound
-from clara_kit.audio.spoken import spoken_words
+from clara_kit.audio.spoken import Part, Pronunciation, spoken
 from clara_kit.core.errors import AudioError
 
 RATE_HZ = 22_050  # espeak's own
@@ -42,7 +42,7 @@ class WordTime:
 
 @dataclass(frozen=True, slots=True)
 class Speech:
-    """A spoken text. words: one for each white-space separated word, in order, not overlapping."""
+    """A spoken text. words: one for each white-space separated word that is said, in order, not overlapping."""
 
     sound: Sound
     text: str
@@ -52,7 +52,8 @@ class Speech:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OfflineVoice:
     """One persona. language: an espeak-ng voice. voice_variant: f1, f4, or m1..m8 (f2, f3 and f5 add breath,
-    whose noise differs from run to run); empty: the language's own. rate_wpm: 80..450. pitch: 0..99.
+    whose noise differs from run to run); empty: the language's own. rate_wpm: 80..450. pitch: 0..99. pronunciation: see
+    `spoken`.
 
     Raises `AudioError` for anything else: espeak would speak in another voice, or at another pace, without a word.
     """
@@ -61,6 +62,7 @@ class OfflineVoice:
     voice_variant: str = "f4"
     rate_wpm: int = 175
     pitch: int = 50
+    pronunciation: Pronunciation = ()
 
     def __post_init__(self) -> None:
         if self.voice_variant not in _VARIANTS or not re.fullmatch(r"[A-Za-z]+(-[A-Za-z0-9]+)*", str(self.language)):
@@ -76,21 +78,29 @@ class OfflineVoice:
 
 @lru_cache(maxsize=256)
 def _synthesize(voice: OfflineVoice, text: str) -> Speech:
-    words = spoken_words(text)
-    if not words:
+    said = spoken(text, voice.pronunciation)
+    parts = [p for p in said.map if any(map(str.isalnum, said.text[p.said_start : p.said_end]))]
+    if not parts:
         return Speech(Sound(np.zeros(0, dtype=np.int16), RATE_HZ), text, ())
-    # where each written word begins in the spoken text
-    starts = [0, *accumulate(len(word.spoken) + 1 for word in words[:-1])]
-    samples, marks = _espeak(voice, " ".join(word.spoken for word in words))
-    if len(samples) < 2 * len(words):  # no room for words
+    samples, marks = _espeak(voice, said.text)
+    if len(samples) < 2 * len(parts):  # no room for words
         return Speech(Sound(samples, RATE_HZ), text, ())
     total_ms = len(samples) * 1000 / RATE_HZ
-    begins = _word_starts(starts, marks, total_ms)
-    times = tuple(
-        WordTime(w.written, *_audible(samples, begin, end), w.char_start, w.char_end)
-        for w, begin, end in zip(words, begins, [*begins[1:], total_ms], strict=True)
-    )
-    return Speech(Sound(samples, RATE_HZ), text, times)
+    begins = _word_starts([part.said_start for part in parts], marks, total_ms)
+    times: list[WordTime] = []
+    for part, begin, end in zip(parts, begins, [*begins[1:], total_ms], strict=True):
+        times += _written_words(text, part, *_audible(samples, begin, end))
+    return Speech(Sound(samples, RATE_HZ), text, tuple(times))
+
+
+def _written_words(text: str, part: Part, start_ms: float, end_ms: float) -> Iterator[WordTime]:
+    """The words of a part that is said as one («$ 12.990»), each with its share of the time by its letters."""
+    words = [(m.start() + part.char_start, m.end() + part.char_start)
+             for m in re.finditer(r"\S+", text[part.char_start : part.char_end])]  # fmt: skip
+    letters = [0, *accumulate(end - start for start, end in words)]
+    times = [round(start_ms + share / letters[-1] * (end_ms - start_ms), 3) for share in letters]
+    for (start, end), begins, ends in zip(words, times, times[1:], strict=False):
+        yield WordTime(text[start:end], begins, ends, start, end)
 
 
 def _word_starts(starts: list[int], marks: list[tuple[int, float]], total_ms: float) -> list[float]:

@@ -11,10 +11,12 @@ from functools import partial
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
+from clara_kit.audio.spoken import Pronunciation
 from clara_kit.audio.voice import Speech
 from clara_kit.core.clock import Clock
 from clara_kit.core.prompt import Prompt
 from clara_kit.core.settings import USUAL_GREETING, Keys, Mode, Settings
+from clara_kit.data_files import fingerprint, pronunciation
 from clara_kit.prompts.briefing import Briefing
 from clara_kit.prompts.catalog import Catalog
 from clara_kit.providers.avatar.base import AvatarProvider
@@ -57,6 +59,7 @@ class Services:
     customer: str = ""  # as the shop knows them: number, gid or e-mail; empty: a stranger
     profile_cache: ProfileCache | None = None
     pace: float = 1.0  # how many times faster than the wall the conversation and the twins may live
+    pronunciation: Pronunciation = field(default_factory=pronunciation)  # how names are said aloud
     faults: FaultBox = field(default_factory=FaultBox)
     twins: TwinServer | None = None
     lines: LineBook | None = None
@@ -99,7 +102,8 @@ class Services:
         if self._played is None:
             self._played = Stage(
                 clock=clock, settings=self.settings, latency=self.latency, faults=self.faults,
-                draw=Drawn(self.latency, self.seed), voice=clara_voice(self.settings.tts_speed) if self.heard else None,
+                draw=Drawn(self.latency, self.seed), pronunciation=self.pronunciation,
+                voice=clara_voice(self.settings.tts_speed, self.pronunciation) if self.heard else None,
             )  # fmt: skip
         return self._played
 
@@ -150,7 +154,8 @@ class Services:
         from clara_kit.providers.tts.deepgram_aura import DeepgramAuraTTS
 
         s = self.settings
-        return DeepgramAuraTTS(**self._access("tts", "deepgram"), voice=s.tts_voice, speed=s.tts_speed)
+        access = self._access("tts", "deepgram")
+        return DeepgramAuraTTS(**access, voice=s.tts_voice, speed=s.tts_speed, pronunciation=self.pronunciation)
 
     def avatar(self, clock: Clock, tts: TTSProvider) -> AvatarProvider:
         """An avatar that speaks with `tts`, not yet entered."""
@@ -171,6 +176,7 @@ class Services:
                 voice_id=s.heygen_voice_id or None,
                 knowledge_base=self.prompt.text,
                 assumed_start_ms=classic_start_ms(self.latency),
+                pronunciation=self.pronunciation,
             )
         from clara_kit.providers.avatar.liveavatar import LiveAvatarLite
 
@@ -197,11 +203,12 @@ class Services:
 
     @property
     def about(self) -> dict[str, Any]:
-        """What a run's inputs keep of template, catalogue and customer; no word of the customer's."""
+        """What a run's inputs keep of pronunciation, template, catalogue and customer; no word of the customer's."""
+        about: dict[str, Any] = {"pronunciation": fingerprint(self.pronunciation)}
         if self.briefing is None or self.catalog is None:
-            return {}
-        about = self.briefing.template.about
-        return {"template": about, "catalog": self.catalog.hash, "customer": self.customer_key}
+            return about
+        told = {"template": self.briefing.template.about, "catalog": self.catalog.hash, "customer": self.customer_key}
+        return {**about, **told}
 
     @property
     def customer_key(self) -> str:

@@ -6,14 +6,16 @@ moment on at which the utterance is silenced or broken.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from math import inf
 
+from clara_kit.audio.spoken import Pronunciation, spoken
 from clara_kit.conversation.heard import CHARS_PER_S
 from clara_kit.core import events as ev
 from clara_kit.core.settings import Settings
+from clara_kit.providers.tts.flushing import Flushes
 from clara_kit.world.faults import Fault, find
 from clara_kit.world.latency import LatencyProfile
 from clara_kit.world.timelines import Draw, failed
@@ -26,9 +28,9 @@ START_STALL_MS = 10_000.0  # an avatar that does not begin to speak, as by `Live
 
 
 @lru_cache(maxsize=4096)
-def spoken_ms(text: str, speed: float = 1.0) -> float:
-    """How long a voice takes for a text at this speed, to the microsecond."""
-    return round(len(text) / CHARS_PER_S * 1000 / speed, 3)
+def spoken_ms(text: str, speed: float = 1.0, pronunciation: Pronunciation = ()) -> float:
+    """How long a voice takes for a text at this speed, to the microsecond: for what is said, not for what is written."""
+    return round(len(spoken(text, pronunciation).text) / CHARS_PER_S * 1000 / speed, 3)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +53,7 @@ def flush(texts: Iterable[str], now_ms: float, draw: Draw, length: Length, *, la
 class Mouth:
     """A voice and an avatar that speaks with it, one utterance at a time. Gives what will happen to it unless cut.
 
-    Two flushes a reply: the first piece makes sound at once, the rest when the reply ends.
+    Flushed as Aura is: the first piece makes sound at once, the rest when the reply ends or the sound runs out.
     """
 
     def __init__(self, settings: Settings, draw: Draw, length: Length | None = None) -> None:
@@ -59,7 +61,9 @@ class Mouth:
         self._draw, self._length = draw, length or (lambda text: spoken_ms(text, speed))
         self.utterance_id = -1  # what is being spoken
         self._faults: tuple[Fault, ...] = ()
-        self._texts: list[str] = []
+        self._texts: list[str] = []  # that wait for a flush
+        self._last_piece = 0
+        self._flushes, self._made_ms = Flushes(), 0.0
         self._start_ms = 0.0
         self._audio_ms = 0.0  # length of the sound that has been made
         self._free_ms = 0.0  # when all sound made so far will have been played
@@ -67,6 +71,7 @@ class Mouth:
     def begin(self, utterance_id: int, faults: tuple[Fault, ...]) -> None:
         """A new utterance, and what goes wrong with it."""
         self.utterance_id, self._faults, self._texts = utterance_id, faults, []
+        self._flushes.begin()
 
     def speak(self, piece_no: int, text: str, now_ms: float) -> list[ev.Event]:
         """The next piece."""
@@ -74,6 +79,7 @@ class Mouth:
         happens: list[ev.Event] = [ev.SpeechSent(at_ms=now_ms, utterance_id=who, piece_no=piece_no)]
         if piece_no > 0:
             self._texts.append(text)
+            self._last_piece = piece_no
             return happens
         late_ms = start_late_ms = 0.0
         for fault in self._faults:
@@ -88,7 +94,7 @@ class Mouth:
                 waits_ms = (fault.for_ms or inf) if stalls else fault.for_ms
                 late_ms += waits_ms if fault.service == "tts" else 0.0
                 start_late_ms += waits_ms if fault.service == "avatar" else 0.0
-        made = flush((text,), now_ms, self._draw, self._length, late_ms=late_ms)
+        made = self._flush((text,), now_ms, late_ms)
         self._audio_ms = made.audio_ms
         self._start_ms = made.first_ms + self._draw("avatar_start") + start_late_ms
         self._free_ms = self._start_ms + made.audio_ms
@@ -99,19 +105,35 @@ class Mouth:
             ev.SpeakingStarted(at_ms=self._start_ms, utterance_id=who),
         ]
 
+    def due_ms(self, now_ms: float) -> float:
+        """When what waits has to be flushed though the reply goes on: `go_on` then."""
+        due_ms = self._flushes.due_ms(now_ms) if self._texts and self.utterance_id >= 0 else None
+        return inf if due_ms is None else max(due_ms, self._made_ms)
+
+    def go_on(self, now_ms: float) -> list[ev.Event]:
+        """Make the sound of what waits, if it is due."""
+        return self._rest(now_ms) if self.due_ms(now_ms) <= now_ms else []
+
+    def _rest(self, now_ms: float) -> list[ev.Event]:
+        if not self._texts:
+            return []
+        made = self._flush(self._texts, now_ms)
+        self._texts = []
+        self._audio_ms += made.audio_ms
+        self._free_ms = max(self._free_ms, made.first_ms) + made.audio_ms
+        who, last = self.utterance_id, self._last_piece
+        return [ev.SpeechVoiced(at_ms=made.made_ms, utterance_id=who, piece_no=last, audio_ms=self._audio_ms)]
+
+    def _flush(self, texts: Sequence[str], now_ms: float, late_ms: float = 0.0) -> Flush:
+        made = flush(texts, now_ms, self._draw, self._length, late_ms=late_ms)
+        self._made_ms = made.made_ms
+        self._flushes.make(now_ms)
+        self._flushes.sound(made.audio_ms, made.first_ms)
+        return made
+
     def end(self, now_ms: float) -> list[ev.Event]:
         """No more pieces: make the sound of the rest, and end when all of it has been played."""
-        happens: list[ev.Event] = []
-        if self._texts:
-            made = flush(self._texts, now_ms, self._draw, self._length)
-            self._audio_ms += made.audio_ms
-            self._free_ms = max(self._free_ms, made.first_ms) + made.audio_ms
-            happens.append(
-                ev.SpeechVoiced(
-                    at_ms=made.made_ms, utterance_id=self.utterance_id, piece_no=len(self._texts),
-                    audio_ms=self._audio_ms,
-                )
-            )  # fmt: skip
+        happens = self._rest(now_ms)
         end_ms, estimated = ending(self._start_ms, self._free_ms, now_ms, self._faults)
         happens.append(ev.SpeakingEnded(at_ms=end_ms, utterance_id=self.utterance_id, estimated=estimated))
         return happens

@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from clara_kit.audio.pcm import Sound, silence
+from clara_kit.audio.spoken import Pronunciation
 from clara_kit.audio.voice import OfflineVoice
 from clara_kit.core import events as ev
 from clara_kit.core.clock import Clock
@@ -44,6 +45,7 @@ class Stage:
     latency: LatencyProfile
     faults: FaultBox
     draw: timelines.Draw
+    pronunciation: Pronunciation = ()
     voice: OfflineVoice | None = None
 
     async def until(self, at_ms: float) -> None:
@@ -53,13 +55,13 @@ class Stage:
     def sound(self, text: str) -> Sound:
         """The text spoken."""
         if self.voice is None:
-            return silence(mouths.spoken_ms(text, self.settings.tts_speed), RATE_HZ)
+            return silence(self.length(text), RATE_HZ)
         return self.voice.synthesize(text).sound.at_rate(RATE_HZ)
 
     def length(self, text: str) -> float:
         """How long that lasts, ms."""
         if self.voice is None:
-            return mouths.spoken_ms(text, self.settings.tts_speed)
+            return mouths.spoken_ms(text, self.settings.tts_speed, self.pronunciation)
         return self.voice.synthesize(text).sound.duration_ms
 
 
@@ -252,9 +254,16 @@ class PlayedAvatar(Scheduled):
             happens = self._mouth.end(now_ms)
         else:
             happens = self._mouth.speak(*order, now_ms)
+            self._at(self._mouth.due_ms(now_ms), self._go_on_speaking)
             if self.on_audio is not None:
                 self.on_audio(who, self._stage.sound(order[1]).to_bytes())
-        for event in happens:
+        self._await(happens)
+
+    def _go_on_speaking(self) -> None:
+        self._await(self._mouth.go_on(self._stage.clock.now_ms()))
+
+    def _await(self, events: Iterable[ev.Event]) -> None:
+        for event in events:
             self._at(event.at_ms, lambda event=event: self._happens(event))  # type: ignore[misc]
 
     def _happens(self, event: Any) -> None:

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from functools import partial
 
 from clara_kit.audio.pcm import Sound, concat, silence
 from clara_kit.core import events as ev
 from clara_kit.core.errors import ProviderError
 from clara_kit.providers.tts.base import AudioChunk, PiecesVoiced, TTSProvider
+from clara_kit.providers.tts.flushing import Flushes, batches
 from clara_kit.world import mouths
 from clara_kit.world.played import CHUNK_MS, RATE_HZ, Scheduled, Stage
 
@@ -25,31 +26,34 @@ class PlayedTTS:
 
     def __init__(self, stage: Stage) -> None:
         self._stage = stage
+        self._flushes = Flushes()
 
     @asynccontextmanager
     async def speak(self, pieces: AsyncIterator[str]) -> AsyncIterator[AsyncIterator[AudioChunk | PiecesVoiced]]:
-        """See the Protocol. Two flushes an utterance: after the first piece, and at its end."""
+        """See the Protocol. Flushed as Aura is."""
         yield self._stream(pieces)
 
     async def _stream(self, pieces: AsyncIterator[str]) -> AsyncIterator[AudioChunk | PiecesVoiced]:
-        waiting: list[str] = []
-        count, audio_ms = 0, 0.0
-        async for piece in pieces:
-            waiting.append(piece)
-            if count == 0:
-                count, audio_ms = 1, 0.0
-                async for part in self._flush(waiting, count, audio_ms):
+        self._flushes.begin()
+        count, audio_ms, now_ms = 0, 0.0, self._stage.clock.now_ms
+
+        def due_s() -> float | None:
+            due_ms = self._flushes.due_ms(at_ms := now_ms())
+            return None if due_ms is None else (due_ms - at_ms) / 1000
+
+        async with aclosing(batches(pieces, due_s, asyncio.Event())) as together:
+            async for texts in together:
+                count += len(texts)
+                async for part in self._flush(texts, count, audio_ms):
                     audio_ms = part.audio_ms if isinstance(part, PiecesVoiced) else audio_ms
                     yield part
-                waiting = []
-        if waiting:
-            async for part in self._flush(waiting, count + len(waiting), audio_ms):
-                yield part
 
     async def _flush(self, texts: list[str], count: int, before_ms: float) -> AsyncIterator[AudioChunk | PiecesVoiced]:
         stage = self._stage
         sounds = [await asyncio.to_thread(stage.sound, text) for text in texts]
         made = mouths.flush(texts, stage.clock.now_ms(), stage.draw, stage.length)
+        self._flushes.make(stage.clock.now_ms())
+        self._flushes.sound(made.audio_ms, made.first_ms)
         sound: Sound = concat(silence(made.lead_ms, RATE_HZ), *sounds)
         for number, chunk in enumerate(sound.frames(CHUNK_MS)):
             share = number * CHUNK_MS / max(sound.duration_ms, CHUNK_MS)

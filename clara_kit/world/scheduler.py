@@ -8,12 +8,14 @@ thousands of turns a second.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from heapq import heappop, heappush
 from math import inf
 from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
+from clara_kit.audio.spoken import Pronunciation
 from clara_kit.conversation.conversation import Conversation
 from clara_kit.conversation.door import Door
 from clara_kit.conversation.policies import STANDARD, Policies
@@ -54,6 +56,7 @@ class World:
         briefing: Briefing | None = None,
         prompt: Prompt | None = None,
         customer: CustomerProfile | None = None,
+        pronunciation: Pronunciation = (),
         policies: Policies = STANDARD,
     ) -> None:
         self.settings, self.book = settings, AnswerBook.load()
@@ -69,7 +72,8 @@ class World:
         self._void: set[str] = set()  # timers that were cancelled
         self._ear = timelines.Ear(settings, self._draw)
         self._hears = True  # the recogniser is not given up
-        self._mouth = mouths.mouth_for(settings, latency, self._draw)
+        length = partial(mouths.spoken_ms, speed=settings.tts_speed, pronunciation=pronunciation)
+        self._mouth = mouths.mouth_for(settings, latency, self._draw, length)
         # The reply that is being written: its next event, where in the queue it stands, and the rest. Not one entry of
         # the heap for each token: most of what happens is the next token.
         self._writing: Iterator[ev.Event] = iter(())
@@ -266,6 +270,7 @@ class World:
             self._happen(rest)
         elif command.utterance_id == self._mouth.utterance_id:
             self._happen(self._mouth.speak(command.piece_no, command.text, self._now_ms))
+            self.at(self._mouth.due_ms(self._now_ms), lambda now_ms: self._happen(self._mouth.go_on(now_ms)))
 
     def _end_speech(self, command: do.EndSpeech) -> None:
         if command.utterance_id == self._mouth.utterance_id:

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import lru_cache
-from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
+from clara_kit import data_files
 from clara_kit.conversation.policies import STANDARD, Policies
 from clara_kit.core.errors import SettingsError
 from clara_kit.core.profile import CustomerProfile
@@ -75,7 +75,7 @@ def simulate(
         raise SettingsError("Nobody asks the shop, so its faults cannot happen.", hint="give a customer.")
     world = World(
         script, settings, seed=seed, latency=laws, faults=faults, briefing=briefing, prompt=prompt, customer=known,
-        policies=policies,
+        pronunciation=(pronunciation := data_files.pronunciation()), policies=policies,
     )  # fmt: skip
     world.play()
     told = briefing.prompt if briefing is not None else prompt
@@ -89,6 +89,7 @@ def simulate(
         "seed": seed,
         "prompt_hash": told.hash if told else "",
         "answers": world.book.hash,
+        "pronunciation": _fingerprint(pronunciation),
     }
     if briefing is not None:
         inputs["template"] = briefing.template.about
@@ -106,9 +107,7 @@ def _dumped(settings: Settings) -> dict[str, Any]:
     return settings.model_dump(mode="json")
 
 
-@lru_cache(maxsize=64)
-def _fingerprint(known: CustomerProfile) -> str:
-    return sha256(repr(known).encode()).hexdigest()[:12]
+_fingerprint = lru_cache(maxsize=64)(data_files.fingerprint)
 
 
 def _plain(

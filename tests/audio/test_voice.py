@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 
 from clara_kit.audio import voice as module
-from clara_kit.audio.spoken import spoken_words
 from clara_kit.audio.voice import OfflineVoice
 from clara_kit.core.errors import AudioError
 
@@ -45,19 +44,17 @@ def test_every_word_has_its_own_time_within_the_sound() -> None:
         ends = word.end_ms
 
 
-@pytest.mark.parametrize(
-    ("written", "spoken"),
-    [
-        ("$12.990", "12990 pesos"),
-        ("$12.990.", "12990 pesos."),
-        ("1.234.567", "1234567"),
-        ("SPF", "factor"),
-        ("50+", "50 más"),
-        ("20%", "20 por ciento"),
-    ],
-)
-def test_prices_and_factors_are_said_as_in_chile(written: str, spoken: str) -> None:
-    assert [w.spoken for w in spoken_words(written)] == [spoken]
+def test_signs_that_stand_apart_have_a_time_of_their_own_and_what_is_only_seen_has_none() -> None:
+    text = "• **Cuesta** $ 12.990, un 5 % menos 😊 (SPF 50 +)."
+    words = OfflineVoice().synthesize(text).words
+    assert " ".join(w.word for w in words) == "**Cuesta** $ 12.990, un 5 % menos (SPF 50 +)."
+    assert all(before.end_ms <= after.start_ms < after.end_ms for before, after in zip(words, words[1:], strict=False))
+
+
+def test_what_is_written_and_what_is_said_for_it_sound_the_same() -> None:
+    written, said = "Un 5 % de $1.000.", "Un cinco por ciento de mil pesos."
+    voice = OfflineVoice()
+    assert voice.synthesize(written).sound.to_bytes() == voice.synthesize(said).sound.to_bytes()
 
 
 @pytest.mark.parametrize("text", ["", "   ", "...", "😊"])

@@ -1,4 +1,4 @@
-"""Aura-2's provider: two flushes a reply, silence on leaving, and nothing lost at the vendor's limits."""
+"""Aura-2's provider: few flushes a reply, silence on leaving, and nothing lost at the vendor's limits."""
 
 from __future__ import annotations
 
@@ -18,9 +18,12 @@ from clara_kit.providers.deepgram_connection import enter, is_open
 from clara_kit.providers.tts import deepgram_aura
 from clara_kit.providers.tts.base import AudioChunk, PiecesVoiced, TTSProvider, Warms
 from clara_kit.providers.tts.deepgram_aura import DeepgramAuraTTS
+from clara_kit.runtime.clock import MonotonicClock
+from clara_kit.runtime.compose import compose
 from clara_kit.world.faults import Fault
 from clara_kit.world.latency import LatencyProfile
 from clara_kit.world.line_book import LineBook
+from clara_kit.world.played_halves import PlayedTTS
 from clara_kit.world.twins.base import TwinContext
 from clara_kit.world.twins.deepgram.twin import DeepgramTwin
 from clara_kit.world.twins.server import TwinServer
@@ -68,6 +71,35 @@ async def test_the_first_piece_is_flushed_at_once_and_the_rest_together(aura: De
         assert marks(parts) == [1, 3]
         last = parts[-1]
         assert isinstance(last, PiecesVoiced) and last.audio_ms == pytest.approx(sound_ms(parts), abs=1)
+
+
+async def test_what_waits_is_flushed_when_the_sound_runs_out_though_the_reply_goes_on(aura: DeepgramAuraTTS) -> None:
+    assert marks(await spoken(aura, *TEXTS, gap_s=3.0)) == [1, 2, 3]
+
+
+async def test_the_simulated_voice_is_flushed_as_aura_is() -> None:
+    voice = PlayedTTS(compose("sim", latency="fast")._stage(MonotonicClock()))
+    for gap_s, expected in ((0.0, [1, 3]), (3.0, [1, 2, 3])):
+        assert marks(await spoken(voice, *TEXTS, gap_s=gap_s)) == expected
+
+
+async def test_flushes_in_between_leave_enough_for_beginnings_and_ends(aura: DeepgramAuraTTS) -> None:
+    made = [
+        marks(await spoken(aura, *TEXTS, "Sí.", gap_s=1.5)) for _ in range(6)
+    ]  # 24 would be wanted, in half a minute
+    assert made[0] == [1, 2, 3, 4] and {m[-1] for m in made} == {4}
+    assert sum(map(len, made)) <= 20
+
+
+async def test_aura_is_given_what_is_said_and_every_piece_is_marked_also_one_without_a_word(
+    aura: DeepgramAuraTTS, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[str] = []
+    parts_of = deepgram_aura._parts
+    monkeypatch.setattr(deepgram_aura, "_parts", lambda text: [given.append(text), *parts_of(text)][1:])
+    assert marks(await spoken(aura, "😊", "**La Roche-Posay** con AHA: $ 12.990.", "---"))[-1] == 3
+    assert given == ["La Rosh Posé con a hache a: doce mil novecientos noventa pesos."]
+    assert marks(await spoken(aura, "😊")) == [1]
 
 
 async def test_leaving_early_silences_the_voice_and_the_next_utterance_is_clean(aura: DeepgramAuraTTS) -> None:

@@ -78,6 +78,13 @@ async def test_each_piece_is_one_task_and_what_is_estimated_says_so(task_mode: A
         assert last.text == "¿Qué tal?" and not last.interrupted
 
 
+async def test_heygen_is_given_what_is_said_and_an_utterance_without_a_word_ends() -> None:
+    async with twin() as (url, far), avatar_at(url) as avatar:
+        await spoken(avatar, "**CeraVe** (30ml): -20 %.", "😊")
+        assert [t.text for t in far.spoken] == ["Ceravé (treinta mililitros): menos veinte por ciento."]
+        assert isinstance((await spoken(avatar, "😊", utterance_id=2))[-1], ev.SpeakingEnded)
+
+
 async def test_the_prompt_goes_along_so_that_the_built_in_brain_can_take_over_later() -> None:
     async with twin() as (url, far), avatar_at(url, knowledge_base="Te llamas Clara.") as avatar:
         await avatar.talk("¿Hacen despachos a regiones?")

@@ -20,9 +20,11 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Literal, Self
 
+from clara_kit.audio.spoken import Pronunciation, spoken
 from clara_kit.core import events as ev
 from clara_kit.core.clock import Clock
 from clara_kit.core.errors import ProviderError
+from clara_kit.data_files import pronunciation as usual_pronunciation
 from clara_kit.providers import http
 from clara_kit.providers.avatar.heygen_rest import HeyGenRest
 
@@ -59,6 +61,7 @@ class HeyGenStreamingAvatar:
 
     knowledge_base: the prompt of the avatar's built-in brain; used only by `talk`. task_mode: "sync" as the
     plan has it; with "async" tasks are answered at once and the end is estimated from their `duration_ms`.
+    pronunciation: how names are said (default: `data/pronunciation.csv`).
     """
 
     def __init__(
@@ -73,10 +76,12 @@ class HeyGenStreamingAvatar:
         task_mode: Literal["sync", "async"] = "sync",
         assumed_start_ms: float = 1000,  # an utterance's start costs about a second on streaming avatars
         timeout_s: float = 10,
+        pronunciation: Pronunciation | None = None,
     ) -> None:
         api_key = http.checked_key(api_key, "HEYGEN_API_KEY", "https://app.heygen.com")
         self.session: HeyGenSession | None = None
         self._clock, self._task_mode, self._assumed_start_ms = clock, task_mode, assumed_start_ms
+        self._pronunciation = usual_pronunciation() if pronunciation is None else pronunciation
         self._rest = HeyGenRest(api_key=api_key, base_url=base_url, timeout_s=timeout_s)
         self._new: dict[str, Any] = {
             "avatar_name": avatar_name,
@@ -216,14 +221,17 @@ class HeyGenStreamingAvatar:
             return
         if error is not None:
             self._fail(error, utterance.id)
-        elif utterance.audio_ms or utterance.started:
-            self._start(utterance)
+        else:
+            if utterance.audio_ms:
+                self._start(utterance)
             self._tell(utterance, ev.SpeakingEnded, estimated=True)
         self._speaking = None
         self._over_with(utterance)
 
     async def _speak_piece(self, utterance: _Utterance, piece_no: int, text: str, *, free_ms: float) -> float:
         """One task; returns when its sound will be over, as far as can be known."""
+        if not (said := spoken(text, self._pronunciation).text):
+            return free_ms
         if not utterance.started and utterance.start_timer is None:
             delay_s = self._assumed_start_ms / 1000
             utterance.start_timer = asyncio.get_running_loop().call_later(delay_s, self._start, utterance)
@@ -231,7 +239,7 @@ class HeyGenStreamingAvatar:
         sent_ms = self._now
         utterance.asked = True
         limit_s = _LONGEST_PIECE_S if self._task_mode == "sync" else None
-        body = {"text": text, "task_type": "repeat", "task_mode": self._task_mode}
+        body = {"text": said, "task_type": "repeat", "task_mode": self._task_mode}
         data = await self._rest.call("task", timeout_s=limit_s, **body)
         utterance.asked = False
         if utterance.silenced:

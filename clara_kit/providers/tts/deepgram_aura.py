@@ -1,7 +1,7 @@
-"""Deepgram's Aura-2 voice (speak v1) on the vendor's SDK: one socket a conversation, two flushes a reply.
+"""Deepgram's Aura-2 voice (speak v1) on the vendor's SDK: one socket a conversation, few flushes a reply.
 
-Aura speaks only what is flushed, and allows twenty flushes a minute: the first piece is flushed at once, so
-that Clara begins early, and the rest when the reply is complete.
+Aura speaks only what is flushed, and allows twenty flushes a minute: `flushing.py` says when. It gets what is said
+(`audio/spoken.py`), not what is written.
 """
 
 from __future__ import annotations
@@ -10,13 +10,16 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from types import SimpleNamespace
 from typing import Any
 
+from clara_kit.audio.spoken import Pronunciation, spoken
+from clara_kit.data_files import pronunciation as usual_pronunciation
 from clara_kit.providers import http
 from clara_kit.providers.deepgram_connection import closed, enter, is_open, leave, make_client
 from clara_kit.providers.tts.base import AudioChunk, PiecesVoiced, Voiced
+from clara_kit.providers.tts.flushing import Flushes, batches
 
 log = logging.getLogger("clara_kit.tts")
 
@@ -28,7 +31,10 @@ COALESCED_S = 1.5  # two quick flushes may be acknowledged as one: how long to w
 
 
 class DeepgramAuraTTS:
-    """See `TTSProvider`. voice: aura-2-<name>-es. speed: 0.7..1.5 (Deepgram advises 0.9 or more for Spanish)."""
+    """See `TTSProvider`. voice: aura-2-<name>-es. speed: 0.7..1.5 (Deepgram advises 0.9 or more for Spanish).
+
+    pronunciation: how names are said (default: `data/pronunciation.csv`).
+    """
 
     rate_hz = 24_000
 
@@ -39,14 +45,17 @@ class DeepgramAuraTTS:
         base_url: str = "https://api.deepgram.com",
         voice: str = "aura-2-celeste-es",
         speed: float = 1.0,
+        pronunciation: Pronunciation | None = None,
     ) -> None:
         self._client, self._address = make_client(api_key, base_url), base_url
+        self._pronunciation = usual_pronunciation() if pronunciation is None else pronunciation
         self._query: dict[str, Any] = {"model": voice, "encoding": "linear16", "sample_rate": self.rate_hz}
         if speed != 1.0:
             self._query["speed"] = speed
         self._connection: Any = None
         self._socket: Any = None
         self._opened_s = 0.0
+        self.flushes = Flushes()
         self._lock = asyncio.Lock()
 
     async def warm(self) -> None:
@@ -58,11 +67,16 @@ class DeepgramAuraTTS:
         """Close the socket."""
         await self._drop()
 
+    def said(self, text: str) -> str:
+        """What Aura is given for a written text."""
+        return spoken(text, self._pronunciation).text
+
     @asynccontextmanager
     async def speak(self, pieces: AsyncIterator[str]) -> AsyncIterator[Voiced]:
         """See the Protocol. One utterance at a time: a second waits for the first."""
         async with self._lock:
             await self._open()
+            self.flushes.begin()
             utterance = _Utterance(self, self._socket, pieces)
             feeding = asyncio.create_task(utterance.feed())
             stream = utterance.stream(feeding)
@@ -121,28 +135,37 @@ class _Utterance:
     def __init__(self, voice: DeepgramAuraTTS, socket: Any, pieces: AsyncIterator[str]) -> None:
         self._voice, self._socket, self._pieces = voice, socket, pieces
         self._flushed: deque[int] = deque()  # pieces covered by each flush that is not yet acknowledged
-        self._sent: list[str] = []
+        self._sent: list[str] = []  # as they are said
+        self._changed = asyncio.Event()  # what is known of the sound
+        self._refused = False
         self._voiced = 0
         self._bytes = 0
         self.over = False
         """Nothing of it is left on the way."""
 
     async def feed(self) -> None:
-        """Send the pieces: flush after the first and at the end."""
+        """Send the pieces and flush: the first at once, the others when the sound runs out and at the end."""
         from deepgram.speak.v1.types import SpeakV1Text
 
-        async for piece in self._pieces:
-            self._sent.append(piece)
-            for part in _parts(piece):
-                await self._socket.send_text(SpeakV1Text(text=part))
-            if len(self._sent) == 1:
-                await self._flush()
-        if len(self._sent) > 1:
-            await self._flush()
+        async with aclosing(batches(self._pieces, self._due_s, self._changed)) as together:
+            async for batch in together:
+                said = [self._voice.said(piece) for piece in batch]
+                self._sent += said
+                for part in (part for text in said if text for part in _parts(text)):
+                    await self._socket.send_text(SpeakV1Text(text=part))
+                if any(said):
+                    await self._flush()
 
     async def _flush(self) -> None:
         self._flushed.append(len(self._sent))
+        self._voice.flushes.make(_now_ms())
         await self._socket.send_flush()
+
+    def _due_s(self) -> float | None:
+        """In how many seconds what waits has to be flushed; None while the length of the sound is not known."""
+        now_ms = _now_ms()
+        due_ms = None if self._flushed or self._refused else self._voice.flushes.due_ms(now_ms)
+        return None if due_ms is None else (due_ms - now_ms) / 1000
 
     async def stream(self, feeding: asyncio.Task[None]) -> Voiced:
         """Sound and marks until all pieces have been spoken."""
@@ -159,12 +182,15 @@ class _Utterance:
             kind = getattr(message, "type", None)
             if isinstance(message, bytes):
                 self._bytes += len(message)
+                self._voice.flushes.sound(len(message) / 2 / self._voice.rate_hz * 1000, _now_ms())
                 yield AudioChunk(message)
             elif kind == "Flushed" and self._flushed:
                 self._voiced = self._flushed.popleft()
+                self._changed.set()
                 yield self._mark()
             elif kind == "Warning" and "FLUSH" in _code_of(message) and self._flushed:
                 self._flushed.pop()  # ignored by the vendor: its text waits for the next flush, or for a request
+                self._refused = True
 
     def _mark(self) -> PiecesVoiced:
         return PiecesVoiced(self._voiced, self._bytes / 2 / self._voice.rate_hz * 1000)
@@ -194,12 +220,17 @@ class _Utterance:
 
     async def _by_rest(self) -> Voiced:
         """Speak what no flush covered by a request instead, and make the socket forget it."""
-        await self._voice._clear()
-        async for chunk in self._voice.rest(" ".join(self._sent[self._voiced :])):
-            self._bytes += len(chunk)
-            yield AudioChunk(chunk)
+        if said := " ".join(filter(None, self._sent[self._voiced :])):
+            await self._voice._clear()
+            async for chunk in self._voice.rest(said):
+                self._bytes += len(chunk)
+                yield AudioChunk(chunk)
         self._voiced = len(self._sent)
         yield self._mark()
+
+
+def _now_ms() -> float:
+    return asyncio.get_running_loop().time() * 1000
 
 
 def _code_of(warning: Any) -> str:
