@@ -15,7 +15,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from clara_kit.providers import http
-from clara_kit.providers.deepgram_connection import closed, enter, is_open, leave, make_client
+from clara_kit.providers.deepgram_connection import OPEN_TIMEOUT_S, closed, enter, is_open, leave, make_client
 from clara_kit.providers.tts.base import AudioChunk, PiecesVoiced, Voiced
 
 log = logging.getLogger("clara_kit.tts")
@@ -39,8 +39,9 @@ class DeepgramAuraTTS:
         base_url: str = "https://api.deepgram.com",
         voice: str = "aura-2-celeste-es",
         speed: float = 1.0,
+        open_timeout_s: float = OPEN_TIMEOUT_S,
     ) -> None:
-        self._client, self._address = make_client(api_key, base_url), base_url
+        self._client, self._address, self._open_timeout_s = make_client(api_key, base_url), base_url, open_timeout_s
         self._query: dict[str, Any] = {"model": voice, "encoding": "linear16", "sample_rate": self.rate_hz}
         if speed != 1.0:
             self._query["speed"] = speed
@@ -94,7 +95,8 @@ class DeepgramAuraTTS:
             return
         await self._drop()
         connection = self._client.speak.v1.connect(**self._query)
-        self._socket = await enter(connection, what="voice", address=self._address)
+        where = {"what": "voice", "address": self._address}
+        self._socket = await enter(connection, timeout_s=self._open_timeout_s, **where)
         self._connection, self._opened_s = connection, now_s
 
     async def _drop(self) -> None:
