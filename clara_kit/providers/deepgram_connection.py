@@ -90,7 +90,7 @@ def _refusal(exc: Any, what: str) -> ProviderError:
     status, request_id = exc.status_code or 0, headers.get("dg-request-id") or "unknown"
     message = f"Deepgram refused the {what} connection: {reason} (HTTP {status}, dg-request-id {request_id})."
     kind = http.kind_of(status) if status else "refused"
-    return http.failure(kind, message, _HINTS.get(status, "try again in a while."))
+    return http.failure(kind, message, _HINTS.get(status, "try again in a while."), headers=headers)
 
 
 def closed(exc: BaseException, what: str) -> ProviderError:

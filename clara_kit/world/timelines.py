@@ -30,6 +30,7 @@ from clara_kit.world.script import Line, WordTime, word_times
 Draw = Callable[[Stage], float]
 
 SHOP_GIVES_UP_MS = 10_000.0  # as the fetcher does unless told otherwise
+ASKED_MS = 1000.0  # how long Anthropic's twin asks to wait at its rate limit
 DEAF_MS = 7000.0  # how long sound may stay without an answer, as the recogniser's provider has it
 CATCH_UP = 1.25  # how much faster than it was spoken a reopened recogniser takes the sound that waited
 
@@ -58,12 +59,14 @@ def failed(
     kind: FailureKind = "refused" if refused else "stalled" if stalled else "cut"
     if fault.service == "llm" and kind == "cut" and fault.kind != "cut":
         kind = "overloaded"
+    asked_ms = fault.for_ms or (ASKED_MS if fault.service == "llm" and fault.status == 429 else 0.0)
     return ev.ProviderFailed(
         at_ms=at_ms,
         service=fault.service,
         kind=kind,
         message=f"Simulated fault: {fault.service} {fault.kind}.",
         retryable=not refused,
+        retry_after_ms=asked_ms or None if fault.kind == "refuse" else None,
         reply_id=reply_id,
         utterance_id=utterance_id,
     )
@@ -264,6 +267,7 @@ def shop_answer(profile: CustomerProfile, faults: Iterable[Fault]) -> Shown:
                 kind=kind,
                 message=f"Simulated fault: {fault}.",
                 retryable=kind not in ("refused", "protocol"),
+                retry_after_ms=(fault.for_ms or None) if fault.kind == "refuse" else None,
             )
             stalled_ms = SHOP_GIVES_UP_MS if kind == "stalled" else 0.0
             return Shown(failed=failed, late_ms=late_ms + fault.after_ms + stalled_ms, warnings=tuple(warnings))

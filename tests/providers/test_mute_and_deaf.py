@@ -5,13 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 import pytest
 from websockets.asyncio.server import ServerConnection, serve
 
-from clara_kit import ConversationManager, ConversationState, Settings, compose
 from clara_kit.audio.pcm import silence
 from clara_kit.core import events as ev
 from clara_kit.core.errors import ProviderUnavailable
@@ -133,22 +131,6 @@ async def test_finishing_ends_even_where_nobody_answers_to_it(answers: str, ever
         assert [event async for event in stt.events()] == []  # and stays ended
     failed = [e for e in events if isinstance(e, ev.ProviderFailed)]
     assert [(f.kind, f.retryable) for f in failed] == [("stalled", False)] and "last words" in failed[0].message
-
-
-async def test_a_deaf_recogniser_that_may_not_be_tried_again_is_given_up_and_what_is_typed_is_still_answered(
-    tmp_path: Path,
-) -> None:
-    settings, faults = Settings.of(greeting="", max_retries=0), (Fault(service="stt", kind="stall"),)
-    clara = ConversationManager(compose(settings=settings, latency="fast", faults=faults), log_root=tmp_path)
-    async with clara:
-        async with asyncio.timeout(60):
-            while "stt" not in {r.service for r in clara.conversation.trace if type(r).__name__ == "Disconnect"}:
-                await asyncio.sleep(0.5)
-        await clara.type("¿Hacen despachos a regiones?")
-        await clara.until(ConversationState.AVATAR_SPEAKING, timeout_s=30)
-    assert clara.run is not None
-    told = [r.message for r in clara.run.trace if type(r).__name__ == "Notify"]
-    assert any("does not hear any more" in message for message in told)
 
 
 def test_the_simulation_honours_a_deaf_recogniser_as_the_twin_does() -> None:

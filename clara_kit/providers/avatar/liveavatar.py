@@ -218,7 +218,7 @@ async def _connect(url: str, timeout_s: float) -> ClientConnection:
         status = exc.response.status_code
         message = f"LiveAvatar refused the socket of the session (HTTP {status})."
         once = "open a new session; its address is good once only." if status < 500 else ""
-        raise http.failure(http.kind_of(status), message, once) from exc
+        raise http.failure(http.kind_of(status), message, once, headers=exc.response.headers) from exc
     except (OSError, TimeoutError, WebSocketException) as exc:
         host = urlsplit(url).hostname or "its address"  # the rest of it may hold a token
         raise http.broken(exc, "LiveAvatar's session", host, setting="LIVEAVATAR_BASE_URL") from exc

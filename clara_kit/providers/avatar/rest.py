@@ -76,7 +76,8 @@ class Rest:
             return http.failure("cut", f"{who}'s session is over: {said}.", "a new session is needed.")
         if status == 429 or code == "10004":
             wait = http.asked_to_wait(response.headers)
-            return http.failure("rate_limited", f"{who}'s limit is reached at {said}{wait}.", hint)
+            message = f"{who}'s limit is reached at {said}{wait}."
+            return http.failure("rate_limited", message, hint, headers=response.headers)
         if status == 402 or (status < 500 and "credit" in f"{code} {words}".lower()):
             return http.failure("refused", f"{who} has no credits for {said}.", self.hints["402"])
         kind = http.kind_of(status)
@@ -86,7 +87,7 @@ class Rest:
         if kind == "protocol":
             hint = f"check {self.setting}, and for a proxy."
             return http.failure(kind, f"{who}'s answer to {said} makes no sense.", hint)
-        return http.failure(kind, f"{who} failed at {said}.", hint)
+        return http.failure(kind, f"{who} failed at {said}.", hint, headers=response.headers)
 
 
 def _told(envelope: Any) -> tuple[str, Any]:

@@ -87,7 +87,8 @@ class DeepgramAuraTTS:
                 said = f"HTTP {status}" if status else type(exc).__name__
                 message = f"Deepgram's voice refused a request ({said})."
                 hint = "it was asked because twenty flushes a minute were used up; wait a minute."
-                raise http.failure(http.kind_of(status) if status else "unreachable", message, hint) from exc
+                kind, headers = http.kind_of(status) if status else "unreachable", getattr(exc, "headers", None)
+                raise http.failure(kind, message, hint, headers=headers) from exc
 
     async def _open(self) -> None:
         now_s = asyncio.get_running_loop().time()

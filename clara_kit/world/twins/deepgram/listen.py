@@ -34,7 +34,7 @@ async def listen(desk: Desk, request: web.Request) -> web.StreamResponse:
     faults = desk.context.faults.next_occasion("stt")
     refusal = find(faults, "refuse")
     if refusal is not None:
-        return desk.refuse(refusal.status, "REFUSED", refusal.detail or f"Refused with {refusal.status}.")
+        return desk.turn_away(refusal)
     try:
         chosen = options(request.query)
     except BadQuery as exc:
