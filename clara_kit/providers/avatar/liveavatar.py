@@ -154,9 +154,12 @@ class LiveAvatarLite:
     async def _send(self, message: str) -> None:
         assert self._socket is not None
         try:
-            await self._socket.send(message)
+            async with asyncio.timeout(self._timeout_s):
+                await self._socket.send(message)
         except ConnectionClosed:
             raise self._closed() from None
+        except TimeoutError:
+            raise http.failure("stalled", f"LiveAvatar took no message for {self._timeout_s:g} s.") from None
 
     def _tap(self, utterance_id: int, pcm: bytes) -> None:
         if self.on_audio is not None:
