@@ -156,6 +156,18 @@ def test_a_wish_that_a_turn_bears_is_obeyed_and_one_that_it_does_not_is_told_at_
     assert waited == [] and said == [Settings().apology]
 
 
+def test_a_recogniser_that_goes_deaf_again_and_again_is_given_up_however_short_the_delays_are() -> None:
+    conversation, at_ms = Conversation(Settings.of(greeting="", max_retry_delay_ms=1000)), 60_000.0
+    conversation.handle(ev.ConversationStarted(at_ms=0.0))
+    orders: list[Any] = []
+    for _ in range(6):
+        failed = ev.ProviderFailed(at_ms=at_ms, service="stt", kind="stalled", message="deaf", retryable=True)
+        orders += [type(c) for c in conversation.handle(failed)]
+        conversation.handle(ev.ProviderRecovered(at_ms=at_ms + 1000, service="stt"))
+        at_ms += 8000.0
+    assert do.Disconnect in orders
+
+
 @pytest.mark.parametrize(("asked_ms", "orders"), [(None, [do.Connect]), (4000.0, []), (60_000.0, [do.Disconnect])])
 def test_a_connection_is_not_opened_before_the_vendor_wants_it(asked_ms: float | None, orders: list[Any]) -> None:
     conversation = Conversation(Settings.of(greeting=""))

@@ -169,7 +169,7 @@ class DeepgramStreamingSTT:
 
     async def _use(self) -> ProviderError | None:
         """Send and hear until the connection ends; returns what broke it, None for a good end."""
-        self._unanswered_ms = 0.0
+        self._unanswered_ms, self._farewell_due_s = 0.0, inf
         writing = asyncio.create_task(self._write(), name="deepgram sound")
         try:
             async with asyncio.timeout(None) as self._patience:
