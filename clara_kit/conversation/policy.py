@@ -63,6 +63,7 @@ class Failure(Struct, frozen=True):
     attempt: int
     spoken: bool = False  # a part of what it was to give has been heard, or is about to be
     connection: bool = False  # the connection itself is gone, not one reply or utterance
+    asked_ms: float | None = None  # how long the vendor asks to wait before another try
 
 
 class Quiet(Struct, frozen=True):

@@ -17,6 +17,7 @@ from clara_kit.core import events as ev
 from clara_kit.core.events import Service
 from clara_kit.core.states import ConversationState as S
 
+_NOTICED_MS = 10_000.0  # a connection on which nothing comes had stopped working so long before that is told
 _REMAINS = {
     "stt": "Clara does not hear any more; what is typed still reaches her.",
     "avatar": "The avatar is gone; what Clara says can still be read.",
@@ -149,13 +150,17 @@ def _ask(pen: Pen, event: ev.ProviderFailed, *, spoken: bool = False, connection
     message = f"{event.message} What to do: {event.hint}" if event.hint else event.message
     pen.do(do.Notify, why, message=message)
     health.failures += 1
-    if connection and talk.now_ms - health.since_ms > talk.settings.max_retry_delay_ms and not health.down:
+    worked_ms = talk.now_ms - health.since_ms - (_NOTICED_MS if event.kind == "stalled" else 0.0)
+    if connection and worked_ms > talk.settings.max_retry_delay_ms and not health.down:
         health.attempt = 0  # it worked for a while: this is a new trouble
     if not spoken:
         health.attempt += 1
     decision = pen.ask(
-        Failure(event.service, event.kind, event.retryable, health.attempt, spoken=spoken, connection=connection)
-    )
+        Failure(
+            event.service, event.kind, event.retryable, health.attempt, spoken=spoken, connection=connection,
+            asked_ms=event.retry_after_ms,
+        )
+    )  # fmt: skip
     given_up = connection and not isinstance(decision, Retry)
     if event.service != "shop" and (given_up or health.failures >= talk.settings.failure_threshold):
         pen.do(do.RaiseAlert, why, name=f"{event.service}_down", message=event.message)

@@ -76,16 +76,18 @@ class RunLogError(ClaraError):
 class ProviderError(ClaraError):
     """A vendor, or the way to it, failed: the one shape of a failure, from the wire to the decision.
 
-    kind: what happened, as `ProviderFailed.kind`. retryable: whether trying again may help.
-    `ProviderFailed.of(error, ...)` makes the event of it.
+    kind: what happened, as `ProviderFailed.kind`. retryable: whether trying again may help. retry_after_ms: how long
+    the vendor asks to wait first, None where it does not say. `ProviderFailed.of(error, ...)` makes the event of it.
     """
 
     usual: tuple[FailureKind, bool] = ("unknown", True)
 
     def __init__(
-        self, message: str, *, hint: str = "", kind: FailureKind | None = None, retryable: bool | None = None
-    ) -> None:
+        self, message: str, *, hint: str = "", kind: FailureKind | None = None, retryable: bool | None = None,
+        retry_after_ms: float | None = None,
+    ) -> None:  # fmt: skip
         super().__init__(message, hint=hint)
+        self.retry_after_ms = retry_after_ms
         self.kind: FailureKind = kind or self.usual[0]
         self.retryable = self.usual[1] if retryable is None else retryable
 

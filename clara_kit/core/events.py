@@ -244,7 +244,10 @@ class SpeakingInterrupted(Event, frozen=True, kw_only=True):
 
 
 class ProviderFailed(Event, frozen=True, kw_only=True):
-    """A service failed. `message` says whose fault it is, `hint` what to do; neither holds a key."""
+    """A service failed. `message` says whose fault it is, `hint` what to do; neither holds a key.
+
+    retry_after_ms: how long the vendor asks to wait before another try, None where it does not say.
+    """
 
     service: Service
     kind: FailureKind
@@ -253,11 +256,12 @@ class ProviderFailed(Event, frozen=True, kw_only=True):
     retryable: bool = False
     reply_id: int | None = None
     utterance_id: int | None = None
+    retry_after_ms: float | None = None
 
     @classmethod
     def of(cls, error: ProviderError, service: Service, at_ms: float, **ids: int | None) -> Self:
         """The event of an error; `ids`: of the reply or the utterance that it struck."""
-        told = {name: getattr(error, name) for name in ("kind", "message", "hint", "retryable")}
+        told = {name: getattr(error, name) for name in ("kind", "message", "hint", "retryable", "retry_after_ms")}
         return cls(at_ms=at_ms, service=service, **{**told, **ids})
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import traceback
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 from urllib.parse import urlsplit
@@ -15,7 +16,7 @@ from urllib.parse import urlsplit
 from clara_kit.core.errors import ProviderError, SettingsError
 from clara_kit.providers import http
 
-_OPEN_TIMEOUT_S = 5.0
+OPEN_TIMEOUT_S = 5.0
 _HINTS = {
     400: "check model, language and voice in the settings.",
     401: "check DEEPGRAM_API_KEY (https://console.deepgram.com).",
@@ -40,20 +41,47 @@ def make_client(api_key: str, base_url: str) -> Any:
     return AsyncDeepgramClient(api_key=api_key, environment=environment)
 
 
-async def enter(connection: AbstractAsyncContextManager[Any], *, what: str, address: str) -> Any:
-    """Open a socket, or raise `ProviderRefused` or `ProviderUnavailable` with the vendor's own reason."""
+async def enter(
+    connection: AbstractAsyncContextManager[Any], *, what: str, address: str, timeout_s: float = OPEN_TIMEOUT_S
+) -> Any:
+    """Open a socket, or raise `ProviderRefused` or `ProviderUnavailable` with the vendor's own reason.
+
+    Takes at most `timeout_s`, also where the far end takes the connection and never says a word.
+    """
     from deepgram.core.api_error import ApiError
 
+    opening = asyncio.create_task(_opened(connection))
     try:
-        async with asyncio.timeout(_OPEN_TIMEOUT_S):
-            return await connection.__aenter__()
+        await asyncio.wait({opening}, timeout=timeout_s)
+        if not opening.done():
+            raise TimeoutError
+        return opening.result()
     except ApiError as exc:
         raise _refusal(exc, what) from exc
     except (TimeoutError, OSError) as exc:
         raise http.broken(exc, f"Deepgram ({what})", address, setting="DEEPGRAM_BASE_URL") from exc
+    except asyncio.CancelledError:
+        if opening.done() and not opening.cancelled() and opening.exception() is None:
+            await leave(connection, opening.result())
+        raise
     except Exception as exc:  # the handshake of whatever answered there was no handshake
         message = f"{address} does not speak Deepgram's protocol ({what}): {type(exc).__name__}."
         raise http.failure("protocol", message, "check the address.") from exc
+    finally:
+        while not opening.done():  # the first is swallowed: the old client first wants to say farewell for ten seconds
+            opening.cancel()
+            await asyncio.sleep(0)
+
+
+async def _opened(connection: AbstractAsyncContextManager[Any]) -> Any:
+    """The open socket. Cancelled, it leaves nothing open, which the SDK's client would, and has no way to say."""
+    try:
+        return await connection.__aenter__()
+    except asyncio.CancelledError as exc:
+        for frame, _ in traceback.walk_tb(exc.__traceback__):
+            if (transport := getattr(frame.f_locals.get("protocol"), "transport", None)) is not None:
+                transport.abort()
+        raise
 
 
 def _refusal(exc: Any, what: str) -> ProviderError:
@@ -62,7 +90,7 @@ def _refusal(exc: Any, what: str) -> ProviderError:
     status, request_id = exc.status_code or 0, headers.get("dg-request-id") or "unknown"
     message = f"Deepgram refused the {what} connection: {reason} (HTTP {status}, dg-request-id {request_id})."
     kind = http.kind_of(status) if status else "refused"
-    return http.failure(kind, message, _HINTS.get(status, "try again in a while."))
+    return http.failure(kind, message, _HINTS.get(status, "try again in a while."), headers=headers)
 
 
 def closed(exc: BaseException, what: str) -> ProviderError:
@@ -90,8 +118,8 @@ def is_open(socket: Any) -> bool:
 async def leave(connection: AbstractAsyncContextManager[Any], socket: Any) -> None:
     """Close a socket within a moment, whatever the far end does."""
     transport = getattr(getattr(socket, "_websocket", None), "transport", None)
-    if transport is not None:
-        transport.abort()  # a farewell would wait for the peer
     with contextlib.suppress(Exception):
+        if transport is not None:
+            transport.abort()  # a farewell would wait for the peer
         async with asyncio.timeout(0.5):
             await connection.__aexit__(None, None, None)

@@ -1,4 +1,4 @@
-"""What every vendor's HTTP has in common: addresses, keys, statuses and breaks, in plain words. Pure.
+"""What every vendor's HTTP has in common: addresses, keys, statuses and breaks, in plain words.
 
 Used by every provider that talks over a network. Imports no HTTP library: `httpx` and `httpx2`, which the
 vendors' SDKs bring along, name their errors alike, and by these names they are told.
@@ -6,10 +6,12 @@ vendors' SDKs bring along, name their errors alike, and by these names they are 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 from clara_kit.core.errors import FailureKind, ProviderError, ProviderRefused, ProviderUnavailable, SettingsError
+from clara_kit.core.retry import asked_wait_ms
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _LONGEST_DETAIL_CHARS = 300
@@ -49,10 +51,16 @@ def kind_of(status: int) -> FailureKind:
     return "overloaded" if status >= 500 else "refused" if status >= 400 else "protocol"
 
 
-def failure(kind: FailureKind, message: str, hint: str = "") -> ProviderError:
-    """The error of a kind, with whether trying again may help, and the usual hint where no better is given."""
+def failure(
+    kind: FailureKind, message: str, hint: str = "", *, headers: Mapping[str, str] | None = None
+) -> ProviderError:
+    """The error of a kind, with whether trying again may help, and the usual hint where no better is given.
+
+    headers: of the answer, which may ask to wait.
+    """
     shape = ProviderRefused if kind in ("refused", "bad_input") else ProviderUnavailable
-    return shape(message, hint=hint or _USUAL_HINTS.get(kind, "try again in a moment."), kind=kind)
+    hint = hint or _USUAL_HINTS.get(kind, "try again in a moment.")
+    return shape(message, hint=hint, kind=kind, retry_after_ms=asked_wait_ms(headers or {}, time.time()))
 
 
 def broken(exc: BaseException, who: str, address: str, *, setting: str, asked: str = "") -> ProviderError:

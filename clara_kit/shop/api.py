@@ -63,6 +63,7 @@ class AdminApi:
         self._timeout_ms, self._retry, self._clock, self._sleep = timeout_ms, retry, clock, sleep
         self._transport = transport
         self._http: httpx.AsyncClient | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     def open(self) -> None:
         """Make the client; connects to nothing yet."""
@@ -70,6 +71,7 @@ class AdminApi:
             loopback = httpx.URL(self._base_url).host in _LOOPBACK  # a proxy must not get what stays here
         except (httpx.InvalidURL, ValueError):
             raise ShopError("unreachable", "SHOPIFY_BASE_URL is no address") from None
+        self._loop = asyncio.get_running_loop()
         self._http = httpx.AsyncClient(
             timeout=self._timeout_ms / 2000, trust_env=not loopback, transport=self._transport
         )
@@ -77,9 +79,9 @@ class AdminApi:
     async def aclose(self) -> None:
         """Close kept connections."""
         await self._token.aclose()
-        if self._http is not None:
+        if self._http is not None and self._loop is asyncio.get_running_loop():
             await self._http.aclose()
-            self._http = None
+        self._http = None
 
     async def ask(self, body: dict[str, Any], root: str, until_s: float) -> Reply:
         """One query, again where that may help. Whatever holds something under `root` is an answer."""
@@ -143,6 +145,8 @@ class AdminApi:
         """Post; anything but a success is raised. The cause is not kept: it holds the request with its token."""
         if self._http is None:
             raise RuntimeError("The fetcher is not entered: use `async with ShopifyCustomerFetcher(...)`.")
+        if self._loop is not asyncio.get_running_loop():
+            self.open()  # connections belong to the event loop that they were opened in
         try:
             response = await self._http.post(self._base_url + path, headers=headers, **body)
         except httpx.TimeoutException as exc:

@@ -1,6 +1,6 @@
 """What went wrong with a request to Shopify, in words: whose fault, whether to try again, what to do.
 
-Used by `fetcher.py`. Pure: reads statuses, headers and bodies that others received. Shopify's own words are never
+Used by `fetcher.py`. Reads statuses, headers and bodies that others received. Shopify's own words are never
 passed on, for they may quote an address or a token: a message here holds a status, a code, a scope or a
 request id, all of them checked. Sources: shopify.dev, response codes, rate limits and access scopes.
 """
@@ -8,11 +8,13 @@ request id, all of them checked. Sources: shopify.dev, response codes, rate limi
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from clara_kit.core.errors import FailureKind, ProviderError
+from clara_kit.core.retry import asked_wait_ms
 
 ShopErrorKind = Literal[
     "bad_token", "missing_scope",
@@ -91,6 +93,7 @@ class ShopError(ProviderError):
             hint=hint or usual_hint,
             kind=failure,
             retryable=kind in RETRYABLE,
+            retry_after_ms=wait_ms,
         )
         self.reason: ShopErrorKind = kind
         """What it is in the shop's own terms; `kind` is the word that events have for it."""
@@ -119,7 +122,7 @@ def from_status(status: int, headers: Mapping[str, str], body: Any) -> ShopError
     scopes = tuple(dict.fromkeys(_SCOPE.findall(str(body)[:2000]))) if status == 403 else ()
     found = _REQUEST_ID.fullmatch(headers.get("x-request-id", ""))
     facts = (f"HTTP {status}", *([f"request {found[0]}"] if found else ()), *scopes)
-    wait_ms = _retry_after_ms(headers)
+    wait_ms = asked_wait_ms(headers, time.time())
     return ShopError("missing_scope" if scopes else kind, ", ".join(facts), scopes=scopes, wait_ms=wait_ms)
 
 
@@ -171,12 +174,6 @@ def _problem(error: dict[str, Any]) -> Problem:
         told.append(f"request {request_id}")
     fields = tuple(p for p in path if isinstance(p, str)) if isinstance(path, list) else ()
     return Problem(kind, fields, scopes, ", ".join(told))
-
-
-def _retry_after_ms(headers: Mapping[str, str]) -> float | None:
-    """`Retry-After` in seconds; a date is not understood and means: wait as long as you would have."""
-    text = headers.get("retry-after", "").strip()
-    return float(text) * 1000 if re.fullmatch(r"[0-9]{1,6}(\.[0-9]{1,6})?", text) else None
 
 
 def _at(value: Any, *names: str) -> Any:

@@ -17,7 +17,7 @@ from clara_kit.core.errors import ScriptError
 from clara_kit.core.events import Service
 
 FaultKind = Literal[
-    "refuse",  # answered with `status` instead of service
+    "refuse",  # answered with `status` instead of service, and by `retry-after` asked to wait `for_ms`, if any
     "cut",  # the connection breaks, without a farewell
     "stall",  # nothing comes for `for_ms` (0: for ever), the connection stays open
     "slow",  # everything comes `for_ms` later
@@ -65,6 +65,11 @@ class Fault:
         length = f" for {self.for_ms:.0f} ms" if self.for_ms else ""
         status = f" with status {self.status}" if self.kind == "refuse" else ""
         return f"{self.service}: {self.kind}{status}{length}{f' ({self.detail})' if self.detail else ''}"
+
+    @property
+    def retry_after(self) -> dict[str, str]:
+        """The header with which a refusal asks to wait, if it does."""
+        return {"retry-after": f"{self.for_ms / 1000:g}"} if self.for_ms else {}
 
     def to_dict(self) -> dict[str, Any]:
         """The fault as plain data."""

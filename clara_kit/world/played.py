@@ -161,7 +161,8 @@ class PlayedShop(_Entered):
         shown = timelines.shop_answer(known, stage.faults.next_occasion("shop"))
         await stage.until(began_ms + stage.draw("shop_answer") + shown.late_ms)
         if shown.failed is not None:
-            raise ProviderError(shown.failed.message, kind=shown.failed.kind, retryable=shown.failed.retryable)
+            told, wait_ms = shown.failed, shown.failed.retry_after_ms
+            raise ProviderError(told.message, kind=told.kind, retryable=told.retryable, retry_after_ms=wait_ms)
         took_ms = stage.clock.now_ms() - began_ms
         return ShopAnswer(source="shop", profile=shown.profile, took_ms=took_ms, warnings=shown.warnings)
 

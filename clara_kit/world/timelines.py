@@ -30,6 +30,8 @@ from clara_kit.world.script import Line, WordTime, word_times
 Draw = Callable[[Stage], float]
 
 SHOP_GIVES_UP_MS = 10_000.0  # as the fetcher does unless told otherwise
+ASKED_MS = 1000.0  # how long Anthropic's twin asks to wait at its rate limit
+DEAF_MS = 7000.0  # how long sound may stay without an answer, as the recogniser's provider has it
 CATCH_UP = 1.25  # how much faster than it was spoken a reopened recogniser takes the sound that waited
 
 
@@ -57,12 +59,14 @@ def failed(
     kind: FailureKind = "refused" if refused else "stalled" if stalled else "cut"
     if fault.service == "llm" and kind == "cut" and fault.kind != "cut":
         kind = "overloaded"
+    asked_ms = fault.for_ms or (ASKED_MS if fault.service == "llm" and fault.status == 429 else 0.0)
     return ev.ProviderFailed(
         at_ms=at_ms,
         service=fault.service,
         kind=kind,
         message=f"Simulated fault: {fault.service} {fault.kind}.",
         retryable=not refused,
+        retry_after_ms=asked_ms or None if fault.kind == "refuse" else None,
         reply_id=reply_id,
         utterance_id=utterance_id,
     )
@@ -87,8 +91,7 @@ class Ear:
     def __init__(self, settings: Settings, draw: Draw) -> None:
         self._settings, self._draw = settings, draw
         self._faults: tuple[Fault, ...] = ()
-        self._deaf = False
-        self._broken_ms = inf  # from when on it is not connected
+        self._broken_ms = inf  # from when on it is not connected, or deaf
         self._waiting: list[tuple[list[WordTime], float]] = []  # said meanwhile, and not lost
 
     def line(self, line: Line, faults: tuple[Fault, ...]) -> list[list[WordTime]]:
@@ -110,10 +113,13 @@ class Ear:
             yield failed(broken, self._broken_ms)
             return
         stall, slow = find(self._faults, "stall"), find(self._faults, "slow")
-        self._deaf = self._deaf or (stall is not None and stall.for_ms == 0)
-        if not self._deaf:
-            late_ms = sum(fault.for_ms for fault in (stall, slow) if fault)
-            yield from self._recognised(words, start_ms, late_ms=late_ms)
+        if stall is not None and not 0 < stall.for_ms <= DEAF_MS:
+            self._broken_ms, self._faults = began, ()
+            self._waiting.append((words, start_ms))
+            yield failed(stall, began + stall.after_ms + DEAF_MS, stalled=True)
+            return
+        late_ms = sum(fault.for_ms for fault in (stall, slow) if fault)
+        yield from self._recognised(words, start_ms, late_ms=late_ms)
 
     def connected(self, at_ms: float) -> Iterator[ev.Event]:
         """It is connected again: what waited is sent once more, as fast as the vendor takes it."""
@@ -261,6 +267,7 @@ def shop_answer(profile: CustomerProfile, faults: Iterable[Fault]) -> Shown:
                 kind=kind,
                 message=f"Simulated fault: {fault}.",
                 retryable=kind not in ("refused", "protocol"),
+                retry_after_ms=(fault.for_ms or None) if fault.kind == "refuse" else None,
             )
             stalled_ms = SHOP_GIVES_UP_MS if kind == "stalled" else 0.0
             return Shown(failed=failed, late_ms=late_ms + fault.after_ms + stalled_ms, warnings=tuple(warnings))

@@ -599,6 +599,46 @@ async def test_a_stall_after_the_first_token_is_told_by_its_own_limit() -> None:
     assert "0.06 s" in failure.message
 
 
+THOUGHT = sse("content_block_delta", index=0, delta={"type": "thinking_delta", "thinking": "hm"})
+
+
+@pytest.mark.parametrize("said", ["", "Hola. "])
+@pytest.mark.parametrize("filler", [delta(""), delta(" \n"), THOUGHT, sse("message_delta", delta={}, usage={})])
+async def test_what_says_nothing_does_not_keep_a_reply_alive(said: str, filler: bytes) -> None:
+    async def script(x: Exchange) -> None:
+        await x.head()
+        await x.send(message_start() + block_start() + (delta(said) if said else b""))
+        while not x.gone.is_set():
+            await x.send(filler)
+            await asyncio.sleep(0.005)
+
+    events, fake = await run(script, first_token_timeout_ms=90, stall_timeout_ms=60)
+    failure = only_failure(events)
+    assert failure.kind == "stalled" and ("0.06 s" if said else "0.09 s") in failure.message
+    await fake.left.wait()
+
+
+async def test_each_event_loop_has_connections_of_its_own_also_after_closing() -> None:
+    async def elsewhere(llm: ClaudeStreamingLLM) -> list[Event]:
+        events = await collect(llm)
+        await llm.aclose()
+        return events
+
+    async with serving(streaming(answer("Hola."))) as fake:
+        llm = llm_at(fake.base_url)
+        for used in (
+            await collect(llm),
+            await asyncio.to_thread(asyncio.run, collect(llm)),  # its loop is gone, and nobody closed its connections
+            *await asyncio.gather(collect(llm), asyncio.to_thread(asyncio.run, elsewhere(llm))),
+            await collect(llm),
+        ):
+            assert [type(e) for e in used] == [ReplyStarted, ReplyDelta, ReplyCompleted]
+        await llm.aclose()
+        await llm.aclose()
+        assert isinstance((await collect(llm))[-1], ReplyCompleted)  # a closed one opens again
+        await llm.aclose()
+
+
 async def test_a_server_that_is_not_there_is_unreachable() -> None:
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))

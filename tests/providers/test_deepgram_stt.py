@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from http import HTTPStatus
@@ -14,7 +15,15 @@ import websockets
 from websockets.asyncio.server import ServerConnection, serve
 
 from clara_kit.core.errors import ProviderRefused, ProviderUnavailable, SettingsError
-from clara_kit.core.events import Event, ProviderFailed, SpeechEnded, SpeechStarted, TranscriptFinal, TranscriptInterim
+from clara_kit.core.events import (
+    Event,
+    ProviderFailed,
+    ProviderWarned,
+    SpeechEnded,
+    SpeechStarted,
+    TranscriptFinal,
+    TranscriptInterim,
+)
 from clara_kit.providers.stt.deepgram import DeepgramStreamingSTT
 from clara_kit.world.pace import now_s
 
@@ -146,6 +155,129 @@ async def test_what_no_document_describes_is_passed_over() -> None:
             results("Hola", 0.1, 0.2, speech_final=True),
         )
     )
+    assert words_of(events) == ["Hola"]
+
+
+ODD_TIMES = ["NaN", "Infinity", "-Infinity", "-3", "1e300", "true", '"soon"', "[1]", "{}"]
+
+
+@pytest.mark.parametrize("odd", [*ODD_TIMES, "null"])
+@pytest.mark.parametrize("where", ["start", "duration", "a word"])
+async def test_a_time_that_is_none_is_passed_over_and_the_words_are_kept(where: str, odd: str) -> None:
+    said = json.loads(results("Hola amigo", 0.1, 0.4, speech_final=True))
+    said["channel"]["alternatives"][0]["words"][0]["end"] = "@word"
+    text = json.dumps(said)
+    text = text.replace('"@word"', odd if where == "a word" else "0.3")
+    if where != "a word":
+        text = text.replace(f'"{where}": {said[where]}', f'"{where}": {odd}', 1)
+    events = await collect(script(text, results("Chao", 0.6, 0.2, speech_final=True)))
+    assert words_of(events) == ["Hola amigo", "Chao"]
+    for event in events:
+        if isinstance(event, TranscriptFinal):
+            times = [
+                event.speech_started_ms,
+                event.speech_ended_ms,
+                *(t for w in event.words for t in (w.start_ms, w.end_ms)),
+            ]
+            assert all(math.isfinite(t) and 0 <= t <= event.at_ms for t in times)
+            assert event.speech_started_ms <= event.speech_ended_ms
+    warned = [e for e in events if isinstance(e, ProviderWarned)]
+    assert len(warned) == (odd != "null") and all("no time" in w.message for w in warned)
+
+
+@pytest.mark.parametrize("odd", [odd for odd in ODD_TIMES if odd != "true"])  # the SDK makes a second of that
+async def test_a_beginning_or_an_end_at_no_time_is_taken_to_be_now_or_the_last_words(odd: str) -> None:
+    events = await collect(
+        script(
+            f'{{"type": "SpeechStarted", "channel": [0, 1], "timestamp": {odd}}}',
+            results("Hola", 0.1, 0.2),
+            f'{{"type": "UtteranceEnd", "channel": [0, 1], "last_word_end": {odd}}}',
+        )
+    )
+    (began,) = [e for e in events if isinstance(e, SpeechStarted)]
+    assert began.sound_at_ms == began.at_ms
+    (final,) = [e for e in events if isinstance(e, TranscriptFinal)]
+    assert final.speech_ended_ms == pytest.approx(1300)
+    assert {e.message for e in events if isinstance(e, ProviderWarned)}
+
+
+async def test_a_final_that_comes_twice_is_one_and_a_late_interim_begins_nothing() -> None:
+    one = results("Hola,", 0.1, 0.2)
+    two = results("busco un protector.", 0.3, 0.3, speech_final=True)
+    late = results("busco un protector.", 0.3, 0.3, final=False)
+    events = await collect(script(one, one, two, two, late, results("Hola,", 0.7, 0.2, speech_final=True)))
+    assert words_of(events) == ["Hola, busco un protector.", "Hola,"]  # said again is not sent again
+    assert [e.text for e in events if isinstance(e, TranscriptInterim)] == ["Hola,"]
+    assert [e.message for e in events if isinstance(e, ProviderWarned)] == [
+        "Deepgram's recogniser sent a result twice; it is passed over."
+    ]
+
+
+async def test_the_end_that_comes_with_a_repeated_result_is_believed() -> None:
+    events = await collect(script(results("Hola", 0.1, 0.2), results("Hola", 0.1, 0.2, speech_final=True)))
+    assert words_of(events) == ["Hola"]
+
+
+@pytest.mark.parametrize(
+    "channel",
+    [
+        {"alternatives": []},
+        {"alternatives": None},
+        {},
+        None,
+        7,
+        {"alternatives": [{}]},
+        {"alternatives": [{"transcript": None, "words": None}]},
+        {"alternatives": [{"transcript": 3}]},
+        {"alternatives": "x"},
+    ],
+)
+async def test_results_of_an_odd_shape_lose_nothing_that_was_said_before_or_after(channel: Any) -> None:
+    odd = {**json.loads(results("", 0.3, 0.1, speech_final=True)), "channel": channel}
+    events = await collect(
+        script(results("Hola", 0.1, 0.2), json.dumps(odd), results("Chao", 0.5, 0.2, speech_final=True))
+    )
+    assert " ".join(words_of(events)) == "Hola Chao"
+
+
+@pytest.mark.parametrize(
+    "words", [None, {}, 3, "x", [None], [{}], [{"word": 3}], [{"word": "hola", "confidence": "x"}]]
+)
+async def test_words_of_an_odd_shape_do_not_cost_the_sentence(words: Any) -> None:
+    said = json.loads(results("Hola", 0.1, 0.2, speech_final=True))
+    said["channel"]["alternatives"][0]["words"] = words
+    assert words_of(await collect(script(json.dumps(said)))) == ["Hola"]
+
+
+@pytest.mark.parametrize("sure", ["NaN", "Infinity", "-1", "7", "null", '"x"'])
+async def test_how_sure_it_is_is_a_share_or_nothing(sure: str) -> None:
+    text = results("Hola", 0.1, 0.2, speech_final=True).replace('"confidence": 0.9', f'"confidence": {sure}')
+    (final,) = [e for e in await collect(script(text)) if isinstance(e, TranscriptFinal)]
+    assert final.confidence == 0.0 and final.words[0].confidence == 0.0
+
+
+async def test_a_recogniser_made_in_one_event_loop_hears_in_another_and_its_events_stay_ended() -> None:
+    async def handle(socket: ServerConnection) -> None:
+        await socket.recv()
+        await socket.send(results("Hola", 0.1, 0.2, speech_final=True))
+        async for message in socket:
+            if isinstance(message, str) and "CloseStream" in message:
+                return
+
+    async def hear() -> list[Event]:
+        async with stt:
+            await stt.send(bytes(32_000), 0.0)
+            await stt.finish()
+            events = [event async for event in stt.events()]
+        assert [event async for event in stt.events()] == []
+        await stt.send(bytes(640), 0.0)
+        await stt.reopen()
+        return events
+
+    async with serve(handle, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        stt = DeepgramStreamingSTT(api_key="test-key", clock=Clock(), base_url=f"http://127.0.0.1:{port}")
+        events = await asyncio.to_thread(asyncio.run, asyncio.wait_for(hear(), 10))
     assert words_of(events) == ["Hola"]
 
 

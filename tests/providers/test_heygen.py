@@ -21,6 +21,7 @@ from clara_kit.runtime.compose import clara_voice
 from clara_kit.world.answers import AnswerBook
 from clara_kit.world.faults import Fault, FaultBox
 from clara_kit.world.latency import LatencyProfile
+from clara_kit.world.pace import now_s
 from clara_kit.world.twins.base import TwinContext
 from clara_kit.world.twins.heygen.twin import HeyGenTwin
 from clara_kit.world.twins.server import TwinServer
@@ -43,7 +44,7 @@ def avatar_at(base_url: str, **options: Any) -> HeyGenStreamingAvatar:
 
 async def until(avatar: HeyGenStreamingAvatar, fits: Callable[[ev.Event], bool]) -> list[ev.Event]:
     seen: list[ev.Event] = []
-    async with asyncio.timeout(8):
+    async with asyncio.timeout(15):
         async for event in avatar.events():
             seen.append(event)
             if fits(event):
@@ -328,3 +329,71 @@ async def test_an_order_to_stop_that_fails_is_told() -> None:
         events = await until(avatar, lambda e: isinstance(e, ev.SpeakingInterrupted))
     assert any(isinstance(e, ev.ProviderWarned) and "HTTP 503" in e.message for e in events)
     await runner.cleanup()
+
+
+# --- limits of time --------------------------------------------------------------------------------------
+
+
+@asynccontextmanager
+async def slow_server(*slow: str) -> AsyncIterator[tuple[str, list[str]]]:
+    """A server whose answers to these calls never end: they drip, byte by byte."""
+    asked: list[str] = []
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        asked.append(name := request.path.rpartition(".")[2])
+        if name not in slow:
+            return web.json_response({"code": 100, "data": {"session_id": "s1", "duration_ms": 100}})
+        response = web.StreamResponse(headers={"content-type": "application/json"})
+        await response.prepare(request)
+        while True:
+            await response.write(b" ")
+            await asyncio.sleep(0.5)
+
+    app = web.Application()
+    app.router.add_post("/{tail:.*}", answer)
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    yield f"http://127.0.0.1:{runner.addresses[0][1]}", asked
+    await runner.cleanup()
+
+
+async def test_a_task_that_is_never_answered_fails_in_time_is_silenced_and_the_next_is_spoken() -> None:
+    async with slow_server("task") as (url, asked), avatar_at(url, timeout_s=1) as avatar:
+        began = now_s()
+        failed = (await spoken(avatar, "Hola, te cuento."))[-1]
+        assert isinstance(failed, ev.ProviderFailed) and (failed.kind, failed.utterance_id) == ("stalled", 1)
+        assert now_s() - began < 20  # as long as bytes came, it took for ever
+        await avatar.speak(2, 0, "Chao.")
+        while asked.count("task") < 2:
+            await asyncio.sleep(0.1)
+    assert asked.index("interrupt") < len(asked) - 1 - asked[::-1].index("task")
+
+
+async def test_an_order_to_fall_silent_that_is_never_answered_does_not_hold_up_the_next_words() -> None:
+    async with slow_server("interrupt") as (url, _), avatar_at(url, task_mode="async") as avatar:
+        await avatar.speak(1, 0, "Hola.")
+        await until(avatar, lambda e: isinstance(e, ev.SpeakingStarted))
+        began = now_s()
+        await avatar.interrupt(1)
+        await until(avatar, lambda e: isinstance(e, ev.SpeakingInterrupted))
+        assert now_s() - began < 8
+
+
+async def test_opening_a_session_whose_answer_drips_ends_in_time() -> None:
+    async with slow_server("new") as (url, _):
+        with pytest.raises(ProviderUnavailable) as caught:
+            async with asyncio.timeout(20), avatar_at(url, timeout_s=2):
+                pass
+    assert caught.value.kind == "stalled"
+
+
+@pytest.mark.parametrize("length", ["NaN", "Infinity", "-1", "1e300", '"long"'])
+async def test_a_length_that_cannot_be_is_passed_over_with_a_warning(length: str) -> None:
+    said = f'{{"code": 100, "data": {{"duration_ms": {length}}}}}'
+    answer = lambda: web.Response(text=said, content_type="application/json")  # noqa: E731
+    async with other_server(answer) as url, avatar_at(url, task_mode="async") as avatar:
+        async with asyncio.timeout(15):
+            events = await spoken(avatar, "Hola.")
+    assert isinstance(events[-1], ev.SpeakingEnded)
+    assert any(isinstance(e, ev.ProviderWarned) for e in events)

@@ -624,6 +624,25 @@ async def test_interrupting_what_is_over_sends_nothing() -> None:
         assert stage.fake.types() == ["speak", "speak_end"]
 
 
+async def test_a_socket_that_takes_nothing_holds_up_no_interruption_and_is_told() -> None:
+    async with playing(FakeAvatar(acks=False), FakeTTS(ms=3000)) as stage:
+        await stage.say(1, "Hola.")
+        await stage.seen_a(SpeakingStarted)
+
+        async def stuck(message: str) -> None:
+            await asyncio.sleep(3600)
+
+        stage.avatar._socket.send = stuck  # type: ignore[assignment,union-attr]
+        start = now_s()
+        await stage.avatar.interrupt(1)
+        assert now_s() - start < 0.9
+        assert isinstance(await stage.last(1), SpeakingInterrupted)
+        await stage.say(2, "Sigo.")
+        await stage.until(lambda: any(isinstance(e, ProviderFailed) for e in stage.of(None)), 10)
+        (over,) = [e for e in stage.of(None) if isinstance(e, ProviderFailed)]
+        assert (over.kind, over.retryable) == ("stalled", True)
+
+
 async def test_an_interruption_that_is_never_confirmed_counts_after_its_time() -> None:
     async with playing(FakeAvatar(acks=False), FakeTTS(ms=1000)) as stage:
         await stage.say(1, "Hola.")

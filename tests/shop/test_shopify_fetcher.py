@@ -503,6 +503,13 @@ async def test_no_log_line_holds_a_secret(server: ShopServer, tmp_path: Path, ca
     assert not [s for s in SECRETS if s in ours] and re.search("graphql.json", ours)
 
 
+async def test_a_fetcher_used_in_a_second_event_loop_answers_there_too(server: ShopServer) -> None:
+    async with fetcher(server) as shop:
+        for _ in range(2):
+            assert (await shop.fetch(1001)).profile.first_name == "Camila"
+            assert (await asyncio.to_thread(asyncio.run, shop.fetch(1001))).profile.first_name == "Camila"
+
+
 async def test_a_fetcher_that_was_not_entered_says_so(server: ShopServer) -> None:
     with pytest.raises(RuntimeError, match="async with"):
         await fetcher(server).fetch(1001)

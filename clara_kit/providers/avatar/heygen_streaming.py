@@ -32,7 +32,8 @@ _LEAVE_BUDGET_S = 0.9
 _OVERTAKEN_S = 0.3  # how long an interrupted task may take to be answered
 _KEEP_ALIVE_S = 60.0
 _IDLE_LIMIT_S = 120  # 30..3600, after which HeyGen ends a silent session
-_LONGEST_PIECE_S = 120.0  # a task of a sentence or two that takes longer will not be answered any more
+_SILENCE_S = 2.0  # how long an order to fall silent may take; the next words wait for it
+_SLOWEST_CHARS_PER_S = 8.0  # about half the pace of Spanish speech: a task that takes longer will not be answered
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,9 +172,12 @@ class HeyGenStreamingAvatar:
 
     async def _order_silence(self) -> None:
         try:
-            await self._rest.call("interrupt")
+            async with asyncio.timeout(_SILENCE_S):
+                await self._rest.call("interrupt")
         except ProviderError as exc:
             self._fail(exc)
+        except TimeoutError:
+            self._fail(http.failure("stalled", "HeyGen did not answer the order to fall silent in time."))
 
     async def talk(self, text: str) -> None:
         """Let the avatar's built-in brain answer `text` by its `knowledge_base`. Raises `ProviderError`."""
@@ -221,8 +225,10 @@ class HeyGenStreamingAvatar:
             return
         if error is not None:
             self._fail(error, utterance.id)
+            if error.kind == "stalled":  # it may yet begin, in the middle of what is said next
+                await self._order_silence()
         else:
-            if utterance.audio_ms:
+            if end_ms:  # else there was nothing to say
                 self._start(utterance)
             self._tell(utterance, ev.SpeakingEnded, estimated=True)
         self._speaking = None
@@ -238,14 +244,20 @@ class HeyGenStreamingAvatar:
         self._tell(utterance, ev.SpeechSent, piece_no=piece_no)
         sent_ms = self._now
         utterance.asked = True
-        limit_s = _LONGEST_PIECE_S if self._task_mode == "sync" else None
+        longest_s = self._rest.timeout_s + len(said) / _SLOWEST_CHARS_PER_S
+        limit_s = longest_s if self._task_mode == "sync" else None
         body = {"text": said, "task_type": "repeat", "task_mode": self._task_mode}
         data = await self._rest.call("task", timeout_s=limit_s, **body)
         utterance.asked = False
         if utterance.silenced:
             return self._now
         duration = data.get("duration_ms")
-        duration_ms = float(duration) if isinstance(duration, int | float) and duration >= 0 else 0.0
+        duration_ms = 0.0
+        if isinstance(duration, int | float) and 0 <= duration <= longest_s * 1000:
+            duration_ms = float(duration)
+        elif duration is not None:
+            message = "HeyGen told a length of its speech that cannot be; it is passed over."
+            self._emit(ev.ProviderWarned(at_ms=self._now, service="avatar", message=message))
         utterance.audio_ms += duration_ms
         self._tell(utterance, ev.SpeechVoiced, piece_no=piece_no, audio_ms=utterance.audio_ms)
         if self._task_mode == "sync":

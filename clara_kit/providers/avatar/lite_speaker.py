@@ -27,7 +27,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from typing import Any
 
 from clara_kit.core.clock import Clock
@@ -63,6 +62,7 @@ class Speaker:
         self._closed_ids: set[int] = set()
         self._past_task_ids: set[str] = set()
         self._current: Utterance | None = None
+        self._orders: set[asyncio.Future[None]] = set()
 
     @property
     def last_words(self) -> str:
@@ -86,7 +86,7 @@ class Speaker:
             utterance.end_pieces()
 
     async def interrupt(self, utterance_id: int) -> None:
-        """Silence this utterance; returns when the order was sent.
+        """Silence this utterance; returns when the order was sent, at the latest when its confirmation would be due.
 
         What is over, or was never begun, is left alone. What has sent nothing yet is dropped without a word
         to the avatar.
@@ -103,8 +103,15 @@ class Speaker:
             return
         later, ack_s = asyncio.get_running_loop().call_later, self._timing.ack_timeout_ms / 1000
         utterance.ack_timer = later(ack_s, self._interrupted, utterance)
-        with suppress(ProviderError):  # the session is over: told by events()
-            await self._send(lite_protocol.order("agent.interrupt", utterance.event_id))
+        order = asyncio.ensure_future(self._send(lite_protocol.order("agent.interrupt", utterance.event_id)))
+        self._orders.add(order)
+        order.add_done_callback(self._ordered)
+        await asyncio.wait({order}, timeout=ack_s)  # a socket that takes nothing holds up nobody
+
+    def _ordered(self, order: asyncio.Future[None]) -> None:
+        self._orders.discard(order)
+        if not order.cancelled():
+            order.exception()  # the session is over: told by events()
 
     def fail_all(self, error: ProviderError) -> None:
         """The session is over: every utterance that is still open has failed."""
@@ -113,6 +120,8 @@ class Speaker:
 
     def forget_timers(self) -> None:
         """Leave nothing behind in the event loop."""
+        for order in self._orders:
+            order.cancel()
         for utterance in self._open.values():
             if utterance.ack_timer is not None:
                 utterance.ack_timer.cancel()

@@ -154,9 +154,12 @@ class LiveAvatarLite:
     async def _send(self, message: str) -> None:
         assert self._socket is not None
         try:
-            await self._socket.send(message)
+            async with asyncio.timeout(self._timeout_s):
+                await self._socket.send(message)
         except ConnectionClosed:
             raise self._closed() from None
+        except TimeoutError:
+            raise http.failure("stalled", f"LiveAvatar took no message for {self._timeout_s:g} s.") from None
 
     def _tap(self, utterance_id: int, pcm: bytes) -> None:
         if self.on_audio is not None:
@@ -218,7 +221,7 @@ async def _connect(url: str, timeout_s: float) -> ClientConnection:
         status = exc.response.status_code
         message = f"LiveAvatar refused the socket of the session (HTTP {status})."
         once = "open a new session; its address is good once only." if status < 500 else ""
-        raise http.failure(http.kind_of(status), message, once) from exc
+        raise http.failure(http.kind_of(status), message, once, headers=exc.response.headers) from exc
     except (OSError, TimeoutError, WebSocketException) as exc:
         host = urlsplit(url).hostname or "its address"  # the rest of it may hold a token
         raise http.broken(exc, "LiveAvatar's session", host, setting="LIVEAVATAR_BASE_URL") from exc

@@ -6,6 +6,7 @@ Used by `heygen_rest.py` and `liveavatar_rest.py`. Success is a 2xx status with 
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any, ClassVar
 
@@ -13,6 +14,8 @@ import httpx
 
 from clara_kit.core.errors import ProviderError, ProviderRefused
 from clara_kit.providers import http
+
+_DRIPS_S = 10.0  # how much longer than its limit an answer may take that has begun
 
 
 class Rest:
@@ -25,6 +28,8 @@ class Rest:
 
     def __init__(self, *, api_key: str, base_url: str, timeout_s: float) -> None:
         self._api_key, self._base_url = api_key, base_url.rstrip("/")
+        self.timeout_s = timeout_s
+        """How long nothing may come of a call, unless it has a limit of its own."""
         self._http = httpx.AsyncClient(timeout=timeout_s, trust_env=not http.is_loopback(base_url))
         self.gone = False
         """Whether the session has ended at the other side; a new one may be opened."""
@@ -34,10 +39,11 @@ class Rest:
     ) -> dict[str, Any]:
         """The answer's `data` (empty where it has none); without other `headers` with the key. Raises `ProviderError`."""
         headers = headers or {"X-API-KEY": self._api_key}
-        limit = httpx.USE_CLIENT_DEFAULT if timeout_s is None else httpx.Timeout(timeout_s)
+        limit_s = self.timeout_s if timeout_s is None else timeout_s
         try:
-            response = await self._http.post(self._base_url + path, json=body, headers=headers, timeout=limit)
-        except (httpx.HTTPError, httpx.InvalidURL) as exc:
+            async with asyncio.timeout(limit_s + _DRIPS_S):  # the library's own limit begins anew with every byte
+                response = await self._http.post(self._base_url + path, json=body, headers=headers, timeout=limit_s)
+        except (httpx.HTTPError, httpx.InvalidURL, TimeoutError) as exc:
             raise http.broken(exc, self.who, self._base_url, setting=self.setting, asked=path) from exc
         try:
             envelope = json.loads(response.content)
@@ -76,7 +82,8 @@ class Rest:
             return http.failure("cut", f"{who}'s session is over: {said}.", "a new session is needed.")
         if status == 429 or code == "10004":
             wait = http.asked_to_wait(response.headers)
-            return http.failure("rate_limited", f"{who}'s limit is reached at {said}{wait}.", hint)
+            message = f"{who}'s limit is reached at {said}{wait}."
+            return http.failure("rate_limited", message, hint, headers=response.headers)
         if status == 402 or (status < 500 and "credit" in f"{code} {words}".lower()):
             return http.failure("refused", f"{who} has no credits for {said}.", self.hints["402"])
         kind = http.kind_of(status)
@@ -86,7 +93,7 @@ class Rest:
         if kind == "protocol":
             hint = f"check {self.setting}, and for a proxy."
             return http.failure(kind, f"{who}'s answer to {said} makes no sense.", hint)
-        return http.failure(kind, f"{who} failed at {said}.", hint)
+        return http.failure(kind, f"{who} failed at {said}.", hint, headers=response.headers)
 
 
 def _told(envelope: Any) -> tuple[str, Any]:

@@ -9,7 +9,9 @@ Why some things are as they are:
 - `thinking` is disabled by name: Haiku 5.5 thinks unless told not to, and thinking is silence on a phone.
 - A temperature goes only to models that take it, as an extra field under anthropic-version 2023-06-01: the
   SDK 2.x has no such parameter any more, and newer models answer it with 400.
-- Timeouts are ours: the SDK swallows pings, so only the time between useful events tells a stall.
+- Timeouts are ours: the SDK swallows pings, so only the time between pieces of text tells a stall. Thinking,
+  empty pieces and blanks are none.
+- A client belongs to the event loop that it was first used in, for so do its connections: each loop gets its own.
 - Connections are kept for ten minutes. The HTTP library's default of five seconds would throw the warm one
   away between two turns and pay for TCP and TLS again.
 """
@@ -50,8 +52,8 @@ _COUNTED = {  # the API's names of what a reply used, and the kit's
 class ClaudeStreamingLLM:
     """The Messages API as an `LLMProvider`.
 
-    `first_token_timeout_ms` runs from the request to the first text, `stall_timeout_ms` between events
-    after it. A history that the API would refuse gives one ProviderFailed (bad_input) and no ReplyStarted,
+    `first_token_timeout_ms` runs from the request to the first text, `stall_timeout_ms` from each piece of text to
+    the next, or to the end. A history that the API would refuse gives one ProviderFailed (bad_input) and no ReplyStarted,
     for nothing was sent. max_tokens, temperature (None: the vendor's) and the time limits come from Settings.
     """
 
@@ -73,7 +75,8 @@ class ClaudeStreamingLLM:
         self._first_token_timeout_s = first_token_timeout_ms / 1000
         self._stall_timeout_s = stall_timeout_ms / 1000
         self._fixed = fixed_parameters(model, max_tokens, temperature)
-        self._client = _client(self._api_key, base_url)
+        self._unused: anthropic.AsyncAnthropic | None = _new_client(self._api_key, base_url)
+        self._clients: dict[asyncio.AbstractEventLoop, anthropic.AsyncAnthropic] = {}
 
     @asynccontextmanager
     async def reply(self, request: ReplyRequest) -> AsyncIterator[AsyncIterator[Event]]:
@@ -89,14 +92,25 @@ class ClaudeStreamingLLM:
         """
         try:
             async with asyncio.timeout(self._first_token_timeout_s):
-                await self._client.models.list(limit=1)
+                await self._client().models.list(limit=1)
         except Exception as exc:
             if getattr(exc, "status_code", None) in (None, 401, 403):
                 raise self._describe(exc) from exc
 
     async def aclose(self) -> None:
-        """Close kept connections."""
-        await self._client.close()
+        """Close this event loop's kept connections."""
+        client = self._clients.pop(asyncio.get_running_loop(), self._unused)
+        if client is not None:
+            await client.close()
+        self._unused = None
+
+    def _client(self) -> anthropic.AsyncAnthropic:
+        loop = asyncio.get_running_loop()
+        if loop not in self._clients:
+            self._clients = {kept: client for kept, client in self._clients.items() if not kept.is_closed()}
+            self._clients[loop] = self._unused or _new_client(self._api_key, self._base_url)
+            self._unused = None
+        return self._clients[loop]
 
     async def _reply(self, request: ReplyRequest) -> AsyncGenerator[Event, None]:
         def failed(error: ProviderError) -> ProviderFailed:
@@ -132,18 +146,19 @@ class ClaudeStreamingLLM:
     async def _texts(self, body: dict[str, Any], tally: _Tally) -> AsyncGenerator[str, None]:
         """The request itself: every piece of text as it comes; `tally` gets the rest."""
         loop = asyncio.get_running_loop()
-        first_text_due = loop.time() + self._first_token_timeout_s
-        async with asyncio.timeout_at(first_text_due):
-            stream: Any = await self._client.messages.create(stream=True, **body)
+        due_s = loop.time() + self._first_token_timeout_s
+        async with asyncio.timeout_at(due_s):
+            stream: Any = await self._client().messages.create(stream=True, **body)
         async with stream:
             while not tally.stopped:
-                due = loop.time() + self._stall_timeout_s if tally.text_came else first_text_due
-                async with asyncio.timeout_at(due):
+                async with asyncio.timeout_at(due_s):
                     event = await anext(stream, None)
                 if event is None:
                     return
                 if text := tally.take(event):
                     yield text
+                if text.strip():
+                    due_s = loop.time() + self._stall_timeout_s
             async with asyncio.timeout(_END_OF_BODY_S):
                 await anext(stream, None)
 
@@ -179,7 +194,7 @@ class _Tally:
             self._count(getattr(event, "usage", None))
         elif kind == "message_stop":
             self.stopped = True
-        self.text_came = self.text_came or bool(text)
+        self.text_came = self.text_came or bool(text.strip())
         return text
 
     def usage(self, model: str) -> Usage:
@@ -208,7 +223,7 @@ def _cut(tally: _Tally) -> ProviderError:
     return http.failure("cut", "Anthropic's stream ended before its message_stop.", "ask again.")
 
 
-def _client(api_key: str, base_url: str) -> anthropic.AsyncAnthropic:
+def _new_client(api_key: str, base_url: str) -> anthropic.AsyncAnthropic:
     import anthropic
     import httpx2
 

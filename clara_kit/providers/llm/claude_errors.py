@@ -76,7 +76,8 @@ def _status(error: Any, model: str, key: str) -> ProviderError:
         says += http.asked_to_wait(error.response.headers)
     where = f"in mid-stream, {error.type}" if in_stream else f"HTTP {status}"
     request_id = f", request {error.request_id}" if error.request_id else ""
-    return http.failure(kind, f"{says} ({where}{request_id}){detail and ': ' + detail}", hint)
+    message = f"{says} ({where}{request_id}){detail and ': ' + detail}"
+    return http.failure(kind, message, hint, headers=None if in_stream else error.response.headers)
 
 
 def _not_found(model: str) -> tuple[str, str]:

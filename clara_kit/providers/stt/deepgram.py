@@ -3,7 +3,8 @@
 Comes after the microphone, before the conversation. Joins all final segments of an utterance until
 `speech_final`, or `UtteranceEnd` where that came without one; tells when the last word *ended*, not when its
 message arrived. A connection that breaks is told once and can be opened again (the SDK never does it): what no
-final result covers is then sent once more. When to try, and when to give up, is decided elsewhere.
+final result covers is then sent once more. One that takes sound and sends nothing back counts as broken, for
+Deepgram answers to silence, too. When to try, and when to give up, is decided elsewhere.
 """
 
 from __future__ import annotations
@@ -11,12 +12,14 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Sequence
+from math import inf
 from typing import Any, Self
 
 from clara_kit.core.clock import Clock
-from clara_kit.core.errors import ProviderError, SettingsError
+from clara_kit.core.errors import ProviderError, ProviderUnavailable, SettingsError
 from clara_kit.core.events import Event, ProviderFailed, ProviderWarned
-from clara_kit.providers.deepgram_connection import closed, enter, leave, make_client
+from clara_kit.providers import http
+from clara_kit.providers.deepgram_connection import OPEN_TIMEOUT_S, closed, enter, leave, make_client
 from clara_kit.providers.stt.deepgram_results import Results
 from clara_kit.providers.stt.outbox import Outbox
 
@@ -26,12 +29,16 @@ KEEP_MS = 15_000.0  # sound held back or kept for sending again; late words help
 CATCH_UP = 1.25  # Deepgram takes sound at most this much faster than real time (its page on recovering)
 HEAD_START_MS = 500.0  # of that pace, so that a short break is made good at once
 KEEP_ALIVE_S = 4.0  # Deepgram closes after 10 s without a sign and asks for one every 3 to 5 s
+# An answer to sound comes about every second, with or without words in it. The limits are estimates.
+UNANSWERED_MS = 2000.0  # so much sound without an answer is odd
+DEAF_S = 5.0  # and means that none will come when this has passed, too
+FAREWELL_S = 15.0  # for all that is still to come when no more sound is sent
 
 
 class DeepgramStreamingSTT:
     """See `STTProvider` and `Reopens`. base_url may be http(s) or ws(s).
 
-    keyterms: nova-3 only, at most 500 tokens together.
+    keyterms: nova-3 only, at most 500 tokens together. open_timeout_s: for connecting, each time.
     """
 
     rate_hz = 16_000
@@ -47,13 +54,14 @@ class DeepgramStreamingSTT:
         endpointing_ms: int = 300,
         utterance_end_ms: int = 1000,
         keyterms: Sequence[str] = (),
+        open_timeout_s: float = OPEN_TIMEOUT_S,
     ) -> None:
         if keyterms and not model.startswith("nova-3"):
             raise SettingsError(
                 f"Keyterms need nova-3; the model is {model}.", hint="leave STT_KEYTERMS empty or use nova-3."
             )
         self._client = make_client(api_key, base_url)
-        self._clock, self._address = clock, base_url
+        self._clock, self._address, self._open_timeout_s = clock, base_url, open_timeout_s
         self._query: dict[str, Any] = {
             "model": model,
             "language": language,
@@ -74,6 +82,8 @@ class DeepgramStreamingSTT:
         self._broken: ProviderError | None = None  # the connection is gone and may be opened again
         self._lost_ms = 0.0  # as far as it was told
         self._again = False  # this connection is not the first
+        self._unanswered_ms = 0.0  # sound that was sent since the last message came
+        self._farewell_due_s = inf
         self._out: asyncio.Queue[Event | None] = asyncio.Queue()
         self._emit = self._out.put_nowait
         self._results = Results(clock, self._outbox, self._emit)
@@ -93,6 +103,7 @@ class DeepgramStreamingSTT:
         await asyncio.wait({self._running}, timeout=0.5)
         # Given up: what was understood until then is the customer's all the same.
         if self._broken is not None:
+            self._broken = None
             self._results.end()
         self._out.put_nowait(None)
 
@@ -116,6 +127,7 @@ class DeepgramStreamingSTT:
         """See the Protocol."""
         while (event := await self._out.get()) is not None:
             yield event
+        self._out.put_nowait(None)  # for whoever asks once more
 
     async def reopen(self) -> None:
         """See `Reopens`. Cancelling it changes nothing; where nothing is broken it does nothing."""
@@ -136,7 +148,8 @@ class DeepgramStreamingSTT:
 
     async def _connect(self) -> None:
         connection = self._client.listen.v1.connect(**self._query)
-        self._socket = await enter(connection, what="recogniser", address=self._address)
+        where = {"what": "recogniser", "address": self._address}
+        self._socket = await enter(connection, timeout_s=self._open_timeout_s, **where)
         self._connection, self._broken = connection, None
         self._running = asyncio.create_task(self._run(), name="deepgram")
 
@@ -156,10 +169,14 @@ class DeepgramStreamingSTT:
 
     async def _use(self) -> ProviderError | None:
         """Send and hear until the connection ends; returns what broke it, None for a good end."""
+        self._unanswered_ms, self._farewell_due_s = 0.0, inf
         writing = asyncio.create_task(self._write(), name="deepgram sound")
         try:
-            await self._read()
+            async with asyncio.timeout(None) as self._patience:
+                await self._read()
             return None if self._finishing else closed(EOFError(), "recogniser")
+        except TimeoutError:
+            return self._unheard()
         except Exception as exc:
             return closed(exc, "recogniser")
         finally:
@@ -180,6 +197,7 @@ class DeepgramStreamingSTT:
                     continue
                 self._fresh.clear()
                 while (pcm := self._outbox.take()) is not None:
+                    self._expect_answer(len(pcm) / 2 / self.rate_hz * 1000)
                     await self._socket.send_media(pcm)
                     if self._again:
                         await self._slow_down(began_s)
@@ -187,6 +205,8 @@ class DeepgramStreamingSTT:
                     self._flushing = False
                     await self._socket.send_finalize()
                 if self._finishing:
+                    self._farewell_due_s = asyncio.get_running_loop().time() + FAREWELL_S
+                    self._answered()
                     await self._socket.send_close_stream()
                     return
         except Exception as exc:  # the reader sees the same break and tells it
@@ -199,13 +219,33 @@ class DeepgramStreamingSTT:
         if ahead_ms > 0:
             await asyncio.sleep(ahead_ms / CATCH_UP / 1000)
 
+    def _expect_answer(self, sound_ms: float) -> None:
+        self._unanswered_ms += sound_ms
+        if self._unanswered_ms >= UNANSWERED_MS and self._patience.when() is None:
+            self._patience.reschedule(asyncio.get_running_loop().time() + DEAF_S)
+
     # --- in --------------------------------------------------------------------------------------------
+
+    def _answered(self) -> None:
+        """It hears. Nothing more need come now, unless it is to say goodbye."""
+        self._unanswered_ms, leaving = 0.0, self._farewell_due_s < inf
+        due_s = min(asyncio.get_running_loop().time() + DEAF_S, self._farewell_due_s)
+        self._patience.reschedule(due_s if leaving else None)
+
+    def _unheard(self) -> ProviderError:
+        if self._farewell_due_s < inf:  # nobody need open it again for a goodbye
+            message = "Deepgram's recogniser did not answer to the end of the sound; the last words may be missing."
+            return ProviderUnavailable(message, hint="try again.", kind="stalled", retryable=False)
+        message = f"Deepgram's recogniser takes sound and has sent nothing back for {DEAF_S:.0f} s and more."
+        return http.failure("stalled", message, "a new connection may hear; https://status.deepgram.com tells more.")
 
     async def _read(self) -> None:
         while True:
             try:
                 async for message in self._socket:
+                    self._answered()
                     self._results.take(message)
                 return
             except ValueError:  # not JSON; the next message may be
-                self._results.pass_over("unreadable")
+                self._answered()
+                self._results.pass_over("a message that is not JSON")

@@ -6,14 +6,25 @@ Used by `deepgram.py`. Outlives a connection: an utterance may begin on one and 
 from __future__ import annotations
 
 import logging
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
 from clara_kit.core.clock import Clock
-from clara_kit.core.events import Event, SpeechEnded, SpeechStarted, TranscriptFinal, TranscriptInterim, Word
+from clara_kit.core.events import (
+    Event,
+    ProviderWarned,
+    SpeechEnded,
+    SpeechStarted,
+    TranscriptFinal,
+    TranscriptInterim,
+    Word,
+)
 from clara_kit.providers.stt.outbox import Outbox
 
 log = logging.getLogger("clara_kit.stt")
+
+LONGEST_S = 1e6  # no connection lasts eleven days: a later time is none
 
 
 class Results:
@@ -23,7 +34,9 @@ class Results:
         self._clock, self._outbox, self._emit = clock, outbox, emit
         self._utterance = _Utterance()
         self.passed_over = 0
-        """Messages that no document describes, so far."""
+        """Messages, times and words that no document describes, so far."""
+        self._warned: set[str] = set()
+        self._finals: deque[tuple[float, str]] = deque(maxlen=32)  # when each of the last began, and what it said
 
     def take(self, message: Any) -> None:
         """The next message, as the SDK made it (unvalidated; None for a type it does not know)."""
@@ -33,15 +46,18 @@ class Results:
                 self._results(message)
             elif kind == "SpeechStarted":
                 self._utterance.sound = True
-                at_ms = self._at(message.timestamp)
-                self._emit(SpeechStarted(at_ms=self._clock.now_ms(), source="vendor", sound_at_ms=at_ms))
+                now_ms = self._clock.now_ms()
+                sound_at_ms = self._at(self._second(message, "timestamp"), now_ms)
+                self._emit(SpeechStarted(at_ms=now_ms, source="vendor", sound_at_ms=sound_at_ms))
             elif kind == "UtteranceEnd":
                 if self._utterance.parts:
-                    self.end(self._at(message.last_word_end) if message.last_word_end > 0 else None)
+                    named = getattr(message, "last_word_end", -1) != -1  # which means that it does not know
+                    last_s = self._second(message, "last_word_end") if named else None
+                    self.end(self._at(last_s, self._utterance.ended_ms))
             elif kind != "Metadata":
-                self.pass_over(str(kind))
+                self.pass_over("a message of an unknown type")
         except (AttributeError, TypeError, ValueError, LookupError, ArithmeticError) as exc:
-            self.pass_over(f"{kind}: {type(exc).__name__}")
+            self.pass_over(f"a message of an unknown shape ({type(exc).__name__})")
 
     def end(self, ended_ms: float | None = None, *, silent: bool = False) -> None:
         """The utterance is over: one final with everything; `silent`: without words, the end of a sound.
@@ -53,7 +69,7 @@ class Results:
         ended_ms = utterance.ended_ms if ended_ms is None else ended_ms
         if not utterance.parts:
             if utterance.sound and silent:
-                self._emit(SpeechEnded(at_ms=now_ms, source="vendor", sound_at_ms=min(ended_ms, now_ms)))
+                self._emit(SpeechEnded(at_ms=now_ms, source="vendor", sound_at_ms=ended_ms))
             return
         words = tuple(utterance.words)
         self._emit(
@@ -61,47 +77,58 @@ class Results:
                 at_ms=now_ms,
                 text=" ".join(utterance.parts),
                 speech_started_ms=words[0].start_ms if words else ended_ms,
-                speech_ended_ms=min(words[-1].end_ms if words else ended_ms, now_ms),
+                speech_ended_ms=words[-1].end_ms if words else ended_ms,
                 confidence=min((w.confidence for w in words), default=0.0),
                 words=words,
             )
         )
 
     def pass_over(self, what: str) -> None:
-        """A message is of no use."""
+        """Something is of no use; told once of each kind."""
         self.passed_over += 1
-        log.info("passed over a message: %s", what)
+        log.info("passed over: %s", what)
+        if what not in self._warned:
+            self._warned.add(what)
+            message = f"Deepgram's recogniser sent {what}; it is passed over."
+            self._emit(ProviderWarned(at_ms=self._clock.now_ms(), service="stt", message=message))
 
     def _results(self, message: Any) -> None:
-        best = message.channel.alternatives[0]
-        text = (best.transcript or "").strip()
-        utterance = self._utterance
-        if not message.is_final:
-            self._interim(" ".join([*utterance.parts, text]).strip())
+        best = next(iter(message.channel.alternatives or ()), None)
+        text = (getattr(best, "transcript", None) or "").strip()
+        start_s, duration_s = self._second(message, "start"), self._second(message, "duration")
+        end_s = None if start_s is None or duration_s is None else start_s + duration_s
+        utterance, now_ms = self._utterance, self._clock.now_ms()
+        segment = (self._at(start_s, now_ms), text)
+        repeated = bool(text) and segment in self._finals
+        if repeated:
+            self.pass_over("a result twice")
+        if not getattr(message, "is_final", False):
+            self._interim("" if repeated else " ".join([*utterance.parts, text]).strip())
             return
-        end_s = message.start + message.duration
-        self._outbox.confirm(end_s * 1000)
-        if text:
+        if end_s is not None:
+            self._outbox.confirm(end_s * 1000)
+        if text and not repeated:
+            self._finals.append(segment)
             utterance.parts.append(text)
-            utterance.words += self._words(best, message.start, end_s)
-            utterance.ended_ms = self._at(end_s)
-        if message.speech_final or getattr(message, "from_finalize", False):
-            self.end(None if utterance.parts else self._at(end_s), silent=True)
-        elif text:
+            utterance.ended_ms = self._at(end_s, now_ms)
+            utterance.words += self._words(best, segment[0], utterance.ended_ms)
+        if getattr(message, "speech_final", False) or getattr(message, "from_finalize", False):
+            self.end(None if utterance.parts else self._at(end_s, now_ms), silent=True)
+        elif text and not repeated:
             self._interim(" ".join(utterance.parts))
 
-    def _words(self, best: Any, from_s: float, until_s: float) -> list[Word]:
-        words = []
-        for word in best.words or ():
-            start_s, end_s = getattr(word, "start", None), getattr(word, "end", None)
-            words.append(
-                Word(
-                    text=getattr(word, "punctuated_word", None) or word.word,
-                    start_ms=self._at(from_s if start_s is None else start_s),
-                    end_ms=self._at(until_s if end_s is None else end_s),
-                    confidence=getattr(word, "confidence", None) or 0.0,
-                )
-            )
+    def _words(self, best: Any, from_ms: float, until_ms: float) -> list[Word]:
+        words, given = [], getattr(best, "words", None)
+        for word in given if isinstance(given, list) else ():
+            text = getattr(word, "punctuated_word", None) or getattr(word, "word", None)
+            if not isinstance(text, str):
+                self.pass_over("a word without letters")
+                continue
+            start_ms = self._at(self._second(word, "start"), from_ms)
+            end_ms = max(start_ms, self._at(self._second(word, "end"), until_ms))
+            sure = getattr(word, "confidence", None)
+            confidence = float(sure) if isinstance(sure, int | float) and 0 <= sure <= 1 else 0.0
+            words.append(Word(text=text, start_ms=start_ms, end_ms=end_ms, confidence=confidence))
         return words
 
     def _interim(self, text: str) -> None:
@@ -109,9 +136,20 @@ class Results:
             self._utterance.told = text
             self._emit(TranscriptInterim(at_ms=self._clock.now_ms(), text=text))
 
-    def _at(self, stream_s: float) -> float:
-        """The clock's time in ms at this second of the connection's sound."""
-        return self._outbox.frames.at(stream_s * 1000)
+    def _second(self, holder: Any, name: str) -> float | None:
+        """A second of the connection's sound that `holder` names; None where it names none, or one that cannot be."""
+        value = getattr(holder, name, None)
+        if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < LONGEST_S:
+            return float(value)
+        if value is not None:
+            self.pass_over(f"a {name} that is no time")
+        return None
+
+    def _at(self, stream_s: float | None, otherwise_ms: float) -> float:
+        """The clock's time in ms at this second of the connection's sound, which was not later than now."""
+        if stream_s is None:
+            return otherwise_ms
+        return min(self._outbox.frames.at(stream_s * 1000), self._clock.now_ms())
 
 
 class _Utterance:

@@ -11,13 +11,15 @@ import logging
 from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
 from clara_kit.audio.spoken import Pronunciation, spoken
 from clara_kit.data_files import pronunciation as usual_pronunciation
 from clara_kit.providers import http
-from clara_kit.providers.deepgram_connection import closed, enter, is_open, leave, make_client
+from clara_kit.providers.deepgram_connection import OPEN_TIMEOUT_S, closed, enter, is_open, leave, make_client
+from clara_kit.providers.tts.aura_frames import Frames, code_of, error_of
 from clara_kit.providers.tts.base import AudioChunk, PiecesVoiced, Voiced
 from clara_kit.providers.tts.flushing import Flushes, batches
 
@@ -26,6 +28,7 @@ log = logging.getLogger("clara_kit.tts")
 MAX_CHARS = 2000  # in one Speak message (Deepgram's limits page)
 SOCKET_LIFE_S = 55 * 60  # Deepgram ends a socket after 60 minutes
 CLEAR_TIMEOUT_S = 0.3
+LATE_S = 0.02  # once a frame was late, more may be on the way: how long none may come before the next utterance begins
 STALL_TIMEOUT_S = 8.0
 COALESCED_S = 1.5  # two quick flushes may be acknowledged as one: how long to wait for the second
 
@@ -46,25 +49,31 @@ class DeepgramAuraTTS:
         voice: str = "aura-2-celeste-es",
         speed: float = 1.0,
         pronunciation: Pronunciation | None = None,
+        open_timeout_s: float = OPEN_TIMEOUT_S,
     ) -> None:
-        self._client, self._address = make_client(api_key, base_url), base_url
         self._pronunciation = usual_pronunciation() if pronunciation is None else pronunciation
+        self._address, self._open_timeout_s = base_url, open_timeout_s
+        self._make_client = partial(make_client, api_key, base_url)
+        self._client = self._make_client()
         self._query: dict[str, Any] = {"model": voice, "encoding": "linear16", "sample_rate": self.rate_hz}
         if speed != 1.0:
             self._query["speed"] = speed
         self._connection: Any = None
         self._socket: Any = None
+        self._frames = Frames()
         self._opened_s = 0.0
         self.flushes = Flushes()
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._lock = asyncio.Lock()
 
     async def warm(self) -> None:
         """Open the socket before it is needed."""
-        async with self._lock:
+        async with self._here():
             await self._open()
 
     async def aclose(self) -> None:
         """Close the socket."""
+        self._here()
         await self._drop()
 
     def said(self, text: str) -> str:
@@ -74,7 +83,7 @@ class DeepgramAuraTTS:
     @asynccontextmanager
     async def speak(self, pieces: AsyncIterator[str]) -> AsyncIterator[Voiced]:
         """See the Protocol. One utterance at a time: a second waits for the first."""
-        async with self._lock:
+        async with self._here():
             await self._open()
             self.flushes.begin()
             utterance = _Utterance(self, self._socket, pieces)
@@ -90,6 +99,7 @@ class DeepgramAuraTTS:
 
     async def rest(self, text: str) -> AsyncIterator[bytes]:
         """The same voice by a single request, for what the socket would not flush."""
+        self._here()
         query = {**self._query, "container": "none", "request_options": {"chunk_size": 4800}}
         for part in _parts(text):
             try:
@@ -100,16 +110,60 @@ class DeepgramAuraTTS:
                 said = f"HTTP {status}" if status else type(exc).__name__
                 message = f"Deepgram's voice refused a request ({said})."
                 hint = "it was asked because twenty flushes a minute were used up; wait a minute."
-                raise http.failure(http.kind_of(status) if status else "unreachable", message, hint) from exc
+                kind, headers = http.kind_of(status) if status else "unreachable", getattr(exc, "headers", None)
+                raise http.failure(kind, message, hint, headers=headers) from exc
 
     async def _open(self) -> None:
         now_s = asyncio.get_running_loop().time()
-        if self._socket is not None and now_s - self._opened_s < SOCKET_LIFE_S and is_open(self._socket):
+        usable = self._socket is not None and now_s - self._opened_s < SOCKET_LIFE_S and is_open(self._socket)
+        if usable and await self._falls_silent(CLEAR_TIMEOUT_S):
             return
         await self._drop()
         connection = self._client.speak.v1.connect(**self._query)
-        self._socket = await enter(connection, what="voice", address=self._address)
-        self._connection, self._opened_s = connection, now_s
+        where = {"what": "voice", "address": self._address}
+        self._socket = await enter(connection, timeout_s=self._open_timeout_s, **where)
+        self._connection, self._opened_s, self._frames = connection, now_s, Frames()
+
+    def _here(self) -> asyncio.Lock:
+        """Who may speak. What another event loop has opened is of no use in this one."""
+        if self._loop is not (loop := asyncio.get_running_loop()):
+            if self._loop is not None:
+                self._client, self._connection, self._socket = self._make_client(), None, None
+            self._loop, self._lock = loop, asyncio.Lock()
+        return self._lock
+
+    async def receive(self) -> Any:
+        """The next frame that says something: sound, or what became of a flush or a clear."""
+        while True:
+            try:
+                message = await self._socket.recv()
+            except ValueError:  # not JSON
+                log.warning("passed over a frame that is not JSON")
+            else:
+                if self._frames.believe(message):
+                    return message
+
+    async def _falls_silent(self, limit_s: float) -> bool:
+        """Whether nothing comes any more, after what belongs to no utterance any more has been passed over."""
+        quiet_s = 0.0
+        try:
+            async with asyncio.timeout(limit_s):
+                while await self._comes_within(quiet_s):
+                    quiet_s = LATE_S
+        except Exception as exc:
+            log.info("the voice's socket is not to be used again (%s)", type(exc).__name__)
+            return False
+        self._frames.begin()
+        return True
+
+    async def _comes_within(self, time_s: float) -> bool:
+        receiving = asyncio.ensure_future(self.receive())
+        await asyncio.wait({receiving}, timeout=time_s)
+        try:
+            return receiving.done() and receiving.result() is not None
+        finally:
+            receiving.cancel()
+            await asyncio.gather(receiving, return_exceptions=True)
 
     async def _drop(self) -> None:
         connection, socket = self._connection, self._socket
@@ -121,8 +175,10 @@ class DeepgramAuraTTS:
         """Make the voice forget what it was saying; a socket that does not confirm is dropped."""
         try:
             async with asyncio.timeout(CLEAR_TIMEOUT_S):
+                while await self._comes_within(0.0):
+                    pass  # no answer to a Clear that is yet to be sent
                 await self._socket.send_clear()
-                while getattr(await self._socket.recv(), "type", None) != "Cleared":
+                while getattr(await self.receive(), "type", None) != "Cleared":
                     pass
         except Exception as exc:
             log.info("the voice did not confirm Clear (%s); its socket is dropped", type(exc).__name__)
@@ -140,6 +196,8 @@ class _Utterance:
         self._refused = False
         self._voiced = 0
         self._bytes = 0
+        self._coalesced = False  # flushes that were under way when another was acknowledged may have been part of it
+        self._guessed = False
         self.over = False
         """Nothing of it is left on the way."""
 
@@ -176,19 +234,25 @@ class _Utterance:
                 if self._voiced < len(self._sent):  # the last flush was refused
                     async for part in self._by_rest():
                         yield part
-                self.over = True
+                self.over = not self._guessed
                 return
             message = await self._next(feeding)
             kind = getattr(message, "type", None)
             if isinstance(message, bytes):
+                if not self._flushed:
+                    continue  # nothing was asked for: it is of an utterance before this one
+                self._coalesced = False
                 self._bytes += len(message)
                 self._voice.flushes.sound(len(message) / 2 / self._voice.rate_hz * 1000, _now_ms())
                 yield AudioChunk(message)
             elif kind == "Flushed" and self._flushed:
                 self._voiced = self._flushed.popleft()
                 self._changed.set()
+                self._coalesced = bool(self._flushed)
                 yield self._mark()
-            elif kind == "Warning" and "FLUSH" in _code_of(message) and self._flushed:
+            elif kind == "Error":
+                raise error_of(message)
+            elif kind == "Warning" and "FLUSH" in code_of(message) and self._flushed:
                 self._flushed.pop()  # ignored by the vendor: its text waits for the next flush, or for a request
                 self._refused = True
 
@@ -197,8 +261,8 @@ class _Utterance:
 
     async def _next(self, feeding: asyncio.Task[None]) -> Any:
         """The next message; None when the feeder ended meanwhile. Raises `ProviderError` for breaks and stalls."""
-        coalescing = bool(self._voiced and self._flushed and feeding.done())
-        waiting = asyncio.ensure_future(self._socket.recv())
+        coalescing = bool(self._coalesced and self._flushed and feeding.done())
+        waiting = asyncio.ensure_future(self._voice.receive())
         others = {waiting} if feeding.done() else {waiting, feeding}
         timeout_s = COALESCED_S if coalescing else STALL_TIMEOUT_S if self._flushed else None
         try:
@@ -213,7 +277,7 @@ class _Utterance:
         if feeding.done() and len(others) == 2:
             return None
         if coalescing:
-            self._flushed = deque([self._flushed[-1]])
+            self._flushed, self._guessed = deque([self._flushed[-1]]), True
             return SimpleNamespace(type="Flushed")
         message = f"Deepgram's voice sent nothing for {timeout_s:.0f} s."
         raise http.failure("stalled", message, "try again; the service may be overloaded.")
@@ -231,10 +295,6 @@ class _Utterance:
 
 def _now_ms() -> float:
     return asyncio.get_running_loop().time() * 1000
-
-
-def _code_of(warning: Any) -> str:
-    return str(getattr(warning, "warn_code", None) or getattr(warning, "code", None))
 
 
 def _parts(piece: str) -> list[str]:

@@ -38,9 +38,10 @@ OLD_VERSION = "2023-06-01"
 class ApiError(Exception):
     """An error as the API words it."""
 
-    def __init__(self, status: int, kind: str, message: str) -> None:
+    def __init__(self, status: int, kind: str, message: str, headers: dict[str, str] | None = None) -> None:
         super().__init__(message)
         self.status, self.kind, self.message = status, kind, message
+        self.headers = headers or ({"retry-after": "1"} if status == 429 else {})
 
     def body(self, request_id: str) -> dict[str, Any]:
         """The JSON of the answer."""

@@ -66,7 +66,7 @@ class AnthropicTwin:
                 response: web.StreamResponse = await handler(request, request_id)
                 return response
             except ApiError as error:
-                headers = {"request-id": request_id, **({"retry-after": "1"} if error.status == 429 else {})}
+                headers = {"request-id": request_id, **error.headers}
                 return web.json_response(error.body(request_id), status=error.status, headers=headers)
 
         return handle
@@ -140,9 +140,8 @@ class AnthropicTwin:
         refusal, slow, stall = find(faults, "refuse"), find(faults, "slow"), find(faults, "stall")
         if refusal is not None:
             kind = refusal.detail or ERROR_TYPES.get(refusal.status, "api_error")
-            raise ApiError(
-                refusal.status, kind, "Overloaded" if refusal.status == 529 else f"Refused with {refusal.status}."
-            )
+            says = "Overloaded" if refusal.status == 529 else f"Refused with {refusal.status}."
+            raise ApiError(refusal.status, kind, says, refusal.retry_after)
         wait_ms = self._context.draw("llm_first_token") + (slow.for_ms if slow else 0.0)
         if stall is not None and stall.after_ms == 0:
             wait_ms += stall.for_ms or 3_600_000

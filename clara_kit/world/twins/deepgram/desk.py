@@ -9,6 +9,7 @@ from typing import Any
 from aiohttp import web
 
 from clara_kit.audio.voice import OfflineVoice
+from clara_kit.world.faults import Fault
 from clara_kit.world.line_book import LineBook
 from clara_kit.world.twins.base import TwinContext
 
@@ -25,6 +26,12 @@ class Desk:
     def request_id(self) -> str:
         """The next request id."""
         return f"00000000-0000-4000-8000-{next(self._ids):012d}"
+
+    def turn_away(self, fault: Fault) -> web.Response:
+        """A refusal on demand."""
+        response = self.refuse(fault.status, "REFUSED", fault.detail or f"Refused with {fault.status}.")
+        response.headers.update(fault.retry_after)
+        return response
 
     def refuse(self, status: int, code: str, message: str) -> web.Response:
         """A refusal as Deepgram words it: JSON body, and the reason in headers for sockets."""

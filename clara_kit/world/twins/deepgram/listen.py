@@ -23,7 +23,9 @@ from clara_kit.world.twins.deepgram.query import BadQuery, Options, options
 from clara_kit.world.twins.deepgram.results import Outbox, Result
 
 RATE_HZ = 16_000
-SEGMENT_MS = 4000.0  # speech longer than this is finalised in parts; the vendor's every 3 to 5 s
+SEGMENT_MS = 4000.0  # speech or silence longer than this is finalised in parts; the vendor's every 3 to 5 s
+QUIET_INTERIM_MS = 1000.0
+QUIET_LAG_MS = 500.0  # what is younger than this may yet turn out to be the beginning of speech
 IDLE_S = 10.0  # without sound or KeepAlive the connection is closed with NET-0001
 
 
@@ -32,7 +34,7 @@ async def listen(desk: Desk, request: web.Request) -> web.StreamResponse:
     faults = desk.context.faults.next_occasion("stt")
     refusal = find(faults, "refuse")
     if refusal is not None:
-        return desk.refuse(refusal.status, "REFUSED", refusal.detail or f"Refused with {refusal.status}.")
+        return desk.turn_away(refusal)
     try:
         chosen = options(request.query)
     except BadQuery as exc:
@@ -101,7 +103,7 @@ class _Ear:
         self._received_ms = 0.0
         self.outbox = Outbox(socket, slow.for_ms if slow else 0.0)
         self._begin_ms: float | None = None  # of the stretch of speech that is going on
-        self._interim_due_ms = 0.0
+        self._interim_due_ms = QUIET_INTERIM_MS
         self._committed = 0  # words of the stretch that were finalised already
         self._result_from_ms = 0.0
         self._last_word_end_ms: float | None = None
@@ -131,6 +133,12 @@ class _Ear:
         if self._begin_ms is None:
             self._forget(now_ms - 1000)
             self._utterance_end(now_ms)
+            quiet_ms = now_ms - QUIET_LAG_MS
+            ended = quiet_ms - self._result_from_ms >= SEGMENT_MS
+            if ended or (self._options.interim and now_ms >= self._interim_due_ms):
+                self._interim_due_ms = now_ms + QUIET_INTERIM_MS
+                self._tell([], quiet_ms, is_final=ended, speech_final=False)
+                self._result_from_ms = quiet_ms if ended else self._result_from_ms
             return
         if now_ms - self._result_from_ms >= SEGMENT_MS:
             await self._result(now_ms, is_final=True, speech_final=False)
@@ -186,8 +194,6 @@ class _Ear:
     async def _end(self, sound_at_ms: float) -> None:
         ends = self._options.endpointing_ms is not None and find(self._faults, "no_end") is None
         await self._result(sound_at_ms, is_final=True, speech_final=ends)
-        if ends and find(self._faults, "duplicate") is not None:
-            await self._result(sound_at_ms, is_final=True, speech_final=True)
         self._begin_ms = None
 
     def _utterance_end(self, now_ms: float) -> None:
@@ -216,7 +222,8 @@ class _Ear:
 
     def _tell(self, words: list[WordTime], until_ms: float, *, late_ms: float = 0.0, **how: bool) -> None:
         result = Result(words=words, from_ms=self._result_from_ms, until_ms=until_ms, **how)
-        self.outbox.post(result.message(self._options, self._request_id), late_ms=late_ms)
+        for _ in range(2 if result.speech_final and find(self._faults, "duplicate") else 1):
+            self.outbox.post(result.message(self._options, self._request_id), late_ms=late_ms)
 
     async def _words(self, begin_ms: float, until_ms: float) -> list[WordTime]:
         """The words of the stretch, in stream time."""

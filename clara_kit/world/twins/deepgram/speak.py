@@ -65,7 +65,7 @@ async def speak_rest(desk: Desk, request: web.Request) -> web.StreamResponse:
         return desk.refuse(413, "TEXT_TOO_LONG", f"Input text exceeds {MAX_CHARS} characters.")
     faults = desk.context.faults.next_occasion("tts")
     if refusal := find(faults, "refuse"):
-        return desk.refuse(refusal.status, "REFUSED", refusal.detail or f"Refused with {refusal.status}.")
+        return desk.turn_away(refusal)
     rate_hz = int(request.query.get("sample_rate", "24000"))
     headers = {"content-type": "audio/l16", "dg-request-id": desk.request_id(), "dg-char-count": str(len(text))}
     response = web.StreamResponse(headers=headers)
@@ -82,7 +82,7 @@ async def speak_socket(desk: Desk, request: web.Request) -> web.StreamResponse:
         return desk.refuse(400, "INVALID_QUERY_PARAMETER", problem)
     faults = desk.context.faults.next_occasion("tts")
     if refusal := find(faults, "refuse"):
-        return desk.refuse(refusal.status, "REFUSED", refusal.detail or f"Refused with {refusal.status}.")
+        return desk.turn_away(refusal)
     entry = desk.record(request)
     socket = web.WebSocketResponse(compress=False)
     await socket.prepare(request)

@@ -44,9 +44,9 @@ class Session:
 class Refusal(Exception):
     """Answered with this status, and code and message in the body."""
 
-    def __init__(self, status: int, code: int | str, message: str) -> None:
+    def __init__(self, status: int, code: int | str, message: str, headers: dict[str, str] | None = None) -> None:
         super().__init__(message)
-        self.status, self.code, self.message = status, code, message
+        self.status, self.code, self.message, self.headers = status, code, message, headers
 
 
 class Cut(Exception):

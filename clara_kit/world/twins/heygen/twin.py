@@ -92,7 +92,8 @@ class HeyGenTwin:
                 await self._fault_at_the_door(name)
                 data = await call(body, name)
             except Refusal as exc:
-                return web.json_response({"code": exc.code, "message": exc.message}, status=exc.status)
+                said = {"code": exc.code, "message": exc.message}
+                return web.json_response(said, status=exc.status, headers=exc.headers)
             except Cut:
                 if request.transport is not None:
                     request.transport.abort()
@@ -111,7 +112,7 @@ class HeyGenTwin:
             return
         for fault in self._context.faults.next_occasion("avatar", door):
             await asyncio.sleep(fault.after_ms / 1000)
-            raise Refusal(fault.status, fault.status, f"The request was refused ({name}).")
+            raise Refusal(fault.status, fault.status, f"The request was refused ({name}).", fault.retry_after)
 
     def _session(self, body: Json) -> Session:
         session = self._sessions.get(str(body.get("session_id", "")))

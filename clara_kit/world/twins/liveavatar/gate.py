@@ -44,7 +44,7 @@ class Gate:
                 self._check(login, key, token)
                 response = await handler(request)
             except Refusal as exc:
-                response = web.json_response(exc.body, status=exc.status)
+                response = web.json_response(exc.body, status=exc.status, headers=exc.headers)
             if not response.prepared:
                 response.headers.update(headers)
             return response
@@ -55,7 +55,9 @@ class Gate:
         """One more request at a door: raises `Refusal` if a fault is due on it."""
         for fault in self._context.faults.next_occasion("avatar", door):
             await asyncio.sleep(fault.after_ms / 1000)
-            raise Refusal(fault.status, f"The request was refused ({door}).")
+            refusal = Refusal(fault.status, f"The request was refused ({door}).")
+            refusal.headers.update(fault.retry_after)
+            raise refusal
 
     def _check(self, login: Login, key: str, token: str) -> None:
         by_key, by_token = self._context.accepts(key), self._of_token(token) is not None

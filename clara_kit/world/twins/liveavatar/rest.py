@@ -26,7 +26,7 @@ class Refusal(Exception):
 
     def __init__(self, status: int, message: str, **more: Any) -> None:
         super().__init__(message)
-        self.status = status
+        self.status, self.headers = status, dict[str, str]()
         self.body = {"code": status * 10, "data": None, "message": message, **more}
 
 

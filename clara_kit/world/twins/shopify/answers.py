@@ -53,7 +53,8 @@ def refused(fault: Fault, headers: dict[str, str]) -> web.Response:
     if fault.status == 400:
         return no_query(headers)
     if fault.status == 429:
-        headers = {**headers, "Retry-After": "0.1"}  # Shopify says 2.0; nobody wants to wait for a twin
+        asked = fault.retry_after or {"retry-after": "0.1"}  # Shopify says 2.0; nobody wants to wait for a twin
+        headers = {**headers, **asked}
     if fault.status in _PLAIN:
         return plain(fault.status, headers)
     return html(fault.status, f"{fault.status} error", headers)
