@@ -37,6 +37,12 @@ if TYPE_CHECKING:
 
 TWIN_KEY = "test-key"
 TWIN_SHOP = "beta-skincare.myshopify.com"
+LIBRARIES: dict[str, tuple[str, ...]] = {  # what takes long to import, by the service that is not simulated
+    "llm": ("anthropic",),
+    "stt": ("deepgram.listen.v1.client",),
+    "tts": ("deepgram.speak.v1.client",),
+    "avatar": ("clara_kit.providers.avatar.liveavatar",),
+}
 SANDBOX_LIMIT_S = 3600.0  # the vendor's sandbox ends after a minute, which would cut most scripts short
 
 
@@ -66,6 +72,12 @@ class Services:
     def __post_init__(self, profile: LatencyProfile | None) -> None:
         if profile is not None:
             self.latency = profile
+
+    @property
+    def libraries(self) -> list[str]:
+        """The modules that take long to import."""
+        needed = [name for service, mode in self.modes.items() if mode != "sim" for name in LIBRARIES.get(service, ())]
+        return needed + ["clara_kit.world.twins.every"] * ("twin" in self.modes.values())
 
     def open(self) -> None:
         """Start the twins, if any service needs them. Raises `ClaraError`."""

@@ -11,7 +11,10 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 from msgspec.structs import replace
@@ -41,6 +44,7 @@ log = logging.getLogger("clara_kit.runtime")
 Listener = Callable[[Record], None]
 Tell = Callable[[BaseException | None], None]
 
+CLOSE_S = 0.1  # for model and voice; the avatar has taken most of a second by then
 LOG_EVERY_S = 0.05  # how much of the run log a crash of the whole process may cost
 
 
@@ -56,29 +60,53 @@ class Session:
         self.error: ClaraError | None = None
         self.listeners: list[Listener] = []
         self.replies_spoken = 0
-        self.over: asyncio.Event
+        self.over = asyncio.Event()
+        self.why_over = ""
+        """Why somebody else ended it."""
         self.stt: STTProvider | None = None
         self.profile: ProfileLoader | None = None
         self._record, self._about, self._extra_inputs = record, about, extra_inputs
         self._waiting: set[asyncio.Future[None]] = set()
         self._replies: dict[int, asyncio.Task[None]] = {}
         self._log_due = False
+        self._run_log: RunLog | None = None
 
     async def live(self, tell: Tell) -> None:
         """From connecting to the written run log. `tell` hears of the beginning, or of why there was none."""
-        self.loop, self.over = asyncio.get_running_loop(), asyncio.Event()
-        await asyncio.to_thread(self.services.open)
+        self.loop = asyncio.get_running_loop()
         try:
+            await self._load()
+            if not self.over.is_set():
+                await asyncio.to_thread(self.services.open)
+            if self.over.is_set():
+                raise ClaraError("The conversation was stopped before it began.")
             self._run_log = await asyncio.to_thread(partial(RunLog, self._inputs(), **self._about))
             self._recorder = Recorder(self._run_log.sound_path) if self._record else None
             try:
                 await self._live(tell)
-            except* ClaraError as group:
-                self.error = self.error or _first(group)
+            except BaseException as exc:
+                self.error = worded(exc)
+                raise
             finally:
                 self._finish()
         finally:
             self.services.close()  # blocking, for nothing else runs here any more
+
+    async def _load(self) -> None:
+        """Import the libraries. It takes seconds the first time, for which hanging up does not wait."""
+
+        def load() -> None:
+            for name in self.services.libraries:
+                if not self.over.is_set():
+                    import_module(name)
+
+        pool = ThreadPoolExecutor(1)  # not the loop's own, for whose end the loop waits
+        loading = self.loop.run_in_executor(pool, load)
+        pool.shutdown(wait=False)
+        over: asyncio.Future[Any] = asyncio.ensure_future(self.over.wait())
+        await asyncio.wait({loading, over}, return_when=asyncio.FIRST_COMPLETED)
+        over.cancel()
+        loading.cancel()
 
     async def _live(self, tell: Tell) -> None:
         services = self.services
@@ -118,6 +146,7 @@ class Session:
         try:
             async with asyncio.TaskGroup() as tasks:
                 self._tasks = tasks
+                tasks.create_task(self._until_over())
                 self.profile.begin(tasks)
                 tasks.create_task(self._warm())
                 for connection in connections.values():
@@ -132,29 +161,48 @@ class Session:
                     )
                 )
                 tell(None)
-                await self.over.wait()
-                self.feed(ev.ConversationStopped(at_ms=self.clock.now_ms()))
-                raise _HungUp
         except* _HungUp:
             pass
         finally:
             self.over.set()
             self._timers.close()
-            await self._llm.aclose()
-            await self._tts.aclose()
+            closing = [asyncio.ensure_future(provider.aclose()) for provider in (self._llm, self._tts)]
+            _, late = await asyncio.wait(closing, timeout=CLOSE_S)
+            for task in late:  # what it holds open goes with the loop
+                task.cancel()
+
+    async def _until_over(self) -> None:
+        """Hanging up ends everything, at whatever moment: also what is still being connected."""
+        await self.over.wait()
+        self.feed(ev.ConversationStopped(at_ms=self.clock.now_ms()))
+        raise _HungUp
+
+    @property
+    def folder(self) -> Path | None:
+        """Where its run log is."""
+        return self._run_log.folder if self._run_log is not None else None
 
     def _finish(self) -> None:
-        facts, briefing = self._run_log.facts, self.profile.briefing if self.profile is not None else None
-        if self._recorder is not None:
-            self._recorder.close()
-            facts["sound_from_ms"] = self._recorder.from_ms or 0.0
-        if briefing is not None and not briefing.profile.is_anonymous:
-            facts["personal_prompt"] = briefing.hidden_prompt.personal
-        self.run = self._run_log.close(
-            self.conversation.trace,
-            error=str(self.error or ""),
-            words=briefing.placeholders.map if briefing is not None else {},
-        )
+        """The end of the run log. What was said is not lost where that cannot be written."""
+        run_log, trace = self._run_log, self.conversation.trace
+        assert run_log is not None
+        briefing = self.profile.briefing if self.profile is not None else None
+        words = briefing.placeholders.map if briefing is not None else {}
+        try:
+            if self._recorder is not None:
+                self._recorder.close()
+                run_log.facts["sound_from_ms"] = self._recorder.from_ms or 0.0
+            if briefing is not None and not briefing.profile.is_anonymous:
+                run_log.facts["personal_prompt"] = briefing.hidden_prompt.personal
+            self.run = run_log.close(trace, error=str(self.error or ""), words=words)
+        except Exception as exc:
+            hint = f"make room on the disk; {run_log.folder} has what was written, and `run` all of it."
+            told = ClaraError(f"The end of the run cannot be written: {exc}.", hint=hint)
+            told.__cause__ = exc
+            self.error = self.error or (exc if isinstance(exc, ClaraError) else told)
+            self.run = Run(
+                inputs=run_log.inputs, facts=run_log.facts, trace=tuple(trace), folder=run_log.folder, words=words
+            )
 
     def _inputs(self) -> dict[str, Any]:
         services = self.services
@@ -212,6 +260,7 @@ class Session:
 
     def _write_log(self) -> None:
         self._log_due = False
+        assert self._run_log is not None
         self._run_log.append(self.conversation.trace)
 
     def _fault_played(self, fault: Fault) -> None:
@@ -285,9 +334,20 @@ class _HungUp(Exception):
     """Ends the task group; never leaves this module."""
 
 
-def _first(group: BaseExceptionGroup[ClaraError]) -> ClaraError:
-    error: BaseException = group
+def first_of(error: BaseException) -> BaseException:
+    """The error itself; of a group the first that is in it."""
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
-    assert isinstance(error, ClaraError)
     return error
+
+
+def worded(error: BaseException) -> ClaraError:
+    """Whatever ended a conversation, as an error that says what to do."""
+    cause = first_of(error)
+    if isinstance(cause, ClaraError):
+        return cause
+    told = ClaraError(f"A mistake in the kit ended it ({type(cause).__name__}: {cause}).", hint="see the log.")
+    if isinstance(cause, OSError):
+        told = ClaraError(f"It could not be kept: {cause}.", hint="see to the disk's space and to your rights there.")
+    told.__cause__ = cause
+    return told
