@@ -107,6 +107,19 @@ async def test_stop_does_not_wait_for_a_vendor_who_never_answers(
     assert (starting.exception() is None) == (who in ("llm", "tts"))
 
 
+@pytest.mark.parametrize("vendor", ["liveavatar", "heygen"])
+async def test_stop_does_not_wait_for_a_vendor_who_does_not_answer_the_farewell(
+    tmp_path: Path, deaf: str, vendor: str
+) -> None:
+    clara = manager(tmp_path, settings=Settings.of(avatar_vendor=vendor))
+    await clara.start()
+    await clara.until(S.AVATAR_SPEAKING)
+    clara._session._orders.avatar._rest._base_url = deaf  # type: ignore[union-attr]
+    await clara.interrupt()
+    async with asyncio.timeout(LEAVES_S):
+        assert await clara.stop() is not None
+
+
 async def test_stop_does_not_wait_for_a_shop_that_never_answers(tmp_path: Path) -> None:
     clara = manager(tmp_path, faults=(Fault(service="shop", kind="stall"),), customer="camila")
     await clara.start()
