@@ -31,7 +31,7 @@ from clara_kit.runtime.session import Listener, Session
 from clara_kit.runtime.thread import ConversationThread, awake, make_room
 from clara_kit.world.customer import ScriptedCustomer
 from clara_kit.world.faults import Fault
-from clara_kit.world.pace import asked
+from clara_kit.world.pace import asked, loop_factory
 from clara_kit.world.script import Line, Script, ScriptLike
 from clara_kit.world.scripted import ScriptPlayer, line_speech
 
@@ -69,6 +69,7 @@ class ConversationManager:
             extra_inputs=extra_inputs or {},
         )
         self._thread: ConversationThread | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._told: ClaraError | None = None
 
     @property
@@ -126,7 +127,8 @@ class ConversationManager:
             with contextlib.suppress(RuntimeError):  # the caller may be gone, and its loop
                 caller.call_soon_threadsafe(set_result)
 
-        self._thread = ConversationThread(self._session, tell, kept=kept)
+        self._loop = (loop_factory(self.services.pace) or asyncio.new_event_loop)()
+        self._thread = ConversationThread(self._session, self._loop, tell, kept=kept)
         self._thread.start()
         gone = "nothing refers to it any more"
         weakref.finalize(self, self._thread.hang_up, gone).atexit = False

@@ -29,7 +29,7 @@ from clara_kit.core.states import ConversationState
 from clara_kit.measure.run import Run
 from clara_kit.providers.avatar.base import TapsAudio
 from clara_kit.providers.base import Warms
-from clara_kit.providers.llm.base import LLMProvider, ReplyRequest
+from clara_kit.providers.llm.base import CountsCancelled, LLMProvider, ReplyRequest
 from clara_kit.providers.stt.base import STTProvider
 from clara_kit.runtime.clock import MonotonicClock, Timers
 from clara_kit.runtime.connections import Connection
@@ -116,6 +116,8 @@ class Session:
         self.microphone = Microphone(self.clock, self._on_frame)
         self._vad = LocalVad(self.clock, self.feed) if self.settings.local_vad else None
         self._llm: LLMProvider = services.llm(self.clock)
+        if isinstance(self._llm, CountsCancelled):
+            self._llm.on_cancelled = self.feed
         self.profile = services.profile_loader(self.clock)
         self._tts = services.tts(self.clock)
         self._orders = Orders(self.clock, self.feed)

@@ -20,7 +20,6 @@ from typing import Any, TypeVar
 
 from clara_kit.core.errors import ClaraError
 from clara_kit.runtime.session import Session, Tell, first_of, worded
-from clara_kit.world.pace import loop_factory
 
 log = logging.getLogger("clara_kit.runtime")
 T = TypeVar("T")
@@ -30,12 +29,12 @@ _WAKE_S = 0.1  # how late a kernel's interrupt may be noticed
 
 
 class ConversationThread(threading.Thread):
-    """Runs a session in an event loop of its own. `kept`: a notebook may start it again without having stopped it."""
+    """Runs a session in an event loop, which it closes. `kept`: a notebook may start it again without having stopped it."""
 
-    def __init__(self, session: Session, tell: Tell, *, kept: bool) -> None:
+    def __init__(self, session: Session, loop: asyncio.AbstractEventLoop, tell: Tell, *, kept: bool) -> None:
         super().__init__(name="clara-conversation", daemon=True)
-        self.session, self._tell, self.kept = session, tell, kept and notebook() is not None
-        self.loop = (loop_factory(session.services.pace) or asyncio.new_event_loop)()
+        self.session, self.loop, self._tell = session, loop, tell
+        self.kept = kept and notebook() is not None
         self._calls: set[Future[Any]] = set()
         self._over = False
 

@@ -74,6 +74,7 @@ class World:
         self._writing: Iterator[ev.Event] = iter(())
         self._next: ev.Event | None = None
         self._next_at: tuple[float, int] = _NEVER
+        self._asked: do.RequestReply | None = None
         self.conversation = Conversation(settings, policies=policies)
         self.door = Door(
             self.conversation,
@@ -228,7 +229,7 @@ class World:
             prompt, logged = self._briefing.prompt, self._briefing.hidden_prompt
         first = sum(m.role == "user" for m in command.messages) <= 1
         self._number += 1
-        self._next_at = (self._now_ms, self._number)
+        self._asked, self._next_at = command, (self._now_ms, self._number)
         faults = self.faults("llm")
         self._writing = timelines.reply(
             timelines.answer_tokens(self.book, command.text, prompt, first=first),
@@ -248,6 +249,13 @@ class World:
         self._next_at = _NEVER if event is None else (event.at_ms, self._next_at[1])
 
     def _cancel_reply(self, command: do.CancelReply) -> None:
+        asked, at_ms, trace = self._asked, self._now_ms, self.conversation.trace
+        if asked is not None and asked.reply_id == command.reply_id and self._next is not None:
+            began = next(n for n in range(len(trace) - 1, -1, -1) if type(trace[n]) is do.RequestReply)
+            if written := sum(type(r) is ev.ReplyDelta and r.reply_id == asked.reply_id for r in trace[began:]):
+                usage, reason = timelines.dropped(asked.messages, written), ev.CANCELLED
+                late = ev.ReplyCompleted(at_ms=at_ms, reply_id=asked.reply_id, stop_reason=reason, usage=usage)
+                self.at(at_ms, late)
         self._writing = iter(())
         self._write_on()
 
