@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from heapq import heappop, heappush
+from itertools import takewhile
 from math import inf
 from typing import TYPE_CHECKING, Any
 
@@ -249,12 +250,14 @@ class World:
         self._next_at = _NEVER if event is None else (event.at_ms, self._next_at[1])
 
     def _cancel_reply(self, command: do.CancelReply) -> None:
-        asked, at_ms, trace = self._asked, self._now_ms, self.conversation.trace
-        if asked is not None and asked.reply_id == command.reply_id and self._next is not None:
-            began = next(n for n in range(len(trace) - 1, -1, -1) if type(trace[n]) is do.RequestReply)
-            if written := sum(type(r) is ev.ReplyDelta and r.reply_id == asked.reply_id for r in trace[began:]):
-                usage, reason = timelines.dropped(asked.messages, written), ev.CANCELLED
-                late = ev.ReplyCompleted(at_ms=at_ms, reply_id=asked.reply_id, stop_reason=reason, usage=usage)
+        asked, who, at_ms = self._asked, command.reply_id, self._now_ms
+        if asked is not None and asked.reply_id == who and self._next is not None:  # there was more to come
+            since = takewhile(
+                lambda r: type(r) is not do.RequestReply or r.reply_id != who, reversed(self.conversation.trace)
+            )
+            if written := sum(type(r) is ev.ReplyDelta and r.reply_id == who for r in since):
+                usage = timelines.dropped(asked.messages, written)
+                late = ev.ReplyCompleted(at_ms=at_ms, reply_id=who, stop_reason=ev.CANCELLED, usage=usage)
                 self.at(at_ms, late)
         self._writing = iter(())
         self._write_on()
