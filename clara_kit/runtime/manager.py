@@ -110,12 +110,13 @@ class ConversationManager:
 
         In a notebook one that was started before is ended; an interrupt of the kernel will end this one.
         """
-        await make_room()
         await self._start(kept=True)
 
     async def _start(self, *, kept: bool) -> None:
         if self._thread is not None:
             raise ClaraError("This conversation was started before.", hint="make a new ConversationManager.")
+        if kept:
+            await make_room()
         started: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         caller = asyncio.get_running_loop()
 
@@ -227,7 +228,7 @@ class ConversationManager:
 
     async def _call(self, work: Coroutine[Any, Any, T]) -> T:
         thread = self._thread
-        if thread is None or not thread.loop.is_running():
+        if thread is None or not thread.loop.is_running() or not self.conversation.talk.begun:
             work.close()
             raise self._over("The conversation is not running.", hint="enter the manager first.")
         try:

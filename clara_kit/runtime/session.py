@@ -11,9 +11,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +29,7 @@ from clara_kit.providers.avatar.base import TapsAudio
 from clara_kit.providers.base import Warms
 from clara_kit.providers.llm.base import CountsCancelled, LLMProvider, ReplyRequest
 from clara_kit.providers.stt.base import STTProvider
+from clara_kit.runtime import ending
 from clara_kit.runtime.clock import MonotonicClock, Timers
 from clara_kit.runtime.connections import Connection
 from clara_kit.runtime.ears import LocalVad, Microphone, Recorder
@@ -44,7 +43,6 @@ log = logging.getLogger("clara_kit.runtime")
 Listener = Callable[[Record], None]
 Tell = Callable[[BaseException | None], None]
 
-CLOSE_S = 0.1  # for model and voice; the avatar has taken most of a second by then
 LOG_EVERY_S = 0.05  # how much of the run log a crash of the whole process may cost
 
 
@@ -75,7 +73,7 @@ class Session:
         """From connecting to the written run log. `tell` hears of the beginning, or of why there was none."""
         self.loop = asyncio.get_running_loop()
         try:
-            await self._load()
+            await self.services.load(self.over)
             if not self.over.is_set():
                 await asyncio.to_thread(self.services.open)
             if self.over.is_set():
@@ -85,28 +83,12 @@ class Session:
             try:
                 await self._live(tell)
             except BaseException as exc:
-                self.error = worded(exc)
+                self.error = ending.worded(exc)
                 raise
             finally:
                 self._finish()
         finally:
             self.services.close()  # blocking, for nothing else runs here any more
-
-    async def _load(self) -> None:
-        """Import the libraries. It takes seconds the first time, for which hanging up does not wait."""
-
-        def load() -> None:
-            for name in self.services.libraries:
-                if not self.over.is_set():
-                    import_module(name)
-
-        pool = ThreadPoolExecutor(1)  # not the loop's own, for whose end the loop waits
-        loading = self.loop.run_in_executor(pool, load)
-        pool.shutdown(wait=False)
-        over: asyncio.Future[Any] = asyncio.ensure_future(self.over.wait())
-        await asyncio.wait({loading, over}, return_when=asyncio.FIRST_COMPLETED)
-        over.cancel()
-        loading.cancel()
 
     async def _live(self, tell: Tell) -> None:
         services = self.services
@@ -168,10 +150,7 @@ class Session:
         finally:
             self.over.set()
             self._timers.close()
-            closing = [asyncio.ensure_future(provider.aclose()) for provider in (self._llm, self._tts)]
-            _, late = await asyncio.wait(closing, timeout=CLOSE_S)
-            for task in late:  # what it holds open goes with the loop
-                task.cancel()
+            await ending.let_go(self._llm, self._tts)
 
     async def _until_over(self) -> None:
         """Hanging up ends everything, at whatever moment: also what is still being connected."""
@@ -185,26 +164,12 @@ class Session:
         return self._run_log.folder if self._run_log is not None else None
 
     def _finish(self) -> None:
-        """The end of the run log. What was said is not lost where that cannot be written."""
-        run_log, trace = self._run_log, self.conversation.trace
-        assert run_log is not None
+        assert self._run_log is not None
         briefing = self.profile.briefing if self.profile is not None else None
-        words = briefing.placeholders.map if briefing is not None else {}
-        try:
-            if self._recorder is not None:
-                self._recorder.close()
-                run_log.facts["sound_from_ms"] = self._recorder.from_ms or 0.0
-            if briefing is not None and not briefing.profile.is_anonymous:
-                run_log.facts["personal_prompt"] = briefing.hidden_prompt.personal
-            self.run = run_log.close(trace, error=str(self.error or ""), words=words)
-        except Exception as exc:
-            hint = f"make room on the disk; {run_log.folder} has what was written, and `run` all of it."
-            told = ClaraError(f"The end of the run cannot be written: {exc}.", hint=hint)
-            told.__cause__ = exc
-            self.error = self.error or (exc if isinstance(exc, ClaraError) else told)
-            self.run = Run(
-                inputs=run_log.inputs, facts=run_log.facts, trace=tuple(trace), folder=run_log.folder, words=words
-            )
+        self.run, error = ending.close(
+            self._run_log, self._recorder, briefing, tuple(self.conversation.trace), self.error
+        )
+        self.error = self.error or error
 
     def _inputs(self) -> dict[str, Any]:
         services = self.services
@@ -334,22 +299,3 @@ class Session:
 
 class _HungUp(Exception):
     """Ends the task group; never leaves this module."""
-
-
-def first_of(error: BaseException) -> BaseException:
-    """The error itself; of a group the first that is in it."""
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error
-
-
-def worded(error: BaseException) -> ClaraError:
-    """Whatever ended a conversation, as an error that says what to do."""
-    cause = first_of(error)
-    if isinstance(cause, ClaraError):
-        return cause
-    told = ClaraError(f"A mistake in the kit ended it ({type(cause).__name__}: {cause}).", hint="see the log.")
-    if isinstance(cause, OSError):
-        told = ClaraError(f"It could not be kept: {cause}.", hint="see to the disk's space and to your rights there.")
-    told.__cause__ = cause
-    return told

@@ -19,7 +19,8 @@ from time import monotonic
 from typing import Any, TypeVar
 
 from clara_kit.core.errors import ClaraError
-from clara_kit.runtime.session import Session, Tell, first_of, worded
+from clara_kit.runtime.ending import first_of, worded
+from clara_kit.runtime.session import Session, Tell
 
 log = logging.getLogger("clara_kit.runtime")
 T = TypeVar("T")
@@ -103,7 +104,6 @@ def _after_cell(result: Any) -> None:
         _end_all(kept=True, why="the kernel was interrupted")
 
 
-@atexit.register
 def _end_all(*, kept: bool = False, why: str = "") -> None:
     threads, due_s = _running(kept=kept), monotonic() + _END_S
     for thread in threads:
@@ -115,6 +115,10 @@ def _end_all(*, kept: bool = False, why: str = "") -> None:
 def _running(*, kept: bool) -> list[ConversationThread]:
     """Every conversation of this process, or those that only a name in a notebook keeps."""
     return [t for t in threading.enumerate() if isinstance(t, ConversationThread) and t.kept >= kept]
+
+
+# Before Python closes its executors, which what is being left still needs; `atexit` comes after that.
+getattr(threading, "_register_atexit", atexit.register)(_end_all)
 
 
 async def awake(work: Awaitable[T]) -> T:

@@ -12,8 +12,14 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import anthropic  # noqa: F401  # not what is measured here, and slow on a busy machine
+import deepgram.listen.v1.client
+import deepgram.speak.v1.client  # noqa: F401
+import polars  # noqa: F401
 import pytest
 
+import clara_kit.providers.avatar.liveavatar
+import clara_kit.world.twins.every  # noqa: F401
 from clara_kit import ConversationManager, ConversationState, Settings, compose
 from clara_kit.core.errors import ClaraError
 from clara_kit.world.faults import Fault
@@ -21,7 +27,7 @@ from clara_kit.world.faults import Fault
 S = ConversationState
 QUICK = Settings.of(greeting="", initial_retry_delay_ms=50)
 ASK = "¿Hacen despachos a regiones?"
-LEAVES_S = 3.0  # of the conversation's time, for what takes one on a machine that does nothing else
+LEAVES_S = 5.0  # of the conversation's time, for what takes one on a machine that does nothing else
 
 
 def manager(
@@ -104,7 +110,9 @@ async def test_stop_does_not_wait_for_a_vendor_who_never_answers(
     async with asyncio.timeout(LEAVES_S):
         await clara.stop()
     await asyncio.wait({starting})
-    assert (starting.exception() is None) == (who in ("llm", "tts"))
+    error = starting.exception()
+    assert (error is None) == (who in ("llm", "tts"))
+    assert error is None or "stopped before it began" in str(error)  # and not: did not answer in time
 
 
 @pytest.mark.parametrize("vendor", ["liveavatar", "heygen"])
