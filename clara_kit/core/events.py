@@ -138,6 +138,24 @@ class Usage(Struct, frozen=True, kw_only=True, gc=False):
     cache_read_tokens: int = 0
     cache_write_tokens: int = 0
     cost_usd: float | None = None  # None: the price of this model is not known
+    output_estimated: bool = False  # by the text that came: the vendor counts only what it brings to an end
+
+    @property
+    def tokens(self) -> int:
+        """All of them."""
+        return self.input_tokens + self.output_tokens + self.cache_read_tokens + self.cache_write_tokens
+
+    def __add__(self, other: Usage) -> Usage:
+        """Both together; the cost is known where both are."""
+        costs = (self.cost_usd, other.cost_usd)
+        return Usage(
+            input_tokens=self.input_tokens + other.input_tokens,
+            output_tokens=self.output_tokens + other.output_tokens,
+            cache_read_tokens=self.cache_read_tokens + other.cache_read_tokens,
+            cache_write_tokens=self.cache_write_tokens + other.cache_write_tokens,
+            cost_usd=None if None in costs else sum(cost for cost in costs if cost is not None),
+            output_estimated=self.output_estimated or other.output_estimated,
+        )
 
 
 class ReplyStarted(Event, frozen=True, kw_only=True):
@@ -155,8 +173,15 @@ class ReplyDelta(Event, frozen=True, kw_only=True):
     text: str
 
 
+CANCELLED = "cancelled"
+
+
 class ReplyCompleted(Event, frozen=True, kw_only=True):
-    """The model is done. `stop_reason` as the vendor says it: end_turn, max_tokens, refusal, ..."""
+    """The model is done. `stop_reason` as the vendor says it: end_turn, max_tokens, refusal, ...
+
+    Or "cancelled": the reply was dropped before its end, and this is what it had used. It comes late by its nature, so
+    that nothing is decided upon it.
+    """
 
     reply_id: int
     stop_reason: str
@@ -257,6 +282,7 @@ class ProviderFailed(Event, frozen=True, kw_only=True):
     reply_id: int | None = None
     utterance_id: int | None = None
     retry_after_ms: float | None = None
+    usage: Usage | None = None  # of a reply that broke off, where the model had begun it
 
     @classmethod
     def of(cls, error: ProviderError, service: Service, at_ms: float, **ids: int | None) -> Self:

@@ -10,7 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import reduce
 from itertools import pairwise
+from operator import add
 
 from clara_kit.core import events as ev
 from clara_kit.core.records import Record
@@ -79,7 +81,7 @@ class Turn:
     model: str = ""
     requests: int = 0
     interrupted: bool = False
-    usage: ev.Usage | None = None
+    usage: ev.Usage | None = None  # of all its requests, also those that failed or were dropped
 
     @property
     def path(self) -> tuple[str, ...]:
@@ -143,7 +145,8 @@ def _turn(told: story.Turn) -> Turn:
         _points(turn, request_sent=last.sent_ms, first_token=last.first_ms)
         done = [reply for reply in told.replies if reply.step >= began.step and reply.completed_ms is not None]
         turn.llm_complete = done[-1].completed_ms if done else None
-        turn.usage = next((r.usage for r in reversed(told.replies) if r.usage is not None), None)
+        used = [reply.usage for reply in told.replies if reply.usage is not None]
+        turn.usage = reduce(add, used) if used else None
         utterances = [u for u in utterances if u.ordered_ms >= began.asked_ms]
     after = [u for u in utterances if not told.replies or u.ordered_ms >= told.replies[-1].asked_ms]
     _points(

@@ -102,7 +102,11 @@ class Run:
 
     @cached_property
     def turns(self) -> pl.DataFrame:
-        """One row a turn. Times and stages in milliseconds; null where an event never came (see `problem`)."""
+        """One row a turn. Times and stages in milliseconds; null where an event never came (see `problem`).
+
+        Tokens and cost are of all requests of the turn, also of those that broke off or were dropped; of these the
+        output is estimated by the text that came (`output_estimated`), and nothing is known where none had begun.
+        """
         import polars as pl
 
         schema = {name: getattr(pl, kind) for name, kind in _COLUMNS.items()}
@@ -170,6 +174,7 @@ _COLUMNS = {
     "turn": "Int64", "kind": "Utf8", "customer": "Utf8", "clara": "Utf8", "interrupted": "Boolean", "heard": "Utf8",
     "unheard": "Utf8", **dict.fromkeys(("total_ms", *STAGE_LABELS, *POINTS, *_LATENCIES), "Float64"),
     "requests": "Int64", "model": "Utf8", "input_tokens": "Int64", "output_tokens": "Int64", "cost_usd": "Float64",
+    "cache_read_tokens": "Int64", "cache_write_tokens": "Int64", "output_estimated": "Boolean",
     "problem": "Utf8", "mix": "Utf8",
 }  # fmt: skip
 

@@ -180,8 +180,15 @@ class Story:
     def _completed(self, event: ev.ReplyCompleted) -> None:
         reply = self.replies.get(event.reply_id)
         if reply is not None:
-            reply.completed_ms, reply.usage = event.at_ms, event.usage
+            if event.stop_reason != ev.CANCELLED:
+                reply.completed_ms = event.at_ms
+            self._used(reply, event.usage)
             self._reply_over(event.reply_id)
+
+    def _used(self, reply: Reply, usage: ev.Usage | None) -> None:
+        """What it cost, also where it came too late for anything else; told twice, the larger is meant."""
+        if usage is not None and (reply.usage is None or usage.tokens >= reply.usage.tokens):
+            reply.usage = usage
 
     def _reply_over(self, reply_id: int) -> None:
         reply = self.replies.get(reply_id)
@@ -219,6 +226,8 @@ class Story:
 
     def _failed(self, event: ev.ProviderFailed) -> None:
         if event.reply_id is not None:
+            if (reply := self.replies.get(event.reply_id)) is not None:
+                self._used(reply, event.usage)
             self._reply_over(event.reply_id)
         self._stopped(event.utterance_id, cut=True)
         if event.utterance_id in self.utterances:

@@ -7,8 +7,9 @@ own thread: drawing a plot, or a busy notebook cell, must not delay an interrupt
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
-import threading
+import weakref
 from collections.abc import Callable, Coroutine, Iterable
 from pathlib import Path
 from types import TracebackType
@@ -26,7 +27,8 @@ from clara_kit.measure.run import Run
 from clara_kit.providers.stt.base import ToldLines
 from clara_kit.runtime.clock import MonotonicClock
 from clara_kit.runtime.compose import Services, compose, customer_voice
-from clara_kit.runtime.session import Listener, Session, Tell
+from clara_kit.runtime.session import Listener, Session
+from clara_kit.runtime.thread import ConversationThread, awake, make_room
 from clara_kit.world.customer import ScriptedCustomer
 from clara_kit.world.faults import Fault
 from clara_kit.world.pace import asked, loop_factory
@@ -66,8 +68,9 @@ class ConversationManager:
             about={"title": title, "note": note, "tags": tags, "root": log_root},
             extra_inputs=extra_inputs or {},
         )
-        self._thread: threading.Thread | None = None
+        self._thread: ConversationThread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._told: ClaraError | None = None
 
     @property
     def conversation(self) -> Conversation:
@@ -92,20 +95,28 @@ class ConversationManager:
     # --- for people: from any thread or event loop -----------------------------------------------------
 
     async def __aenter__(self) -> Self:
-        await self.start()
+        await self._start(kept=False)
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self.stop()
-        if self.error is not None and error is None:
-            raise self.error
+        await self._end()
+        if error is None:
+            self._complain()
 
     async def start(self) -> None:
-        """Connect everything and begin. Raises what went wrong, with nothing left running."""
+        """Connect everything and begin. Raises what went wrong, with nothing left running.
+
+        In a notebook one that was started before is ended; an interrupt of the kernel will end this one.
+        """
+        await self._start(kept=True)
+
+    async def _start(self, *, kept: bool) -> None:
         if self._thread is not None:
             raise ClaraError("This conversation was started before.", hint="make a new ConversationManager.")
+        if kept:
+            await make_room()
         started: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         caller = asyncio.get_running_loop()
 
@@ -114,27 +125,42 @@ class ConversationManager:
                 if not started.done():
                     started.set_exception(error) if error else started.set_result(None)
 
-            if not caller.is_closed():  # the caller may have given up waiting
+            with contextlib.suppress(RuntimeError):  # the caller may be gone, and its loop
                 caller.call_soon_threadsafe(set_result)
 
-        self._thread = threading.Thread(target=self._in_thread, args=(tell,), name="clara-conversation", daemon=True)
+        self._loop = (loop_factory(self.services.pace) or asyncio.new_event_loop)()
+        self._thread = ConversationThread(self._session, self._loop, tell, kept=kept)
         self._thread.start()
+        gone = "nothing refers to it any more"
+        weakref.finalize(self, self._thread.hang_up, gone).atexit = False
         try:
-            await started
-        except asyncio.CancelledError:
-            await self.stop()
-            raise
+            await awake(started)
         except BaseException:
-            await asyncio.to_thread(self._thread.join)
+            self._thread.hang_up()
+            await self._thread.ended()
+            self._told = self.error
             raise
 
     async def stop(self) -> Run | None:
-        """Hang up, close everything, write the run log. May be called twice."""
-        if self._thread is not None:
-            if self._loop is not None and self._loop.is_running():
-                self._loop.call_soon_threadsafe(self._session.over.set)
-            await asyncio.to_thread(self._thread.join)
+        """Hang up, close everything, write the run log. May be called at any moment, and twice.
+
+        Raises the `ClaraError` that ended the conversation, or kept its run from being written, unless that was raised
+        before; `run` then has what there is.
+        """
+        await self._end()
+        self._complain()
         return self.run
+
+    async def _end(self) -> None:
+        if self._thread is not None:
+            self._thread.hang_up()
+            await self._thread.ended()
+
+    def _complain(self) -> None:
+        """Raise what went wrong, unless somebody was told before; of one that never began, `start` tells."""
+        if self.run is not None and self.error is not None and self.error is not self._told:
+            self._told = self.error
+            raise self.error
 
     def subscribe(self, listener: Listener) -> None:
         """Call `listener(record)` for every event, decision and command. Called in the conversation's thread.
@@ -151,8 +177,7 @@ class ConversationManager:
     @property
     def stopping(self) -> bool:
         """It is being closed: soon `run` is there."""
-        over = self._loop is not None and self._loop.is_running() and self._session.over.is_set()
-        return over and self.run is None
+        return self._thread is not None and self._thread.is_alive() and self._session.over.is_set()
 
     @property
     def state(self) -> ConversationState:
@@ -202,19 +227,25 @@ class ConversationManager:
         await self._call(self._play_script(Script.of(script)))
 
     async def _call(self, work: Coroutine[Any, Any, T]) -> T:
-        if self._loop is None or not self._loop.is_running():
+        thread = self._thread
+        if thread is None or not thread.loop.is_running() or not self.conversation.talk.begun:
             work.close()
-            raise self.error or ClaraError("The conversation is not running.", hint="enter the manager first.")
-        future = asyncio.run_coroutine_threadsafe(asked(self._or_over(work)), self._loop)
+            raise self._over("The conversation is not running.", hint="enter the manager first.")
         try:
-            return await asyncio.wrap_future(future)
+            return await awake(asyncio.wrap_future(thread.submit(asked(self._or_over(work)))))
         except (_Over, asyncio.CancelledError):
             task = asyncio.current_task()
             if task is not None and task.cancelling():
                 raise  # the caller was cancelled, not the conversation
-        if self._thread is not None:
-            await asyncio.to_thread(self._thread.join)  # only then is it known what went wrong
-        raise self.error or ClaraError("The conversation was ended meanwhile.")
+        await thread.ended()  # only then is it known what went wrong
+        raise self._over("The conversation was ended meanwhile.")
+
+    def _over(self, message: str, hint: str = "") -> ClaraError:
+        """Why nothing can be done any more."""
+        self._told = self.error
+        if why := self._session.why_over:
+            return ClaraError(f"The conversation was ended: {why}.", hint="start a new one.")
+        return self.error or ClaraError(message, hint=hint)
 
     async def _or_over(self, work: Coroutine[Any, Any, T]) -> T:
         """Do the work, but not longer than the conversation lasts."""
@@ -229,18 +260,6 @@ class ConversationManager:
             task.cancel()
 
     # --- in the conversation's own thread --------------------------------------------------------------
-
-    def _in_thread(self, tell: Tell) -> None:
-        try:
-            with asyncio.Runner(loop_factory=loop_factory(self.services.pace)) as runner:
-                self._loop = runner.get_loop()
-                runner.run(self._session.live(tell))
-        except BaseException as exc:
-            tell(exc)
-            if not isinstance(exc, ClaraError):
-                log.exception("the conversation's thread failed")
-        else:
-            tell(self.error)
 
     def _feed(self, event: ev.Event) -> None:
         self._session.feed(event)
@@ -267,14 +286,16 @@ class ConversationManager:
     async def _ask(self, what: str | Sound | Line, timeout_s: float) -> Turn:
         session = self._session
         await self._until((ConversationState.IDLE,), timeout_s, quiet=True)
-        before = session.replies_spoken
+        before, began = session.replies_spoken, len(self.conversation.trace)
         await self._say(what)
         try:
             async with asyncio.timeout(timeout_s):
                 await session.when(lambda: session.is_quiet and session.replies_spoken > before)
         except TimeoutError as exc:
+            fresh = self.conversation.trace[began:]
+            trouble = [r.message for r in fresh if isinstance(r, ev.ProviderFailed | ev.ProviderWarned)]
             raise ClaraError(
-                f"Clara gave no answer within {timeout_s:.0f} s; the state is {self.state}.",
+                " ".join([f"Clara gave no answer within {timeout_s:g} s; the state is {self.state}.", *trouble[-1:]]),
                 hint="the trace says what was heard: were there words in the sound? You may ask again.",
             ) from exc
         return turns(self.conversation.trace)[-1]
@@ -288,7 +309,8 @@ class ConversationManager:
                 await session.when(lambda: session.is_quiet if quiet else self.state in states)
         except TimeoutError as exc:
             raise ClaraError(
-                f"The state stayed {self.state} for {timeout_s:.0f} s; waited for {', '.join(states)}."
+                f"The state stayed {self.state} for {timeout_s:g} s; waited for {', '.join(states)}.",
+                hint="the trace says why; `stop` ends the conversation.",
             ) from exc
         return self.state
 

@@ -5,10 +5,13 @@ Knows how to make each provider, for a vendor (live), its twin, or this process 
 
 from __future__ import annotations
 
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager
 from dataclasses import InitVar, dataclass, field
 from functools import partial
 from hashlib import sha256
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from clara_kit.audio.spoken import Pronunciation
@@ -39,6 +42,13 @@ if TYPE_CHECKING:
 
 TWIN_KEY = "test-key"
 TWIN_SHOP = "beta-skincare.myshopify.com"
+LIBRARIES: dict[str, tuple[str, ...]] = {  # what takes long to import, by the service that is not simulated
+    "llm": ("anthropic",),
+    "stt": ("deepgram.listen.v1.client",),
+    "tts": ("deepgram.speak.v1.client",),
+    "avatar": ("clara_kit.providers.avatar.liveavatar",),
+}
+TWINS = "clara_kit.world.twins.every"
 SANDBOX_LIMIT_S = 3600.0  # the vendor's sandbox ends after a minute, which would cut most scripts short
 
 
@@ -69,6 +79,24 @@ class Services:
     def __post_init__(self, profile: LatencyProfile | None) -> None:
         if profile is not None:
             self.latency = profile
+
+    async def load(self, over: asyncio.Event) -> None:
+        """Import the libraries, which takes seconds the first time; returns at once when it is `over`."""
+        needed = [name for service, mode in self.modes.items() if mode != "sim" for name in LIBRARIES.get(service, ())]
+        needed += [TWINS] * ("twin" in self.modes.values())
+
+        def load() -> None:
+            for name in needed:
+                if not over.is_set():
+                    import_module(name)
+
+        pool = ThreadPoolExecutor(1)  # not the loop's own, for whose end the loop waits
+        loading = asyncio.get_running_loop().run_in_executor(pool, load)
+        pool.shutdown(wait=False)
+        until: asyncio.Future[Any] = asyncio.ensure_future(over.wait())
+        await asyncio.wait({loading, until}, return_when=asyncio.FIRST_COMPLETED)
+        until.cancel()
+        loading.cancel()
 
     def open(self) -> None:
         """Start the twins, if any service needs them. Raises `ClaraError`."""

@@ -12,6 +12,7 @@ import contextlib
 import logging
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from msgspec.structs import replace
@@ -26,8 +27,9 @@ from clara_kit.core.states import ConversationState
 from clara_kit.measure.run import Run
 from clara_kit.providers.avatar.base import TapsAudio
 from clara_kit.providers.base import Warms
-from clara_kit.providers.llm.base import LLMProvider, ReplyRequest
+from clara_kit.providers.llm.base import CountsCancelled, LLMProvider, ReplyRequest
 from clara_kit.providers.stt.base import STTProvider
+from clara_kit.runtime import ending
 from clara_kit.runtime.clock import MonotonicClock, Timers
 from clara_kit.runtime.connections import Connection
 from clara_kit.runtime.ears import LocalVad, Microphone, Recorder
@@ -56,25 +58,33 @@ class Session:
         self.error: ClaraError | None = None
         self.listeners: list[Listener] = []
         self.replies_spoken = 0
-        self.over: asyncio.Event
+        self.over = asyncio.Event()
+        self.why_over = ""
+        """Why somebody else ended it."""
         self.stt: STTProvider | None = None
         self.profile: ProfileLoader | None = None
         self._record, self._about, self._extra_inputs = record, about, extra_inputs
         self._waiting: set[asyncio.Future[None]] = set()
         self._replies: dict[int, asyncio.Task[None]] = {}
         self._log_due = False
+        self._run_log: RunLog | None = None
 
     async def live(self, tell: Tell) -> None:
         """From connecting to the written run log. `tell` hears of the beginning, or of why there was none."""
-        self.loop, self.over = asyncio.get_running_loop(), asyncio.Event()
-        await asyncio.to_thread(self.services.open)
+        self.loop = asyncio.get_running_loop()
         try:
+            await self.services.load(self.over)
+            if not self.over.is_set():
+                await asyncio.to_thread(self.services.open)
+            if self.over.is_set():
+                raise ClaraError("The conversation was stopped before it began.")
             self._run_log = await asyncio.to_thread(partial(RunLog, self._inputs(), **self._about))
             self._recorder = Recorder(self._run_log.sound_path) if self._record else None
             try:
                 await self._live(tell)
-            except* ClaraError as group:
-                self.error = self.error or _first(group)
+            except BaseException as exc:
+                self.error = ending.worded(exc)
+                raise
             finally:
                 self._finish()
         finally:
@@ -88,6 +98,8 @@ class Session:
         self.microphone = Microphone(self.clock, self._on_frame)
         self._vad = LocalVad(self.clock, self.feed) if self.settings.local_vad else None
         self._llm: LLMProvider = services.llm(self.clock)
+        if isinstance(self._llm, CountsCancelled):
+            self._llm.on_cancelled = self.feed
         self.profile = services.profile_loader(self.clock)
         self._tts = services.tts(self.clock)
         self._orders = Orders(self.clock, self.feed)
@@ -118,6 +130,7 @@ class Session:
         try:
             async with asyncio.TaskGroup() as tasks:
                 self._tasks = tasks
+                tasks.create_task(self._until_over())
                 self.profile.begin(tasks)
                 tasks.create_task(self._warm())
                 for connection in connections.values():
@@ -132,29 +145,31 @@ class Session:
                     )
                 )
                 tell(None)
-                await self.over.wait()
-                self.feed(ev.ConversationStopped(at_ms=self.clock.now_ms()))
-                raise _HungUp
         except* _HungUp:
             pass
         finally:
             self.over.set()
             self._timers.close()
-            await self._llm.aclose()
-            await self._tts.aclose()
+            await ending.let_go(self._llm, self._tts)
+
+    async def _until_over(self) -> None:
+        """Hanging up ends everything, at whatever moment: also what is still being connected."""
+        await self.over.wait()
+        self.feed(ev.ConversationStopped(at_ms=self.clock.now_ms()))
+        raise _HungUp
+
+    @property
+    def folder(self) -> Path | None:
+        """Where its run log is."""
+        return self._run_log.folder if self._run_log is not None else None
 
     def _finish(self) -> None:
-        facts, briefing = self._run_log.facts, self.profile.briefing if self.profile is not None else None
-        if self._recorder is not None:
-            self._recorder.close()
-            facts["sound_from_ms"] = self._recorder.from_ms or 0.0
-        if briefing is not None and not briefing.profile.is_anonymous:
-            facts["personal_prompt"] = briefing.hidden_prompt.personal
-        self.run = self._run_log.close(
-            self.conversation.trace,
-            error=str(self.error or ""),
-            words=briefing.placeholders.map if briefing is not None else {},
+        assert self._run_log is not None
+        briefing = self.profile.briefing if self.profile is not None else None
+        self.run, error = ending.close(
+            self._run_log, self._recorder, briefing, tuple(self.conversation.trace), self.error
         )
+        self.error = self.error or error
 
     def _inputs(self) -> dict[str, Any]:
         services = self.services
@@ -212,6 +227,7 @@ class Session:
 
     def _write_log(self) -> None:
         self._log_due = False
+        assert self._run_log is not None
         self._run_log.append(self.conversation.trace, self._door.placeholders.map)
 
     def _fault_played(self, fault: Fault) -> None:
@@ -283,11 +299,3 @@ class Session:
 
 class _HungUp(Exception):
     """Ends the task group; never leaves this module."""
-
-
-def _first(group: BaseExceptionGroup[ClaraError]) -> ClaraError:
-    error: BaseException = group
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    assert isinstance(error, ClaraError)
-    return error

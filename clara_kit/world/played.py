@@ -172,13 +172,23 @@ class PlayedLLM:
 
     def __init__(self, stage: Stage, book: AnswerBook) -> None:
         self._stage, self._book = stage, book
+        self.on_cancelled: Callable[[ev.ReplyCompleted], object] | None = None
 
     @asynccontextmanager
     async def reply(self, request: ReplyRequest) -> AsyncIterator[AsyncIterator[ev.Event]]:
         """One reply; see the Protocol."""
-        yield self._events(request)
+        told: list[ev.Event] = []
+        try:
+            yield self._events(request, told)
+        finally:
+            written = sum(isinstance(event, ev.ReplyDelta) for event in told)
+            over = told and isinstance(told[-1], ev.ReplyCompleted | ev.ProviderFailed)
+            if written and not over and self.on_cancelled is not None:
+                now_ms, usage = self._stage.clock.now_ms(), timelines.dropped(request.messages, written)
+                who = request.reply_id
+                self.on_cancelled(ev.ReplyCompleted(at_ms=now_ms, reply_id=who, stop_reason=ev.CANCELLED, usage=usage))
 
-    async def _events(self, request: ReplyRequest) -> AsyncIterator[ev.Event]:
+    async def _events(self, request: ReplyRequest, told: list[ev.Event]) -> AsyncIterator[ev.Event]:
         stage, prompt = self._stage, request.prompt
         first = sum(m.role == "user" for m in request.messages) <= 1
         question = request.messages[-1].text
@@ -193,6 +203,7 @@ class PlayedLLM:
             faults=stage.faults.next_occasion("llm"),
         ):
             await stage.until(event.at_ms)
+            told.append(event)
             yield event
 
     async def aclose(self) -> None:

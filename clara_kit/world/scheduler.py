@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from heapq import heappop, heappush
+from itertools import takewhile
 from math import inf
 from typing import TYPE_CHECKING, Any
 
@@ -79,6 +80,7 @@ class World:
         self._writing: Iterator[ev.Event] = iter(())
         self._next: ev.Event | None = None
         self._next_at: tuple[float, int] = _NEVER
+        self._asked: do.RequestReply | None = None
         self.conversation = Conversation(settings, policies=policies)
         self.door = Door(
             self.conversation,
@@ -236,7 +238,7 @@ class World:
             prompt, logged = self._briefing.prompt, self._briefing.hidden_prompt
         first = sum(m.role == "user" for m in command.messages) <= 1
         self._number += 1
-        self._next_at = (self._now_ms, self._number)
+        self._asked, self._next_at = command, (self._now_ms, self._number)
         faults = self.faults("llm")
         self._writing = timelines.reply(
             timelines.answer_tokens(self.book, command.text, prompt, first=first),
@@ -256,6 +258,15 @@ class World:
         self._next_at = _NEVER if event is None else (event.at_ms, self._next_at[1])
 
     def _cancel_reply(self, command: do.CancelReply) -> None:
+        asked, who, at_ms = self._asked, command.reply_id, self._now_ms
+        if asked is not None and asked.reply_id == who and self._next is not None:  # there was more to come
+            since = takewhile(
+                lambda r: type(r) is not do.RequestReply or r.reply_id != who, reversed(self.conversation.trace)
+            )
+            if written := sum(type(r) is ev.ReplyDelta and r.reply_id == who for r in since):
+                usage = timelines.dropped(asked.messages, written)
+                late = ev.ReplyCompleted(at_ms=at_ms, reply_id=who, stop_reason=ev.CANCELLED, usage=usage)
+                self.at(at_ms, late)
         self._writing = iter(())
         self._write_on()
 

@@ -52,7 +52,13 @@ class Drawn:
 
 
 def failed(
-    fault: Fault, at_ms: float, *, stalled: bool = False, reply_id: int | None = None, utterance_id: int | None = None
+    fault: Fault,
+    at_ms: float,
+    *,
+    stalled: bool = False,
+    reply_id: int | None = None,
+    utterance_id: int | None = None,
+    usage: ev.Usage | None = None,
 ) -> ev.ProviderFailed:
     """What a provider makes of a fault."""
     refused = fault.kind == "refuse" and (fault.service != "llm" or (fault.status < 500 and fault.status != 429))
@@ -69,6 +75,7 @@ def failed(
         retry_after_ms=asked_ms or None if fault.kind == "refuse" else None,
         reply_id=reply_id,
         utterance_id=utterance_id,
+        usage=usage,
     )
 
 
@@ -180,6 +187,7 @@ def reply(
     per_token_ms = 1000 / draw("llm_tokens_per_s")
     tokens, limit = () if declined else tokens, settings.llm_max_tokens
     since_ms, patience_ms = now_ms, settings.llm_first_token_timeout_ms
+    written = 0
     for token in tokens[:limit]:
         if cut_short is not None and at_ms >= first_ms + cut_short.after_ms:
             break
@@ -187,28 +195,40 @@ def reply(
             if broken.kind == "stall":
                 at_ms, broken = at_ms + (broken.for_ms or inf), None
             elif at_ms <= since_ms + patience_ms:
-                yield failed(broken, at_ms, reply_id=reply_id)
+                begun = broken.kind != "refuse"
+                yield failed(broken, at_ms, reply_id=reply_id, usage=dropped(messages, written) if begun else None)
                 return
         if at_ms > since_ms + patience_ms:
-            yield _too_late(since_ms + patience_ms, patience_ms, reply_id)
+            yield _too_late(since_ms + patience_ms, patience_ms, reply_id, messages, written)
             return
         yield ev.ReplyDelta(at_ms=at_ms, reply_id=reply_id, text=token)
+        written += 1
         since_ms, patience_ms = at_ms, settings.llm_stall_timeout_ms
         at_ms = round(at_ms + per_token_ms, 3)
     if at_ms > since_ms + patience_ms:
-        yield _too_late(since_ms + patience_ms, patience_ms, reply_id)
+        yield _too_late(since_ms + patience_ms, patience_ms, reply_id, messages, written)
         return
-    usage = ev.Usage(
-        input_tokens=sum(token_count(message.text) for message in messages), output_tokens=min(len(tokens), limit)
-    )
+    usage = ev.Usage(input_tokens=_prompt_tokens(messages), output_tokens=min(len(tokens), limit))
     reason = "max_tokens" if len(tokens) > limit or cut_short else "refusal" if declined else "end_turn"
     yield ev.ReplyCompleted(at_ms=at_ms, reply_id=reply_id, stop_reason=reason, usage=usage)
 
 
-def _too_late(at_ms: float, patience_ms: float, reply_id: int) -> ev.ProviderFailed:
+def dropped(messages: Sequence[Message], written: int) -> ev.Usage:
+    """What a reply had used that did not come to its end after so many tokens. No vendor counts the output then."""
+    return ev.Usage(input_tokens=_prompt_tokens(messages), output_tokens=written, output_estimated=True)
+
+
+def _prompt_tokens(messages: Sequence[Message]) -> int:
+    return sum(token_count(message.text) for message in messages)
+
+
+def _too_late(
+    at_ms: float, patience_ms: float, reply_id: int, messages: Sequence[Message], written: int
+) -> ev.ProviderFailed:
     return ev.ProviderFailed(
         at_ms=at_ms, service="llm", kind="stalled", retryable=True, reply_id=reply_id,
         message=f"The simulated model sent nothing for {patience_ms / 1000:g} s.",
+        usage=dropped(messages, written) if written else None,
     )  # fmt: skip
 
 

@@ -342,6 +342,96 @@ async def test_a_refusal_without_a_word_is_a_completion() -> None:
     assert [type(e) for e in events] == [ReplyStarted, ReplyCompleted]
 
 
+STARTED = message_start(input_tokens=100, cache_read_input_tokens=2000, cache_creation_input_tokens=500) + block_start()
+NAMED = {"input_tokens": 100, "cache_read_tokens": 2000, "cache_write_tokens": 500}
+SAID = "Te recomiendo la crema."
+
+
+def told(usage: Usage | None) -> dict[str, int]:
+    assert usage is not None and usage.cost_usd is not None and usage.cost_usd > 0
+    return {name: getattr(usage, name) for name in NAMED}
+
+
+@pytest.mark.parametrize(
+    "rest",
+    [b"", delta(SAID), delta(SAID) + sse("error", error={"type": "overloaded_error", "message": "Overloaded"})],
+    ids=["cut before a word", "cut", "error"],
+)
+async def test_a_reply_that_breaks_off_tells_what_was_paid_for_it(rest: bytes) -> None:
+    failure = only_failure((await run(streaming(STARTED + rest)))[0])
+    assert told(failure.usage) == NAMED
+    assert failure.usage is not None and failure.usage.output_estimated
+    assert failure.usage.output_tokens == (
+        9 if rest else 1
+    )  # 23 characters; what the vendor says at the start is no count
+
+
+async def test_a_reply_that_was_never_begun_costs_nothing() -> None:
+    assert only_failure((await run(failing(529, "overloaded_error", "Overloaded")))[0]).usage is None
+    assert only_failure((await run(streaming(sse("ping"))))[0]).usage is None
+
+
+async def test_what_the_end_of_a_reply_counted_holds_where_its_stop_never_comes() -> None:
+    parts = STARTED + delta(SAID) + ending(output_tokens=6).split(b"event: message_stop")[0]
+    usage = only_failure((await run(streaming(parts)))[0]).usage
+    assert told(usage) == NAMED
+    assert usage is not None and (usage.output_tokens, usage.output_estimated) == (6, False)
+
+
+@pytest.mark.parametrize("later", [0, -1, None, True, 1e9, "40", 10**30])
+async def test_a_later_count_that_is_none_takes_nothing_back(later: Any) -> None:
+    names = ("input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
+    again = sse("message_delta", delta={}, usage={"output_tokens": 40}) + ending(**dict.fromkeys(names, later))
+    end = (await run(streaming(STARTED + delta(SAID) + again)))[0][-1]
+    assert isinstance(end, ReplyCompleted)
+    assert told(end.usage) == NAMED
+    assert (end.usage.output_tokens, end.usage.output_estimated) == (40, False)
+
+
+@pytest.mark.parametrize("how", ["left", "cancelled"])
+async def test_a_reply_that_is_dropped_in_mid_stream_tells_afterwards_what_was_paid_for_it(how: str) -> None:
+    async def script(x: Exchange) -> None:
+        await x.head()
+        await x.send(STARTED + delta(SAID))
+        await x.gone.wait()
+
+    late: list[ReplyCompleted] = []
+    seen = asyncio.Event()
+
+    async def listen(llm: ClaudeStreamingLLM) -> None:
+        async with llm.reply(ask()) as events:
+            async for event in events:
+                if isinstance(event, ReplyDelta):
+                    assert not late
+                    seen.set()
+                    if how == "left":
+                        return
+
+    async with serving(script) as fake:
+        llm = llm_at(fake.base_url)
+        llm.on_cancelled = late.append
+        listening = asyncio.create_task(listen(llm))
+        await seen.wait()
+        if how == "cancelled":
+            listening.cancel()
+        await asyncio.wait({listening})
+        await llm.aclose()
+    assert [(e.reply_id, e.stop_reason) for e in late] == [(7, "cancelled")]
+    assert told(late[0].usage) == NAMED
+    assert (late[0].usage.output_tokens, late[0].usage.output_estimated) == (9, True)
+
+
+async def test_a_reply_is_told_of_once() -> None:
+    late: list[ReplyCompleted] = []
+    for parts in (answer(SAID), STARTED + delta(SAID)):
+        async with serving(streaming(parts)) as fake:
+            llm = llm_at(fake.base_url)
+            llm.on_cancelled = late.append
+            assert isinstance((await collect(llm))[-1], ReplyCompleted | ProviderFailed)
+            await llm.aclose()
+    assert not late
+
+
 async def test_usage_and_cost_are_told_with_the_cache() -> None:
     start = message_start(input_tokens=100, cache_read_input_tokens=2000, cache_creation_input_tokens=500)
     events, _ = await run(streaming(start, block_start(), delta("Hola."), ending(output_tokens=40)))

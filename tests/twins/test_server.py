@@ -245,3 +245,13 @@ async def test_a_kill_in_mid_sentence_is_like_a_crash() -> None:
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", port))
     server.stop()
+
+
+async def test_a_start_that_is_cancelled_leaves_no_server() -> None:
+    server = TwinServer([EchoTwin()])
+    starting = asyncio.ensure_future(server.__aenter__())
+    await asyncio.sleep(0)  # the thread is on its way
+    starting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await starting
+    assert server.port == 0 and not [t for t in threading.enumerate() if t.name == "clara-twins"]

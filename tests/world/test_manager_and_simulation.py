@@ -9,13 +9,15 @@ from typing import Any
 
 import pytest
 
-from clara_kit import ConversationManager, Fault, Run, Settings, compose, simulate
+from clara_kit import ConversationManager, Fault, Run, Settings, compose, replay, simulate
 from clara_kit.core import commands as do
+from clara_kit.core import events as ev
 from clara_kit.core.records import StateChanged
 from clara_kit.world.script import Script
 
 ASK = "¿Qué protector solar me recomiendas?"
 LINES: list[Any] = [{"text": ASK, "typed": True}, {"text": "¿Y cuánto cuesta?", "typed": True}]
+INTERRUPTING: list[Any] = [LINES[0], {**LINES[1], "interrupt_after_ms": 40}]
 
 
 class Jumping(selectors.DefaultSelector):
@@ -75,25 +77,44 @@ def decided(run: Run) -> list[tuple[str, ...]]:
         ({"initial_retry_delay_ms": 60}, (Fault(service="tts", kind="cut"), Fault(service="avatar", kind="no_end"))),
         ({"llm_first_token_timeout_ms": 900, "max_retries": 0}, (Fault(service="llm", kind="stall"),)),
         ({}, (Fault(service="llm", kind="truncate", after_ms=150),)),
+        ({"initial_retry_delay_ms": 60}, (Fault(service="llm", kind="cut"),)),
+        ({}, (Fault(service="llm", kind="stall", after_ms=20),)),
     ],
-    ids=["usual", "whole replies", "classic avatar", "refused once", "voice and avatar", "stalled", "truncated"],
+    ids=[
+        "usual",
+        "whole replies",
+        "classic avatar",
+        "refused once",
+        "voice and avatar",
+        "stalled",
+        "truncated",
+        "cut",
+        "dropped",
+    ],
 )
 @pytest.mark.wall
 @pytest.mark.usefixtures("virtual_time")
-async def test_the_same_script_is_decided_the_same(tmp_path: Path, changes: Any, faults: tuple[Fault, ...]) -> None:
+async def test_the_same_script_is_decided_the_same(
+    tmp_path: Path, changes: Any, faults: tuple[Fault, ...], request: pytest.FixtureRequest
+) -> None:
+    dropped = request.node.callspec.id == "dropped"
+    lines = INTERRUPTING if dropped else LINES
     settings = Settings.of(local_vad=False, slow_response_ms=60_000, **changes)
     services = compose("sim", settings=settings, latency="fast", seed=5, faults=faults)
     services.heard = False  # a voice as long as the simulation's, and no sound
     async with ConversationManager(services, log_root=tmp_path, record=False) as clara:
-        await clara.play_script(Script.of(LINES))
+        await clara.play_script(Script.of(lines))
     played = clara.run
     assert played is not None
     template = services.briefing.template if services.briefing else None
-    simulated = simulate(LINES, settings, seed=5, latency="fast", faults=faults, template=template)
+    simulated = simulate(lines, settings, seed=5, latency="fast", faults=faults, template=template)
     assert decided(played) == decided(simulated)
     assert played.inputs["policies"] == simulated.inputs["policies"]
     one, other = played.ledger, simulated.ledger
     assert [t.clara for t in one] == [t.clara for t in other]
+    assert [t.usage for t in one] == [t.usage for t in other]
+    late = [r for r in simulated.trace if isinstance(r, ev.ReplyCompleted) and r.stop_reason == ev.CANCELLED]
+    assert bool(late) == dropped and replay(played).same and replay(simulated).same
     for a, b in zip(one, other, strict=True):
         if a.total_ms is not None and b.total_ms is not None:
             assert a.total_ms == pytest.approx(b.total_ms, abs=1)

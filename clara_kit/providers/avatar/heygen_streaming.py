@@ -28,7 +28,7 @@ from clara_kit.data_files import pronunciation as usual_pronunciation
 from clara_kit.providers import http
 from clara_kit.providers.avatar.heygen_rest import HeyGenRest
 
-_LEAVE_BUDGET_S = 0.9
+_LEAVE_BUDGET_S = 0.6  # of the second that hanging up may take; the rest is for what comes after
 _OVERTAKEN_S = 0.3  # how long an interrupted task may take to be answered
 _KEEP_ALIVE_S = 60.0
 _IDLE_LIMIT_S = 120  # 30..3600, after which HeyGen ends a silent session

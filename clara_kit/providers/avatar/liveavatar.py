@@ -30,7 +30,7 @@ from clara_kit.providers.avatar.liveavatar_rest import LiteSession, LiveAvatarRe
 from clara_kit.providers.avatar.pacing import Timing
 from clara_kit.providers.tts.base import TTSProvider
 
-_LEAVE_BUDGET_S = 0.9
+_LEAVE_BUDGET_S = 0.6  # of the second that hanging up may take; the rest is for what comes after
 TIMING = Timing()
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from clara_kit.core.commands import Message
-from clara_kit.core.events import Event
+from clara_kit.core.events import Event, ReplyCompleted
 from clara_kit.core.prompt import Prompt
 from clara_kit.providers.base import Warms as Warms
 
@@ -32,3 +32,12 @@ class LLMProvider(Protocol):
 
     async def aclose(self) -> None:
         """Close kept connections."""
+
+
+@runtime_checkable
+class CountsCancelled(Protocol):
+    """A model that tells what a reply had used that was left before its end. Optional."""
+
+    on_cancelled: Callable[[ReplyCompleted], object] | None
+    """Gets it, with stop reason "cancelled", when the reply's context has been left, if the model had begun the reply.
+    Must return at once and not raise. None: nobody listens."""

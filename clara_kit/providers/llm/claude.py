@@ -19,7 +19,7 @@ Why some things are as they are:
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +27,7 @@ from msgspec.structs import replace
 
 from clara_kit.core.clock import Clock
 from clara_kit.core.errors import ProtocolError, ProviderError
-from clara_kit.core.events import Event, ProviderFailed, ReplyCompleted, ReplyDelta, ReplyStarted, Usage
+from clara_kit.core.events import CANCELLED, Event, ProviderFailed, ReplyCompleted, ReplyDelta, ReplyStarted, Usage
 from clara_kit.providers import http
 from clara_kit.providers.llm import pricing
 from clara_kit.providers.llm.base import ReplyRequest
@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 _KEEP_CONNECTIONS_S = 600.0
 _CONNECT_TIMEOUT_S = 5.0
 _END_OF_BODY_S = 0.02  # after message_stop: reading the body's end keeps the connection for the next reply
+_CHARS_PER_TOKEN = 2.7  # 3.5 in English (Anthropic's glossary), and 30 % more tokens since Haiku 5.5: an estimate
+_MOST_TOKENS = 10**9  # more is no count
 _COUNTED = {  # the API's names of what a reply used, and the kit's
     "input_tokens": "input_tokens",
     "output_tokens": "output_tokens",
@@ -74,6 +76,7 @@ class ClaudeStreamingLLM:
         self._clock, self._base_url = clock, base_url
         self._first_token_timeout_s = first_token_timeout_ms / 1000
         self._stall_timeout_s = stall_timeout_ms / 1000
+        self.on_cancelled: Callable[[ReplyCompleted], object] | None = None
         self._fixed = fixed_parameters(model, max_tokens, temperature)
         self._unused: anthropic.AsyncAnthropic | None = _new_client(self._api_key, base_url)
         self._clients: dict[asyncio.AbstractEventLoop, anthropic.AsyncAnthropic] = {}
@@ -81,8 +84,13 @@ class ClaudeStreamingLLM:
     @asynccontextmanager
     async def reply(self, request: ReplyRequest) -> AsyncIterator[AsyncIterator[Event]]:
         """One reply as events; leaving the context ends the request at the server at once."""
-        async with aclosing(self._reply(request)) as events:
-            yield events
+        tally = _Tally()
+        try:
+            async with aclosing(self._reply(request, tally)) as events:
+                yield events
+        finally:
+            if tally.owed and self.on_cancelled is not None:
+                self.on_cancelled(self._completed(request, CANCELLED, tally))
 
     async def warm(self) -> None:
         """Open a connection before it is needed, by asking for one line of the list of models.
@@ -112,7 +120,11 @@ class ClaudeStreamingLLM:
             self._unused = None
         return self._clients[loop]
 
-    async def _reply(self, request: ReplyRequest) -> AsyncGenerator[Event, None]:
+    def _completed(self, request: ReplyRequest, reason: str, tally: _Tally) -> ReplyCompleted:
+        now_ms, usage = self._clock.now_ms(), tally.usage(self.model)
+        return ReplyCompleted(at_ms=now_ms, reply_id=request.reply_id, stop_reason=reason, usage=usage)
+
+    async def _reply(self, request: ReplyRequest, tally: _Tally) -> AsyncGenerator[Event, None]:
         def failed(error: ProviderError) -> ProviderFailed:
             return ProviderFailed.of(error, "llm", self._clock.now_ms(), reply_id=request.reply_id)
 
@@ -126,22 +138,18 @@ class ClaudeStreamingLLM:
             at_ms=self._clock.now_ms(), reply_id=request.reply_id, model=self.model, prompt_hash=request.prompt.hash
         )
         body = {**self._fixed, "messages": messages, **system_blocks(request.prompt)}
-        tally, error = _Tally(), None
+        error = None
         try:
             async with aclosing(self._texts(body, tally)) as texts:
                 async for text in texts:
                     yield ReplyDelta(at_ms=self._clock.now_ms(), reply_id=request.reply_id, text=text)
         except Exception as exc:  # whatever the SDK makes of a broken stream: one last event is promised
             error = self._describe(exc, started=tally.text_came)
+        owed, tally.owed = tally.owed, False
         if not tally.stopped:
-            yield failed(error or _cut(tally))
+            yield replace(failed(error or _cut(tally)), usage=tally.usage(self.model) if owed else None)
             return
-        yield ReplyCompleted(
-            at_ms=self._clock.now_ms(),
-            reply_id=request.reply_id,
-            stop_reason=tally.stop_reason,
-            usage=tally.usage(self.model),
-        )
+        yield self._completed(request, tally.stop_reason, tally)
 
     async def _texts(self, body: dict[str, Any], tally: _Tally) -> AsyncGenerator[str, None]:
         """The request itself: every piece of text as it comes; `tally` gets the rest."""
@@ -175,7 +183,11 @@ class _Tally:
         self.text_came = False
         self.stopped = False
         self.stop_reason = "unknown"
+        self.owed = False
+        """The model has begun, and nobody was told yet what that costs."""
         self._tokens: dict[str, int] = {}
+        self._chars = 0
+        self._output_told = False
 
     def take(self, event: Any) -> str:
         """Note one event of the SDK; returns the text it brought, if any."""
@@ -188,26 +200,37 @@ class _Tally:
             text = _text_of(getattr(event, "content_block", None))
         elif kind == "content_block_delta":
             text = _text_of(part)
+            thought = getattr(part, "thinking", "")
+            self._chars += len(thought) if isinstance(thought, str) else 0
         elif kind == "message_delta":
             reason = getattr(part, "stop_reason", None)
             self.stop_reason = reason if isinstance(reason, str) else self.stop_reason
-            self._count(getattr(event, "usage", None))
+            self._output_told |= self._count(getattr(event, "usage", None))
         elif kind == "message_stop":
             self.stopped = True
+        self._chars += len(text)
         self.text_came = self.text_came or bool(text.strip())
+        self.owed = self.owed or bool(text) or kind == "message_start"
         return text
 
     def usage(self, model: str) -> Usage:
-        """All tokens, and what they cost."""
-        counted = Usage(**self._tokens)
+        """All tokens, and what they cost; where the end is missing, the output is estimated by the text that came."""
+        counted = replace(Usage(), **self._tokens)
+        if not self._output_told:
+            tokens = max(counted.output_tokens, round(self._chars / _CHARS_PER_TOKEN))
+            counted = replace(counted, output_tokens=tokens, output_estimated=True)
         return replace(counted, cost_usd=pricing.cost_usd(model, counted))
 
-    def _count(self, usage: Any) -> None:
-        # message_delta's numbers are cumulative and may leave out what message_start said.
+    def _count(self, usage: Any) -> bool:
+        """Take over what is counted there; returns whether the output is."""
+        # The numbers are cumulative: one that is missing, or smaller than before, takes nothing back.
+        told = False
         for name, ours in _COUNTED.items():
             value = getattr(usage, name, None)
-            if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
-                self._tokens[ours] = value
+            if isinstance(value, int) and not isinstance(value, bool) and 0 < value < _MOST_TOKENS:
+                self._tokens[ours] = max(value, self._tokens.get(ours, 0))
+                told = told or name == "output_tokens"
+        return told
 
 
 def _text_of(part: Any) -> str:
