@@ -18,6 +18,7 @@ from clara_kit.audio.pcm import Sound
 from clara_kit.conversation.conversation import Conversation
 from clara_kit.core import events as ev
 from clara_kit.core.errors import ClaraError
+from clara_kit.core.outside import place
 from clara_kit.core.records import Record
 from clara_kit.core.states import ConversationState
 from clara_kit.measure.codec import reveal
@@ -238,7 +239,7 @@ class ConversationManager:
         except BaseException as exc:
             tell(exc)
             if not isinstance(exc, ClaraError):
-                log.exception("the conversation's thread failed")
+                log.error("the conversation's thread failed: %s", place(exc))
         else:
             tell(self.error)
 

@@ -37,8 +37,8 @@ _LONGEST_PIECE_S = 120.0  # a task of a sentence or two that takes longer will n
 class HeyGenSession:
     """A started session. With the last two anyone may join the room and see the avatar."""
 
-    session_id: str
-    url: str = ""
+    session_id: str = field(repr=False)
+    url: str = field(default="", repr=False)
     access_token: str = field(default="", repr=False)
 
 

@@ -39,9 +39,9 @@ class Results:
                 if self._utterance.parts:
                     self.end(self._at(message.last_word_end) if message.last_word_end > 0 else None)
             elif kind != "Metadata":
-                self.pass_over(str(kind))
+                self.pass_over(kind if kind in ("Error", "Warning") else "of another type")
         except (AttributeError, TypeError, ValueError, LookupError, ArithmeticError) as exc:
-            self.pass_over(f"{kind}: {type(exc).__name__}")
+            self.pass_over(f"{kind}, {type(exc).__name__}")
 
     def end(self, ended_ms: float | None = None, *, silent: bool = False) -> None:
         """The utterance is over: one final with everything; `silent`: without words, the end of a sound.
@@ -70,7 +70,7 @@ class Results:
     def pass_over(self, what: str) -> None:
         """A message is of no use."""
         self.passed_over += 1
-        log.info("passed over a message: %s", what)
+        log.info("passed over a message: %s", what)  # of words of ours: a vendor's own may repeat what was said
 
     def _results(self, message: Any) -> None:
         best = message.channel.alternatives[0]

@@ -40,7 +40,7 @@ class DeepgramAuraTTS:
         voice: str = "aura-2-celeste-es",
         speed: float = 1.0,
     ) -> None:
-        self._client, self._address = make_client(api_key, base_url), base_url
+        self._client, self._address, self._key = make_client(api_key, base_url), base_url, api_key.strip()
         self._query: dict[str, Any] = {"model": voice, "encoding": "linear16", "sample_rate": self.rate_hz}
         if speed != 1.0:
             self._query["speed"] = speed
@@ -70,13 +70,14 @@ class DeepgramAuraTTS:
                 yield stream
             finally:
                 feeding.cancel()
-                await asyncio.wait({feeding})
+                await asyncio.gather(feeding, return_exceptions=True)  # looked at: else asyncio logs the vendor's words
                 if not utterance.over:
                     await self._clear()
 
     async def rest(self, text: str) -> AsyncIterator[bytes]:
         """The same voice by a single request, for what the socket would not flush."""
         query = {**self._query, "container": "none", "request_options": {"chunk_size": 4800}}
+        failed = None
         for part in _parts(text):
             try:
                 async for chunk in self._client.speak.v1.audio.generate(text=part, **query):
@@ -86,7 +87,9 @@ class DeepgramAuraTTS:
                 said = f"HTTP {status}" if status else type(exc).__name__
                 message = f"Deepgram's voice refused a request ({said})."
                 hint = "it was asked because twenty flushes a minute were used up; wait a minute."
-                raise http.failure(http.kind_of(status) if status else "unreachable", message, hint) from exc
+                failed = http.failure(http.kind_of(status) if status else "unreachable", message, hint)
+            if failed is not None:
+                raise failed
 
     async def _open(self) -> None:
         now_s = asyncio.get_running_loop().time()
@@ -94,7 +97,7 @@ class DeepgramAuraTTS:
             return
         await self._drop()
         connection = self._client.speak.v1.connect(**self._query)
-        self._socket = await enter(connection, what="voice", address=self._address)
+        self._socket = await enter(connection, what="voice", address=self._address, key=self._key)
         self._connection, self._opened_s = connection, now_s
 
     async def _drop(self) -> None:
@@ -149,7 +152,7 @@ class _Utterance:
         while True:
             if feeding.done() and not self._flushed:
                 if not feeding.cancelled() and (error := feeding.exception()) is not None:
-                    raise closed(error, "voice") from error
+                    raise closed(error, "voice")
                 if self._voiced < len(self._sent):  # the last flush was refused
                     async for part in self._by_rest():
                         yield part
@@ -175,15 +178,18 @@ class _Utterance:
         waiting = asyncio.ensure_future(self._socket.recv())
         others = {waiting} if feeding.done() else {waiting, feeding}
         timeout_s = COALESCED_S if coalescing else STALL_TIMEOUT_S if self._flushed else None
+        broken = None
         try:
             await asyncio.wait(others, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
             if waiting.done():
                 return waiting.result()
         except Exception as exc:
-            raise closed(exc, "voice") from exc
+            broken = closed(exc, "voice")
         finally:
             waiting.cancel()
             await asyncio.gather(waiting, return_exceptions=True)
+        if broken is not None:
+            raise broken
         if feeding.done() and len(others) == 2:
             return None
         if coalescing:
