@@ -113,7 +113,7 @@ def ledger_table(run: Run, *, width: int = 110) -> RenderableType:
         if turn.kind != "greeting":
             figures = (*(turn.stages.get(stage) for stage in STAGES), turn.total_ms)
             shown = ("—" if ms is None else f"{ms:.0f}" for ms in figures)
-            table.add_row(str(turn.turn_id), escape(printable(turn.customer)), *shown)
+            table.add_row(str(turn.turn_id), escape(" ".join(printable(turn.customer).split())), *shown)
     problems = [f"Turn {t.turn_id}: {t.problem}." for t in run.ledger if t.problem]
     return Group(table, *(Text(printable(p), style="yellow") for p in problems))
 
