@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import deque
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import count
 from typing import Any
 
@@ -16,12 +16,12 @@ from clara_kit.world.faults import Fault, find
 from clara_kit.world.instructions import sense
 from clara_kit.world.pace import here_s
 from clara_kit.world.timelines import answer
+from clara_kit.world.twins.anthropic.message import THOUGHT, Said, message_of, model_info
 from clara_kit.world.twins.anthropic.rules import ERROR_TYPES, MODELS, VERSIONS, ApiError, PromptCache, Request, check
 from clara_kit.world.twins.base import TwinContext, nowhere
 
 IN_STREAM = ("cut", "stall", "error", "garble", "truncate")  # faults that can strike while an answer streams
 THINKING_MS = 600.0  # how long an unasked-for thinking block delays the first word here; an estimate
-THOUGHT = {"type": "thinking", "thinking": "", "signature": "twin"}
 
 
 class AnthropicTwin:
@@ -100,7 +100,7 @@ class AnthropicTwin:
         if not limit.isascii() or not limit.isdigit() or not 1 <= int(limit) <= 1000:
             raise ApiError(400, ERROR_TYPES[400], "limit: Input should be between 1 and 1000")
         rest = names[names.index(after) + 1 :] if after in names else names
-        data = [_model_info(name) for name in rest[: int(limit)]]
+        data = [model_info(name) for name in rest[: int(limit)]]
         ends = {"first_id": data[0]["id"], "last_id": data[-1]["id"]} if data else {"first_id": None, "last_id": None}
         page = {"data": data, "has_more": len(rest) > len(data), **ends}
         return web.json_response(page, headers={"request-id": request_id})
@@ -109,7 +109,7 @@ class AnthropicTwin:
         name = request.match_info["model"]
         if name not in MODELS:
             raise ApiError(404, "not_found_error", f"model: {name}")
-        return web.json_response(_model_info(name), headers={"request-id": request_id})
+        return web.json_response(model_info(name), headers={"request-id": request_id})
 
     async def _messages(self, request: web.Request, request_id: str) -> web.StreamResponse:
         body = await self._body(request)
@@ -118,7 +118,7 @@ class AnthropicTwin:
         faults = self._context.faults.next_occasion("llm")
         await self._think(checked, faults)
         usage = self._cache.usage(checked, here_s())
-        said = _Said([], "refusal") if find(faults, "decline") else self._answer(checked)
+        said = Said([], "refusal") if find(faults, "decline") else self._answer(checked)
         if not checked.stream:
             return await self._whole(request, request_id, checked, usage, said, faults)
         stream = _Stream(request, request_id)
@@ -157,9 +157,9 @@ class AnthropicTwin:
         if checked.max_tokens:
             await asyncio.sleep(wait_ms / 1000)
 
-    def _answer(self, checked: Request) -> _Said:
+    def _answer(self, checked: Request) -> Said:
         if checked.max_tokens == 0:
-            return _Said([], "max_tokens")
+            return Said([], "max_tokens")
         asked = [text for role, text in checked.turns if role == "user"]
         sensed, first = sense(checked.system), len(asked) == 1
         text = answer(self._book, asked[-1], sensed, history=asked[:-1], first=first)
@@ -168,11 +168,11 @@ class AnthropicTwin:
         )
         tokens = tokenize(text[:at])
         if len(tokens) > checked.max_tokens:
-            return _Said(tokens[: checked.max_tokens], "max_tokens")
-        return _Said(tokens, "stop_sequence" if stop else "end_turn", stop)
+            return Said(tokens[: checked.max_tokens], "max_tokens")
+        return Said(tokens, "stop_sequence" if stop else "end_turn", stop)
 
     async def _whole(
-        self, request: web.Request, request_id: str, checked: Request, usage: dict[str, Any], said: _Said,
+        self, request: web.Request, request_id: str, checked: Request, usage: dict[str, Any], said: Said,
         faults: tuple[Fault, ...],
     ) -> web.StreamResponse:  # fmt: skip
         """The same message as by a stream, at once; of the faults of a stream those that a single answer can have."""
@@ -185,13 +185,13 @@ class AnthropicTwin:
                 status = next((s for s, name in ERROR_TYPES.items() if name == kind), 500)
                 raise ApiError(status, kind, "Overloaded")
             elif fault.kind == "truncate":
-                said = _Said(said.tokens[: round(fault.after_ms / 1000 / per_token_s)], "max_tokens")
+                said = Said(said.tokens[: round(fault.after_ms / 1000 / per_token_s)], "max_tokens")
             elif fault.kind == "stall" and fault.after_ms:  # one at the beginning was waited for already
                 await asyncio.sleep((fault.for_ms or 3_600_000) / 1000)
         await asyncio.sleep(self._thinking_s(checked) + len(said.tokens) * per_token_s)
         text = [{"type": "text", "text": "".join(said.tokens)}] if said.tokens else []
         message = {
-            **_message(request_id, checked.model.name, usage), **said.ends, "usage": said.used(usage),
+            **message_of(request_id, checked.model.name, usage), **said.ends, "usage": said.used(usage),
             "content": [*([THOUGHT] if checked.thinking else []), *text],
         }  # fmt: skip
         return web.json_response(message, headers={"request-id": request_id})
@@ -203,9 +203,9 @@ class AnthropicTwin:
         return THINKING_MS / 1000 if checked.thinking and self._context.profile.name != "fast" else 0.0
 
     async def _stream(
-        self, stream: _Stream, checked: Request, usage: dict[str, Any], said: _Said, waiting: list[Fault]
+        self, stream: _Stream, checked: Request, usage: dict[str, Any], said: Said, waiting: list[Fault]
     ) -> None:
-        await stream.send("message_start", message=_message(stream.request_id, checked.model.name, usage))
+        await stream.send("message_start", message=message_of(stream.request_id, checked.model.name, usage))
         await stream.send("ping")
         index = 0
         if checked.thinking:
@@ -225,7 +225,7 @@ class AnthropicTwin:
             while fault := next((f for f in waiting if (due - began) * 1000 >= f.after_ms), None):
                 waiting.remove(fault)
                 if fault.kind == "truncate":
-                    return await self._end(stream, index, usage, _Said(said.tokens[:n], "max_tokens"))
+                    return await self._end(stream, index, usage, Said(said.tokens[:n], "max_tokens"))
                 if await self._misbehave(stream, fault):
                     return None
             if (wait_s := due - here_s()) > 0:
@@ -236,7 +236,7 @@ class AnthropicTwin:
                 return None
         return await self._end(stream, index if said.tokens else None, usage, said)
 
-    async def _end(self, stream: _Stream, open_block: int | None, usage: dict[str, Any], said: _Said) -> None:
+    async def _end(self, stream: _Stream, open_block: int | None, usage: dict[str, Any], said: Said) -> None:
         if open_block is not None:
             await stream.send("content_block_stop", index=open_block)
         await stream.send("message_delta", delta=said.ends, usage=said.used(usage))
@@ -267,24 +267,6 @@ class AnthropicTwin:
         return False
 
 
-@dataclass(frozen=True, slots=True)
-class _Said:
-    """An answer: streamed or not, its text, its end and what it used are the same."""
-
-    tokens: list[str]
-    reason: str
-    stop: str | None = None
-
-    @property
-    def ends(self) -> dict[str, Any]:
-        """How the API tells the end."""
-        return {"stop_reason": self.reason, "stop_sequence": self.stop}
-
-    def used(self, usage: dict[str, Any]) -> dict[str, Any]:
-        """The counters, with what was written."""
-        return {**usage, "output_tokens": max(1, len(self.tokens))}
-
-
 class _Stream:
     """Server-sent events of one answer."""
 
@@ -311,20 +293,3 @@ class _Stream:
     def abort(self) -> None:
         if self._request.transport is not None:
             self._request.transport.abort()
-
-
-def _message(request_id: str, model: str, usage: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "id": request_id.replace("req", "msg"), "type": "message", "role": "assistant", "model": model, "content": [],
-        "stop_reason": None, "stop_sequence": None, "usage": usage,
-    }  # fmt: skip
-
-
-def _model_info(name: str) -> dict[str, Any]:
-    return {
-        "type": "model",
-        "id": name,
-        "display_name": MODELS[name].display,
-        "created_at": "2026-01-01T00:00:00Z",
-        "lifecycle": "active",
-    }
