@@ -14,6 +14,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import secrets
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
@@ -219,6 +220,24 @@ def _is_damage(exc: Exception) -> bool:
 
 def _digest(key: str, value: bytes) -> bytes:
     return hashlib.blake2b(value, digest_size=8, key=hashlib.sha256(key.encode()).digest()).digest()
+
+
+_SALT = secrets.token_hex(16)  # of this process, where there is no disk
+
+
+def own_salt(path: Path) -> str:
+    """A secret of this machine, its owner's alone; made when it is first asked for. Never raises for what a disk does."""
+    try:
+        with locked(path):
+            if not path.exists():
+                (fresh := path.with_name(path.name + ".new")).touch(mode=0o600)
+                fresh.write_text(_SALT, encoding="ascii")
+                fresh.replace(path)
+            if path.stat().st_mode & 0o077:
+                path.chmod(0o600)
+            return path.read_text(encoding="ascii") or _SALT
+    except (OSError, ValueError):
+        return _SALT
 
 
 @contextmanager

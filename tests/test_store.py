@@ -12,11 +12,12 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from clara_kit.store import SCHEMA_VERSION, Store
+from clara_kit.store import SCHEMA_VERSION, Store, own_salt
 
 
 class Clock:
@@ -280,3 +281,15 @@ def test_threads_that_find_damage_at_the_same_moment_set_aside_once(store: Store
     for thread in threads:
         thread.join()
     assert aside(store) == ["s.sqlite3.damaged-1"] and store.stats().entries == 8
+
+
+def test_the_salt_is_made_once_is_its_owners_alone_and_never_in_the_way(tmp_path: Path) -> None:
+    path = tmp_path / "cache" / "salt"
+    with ThreadPoolExecutor(8) as many:
+        salts = set(many.map(own_salt, [path] * 16))
+    assert len(salts) == 1 and len(salts.pop()) == 32
+    assert path.stat().st_mode & 0o777 == 0o600
+    path.chmod(0o644)
+    assert own_salt(path) == path.read_text() and path.stat().st_mode & 0o777 == 0o600
+    (tmp_path / "file").touch()
+    assert len(own_salt(tmp_path / "file" / "salt")) == 32  # no such disk: this process has its own

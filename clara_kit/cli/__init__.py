@@ -12,11 +12,14 @@ from collections.abc import Sequence
 from pkgutil import resolve_name
 
 from clara_kit.core.errors import ClaraError
+from clara_kit.core.outside import place, printable
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a subcommand; returns the exit code: 0 done, 1 an error that was explained, 2 wrong usage, 130 Ctrl-C."""
-    logging.basicConfig(level=logging.ERROR, format="%(name)s: %(message)s")
+    logging.basicConfig(level=logging.ERROR)
+    for handler in logging.getLogger().handlers:
+        handler.setFormatter(_WithoutWords())
     parser = _parser()
     given = vars(parser.parse_args(argv))
     command = given.pop("command")
@@ -26,13 +29,25 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return int(resolve_name(command)(**given))
     except ClaraError as exc:
-        print(f"clara: {exc.message}", file=sys.stderr)
+        print(printable(f"clara: {exc.message}"), file=sys.stderr)
         if exc.hint:
-            print(f"What to do: {exc.hint}", file=sys.stderr)
+            print(printable(f"What to do: {exc.hint}"), file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("\nStopped.", file=sys.stderr)
         return 130
+
+
+class _WithoutWords(logging.Formatter):
+    """One line a record. Of other people's loggers what they always say, and where; not what they say of this case,
+    for that quotes what was sent and what came."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """See logging."""
+        ours = record.name.startswith("clara_kit")
+        said = record.getMessage() if ours else str(record.msg).partition("\n")[0][:100]
+        at = f" ({place(record.exc_info[1])})" if record.exc_info and record.exc_info[1] else ""
+        return printable(f"{record.name}: {said}{at}")
 
 
 def _parser() -> argparse.ArgumentParser:

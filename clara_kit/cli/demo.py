@@ -7,8 +7,10 @@ import signal
 import sys
 
 from rich.console import Console
+from rich.markup import escape
 
 from clara_kit.cli.show import Display, ledger_table, where_time_went
+from clara_kit.core.outside import printable
 from clara_kit.core.settings import Keys
 from clara_kit.measure.run import Run
 from clara_kit.runtime.compose import compose
@@ -51,8 +53,8 @@ def demo(
     twins = f"offline twins of the vendors, at the pace of the latency profile «{latency}»"
     mix = "live vendors" if live else twins
     console.print(
-        f"[bold]{chosen.title}[/bold]. {chosen.description}\nBehind Clara: {mix}. "
-        f"Her prompt: data/prompts/{template}.md. She talks to {_whom(customer, live=live)}. Ctrl-C hangs up.\n"
+        f"[bold]{_safe(chosen.title)}[/bold]. {_safe(chosen.description)}\nBehind Clara: {mix}. "
+        f"Her prompt: data/prompts/{_safe(template)}.md. She talks to {_safe(_whom(customer, live=live))}. Ctrl-C hangs up.\n"
     )
     manager = ConversationManager(
         services, title=chosen.title, tags=("demo",), extra_inputs={"script": chosen.model_dump(mode="json")}
@@ -68,6 +70,10 @@ def demo(
         if manager.run is not None:
             _afterwards(console, manager.run.revealed())
     return 0
+
+
+def _safe(text: str) -> str:
+    return escape(printable(text))
 
 
 def _whom(customer: str, *, live: bool) -> str:

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from clara_kit.core import commands as do
 from clara_kit.core import events as ev
+from clara_kit.core.outside import printable
 from clara_kit.core.records import HeardEstimated, Ignored, Record, StateChanged
 from clara_kit.measure.ledger import STAGE_LABELS, STAGES
 from clara_kit.measure.run import Run
@@ -48,7 +49,7 @@ class Display:
             case ev.SpeakingStarted():
                 self._begin(record)
             case HeardEstimated():
-                unheard = escape(record.unheard) or "(nothing)"
+                unheard = " ".join(escape(record.unheard).splitlines()) or "(nothing)"
                 after = f" [dim]never heard:[/dim] [strike dim]{unheard}[/strike dim]"
                 error = f"  [dim](±{record.plus_minus_words} words, by {record.method})[/dim]"
                 self._line(record, "magenta", "heard", record.heard or "(nothing)", after + error)
@@ -79,7 +80,8 @@ class Display:
         if self._interim and self._console.is_terminal:
             self._console.file.write("\r\x1b[2K")  # the interim line is overwritten by what follows it
         stamp = f"[dim]{record.at_ms / 1000:7.2f} s[/dim]  "
-        line = Text.from_markup(f"{stamp}[{style}]{who:12}{escape(text)}[/{style}]{after}")
+        said = " ".join(escape(text).splitlines())  # a line of their own would look like one of ours
+        line = Text.from_markup(printable(f"{stamp}[{style}]{who:12}{said}[/{style}]{after}"))
         if interim and self._console.is_terminal:
             line.truncate(max(20, self._console.width - 1), overflow="ellipsis")
             self._console.print(line, end="")
@@ -111,9 +113,9 @@ def ledger_table(run: Run, *, width: int = 110) -> RenderableType:
         if turn.kind != "greeting":
             figures = (*(turn.stages.get(stage) for stage in STAGES), turn.total_ms)
             shown = ("—" if ms is None else f"{ms:.0f}" for ms in figures)
-            table.add_row(str(turn.turn_id), escape(turn.customer), *shown)
+            table.add_row(str(turn.turn_id), escape(" ".join(printable(turn.customer).split())), *shown)
     problems = [f"Turn {t.turn_id}: {t.problem}." for t in run.ledger if t.problem]
-    return Group(table, *(Text(p, style="yellow") for p in problems))
+    return Group(table, *(Text(printable(p), style="yellow") for p in problems))
 
 
 def where_time_went(run: Run) -> RenderableType:

@@ -11,9 +11,9 @@ from clara_kit.core.errors import SettingsError
 
 
 class Keys(BaseModel):
-    """Vendors' keys and addresses. Shows names, never values; an absent key is None."""
+    """Vendors' keys and addresses. Shows names, never values (an address may hold a password); an absent key is None."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     deepgram_api_key: SecretStr | None = None
     anthropic_api_key: SecretStr | None = None
@@ -34,6 +34,11 @@ class Keys(BaseModel):
         """Keys and addresses from `DEEPGRAM_API_KEY`, `DEEPGRAM_BASE_URL` and their like."""
         found = {n: environ[n.upper()].strip() for n in cls.model_fields if environ.get(n.upper(), "").strip()}
         return cls.model_validate(found)
+
+    def __repr__(self) -> str:
+        return f"Keys(set: {', '.join(sorted(self.model_fields_set)) or 'none'})"
+
+    __str__ = __repr__
 
     def need(self, name: str) -> str:
         """The value of a key, or a `SettingsError` that says which is missing and where to get it."""

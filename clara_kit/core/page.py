@@ -10,6 +10,8 @@ from collections.abc import Iterable, Sequence
 from html import escape as _escape
 from typing import Any
 
+from clara_kit.core.outside import printable
+
 _WORDS = "text-align:left;vertical-align:top;white-space:normal;max-width:52ch"
 
 
@@ -23,7 +25,7 @@ class Figure(str):
 
 def escape(text: str) -> str:
     """The text as HTML that shows it word by word."""
-    return _escape(text).replace("$", "<span>$</span>")
+    return _escape(printable(text)).replace("$", "<span>$</span>")
 
 
 def table(rows: Iterable[Sequence[Any]], head: Sequence[str] = (), caption: str = "") -> str:

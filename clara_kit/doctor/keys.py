@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from clara_kit.core.outside import Address
 from clara_kit.doctor.finding import Finding
 from clara_kit.providers.vendors import TABLE, VENDORS, Vendor, as_http, spoken
 
@@ -84,7 +85,7 @@ def check_reach(addresses: Mapping[str, str], *, within_s: float = 2.0) -> tuple
     answers: dict[str, Answer] = dict.fromkeys(addresses, (f"no answer in {within_s:g} s", 0.0))
 
     def look(vendor: str) -> None:
-        answers[vendor] = ask(addresses[vendor] + TABLE[vendor].free, timeout_s=within_s)
+        answers[vendor] = ask(addresses[vendor], TABLE[vendor].free, timeout_s=within_s)
 
     # Threads that are left behind where a name server is silent: looking up a name has no deadline of its own.
     threads = [threading.Thread(target=look, args=(vendor,), daemon=True) for vendor in addresses]
@@ -97,27 +98,24 @@ def check_reach(addresses: Mapping[str, str], *, within_s: float = 2.0) -> tuple
 
 
 def _reached(name: str, address: str, answer: int | str, took_ms: float) -> Finding:
+    host = Address.of(address).host or "its address"
     if isinstance(answer, int):
-        return Finding("Reachability", name, "ok", f"{_host(address)} answers in {took_ms:.0f} ms")
-    text = f"{_host(address)} is not reachable from here ({answer}): twins work without"
+        return Finding("Reachability", name, "ok", f"{host} answers in {took_ms:.0f} ms")
+    text = f"{host} is not reachable from here ({answer}): twins work without"
     todo = "For live vendors: check the network, a firewall or a proxy."
     return Finding("Reachability", name, "absent", text, todo)
 
 
-def _host(address: str) -> str:
-    """What may be shown of an address: not the password that it may hold."""
-    return address.partition("://")[2].partition("/")[0].rpartition("@")[2] or address
-
-
-def ask(address: str, headers: Mapping[str, str] | None = None, *, timeout_s: float) -> Answer:
-    """GET it. Blocks; never raises for what is out there, or for an address that is none."""
+def ask(address: str, path: str = "", headers: Mapping[str, str] | None = None, *, timeout_s: float) -> Answer:
+    """GET a path of a base address. Blocks; never raises for what is out there, or for an address that is none."""
     began_s = perf_counter()
     try:
         # A proxy must not get what is meant for this machine.
-        local = urlsplit(address).hostname in LOOPBACK
-        with httpx.Client(timeout=timeout_s, trust_env=not local) as client:
+        base = Address.of(as_http(address))
+        local = urlsplit(base.url).hostname in LOOPBACK
+        with httpx.Client(timeout=timeout_s, trust_env=not local, headers=base.login) as client:
             began_s = perf_counter()  # reading the machine's certificates is not the vendor's time
-            answer: int | str = client.get(address, headers=headers).status_code
+            answer: int | str = client.get(base.url + path, headers=headers).status_code
     except (httpx.HTTPError, httpx.InvalidURL, ValueError, ImportError) as exc:
         late = isinstance(exc, httpx.TimeoutException)
         answer = f"no answer in {timeout_s:g} s" if late else _why(exc)
@@ -148,10 +146,10 @@ def try_key(vendor: str, key: str, base_url: str | None = None, *, timeout_s: fl
     if not key.isascii() or not key.isprintable() or " " in key:
         message = "That is no key: it holds characters that no key has."
         return KeyAnswer("refused", message, "copy it again, alone.")
-    address = as_http(base_url or asked.usual_address)
-    answer, _ = ask(address + asked.free, asked.signed(key), timeout_s=timeout_s)
+    address = base_url or asked.usual_address
+    answer, _ = ask(address, asked.free, asked.signed(key), timeout_s=timeout_s)
     if isinstance(answer, str):
-        message = f"{asked.name} cannot be reached at {_host(address)} ({answer})."
+        message = f"{asked.name} cannot be reached at {Address.of(address).host or 'its address'} ({answer})."
         return KeyAnswer("unreachable", message, "check the network and the address; twins work without.")
     return _meaning(asked, answer)
 

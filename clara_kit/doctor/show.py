@@ -16,6 +16,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from clara_kit.core.errors import SettingsError
+from clara_kit.core.outside import printable
 from clara_kit.doctor.checkup import GROUPS, Checkup, check_up
 from clara_kit.doctor.shapes import Difference, Pair, compare, side_by_side
 from clara_kit.doctor.shop import ask_shop
@@ -52,8 +53,8 @@ def doctor(*, live: bool, yes: bool, as_json: bool) -> int:
         if (shop := ask_shop(keys, settings)) is not None:
             checkup = Checkup((*checkup.findings, shop))
             console.print("\n[bold]The shop, live[/bold] (one free question)")
-            console.print(f"  {SIGNS[shop.state]} {escape(shop.text)}")
-            console.print(escape(f"  {shop.todo}".rstrip()), soft_wrap=True)
+            console.print(f"  {SIGNS[shop.state]} {_safe(shop.text)}")
+            console.print(_safe(f"  {shop.todo}".rstrip()), soft_wrap=True)
         told = {"live": None}
         table = prices(keys, settings)
         if not table:
@@ -64,8 +65,13 @@ def doctor(*, live: bool, yes: bool, as_json: bool) -> int:
             takes = asyncio.run(live_and_twin(keys, settings))
             told, fine = {"live": _told(console, *takes, as_json=as_json)}, takes[0].ok
     if as_json:
-        print(json.dumps({**checkup.to_dict(), **told}, ensure_ascii=False, indent=1))
+        print(printable(json.dumps({**checkup.to_dict(), **told}, ensure_ascii=False, indent=1)))
     return 0 if checkup.ok and fine else 1
+
+
+def _safe(text: str) -> str:
+    """As it may stand on a terminal: no markup, no escapes."""
+    return escape(printable(text))
 
 
 def show(console: Console, checkup: Checkup) -> None:
@@ -77,19 +83,19 @@ def show(console: Console, checkup: Checkup) -> None:
         table.add_column(min_width=10, no_wrap=True)
         table.add_column(overflow="fold")
         for finding in checkup.of(group):
-            table.add_row(SIGNS[finding.state], finding.name, escape(finding.text))
+            table.add_row(SIGNS[finding.state], finding.name, _safe(finding.text))
         console.print(table)
     for head, lines in (("What works now", checkup.works), ("What to do for the rest", checkup.todo)):
         console.print(f"\n[bold]{head}[/bold]")
         for line in lines or ("nothing",):
-            console.print(f"  - {escape(line)}", soft_wrap=True)
+            console.print(f"  - {_safe(line)}", soft_wrap=True)
 
 
 def _agreed(console: Console, sentence: str, table: tuple[Price, ...], *, yes: bool) -> bool:
     console.print(f"\n[bold]One sentence, live:[/bold] «{sentence}»")
     for price in table:
         usd = "unknown" if price.usd is None else f"{price.usd:.5f} USD"
-        console.print(f"  {TABLE[price.vendor].name:<11} {usd:>12}  {escape(price.text)}", soft_wrap=True)
+        console.print(f"  {TABLE[price.vendor].name:<11} {usd:>12}  {_safe(price.text)}", soft_wrap=True)
     total = sum(price.usd or 0.0 for price in table)
     console.print(f"  together about {total:.4f} USD, estimated from published prices")
     skipped = [TABLE[vendor].name for vendor in VENDORS if vendor not in {price.vendor for price in table}]
@@ -119,9 +125,9 @@ def _show_steps(console: Console, live: Take, twin: Take) -> None:
     console.print("\n[bold]What each vendor made of it[/bold]")
     for step, mirrored in zip(live.steps, twin.steps, strict=True):
         took = f" ({step.took_ms:.0f} ms)" if step.state == "ok" else ""
-        console.print(f"  {SIGNS[step.state]} {step.service}: {escape(step.text)}{took}", soft_wrap=True)
+        console.print(f"  {SIGNS[step.state]} {step.service}: {_safe(step.text)}{took}", soft_wrap=True)
         if mirrored.state == "failed":
-            console.print(f"    [yellow]the twin failed:[/yellow] {escape(mirrored.text)}", soft_wrap=True)
+            console.print(f"    [yellow]the twin failed:[/yellow] {_safe(mirrored.text)}", soft_wrap=True)
 
 
 def _show_order(console: Console, pairs: tuple[Pair, ...]) -> None:
@@ -135,7 +141,7 @@ def _show_order(console: Console, pairs: tuple[Pair, ...]) -> None:
         table.add_column(head, justify="right", no_wrap=True)
     for (vendor, way, kind), *sides in pairs:
         cells = [c for s in sides for c in ((f"{s.count}×", f"{s.first_ms:.0f}") if s.count else ("—", "—"))]
-        table.add_row(TABLE[vendor].name, ARROWS[way], escape(kind), *cells)
+        table.add_row(TABLE[vendor].name, ARROWS[way], _safe(kind), *cells)
     console.print(table)
 
 
@@ -148,4 +154,4 @@ def _show_differences(console: Console, differences: tuple[Difference, ...]) -> 
         what = f"field {d.field}" if d.field else "the whole message"
         types = f" (live {d.live}, twin {d.twin})" if d.verdict == "type differs" else ""
         line = f"  {d.verdict}: {TABLE[d.vendor].name} {ARROWS[d.way]} {d.kind}: {what}{types}"
-        console.print(escape(line), soft_wrap=True)
+        console.print(_safe(line), soft_wrap=True)

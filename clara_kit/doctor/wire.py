@@ -20,6 +20,7 @@ import aiohttp
 from aiohttp import ClientSession, WSMsgType, web
 from yarl import URL
 
+from clara_kit.core.outside import Address
 from clara_kit.doctor.keys import LOOPBACK
 from clara_kit.doctor.shapes import Way, WireMessage, fields_of, kind_of
 
@@ -28,6 +29,7 @@ _OF_ONE_HOP = re.compile(
 )
 _CLOSE_S = 0.5
 _CLOSING = aiohttp.ClientWSTimeout(ws_close=_CLOSE_S)
+_SIGNS = ("authorization", "x-api-key", "x-shopify-access-token")
 _TOLD = "(told)"  # stands for the address of a socket that the vendor gave
 _WS_URL = re.compile(rb'("ws_url"\s*:\s*)("wss?:(?:[^"\\]|\\.)*")')
 
@@ -54,7 +56,9 @@ class WireTap:
     """What passes, and what is kept of it. Made by `tapped`; `{origin}/{vendor}` is to be asked instead of a vendor."""
 
     def __init__(self, session: ClientSession, targets: Mapping[str, str]) -> None:
-        self._session, self._targets = session, targets
+        self._session = session
+        self._targets = {vendor: Address.of(base) for vendor, base in targets.items()}
+        self._secrets: set[str] = set()  # keys that passed: a server may give them back as a field's name
         self._told: dict[str, str] = {}  # sockets' addresses that vendors told, which lead through here too
         self.origin = ""
         self.messages: list[WireMessage] = []
@@ -63,21 +67,23 @@ class WireTap:
         """One request, or one socket, there and back."""
         rest = request.raw_path.removeprefix(f"/{vendor}")  # as it came: keyterms have spaces and accents
         is_told = rest == f"/{_TOLD}" and vendor in self._told
-        address = URL(self._told[vendor] if is_told else self._targets[vendor] + rest, encoded=True)
+        address = URL(self._told[vendor] if is_told else self._targets[vendor].url + rest, encoded=True)
         path = _TOLD if is_told else rest.partition("?")[0]
+        self._secrets |= {v.split()[-1] for n, v in request.headers.items() if n.lower() in _SIGNS and v.strip()}
         passes = self._socket if request.headers.get("Upgrade", "").lower() == "websocket" else self._request
         try:
             return await passes(vendor, request, path, address)
         except aiohttp.WSServerHandshakeError as exc:
             self._keep(vendor, "received", f"{exc.status} {path}")
             return web.Response(status=exc.status, headers=_passed_on(exc.headers or {}))
-        except (aiohttp.ClientError, OSError, TimeoutError) as exc:
+        except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as exc:
             self._keep(vendor, "received", f"not reachable {path}")
             reason = f"cannot be reached ({type(exc).__name__})"
             return web.json_response({"error": {"message": reason}}, status=503, headers={"dg-error": reason})
 
     async def _request(self, vendor: str, request: web.Request, path: str, at: URL) -> web.StreamResponse:
-        body, headers = await request.read(), {**_passed_on(request.headers), "Accept-Encoding": "identity"}
+        login = self._targets[vendor].login
+        body, headers = await request.read(), {**login, **_passed_on(request.headers), "Accept-Encoding": "identity"}
         self._keep(vendor, "sent", f"{request.method} {path}", _json(body), request.query)
         asked = self._session.request(request.method, at, headers=headers, data=body, allow_redirects=False)
         async with asked as answer:
@@ -135,7 +141,11 @@ class WireTap:
 
     def _keep(self, vendor: str, way: Way, kind: str, said: Any = None, query: Iterable[str] = ()) -> None:
         fields = (*fields_of(said), *sorted({(f"?{name}", "text") for name in query}))
-        self.messages.append(WireMessage(vendor, perf_counter() * 1000, way, kind, fields))
+        shown = tuple((self._hidden(path), of_type) for path, of_type in fields)
+        self.messages.append(WireMessage(vendor, perf_counter() * 1000, way, self._hidden(kind), shown))
+
+    def _hidden(self, name: str) -> str:
+        return "(a key)" if any(secret in name for secret in self._secrets) else name
 
 
 def _passed_on(headers: Mapping[str, str]) -> dict[str, str]:

@@ -13,6 +13,7 @@ from typing import TypeAlias
 from clara_kit.core.commands import Notify, Speak
 from clara_kit.core.errors import ClaraError
 from clara_kit.core.events import ProfileLoaded, ProviderWarned, SpeakingStarted
+from clara_kit.core.outside import printable
 from clara_kit.core.page import escape
 from clara_kit.core.profile import CustomerProfile
 from clara_kit.core.settings import Settings
@@ -77,7 +78,7 @@ class Told:
 
     def __repr__(self) -> str:
         told = self.briefing
-        return f"<Told by {told.template.id} v{told.template.version}: {told.greeting}>"
+        return printable(f"<Told by {told.template.id} v{told.template.version}: {told.greeting}>")
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,7 @@ class SideBySide:
         )
 
     def __repr__(self) -> str:
-        return "\n".join(f"{b.template.id}: {b.greeting}" for b in self.briefings)
+        return printable("\n".join(f"{b.template.id}: {b.greeting}" for b in self.briefings))
 
 
 def told(customer: Customer, template: Template = "warm", *, whole: bool = False) -> Told:

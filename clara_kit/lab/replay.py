@@ -11,6 +11,7 @@ import msgspec
 from clara_kit.conversation.conversation import Conversation
 from clara_kit.conversation.policies import STANDARD, Policies
 from clara_kit.core.events import Event
+from clara_kit.core.outside import printable
 from clara_kit.core.records import Record
 from clara_kit.measure import codec
 from clara_kit.measure.run import Run
@@ -30,7 +31,7 @@ class Difference:
 
     def __str__(self) -> str:
         was, now = (codec.to_line(r) if r is not None else "nothing" for r in (self.recorded, self.replayed))
-        return f"record {self.n}: was {was}, is {now}{f' ({self.cause})' if self.cause else ''}"
+        return printable(f"record {self.n}: was {was}, is {now}{f' ({self.cause})' if self.cause else ''}")
 
 
 @dataclass(frozen=True, slots=True)

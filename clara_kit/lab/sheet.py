@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from clara_kit.core.outside import printable
 from clara_kit.core.page import table
 
 if TYPE_CHECKING:
@@ -32,6 +33,5 @@ class Sheet:
         return table(self.frame.iter_rows(), self.frame.columns)
 
     def __repr__(self) -> str:
-        return "\n".join(
-            " | ".join(f"{name}: {value}" for name, value in row.items()) for row in self.frame.iter_rows(named=True)
-        )
+        rows = self.frame.iter_rows(named=True)
+        return printable("\n".join(" | ".join(f"{name}: {value}" for name, value in row.items()) for row in rows))

@@ -12,6 +12,7 @@ from typing import Any
 from clara_kit.conversation.conversation import Conversation
 from clara_kit.core import commands as do
 from clara_kit.core import events as ev
+from clara_kit.core.outside import printable
 from clara_kit.core.records import HeardEstimated, Ignored, Record, StateChanged
 from clara_kit.core.settings import Settings
 from clara_kit.measure import codec
@@ -53,7 +54,7 @@ class Moment:
         return {**asdict(self), "at_ms": round(self.at_ms, 1), "fields": fields}
 
     def __repr__(self) -> str:
-        return self.why
+        return printable(self.why)
 
 
 EVERY = 100  # events between two snapshots: what a step decides again at the most

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import traceback
 from contextlib import AbstractAsyncContextManager
 from typing import Any
-from urllib.parse import urlsplit
 
-from clara_kit.core.errors import ProviderError, SettingsError
+from clara_kit.core.errors import ProviderError
+from clara_kit.core.outside import Address, about, request_id
 from clara_kit.providers import http
 
 OPEN_TIMEOUT_S = 5.0
@@ -24,27 +25,35 @@ _HINTS = {
     403: "the key may not use this model or feature; check the project's plan.",
     429: "too many connections at once; close others and try again.",
 }
+_TERMS = (
+    "model", "language", "tier", "encoding", "sample_rate", "channels", "keyterm", "endpointing", "utterance_end_ms",
+    "interim_results", "voice", "speed", "credentials", "permissions", "credits", "cannot be reached",
+)  # fmt: skip
+_CODE = re.compile(r"\b(?:BIG|DATA|MESSAGE|NET)-\d{4}\b", re.ASCII)
 
 
 def make_client(api_key: str, base_url: str) -> Any:
     """The SDK's client for a base address (http, https, ws or wss); raises `SettingsError` for a bad one."""
     api_key = http.checked_key(api_key, "DEEPGRAM_API_KEY", "https://console.deepgram.com")
-    parts = urlsplit(base_url)
-    if parts.scheme not in {"http", "https", "ws", "wss"} or not parts.netloc:
-        raise SettingsError(f"{base_url!r} is no address.", hint="write it like https://api.deepgram.com.")
+    way, _, place = http.checked_address(base_url, "DEEPGRAM_BASE_URL").url.partition("://")
     from deepgram import AsyncDeepgramClient
     from deepgram.environment import DeepgramClientEnvironment
 
-    secure = "s" if parts.scheme in {"https", "wss"} else ""
-    rest, socket = (f"{way}{secure}://{parts.netloc}{parts.path.rstrip('/')}" for way in ("http", "ws"))
+    secure = "s" if way in {"https", "wss"} else ""
+    rest, socket = (f"{way}{secure}://{place}" for way in ("http", "ws"))
     environment = DeepgramClientEnvironment(base=rest, production=socket, agent=socket, agent_rest=rest)
     return AsyncDeepgramClient(api_key=api_key, environment=environment)
 
 
 async def enter(
-    connection: AbstractAsyncContextManager[Any], *, what: str, address: str, timeout_s: float = OPEN_TIMEOUT_S
+    connection: AbstractAsyncContextManager[Any],
+    *,
+    what: str,
+    address: str,
+    key: str,
+    timeout_s: float = OPEN_TIMEOUT_S,
 ) -> Any:
-    """Open a socket, or raise `ProviderRefused` or `ProviderUnavailable` with the vendor's own reason.
+    """Open a socket, or raise `ProviderRefused` or `ProviderUnavailable` with what the vendor's reason is about.
 
     Takes at most `timeout_s`, also where the far end takes the connection and never says a word.
     """
@@ -57,20 +66,21 @@ async def enter(
             raise TimeoutError
         return opening.result()
     except ApiError as exc:
-        raise _refusal(exc, what) from exc
+        failed = _refusal(exc, what, key)
     except (TimeoutError, OSError) as exc:
-        raise http.broken(exc, f"Deepgram ({what})", address, setting="DEEPGRAM_BASE_URL") from exc
+        failed = http.broken(exc, f"Deepgram ({what})", address, setting="DEEPGRAM_BASE_URL")
     except asyncio.CancelledError:
         if opening.done() and not opening.cancelled() and opening.exception() is None:
             await leave(connection, opening.result())
         raise
     except Exception as exc:  # the handshake of whatever answered there was no handshake
-        message = f"{address} does not speak Deepgram's protocol ({what}): {type(exc).__name__}."
-        raise http.failure("protocol", message, "check the address.") from exc
+        message = f"{Address.of(address).host} does not speak Deepgram's protocol ({what}): {type(exc).__name__}."
+        failed = http.failure("protocol", message, "check the address.")
     finally:
         while not opening.done():  # the first is swallowed: the old client first wants to say farewell for ten seconds
             opening.cancel()
             await asyncio.sleep(0)
+    raise failed
 
 
 async def _opened(connection: AbstractAsyncContextManager[Any]) -> Any:
@@ -84,11 +94,11 @@ async def _opened(connection: AbstractAsyncContextManager[Any]) -> Any:
         raise
 
 
-def _refusal(exc: Any, what: str) -> ProviderError:
+def _refusal(exc: Any, what: str, key: str) -> ProviderError:
     headers = getattr(exc.__context__, "headers", None) or {}
-    reason = headers.get("dg-error") or "no reason given"
-    status, request_id = exc.status_code or 0, headers.get("dg-request-id") or "unknown"
-    message = f"Deepgram refused the {what} connection: {reason} (HTTP {status}, dg-request-id {request_id})."
+    status, dg_id = exc.status_code or 0, request_id(headers.get("dg-request-id"), key)
+    told = f"HTTP {status}{about(headers.get('dg-error'), _TERMS)}{dg_id and f'; dg-request-id {dg_id}'}"
+    message = f"Deepgram refused the {what} connection ({told})."
     kind = http.kind_of(status) if status else "refused"
     return http.failure(kind, message, _HINTS.get(status, "try again in a while."), headers=headers)
 
@@ -100,7 +110,8 @@ def closed(exc: BaseException, what: str) -> ProviderError:
     if code is None:
         message = f"The {what} connection to Deepgram broke without a farewell."
         return http.failure("cut", message, "check the network.")
-    message = f"Deepgram closed the {what} connection: {code} {reason}.".replace(" .", ".")
+    told = " ".join(map(str, (code, *_CODE.findall(str(reason)[:200]))))
+    message = f"Deepgram closed the {what} connection: {told}."
     if "DATA-" in reason or "BIG-" in reason or code in (1008, 1009):
         hint = "what was sent is not what was announced; check encoding, rate and length."
         return http.failure("bad_input", message, hint)

@@ -6,15 +6,16 @@ vendors' SDKs bring along, name their errors alike, and by these names they are 
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 from clara_kit.core.errors import FailureKind, ProviderError, ProviderRefused, ProviderUnavailable, SettingsError
+from clara_kit.core.outside import Address
 from clara_kit.core.retry import asked_wait_ms
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
-_LONGEST_DETAIL_CHARS = 300
 _BAD_INPUT = (400, 413, 422)
 _BY_STATUS: dict[int, FailureKind] = {408: "stalled", 429: "rate_limited", **dict.fromkeys(_BAD_INPUT, "bad_input")}
 _USUAL_HINTS: dict[FailureKind, str] = {
@@ -44,6 +45,14 @@ def checked_key(key: str, name: str, where: str) -> str:
     return key
 
 
+def checked_address(url: str, setting: str) -> Address:
+    """An address in its parts; raises `SettingsError` for none, and does not repeat it."""
+    address = Address.of(url)
+    if not address.host or not address.url.startswith(("http://", "https://", "ws://", "wss://")):
+        raise SettingsError(f"{setting} is no address.", hint="write it like https://name.example.")
+    return address
+
+
 def kind_of(status: int) -> FailureKind:
     """What an HTTP status means that is not the answer asked for. A success among them makes no sense."""
     if status in _BY_STATUS:
@@ -66,7 +75,7 @@ def failure(
 def broken(exc: BaseException, who: str, address: str, *, setting: str, asked: str = "") -> ProviderError:
     """A request, or a socket's opening, that got no answer: unreachable, silent, or cut in the middle.
 
-    setting: what holds the address. asked: what it was that was asked for.
+    setting: what holds the address, of which the host is shown. asked: what it was that was asked for.
     """
     name = type(exc).__name__
     names = {base.__name__ for base in type(exc).__mro__}
@@ -76,16 +85,11 @@ def broken(exc: BaseException, who: str, address: str, *, setting: str, asked: s
         return failure("cut", f"The connection to {who} broke ({name}).")
     reason = getattr(exc, "strerror", None) or name
     hint = f"check the network, a proxy or firewall, and {setting}."
-    return failure("unreachable", f"{who} cannot be reached at {address} ({reason}).", hint)
-
-
-def shown(words: object, secret: str) -> str:
-    """A vendor's own words on one line, not too many, and the key blotted out should they repeat it."""
-    line = " ".join(str(words or "").split()).replace(secret or "\n", "[key]")
-    return line[:_LONGEST_DETAIL_CHARS]
+    where = Address.of(address).host or "its address"
+    return failure("unreachable", f"{who} cannot be reached at {where} ({reason}).", hint)
 
 
 def asked_to_wait(headers: Mapping[str, str]) -> str:
-    """What `retry-after` asks for, as the end of a sentence: seconds or a date."""
-    wait = shown(headers.get("retry-after"), "")
-    return wait and f"; it asks to wait {f'{wait} s' if wait[0].isdigit() else f'until {wait}'}"
+    """What `retry-after` asks for, as the end of a sentence; empty where it is no number of seconds."""
+    wait = re.fullmatch(r"\s*(\d{1,6})(\.\d{1,6})?\s*", headers.get("retry-after") or "", re.ASCII)
+    return f"; it asks to wait {float(wait[0]):g} s" if wait else ""

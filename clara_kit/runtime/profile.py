@@ -15,6 +15,7 @@ from typing import Protocol
 from clara_kit.core import events as ev
 from clara_kit.core.clock import Clock
 from clara_kit.core.errors import ProviderError
+from clara_kit.core.outside import place
 from clara_kit.core.placeholders import Placeholders
 from clara_kit.core.prompt import Prompt
 from clara_kit.prompts.briefing import Briefing, brief_or_why
@@ -93,7 +94,7 @@ class ProfileLoader:
         except ProviderError as exc:
             return exc
         except Exception as exc:  # a mistake of ours: the conversation goes on without a profile
-            log.exception("asking the shop failed")
+            log.error("asking the shop failed: %s", place(exc))
             why = f"Asking the shop failed in the kit itself ({type(exc).__name__})."
             return ProviderError(why, hint="the log has the details.", retryable=False)
 

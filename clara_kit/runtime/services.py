@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from clara_kit.audio.spoken import Pronunciation
 from clara_kit.audio.voice import Speech
 from clara_kit.core.clock import Clock
+from clara_kit.core.paths import DATA
 from clara_kit.core.prompt import Prompt
 from clara_kit.core.settings import USUAL_GREETING, Keys, Mode, Settings
 from clara_kit.data_files import fingerprint, pronunciation
@@ -29,6 +30,7 @@ from clara_kit.providers.tts.base import TTSProvider
 from clara_kit.runtime.clock import MonotonicClock
 from clara_kit.runtime.profile import ProfileLoader, ProfileSource
 from clara_kit.shop.cache import ProfileCache
+from clara_kit.store import own_salt
 from clara_kit.world.answers import AnswerBook
 from clara_kit.world.faults import FaultBox
 from clara_kit.world.latency import LatencyProfile
@@ -66,7 +68,7 @@ class Services:
     heard: bool = True  # simulated voices have a sound; else they are silent for as long as the words would last
     briefing: Briefing | None = None  # None: a plain prompt, which has no place for a customer
     catalog: Catalog | None = None
-    customer: str = ""  # as the shop knows them: number, gid or e-mail; empty: a stranger
+    customer: str = field(default="", repr=False)  # as the shop knows them: number, gid or e-mail; empty: a stranger
     profile_cache: ProfileCache | None = None
     pace: float = 1.0  # how many times faster than the wall the conversation and the twins may live
     pronunciation: Pronunciation = field(default_factory=pronunciation)  # how names are said aloud
@@ -240,8 +242,11 @@ class Services:
 
     @property
     def customer_key(self) -> str:
-        """What stands for the customer in the trace; empty for a stranger."""
-        return sha256(f"{self._shop_name}|{self.customer}".encode()).hexdigest()[:12] if self.customer else ""
+        """What stands for the customer in the trace; empty for a stranger. A live shop's is this machine's alone."""
+        # Who has a run of a live shop must not find out by trying numbers or addresses whose it is.
+        salt = own_salt(DATA / "cache" / "salt") if self.modes.get("shop") == "live" else ""
+        name = f"{salt}{self._shop_name}|{self.customer}"
+        return sha256(name.encode()).hexdigest()[:12] if self.customer else ""
 
     @property
     def _shop_name(self) -> str:

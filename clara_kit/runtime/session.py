@@ -22,6 +22,7 @@ from clara_kit.conversation.door import Door
 from clara_kit.core import commands as do
 from clara_kit.core import events as ev
 from clara_kit.core.errors import ClaraError
+from clara_kit.core.outside import place
 from clara_kit.core.records import Record, StateChanged
 from clara_kit.core.states import ConversationState
 from clara_kit.measure.run import Run
@@ -202,8 +203,8 @@ class Session:
             for listener in self.listeners:
                 try:
                     listener(record)
-                except Exception:
-                    log.exception("a listener failed")
+                except Exception as exc:
+                    log.error("a listener failed: %s", place(exc))
         if self._recorder is not None:
             self._recorder.saw(event)
         for waiting in self._waiting:

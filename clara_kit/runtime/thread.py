@@ -19,6 +19,7 @@ from time import monotonic
 from typing import Any, TypeVar
 
 from clara_kit.core.errors import ClaraError
+from clara_kit.core.outside import place
 from clara_kit.runtime.ending import first_of, worded
 from clara_kit.runtime.session import Session, Tell
 
@@ -48,7 +49,7 @@ class ConversationThread(threading.Thread):
         except BaseException as exc:
             session.error = session.error or worded(exc)
             if not isinstance(first_of(exc), ClaraError):
-                log.exception("the conversation's thread failed")
+                log.error("the conversation's thread failed: %s", place(exc))
         self._over = True
         for call in list(self._calls):  # came too late for the loop
             call.cancel()

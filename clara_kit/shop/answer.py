@@ -14,14 +14,14 @@ from typing import Any, Literal
 from clara_kit.core.profile import CustomerProfile
 from clara_kit.shop.errors import Problem
 from clara_kit.shop.parse import is_cut
-from clara_kit.shop.queries import FULL, Variant
+from clara_kit.shop.queries import FULL, QUERIES, Variant
 
 REQUIRED_SCOPES = ("read_customers", "read_orders", "read_products")
 _ORDER_SCOPES = {"read_orders", "read_all_orders", "read_marketplace_orders", "read_products"}
 _ORDER_FIELDS = {"orders", "numberOfOrders", "lineItems", "product"}
 _ACCESS = ("missing_scope", "protected_data")
-_VERSION = re.compile(r"[A-Za-z0-9-]{1,20}")
-_FIELD = re.compile(r"[A-Za-z]{1,40}")
+_VERSION = re.compile(r"20\d\d-\d\d|unstable", re.ASCII)
+_OUR_FIELDS = frozenset(re.findall(r"[A-Za-z]+", " ".join(QUERIES.values())))  # others are the server's words
 _MAX_WARNINGS = 10
 
 
@@ -125,7 +125,7 @@ def _is_of_orders(problem: Problem) -> bool:
 
 
 def _warning(problem: Problem) -> str:
-    named = [f for f in problem.fields if _FIELD.fullmatch(f) and f != "nodes"]
+    named = [f for f in problem.fields if f in _OUR_FIELDS and f != "nodes"]
     what = named[-1] if len(named) > 1 else "customer"
     if problem.kind == "missing_scope":
         lacking = " or ".join(problem.scopes) or "a right"  # any one of them will do

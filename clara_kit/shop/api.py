@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import json
-import re
 from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 import httpx
 
 from clara_kit.core.errors import SettingsError
+from clara_kit.core.outside import Address, media_type
 from clara_kit.core.retry import RetryPolicy
 from clara_kit.shop import errors
 from clara_kit.shop.answer import Reply, version_of
@@ -57,7 +58,7 @@ class AdminApi:
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         _check(credentials)
-        self._base_url, self._path = base_url.rstrip("/"), f"/admin/api/{api_version}/graphql.json"
+        self._address, self._path = Address.of(base_url), f"/admin/api/{api_version}/graphql.json"
         self._credentials = credentials
         self._token = Token(credentials.token or None, self._ask_for_token, clock)
         self._timeout_ms, self._retry, self._clock, self._sleep = timeout_ms, retry, clock, sleep
@@ -67,13 +68,15 @@ class AdminApi:
 
     def open(self) -> None:
         """Make the client; connects to nothing yet."""
-        try:
-            loopback = httpx.URL(self._base_url).host in _LOOPBACK  # a proxy must not get what stays here
-        except (httpx.InvalidURL, ValueError):
-            raise ShopError("unreachable", "SHOPIFY_BASE_URL is no address") from None
+        if not self._address.host:
+            raise ShopError("unreachable", "SHOPIFY_BASE_URL is no address")
+        loopback = urlsplit(self._address.url).hostname in _LOOPBACK  # a proxy must not get what stays here
         self._loop = asyncio.get_running_loop()
         self._http = httpx.AsyncClient(
-            timeout=self._timeout_ms / 2000, trust_env=not loopback, transport=self._transport
+            timeout=self._timeout_ms / 2000,
+            trust_env=not loopback,
+            transport=self._transport,
+            headers=self._address.login,
         )
 
     async def aclose(self) -> None:
@@ -82,6 +85,10 @@ class AdminApi:
         if self._http is not None and self._loop is asyncio.get_running_loop():
             await self._http.aclose()
         self._http = None
+
+    def repeats_a_key(self, text: str) -> bool:
+        """Whether something that the server said holds what only it and we know."""
+        return any(key and key in text for key in (*self._credentials, self._token.value))
 
     async def ask(self, body: dict[str, Any], root: str, until_s: float) -> Reply:
         """One query, again where that may help. Whatever holds something under `root` is an answer."""
@@ -148,7 +155,7 @@ class AdminApi:
         if self._loop is not asyncio.get_running_loop():
             self.open()  # connections belong to the event loop that they were opened in
         try:
-            response = await self._http.post(self._base_url + path, headers=headers, **body)
+            response = await self._http.post(self._address.url + path, headers=headers, **body)
         except httpx.TimeoutException as exc:
             failure = ShopError("timeout", type(exc).__name__)
         except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as exc:
@@ -184,9 +191,7 @@ def _json_of(response: httpx.Response) -> dict[str, Any]:
         body = None
     if isinstance(body, dict):
         return body
-    kind = response.headers.get("content-type", "").split(";")[0].strip()
-    told = kind if re.fullmatch(r"[a-z]{1,20}/[a-z.+-]{1,40}", kind) else "of no known type"
-    raise ShopError("not_json", f"HTTP {response.status_code}, {told}")
+    raise ShopError("not_json", f"HTTP {response.status_code}, {media_type(response.headers.get('content-type', ''))}")
 
 
 _EARLY_S = 300.0  # renewed this long before its end, or after nine tenths of a shorter life
@@ -205,6 +210,11 @@ class Token:
 
     def __repr__(self) -> str:
         return f"Token({'lasting' if self._lasting else 'renewed'})"
+
+    @property
+    def value(self) -> str:
+        """The token of now; empty where there is none yet."""
+        return self._lasting or self._value
 
     @property
     def renewable(self) -> bool:

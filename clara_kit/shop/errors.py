@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from clara_kit.core.errors import FailureKind, ProviderError
+from clara_kit.core.outside import request_id
 from clara_kit.core.retry import asked_wait_ms
 
 ShopErrorKind = Literal[
@@ -66,9 +67,9 @@ _BY_CODE: dict[str, ShopErrorKind] = {
     "THROTTLED": "throttled", "SHOP_INACTIVE": "frozen", "INTERNAL_SERVER_ERROR": "server",
     "MAX_COST_EXCEEDED": "bad_request",
 }  # fmt: skip
-_SCOPE = re.compile(r"\b(?:read|write|unauthenticated_read)_[a-z_]{2,40}\b")
-_CODE = re.compile(r"[A-Za-z][A-Za-z0-9_]{1,40}")
-_REQUEST_ID = re.compile(r"[A-Za-z0-9-]{8,80}")
+_CODES = frozenset((*_BY_CODE, "ACCESS_DENIED", "undefinedField", "missingRequiredArguments", "argumentNotAccepted",
+                    "argumentLiteralsIncompatible", "variableMismatch", "INVALID_VARIABLE"))  # fmt: skip
+SCOPE = re.compile(r"\b(?:read|write|unauthenticated_read)_[a-z_]{2,40}\b")
 
 
 class ShopError(ProviderError):
@@ -119,9 +120,9 @@ def from_status(status: int, headers: Mapping[str, str], body: Any) -> ShopError
     kind: ShopErrorKind = _BY_STATUS.get(status) or ("server" if status >= 500 else "bad_request")
     if 300 <= status < 400:
         kind = "not_found"  # a wrong name leads to a page of Shopify's
-    scopes = tuple(dict.fromkeys(_SCOPE.findall(str(body)[:2000]))) if status == 403 else ()
-    found = _REQUEST_ID.fullmatch(headers.get("x-request-id", ""))
-    facts = (f"HTTP {status}", *([f"request {found[0]}"] if found else ()), *scopes)
+    scopes = tuple(dict.fromkeys(SCOPE.findall(str(body)[:2000]))) if status == 403 else ()
+    found = request_id(headers.get("x-request-id"))
+    facts = (f"HTTP {status}", *([f"request {found}"] if found else ()), *scopes)
     wait_ms = asked_wait_ms(headers, time.time())
     return ShopError("missing_scope" if scopes else kind, ", ".join(facts), scopes=scopes, wait_ms=wait_ms)
 
@@ -158,20 +159,19 @@ def cost_of(envelope: dict[str, Any]) -> float | None:
 
 def _problem(error: dict[str, Any]) -> Problem:
     message, path = str(error.get("message"))[:500], error.get("path")
-    code, request_id = (str(_at(error, "extensions", name)) for name in ("code", "requestId"))
-    code = code if _CODE.fullmatch(code) and code != "None" else ""
+    code, id_ = (str(_at(error, "extensions", name) or "") for name in ("code", "requestId"))
     needs = _at(error, "extensions", "requiredAccess")
     scopes: tuple[str, ...] = ()
     if code == "ACCESS_DENIED" or "not approved to" in message or "ccess denied" in message:
-        scopes = tuple(dict.fromkeys(_SCOPE.findall(f"{needs} {message}"[:1000])))
+        scopes = tuple(dict.fromkeys(SCOPE.findall(f"{needs} {message}"[:1000])))
         kind: ShopErrorKind = "missing_scope" if scopes or needs else "protected_data"
     elif message == "Throttled":
         kind = "throttled"
     else:
         kind = _BY_CODE.get(code) or ("bad_request" if code or "locations" in error else "bad_answer")
-    told = [code or "no code", *scopes]
-    if _REQUEST_ID.fullmatch(request_id):
-        told.append(f"request {request_id}")
+    told = [code if code in _CODES else "another code" if code else "no code", *scopes]
+    if found := request_id(id_):
+        told.append(f"request {found}")
     fields = tuple(p for p in path if isinstance(p, str)) if isinstance(path, list) else ()
     return Problem(kind, fields, scopes, ", ".join(told))
 

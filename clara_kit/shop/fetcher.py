@@ -20,7 +20,8 @@ from clara_kit.core.settings import Keys, Settings
 from clara_kit.shop.answer import REQUIRED_SCOPES, Found, ShopAnswer, ShopCheck, access_problems, narrower, warnings_of
 from clara_kit.shop.api import AdminApi, Credentials
 from clara_kit.shop.cache import ProfileCache
-from clara_kit.shop.errors import Problem, ShopError
+from clara_kit.shop.clean import TITLE_CHARS, clean_text
+from clara_kit.shop.errors import SCOPE, Problem, ShopError
 from clara_kit.shop.pages import joined, next_request
 from clara_kit.shop.parse import profile_of, zone_of
 from clara_kit.shop.queries import API_VERSION, FULL, SCOPES, customer_ref, request_body
@@ -145,11 +146,13 @@ class ShopifyCustomerFetcher:
         listed = app.get("accessScopes") if isinstance(app, dict) else None
         if not isinstance(shop, dict) or not isinstance(listed, list):
             raise reply.problems[0].error() if reply.problems else ShopError("bad_answer")
-        scopes = tuple(sorted(str(s.get("handle")) for s in listed if isinstance(s, dict)))
+        handles = (str(s.get("handle")) for s in listed if isinstance(s, dict))
+        scopes = tuple(sorted(h for h in handles if SCOPE.fullmatch(h)))
+        name, domain = str(shop.get("name")), str(shop.get("myshopifyDomain"))
         held = {*scopes, *(s.replace("write_", "read_", 1) for s in scopes if s.startswith("write_"))}
         return ShopCheck(
-            shop_name=str(shop.get("name")),
-            domain=str(shop.get("myshopifyDomain")),
+            shop_name="" if self._api.repeats_a_key(name) else clean_text(name, TITLE_CHARS),
+            domain=domain if _SHOP.fullmatch(domain) else "",
             scopes=scopes,
             missing=tuple(s for s in REQUIRED_SCOPES if s not in held),
             served_version=reply.served_version,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from html import escape
 
+from clara_kit.core.outside import printable
 from clara_kit.lab.timeline import Mark, Span, Timeline
 
 WIDTH, GUTTER, RIGHT = 960, 84, 14
@@ -37,7 +38,7 @@ def svg(line: Timeline, *, title: str, mix: str) -> str:
     body += [_mark(mark, scale) for mark in line.marks if mark.kind != "interim"]
     summary = f"{title}: {line.end_ms / 1000:.1f} seconds, {mix}"
     whose = mix if mix == "live" else f"{mix}: no number here is a vendor’s"
-    return (
+    return printable(
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" style="max-width:100%;height:auto" role="img" '
         f'aria-label="{escape(summary, quote=True)}" font-family="sans-serif" font-size="11">'
         f"<title>{escape(summary)}</title>{_DEFS}"

@@ -8,9 +8,9 @@ instead. `FaultBox` hands each fault out once, and brings one into what is runni
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal, get_args
 
 from clara_kit.core.errors import ScriptError
@@ -30,6 +30,10 @@ FaultKind = Literal[
     "truncate",  # the model stops in mid-sentence: stop reason "max_tokens" (shop: part of the data is missing)
 ]
 KINDS: tuple[FaultKind, ...] = get_args(FaultKind)
+
+MAX_OCCASION = 1_000_000
+MAX_MS = 3_600_000.0  # an hour: longer than anything lasts that a fault can strike
+MAX_DETAIL_CHARS = 200
 
 APPLIES: dict[Service, tuple[FaultKind, ...]] = {
     "stt": ("refuse", "cut", "stall", "slow", "error", "garble", "no_end", "duplicate"),
@@ -53,13 +57,26 @@ class Fault:
     detail: str = ""
 
     def __post_init__(self) -> None:
-        if self.service not in APPLIES or self.kind not in APPLIES[self.service]:
+        """Whoever makes one, a script, a person or a request, gets a `ScriptError` for what can be none."""
+        known = APPLIES.get(self.service, ()) if isinstance(self.service, str) else ()
+        if self.kind not in known:
+            vocabulary = "; ".join(f"{s}: {', '.join(k)}" for s, k in APPLIES.items())
+            called, of = str(self.kind)[:40], str(self.service)[:40]
+            raise ScriptError(f"There is no fault {called!r} for {of!r}.", hint=f"{vocabulary}.")
+        whole = all(type(n) is int for n in (self.on, self.status))
+        if not whole or not 1 <= self.on <= MAX_OCCASION or not 300 <= self.status <= 599:
             raise ScriptError(
-                f"There is no fault {self.kind!r} for {self.service!r}.",
-                hint="; ".join(f"{s}: {', '.join(k)}" for s, k in APPLIES.items()) + ".",
+                f"Fault {self.service}/{self.kind}: 'on' is a whole number from 1 to {MAX_OCCASION}, "
+                "'status' one from 300 to 599."
             )
-        if self.on < 1 or self.after_ms < 0 or self.for_ms < 0:
-            raise ScriptError(f"Fault {self.service}/{self.kind}: 'on' counts from 1, times are not negative.")
+        numbers = all(isinstance(ms, int | float) and not isinstance(ms, bool) for ms in (self.after_ms, self.for_ms))
+        if not numbers or not all(0 <= ms <= MAX_MS for ms in (self.after_ms, self.for_ms)):
+            raise ScriptError(f"Fault {self.service}/{self.kind}: times are numbers from 0 to {MAX_MS} ms.")
+        # It may stand in a header, on a terminal and in a run.
+        if not isinstance(self.detail, str) or len(self.detail) > MAX_DETAIL_CHARS or not self.detail.isprintable():
+            raise ScriptError(
+                f"Fault {self.service}/{self.kind}: 'detail' is one line of at most {MAX_DETAIL_CHARS} characters."
+            )
 
     def __str__(self) -> str:
         length = f" for {self.for_ms:.0f} ms" if self.for_ms else ""
@@ -78,12 +95,10 @@ class Fault:
     @classmethod
     def from_dict(cls, entry: Any) -> Fault:
         """A fault from a mapping of a script; raises `ScriptError` for unknown or malformed fields."""
-        try:
-            return cls(**entry)
-        except TypeError as exc:
-            raise ScriptError(
-                f"A fault is malformed: {entry!r}.", hint="fields: service, kind, on, after_ms, for_ms, status, detail."
-            ) from exc
+        names = [f.name for f in fields(cls)]
+        if not isinstance(entry, Mapping) or not {"service", "kind"} <= set(entry) <= set(names):
+            raise ScriptError("A fault is malformed.", hint=f"fields: {', '.join(names)}.")
+        return cls(**entry)
 
 
 Door = Literal["", "token", "start", "socket"]

@@ -8,6 +8,7 @@ from clara_kit.lab.briefings import replies, told
 
 
 def test_markup_is_shown_and_a_dollar_sign_is_never_the_beginning_of_mathematics() -> None:
+    assert escape("'\u202e\x00") == "&#x27;\ufffd\ufffd"
     assert escape("<b> $3.990 y $30.000") == "&lt;b&gt; <span>$</span>3.990 y <span>$</span>30.000"
 
 

@@ -101,7 +101,7 @@ class Exchange:
     gone: asyncio.Event
 
     async def head(self, status: int = 200, content_type: str = "text/event-stream", **headers: str) -> None:
-        lines = [f"HTTP/1.1 {status} X", f"content-type: {content_type}", "request-id: req_1"]
+        lines = [f"HTTP/1.1 {status} X", f"content-type: {content_type}", "request-id: req_011twin01"]
         lines += [f"{k.replace('_', '-')}: {v}" for k, v in headers.items()]
         self.writer.write(("\r\n".join([*lines, "transfer-encoding: chunked"]) + "\r\n\r\n").encode())
         await self.writer.drain()
@@ -551,13 +551,13 @@ def test_what_is_sent_alternates_and_loses_no_word(turns: list[tuple[str, str]])
 async def test_a_refusal_says_whose_fault_it_is_and_what_to_do(
     status: int, kind: str, expected: str, retryable: bool, word: str
 ) -> None:
-    events, fake = await run(failing(status, kind, f"No, says the server to {KEY}"))
+    events, fake = await run(failing(status, kind, f"No prompt, says the server to {KEY}"))
     assert isinstance(events[0], ReplyStarted)
     failure = only_failure(events)
     assert (failure.kind, failure.retryable) == (expected, retryable)
     assert str(status) in failure.message
-    assert "No, says the server" in failure.message
-    assert "req_1" in failure.message
+    assert "says the server" not in failure.message and "it speaks of prompt" in failure.message
+    assert "req_011twin01" in failure.message
     assert word in failure.hint
     assert len(fake.requests) == 1  # the SDK's own retries are off
 

@@ -409,11 +409,11 @@ async def test_after_a_break_sound_is_sent_hardly_faster_than_it_was_spoken() ->
 
 
 @pytest.mark.parametrize("status", [400, 401, 402, 403, 404, 429, 500, 503])
-async def test_every_refused_handshake_gives_the_vendors_reason_its_id_and_a_remedy(status: int) -> None:
+async def test_every_refused_handshake_gives_what_it_is_about_its_id_and_a_remedy(status: int) -> None:
     async def refuse(connection: ServerConnection, _request: Any) -> Any:
         response = connection.respond(HTTPStatus(status), "no")
-        response.headers["dg-error"] = "because of that"
-        response.headers["dg-request-id"] = "id-1"
+        response.headers["dg-error"] = "no such model, because of that"
+        response.headers["dg-request-id"] = "0a1b2c3d-0000-4000-8000-00000000000a"
         return response
 
     async def handle(_socket: ServerConnection) -> None:
@@ -423,7 +423,8 @@ async def test_every_refused_handshake_gives_the_vendors_reason_its_id_and_a_rem
         port = server.sockets[0].getsockname()[1]
         stt = DeepgramStreamingSTT(api_key="test-key", clock=MonotonicClock(), base_url=f"http://127.0.0.1:{port}")
         with pytest.raises(
-            Exception, match=re.escape(f"because of that (HTTP {status}, dg-request-id id-1)")
+            Exception,
+            match=re.escape(f"(HTTP {status}; it speaks of model; dg-request-id 0a1b2c3d-0000-4000-8000-00000000000a)"),
         ) as caught:
             await stt.__aenter__()
     assert caught.value.hint  # type: ignore[attr-defined]

@@ -302,17 +302,18 @@ async def test_words_that_were_final_are_not_lost_when_the_connection_breaks() -
         (503, ProviderUnavailable),
     ],
 )
-async def test_a_refused_handshake_gives_the_vendors_reason_and_a_remedy(status: int, error: type[Exception]) -> None:
+async def test_a_refused_handshake_gives_what_it_is_about_and_a_remedy(status: int, error: type[Exception]) -> None:
     async def refuse(connection: ServerConnection, request: Any) -> Any:
         response = connection.respond(HTTPStatus(status), "no")
-        response.headers["dg-error"] = "the reason given"
-        response.headers["dg-request-id"] = "r-1"
+        response.headers["dg-error"] = "the language of my-secret"
+        response.headers["dg-request-id"] = "0a1b2c3d-0000-4000-8000-00000000000a"
         return response
 
     async with serve(lambda s: s.wait_closed(), "127.0.0.1", 0, process_request=refuse) as server:
         port = server.sockets[0].getsockname()[1]
         with pytest.raises(
-            error, match=rf"the reason given \(HTTP {status}, dg-request-id r-1\).*What to do"
+            error,
+            match=rf"\(HTTP {status}; it speaks of language; dg-request-id 0a1b2c3d-0000-4000-8000-00000000000a\).*What to do",
         ) as caught:
             async with DeepgramStreamingSTT(api_key="my-secret", clock=Clock(), base_url=f"ws://127.0.0.1:{port}"):
                 pass

@@ -253,7 +253,7 @@ async def test_codes_may_be_words_and_durations_may_be_missing() -> None:
         ),
         (lambda: web.Response(text="<html>", content_type="text/html", status=502), "overloaded", "not JSON"),
         (lambda: web.Response(text="<html>", content_type="text/html"), "protocol", "makes no sense"),
-        (lambda: web.json_response({"error": "text too long", "data": None}), "protocol", "text too long"),
+        (lambda: web.json_response({"error": "the text is too long", "data": None}), "protocol", "speaks of text"),
     ],
 )
 async def test_every_shape_of_no_is_explained(answer: Any, kind: str, words: str) -> None:
@@ -265,7 +265,7 @@ async def test_every_shape_of_no_is_explained(answer: Any, kind: str, words: str
 
 async def test_an_answer_without_a_session_is_refused_at_the_start() -> None:
     async with other_server(None, lambda: web.json_response({"code": 100, "data": {"id": 1}})) as url:
-        with pytest.raises(ProviderRefused, match="no session_id; it holds id"):
+        with pytest.raises(ProviderRefused, match="no session_id; it holds 1 other fields"):
             await avatar_at(url).__aenter__()
 
 

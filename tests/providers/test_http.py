@@ -68,25 +68,16 @@ def test_a_break_is_told_for_what_it_is_by_either_library(library: object) -> No
 
 
 def test_a_socket_that_cannot_be_opened_names_the_systems_reason() -> None:
-    refused = http.broken(ConnectionRefusedError(111, "Connection refused"), "Somebody", "there", setting="SOME_URL")
-    assert "cannot be reached at there (Connection refused)" in refused.message and "SOME_URL" in refused.hint
+    refused = http.broken(
+        ConnectionRefusedError(111, "Connection refused"), "Somebody", "http://u:pw@there:9/p?t=tok", setting="SOME_URL"
+    )
+    assert "cannot be reached at there:9 (Connection refused)" in refused.message and "SOME_URL" in refused.hint
     assert http.broken(TimeoutError(), "Somebody", "there", setting="SOME_URL").kind == "stalled"
-
-
-def test_a_vendors_words_are_short_on_one_line_and_without_the_key() -> None:
-    assert http.shown("no\n  such key: secret", "secret") == "no such key: [key]"
-    assert http.shown("the secret " * 100, "secret").count("secret") == 0
-    assert len(http.shown("long " * 1000, "")) == 300
-    assert http.shown(None, "secret") == ""
 
 
 @pytest.mark.parametrize(
     ("header", "said"),
-    [
-        ({}, ""),
-        ({"retry-after": "3"}, "; it asks to wait 3 s"),
-        ({"retry-after": "Wed, 21 Oct"}, "; it asks to wait until Wed, 21 Oct"),
-    ],
+    [({}, ""), ({"retry-after": "3"}, "; it asks to wait 3 s"), ({"retry-after": "Wed, 21 Oct"}, "")],
 )
 def test_what_the_vendor_asks_to_wait_ends_the_sentence(header: dict[str, str], said: str) -> None:
     assert http.asked_to_wait(header) == said

@@ -6,17 +6,20 @@ import asyncio
 import json
 import stat
 import threading
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from clara_kit import ConversationManager, ConversationState, Fault, Run, Settings, compose, replay, simulate
+from clara_kit import ConversationManager, ConversationState, Fault, Run, Settings, compose, replay, simulate, store
 from clara_kit.conversation.heard import CHARS_PER_S
 from clara_kit.core import commands as do
 from clara_kit.core import events as ev
 from clara_kit.core.errors import ClaraError
+from clara_kit.core.settings import Keys
 from clara_kit.prompts.template import PromptTemplate
+from clara_kit.runtime import services
 from clara_kit.shop.cache import ProfileCache
 from clara_kit.world.faults import APPLIES
 from clara_kit.world.personas import Persona
@@ -231,6 +234,25 @@ async def test_a_cache_makes_the_second_conversation_ask_nobody(tmp_path: Path) 
     assert run.revealed().ledger[0].clara.startswith("¡Hola, Camila!")
     (loaded,) = [r for r in run.trace if isinstance(r, ev.ProfileLoaded)]
     assert loaded.age_s > 0
+
+
+def test_who_holds_a_run_of_a_live_shop_cannot_find_out_by_trying_whose_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(services, "DATA", tmp_path)
+    keys = Keys.model_validate({"shopify_shop": services.TWIN_SHOP, "shopify_admin_token": "t"})
+
+    def key(shop: Any) -> str:
+        return compose("sim", shop=shop, customer=1001, keys=keys).customer_key
+
+    guessed = sha256(f"{services.TWIN_SHOP}|gid://shopify/Customer/1001".encode()).hexdigest()[:12]
+    assert key("twin") == key("sim") == guessed == "c2e43963c425"  # invented: equal inputs, equal bytes
+    live = key("live")
+    assert live != guessed and live == key("live")  # one customer has one key on this machine
+    assert "1001" not in repr(compose("sim", shop="live", customer=1001, keys=keys))
+    (tmp_path / "cache" / "salt").unlink()
+    monkeypatch.setattr(store, "_SALT", "another machine")
+    assert key("live") != live
 
 
 def test_a_plain_prompt_and_an_invented_customer_in_a_real_shop_are_refused_with_a_word() -> None:

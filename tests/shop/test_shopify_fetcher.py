@@ -126,10 +126,10 @@ async def test_each_status_is_its_own_kind_and_only_some_are_tried_again(
     server: ShopServer, status: int, kind: str, retries: int, html: bool
 ) -> None:
     body = f"<html>{EMAIL} {TOKEN}</html>" if html else {"errors": f"about {EMAIL} {TOKEN}"}
-    server.answers = [(status, body, {"X-Request-Id": "0f3a-99-abc"})]
+    server.answers = [(status, body, {"X-Request-Id": "0a1b2c3d-0000-4000-8000-00000000000a"})]
     error = await failure(server)
     assert (error.reason, len(server.asked)) == (kind, 1 + retries)
-    assert f"HTTP {status}" in error.message and "0f3a-99-abc" in error.message
+    assert f"HTTP {status}" in error.message and "0a1b2c3d-0000-4000-8000-00000000000a" in error.message
     assert error.retryable is (retries > 0)
 
 
@@ -232,7 +232,7 @@ async def test_an_answer_that_makes_no_sense_is_told_as_such(server: ShopServer,
 
 
 async def test_an_internal_error_in_an_answer_is_tried_again(server: ShopServer) -> None:
-    extensions = {"code": "INTERNAL_SERVER_ERROR", "requestId": "ab12cd34-0000"}
+    extensions = {"code": "INTERNAL_SERVER_ERROR", "requestId": "0a1b2c3d-0000-4000-8000-00000000000a"}
     broken = {"errors": [{"message": "Internal error", "extensions": extensions}]}
     time = Time()
     server.answers = [(200, broken, {}), answer(CAMILA)]
@@ -240,7 +240,7 @@ async def test_an_internal_error_in_an_answer_is_tried_again(server: ShopServer)
         assert (await shop.fetch(1001)).profile.first_name == "Camila"
     assert time.slept_s == [0.2]
     server.answers = [(200, broken, {})]
-    assert "ab12cd34-0000" in (await failure(server)).message
+    assert "0a1b2c3d-0000-4000-8000-00000000000a" in (await failure(server)).message
 
 
 async def test_part_of_an_answer_is_kept_with_a_warning_and_not_cached(server: ShopServer, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import os
 import socket
 import threading
 from base64 import b64encode
+from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -18,6 +19,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
 from clara_kit.core.errors import ClaraError
+from clara_kit.world.faults import FaultBox
 from clara_kit.world.latency import LatencyProfile
 from clara_kit.world.pace import now_s
 from clara_kit.world.twins.base import TwinContext
@@ -255,3 +257,61 @@ async def test_a_start_that_is_cancelled_leaves_no_server() -> None:
     with pytest.raises(asyncio.CancelledError):
         await starting
     assert server.port == 0 and not [t for t in threading.enumerate() if t.name == "clara-twins"]
+
+
+BAD_FAULTS: list[Any] = [
+    3, [], None, "cut", {}, {"service": "llm"}, {"service": "llm", "kind": "cut", "what": 1},
+    {"service": ["llm"], "kind": "cut"}, {"service": "llm", "kind": {"cut": 1}}, {"service": "nobody", "kind": "cut"},
+    *({"service": "llm", "kind": "cut", **wrong} for wrong in (
+        {"on": "1"}, {"on": 0}, {"on": 1.5}, {"on": True}, {"on": 10**400}, {"on": None}, {"after_ms": "5"},
+        {"after_ms": -1}, {"after_ms": float("nan")}, {"for_ms": float("inf")}, {"for_ms": 1e308}, {"for_ms": [1]},
+        {"after_ms": False}, {"status": 99}, {"status": 200}, {"status": 600}, {"status": "503"}, {"status": None},
+        {"detail": 7}, {"detail": "a\r\nb: c"}, {"detail": "x" * 5000}, {"detail": None},
+    )),
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def door() -> Iterator[tuple[httpx.Client, FaultBox]]:
+    faults = FaultBox()
+    with TwinServer([], faults=faults) as server, httpx.Client(base_url=f"http://127.0.0.1:{server.port}") as client:
+        yield client, faults
+
+
+@pytest.mark.parametrize("body", BAD_FAULTS, ids=lambda body: str(body)[:60])
+def test_a_fault_that_is_none_is_a_400_with_a_word(door: tuple[httpx.Client, FaultBox], body: Any) -> None:
+    client, faults = door
+    answer = client.post("/faults", content=json.dumps(body), headers={"content-type": "application/json"})
+    assert answer.status_code == 400 and len(answer.json()["error"]["message"]) > 10
+    assert faults.waiting == ()
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"host": "evil.example"}, {"host": "127.0.0.1.evil.example"}, {"host": "127.0.0.1@evil.example"}, {"host": ""},
+        {"origin": "http://evil.example"}, {"origin": "null"}, {"origin": "http://127.0.0.1:1"},
+        {"content-type": "text/plain"}, {"content-type": "application/x-www-form-urlencoded"}, {"content-type": ""},
+        {"content-type": "text/plain; application/json"},
+    ],
+    ids=str,
+)  # fmt: skip
+@pytest.mark.parametrize("path", ["/faults", "/deepgram/twin/lines"])
+def test_no_page_from_elsewhere_steers_the_twins(
+    door: tuple[httpx.Client, FaultBox], headers: dict[str, str], path: str
+) -> None:
+    client, faults = door
+    fault = json.dumps({"service": "llm", "kind": "cut"})
+    answer = client.post(path, content=fault, headers={"content-type": "application/json", **headers})
+    assert answer.status_code == 400 and faults.waiting == ()
+    if "content-type" not in headers:
+        assert client.get("/faults", headers=headers).status_code == 400
+
+
+def test_whoever_sits_at_this_machine_may_steer_them(door: tuple[httpx.Client, FaultBox]) -> None:
+    client, faults = door
+    port = client.base_url.port
+    fault = {"service": "llm", "kind": "refuse", "on": 3, "status": 529, "after_ms": 0, "for_ms": 1.5, "detail": "¡no!"}
+    for headers in ({}, {"host": f"localhost:{port}"}, {"origin": f"http://127.0.0.1:{port}"}):
+        assert client.post("/faults", json=fault, headers=headers).json() == {"strikes": "on occasion 3"}
+    assert [f.to_dict() for f in faults.waiting] == [fault] * 3

@@ -216,7 +216,7 @@ def test_a_query_of_more_than_a_thousand_points_is_refused(client: Client) -> No
 def test_what_was_charged_beforehand_comes_back(client: Client) -> None:
     cost = client.ask()["extensions"]["cost"]
     assert 0 < cost["actualQueryCost"] < cost["requestedQueryCost"]
-    assert cost["throttleStatus"]["currentlyAvailable"] == 2000 - cost["actualQueryCost"]
+    assert 2000 - cost["actualQueryCost"] <= cost["throttleStatus"]["currentlyAvailable"] <= 2000  # it fills with time
 
 
 @pytest.mark.parametrize("status", [400, 401, 402, 403, 404, 423, 429, 430, 500, 502, 503, 504])

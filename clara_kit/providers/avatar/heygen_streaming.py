@@ -40,8 +40,8 @@ _SLOWEST_CHARS_PER_S = 8.0  # about half the pace of Spanish speech: a task that
 class HeyGenSession:
     """A started session. With the last two anyone may join the room and see the avatar."""
 
-    session_id: str
-    url: str = ""
+    session_id: str = field(repr=False)
+    url: str = field(default="", repr=False)
     access_token: str = field(default="", repr=False)
 
 

@@ -14,6 +14,12 @@ from base64 import b64encode
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from clara_kit.core.outside import speaks_of
+
+_TERMS = (
+    "video_starvation", "starvation", "audio", "video", "sample rate", "format", "size", "too large", "event_id",
+    "session", "idle", "timeout", "limit", "credits", "internal",
+)  # fmt: skip
 RATE_HZ = 24_000  # 16-bit little-endian mono, no header; another rate is played garbled, without an error
 BYTES_PER_MS = RATE_HZ * 2 // 1000
 
@@ -88,7 +94,6 @@ def parse(raw: str | bytes) -> Signal | None:
 
 
 def _error_text(error: Any) -> str:
-    if not isinstance(error, dict):
-        return "unknown error"
-    words = [str(error[k]) for k in ("type", "message") if error.get(k)]
-    return ": ".join(words)[:200] or "unknown error"
+    """What it speaks of, in our words: its own might repeat what was sent."""
+    words = " ".join(str(error.get(k) or "") for k in ("type", "message")) if isinstance(error, dict) else ""
+    return ", ".join(speaks_of(words, _TERMS)) or "unknown error"

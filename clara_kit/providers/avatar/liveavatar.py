@@ -15,7 +15,6 @@ import asyncio
 import itertools
 from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any, Literal, Self
-from urllib.parse import urlsplit
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
@@ -221,7 +220,7 @@ async def _connect(url: str, timeout_s: float) -> ClientConnection:
         status = exc.response.status_code
         message = f"LiveAvatar refused the socket of the session (HTTP {status})."
         once = "open a new session; its address is good once only." if status < 500 else ""
-        raise http.failure(http.kind_of(status), message, once, headers=exc.response.headers) from exc
-    except (OSError, TimeoutError, WebSocketException) as exc:
-        host = urlsplit(url).hostname or "its address"  # the rest of it may hold a token
-        raise http.broken(exc, "LiveAvatar's session", host, setting="LIVEAVATAR_BASE_URL") from exc
+        failed = http.failure(http.kind_of(status), message, once, headers=exc.response.headers)
+    except (OSError, TimeoutError, ValueError, WebSocketException) as exc:
+        failed = http.broken(exc, "LiveAvatar's session", "", setting="LIVEAVATAR_BASE_URL")
+    raise failed

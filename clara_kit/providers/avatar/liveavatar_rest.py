@@ -32,9 +32,9 @@ _HINTS = {
 class LiteSession:
     """A started session. With the two LiveKit fields anyone may join the room and see the avatar."""
 
-    session_id: str
+    session_id: str = field(repr=False)
     ws_url: str = field(repr=False)
-    livekit_url: str = ""
+    livekit_url: str = field(default="", repr=False)
     livekit_client_token: str = field(default="", repr=False)
 
 

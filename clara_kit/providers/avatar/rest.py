@@ -8,14 +8,20 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from typing import Any, ClassVar
 
 import httpx
 
 from clara_kit.core.errors import ProviderError, ProviderRefused
+from clara_kit.core.outside import about, media_type
 from clara_kit.providers import http
 
 _DRIPS_S = 10.0  # how much longer than its limit an answer may take that has begun
+_TERMS = (
+    "avatar", "avatar_id", "avatar_name", "voice", "text", "task_type", "session", "state", "closed", "concurrent",
+    "limit", "quota", "credit", "credits", "plan", "permission", "unauthorized", "sandbox", "mode", "not found", "cannot be reached",
+)  # fmt: skip
 
 
 class Rest:
@@ -27,10 +33,12 @@ class Rest:
     """By the vendor's own code, or by HTTP status."""
 
     def __init__(self, *, api_key: str, base_url: str, timeout_s: float) -> None:
-        self._api_key, self._base_url = api_key, base_url.rstrip("/")
+        address = http.checked_address(base_url, self.setting.split()[0])
+        self._api_key, self._base_url = api_key, address.url
         self.timeout_s = timeout_s
         """How long nothing may come of a call, unless it has a limit of its own."""
-        self._http = httpx.AsyncClient(timeout=timeout_s, trust_env=not http.is_loopback(base_url))
+        local = http.is_loopback(base_url)
+        self._http = httpx.AsyncClient(timeout=timeout_s, trust_env=not local, headers=address.login)
         self.gone = False
         """Whether the session has ended at the other side; a new one may be opened."""
 
@@ -44,10 +52,15 @@ class Rest:
             async with asyncio.timeout(limit_s + _DRIPS_S):  # the library's own limit begins anew with every byte
                 response = await self._http.post(self._base_url + path, json=body, headers=headers, timeout=limit_s)
         except (httpx.HTTPError, httpx.InvalidURL, TimeoutError) as exc:
-            raise http.broken(exc, self.who, self._base_url, setting=self.setting, asked=path) from exc
+            failed = http.broken(exc, self.who, self._base_url, setting=self.setting, asked=path)
+        else:
+            return self._read(path, response)
+        raise failed
+
+    def _read(self, path: str, response: httpx.Response) -> dict[str, Any]:
         try:
             envelope = json.loads(response.content)
-        except ValueError:
+        except (ValueError, RecursionError):
             envelope = None
         if response.is_success and isinstance(envelope, dict) and not envelope.get("error"):
             data = envelope.get("data")
@@ -58,8 +71,9 @@ class Rest:
         """A text that an answer must hold; raises `ProviderRefused` where it does not."""
         if isinstance(value := data.get(name), str) and value:
             return value
-        holds = ", ".join(sorted(data)) or "nothing"
-        raise ProviderRefused(f"{self.who}'s answer has no {name}; it holds {holds}.", hint=hint)
+        raise ProviderRefused(
+            f"{self.who}'s answer has no {name}; it holds {len(data) or 'no'} other fields.", hint=hint
+        )
 
     async def aclose(self) -> None:
         """Close kept connections."""
@@ -72,10 +86,11 @@ class Rest:
     def _error(self, path: str, response: httpx.Response, envelope: Any) -> ProviderError:
         who, status = self.who, response.status_code
         code, words = _told(envelope)
+        told = about(words, _TERMS)
         if envelope is None:
-            words = "the answer was not JSON but " + (response.headers.get("content-type") or "empty")
-        words = http.shown(words, self._api_key)
-        said = f"{path} (HTTP {status}{code and ', code ' + code}{words and ': ' + words})"
+            told = f"; the answer was not JSON but {media_type(response.headers.get('content-type') or '')}"
+        known = code if code in self.hints or re.fullmatch(r"\d{1,6}", code, re.ASCII) else ""
+        said = f"{path} (HTTP {status}{known and ', code ' + known}{told})"
         hint = self.hints.get(code) or self.hints.get(str(status), "")
         if self.says_gone(path, status, code):
             self.gone = True
@@ -104,5 +119,5 @@ def _told(envelope: Any) -> tuple[str, Any]:
     inner = error if isinstance(error, dict) else {}
     words = inner.get("message") or envelope.get("message") or (error if isinstance(error, str) else "")
     if not words and isinstance(detail := envelope.get("detail"), list):
-        words = "; ".join(str(d.get("msg", d)) if isinstance(d, dict) else str(d) for d in detail)
+        words = " ".join(map(str, detail))
     return str(inner.get("code", envelope.get("code", "")) or ""), words or envelope.get("detail")

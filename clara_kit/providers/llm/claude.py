@@ -50,6 +50,10 @@ _COUNTED = {  # the API's names of what a reply used, and the kit's
     "cache_creation_input_tokens": "cache_write_tokens",
 }
 
+_STOP_REASONS = (  # of the SDK's types
+    "end_turn", "max_tokens", "stop_sequence", "tool_use", "pause_turn", "refusal", "model_context_window_exceeded",
+)  # fmt: skip
+
 
 class ClaudeStreamingLLM:
     """The Messages API as an `LLMProvider`.
@@ -101,9 +105,11 @@ class ClaudeStreamingLLM:
         try:
             async with asyncio.timeout(self._first_token_timeout_s):
                 await self._client().models.list(limit=1)
+            return
         except Exception as exc:
-            if getattr(exc, "status_code", None) in (None, 401, 403):
-                raise self._describe(exc) from exc
+            failed = self._describe(exc) if getattr(exc, "status_code", None) in (None, 401, 403) else None
+        if failed is not None:
+            raise failed
 
     async def aclose(self) -> None:
         """Close this event loop's kept connections."""
@@ -204,7 +210,7 @@ class _Tally:
             self._chars += len(thought) if isinstance(thought, str) else 0
         elif kind == "message_delta":
             reason = getattr(part, "stop_reason", None)
-            self.stop_reason = reason if isinstance(reason, str) else self.stop_reason
+            self.stop_reason = reason if reason in _STOP_REASONS else self.stop_reason
             self._output_told |= self._count(getattr(event, "usage", None))
         elif kind == "message_stop":
             self.stopped = True
@@ -250,6 +256,7 @@ def _new_client(api_key: str, base_url: str) -> anthropic.AsyncAnthropic:
     import anthropic
     import httpx2
 
+    address = http.checked_address(base_url, "ANTHROPIC_BASE_URL")
     limits = httpx2.Limits(keepalive_expiry=_KEEP_CONNECTIONS_S)
     timeout = httpx2.Timeout(None, connect=_CONNECT_TIMEOUT_S)
     # A proxy from the environment must not get what is meant for this machine.
@@ -259,5 +266,6 @@ def _new_client(api_key: str, base_url: str) -> anthropic.AsyncAnthropic:
     else:
         http_client = anthropic.DefaultAsyncHttpxClient(limits=limits, timeout=timeout)
     return anthropic.AsyncAnthropic(
-        api_key=api_key, base_url=base_url, max_retries=0, timeout=timeout, http_client=http_client
-    )
+        api_key=api_key, base_url=address.url, max_retries=0, timeout=timeout, http_client=http_client,
+        default_headers=address.login,
+    )  # fmt: skip

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from clara_kit.core.errors import FailureKind, ProtocolError, ProviderError
+from clara_kit.core.outside import about, request_id
 from clara_kit.providers import http
 from clara_kit.providers.llm import pricing
 
@@ -22,6 +23,10 @@ _TYPES: dict[FailureKind, tuple[str, ...]] = {
     "overloaded": ("api_error", "overloaded_error"),
 }
 _BY_TYPE = {name: kind for kind, names in _TYPES.items() for name in names}
+_TERMS = (
+    "prompt", "too long", "max_tokens", "messages", "content", "non-empty", "prefill", "system", "temperature",
+    "thinking", "stop_sequences", "model", "anthropic-version", "json", "cannot be reached",
+)  # fmt: skip
 _SAYS: dict[FailureKind, tuple[str, str]] = {
     "refused": ("Anthropic refused the request", "check the key's rights and the model's name."),
     "bad_input": (
@@ -61,22 +66,24 @@ def _status(error: Any, model: str, key: str) -> ProviderError:
     status, in_stream = error.status_code, error.status_code == 200
     kind = _BY_TYPE.get(str(error.type), "unknown") if in_stream else http.kind_of(status)
     words = error.api_message
+    told = about(words, _TERMS)
     if not isinstance(words, str):  # the body is not the vendor's but, say, a proxy's page
-        words = "" if isinstance(error.body, dict) or not error.body else "the answer was not Anthropic's JSON"
-    detail = http.shown(words, key)
+        words = ""
+        told = "" if isinstance(error.body, dict) or not error.body else "; the answer was not Anthropic's JSON"
     says, hint = _SAYS.get(kind, _SAYS["unknown"])
     if status == 401 or error.type == "authentication_error":
         says, hint = "Anthropic refused the key", _KEY_HINT
-    elif status == 402 or error.type == "billing_error" or "credit balance" in detail:
+    elif status == 402 or error.type == "billing_error" or "credit balance" in words:
         kind, says = "refused", "Anthropic wants to be paid first"
         hint = "add credits at https://platform.claude.com (Billing)."
     elif status == 404:
         says, hint = _not_found(model)
     elif kind == "rate_limited":
         says += http.asked_to_wait(error.response.headers)
-    where = f"in mid-stream, {error.type}" if in_stream else f"HTTP {status}"
-    request_id = f", request {error.request_id}" if error.request_id else ""
-    message = f"{says} ({where}{request_id}){detail and ': ' + detail}"
+    known = error.type if error.type in _BY_TYPE else "an unknown error"
+    where = f"in mid-stream, {known}" if in_stream else f"HTTP {status}"
+    id_ = request_id(error.request_id, key)
+    message = f"{says} ({where}{told}{id_ and f', request {id_}'})."
     return http.failure(kind, message, hint, headers=None if in_stream else error.response.headers)
 
 

@@ -61,7 +61,8 @@ class DeepgramStreamingSTT:
                 f"Keyterms need nova-3; the model is {model}.", hint="leave STT_KEYTERMS empty or use nova-3."
             )
         self._client = make_client(api_key, base_url)
-        self._clock, self._address, self._open_timeout_s = clock, base_url, open_timeout_s
+        self._clock, self._address, self._key = clock, base_url, api_key.strip()
+        self._open_timeout_s = open_timeout_s
         self._query: dict[str, Any] = {
             "model": model,
             "language": language,
@@ -148,7 +149,7 @@ class DeepgramStreamingSTT:
 
     async def _connect(self) -> None:
         connection = self._client.listen.v1.connect(**self._query)
-        where = {"what": "recogniser", "address": self._address}
+        where = {"what": "recogniser", "address": self._address, "key": self._key}
         self._socket = await enter(connection, timeout_s=self._open_timeout_s, **where)
         self._connection, self._broken = connection, None
         self._running = asyncio.create_task(self._run(), name="deepgram")

@@ -55,7 +55,7 @@ class Results:
                     last_s = self._second(message, "last_word_end") if named else None
                     self.end(self._at(last_s, self._utterance.ended_ms))
             elif kind != "Metadata":
-                self.pass_over("a message of an unknown type")
+                self.pass_over("an error" if kind == "Error" else "a message of an unknown type")
         except (AttributeError, TypeError, ValueError, LookupError, ArithmeticError) as exc:
             self.pass_over(f"a message of an unknown shape ({type(exc).__name__})")
 
@@ -86,7 +86,7 @@ class Results:
     def pass_over(self, what: str) -> None:
         """Something is of no use; told once of each kind."""
         self.passed_over += 1
-        log.info("passed over: %s", what)
+        log.info("passed over: %s", what)  # in words of ours: a vendor's own may repeat what was said
         if what not in self._warned:
             self._warned.add(what)
             message = f"Deepgram's recogniser sent {what}; it is passed over."

@@ -52,7 +52,7 @@ class DeepgramAuraTTS:
         open_timeout_s: float = OPEN_TIMEOUT_S,
     ) -> None:
         self._pronunciation = usual_pronunciation() if pronunciation is None else pronunciation
-        self._address, self._open_timeout_s = base_url, open_timeout_s
+        self._address, self._key, self._open_timeout_s = base_url, api_key.strip(), open_timeout_s
         self._make_client = partial(make_client, api_key, base_url)
         self._client = self._make_client()
         self._query: dict[str, Any] = {"model": voice, "encoding": "linear16", "sample_rate": self.rate_hz}
@@ -93,7 +93,7 @@ class DeepgramAuraTTS:
                 yield stream
             finally:
                 feeding.cancel()
-                await asyncio.wait({feeding})
+                await asyncio.gather(feeding, return_exceptions=True)  # looked at: else asyncio logs the vendor's words
                 if not utterance.over:
                     await self._clear()
 
@@ -101,6 +101,7 @@ class DeepgramAuraTTS:
         """The same voice by a single request, for what the socket would not flush."""
         self._here()
         query = {**self._query, "container": "none", "request_options": {"chunk_size": 4800}}
+        failed = None
         for part in _parts(text):
             try:
                 async for chunk in self._client.speak.v1.audio.generate(text=part, **query):
@@ -111,7 +112,9 @@ class DeepgramAuraTTS:
                 message = f"Deepgram's voice refused a request ({said})."
                 hint = "it was asked because twenty flushes a minute were used up; wait a minute."
                 kind, headers = http.kind_of(status) if status else "unreachable", getattr(exc, "headers", None)
-                raise http.failure(kind, message, hint, headers=headers) from exc
+                failed = http.failure(kind, message, hint, headers=headers)
+            if failed is not None:
+                raise failed
 
     async def _open(self) -> None:
         now_s = asyncio.get_running_loop().time()
@@ -120,7 +123,7 @@ class DeepgramAuraTTS:
             return
         await self._drop()
         connection = self._client.speak.v1.connect(**self._query)
-        where = {"what": "voice", "address": self._address}
+        where = {"what": "voice", "address": self._address, "key": self._key}
         self._socket = await enter(connection, timeout_s=self._open_timeout_s, **where)
         self._connection, self._opened_s, self._frames = connection, now_s, Frames()
 
@@ -230,7 +233,7 @@ class _Utterance:
         while True:
             if feeding.done() and not self._flushed:
                 if not feeding.cancelled() and (error := feeding.exception()) is not None:
-                    raise closed(error, "voice") from error
+                    raise closed(error, "voice")
                 if self._voiced < len(self._sent):  # the last flush was refused
                     async for part in self._by_rest():
                         yield part
@@ -265,15 +268,18 @@ class _Utterance:
         waiting = asyncio.ensure_future(self._voice.receive())
         others = {waiting} if feeding.done() else {waiting, feeding}
         timeout_s = COALESCED_S if coalescing else STALL_TIMEOUT_S if self._flushed else None
+        broken = None
         try:
             await asyncio.wait(others, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
             if waiting.done():
                 return waiting.result()
         except Exception as exc:
-            raise closed(exc, "voice") from exc
+            broken = closed(exc, "voice")
         finally:
             waiting.cancel()
             await asyncio.gather(waiting, return_exceptions=True)
+        if broken is not None:
+            raise broken
         if feeding.done() and len(others) == 2:
             return None
         if coalescing:

@@ -41,6 +41,15 @@ class TwinContext:
         return bool(key) and (not self.keys or key in self.keys)
 
 
+async def nowhere(request: web.Request) -> int:
+    """For a twin's last route: 405 where the path is known and the method is not, else 404."""
+    for resource in request.app.router.resources():
+        _, methods = await resource.resolve(request)
+        if methods and "*" not in methods:
+            return 405
+    return 404
+
+
 class Twin(Protocol):
     """One vendor. All its paths live under `/<name>`."""
 

@@ -18,10 +18,12 @@ from collections.abc import Coroutine, Sequence
 from concurrent.futures import Future
 from types import TracebackType
 from typing import Any, Self, TypeVar
+from urllib.parse import urlsplit
 
 from aiohttp import web
 
 from clara_kit.core.errors import ClaraError
+from clara_kit.core.outside import Address, place
 from clara_kit.world.faults import APPLIES, Fault, FaultBox
 from clara_kit.world.pace import loop_factory, only_waits
 from clara_kit.world.twins.base import Twin
@@ -30,6 +32,7 @@ log = logging.getLogger("clara_kit.twins")
 
 T = TypeVar("T")
 
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _CLOSE_TWIN_S = 2.0  # for a twin to end its sessions
 _DRAIN_S = 0.3  # for requests that are being answered
 _JOIN_S = 10.0
@@ -166,7 +169,7 @@ class TwinServer:
                 runner.run(self._serve(ready))
         except BaseException as exc:
             if ready.done():
-                log.exception("the twins' server failed")
+                log.error("the twins' server failed: %s", place(exc))
             else:
                 ready.set_exception(exc)
 
@@ -210,8 +213,10 @@ class TwinServer:
         try:
             body = await request.json()
             fault = Fault.from_dict(body)
-        except (ValueError, ClaraError) as exc:
-            return web.json_response({"error": {"message": str(exc)}}, status=400)
+        except (ValueError, RecursionError):
+            return _refused("The body is not JSON.")
+        except ClaraError as exc:
+            return _refused(str(exc))
         if "on" not in body:
             return web.json_response({"strikes": self._faults.inject(fault)})
         self._faults.add(fault)
@@ -219,6 +224,8 @@ class TwinServer:
 
     @web.middleware
     async def _unknown_paths(self, request: web.Request, handler: Any) -> web.StreamResponse:
+        if _is_ours(request.path) and (problem := _stranger(request)):
+            return _refused(problem)
         failed = request.match_info.http_exception
         if failed is None or failed.status != 404:
             response: web.StreamResponse = await handler(request)
@@ -226,6 +233,31 @@ class TwinServer:
         prefixes = [f"/{twin.name}" for twin in self._twins]
         message = f"Nothing answers at {request.path}. The twins live under {', '.join(prefixes) or 'no path'}."
         return web.json_response({"error": {"message": message, "prefixes": prefixes}}, status=404)
+
+
+def _is_ours(path: str) -> bool:
+    """A door that no vendor has: no key opens it, so that a page in a browser must not get in."""
+    return path == "/faults" or "/twin/" in path
+
+
+def _stranger(request: web.Request) -> str:
+    """Why a request cannot come from who may steer the twins; empty where it can.
+
+    A page from elsewhere reaches a server on loopback through a name of its own (Host), or asks from there (Origin),
+    for which a browser lets it send any body but JSON.
+    """
+    host, origin = Address.of(f"http://{request.headers.get('Host', '')}"), request.headers.get("Origin")
+    if urlsplit(host.url).hostname not in LOOPBACK or host.login:
+        return "The Host must be 127.0.0.1 or localhost."
+    if origin is not None and origin not in (f"http://{host.host}", f"https://{host.host}"):
+        return "The Origin must be none, or this server itself."
+    if request.method == "POST" and request.content_type != "application/json":
+        return "The content type must be application/json."
+    return ""
+
+
+def _refused(why: str) -> web.Response:
+    return web.json_response({"error": {"message": why}}, status=400)
 
 
 async def _stop_accepting(listening: socket.socket) -> None:
@@ -255,5 +287,5 @@ async def _close(twin: Twin) -> None:
     try:
         async with asyncio.timeout(_CLOSE_TWIN_S):
             await twin.close()
-    except Exception:  # one twin's fault must not keep the others' sockets open
-        log.exception("the %s twin did not close well", twin.name)
+    except Exception as exc:  # one twin's fault must not keep the others' sockets open
+        log.error("the %s twin did not close well: %s", twin.name, place(exc))

@@ -33,6 +33,7 @@ MODELS = {
     )
 }
 OLD_VERSION = "2023-06-01"
+VERSIONS = ("2023-01-01", OLD_VERSION, "2026-10-21")
 
 
 class ApiError(Exception):
@@ -50,7 +51,7 @@ class ApiError(Exception):
 
 ERROR_TYPES = {
     400: "invalid_request_error", 401: "authentication_error", 402: "billing_error", 403: "permission_error",
-    404: "not_found_error", 413: "request_too_large", 429: "rate_limit_error", 500: "api_error",
+    404: "not_found_error", 405: "invalid_request_error", 413: "request_too_large", 429: "rate_limit_error", 500: "api_error",
     503: "api_error", 529: "overloaded_error",
 }  # fmt: skip
 
@@ -84,10 +85,18 @@ def check(body: Any, version: str) -> Request:
     for name in ("model", "max_tokens", "messages"):
         if name not in body:
             raise bad(f"{name}: Field required")
-    model = MODELS.get(body["model"]) if isinstance(body["model"], str) else None
+    if not isinstance(body["model"], str):
+        raise bad("model: Input should be a valid string")
+    model = MODELS.get(body["model"])
     if model is None:
         raise ApiError(404, "not_found_error", f"model: {body['model']}")
-    max_tokens, stream = body["max_tokens"], bool(body.get("stream", False))
+    max_tokens, stream, stops = body["max_tokens"], body.get("stream") or False, body.get("stop_sequences") or []
+    if not isinstance(stream, bool):
+        raise bad("stream: Input should be a valid boolean")
+    if not isinstance(stops, list) or not all(isinstance(stop, str) for stop in stops):
+        raise bad("stop_sequences: Input should be a valid list of strings")
+    if not all(stop.strip() for stop in stops):
+        raise bad("stop_sequences: each stop sequence must contain non-whitespace")
     if not isinstance(max_tokens, int) or isinstance(max_tokens, bool) or max_tokens < (1 if stream else 0):
         raise bad("max_tokens: Input should be greater than or equal to 1")
     for name in ("temperature", "top_p", "top_k"):
@@ -99,7 +108,7 @@ def check(body: Any, version: str) -> Request:
         raise bad("thinking: Input should be 'adaptive' or 'disabled'")
     request = Request(
         model=model, max_tokens=max_tokens, system="", turns=[], stream=stream, thinking=kind != "disabled",
-        stop_sequences=list(body.get("stop_sequences") or []),
+        stop_sequences=stops,
     )  # fmt: skip
     _read_content(request, body)
     return request
@@ -158,6 +167,8 @@ def _take(block: dict[str, Any], digest: Any, request: Request, so_far: int) -> 
     digest.update(text.encode())
     count = len(tokenize(text))
     control = block.get("cache_control")
+    if control and (not isinstance(control, dict) or control.get("type") != "ephemeral"):
+        raise bad("cache_control: Input tag 'type' should be 'ephemeral'")
     if control and so_far + count >= request.model.min_cacheable_tokens:
         request.prefixes.append((digest.hexdigest(), so_far + count, 3600.0 if control.get("ttl") == "1h" else 300.0))
     return count

@@ -16,8 +16,9 @@ from clara_kit.world.faults import Fault, find
 from clara_kit.world.instructions import sense
 from clara_kit.world.pace import here_s
 from clara_kit.world.timelines import answer
-from clara_kit.world.twins.anthropic.rules import ERROR_TYPES, MODELS, ApiError, PromptCache, Request, check
-from clara_kit.world.twins.base import TwinContext
+from clara_kit.world.twins.anthropic.message import THOUGHT, Said, message_of, model_info
+from clara_kit.world.twins.anthropic.rules import ERROR_TYPES, MODELS, VERSIONS, ApiError, PromptCache, Request, check
+from clara_kit.world.twins.base import TwinContext, nowhere
 
 IN_STREAM = ("cut", "stall", "error", "garble", "truncate")  # faults that can strike while an answer streams
 THINKING_MS = 600.0  # how long an unasked-for thinking block delays the first word here; an estimate
@@ -42,6 +43,7 @@ class AnthropicTwin:
         app.router.add_post("/anthropic/v1/messages/count_tokens", self._guarded(self._count))
         app.router.add_get("/anthropic/v1/models", self._guarded(self._models))
         app.router.add_get("/anthropic/v1/models/{model}", self._guarded(self._model))
+        app.router.add_route("*", "/anthropic/{elsewhere:.*}", self._guarded(self._nowhere, known=False))
 
     def addresses(self, host_port: str) -> dict[str, str]:
         """For `AsyncAnthropic(base_url=...)`."""
@@ -50,26 +52,35 @@ class AnthropicTwin:
     async def close(self) -> None:
         """Nothing outlives its request."""
 
-    def _guarded(self, handler: Any) -> Any:
-        """Check key and version, and word errors as the API does."""
+    def _guarded(self, handler: Any, *, known: bool = True) -> Any:
+        """Check key and version (where a path is known), and word errors as the API does."""
 
         async def handle(request: web.Request) -> web.StreamResponse:
-            request_id = f"req_twin_{next(self._ids):06d}"
+            request_id = f"req_011twin{next(self._ids):014d}"
             try:
-                key = request.headers.get("x-api-key") or request.headers.get("Authorization", "").removeprefix(
-                    "Bearer "
-                )
-                if not self._context.accepts(key):
-                    raise ApiError(401, "authentication_error", "invalid x-api-key")
-                if "anthropic-version" not in request.headers:
-                    raise ApiError(400, "invalid_request_error", "anthropic-version: header is required")
+                if known:
+                    self._check(request)
                 response: web.StreamResponse = await handler(request, request_id)
                 return response
-            except ApiError as error:
+            except (ApiError, web.HTTPRequestEntityTooLarge) as exc:
+                error = exc if isinstance(exc, ApiError) else ApiError(413, ERROR_TYPES[413], "Request too large")
                 headers = {"request-id": request_id, **error.headers}
                 return web.json_response(error.body(request_id), status=error.status, headers=headers)
 
         return handle
+
+    def _check(self, request: web.Request) -> None:
+        bearer = request.headers.get("Authorization", "").removeprefix("Bearer ")
+        key, version = request.headers.get("x-api-key") or bearer, request.headers.get("anthropic-version")
+        if not self._context.accepts(key):
+            raise ApiError(401, ERROR_TYPES[401], "invalid x-api-key" if key else "x-api-key header is required")
+        if version not in VERSIONS:
+            wrong = "header is required" if version is None else "is not a valid version"
+            raise ApiError(400, ERROR_TYPES[400], f"anthropic-version: {wrong}")
+
+    async def _nowhere(self, request: web.Request, _request_id: str) -> web.StreamResponse:
+        status = await nowhere(request)
+        raise ApiError(status, ERROR_TYPES[status], "Not Found" if status == 404 else "Method Not Allowed")
 
     async def _body(self, request: web.Request) -> Any:
         try:
@@ -77,9 +88,9 @@ class AnthropicTwin:
             json.dumps(body, ensure_ascii=False).encode()
         except UnicodeEncodeError as exc:  # half a character, escaped: github.com/anthropics/claude-code/issues/2108
             why = "The request body is not valid JSON: no low surrogate in string."
-            raise ApiError(400, "invalid_request_error", why) from exc
-        except (json.JSONDecodeError, UnicodeDecodeError) as exc:
-            raise ApiError(400, "invalid_request_error", "The request body is not valid JSON.") from exc
+            raise ApiError(400, ERROR_TYPES[400], why) from exc
+        except (ValueError, RecursionError) as exc:
+            raise ApiError(400, ERROR_TYPES[400], "The request body is not valid JSON.") from exc
         return body
 
     async def _count(self, request: web.Request, request_id: str) -> web.StreamResponse:
@@ -90,15 +101,20 @@ class AnthropicTwin:
         return web.json_response({"input_tokens": checked.tokens}, headers={"request-id": request_id})
 
     async def _models(self, request: web.Request, request_id: str) -> web.StreamResponse:
-        data = [_model_info(name) for name in MODELS]
-        page = {"data": data, "has_more": False, "first_id": data[0]["id"], "last_id": data[-1]["id"]}
+        names, limit, after = list(MODELS), request.query.get("limit", "20"), request.query.get("after_id")
+        if not limit.isascii() or not limit.isdigit() or not 1 <= int(limit) <= 1000:
+            raise ApiError(400, ERROR_TYPES[400], "limit: Input should be between 1 and 1000")
+        rest = names[names.index(after) + 1 :] if after in names else names
+        data = [model_info(name) for name in rest[: int(limit)]]
+        ends = {"first_id": data[0]["id"], "last_id": data[-1]["id"]} if data else {"first_id": None, "last_id": None}
+        page = {"data": data, "has_more": len(rest) > len(data), **ends}
         return web.json_response(page, headers={"request-id": request_id})
 
     async def _model(self, request: web.Request, request_id: str) -> web.StreamResponse:
         name = request.match_info["model"]
         if name not in MODELS:
             raise ApiError(404, "not_found_error", f"model: {name}")
-        return web.json_response(_model_info(name), headers={"request-id": request_id})
+        return web.json_response(model_info(name), headers={"request-id": request_id})
 
     async def _messages(self, request: web.Request, request_id: str) -> web.StreamResponse:
         body = await self._body(request)
@@ -107,12 +123,9 @@ class AnthropicTwin:
         faults = self._context.faults.next_occasion("llm")
         await self._think(checked, faults)
         usage = self._cache.usage(checked, here_s())
-        tokens, reason = ([], "refusal") if find(faults, "decline") else self._answer(checked)
+        said = Said([], "refusal") if find(faults, "decline") else self._answer(checked)
         if not checked.stream:
-            message = {**_message(request_id, checked.model.name, usage), "stop_reason": reason}
-            message["content"] = [{"type": "text", "text": "".join(tokens)}] if tokens else []
-            message["usage"] = {**usage, "output_tokens": len(tokens)}
-            return web.json_response(message, headers={"request-id": request_id})
+            return await self._whole(request, request_id, checked, usage, said, faults)
         stream = _Stream(request, request_id)
         try:
             await stream.open()
@@ -127,7 +140,7 @@ class AnthropicTwin:
                 return fault.kind in IN_STREAM
 
             with self._context.faults.running("llm", take):
-                await self._stream(stream, checked, usage, tokens, reason, waiting)
+                await self._stream(stream, checked, usage, said, waiting)
         except ConnectionResetError:
             self.cancelled += 1
         except asyncio.CancelledError:
@@ -148,46 +161,75 @@ class AnthropicTwin:
         if checked.max_tokens:
             await asyncio.sleep(wait_ms / 1000)
 
-    def _answer(self, checked: Request) -> tuple[list[str], str]:
+    def _answer(self, checked: Request) -> Said:
         if checked.max_tokens == 0:
-            return [], "max_tokens"
+            return Said([], "max_tokens")
         asked = [text for role, text in checked.turns if role == "user"]
         sensed, first = sense(checked.system), len(asked) == 1
         text = answer(self._book, asked[-1], sensed, history=asked[:-1], first=first)
-        for stop in checked.stop_sequences:
-            if stop in text:
-                return tokenize(text[: text.index(stop)]), "stop_sequence"
-        tokens = tokenize(text)
-        return tokens[: checked.max_tokens], "max_tokens" if len(tokens) > checked.max_tokens else "end_turn"
+        at, stop = min(
+            ((text.index(stop), stop) for stop in checked.stop_sequences if stop in text), default=(None, None)
+        )
+        tokens = tokenize(text[:at])
+        if len(tokens) > checked.max_tokens:
+            return Said(tokens[: checked.max_tokens], "max_tokens")
+        return Said(tokens, "stop_sequence" if stop else "end_turn", stop)
+
+    async def _whole(
+        self, request: web.Request, request_id: str, checked: Request, usage: dict[str, Any], said: Said,
+        faults: tuple[Fault, ...],
+    ) -> web.StreamResponse:  # fmt: skip
+        """The same message as by a stream, at once; of the faults of a stream those that a single answer can have."""
+        per_token_s = self._per_token_s()
+        for fault in sorted((f for f in faults if f.kind in IN_STREAM), key=lambda f: f.after_ms):
+            if fault.kind == "cut" and request.transport is not None:
+                request.transport.abort()
+            elif fault.kind == "error":
+                kind = fault.detail or "overloaded_error"
+                status = next((s for s, name in ERROR_TYPES.items() if name == kind), 500)
+                raise ApiError(status, kind, "Overloaded")
+            elif fault.kind == "truncate":
+                said = Said(said.tokens[: round(fault.after_ms / 1000 / per_token_s)], "max_tokens")
+            elif fault.kind == "stall" and fault.after_ms:  # one at the beginning was waited for already
+                await asyncio.sleep((fault.for_ms or 3_600_000) / 1000)
+        await asyncio.sleep(self._thinking_s(checked) + len(said.tokens) * per_token_s)
+        text = [{"type": "text", "text": "".join(said.tokens)}] if said.tokens else []
+        message = {
+            **message_of(request_id, checked.model.name, usage), **said.ends, "usage": said.used(usage),
+            "content": [*([THOUGHT] if checked.thinking else []), *text],
+        }  # fmt: skip
+        return web.json_response(message, headers={"request-id": request_id})
+
+    def _per_token_s(self) -> float:
+        return 1 / max(1.0, self._context.draw("llm_tokens_per_s"))
+
+    def _thinking_s(self, checked: Request) -> float:
+        return THINKING_MS / 1000 if checked.thinking and self._context.profile.name != "fast" else 0.0
 
     async def _stream(
-        self,
-        stream: _Stream,
-        checked: Request,
-        usage: dict[str, Any],
-        tokens: list[str],
-        reason: str,
-        waiting: list[Fault],
+        self, stream: _Stream, checked: Request, usage: dict[str, Any], said: Said, waiting: list[Fault]
     ) -> None:
-        await stream.send("message_start", message=_message(stream.request_id, checked.model.name, usage))
+        await stream.send("message_start", message=message_of(stream.request_id, checked.model.name, usage))
         await stream.send("ping")
         index = 0
         if checked.thinking:
             await stream.send(
                 "content_block_start", index=0, content_block={"type": "thinking", "thinking": "", "signature": ""}
             )
-            await asyncio.sleep(0 if self._context.profile.name == "fast" else THINKING_MS / 1000)
-            await stream.send("content_block_delta", index=0, delta={"type": "signature_delta", "signature": "twin"})
+            await asyncio.sleep(self._thinking_s(checked))
+            signed = {"type": "signature_delta", "signature": THOUGHT["signature"]}
+            await stream.send("content_block_delta", index=0, delta=signed)
             await stream.send("content_block_stop", index=0)
             index = 1
-        await stream.send("content_block_start", index=index, content_block={"type": "text", "text": ""})
-        began, per_token_s = here_s(), 1 / max(1.0, self._context.draw("llm_tokens_per_s"))
-        for n, token in enumerate(tokens):
+        if said.tokens:
+            await stream.send("content_block_start", index=index, content_block={"type": "text", "text": ""})
+        began, per_token_s = here_s(), self._per_token_s()
+        for n, token in enumerate(said.tokens):
             due = began + n * per_token_s
             while fault := next((f for f in waiting if (due - began) * 1000 >= f.after_ms), None):
                 waiting.remove(fault)
                 if fault.kind == "truncate":
-                    return await self._end(stream, index, usage, n, "max_tokens")
+                    return await self._end(stream, index, usage, Said(said.tokens[:n], "max_tokens"))
                 if await self._misbehave(stream, fault):
                     return None
             if (wait_s := due - here_s()) > 0:
@@ -196,12 +238,12 @@ class AnthropicTwin:
         while waiting:
             if await self._misbehave(stream, waiting.pop(0)):
                 return None
-        return await self._end(stream, index, usage, len(tokens), reason)
+        return await self._end(stream, index if said.tokens else None, usage, said)
 
-    async def _end(self, stream: _Stream, index: int, usage: dict[str, Any], tokens: int, reason: str) -> None:
-        await stream.send("content_block_stop", index=index)
-        delta = {"stop_reason": reason, "stop_sequence": None}
-        await stream.send("message_delta", delta=delta, usage={**usage, "output_tokens": max(1, tokens)})
+    async def _end(self, stream: _Stream, open_block: int | None, usage: dict[str, Any], said: Said) -> None:
+        if open_block is not None:
+            await stream.send("content_block_stop", index=open_block)
+        await stream.send("message_delta", delta=said.ends, usage=said.used(usage))
         await stream.send("message_stop")
         await stream.response.write_eof()
 
@@ -255,20 +297,3 @@ class _Stream:
     def abort(self) -> None:
         if self._request.transport is not None:
             self._request.transport.abort()
-
-
-def _message(request_id: str, model: str, usage: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "id": request_id.replace("req", "msg"), "type": "message", "role": "assistant", "model": model, "content": [],
-        "stop_reason": None, "stop_sequence": None, "usage": usage,
-    }  # fmt: skip
-
-
-def _model_info(name: str) -> dict[str, Any]:
-    return {
-        "type": "model",
-        "id": name,
-        "display_name": MODELS[name].display,
-        "created_at": "2026-01-01T00:00:00Z",
-        "lifecycle": "active",
-    }

@@ -17,6 +17,8 @@ from clara_kit.world.twins.base import TwinContext
 class Desk:
     """Shared by the recogniser and the voice. `connections` keeps the last ones; `tokens` what was granted."""
 
+    protocols = ("token", "bearer")
+
     def __init__(self, context: TwinContext, lines: LineBook, voice: OfflineVoice) -> None:
         self.context, self.lines, self.voice = context, lines, voice
         self.connections: deque[dict[str, Any]] = deque(maxlen=100)
@@ -40,10 +42,20 @@ class Desk:
         return web.json_response(body, status=status, headers={"dg-error": message, "dg-request-id": request_id})
 
     def door(self, request: web.Request) -> web.Response | None:
-        """The refusal of a wrong key, or None."""
-        scheme, _, key = request.headers.get("Authorization", "").partition(" ")
+        """The refusal of a wrong key, or None. Browsers, which cannot set a header, give it as a socket's protocol."""
+        told = request.headers.get("Authorization") or request.headers.get("Sec-WebSocket-Protocol", "").replace(
+            ",", ""
+        )
+        scheme, _, key = told.partition(" ")
         known = key in self.tokens or (scheme.lower() == "token" and self.context.accepts(key))
         return None if known else self.refuse(401, "INVALID_AUTH", "Invalid credentials.")
+
+    def socket_door(self, request: web.Request) -> web.Response | None:
+        """The same where only a socket may in."""
+        if refusal := self.door(request):
+            return refusal
+        upgrades = request.headers.get("Upgrade", "").lower() == "websocket"
+        return None if upgrades else self.refuse(400, "Bad Request", "Bad Request: a websocket upgrade is expected.")
 
     def record(self, request: web.Request) -> dict[str, Any]:
         """Remember a connection."""

@@ -41,7 +41,7 @@ async def listen(desk: Desk, request: web.Request) -> web.StreamResponse:
         return desk.refuse(400, "Bad Request", str(exc))
     entry = desk.record(request)
     request_id = desk.request_id()
-    socket = web.WebSocketResponse(compress=False, max_msg_size=4 * 2**20)
+    socket = web.WebSocketResponse(compress=False, protocols=desk.protocols, max_msg_size=4 * 2**20)
     socket.headers["dg-request-id"] = request_id
     await socket.prepare(request)
     ear = _Ear(desk, request, socket, chosen, request_id, faults)

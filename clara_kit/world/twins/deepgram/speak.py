@@ -13,6 +13,7 @@ from aiohttp import WSMsgType, web
 from clara_kit.audio.pcm import Sound, concat, silence
 from clara_kit.world.faults import Fault, find
 from clara_kit.world.twins.deepgram.desk import Desk
+from clara_kit.world.twins.deepgram.formats import Format, format_of
 
 # The Spanish voices of Deepgram's SDK 7.17.
 VOICES = frozenset(
@@ -42,51 +43,63 @@ FLUSHES_A_MINUTE = 20
 CHUNK_MS = 100.0
 
 
-def check(query: Any) -> str | None:
-    """What the vendor would refuse with HTTP 400, or None."""
-    if query.get("model") not in VOICES:
-        return f"No such voice: {query.get('model')}."
-    if query.get("encoding", "linear16") != "linear16":
-        return "This twin speaks linear16 only."
-    if query.get("sample_rate", "24000") not in {"8000", "16000", "24000", "32000", "48000"}:
-        return "Unsupported sample_rate."
-    return None
+VOICE = "aura-2-celeste-es"  # where none is asked for; the vendor's would be an English one
+
+
+def check(query: Any, *, socket: bool) -> Format | str:
+    """The format that is asked for, or what the vendor would refuse with HTTP 400."""
+    if query.get("model", VOICE) not in VOICES:
+        return f"No such voice: {query['model']}."
+    return format_of(query, socket=socket)
 
 
 async def speak_rest(desk: Desk, request: web.Request) -> web.StreamResponse:
     """One text, one answer, in chunks as they are made."""
     try:
-        text = str((await request.json())["text"])
-    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError):
-        return desk.refuse(400, "PAYLOAD_ERROR", "Failed to parse the request body.")
-    if problem := check({"model": "aura-2-celeste-es", **request.query}):
-        return desk.refuse(400, "INVALID_QUERY_PARAMETER", problem)
+        text = (await request.json())["text"]
+    except (ValueError, RecursionError, KeyError, TypeError):
+        text = None
+    if not isinstance(text, str):
+        message = "Content-type was application/json, but we could not process the JSON payload."
+        return desk.refuse(400, "Bad Request", message)
+    if not text.strip():
+        return desk.refuse(400, "Bad Request", "Bad Request: the text to speak is empty.")
+    if isinstance(wanted := check(request.query, socket=False), str):
+        return desk.refuse(400, "INVALID_QUERY_PARAMETER", wanted)
     if len(text) > MAX_CHARS:
         return desk.refuse(413, "TEXT_TOO_LONG", f"Input text exceeds {MAX_CHARS} characters.")
     faults = desk.context.faults.next_occasion("tts")
     if refusal := find(faults, "refuse"):
         return desk.turn_away(refusal)
-    rate_hz = int(request.query.get("sample_rate", "24000"))
-    headers = {"content-type": "audio/l16", "dg-request-id": desk.request_id(), "dg-char-count": str(len(text))}
+    headers = {
+        "content-type": wanted.content_type, "dg-request-id": desk.request_id(), "dg-char-count": str(len(text)),
+        "dg-model-name": request.query.get("model", VOICE),
+    }  # fmt: skip
     response = web.StreamResponse(headers=headers)
     await response.prepare(request)
-    async for chunk in _spoken(desk, text, rate_hz, faults):
-        await response.write(chunk)
+    parts = []
+    async for part in _spoken(desk, text, wanted.rate_hz, faults):
+        if wanted.raw:
+            await response.write(wanted.write(part))
+        else:
+            parts.append(part)
+    if parts:
+        await response.write(await asyncio.to_thread(wanted.write, concat(*parts)))
     await response.write_eof()
     return response
 
 
 async def speak_socket(desk: Desk, request: web.Request) -> web.StreamResponse:
     """One connection: Speak, Flush, Clear, Close."""
-    if problem := check(request.query):
-        return desk.refuse(400, "INVALID_QUERY_PARAMETER", problem)
+    if isinstance(wanted := check(request.query, socket=True), str):
+        return desk.refuse(400, "INVALID_QUERY_PARAMETER", wanted)
     faults = desk.context.faults.next_occasion("tts")
     if refusal := find(faults, "refuse"):
         return desk.turn_away(refusal)
     entry = desk.record(request)
-    socket = web.WebSocketResponse(compress=False)
+    socket = web.WebSocketResponse(compress=False, protocols=desk.protocols)
     await socket.prepare(request)
-    mouth = _Mouth(desk, request, socket, faults)
+    mouth = _Mouth(desk, request, socket, wanted, faults)
     try:
         await mouth.open()
         with desk.context.faults.running("tts", mouth.take_fault):
@@ -105,10 +118,10 @@ class _Mouth:
     """One speaking connection. Faults count once per connection; `after_ms` from its first flush."""
 
     def __init__(
-        self, desk: Desk, request: web.Request, socket: web.WebSocketResponse, faults: tuple[Fault, ...]
+        self, desk: Desk, request: web.Request, socket: web.WebSocketResponse, wanted: Format, faults: tuple[Fault, ...]
     ) -> None:
         self._desk, self._request, self._socket, self._faults = desk, request, socket, faults
-        self._rate_hz = int(request.query.get("sample_rate", "24000"))
+        self._format = wanted
         self._text = ""
         self._flushes: deque[float] = deque()
         self._sequence = 0
@@ -122,7 +135,7 @@ class _Mouth:
 
     async def open(self) -> None:
         """Deepgram tells about itself once."""
-        name = self._request.query["model"]
+        name = self._request.query.get("model", VOICE)
         await self._socket.send_json(
             {
                 "type": "Metadata",
@@ -142,7 +155,10 @@ class _Mouth:
             await self._socket.close(code=1008, message=b"DATA-0000: the message cannot be read")
             return False
         if kind == "Speak":
-            text = str(message.get("text", ""))
+            text = message.get("text")
+            if not isinstance(text, str):
+                await self._socket.close(code=1008, message=b"DATA-0000: the message has no text")
+                return False
             if len(text) > MAX_CHARS:
                 await self._socket.close(code=1009, message=b"BIG-0001: text too long")
                 return False
@@ -185,9 +201,9 @@ class _Mouth:
     async def _work(self) -> None:
         while (text := await self._queue.get()) is not None:
             if text.strip():
-                async for chunk in _spoken(self._desk, text, self._rate_hz, self._faults):
+                async for chunk in _spoken(self._desk, text, self._format.rate_hz, self._faults):
                     await self._flowing.wait()
-                    await self._socket.send_bytes(chunk)
+                    await self._socket.send_bytes(self._format.write(chunk))
             await self._socket.send_json({"type": "Flushed", "sequence_id": self._sequence})
             self._sequence += 1
 
@@ -227,7 +243,7 @@ class _Mouth:
             timer.cancel()
 
 
-async def _spoken(desk: Desk, text: str, rate_hz: int, faults: tuple[Fault, ...]) -> AsyncIterator[bytes]:
+async def _spoken(desk: Desk, text: str, rate_hz: int, faults: tuple[Fault, ...]) -> AsyncIterator[Sound]:
     """The sound of a text, chunk by chunk, at the profile's pace."""
     draw, loop = desk.context.draw, asyncio.get_running_loop()
     slow, stall = find(faults, "slow"), find(faults, "stall")
@@ -241,4 +257,4 @@ async def _spoken(desk: Desk, text: str, rate_hz: int, faults: tuple[Fault, ...]
     for number, chunk in enumerate(sound.frames(CHUNK_MS)):
         if (wait_s := due_s + number * step_s - loop.time()) > 0:
             await asyncio.sleep(wait_s)
-        yield chunk.to_bytes()
+        yield chunk

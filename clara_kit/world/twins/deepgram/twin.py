@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import secrets
 from typing import Any
 
@@ -10,7 +9,7 @@ from aiohttp import web
 
 from clara_kit.audio.voice import OfflineVoice
 from clara_kit.world.line_book import LineBook
-from clara_kit.world.twins.base import TwinContext
+from clara_kit.world.twins.base import TwinContext, nowhere
 from clara_kit.world.twins.deepgram.desk import Desk
 from clara_kit.world.twins.deepgram.listen import listen
 from clara_kit.world.twins.deepgram.speak import speak_rest, speak_socket
@@ -36,6 +35,8 @@ class DeepgramTwin:
         app.router.add_post("/deepgram/v1/auth/grant", self._grant)
         app.router.add_get("/deepgram/v1/projects", self._projects)
         app.router.add_post("/deepgram/twin/lines", self._learn)
+        app.router.add_post("/deepgram/v1/listen", self._listen_rest)
+        app.router.add_route("*", "/deepgram/{elsewhere:.*}", self._nowhere)
 
     def addresses(self, host_port: str) -> dict[str, str]:
         """For REST and for sockets."""
@@ -45,10 +46,19 @@ class DeepgramTwin:
         """Nothing outlives its connection."""
 
     async def _listen(self, request: web.Request) -> web.StreamResponse:
-        return self._desk.door(request) or await listen(self._desk, request)
+        return self._desk.socket_door(request) or await listen(self._desk, request)
+
+    async def _listen_rest(self, request: web.Request) -> web.StreamResponse:
+        said = "This twin recognises what comes over its socket; recordings are not served."
+        return self._desk.door(request) or self._desk.refuse(403, "INSUFFICIENT_PERMISSIONS", said)
+
+    async def _nowhere(self, request: web.Request) -> web.StreamResponse:
+        if await nowhere(request) == 405:
+            return self._desk.refuse(405, "METHOD_NOT_ALLOWED", "Method not allowed.")
+        return self._desk.refuse(404, "NOT_FOUND", "Endpoint not found.")
 
     async def _speak(self, request: web.Request) -> web.StreamResponse:
-        return self._desk.door(request) or await speak_socket(self._desk, request)
+        return self._desk.socket_door(request) or await speak_socket(self._desk, request)
 
     async def _speak_rest(self, request: web.Request) -> web.StreamResponse:
         return self._desk.door(request) or await speak_rest(self._desk, request)
@@ -77,6 +87,6 @@ class DeepgramTwin:
 async def _json(request: web.Request) -> dict[str, Any]:
     try:
         body = await request.json()
-    except (json.JSONDecodeError, UnicodeDecodeError):
+    except (ValueError, RecursionError):
         return {}
     return body if isinstance(body, dict) else {}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -61,7 +60,7 @@ async def body_of(request: web.Request) -> Json:
     """The JSON object of a request; raises `Refusal`."""
     try:
         body = await request.json()
-    except (json.JSONDecodeError, UnicodeDecodeError) as exc:
+    except (ValueError, RecursionError) as exc:
         raise Refusal(400, 400001, "The body is not JSON.") from exc
     if not isinstance(body, dict):
         raise Refusal(400, 400001, "The body must be an object.")

@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from itertools import count
+from math import inf
 from typing import Any
 
 from aiohttp import web
@@ -22,12 +23,12 @@ from clara_kit.world.answers import AnswerBook
 from clara_kit.world.faults import Fault, find
 from clara_kit.world.instructions import sense
 from clara_kit.world.timelines import answer
-from clara_kit.world.twins.base import TwinContext
+from clara_kit.world.twins.base import TwinContext, nowhere
 from clara_kit.world.twins.heygen.session import Cut, Garble, Json, Refusal, Session, Spoken, body_of
 
 CONCURRENT_SESSIONS = 3  # an estimate: HeyGen documents the refusal, not the number for each plan
 HARD_LIMIT_S = 3600.0  # reported by users on docs.heygen.com/discuss; sessions are cut an hour after their start
-IDLE_RANGE_S = (30, 3600)
+IDLE_S, IDLE_RANGE_S = 120, (30, 3600)
 Handler = Callable[[Json, str], Awaitable[Any]]
 
 
@@ -67,7 +68,9 @@ class HeyGenTwin:
         for name, call in calls.items():
             app.router.add_post(f"/heygen/v1/streaming.{name}", self._guarded(name, call))
         app.router.add_get("/heygen/v1/streaming.list", self._guarded("list", self._list))
+        app.router.add_get("/heygen/v2/user/remaining_quota", self._guarded("remaining_quota", self._quota))
         app.router.add_get("/heygen/twin/spoken", self._tell_spoken)
+        app.router.add_route("*", "/heygen/{elsewhere:.*}", self._nowhere)
 
     def addresses(self, host_port: str) -> dict[str, str]:
         """For `HeyGenStreamingAvatar(base_url=...)`."""
@@ -140,8 +143,9 @@ class HeyGenTwin:
         now_s = asyncio.get_running_loop().time()
         if not (body.get("avatar_name") or body.get("avatar_id")):
             raise Refusal(400, 10013, "avatar not found")
-        idle = body.get("activity_idle_timeout", 120)
-        if not isinstance(idle, int) or not IDLE_RANGE_S[0] <= idle <= IDLE_RANGE_S[1]:
+        idle = body.get("activity_idle_timeout")
+        idle = IDLE_S if idle is None else idle
+        if type(idle) is not int or not IDLE_RANGE_S[0] <= idle <= IDLE_RANGE_S[1]:
             raise Refusal(400, 400001, "activity_idle_timeout must be between 30 and 3600")
         alive = [s for s in self._sessions.values() if s.state != "closed" and now_s - s.seen_s <= s.idle_s]
         if len(alive) >= self._concurrent:
@@ -149,11 +153,18 @@ class HeyGenTwin:
                 400, 10004,
                 "Concurrent limit reached, please make sure you have closed other testing sessions",
             )  # fmt: skip
-        session = Session(id=f"twin-{next(self._ids):04d}", config=body, born_s=now_s, idle_s=float(idle), seen_s=now_s)
+        session = Session(
+            id=f"twin-{next(self._ids):04d}",
+            config=body,
+            born_s=now_s,
+            idle_s=inf if body.get("disable_idle_timeout") else float(idle),
+            seen_s=now_s,
+        )
         self._sessions[session.id] = session
         return {
             "session_id": session.id, "access_token": "twin-room-token", "url": "wss://twin.invalid", "is_paid": True,
             "session_duration_limit": int(self._hard_limit_s), "realtime_endpoint": "wss://twin.invalid/realtime",
+            "livekit_agent_token": "twin-agent-token",
             "sdp": None, "ice_servers": None, "ice_servers2": None,
         }  # fmt: skip
 
@@ -182,7 +193,7 @@ class HeyGenTwin:
             duration_ms=round(speech.sound.duration_ms, 1),
         )  # fmt: skip
         session.tasks.append(task)
-        return await self._play(session, task, faults, sync=body.get("task_mode", "sync") == "sync")
+        return await self._play(session, task, faults, sync=(body.get("task_mode") or "sync") == "sync")
 
     async def _play(self, session: Session, task: Spoken, faults: tuple[Fault, ...], *, sync: bool) -> Json:
         loop = asyncio.get_running_loop()
@@ -267,6 +278,14 @@ class HeyGenTwin:
             if s.state != "closed"
         ]
         return {"sessions": rows}
+
+    async def _quota(self, _body: Json, _name: str) -> Json:
+        return {"remaining_quota": 60, "details": {"api": 60}}
+
+    async def _nowhere(self, request: web.Request) -> web.Response:
+        status = await nowhere(request)
+        message = "Method Not Allowed" if status == 405 else "Not Found"
+        return web.json_response({"code": 400000 + status, "message": message}, status=status)
 
     async def _tell_spoken(self, _request: web.Request) -> web.Response:
         return web.json_response([asdict(task) for task in self.spoken])

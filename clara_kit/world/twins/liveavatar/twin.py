@@ -24,7 +24,7 @@ from uuid import UUID
 from aiohttp import web
 
 from clara_kit.core.rng import child_rng
-from clara_kit.world.twins.base import TwinContext
+from clara_kit.world.twins.base import TwinContext, nowhere
 from clara_kit.world.twins.liveavatar.dialect import Dialect
 from clara_kit.world.twins.liveavatar.gate import Gate, Handler, Login, RateLimit, bearer
 from clara_kit.world.twins.liveavatar.player import RATE_HZ, PlayedFrame, Utterance
@@ -220,7 +220,7 @@ class LiveAvatarTwin:
         return answer(page([avatar(SANDBOX_AVATAR, "Wayne")], request.query))
 
     async def _nowhere(self, request: web.Request) -> web.Response:
-        raise Refusal(404, f"There is no {request.method} {request.path} here.")
+        raise Refusal(await nowhere(request), f"There is no {request.method} {request.path} here.")
 
     # --- sockets ----------------------------------------------------------------------------------------
 
