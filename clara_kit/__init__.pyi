@@ -29,6 +29,7 @@ from .runtime.manager import ConversationManager as ConversationManager
 from .shop.cache import ProfileCache as ProfileCache
 from .shop.fetcher import ShopifyCustomerFetcher as ShopifyCustomerFetcher
 from .widgets.console import Console as Console
+from .widgets.desk import Desk as Desk
 from .widgets.window import ConversationWindow as ConversationWindow
 from .world.faults import Fault as Fault
 from .world.sim import simulate as simulate
