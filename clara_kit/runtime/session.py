@@ -147,6 +147,7 @@ class Session:
 
     def _finish(self) -> None:
         facts, briefing = self._run_log.facts, self.profile.briefing if self.profile is not None else None
+        facts["customer"] = self.services.who
         if self._recorder is not None:
             self._recorder.close()
             facts["sound_from_ms"] = self._recorder.from_ms or 0.0

@@ -36,6 +36,7 @@ from clara_kit.runtime.compose import compose
 from clara_kit.runtime.config import load_keys
 from clara_kit.runtime.manager import ConversationManager
 from clara_kit.widgets.key_panel import KeyPanel
+from clara_kit.widgets.shelf import Shelf
 from clara_kit.widgets.window import ConversationWindow
 from clara_kit.widgets.words import Language, spoken_in, usual_language
 from clara_kit.world.personas import Persona
@@ -103,11 +104,10 @@ class Desk(ipywidgets.VBox):  # type: ignore[misc]
         self._view = DeskView(language=language or usual_language())
         self._view.observe(lambda _: self._label(), names="language")
         self._view.on_msg(self._asked)
+        self._shelf, self._keys = Shelf(log_root), KeyPanel()
+        self._folds = ipywidgets.Accordion([self._shelf, self._keys.widget], selected_index=None)
         self._label()
-        self._keys = KeyPanel()
-        below = ipywidgets.Accordion([self._keys.widget], selected_index=None)
-        below.set_title(0, self._view.words["keys"])
-        self._below = (below,) if clara is None else ()
+        self._below = (self._folds,) if clara is None else ()
         super().__init__([self._view, *self._below])
         if clara is not None:
             self._attach(clara)
@@ -181,7 +181,10 @@ class Desk(ipywidgets.VBox):  # type: ignore[misc]
     # --- what is chosen and offered ---------------------------------------------------------------------
 
     def _label(self) -> None:
-        self._view.words = spoken_in("es" if self._view.language == "es" else "en")
+        language: Language = "es" if self._view.language == "es" else "en"
+        words = self._view.words = spoken_in(language)
+        self._shelf.speak(language)
+        self._folds.titles = (words["runs"], words["keys"])
 
     def _offers(self) -> dict[str, Any]:
         keys = load_keys()
@@ -247,6 +250,7 @@ class Desk(ipywidgets.VBox):  # type: ignore[misc]
         if clara.run is not None:
             self.runs.append(clara.run)
             if self._below:  # a cell that began the conversation also shows what came of it
+                self._shelf.refresh()
                 self.children = (self._view, ConversationWindow(clara.run), *self._below)
 
     def _draw(self, clara: ConversationManager) -> None:
