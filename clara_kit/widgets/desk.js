@@ -110,6 +110,8 @@ function render({ model, el }) {
   const customer = field("customer", make("select")), known = field("customer_live", make("input"));
   known.type = "text";
   const prompt = field("prompt", make("select")), speed = field("speed", make("select"));
+  const limit = field("limit_usd", make("input"));
+  Object.assign(limit, { type: "number", min: 0.01, max: 100, step: 0.01 });
   const button = (name, className = "") => {
     const node = make("button", className);
     node.dataset.testid = node.dataset.word = name;
@@ -117,6 +119,7 @@ function render({ model, el }) {
   };
   const call = button("call", "call"), hangUp = button("hang_up", "hang");
   choices.append(call, hangUp);
+  const shown = (node, yes) => (node.closest("label").style.display = yes ? "" : "none");
   const live = make("details", "cd-live"), liveRow = make("div", "cd-row"), liveName = make("summary");
   live.append(liveName, liveRow);
   const stage = make("div", "cd-stage"), left = make("div", "cd-face"), talk = make("div", "cd-talk"), lines = make("div");
@@ -161,10 +164,8 @@ function render({ model, el }) {
     const { customers = [], prompts = [], speeds = [], live: vendors = [] } = model.get("offers"), chosen = model.get("chosen");
     const atShop = (chosen.live || []).includes("shop");
     fill(customer, [["", w("stranger")], ...customers.map(([name, about]) => [name, about ? `${name}: ${about}` : name])], chosen.customer);
-    customer.closest("label").hidden = atShop;
-    known.closest("label").hidden = !atShop;
-    customer.closest("label").style.display = atShop ? "none" : "";
-    known.closest("label").style.display = atShop ? "" : "none";
+    shown(customer, !atShop), shown(known, atShop), shown(limit, (chosen.live || []).length);
+    limit.value = (chosen.limit_usd ?? 0.5).toFixed(2);
     known.value = atShop ? chosen.customer : "";
     fill(prompt, prompts.map((name) => [name, name]), chosen.prompt);
     fill(speed, speeds.map((name) => [name, name]), chosen.speed);
@@ -199,8 +200,10 @@ function render({ model, el }) {
     interrupt.disabled = !(talks && spoken === "AVATAR_SPEAKING");
     state.textContent = talks ? (model.get("gives_sound") ? w(spoken) : `${w(spoken)} (${w("no_sound")})`) : w(now);
     state.classList.toggle("talks", spoken === "AVATAR_SPEAKING");
-    const real = model.get("is_live");
-    badge.textContent = real ? `${w("live_badge")} (${model.get("mix")})` : w("offline");
+    const real = talks || busy || attached() ? model.get("is_live") : (model.get("chosen").live || []).length > 0;
+    const without = model.get("unpriced").map(w);
+    const price = `${w("spent")} ${model.get("spent_usd").toFixed(4)} USD${without.length ? ` (${w("unpriced")}: ${without.join(", ")})` : ""}`;
+    badge.textContent = real ? `${w("live_badge")}${talks ? ` · ${price}` : ""}` : w("offline");
     badge.classList.toggle("live", real);
     if (now === "over" || now === "ready") voice.close();
   }
@@ -220,7 +223,7 @@ function render({ model, el }) {
     const usd = rows.reduce((sum, turn) => sum + (turn.usd || 0), 0);
     const ms = (n) => `${(n / 1000).toFixed(2)} s`;
     const last = rows.slice(-4).map((turn) => `${w("turn")} ${turn.turn}: ${w("first_sound")} ${ms(turn.ms)}`);
-    turns.textContent = rows.length ? `${last.join(" · ")} · ${w("cost")} ${w("so_far")}: ${usd.toFixed(5)} USD${paid ? "" : ` (${w("offline")})`}` : "";
+    turns.textContent = rows.length ? `${last.join(" · ")}${paid ? "" : ` · ${w("cost")} ${usd.toFixed(5)} USD (${w("offline")})`}` : "";
   }
 
   // --- hands ----------------------------------------------------------------------------------------------
@@ -244,6 +247,7 @@ function render({ model, el }) {
   customer.addEventListener("change", () => choose({ customer: customer.value }));
   known.addEventListener("change", () => choose({ customer: known.value.trim() }));
   prompt.addEventListener("change", () => choose({ prompt: prompt.value }));
+  limit.addEventListener("change", () => choose({ limit_usd: Math.min(100, Math.max(0.01, +limit.value || 0.5)) }));
   speed.addEventListener("change", () => choose({ speed: speed.value }));
   live.addEventListener("toggle", () => live.open && send("offers"));
   const onMessage = (content, buffers) => {
@@ -254,7 +258,7 @@ function render({ model, el }) {
   model.on("msg:custom", onMessage);
   model.on("change:words", label);
   model.on("change:offers change:chosen", offers);
-  model.on("change:phase change:state change:is_live change:mix", phase);
+  model.on("change:phase change:state change:is_live change:spent_usd change:unpriced change:chosen", phase);
   model.on("change:said", said);
   model.on("change:turns", ledger);
   const onProblem = () => (problem.textContent = model.get("problem"));

@@ -28,6 +28,7 @@ from clara_kit.core.paths import DATA
 from clara_kit.core.records import Record
 from clara_kit.core.settings import Settings
 from clara_kit.core.states import ConversationState
+from clara_kit.lab.spending import spent
 from clara_kit.measure.ledger import Turn, turns
 from clara_kit.measure.run import Run
 from clara_kit.measure.story import Story, Utterance, Words
@@ -52,12 +53,13 @@ KEYS_OF = {  # which key makes a service's real vendor possible
 @dataclass(frozen=True, kw_only=True)
 class Choice:
     """What the next conversation is made of. customer: an invented one's name, or as the live shop knows them; empty:
-    a stranger. prompt: a template's name. speed: a latency profile's. live: the services that are real."""
+    a stranger. prompt: a template's name. speed: a latency profile's. live: the services that are real. limit_usd: hang up when these have cost so much."""
 
     customer: str = ""
     prompt: str = "warm"
     speed: str = "published"
     live: tuple[str, ...] = ()
+    limit_usd: float = 0.50
 
 
 class DeskView(anywidget.AnyWidget):
@@ -76,6 +78,8 @@ class DeskView(anywidget.AnyWidget):
     turns: Any = traitlets.List().tag(sync=True)
     mix = traitlets.Unicode("").tag(sync=True)
     is_live = traitlets.Bool(False).tag(sync=True)
+    spent_usd = traitlets.Float(0.0).tag(sync=True)
+    unpriced: Any = traitlets.List().tag(sync=True)
     gives_sound = traitlets.Bool(True).tag(sync=True)
     problem = traitlets.Unicode("").tag(sync=True)
 
@@ -235,6 +239,9 @@ class Desk(ipywidgets.VBox):  # type: ignore[misc]
         """Draw until it is over, whoever ends it."""
         while clara.run is None and clara.error is None:
             self._draw(clara)
+            if self._view.spent_usd >= (limit_usd := self.chosen.limit_usd) and self._view.is_live and self._below:
+                self._view.problem = f"{self._view.words['limit']}: {limit_usd:.2f} USD"
+                await self.hang_up()
             await asyncio.sleep(REFRESH_S)
         if clara is self.clara:
             self._over(clara)
@@ -263,7 +270,9 @@ class Desk(ipywidgets.VBox):  # type: ignore[misc]
         said = [_said(one, now_ms) for one in self._story.said]
         if self._story.interim:
             said.append({"who": "customer", "text": "", "later": self._story.interim, "lost": ""})
+        cost = spent(trace if self._view.is_live else (), clara.services.modes)
         with self._view.hold_sync():
+            self._view.spent_usd, self._view.unpriced = round(cost.usd, 5), list(cost.unknown)
             soon = clara.state is ConversationState.IDLE and not clara.conversation.is_quiet
             self._view.state, self._view.said = "soon" if soon else str(clara.state), said
             self._view.turns = [_turn(turn) for turn in turns(self._story)]

@@ -27,6 +27,7 @@ function render({ model, el }) {
   el.append(root);
 
   let by = "when", down = true;
+  names.append(make("th"));
   for (const column of COLUMNS) {
     const cell = make("th"), button = make("button");
     cell.dataset.column = column;
@@ -34,7 +35,6 @@ function render({ model, el }) {
     cell.append(button);
     names.append(cell);
   }
-  names.append(make("th"));
   function draw() {
     for (const cell of names.children) cell.setAttribute("aria-sort", cell.dataset.column === by ? (down ? "descending" : "ascending") : "none");
     const wanted = filter.value.trim().toLowerCase().split(/\s+/).filter(Boolean);
@@ -45,14 +45,14 @@ function render({ model, el }) {
     count.textContent = shown.length === all.length ? `${all.length}` : `${shown.length} / ${all.length}`;
     body.replaceChildren(...shown.slice(0, 500).map((row) => {
       const line = make("tr", row.name === model.get("chosen") ? "chosen" : "");
-      for (const column of COLUMNS) {
-        const figure = FIGURES[column], value = row[column];
-        line.append(make("td", figure ? "figure" : "", figure ? (value === null ? "–" : figure(value)) : value));
-      }
       const cell = make("td"), open = make("button", "", w("open"));
       open.addEventListener("click", () => model.send({ kind: "open", name: row.name }));
       cell.append(open);
       line.append(cell);
+      for (const column of COLUMNS) {
+        const figure = FIGURES[column], value = row[column];
+        line.append(make("td", figure ? "figure" : column, figure ? (value === null ? "–" : figure(value)) : value));
+      }
       line.addEventListener("dblclick", () => open.click());
       return line;
     }));

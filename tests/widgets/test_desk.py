@@ -16,13 +16,18 @@ from clara_kit.widgets import desk as desk_module
 from clara_kit.widgets.desk import Choice
 from clara_kit.widgets.window import ConversationWindow
 from clara_kit.widgets.words import WORDS, spoken_in
+from clara_kit.world.answers import AnswerBook
+from clara_kit.world.latency import LatencyProfile
+from clara_kit.world.twins.anthropic.twin import AnthropicTwin
+from clara_kit.world.twins.base import TwinContext
+from clara_kit.world.twins.server import TwinServer
 
 S = ConversationState
 VIEW = Path(desk_module.__file__).with_suffix(".js").read_text(encoding="utf-8")
 
 
-async def so(happened: Callable[[], Any]) -> None:
-    async with asyncio.timeout(60):
+async def so(happened: Callable[[], Any], within_s: float = 60) -> None:
+    async with asyncio.timeout(within_s):
         while not happened():
             await asyncio.sleep(0.05)
 
@@ -89,6 +94,25 @@ async def test_what_cannot_be_called_is_said_and_the_next_call_works(
     await so(lambda: desk._view.phase == "talking")
     desk._view._handle_custom_msg({"kind": "hang_up"}, [])
     await so(lambda: desk.run)
+
+
+async def test_what_is_live_is_priced_and_stops_at_the_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    twin = AnthropicTwin(TwinContext(profile=LatencyProfile.load("fast")), AnswerBook.load())
+    with TwinServer([twin]) as server:
+        monkeypatch.setenv("ANTHROPIC_BASE_URL", server.addresses["anthropic"]["base_url"])
+        monkeypatch.setenv("ANTHROPIC_API_KEY", "test-key")
+        desk = Desk(log_root=tmp_path, settings=Settings.of(greeting=""))
+        desk.choose(live=("llm",), limit_usd=0.00001, speed="fast")
+        assert ["llm", True] in desk._view.offers["live"] and ["stt", False] in desk._view.offers["live"]
+        await desk.call()
+        assert desk._view.is_live and "llm live" in desk._view.mix
+        await desk.type("¿Hacen despachos a regiones?")
+        await so(lambda: desk.run, within_s=3000)  # the wall's minute: something live lives at the wall's pace
+        assert "limit" in desk._view.problem
+        assert (
+            desk._view.spent_usd == pytest.approx(desk.runs[0].turns["cost_usd"].sum(), abs=1e-5)
+            and desk._view.spent_usd > 0
+        )
 
 
 async def test_a_desk_of_a_conversation_that_a_cell_began(tmp_path: Path) -> None:
