@@ -49,6 +49,15 @@ def write_wav(path: str | Path, *channels: Sound) -> None:
         writer.write(*(np.pad(row, (0, max(map(len, rows)) - len(row))) for row in rows))
 
 
+def wav_bytes(sound: Sound) -> bytes:
+    """The sound as a WAV file that is in no folder: for a page to play."""
+    file = io.BytesIO()
+    with wave.open(file, "wb") as made:
+        made.setparams((1, 2, sound.rate_hz, 0, "NONE", ""))
+        made.writeframes(sound.to_bytes())
+    return file.getvalue()
+
+
 class WavWriter(AbstractContextManager["WavWriter"]):
     """A WAV file that grows. Sound and then header are on their way to the disk after each `write`, so that a crash
     at any moment leaves a file that can be played."""

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import pytest
+import soundfile
 
 from clara_kit.core.errors import ClaraError
 from clara_kit.prompts.template import PromptTemplate
 from clara_kit.widgets.prompt_studio import PromptStudio
+from clara_kit.world.voices import clara_voice
 
 
 @pytest.fixture
@@ -76,3 +79,14 @@ def test_text_that_was_edited_is_not_lost_when_another_customer_or_template_is_l
     assert "Qué alegría saludarte" in studio.choose(template="warm").greeting
     studio.undo()
     assert "Qué gusto saludarte" in studio.briefing.greeting
+
+
+def test_the_draft_is_heard_before_it_is_saved(studio: PromptStudio) -> None:
+    studio.edit(studio.template.source.replace("Qué gusto saludarte", "Qué alegría verte"))
+    greeting, answer = studio.hear("¿Hacen <b>despachos</b> a regiones?")
+    assert "Qué alegría verte" in greeting and "despach" in answer
+    assert "simulated" in studio._heard.value and "&lt;b&gt;" in studio._heard.value
+    sound, rate_hz = soundfile.read(io.BytesIO(studio._player.value), dtype="int16")
+    said = clara_voice().synthesize(greeting).sound
+    assert rate_hz == said.rate_hz and (sound[: len(said.samples)] == said.samples).all()
+    assert studio.children[-1].children == (studio._heard, studio._player)
