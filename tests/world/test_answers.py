@@ -28,6 +28,36 @@ def test_a_question_finds_its_answer(question: str, entry: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("question", "entry"),
+    [
+        ("¿Tienen crema para piel seca?", "moisturizer_dry"),  # no hand cream
+        ("¿Cuánto vale la crema Nube Rica?", "price of crema-nube-rica"),  # not the sunscreen's
+        ("¿Qué precio tiene el gel Brisa?", "price of gel-limpiador-brisa"),
+        ("¿Cuánto cuesta el sérum de vitamina C?", "vitamin_c_price"),
+        ("¿Cuánto sale... cuánto vale el envío a Arica?", "shipping_price"),
+        ("¿Y si compro dos?", "two"),
+        ("¿Me haces precio si llevo 2?", "two"),
+    ],
+)
+def test_what_is_asked_is_what_is_answered(question: str, entry: str) -> None:
+    assert BOOK.reply(question).entry_id == entry
+
+
+@pytest.mark.parametrize(
+    ("question", "before", "entry"),
+    [
+        ("¿Y cuánto cuesta?", "¿Qué sérum me recomiendas para piel seca?", "price of serum-manantial"),
+        ("¿Y el precio?", "¿Qué limpiador me recomiendas para la piel mixta?", "price of gel-limpiador-brisa"),
+        ("¿Y si llevo dos?", "¿Qué protector solar me recomiendas?", "two"),
+        ("¿Y si lo devuelvo?", "¿Cuánto cuesta el protector solar?", "returns"),
+        ("¿Y dónde queda la luna?", "¿Cuánto cuesta el protector solar?", None),
+    ],
+)
+def test_a_follow_up_is_about_what_was_spoken_of(question: str, before: str, entry: str | None) -> None:
+    assert BOOK.reply(question, (before,)).entry_id == entry
+
+
+@pytest.mark.parametrize(
     "question", ["¿Cuál es la capital de Francia?", "¿Quién ganó el partido ayer?", "¿Me arreglas el computador?"]
 )
 def test_what_it_does_not_know_it_says(question: str) -> None:
