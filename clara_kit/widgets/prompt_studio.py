@@ -18,6 +18,7 @@ from clara_kit.core.page import escape, table
 from clara_kit.lab.briefings import Told, profile_of, replies
 from clara_kit.prompts.briefing import Briefing, brief
 from clara_kit.prompts.template import PromptTemplate
+from clara_kit.world.instructions import SENSED, nearest, sense
 from clara_kit.world.personas import Persona
 from clara_kit.world.voices import clara_voice
 
@@ -163,11 +164,30 @@ class PromptStudio(w.VBox):  # type: ignore[misc]
             self._good = PromptTemplate.from_source(self._text.value)
             self._shown.value = Told(self.briefing)._repr_html_()
             self._problem = ""
-            self._says.value = ""
+            self._says.value = self._noted()
         except ClaraError as exc:
             self._problem = str(exc)
             self._says.value = f"<p role='alert'><b>✗ {escape(exc.message)}</b><br>{escape(exc.hint)}</p>"
         self._save.disabled = bool(self._problem)
+
+    def _noted(self) -> str:
+        """Of each sentence that the edit brought: whether the offline model can sense it, or the nearest that it can."""
+        saved, now = (
+            sense(brief(template, profile_of(self._customer.value)).prompt.text)
+            for template in (PromptTemplate.load(self._template.value), self._good)
+        )
+        does = dict(SENSED)
+        notes = [
+            f"● «{escape(i.sentence)}»: the offline model {escape(does[i.kind])}."
+            for i in now.instructions
+            if i not in saved.instructions and i.kind in does
+        ]
+        for sentence in now.unsensed:
+            if sentence not in saved.unsensed:
+                near = nearest(sentence)
+                hint = f" The nearest that it can sense: «{escape(near)}»" if near else ""
+                notes.append(f"○ «{escape(sentence)}»: only the real model obeys this; the offline one cannot.{hint}")
+        return "<br>".join(notes)
 
     def _on_hear(self) -> None:
         try:

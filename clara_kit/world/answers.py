@@ -90,7 +90,7 @@ class AnswerBook:
         products: Sequence[Product] = (),
         hash_: str = "",
     ) -> None:
-        self.hash = hash_
+        self.hash, self.products = hash_, tuple(products)
         titles = [(p, set(_terms(p.title))) for p in products]
         shared = Counter(term for _, terms in titles for term in terms)
         # A product is named by what it shares with the fewest others: «Brisa» rather than «gel».

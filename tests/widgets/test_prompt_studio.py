@@ -90,3 +90,16 @@ def test_the_draft_is_heard_before_it_is_saved(studio: PromptStudio) -> None:
     said = clara_voice().synthesize(greeting).sound
     assert rate_hz == said.rate_hz and (sound[: len(said.samples)] == said.samples).all()
     assert studio.children[-1].children == (studio._heard, studio._player)
+
+
+def test_of_each_new_sentence_it_is_said_whether_the_offline_model_can_sense_it(studio: PromptStudio) -> None:
+    source = studio.template.source
+    rule = "Usa un tono cálido, claro y tranquilo, como quien conversa en la tienda."
+    assert rule in source and studio._says.value == ""
+    studio.edit(source.replace(rule, "Contesta en no más de dos líneas. Nunca digas el precio."))
+    assert "● «Nunca digas el precio.»: the offline model leaves out" in studio._says.value
+    assert "○ «Contesta en no más de dos líneas.»" in studio._says.value
+    assert "nearest that it can sense: «Contesta en no más de dos oraciones.»" in studio._says.value
+    assert studio.hear("¿Hacen despachos a regiones?")[1].count("$") == 0
+    studio.undo()
+    assert studio._says.value == ""
