@@ -70,6 +70,15 @@ WORDS: dict[str, tuple[str, str]] = {
     "col_interruptions": ("interruptions", "interrupciones"),
     "col_ended": ("how it ended", "cómo terminó"),
     "col_size": ("size", "tamaño"),
+    "compare_title": ("Two prompts side by side", "Dos prompts, uno al lado del otro"),
+    "simulated": ("simulated, with the offline voice", "simulado, con la voz sin conexión"),
+    "left": ("Prompt on the left", "Prompt a la izquierda"),
+    "right": ("Prompt on the right", "Prompt a la derecha"),
+    "questions": ("Questions, one a line", "Preguntas, una por línea"),
+    "question": ("question", "pregunta"),
+    "compare": ("Compare", "Comparar"),
+    "same": ("{same} of {all} answers are the same", "{same} de {all} respuestas son iguales"),
+    "hear": ("Hear this answer", "Oír esta respuesta"),
     "struck": ("Struck through: never heard.", "Tachado: nunca se oyó."),
 }
 
