@@ -249,7 +249,8 @@ function render({ model, el }) {
   prompt.addEventListener("change", () => choose({ prompt: prompt.value }));
   limit.addEventListener("change", () => choose({ limit_usd: Math.min(100, Math.max(0.01, +limit.value || 0.5)) }));
   speed.addEventListener("change", () => choose({ speed: speed.value }));
-  live.addEventListener("toggle", () => live.open && send("offers"));
+  for (const [node, what] of [[choices, "pointerenter"], [choices, "focusin"], [live, "toggle"]])
+    node.addEventListener(what, () => send("offers")); // a prompt saved meanwhile, a key entered
   const onMessage = (content, buffers) => {
     if (content.kind === "sound" && buffers.length) voice.sound(content.utterance, content.rate_hz, buffers[0]);
     else if (content.kind === "begin") voice.begin(content.utterance);

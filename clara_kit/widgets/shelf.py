@@ -92,7 +92,7 @@ def _row(one: Kept) -> dict[str, Any]:
     return {
         "name": one.folder.name,
         "when": f"{started:%Y-%m-%d %H:%M}" if started else "",
-        "title": one.title or one.folder.name,
+        "title": one.title or "–",
         "customer": one.customer,
         "prompt": one.prompt,
         "mix": one.mix,
