@@ -28,7 +28,10 @@ from .runtime.config import load_settings as load_settings
 from .runtime.manager import ConversationManager as ConversationManager
 from .shop.cache import ProfileCache as ProfileCache
 from .shop.fetcher import ShopifyCustomerFetcher as ShopifyCustomerFetcher
+from .widgets.comparison import Comparison as Comparison
 from .widgets.console import Console as Console
+from .widgets.desk import Desk as Desk
+from .widgets.shelf import runs as runs
 from .widgets.window import ConversationWindow as ConversationWindow
 from .world.faults import Fault as Fault
 from .world.sim import simulate as simulate

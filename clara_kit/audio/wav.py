@@ -76,6 +76,18 @@ def write_wav(path: str | Path, *channels: Sound) -> None:
         writer.write(*(np.pad(row, (0, max(map(len, rows)) - len(row))) for row in rows))
 
 
+def wav_bytes(sound: Sound) -> bytes:
+    """The sound as a WAV file that is in no folder: for a page to play."""
+    data = sound.to_bytes()
+    return _header(sound.rate_hz, 1, len(data)) + data
+
+
+def _header(rate_hz: int, channels: int, data_bytes: int) -> bytes:
+    frame_bytes, size = 2 * channels, min(data_bytes, 0xFFFFFFFF - _HEADER.size)
+    form = (16, 1, channels, rate_hz, rate_hz * frame_bytes, frame_bytes, 16)
+    return _HEADER.pack(b"RIFF", _HEADER.size - 8 + size, b"WAVE", b"fmt ", *form, b"data", size)
+
+
 class WavWriter(AbstractContextManager["WavWriter"]):
     """A WAV file that grows. Sound and then header are on their way to the disk after each `write`, so that a crash
     at any moment leaves a file that can be played."""
@@ -83,7 +95,7 @@ class WavWriter(AbstractContextManager["WavWriter"]):
     def __init__(self, path: str | Path, *, rate_hz: int, channels: int = 1) -> None:
         self._file = Path(path).open("wb", buffering=0)  # noqa: SIM115 - closed by close()
         self._rate_hz, self._channels, self._data_bytes = rate_hz, channels, 0
-        self._put(0, self._header())
+        self._put(0, _header(self._rate_hz, self._channels, self._data_bytes))
 
     def write(self, *channels: Samples) -> None:
         """Append samples, one row for each channel, all of equal length.
@@ -95,12 +107,7 @@ class WavWriter(AbstractContextManager["WavWriter"]):
         data, at = np.stack(channels, axis=1).astype("<i2").tobytes(), _HEADER.size + self._data_bytes
         self._data_bytes += len(data)
         self._put(at, data)
-        self._put(0, self._header())
-
-    def _header(self) -> bytes:
-        frame_bytes, size = 2 * self._channels, min(self._data_bytes, 0xFFFFFFFF - _HEADER.size)
-        form = (16, 1, self._channels, self._rate_hz, self._rate_hz * frame_bytes, frame_bytes, 16)
-        return _HEADER.pack(b"RIFF", _HEADER.size - 8 + size, b"WAVE", b"fmt ", *form, b"data", size)
+        self._put(0, _header(self._rate_hz, self._channels, self._data_bytes))
 
     def _put(self, at: int, data: bytes) -> None:
         self._file.seek(at)

@@ -43,8 +43,9 @@ class Mark:
 
 @dataclass(slots=True, kw_only=True)
 class Timeline:
-    """Spans and marks in the order of their beginning."""
+    """Spans and marks in the order of their beginning, from the first record (before it, all was connected) on."""
 
+    begin_ms: float = 0.0
     end_ms: float = 0.0
     spans: list[Span] = field(default_factory=list)
     marks: list[Mark] = field(default_factory=list)
@@ -65,6 +66,7 @@ def timeline(trace: Iterable[Record]) -> Timeline:
         story.read(record)
         builder.read(record)
     builder.close()
+    out.begin_ms = next((s.from_ms for s in out.spans), 0.0)
     out.spans += [*_words(story), *_model(story), *_clara(story)]
     said = sorted(s.from_ms for s in out.spans if s.lane == "Clara" and s.kind != "unheard")
     for span in out.spans:

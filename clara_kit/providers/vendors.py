@@ -62,6 +62,10 @@ _ALL = (
     Vendor(id="shopify", name="Shopify", key_fields=(
         "shopify_shop", "shopify_admin_token", "shopify_client_id", "shopify_client_secret")),
 )  # fmt: skip
+STT_USD_A_MINUTE = 0.0092
+"""Nova-3, at most: Cloudflare resells it for this (its list, 2025-08)."""
+TTS_USD_A_CHARACTER = 0.030 / 1000
+"""Aura-2, by a reseller's list."""
 TABLE = {vendor.id: vendor for vendor in _ALL}
 VENDORS = ("deepgram", "anthropic", "liveavatar")
 """The three that a sentence goes through. HeyGen's classic avatar and the shop come in only where they are set up."""

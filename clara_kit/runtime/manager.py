@@ -27,7 +27,7 @@ from clara_kit.measure.run import Run
 from clara_kit.providers.stt.base import ToldLines
 from clara_kit.runtime.clock import MonotonicClock
 from clara_kit.runtime.compose import Services, compose, customer_voice
-from clara_kit.runtime.session import Listener, Session
+from clara_kit.runtime.session import Listener, Session, SoundListener
 from clara_kit.runtime.thread import ConversationThread, awake, make_room
 from clara_kit.world.customer import ScriptedCustomer
 from clara_kit.world.faults import Fault
@@ -168,6 +168,14 @@ class ConversationManager:
         Placeholders stand for what the shop knows of the customer; `revealed` puts the words back.
         """
         self._session.listeners.append(listener)
+
+    def subscribe_sound(self, listener: SoundListener) -> None:
+        """Call `listener(utterance_id, pcm, rate_hz)` for all sound that goes to the avatar, before it is heard.
+
+        pcm: 16-bit little-endian mono. Called in the conversation's thread; must return at once and not raise. An
+        avatar that makes its own voice (the classic HeyGen) gives none.
+        """
+        self._session.sound_listeners.append(listener)
 
     def revealed(self, trace: Iterable[Record]) -> tuple[Record, ...]:
         """Records with the customer's words in place of placeholders: for a screen, not for a file."""

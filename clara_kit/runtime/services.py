@@ -36,6 +36,7 @@ from clara_kit.world.faults import FaultBox
 from clara_kit.world.latency import LatencyProfile
 from clara_kit.world.line_book import LineBook
 from clara_kit.world.mouths import classic_start_ms
+from clara_kit.world.personas import Persona
 from clara_kit.world.twins.server import TwinServer
 from clara_kit.world.voices import clara_voice
 
@@ -239,6 +240,11 @@ class Services:
             return about
         told = {"template": self.briefing.template.about, "catalog": self.catalog.hash, "customer": self.customer_key}
         return {**about, **told}
+
+    @property
+    def who(self) -> str:
+        """An invented customer's name, for the record; a real one is never named."""
+        return next((p.name for p in Persona.all() if p.gid == self.customer), "") if self.customer else ""
 
     @property
     def customer_key(self) -> str:

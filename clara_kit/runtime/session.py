@@ -42,6 +42,7 @@ from clara_kit.world.faults import Fault
 
 log = logging.getLogger("clara_kit.runtime")
 Listener = Callable[[Record], None]
+SoundListener = Callable[[int, bytes, int], None]
 Tell = Callable[[BaseException | None], None]
 
 LOG_EVERY_S = 0.05  # how much of the run log a crash of the whole process may cost
@@ -58,6 +59,7 @@ class Session:
         self.run: Run | None = None
         self.error: ClaraError | None = None
         self.listeners: list[Listener] = []
+        self.sound_listeners: list[SoundListener] = []
         self.replies_spoken = 0
         self.over = asyncio.Event()
         self.why_over = ""
@@ -166,6 +168,7 @@ class Session:
 
     def _finish(self) -> None:
         assert self._run_log is not None
+        self._run_log.facts["customer"] = self.services.who
         briefing = self.profile.briefing if self.profile is not None else None
         self.run, error = ending.close(
             self._run_log, self._recorder, briefing, tuple(self.conversation.trace), self.error
@@ -293,9 +296,12 @@ class Session:
 
     def _use_avatar(self, avatar: Any) -> None:
         self._orders.avatar = avatar
-        if self._recorder is not None and isinstance(avatar, TapsAudio):
-            recorder, rate_hz = self._recorder, self._tts.rate_hz
-            avatar.on_audio = lambda utterance_id, pcm: recorder.sent(utterance_id, pcm, rate_hz)
+        if isinstance(avatar, TapsAudio):
+            avatar.on_audio = self._on_sound
+
+    def _on_sound(self, utterance_id: int, pcm: bytes) -> None:
+        for listener in (*((self._recorder.sent,) if self._recorder is not None else ()), *self.sound_listeners):
+            listener(utterance_id, pcm, self._tts.rate_hz)
 
 
 class _HungUp(Exception):

@@ -36,7 +36,7 @@ class KeyPanel:
         self._says: dict[str, w.Label] = {}
         self._asking: dict[str, int] = {}
         self._lock = threading.Lock()
-        self._widget = w.VBox([*map(self._row, VENDORS), self._foot()])
+        self.widget = w.VBox([*map(self._row, VENDORS), self._foot()])
         for vendor in VENDORS:
             self._tell(vendor, self._standing(vendor))
 
@@ -109,7 +109,7 @@ class KeyPanel:
         return f"KeyPanel(entered: {', '.join(self.entered) or 'none'})"
 
     def _repr_mimebundle_(self, **options: Any) -> Any:
-        return {**self._widget._repr_mimebundle_(**options), "text/plain": repr(self)}
+        return {**self.widget._repr_mimebundle_(**options), "text/plain": repr(self)}
 
     # --- what is seen -----------------------------------------------------------------------------------
 

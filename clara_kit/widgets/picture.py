@@ -6,10 +6,14 @@ colour-blind people can tell apart ("Color Universal Design", 2008); nothing is 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from html import escape
+from math import ceil
 
 from clara_kit.core.outside import printable
 from clara_kit.lab.timeline import Mark, Span, Timeline
+
+_Place = Callable[[float], float]  # where a time lies
 
 WIDTH, GUTTER, RIGHT = 960, 84, 14
 LANE_TOP = {"customer": 52, "state": 112, "model": 144, "Clara": 186, "trouble": 242}
@@ -32,11 +36,16 @@ LEGEND = "▸ piece sent to be spoken   ♪ first sound   ■ interrupted   ⌨ 
 
 def svg(line: Timeline, *, title: str, mix: str) -> str:
     """The whole conversation in one picture, 960 units wide."""
-    scale = (WIDTH - GUTTER - RIGHT) / max(1.0, line.end_ms)
-    body = [_ruler(line.end_ms, scale), *map(_lane, LANE_TOP)]
-    body += [_span(span, scale) for span in line.spans]
-    body += [_mark(mark, scale) for mark in line.marks if mark.kind != "interim"]
-    summary = f"{title}: {line.end_ms / 1000:.1f} seconds, {mix}"
+    lasted_ms = line.end_ms - line.begin_ms
+    scale = (WIDTH - GUTTER - RIGHT) / max(1.0, lasted_ms)
+
+    def x(ms: float) -> float:
+        return GUTTER + (ms - line.begin_ms) * scale
+
+    body = [_ruler(line, x), *map(_lane, LANE_TOP)]
+    body += [_span(span, x) for span in line.spans]
+    body += [_mark(mark, x) for mark in line.marks if mark.kind != "interim"]
+    summary = f"{title}: {lasted_ms / 1000:.1f} seconds, {mix}"
     whose = mix if mix == "live" else f"{mix}: no number here is a vendor’s"
     return printable(
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" style="max-width:100%;height:auto" role="img" '
@@ -58,14 +67,15 @@ _DEFS = (
 )
 
 
-def _ruler(end_ms: float, scale: float) -> str:
-    step_s = next(s for s in (1, 2, 5, 10, 20, 60, 120, 300, 600, 3600, 10**9) if end_ms / 1000 / s <= 14)
+def _ruler(line: Timeline, x: _Place) -> str:
+    lasts_s = (line.end_ms - line.begin_ms) / 1000
+    step_s = next(s for s in (1, 2, 5, 10, 20, 60, 120, 300, 600, 3600, 10**9) if lasts_s / s <= 14)
     ticks = []
-    for at_s in range(0, int(end_ms / 1000) + 1, step_s):
-        x = GUTTER + at_s * 1000 * scale
+    for at_s in range(ceil(line.begin_ms / 1000 / step_s) * step_s, int(line.end_ms / 1000) + 1, step_s):
+        at = x(at_s * 1000)
         ticks.append(
-            f'<line x1="{x:.1f}" x2="{x:.1f}" y1="44" y2="264" stroke="#eee"/>'
-            f'<text x="{x:.1f}" y="42" text-anchor="middle" fill="#666">{at_s} s</text>'
+            f'<line x1="{at:.1f}" x2="{at:.1f}" y1="44" y2="264" stroke="#eee"/>'
+            f'<text x="{at:.1f}" y="42" text-anchor="middle" fill="#666">{at_s} s</text>'
         )
     return "".join(ticks)
 
@@ -75,8 +85,8 @@ def _lane(name: str) -> str:
     return f'<text x="14" y="{y:.1f}" fill="#444">{name}</text>'
 
 
-def _span(span: Span, scale: float) -> str:
-    x, width = GUTTER + span.from_ms * scale, max(1.0, (span.to_ms - span.from_ms) * scale)
+def _span(span: Span, x: _Place) -> str:
+    left, width = x(span.from_ms), max(1.0, x(span.to_ms) - x(span.from_ms))
     top, height = LANE_TOP[span.lane], LANE_HEIGHT[span.lane] - 4
     if span.kind == "sound":
         top, height = top + height - 8, 8
@@ -86,23 +96,22 @@ def _span(span: Span, scale: float) -> str:
     text = _clip(span.label, width - 6, CHAR_PX)
     strike = ' text-decoration="line-through"' if span.kind == "unheard" else ""
     label = (
-        f'<text x="{x + 4:.1f}" y="{top + height / 2 + 4:.1f}" fill="#111" stroke="#fff" stroke-width="2.5" '
+        f'<text x="{left + 4:.1f}" y="{top + height / 2 + 4:.1f}" fill="#111" stroke="#fff" stroke-width="2.5" '
         f'paint-order="stroke"{strike}>{escape(text)}</text>'
         if text and span.kind not in ("sound", "waiting", "on the way")
         else ""
     )
     hover = escape(f"{span.kind}: {span.label} ({(span.to_ms - span.from_ms):.0f} ms)")
     return (
-        f'<g><title>{hover}</title><rect x="{x:.1f}" y="{top}" width="{width:.1f}" height="{height}" rx="2" '
+        f'<g><title>{hover}</title><rect x="{left:.1f}" y="{top}" width="{width:.1f}" height="{height}" rx="2" '
         f'fill="{FILL.get(span.kind) or FILL[span.label]}" stroke="{edge}"/>{label}</g>'
     )
 
 
-def _mark(mark: Mark, scale: float) -> str:
-    x = GUTTER + mark.at_ms * scale
+def _mark(mark: Mark, x: _Place) -> str:
     y = LANE_TOP[mark.lane] + {"customer": 12, "model": 34, "Clara": 52, "trouble": 16}.get(mark.lane, 12)
     return (
-        f'<text x="{x:.1f}" y="{y}" text-anchor="middle" font-size="12" font-weight="bold" fill="#7a2e00">'
+        f'<text x="{x(mark.at_ms):.1f}" y="{y}" text-anchor="middle" font-size="12" font-weight="bold" fill="#7a2e00">'
         f"<title>{escape(f'{mark.kind}: {mark.label}')}</title>{SIGN[mark.kind]}</text>"
     )
 

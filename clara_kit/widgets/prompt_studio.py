@@ -11,13 +11,20 @@ from typing import Any
 
 import ipywidgets as w
 
+from clara_kit.audio.pcm import concat, silence
+from clara_kit.audio.wav import wav_bytes
 from clara_kit.core.errors import ClaraError
-from clara_kit.core.page import escape
-from clara_kit.lab.briefings import Told, profile_of
+from clara_kit.core.page import escape, table
+from clara_kit.lab.briefings import Told, profile_of, replies
 from clara_kit.prompts import file as template_file
 from clara_kit.prompts.briefing import Briefing, brief
 from clara_kit.prompts.template import PromptTemplate
+from clara_kit.world.instructions import SENSED, nearest, sense
 from clara_kit.world.personas import Persona
+from clara_kit.world.voices import clara_voice
+
+QUESTION = "¿Qué protector solar me recomiendas?"
+PAUSE_MS = 600  # after the greeting, as if the customer spoke
 
 
 class PromptStudio(w.VBox):  # type: ignore[misc]
@@ -40,7 +47,22 @@ class PromptStudio(w.VBox):  # type: ignore[misc]
         self._says, self._bad = w.HTML(), w.HTML()
         self._save = w.Button(description="Save as a new version", icon="save", layout=w.Layout(width="auto"))
         self._undo = w.Button(description="Undo my changes", icon="undo", layout=w.Layout(width="auto"))
-        for name in ("customer", "template", "text", "shown", "says", "bad", "save", "undo"):
+        self._question = w.Text(QUESTION, continuous_update=False, layout=w.Layout(width="auto", flex="1 1 30em"))
+        self._hear = w.Button(description="Hear her", icon="volume-up", layout=w.Layout(width="auto"))
+        self._heard, self._player = w.HTML(), w.Audio(autoplay=True, loop=False, controls=True)
+        for name in (
+            "question",
+            "hear",
+            "heard",
+            "customer",
+            "template",
+            "text",
+            "shown",
+            "says",
+            "bad",
+            "save",
+            "undo",
+        ):
             getattr(self, f"_{name}").add_class(f"clara-studio-{name}")
         self._list_templates(template)
         self._text.value = self._source(template)
@@ -49,9 +71,13 @@ class PromptStudio(w.VBox):  # type: ignore[misc]
         self._text.observe(lambda _: self._draw(), "value")
         self._save.on_click(lambda _: self._on_save())
         self._undo.on_click(lambda _: self.undo())
+        self._hear.on_click(lambda _: self._on_hear())
         columns = w.HBox([self._text, self._shown], layout=w.Layout(flex_flow="row wrap", width="auto"))
         buttons = w.HBox([self._save, self._undo])
-        super().__init__([self._customer, self._template, self._says, columns, buttons, self._bad])
+        listen = w.HBox([self._question, self._hear], layout=w.Layout(flex_flow="row wrap"))
+        self._answer = w.VBox([self._heard])
+        parts = [self._customer, self._template, self._says, columns, buttons, listen, self._answer, self._bad]
+        super().__init__(parts)
         self._draw()
 
     # --- what the hand does, without a hand -------------------------------------------------------------
@@ -89,6 +115,26 @@ class PromptStudio(w.VBox):  # type: ignore[misc]
         self._text.value = fresh.source
         self._says.value = f"<b>✓ Saved</b> as {escape(fresh.path.name)} (version {fresh.version}, {fresh.hash})."
         return fresh.path
+
+    def hear(self, question: str | None = None) -> tuple[str, str]:
+        """Clara's greeting and her answer to a question under the text as it stands, in words and as sound.
+
+        Simulated, with the offline voice: no model and no vendor is asked.
+        """
+        if question is not None:
+            self._question.value = question
+        asked = self._question.value.strip() or QUESTION
+        answer = str(replies([asked], self._customer.value, self._good).frame[0, 1])
+        said = (self.briefing.greeting, answer)
+        rows = [("Clara", said[0]), ("customer", asked), ("Clara", said[1])]
+        self._heard.value = table(rows, caption=f"simulated, with the offline voice, under {self._good.label}")
+        voice = clara_voice()
+        parts = [voice.synthesize(text).sound for text in said if text.strip()]
+        pauses = (silence(PAUSE_MS, parts[0].rate_hz) for _ in parts) if parts else ()
+        if parts:
+            self._player.value = wav_bytes(concat(*(s for pair in zip(parts, pauses, strict=True) for s in pair)))
+        self._answer.children = (self._heard, self._player) if parts else (self._heard,)
+        return said
 
     @property
     def template(self) -> PromptTemplate:
@@ -145,11 +191,38 @@ class PromptStudio(w.VBox):  # type: ignore[misc]
             self._good = PromptTemplate.from_source(self._text.value)
             self._shown.value = Told(self.briefing)._repr_html_()
             self._problem = ""
-            self._says.value = ""
+            self._says.value = self._noted()
         except ClaraError as exc:
             self._problem = str(exc)
             self._says.value = f"<p role='alert'><b>✗ {escape(exc.message)}</b><br>{escape(exc.hint)}</p>"
         self._save.disabled = bool(self._problem)
+
+    def _noted(self) -> str:
+        """Of each sentence that the edit brought: whether the offline model can sense it, or the nearest that it can."""
+        try:
+            before = PromptTemplate.load(self._template.value)
+        except ClaraError:  # it is being mended
+            return ""
+        someone = profile_of(self._customer.value)
+        saved, now = (sense(brief(template, someone).prompt.text) for template in (before, self._good))
+        does = dict(SENSED)
+        notes = [
+            f"● «{escape(i.sentence)}»: the offline model {escape(does[i.kind])}."
+            for i in now.instructions
+            if i not in saved.instructions and i.kind in does
+        ]
+        for sentence in now.unsensed:
+            if sentence not in saved.unsensed:
+                near = nearest(sentence)
+                hint = f" The nearest that it can sense: «{escape(near)}»" if near else ""
+                notes.append(f"○ «{escape(sentence)}»: only the real model obeys this; the offline one cannot.{hint}")
+        return "<br>".join(notes)
+
+    def _on_hear(self) -> None:
+        try:
+            self.hear()
+        except ClaraError as exc:
+            self._heard.value = f"<p role='alert'><b>✗ {escape(str(exc))}</b></p>"
 
     def _on_save(self) -> None:
         try:

@@ -69,16 +69,17 @@ function render({ model, el }) {
   // --- what part of the conversation is shown -----------------------------------------------------------
   let view = null; // [from_ms, to_ms], or null for all of it
   let plotWidth = 800;
-  const end = () => Math.max(1, model.get("timeline").end_ms || 1);
-  const range = () => view || [0, end()];
+  const begin = () => model.get("timeline").begin_ms || 0;
+  const end = () => Math.max(begin() + 1, model.get("timeline").end_ms || 1);
+  const range = () => view || [begin(), end()];
   const x = (ms) => GUTTER + ((ms - range()[0]) / (range()[1] - range()[0])) * plotWidth;
   const ms = (px) => range()[0] + ((px - GUTTER) / plotWidth) * (range()[1] - range()[0]);
   const atCursor = () => model.get("moment").at_ms || 0;
 
   function show(from, to) {
-    const width = Math.min(Math.max(to - from, 50), end());
-    const begin = Math.min(Math.max(0, from), end() - width);
-    view = width >= end() ? null : [begin, begin + width];
+    const width = Math.min(Math.max(to - from, 50), end() - begin());
+    const left = Math.min(Math.max(begin(), from), end() - width);
+    view = width >= end() - begin() ? null : [left, left + width];
     draw();
   }
   function zoom(factor, around = atCursor()) {
@@ -92,7 +93,7 @@ function render({ model, el }) {
     const line = model.get("timeline");
     plotWidth = Math.max(200, (root.clientWidth || 900) - 24 - GUTTER - 8);
     svg.setAttribute("viewBox", `0 0 ${GUTTER + plotWidth + 8} ${HEIGHT}`);
-    svg.setAttribute("aria-label", `Timeline of ${seconds(end())}, ${model.get("mix")}`);
+    svg.setAttribute("aria-label", `Timeline of ${seconds(end() - begin())}, ${model.get("mix")}`);
     svg.replaceChildren(defs());
     const [from, to] = range();
     const tick = [50, 100, 200, 500, 1000, 2000, 5000, 10000, 20000, 60000, 300000, 1e9].find((t) => (to - from) / t <= plotWidth / 70);

@@ -22,17 +22,30 @@ from msgspec import Meta, Struct
 from clara_kit import data_files
 from clara_kit.core.errors import ScriptError
 from clara_kit.core.paths import DATA
+from clara_kit.prompts.catalog import Catalog, Product
 
 # Cosine similarity below which a question counts as unknown. On the paraphrases and strangers of
 # tests/world/test_answers.py the known score 0.71 or more and the strangers 0.40 or less.
 THRESHOLD = 0.45
+SURE = 0.8  # from here on an answer of the book comes before a price of the catalogue
 ALMOST = 0.15  # answers this much less similar than the best still fit the question
 
 _FILLER = """
 a al algo con de del el en es esta este ese eso la las le lo los me mi mis muy o para pero por que
-se si su te tu un una unas uno unos y ya clara tambien oye espera favor hola quiero tengo tiene hay
+se si su te tu un una unas uno unos y ya clara tambien oye espera favor hola quiero tengo tiene tienen tienes hay
+venden vendes
 """
 _STOPWORDS = frozenset(_FILLER.split())
+_SAME = {  # what is asked with other words; both sides without accents
+    "cuesta": "cuestan precio precios vale valen valor",
+    "protector": "bloqueador bloqueadores",
+    "despacho": "despachan despachar envio envios envian enviar mandan mandar",
+    "llevo": "llevas llevar llevara compro compras comprar comprara",
+    "cara": "rostro",
+    "grasa": "grasosa graso",
+    "seca": "reseca seco",
+    "dos": "2",
+}
 # About 3.3 characters of Spanish a token, an estimate for today's tokenizers (30 % more tokens than the former 4.3).
 _TOKEN = re.compile(r"\s?\w{1,4}|\s?[^\w\s]|\s+")
 
@@ -74,9 +87,18 @@ class AnswerBook:
     """Questions and answers of one YAML file of `data/answers/`."""
 
     def __init__(
-        self, entries: Sequence[tuple[str, Sequence[str], str]], unknown: Sequence[str], *, hash_: str = ""
+        self,
+        entries: Sequence[tuple[str, Sequence[str], str]],
+        unknown: Sequence[str],
+        *,
+        products: Sequence[Product] = (),
+        hash_: str = "",
     ) -> None:
-        self.hash = hash_
+        self.hash, self.products = hash_, tuple(products)
+        titles = [(p, set(_terms(p.title))) for p in products]
+        shared = Counter(term for _, terms in titles for term in terms)
+        # A product is named by what it shares with the fewest others: «Brisa» rather than «gel».
+        self._titles = [(p, terms, min(terms, key=lambda t: (shared[t], t))) for p, terms in titles if terms]
         self._unknown = tuple(unknown)
         self._answers = {entry_id: answer for entry_id, _, answer in entries}
         self._about = {entry_id: set(_terms(" ".join((*asked, answer)))) for entry_id, asked, answer in entries}
@@ -100,10 +122,14 @@ class AnswerBook:
         extensions = known.extensions(question)
         if extensions and (better := _best_known(self, question, extensions)):
             return better
-        answer = self._best(question)
-        if answer.entry_id is None and history and len(_terms(question)) <= 3:
+        answer, own = self._best(question), set(_terms(question))
+        if history and own <= {_PRICE, _HOW_MUCH}:  # of what was just spoken of
+            asked_before = f"{history[-1]} {self.reply(history[-1], (), known).text}"
+            if (product := self._priced(own | set(_terms(asked_before)))) is not None:
+                return _price_of(product, "as a follow-up: ")
+        if answer.entry_id is None and history and len(own) <= 3:
             follow_up = self._best(f"{question} {history[-1]}")
-            if follow_up.entry_id is not None:
+            if own & self._about.get(follow_up.entry_id or "", set()):
                 return replace(follow_up, why=f"as a follow-up: {follow_up.why}")
         return answer
 
@@ -117,10 +143,17 @@ class AnswerBook:
             (sum(w * vector.get(t, 0.0) for t, w in known.items()), entry_id) for entry_id, known in self._vectors
         ]
         score, entry_id = max(scored, default=(0.0, ""))
+        if score < SURE and (product := self._priced(set(_terms(question)))) is not None:
+            return _price_of(product)
         if score < THRESHOLD:
             text = self._unknown[sum(question.encode()) % len(self._unknown)]
             return Answer(text, None, score, f"nothing is similar enough ({score:.2f} < {THRESHOLD})")
         return Answer(self._answers[entry_id], entry_id, score, f"closest to {entry_id} ({score:.2f})")
+
+    def _priced(self, terms: set[str]) -> Product | None:
+        """The product whose price is asked for by its name, if there is one."""
+        named = [(len(t & terms), -len(t - terms), p.title, p) for p, t, name in self._titles if name in terms]
+        return max(named)[-1] if _PRICE in terms and named else None
 
     def best_known(self, question: str, extensions: Sequence[str]) -> Answer | None:
         """The best answer to the question extended by what is known; None where that must not change the answer.
@@ -174,6 +207,11 @@ def _best_known(book: AnswerBook, question: str, extensions: tuple[str, ...]) ->
     return book.best_known(question, extensions)
 
 
+def _price_of(product: Product, how: str = "") -> Answer:
+    text = f"{product.title} cuesta {product.price_text}."
+    return Answer(text, f"price of {product.handle}", 1.0, f"{how}the price stands in the catalogue")
+
+
 _Text = Annotated[str, Meta(pattern=r"\S")]
 _Texts = Annotated[list[_Text], Meta(min_length=1)]
 
@@ -198,7 +236,8 @@ def _read(path: Path) -> AnswerBook:
                 raise ScriptError(f"The id {entry.id!r} stands there twice.", where=f"$.entries[{n}].id")
             seen.add(entry.id)
         hash_ = sha256(data_files.raw(path)).hexdigest()[:12]
-        return AnswerBook([(e.id, e.q, e.a) for e in file.entries], file.unknown, hash_=hash_)
+        entries = [(e.id, e.q, e.a) for e in file.entries]
+        return AnswerBook(entries, file.unknown, products=tuple(Catalog.load()), hash_=hash_)
 
     return data_files.built(path, made, "an entry has id, q (a list of questions) and a; unknown is a list of answers.")
 
@@ -208,7 +247,7 @@ def _terms(text: str) -> list[str]:
     plain = unicodedata.normalize("NFD", text.casefold())
     words = re.findall(r"[a-z0-9]+", "".join(c for c in plain if not unicodedata.combining(c)))
     kept = [_stem(w) for w in words if w not in _STOPWORDS]
-    return kept or [_stem(w) for w in words]
+    return [_MEANS.get(t, t) for t in kept or map(_stem, words)]
 
 
 def _stem(word: str) -> str:
@@ -217,7 +256,9 @@ def _stem(word: str) -> str:
     return re.sub(r"[aeo]$", "", word)[:7] if len(word) > 3 else word
 
 
-_SKINS = frozenset(_stem(w) for w in ("seca", "reseca", "grasa", "grasosa", "mixta", "sensible", "normal"))
+_MEANS = {_stem(other): _stem(word) for word, others in _SAME.items() for other in others.split()}
+_PRICE, _HOW_MUCH = _stem("cuesta"), _stem("cuanto")
+_SKINS = frozenset(_stem(w) for w in ("seca", "grasa", "mixta", "sensible", "normal"))
 _ADVICE = frozenset(
     _stem(w)
     for w in (

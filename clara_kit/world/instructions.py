@@ -10,8 +10,12 @@ fields of it are used, the rest is neither obeyed nor reported.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Set
 from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import NamedTuple
 
+from clara_kit.prompts.catalog import Product
 from clara_kit.prompts.values import CONCERNS, FENCE_CLOSE, FENCE_OPEN, NAME, SKIN
 
 
@@ -37,35 +41,71 @@ class Sensed:
 
 
 _NUMBERS = {
-    "una": 1,
-    "un": 1,
-    "dos": 2,
-    "tres": 3,
-    "cuatro": 4,
-    "cinco": 5,
-    "one": 1,
-    "two": 2,
-    "three": 3,
-    "four": 4,
-    "five": 5,
-}
-_N = r"(\d+|una?|dos|tres|cuatro|cinco|one|two|three|four|five)"
+    word: n
+    for n, words in enumerate(("un una one", "dos two", "tres three", "cuatro four", "cinco five", "seis six"), start=1)
+    for word in words.split()
+} | {"diez": 10, "doce": 12, "quince": 15, "veinte": 20, "veinticinco": 25, "treinta": 30, "cuarenta": 40}
+_N = rf"(\d+|{'|'.join(_NUMBERS)})"
+_NOT = r"(?:no|nunca|jamás|never|do not|don't)"
+_QUOTED = r"[«\"“]([^»\"”]+)[»\"”]"
 
-# kind, pattern (its first group is the value), what the twin does
-_RULES: tuple[tuple[str, str, str], ...] = (
-    ("name", r"(?:te llamas|tu nombre es|your name is)\s+([A-ZÁÉÍÓÚÑ]\w+)", "says this name when asked who she is"),
-    ("customer", r"(?:(?:la clienta|el cliente|la persona) se llama|the customer(?:'s name)? is(?: called)?)\s+([A-ZÁÉÍÓÚÑ]\w+)", "begins the first reply, and every recommendation, with the customer's name"),
-    ("sentences", rf"(?:(?:dos|una?|\d) o )?{_N} (?:frases?|oraciones|sentences?)", "cuts the reply to so many sentences"),
-    ("words", r"(?:máximo|como mucho|hasta|menos de|at most|under)\s+(\d+) (?:palabras|words)", "cuts the reply at so many words, at a sentence if it can"),
-    ("brief", r"\b(?:sé|responde|contesta) (?:muy )?(breve|corto)|\b(be brief)", "keeps the first sentence only"),
-    ("formal", r"(?:trata\w* de|habla\w* de|usa) (usted)\b|(formal tone)", "says «usted» for «tú» in common words"),
-    ("question", r"(?:termina|acaba|end)\w* (?:siempre )?(?:con|with) (una pregunta|a question)", "ends with a question"),
-    ("no_prices", r"(?:no (?:digas|menciones|des)|do not mention|never mention) (?:los |the )?(precios?|prices?)", "leaves out sentences with prices"),
-    ("signoff", r"(?:termina siempre diciendo|despídete con|always end by saying)\s+[«\"“]([^»\"”]+)[»\"”]", "ends with this phrase"),
-    ("opening", r"(?:empieza siempre diciendo|comienza con|always begin with)\s+[«\"“]([^»\"”]+)[»\"”]", "begins with this phrase"),
-    ("forbidden", r"(?:no uses la palabra|no digas|never say)\s+[«\"“]([^»\"”]+)[»\"”]", "leaves out sentences with this word"),
-    ("emoji", r"(?<!no )(?<!nunca )(?:\busa|\bagrega|\buse) (emojis?)", "adds an emoji"),
-)  # fmt: skip
+
+class Rule(NamedTuple):
+    """How one kind of instruction is sensed. pattern: its first group is the value. forms: usual ways to say it."""
+
+    kind: str
+    pattern: str
+    does: str
+    forms: tuple[str, ...]
+
+
+RULES: tuple[Rule, ...] = tuple(Rule(*rule) for rule in (
+    ("name", r"(?:te llamas|tu nombre es|your name is|preséntate como)\s+([A-ZÁÉÍÓÚÑ]\w+)",
+     "says this name when asked who she is", ("Te llamas Sofía.", "Tu nombre es Sofía.", "Preséntate como Sofía.")),
+    ("customer", r"(?:(?:la clienta|el cliente|la persona) se llama|the customer(?:'s name)? is(?: called)?)\s+([A-ZÁÉÍÓÚÑ]\w+)",
+     "begins the first reply, and every recommendation, with the customer's name", ("La clienta se llama Ana.",)),
+    ("no_name", rf"{_NOT} (?:uses|digas|repitas|menciones|llames a (?:la|el) \w+ por) (?:el|su) (nombre)|sin (nombrarl[ao])",
+     "never says the customer's name", ("No uses el nombre.", "Nunca digas su nombre.", "No menciones el nombre de la clienta.")),
+    ("sentences", rf"(?<!\w)(?:(?:dos|una?|\d) o )?{_N} (?:solas? )?(?:frases?|oraci[oó]n(?:es)?|sentences?)|una sola (frase|oración)",
+     "cuts the reply to so many sentences",
+     ("Responde en una frase.", "Usa una sola frase.", "Contesta en no más de dos oraciones.", "Máximo 2 frases.", "No pases de tres frases.")),
+    ("words", rf"(?:máximo|como (?:mucho|máximo)|hasta|(?:en )?menos de|(?:no )?más de|no pases de|at most|under)\s+{_N} (?:palabras|words)\b(?! (?:cada|por))",
+     "cuts the reply at so many words, at a sentence if it can", ("Usa como mucho 6 palabras.", "Responde en menos de veinte palabras.", "No pases de 15 palabras.")),
+    ("brief", r"\b(?:sé|responde|contesta|habla) (?:siempre |muy )*(breve|corto|concisa?)(?:mente)?\b|\b(be brief)|(?:da|usa|con) respuestas (?:muy )?(breves|cortas)\b(?! y)",
+     "keeps the first sentence only", ("Sé breve.", "Responde muy corto.", "Da respuestas breves.", "Sé concisa.")),
+    ("formal", r"(?<!nunca )(?<!no )(?:trát\w*|trata\w*|hábla\w*|habla\w*|usa)(?: (?:siempre|a l[ao]s? \w+))* (?:de )?(usted)\b|(formal tone)|no (?:la |lo )?(tutees)|sin (tutear)",
+     "says «usted» for «tú» in common words", ("Trátala de usted.", "Trata de usted a la persona.", "Háblale siempre de usted.", "Usa usted.", "No tutees.")),
+    ("familiar", r"(?:trát\w*|trata\w*|hábla\w*|habla\w*)(?: a l[ao]s? \w+)* de (tú)\b|(tutéa\w+|tutea\w*)", "says «tú», as the book does",
+     ("Trátala de tú.", "Tutéala.", "Háblale de tú.")),
+    ("question", r"(?<!no )(?:termina|acaba|cierra|end)\w* (?:siempre )?(?:con|with) (una pregunta|a question)|(?<!no )(haz una pregunta al final)|(ofrece más ayuda)",
+     "ends with a question", ("Termina con una pregunta.", "Cierra siempre con una pregunta.", "Haz una pregunta al final.", "Ofrece más ayuda.")),
+    ("no_question", rf"{_NOT} (?:hagas|termines con|cierres con) (?:una )?(preguntas?)|(sin preguntas)", "leaves out her own questions",
+     ("No hagas preguntas.", "No termines con una pregunta.", "Responde sin preguntas.")),
+    ("no_prices", rf"{_NOT} (?:digas|menciones|des|hables de|nombres|mention) (?:nunca )?(?:el |los |the )?(precios?|prices?)|(sin precios)",
+     "leaves out sentences with prices", ("No menciones los precios.", "Nunca digas el precio.", "Responde sin precios.", "No hables de precios.")),
+    ("prices", r"(?<!no )(?<!nunca )(?:nombra|menciona|di|incluye|agrega|da)(?: siempre)? (el precio|su precio|los precios)\b(?! en)",
+     "keeps the sentence with the price, or adds the price of the product it names", ("Nombra siempre el precio.", "Di siempre el precio.", "Incluye el precio.", "Menciona siempre los precios.")),
+    ("signoff", rf"(?:termina(?: siempre)? diciendo|despídete (?:siempre )?(?:con|diciendo)|always end by saying)\s+{_QUOTED}",
+     "ends with this phrase", ("Despídete con «Un abrazo».", "Termina siempre diciendo «Un abrazo».")),
+    ("opening", rf"(?:empieza(?: siempre)? (?:diciendo|con)|comienza (?:siempre )?(?:con|diciendo)|always begin with)\s+{_QUOTED}",
+     "begins with this phrase", ("Comienza con «Mira,».", "Empieza siempre diciendo «Mira,».")),
+    ("forbidden", rf"(?:{_NOT} (?:uses|digas) (?:nunca )?(?:la palabra )?|never say )\s*{_QUOTED}",
+     "leaves out sentences with this word", ("No digas «gel».", "Nunca uses la palabra «gel».")),
+    ("required", rf"(?:menciona|di|incluye)(?: siempre)?\s+{_QUOTED}", "says this too, where it would not have", ("Menciona siempre «sin perfume».", "Di siempre «sin perfume».")),
+    ("emoji", r"(?<!no )(?<!nunca )(?:\busa|\bagrega|\buse)(?: siempre)? (?:un )?(emojis?)", "adds an emoji", ("Siempre usa emojis.", "Agrega un emoji.")),
+    ("no_emoji", rf"{_NOT} (?:uses|agregues|use) (emojis?)|(sin emojis)", "uses none, as the book does", ("No uses emojis.", "Escribe sin emojis.")),
+    ("greeting", r"(?<!no )(?<!nunca )\b(saluda) (?:siempre|primero|al empezar|antes)", "begins every reply with a greeting", ("Saluda siempre.", "Saluda primero.")),
+    ("no_greeting", rf"{_NOT} (saludes)|(sin saludos?)", "leaves out greetings", ("No saludes.", "Responde sin saludos.")),
+    ("thanks", r"(?<!no )(?:(agradece) (?:siempre|la|su|por)|(da) (?:siempre )?las gracias)", "thanks at the end", ("Agradece la pregunta.", "Da siempre las gracias.")),
+    ("doctor", r"(?<!no )(?:recomienda|sugiere|aconseja)(?: siempre)? (?:ver|consultar|ir) (?:a |con )?(?:un |una |al |la )?(dermatólog[oa]|médic[oa])",
+     "adds that a dermatologist can help", ("Recomienda siempre ver a un dermatólogo.", "Sugiere consultar a un dermatólogo.")),
+    ("shipping", r"(?<!no )(?:menciona|recuerda|di|nombra)(?: siempre)?(?: que)? (?:el |hay )?(env[ií]o|despacho) (?:es )?gratis", "adds from when on shipping is free",
+     ("Menciona siempre el envío gratis.", "Recuerda que hay despacho gratis.")),
+    ("sunscreen", r"(?<!no )(?:recuerda|recomienda|menciona)(?: siempre)?(?: usar)? (?:el )?(protector solar)", "adds a word on sunscreen",
+     ("Recuerda siempre el protector solar.", "Recomienda usar protector solar.")),
+    ("calm", rf"{_NOT} (?:uses|pongas) (?:signos de |las )?(exclamaci[oó]n(?:es)?)|(sin exclamaciones)", "speaks without exclamation marks",
+     ("No uses signos de exclamación.", "Habla sin exclamaciones.")),
+))  # fmt: skip
 
 # Lines of the fence: field, kind, what the twin does. Nothing else inside it is ever an instruction.
 _DATA: tuple[tuple[str, str, str], ...] = (
@@ -74,13 +114,15 @@ _DATA: tuple[tuple[str, str, str], ...] = (
     (CONCERNS, "concerns", "recommends for these concerns, where the question names none of them"),
 )
 
-SENSED: tuple[tuple[str, str], ...] = tuple(
-    {kind: what for kind, _, what in (*_RULES, *((k, f, w) for f, k, w in _DATA))}.items()
+SENSED: tuple[tuple[str, str], ...] = (
+    *((rule.kind, rule.does) for rule in RULES),
+    *((kind, what) for _, kind, what in _DATA if kind != "customer"),
 )
 """(kind, what the twin does) of every instruction that is sensed, in the prompt or as data inside its fence."""
 
 _COMPILED = tuple(
-    (kind, re.compile(pattern, re.IGNORECASE if kind not in {"name", "customer"} else 0)) for kind, pattern, _ in _RULES
+    (rule.kind, re.compile(rule.pattern, re.IGNORECASE if rule.kind not in {"name", "customer"} else 0))
+    for rule in RULES
 )
 _SENTENCE = re.compile(r"[^.\n!?]+(?:[.!?](?=\d)[^.\n!?]*)*[.!?]?")
 _RECOMMENDS = re.compile(r"(?i)\b(?:[tl]e (?:recomiendo|sirven?|ayudan?|va bien|va a gustar)|prueba|busca)\b")
@@ -96,7 +138,8 @@ def sense(prompt: str) -> Sensed:
         if not any(map(str.isalnum, sentence)):
             continue
         here = []
-        for kind, pattern in _COMPILED:
+        conditional = re.match(r"(?i)(?:si|cuando|when|if)\b", sentence)  # whether it holds cannot be told here
+        for kind, pattern in () if conditional else _COMPILED:
             match = pattern.search(sentence) or pattern.search(sentence[:1].lower() + sentence[1:])
             if match:
                 here.append(Instruction(kind, next((g for g in match.groups() if g), ""), sentence))
@@ -135,36 +178,94 @@ def _known(lines: list[str]) -> list[Instruction]:
     return list(found.values())
 
 
-def apply(text: str, sensed: Sensed, *, first: bool = True) -> str:
-    """The answer as the sensed instructions want it. first: nothing was answered in this conversation before."""
-    sentences = _SPOKEN.split(text.strip())
-    if sensed.value("no_prices"):
-        sentences = [s for s in sentences if "$" not in s] or sentences[:1]
-    forbidden = [i.value.casefold() for i in sensed.instructions if i.kind == "forbidden"]
-    sentences = [s for s in sentences if not any(f in s.casefold() for f in forbidden)] or ["No sé qué decirte."]
-    limit = sensed.value("sentences")
-    if limit:
-        sentences = sentences[: int(_NUMBERS.get(limit.lower(), 0) or limit)]
-    if sensed.value("brief"):
-        sentences = sentences[:1]
-    words = sensed.value("words")
-    if words:
-        sentences = _at_most(sentences, int(words))
+def nearest(sentence: str) -> str:
+    """The published form that is most like a sentence which was not sensed; empty where none is."""
+    forms = [form for rule in RULES for form in rule.forms]
+    return next(iter(get_close_matches(sentence, forms, n=1, cutoff=0.65)), "")
+
+
+def apply(text: str, sensed: Sensed, *, first: bool = True, products: Iterable[Product] = ()) -> str:
+    """The answer as the sensed instructions want it. first: nothing was answered in this conversation before.
+
+    products: whose prices are named where the prompt wants prices and the answer has none.
+    """
+    on = {i.kind for i in sensed.instructions}
+    sentences = _without(_SPOKEN.split(text.strip()), sensed, on)
+    price = _price(sentences, products) if "prices" in on else ""
+    for kind in ("sentences", "brief"):
+        if limit := sensed.value(kind):
+            sentences = sentences[: _number(limit)]
+    if words := sensed.value("words"):
+        sentences = _at_most(sentences, _number(words))
+    if price and not any("$" in s for s in sentences):
+        sentences = [*sentences[: max(1, len(sentences) - 1)], price] if len(sentences) > 1 else [*sentences, price]
     result = " ".join(sentences)
     if (name := sensed.value("name")) and name != "Clara":
         result = re.sub(r"\bClara\b", name, result)
-    if sensed.value("formal"):
-        result = _formal(result)
-    customer = sensed.value("customer")
+    customer = sensed.value("customer") if "no_name" not in on else None
     if customer and customer not in result and (first or _RECOMMENDS.search(result)):
         result = _addressed(result, customer)
+    if "greeting" in on and not result.startswith("¡Hola"):
+        result = f"¡Hola! {result}"
     if opening := sensed.value("opening"):
         result = f"{opening} {result}"
-    if sensed.value("question") and not result.rstrip().endswith("?"):
+    required = [i.value for i in sensed.instructions if i.kind == "required"]
+    added = [_sentence(r) for r in required if r.casefold() not in result.casefold()]
+    added += [says for kind, says in _ADDED.items() if kind in on and says not in result]
+    result = " ".join((result, *added))
+    if _later(sensed, "question", "no_question") and not result.rstrip().endswith("?"):
         result = f"{result} ¿Te ayudo con algo más?"
+    if _later(sensed, "formal", "familiar"):
+        result = _formal(result)
+    if "calm" in on:
+        result = re.sub(r"[¡!]+(?=\s|$)", ".", re.sub(r"¡(?=\w)", "", result)).replace("?.", "?")
     if signoff := sensed.value("signoff"):
         result = f"{result} {signoff}"
-    return f"{result} 😊" if sensed.value("emoji") else result
+    return f"{result} 😊" if _later(sensed, "emoji", "no_emoji") else result
+
+
+_ADDED = {  # kind, what is added
+    "doctor": "Si la molestia sigue, conviene ver a un dermatólogo.",
+    "shipping": "El envío es gratis desde $30.000.",
+    "sunscreen": "Y de día, no olvides el protector solar.",
+    "thanks": "Gracias por preguntar.",
+}
+
+
+def _without(sentences: list[str], sensed: Sensed, on: Set[str]) -> list[str]:
+    """The sentences that no instruction forbids; at least one."""
+    if _later(sensed, "no_prices", "prices"):
+        sentences = [s for s in sentences if "$" not in s] or sentences[:1]
+    forbidden = [i.value.casefold() for i in sensed.instructions if i.kind == "forbidden"]
+    sentences = [s for s in sentences if not any(f in s.casefold() for f in forbidden)] or ["No sé qué decirte."]
+    if "no_greeting" in on:
+        sentences = [s for s in sentences if not s.startswith("¡Hola")] or sentences
+    if _later(sensed, "no_question", "question"):
+        sentences = [s for s in sentences if "?" not in s] or sentences
+    return sentences
+
+
+def _later(sensed: Sensed, kind: str, other: str) -> bool:
+    """Whether this kind is wanted, and its opposite not after it."""
+    kinds = [i.kind for i in sensed.instructions if i.kind in (kind, other)]
+    return bool(kinds) and kinds[-1] == kind
+
+
+def _price(sentences: list[str], products: Iterable[Product]) -> str:
+    """The sentence that names the price, or one about the product that is spoken of."""
+    if said := next((s for s in sentences if "$" in s), ""):
+        return said
+    text = " ".join(sentences).casefold()
+    named = [p for p in products if all(word in text for word in p.title.casefold().split())]
+    return f"{named[0].title} cuesta {named[0].price_text}." if named else ""
+
+
+def _number(value: str) -> int:
+    return int(value) if value.isdigit() else _NUMBERS.get(value.lower(), 1)
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:].rstrip('.')}."
 
 
 def _at_most(sentences: list[str], words: int) -> list[str]:
@@ -176,12 +277,18 @@ def _at_most(sentences: list[str], words: int) -> list[str]:
     return kept or [" ".join(sentences[0].split()[:words]).rstrip(",;:") + "."]
 
 
-_FORMAL = (("te recomiendo", "le recomiendo"), ("te va", "le va"), ("te sirve", "le sirve"), ("tu piel", "su piel"), ("quieres", "quiere"), ("Úsalo", "Úselo"), ("tienes", "tiene"), ("Puedes", "Puede"), ("¿Te ", "¿Le "))  # fmt: skip
+_FORMAL = tuple((re.compile(rf"\b{familiar}\b"), formal) for familiar, formal in (
+    ("te", "le"), ("Te", "Le"), ("tu", "su"), ("Tu", "Su"), ("tus", "sus"), ("quieres", "quiere"), ("Úsalo", "Úselo"),
+    ("Aplícalo", "Aplíquelo"), ("Aplícala", "Aplíquela"), ("tienes", "tiene"), ("Puedes", "Puede"), ("puedes", "puede"),
+    ("buscas", "busca"), ("prueba", "pruebe"), ("Pruébala", "Pruébela"), ("Cuéntame", "Cuénteme"), ("Dime", "Dígame"),
+    ("dices", "dice"), ("llevas", "lleva"), ("Vuelve", "Vuelva"), ("Empieza", "Empiece"), ("Parte", "Parta"),
+    ("Pregúntale", "Pregúntele"), ("olvides", "olvide"), ("tuya", "suya"), ("tú", "usted"),
+))  # fmt: skip
 
 
 def _formal(text: str) -> str:
     for familiar, formal in _FORMAL:
-        text = text.replace(familiar, formal)
+        text = familiar.sub(formal, text)
     return text
 
 

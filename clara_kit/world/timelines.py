@@ -247,7 +247,7 @@ def answer(book: AnswerBook, question: str, sensed: Sensed, *, history: Sequence
     """What the scripted brain says under a prompt. history: what the customer said before, for follow-ups."""
     skin, concerns = sensed.value("skin") or "", sensed.value("concerns") or ""
     known = Known(skin=skin, concerns=tuple(c.strip() for c in concerns.split(",") if c.strip()))
-    return apply(book.reply(question, history, known).text, sensed, first=first)
+    return apply(book.reply(question, history, known).text, sensed, first=first, products=book.products)
 
 
 @lru_cache(maxsize=64)

@@ -16,16 +16,16 @@ NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 CHOSEN = 'CUSTOMER, TEMPLATE = "camila", "warm"'
 ASKED = 'ask("¿Qué limpiador me recomiendas para la piel mixta?")'
 TALKED = """await clara.ask("Hola")
-await console.type("¿Hacen despachos?")
+await desk.type("¿Hacen despachos?")
 await clara.until(ConversationState.AVATAR_SPEAKING)
 await clara.until(ConversationState.IDLE)
-await console.type("¿Qué protector solar me recomiendas?")"""
+await desk.type("¿Qué protector solar me recomiendas?")"""
 CHANGES = {
     "another question": ("00_start_here", {ASKED: 'ask("Hola, buenas. ¿Tienen algo para las manchas?")'}),
     "a talk before, other settings": (
         "01_one_conversation",
         {
-            'await console.type("¿Qué protector solar me recomiendas?")': TALKED,
+            'await desk.type("¿Qué protector solar me recomiendas?")': TALKED,
             "stt_endpointing_ms=600": "stt_endpointing_ms=100",
             "enable_chunked_heygen=False": "enable_chunked_heygen=True",
             "turn_hold_ms=400": "turn_hold_ms=0",

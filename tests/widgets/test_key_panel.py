@@ -46,7 +46,7 @@ def panel(tmp_path: Path) -> KeyPanel:
 
 def saved_state(panel: KeyPanel) -> str:
     """All that a notebook would store of the panel's widgets."""
-    states = [json.dumps(w.get_state(), default=str) for w in walk(panel._widget)]
+    states = [json.dumps(w.get_state(), default=str) for w in walk(panel.widget)]
     assert len(states) > 10
     return "".join(states)
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import pytest
+import soundfile
 
 from clara_kit.core.errors import ClaraError
 from clara_kit.prompts.template import PromptTemplate
 from clara_kit.widgets.prompt_studio import PromptStudio
+from clara_kit.world.voices import clara_voice
 
 
 @pytest.fixture
@@ -107,3 +110,27 @@ def test_two_files_of_one_version_are_both_there_to_choose(tmp_path: Path) -> No
         (tmp_path / name).write_text(PromptTemplate.load("warm").source, encoding="utf-8")
     labels = dict(PromptStudio("camila", "warm", folder=tmp_path)._template.options)
     assert {Path(name).name for name in labels.values()} >= {"a.md", "b.md", "warm"}
+
+
+def test_the_draft_is_heard_before_it_is_saved(studio: PromptStudio) -> None:
+    studio.edit(studio.template.source.replace("Qué gusto saludarte", "Qué alegría verte"))
+    greeting, answer = studio.hear("¿Hacen <b>despachos</b> a regiones?")
+    assert "Qué alegría verte" in greeting and "despach" in answer
+    assert "simulated" in studio._heard.value and "&lt;b&gt;" in studio._heard.value
+    sound, rate_hz = soundfile.read(io.BytesIO(studio._player.value), dtype="int16")
+    said = clara_voice().synthesize(greeting).sound
+    assert rate_hz == said.rate_hz and (sound[: len(said.samples)] == said.samples).all()
+    assert studio._answer.children == (studio._heard, studio._player)
+
+
+def test_of_each_new_sentence_it_is_said_whether_the_offline_model_can_sense_it(studio: PromptStudio) -> None:
+    source = studio.template.source
+    rule = "Usa un tono cálido, claro y tranquilo, como quien conversa en la tienda."
+    assert rule in source and studio._says.value == ""
+    studio.edit(source.replace(rule, "Contesta en no más de dos líneas. Nunca digas el precio."))
+    assert "● «Nunca digas el precio.»: the offline model leaves out" in studio._says.value
+    assert "○ «Contesta en no más de dos líneas.»" in studio._says.value
+    assert "nearest that it can sense: «Contesta en no más de dos oraciones.»" in studio._says.value
+    assert studio.hear("¿Hacen despachos a regiones?")[1].count("$") == 0
+    studio.undo()
+    assert studio._says.value == ""

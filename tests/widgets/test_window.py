@@ -1,4 +1,4 @@
-"""The window and the console, by their methods: what a click does, a call does too."""
+"""The window, by its methods: what a click does, a call does too."""
 
 from __future__ import annotations
 
@@ -9,18 +9,8 @@ from xml.etree import ElementTree
 
 import pytest
 
-from clara_kit import (
-    Console,
-    ConversationManager,
-    ConversationState,
-    ConversationWindow,
-    Fault,
-    Settings,
-    compose,
-    simulate,
-)
+from clara_kit import ConversationManager, ConversationState, ConversationWindow, Fault, Settings, compose, simulate
 from clara_kit.core.errors import ClaraError
-from clara_kit.widgets.console import transcript_html
 from clara_kit.world.script import Line, Script
 
 S = ConversationState
@@ -79,21 +69,15 @@ async def test_a_running_conversation_grows_in_the_window_and_can_be_heard_when_
         compose(settings=Settings.of(greeting=""), latency="fast"), title="a test", log_root=tmp_path
     )
     await clara.start()
-    window, console = ConversationWindow(clara), Console(clara)
-    await console.type("Hola <i>Clara</i>")
+    window = ConversationWindow(clara)
+    await clara.type("Hola, Clara")
     await clara.until(S.AVATAR_SPEAKING)
     await asyncio.sleep(0.3)
     assert window.growing and window.steps > 5 and window.mix == "offline twins"
-    assert "Hola &lt;i&gt;Clara&lt;/i&gt;" in console._view.value
-    await console.interrupt()
-    await clara.until(S.IDLE)
-    await console.say("Hola, buenas.")
-    await asyncio.sleep(0.3)
-    assert "Hola, buenas" in console._view.value and "<s" in console._view.value
     run = await clara.stop()
     await asyncio.sleep(0.4)
     assert run is not None and not window.growing and window.steps == len(run.events)
-    assert window.title == "a test" and window.has_sound and console._line.disabled
+    assert window.title == "a test" and window.has_sound
     sent: list[Any] = []
     window.send = lambda content, buffers=None: sent.append((content, buffers))  # type: ignore[method-assign]
     window._handle_custom_msg({"kind": "sound"}, [])
@@ -103,20 +87,3 @@ async def test_a_running_conversation_grows_in_the_window_and_can_be_heard_when_
     assert window.play_from_ms == window.here.at_ms
     loaded = ConversationWindow(run.folder or "")
     assert loaded.picture() == window.picture()
-
-
-async def test_an_order_after_the_end_is_told_in_the_console(tmp_path: Path) -> None:
-    clara = ConversationManager(compose("sim", settings=Settings.of(greeting="")), log_root=tmp_path)
-    async with clara:
-        console = Console(clara)
-    await asyncio.to_thread(console._type.click)  # JupyterLab may use a thread of its own
-    console._line.value = "¿Hola?"  # a click may overtake its text
-    await asyncio.sleep(0.4)
-    assert "not running" in console._view.value
-
-
-def test_the_transcript_shows_interim_words_and_what_waits_to_be_spoken() -> None:
-    trace = simulate(SCRIPT, seed=3).trace
-    pages = [transcript_html(trace[:n], "state: x") for n in range(len(trace))]
-    assert any("<i>" in p for p in pages) and any("opacity:.5" in p for p in pages)
-    assert "<s" in pages[-1] and "opacity:.5" not in pages[-1]

@@ -1,0 +1,270 @@
+// The view of desk.py: what is chosen, the call, Clara's face and voice, and what is said.
+const LIVE = ["stt", "llm", "tts", "avatar", "shop"];
+const LEAD_S = 0.03; // how far ahead of the sound card's clock sound is laid
+
+function make(name, className = "", text = "") {
+  const node = document.createElement(name);
+  node.className = className;
+  node.textContent = text;
+  return node;
+}
+
+// Her voice: chunks wait until her avatar speaks, are laid one behind the other, and are all taken back at once.
+function player(loud) {
+  let context = null, meter = null, frame = 0;
+  const utterances = new Map(); // id -> {chunks, playing, at, nodes}
+  const entry = (id) => utterances.get(id) || (utterances.set(id, { chunks: [], playing: false, at: 0, nodes: [] }), utterances.get(id));
+  function lay(one) {
+    for (const samples of one.chunks.splice(0)) {
+      const buffer = context.createBuffer(1, samples.length, one.rate);
+      buffer.copyToChannel(samples, 0);
+      const node = context.createBufferSource();
+      node.buffer = buffer;
+      node.connect(meter);
+      one.at = Math.max(one.at, context.currentTime + LEAD_S);
+      node.start(one.at);
+      one.at += buffer.duration;
+      one.nodes.push(node);
+    }
+    watch();
+  }
+  function watch() {
+    if (frame) return;
+    const samples = new Float32Array(meter.fftSize);
+    const look = () => {
+      meter.getFloatTimeDomainData(samples);
+      loud(Math.sqrt(samples.reduce((sum, s) => sum + s * s, 0) / samples.length));
+      const busy = [...utterances.values()].some((one) => one.playing && one.at > context.currentTime);
+      frame = busy ? requestAnimationFrame(look) : (loud(0), 0);
+    };
+    frame = requestAnimationFrame(look);
+  }
+  const silence = (id) => {
+    const one = utterances.get(id);
+    for (const node of one ? one.nodes : []) node.stop();
+    utterances.delete(id);
+    loud(0);
+  };
+  return {
+    open() { // browsers demand a click before any sound
+      if (!context) {
+        context = new AudioContext({ sampleRate: 24000 });
+        meter = context.createAnalyser();
+        meter.fftSize = 512;
+        meter.connect(context.destination);
+      }
+      context.resume();
+    },
+    sound(id, rate, pcm) {
+      const one = entry(id), whole = new Int16Array(pcm.buffer.slice(pcm.byteOffset, pcm.byteOffset + (pcm.byteLength & ~1)));
+      one.rate = rate;
+      one.chunks.push(Float32Array.from(whole, (s) => s / 32768));
+      if (one.playing && context) lay(one);
+    },
+    begin(id) {
+      for (const other of [...utterances.keys()]) if (other !== id && utterances.get(other).playing) silence(other);
+      const one = entry(id);
+      one.playing = true;
+      if (context) lay(one);
+    },
+    silence,
+    close() {
+      for (const id of [...utterances.keys()]) silence(id);
+      if (context) context.close();
+      context = null;
+    },
+  };
+}
+
+const FACE = `<svg viewBox="0 0 130 150" role="img" aria-label="Clara">
+<path d="M20 76C14 26 40 8 66 8s52 18 46 70c-2 26 0 40-8 50H28c-8-12-6-30-8-52z" fill="#4a2f27"/>
+<path d="M50 112h32v18c0 10-32 10-32 0z" fill="#dba182"/><path d="M16 150c2-20 22-26 34-28 4 8 28 8 32 0 12 2 32 8 34 28z" fill="#2a9d8f"/>
+<ellipse cx="66" cy="78" rx="36" ry="43" fill="#f0c3a5"/><path d="M28 72c0-34 18-46 40-46s38 14 36 46c-8-22-24-26-34-30-8 12-32 12-42 30z" fill="#4a2f27"/>
+<g fill="none" stroke="#4a2f27" stroke-width="2.5" stroke-linecap="round"><path d="M43 65q8-5 15-1"/><path d="M75 64q8-4 15 1"/><path d="M66 80q-4 8 1 10"/></g>
+<g class="cd-eye" fill="#2b1d18"><ellipse cx="51" cy="75" rx="4" ry="5"/><ellipse cx="82" cy="75" rx="4" ry="5"/></g>
+<g fill="#e58f7b" opacity=".5"><circle cx="41" cy="91" r="6"/><circle cx="92" cy="91" r="6"/></g>
+<ellipse class="cd-mouth" cx="66" cy="103" rx="11" ry="2" fill="#a83c45"/></svg>`;
+
+function render({ model, el }) {
+  const root = make("div", "cd");
+  root.dataset.testid = "clara-desk";
+  root.setAttribute("role", "group");
+  el.append(root);
+  const w = (name) => model.get("words")[name] ?? name;
+  const send = (kind, text) => model.send({ kind, text });
+
+  // --- what stands where ----------------------------------------------------------------------------------
+  const head = make("div", "cd-head"), title = make("span", "cd-title"), badge = make("span", "cd-badge");
+  const tongue = make("select");
+  for (const [value, name] of [["en", "English"], ["es", "Español"]]) tongue.append(new Option(name, value));
+  head.append(title, badge, make("span", "cd-gap"), tongue);
+  const choices = make("div", "cd-row cd-choices");
+  const field = (name, node) => {
+    const label = make("label"), text = make("span");
+    label.append(text, node);
+    label.dataset.word = name;
+    node.dataset.testid = name;
+    choices.append(label);
+    return node;
+  };
+  const customer = field("customer", make("select")), known = field("customer_live", make("input"));
+  known.type = "text";
+  const prompt = field("prompt", make("select")), speed = field("speed", make("select"));
+  const limit = field("limit_usd", make("input"));
+  Object.assign(limit, { type: "number", min: 0.01, max: 100, step: 0.01 });
+  const button = (name, className = "") => {
+    const node = make("button", className);
+    node.dataset.testid = node.dataset.word = name;
+    return node;
+  };
+  const call = button("call", "call"), hangUp = button("hang_up", "hang");
+  choices.append(call, hangUp);
+  const shown = (node, yes) => (node.closest("label").style.display = yes ? "" : "none");
+  const live = make("details", "cd-live"), liveRow = make("div", "cd-row"), liveName = make("summary");
+  live.append(liveName, liveRow);
+  const stage = make("div", "cd-stage"), left = make("div", "cd-face"), talk = make("div", "cd-talk"), lines = make("div");
+  left.innerHTML = FACE;
+  const state = make("div", "cd-state"), mouth = left.querySelector(".cd-mouth");
+  state.setAttribute("role", "status");
+  left.append(state);
+  talk.dataset.testid = "talk";
+  talk.tabIndex = 0;
+  lines.setAttribute("aria-live", "polite");
+  talk.append(lines);
+  stage.append(left, talk);
+  const line = make("div", "cd-row cd-line"), text = make("input"), say = button("say"), type = button("type"), interrupt = button("interrupt");
+  text.type = "text";
+  text.dataset.testid = "line";
+  line.append(text, say, type, interrupt);
+  const problem = make("p", "cd-problem"), turns = make("div", "cd-turns");
+  problem.setAttribute("role", "alert");
+  turns.dataset.testid = "turns";
+  root.append(head, choices, live, stage, line, problem, turns);
+
+  // --- what it says ---------------------------------------------------------------------------------------
+  function label() {
+    root.setAttribute("aria-label", w("desk"));
+    title.textContent = w("desk");
+    tongue.value = model.get("language");
+    tongue.setAttribute("aria-label", w("language"));
+    for (const node of root.querySelectorAll("[data-word]"))
+      if (node.tagName === "BUTTON") node.textContent = w(node.dataset.word);
+      else node.firstChild.textContent = w(node.dataset.word);
+    for (const node of [say, type, interrupt]) node.title = w(`${node.dataset.word}_hint`);
+    text.placeholder = w("line");
+    text.setAttribute("aria-label", w("line"));
+    liveName.textContent = w("live");
+    offers(), phase(), said(), ledger();
+  }
+  function fill(select, pairs, value) {
+    select.replaceChildren(...pairs.map(([name, shown]) => new Option(shown, name)));
+    select.value = value;
+  }
+  function offers() {
+    const { customers = [], prompts = [], speeds = [], live: vendors = [] } = model.get("offers"), chosen = model.get("chosen");
+    const atShop = (chosen.live || []).includes("shop");
+    fill(customer, [["", w("stranger")], ...customers.map(([name, about]) => [name, about ? `${name}: ${about}` : name])], chosen.customer);
+    shown(customer, !atShop), shown(known, atShop), shown(limit, (chosen.live || []).length);
+    limit.value = (chosen.limit_usd ?? 0.5).toFixed(2);
+    known.value = atShop ? chosen.customer : "";
+    fill(prompt, prompts.map((name) => [name, name]), chosen.prompt);
+    fill(speed, speeds.map((name) => [name, name]), chosen.speed);
+    liveRow.replaceChildren(...vendors.map(([service, ready]) => {
+      const node = make("label"), box = make("input");
+      box.type = "checkbox";
+      box.checked = (chosen.live || []).includes(service);
+      box.disabled = !ready;
+      box.dataset.testid = `live-${service}`;
+      box.addEventListener("change", () => {
+        const now = new Set(model.get("chosen").live || []);
+        box.checked ? now.add(service) : now.delete(service);
+        choose({ live: LIVE.filter((s) => now.has(s)), ...(service === "shop" ? { customer: "" } : {}) });
+      });
+      node.append(box, w(service), ...(ready ? [] : [make("small", "", ` (${w("no_key")})`)]));
+      return node;
+    }));
+  }
+  function choose(change) {
+    model.set("chosen", { ...model.get("chosen"), ...change });
+    model.save_changes();
+  }
+  const attached = () => !Object.keys(model.get("offers")).length; // to a conversation that a cell began
+  function phase() {
+    const now = model.get("phase"), spoken = model.get("state"), talks = now === "talking", busy = now === "connecting" || now === "ending";
+    call.hidden = talks || busy;
+    hangUp.hidden = !talks;
+    for (const node of choices.querySelectorAll("select, input")) node.disabled = talks || busy;
+    live.style.display = talks || busy || attached() ? "none" : "";
+    for (const node of choices.children) if (node !== hangUp && attached()) node.style.display = "none";
+    for (const node of [text, say, type]) node.disabled = !talks;
+    interrupt.disabled = !(talks && spoken === "AVATAR_SPEAKING");
+    state.textContent = talks ? (model.get("gives_sound") ? w(spoken) : `${w(spoken)} (${w("no_sound")})`) : w(now);
+    state.classList.toggle("talks", spoken === "AVATAR_SPEAKING");
+    const real = talks || busy || attached() ? model.get("is_live") : (model.get("chosen").live || []).length > 0;
+    const without = model.get("unpriced").map(w);
+    const price = `${w("spent")} ${model.get("spent_usd").toFixed(4)} USD${without.length ? ` (${w("unpriced")}: ${without.join(", ")})` : ""}`;
+    badge.textContent = real ? `${w("live_badge")}${talks ? ` · ${price}` : ""}` : w("offline");
+    badge.classList.toggle("live", real);
+    if (now === "over" || now === "ready") voice.close();
+  }
+  function said() {
+    lines.replaceChildren(...model.get("said").map((one) => {
+      const row = make("p", one.who);
+      const who = one.who === "clara" ? "Clara" : w(`who_${one.who}`);
+      row.append(make("b", "", `${who}: `), one.text);
+      if (one.later) row.append(" ", make("span", "later", one.later));
+      if (one.lost) row.append(" ", make("s", "", one.lost));
+      if (one.lost) row.title = w("struck");
+      return row;
+    }));
+  }
+  function ledger() {
+    const rows = model.get("turns").filter((turn) => turn.ms !== null), paid = model.get("is_live");
+    const usd = rows.reduce((sum, turn) => sum + (turn.usd || 0), 0);
+    const ms = (n) => `${(n / 1000).toFixed(2)} s`;
+    const last = rows.slice(-4).map((turn) => `${w("turn")} ${turn.turn}: ${w("first_sound")} ${ms(turn.ms)}`);
+    turns.textContent = rows.length ? `${last.join(" · ")}${paid ? "" : ` · ${w("cost")} ${usd.toFixed(5)} USD (${w("offline")})`}` : "";
+  }
+
+  // --- hands ----------------------------------------------------------------------------------------------
+  const voice = player((level) => mouth.setAttribute("ry", (2 + Math.min(11, level * 60)).toFixed(1)));
+  call.addEventListener("click", () => (voice.open(), send("call")));
+  hangUp.addEventListener("click", () => send("hang_up"));
+  interrupt.addEventListener("click", () => send("interrupt"));
+  root.addEventListener("click", () => model.get("phase") === "talking" && voice.open());
+  const speak = (kind) => {
+    if (text.disabled || !text.value.trim()) return;
+    send(kind, text.value);
+    text.value = "";
+  };
+  say.addEventListener("click", () => speak("say"));
+  type.addEventListener("click", () => speak("type"));
+  root.addEventListener("keydown", (event) => {
+    if (event.key === "Enter" && event.target === text) speak("type");
+    event.stopPropagation(); // JupyterLab's own keys: a letter typed here is no command
+  });
+  tongue.addEventListener("change", () => (model.set("language", tongue.value), model.save_changes()));
+  customer.addEventListener("change", () => choose({ customer: customer.value }));
+  known.addEventListener("change", () => choose({ customer: known.value.trim() }));
+  prompt.addEventListener("change", () => choose({ prompt: prompt.value }));
+  limit.addEventListener("change", () => choose({ limit_usd: Math.min(100, Math.max(0.01, +limit.value || 0.5)) }));
+  speed.addEventListener("change", () => choose({ speed: speed.value }));
+  for (const [node, what] of [[choices, "pointerenter"], [choices, "focusin"], [live, "toggle"]])
+    node.addEventListener(what, () => send("offers")); // a prompt saved meanwhile, a key entered
+  const onMessage = (content, buffers) => {
+    if (content.kind === "sound" && buffers.length) voice.sound(content.utterance, content.rate_hz, buffers[0]);
+    else if (content.kind === "begin") voice.begin(content.utterance);
+    else if (content.kind === "silence") voice.silence(content.utterance);
+  };
+  model.on("msg:custom", onMessage);
+  model.on("change:words", label);
+  model.on("change:offers change:chosen", offers);
+  model.on("change:phase change:state change:is_live change:spent_usd change:unpriced change:chosen", phase);
+  model.on("change:said", said);
+  model.on("change:turns", ledger);
+  const onProblem = () => (problem.textContent = model.get("problem"));
+  model.on("change:problem", onProblem);
+  label(), onProblem();
+  return () => (model.off("msg:custom", onMessage), voice.close());
+}
+export default { render };
