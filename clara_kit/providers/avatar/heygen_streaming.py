@@ -230,13 +230,17 @@ class HeyGenStreamingAvatar:
 
     async def _speak_piece(self, utterance: _Utterance, piece_no: int, text: str, *, free_ms: float) -> float:
         """One task; returns when its sound will be over, as far as can be known."""
-        if not (said := spoken(text, self._pronunciation).text):
-            return free_ms
-        if not utterance.started and utterance.start_timer is None:
+        first = not utterance.started and utterance.start_timer is None
+        if first:
             delay_s = self._assumed_start_ms / 1000
             utterance.start_timer = asyncio.get_running_loop().call_later(delay_s, self._start, utterance)
         self._tell(utterance, ev.SpeechSent, piece_no=piece_no)
         sent_ms = self._now
+        if not (said := spoken(text, self._pronunciation).text):
+            if first:
+                self._forget_start(utterance)
+                utterance.start_timer = None
+            return free_ms
         utterance.asked = True
         limit_s = _LONGEST_PIECE_S if self._task_mode == "sync" else None
         body = {"text": said, "task_type": "repeat", "task_mode": self._task_mode}
