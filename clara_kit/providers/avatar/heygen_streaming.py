@@ -236,13 +236,17 @@ class HeyGenStreamingAvatar:
 
     async def _speak_piece(self, utterance: _Utterance, piece_no: int, text: str, *, free_ms: float) -> float:
         """One task; returns when its sound will be over, as far as can be known."""
-        if not (said := spoken(text, self._pronunciation).text):
-            return free_ms
-        if not utterance.started and utterance.start_timer is None:
+        first = not utterance.started and utterance.start_timer is None
+        if first:
             delay_s = self._assumed_start_ms / 1000
             utterance.start_timer = asyncio.get_running_loop().call_later(delay_s, self._start, utterance)
         self._tell(utterance, ev.SpeechSent, piece_no=piece_no)
         sent_ms = self._now
+        if not (said := spoken(text, self._pronunciation).text):
+            if first:
+                self._forget_start(utterance)
+                utterance.start_timer = None
+            return free_ms
         utterance.asked = True
         longest_s = self._rest.timeout_s + len(said) / _SLOWEST_CHARS_PER_S
         limit_s = longest_s if self._task_mode == "sync" else None
