@@ -29,7 +29,7 @@ from clara_kit.runtime.run_log import RunLog
 from clara_kit.widgets.picture import svg
 
 SIZES = [
-    pytest.param(150, id="quick"),
+    pytest.param(120, id="quick"),
     pytest.param(4_000, id="soak", marks=[pytest.mark.soak, pytest.mark.timeout(900)]),
 ]
 MANIFEST, EVENTS = "manifest.json", "events.jsonl"
