@@ -242,7 +242,7 @@ class HeyGenStreamingAvatar:
             utterance.start_timer = asyncio.get_running_loop().call_later(delay_s, self._start, utterance)
         self._tell(utterance, ev.SpeechSent, piece_no=piece_no)
         sent_ms = self._now
-        if not (said := spoken(text, self._pronunciation).text):
+        if not (said := (await asyncio.to_thread(spoken, text, self._pronunciation)).text):
             if first:
                 self._forget_start(utterance)
                 utterance.start_timer = None
