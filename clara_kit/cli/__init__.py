@@ -17,9 +17,9 @@ from clara_kit.core.outside import place, printable
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a subcommand; returns the exit code: 0 done, 1 an error that was explained, 2 wrong usage, 130 Ctrl-C."""
-    logging.basicConfig(level=logging.ERROR)
-    for handler in logging.getLogger().handlers:
-        handler.setFormatter(_WithoutWords())
+    handler = logging.StreamHandler()
+    handler.setFormatter(_WithoutWords())
+    logging.basicConfig(level=logging.ERROR, handlers=[handler])
     parser = _parser()
     given = vars(parser.parse_args(argv))
     command = given.pop("command")

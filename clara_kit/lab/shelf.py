@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from clara_kit.core.paths import DATA
 from clara_kit.measure.run import Run
+from clara_kit.runtime.services import key_of
+from clara_kit.world.personas import Persona
 
 if TYPE_CHECKING:
     import polars as pl
@@ -58,7 +60,7 @@ def _read(folder: Path) -> Kept:
             folder=folder,
             started=datetime.fromisoformat(str(facts["started"])),
             title=str(facts.get("title") or ""),
-            customer=str(facts.get("customer") or ("" if not inputs.get("customer") else "known to the shop")),
+            customer=_who(str(inputs.get("customer") or "")),
             prompt=f"{template['id']} v{template['version']}" if template else "",
             mix=Run(inputs=inputs, trace=()).mix,
             ended=str(facts["error"] or "hung up") if "ended" in facts else "not closed",
@@ -67,6 +69,11 @@ def _read(folder: Path) -> Kept:
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as exc:
         return Kept(folder=folder, ended=f"the manifest cannot be read ({type(exc).__name__})", size_bytes=size_bytes)
+
+
+def _who(key: str) -> str:
+    """An invented customer's name; a real one has none here."""
+    return next((p.name for p in Persona.all() if key_of(p.gid) == key), "of the shop") if key else ""
 
 
 def _sizes(folder: Path) -> Iterator[int]:

@@ -36,7 +36,6 @@ from clara_kit.world.faults import FaultBox
 from clara_kit.world.latency import LatencyProfile
 from clara_kit.world.line_book import LineBook
 from clara_kit.world.mouths import classic_start_ms
-from clara_kit.world.personas import Persona
 from clara_kit.world.twins.server import TwinServer
 from clara_kit.world.voices import clara_voice
 
@@ -242,17 +241,11 @@ class Services:
         return {**about, **told}
 
     @property
-    def who(self) -> str:
-        """An invented customer's name, for the record; a real one is never named."""
-        return next((p.name for p in Persona.all() if p.gid == self.customer), "") if self.customer else ""
-
-    @property
     def customer_key(self) -> str:
         """What stands for the customer in the trace; empty for a stranger. A live shop's is this machine's alone."""
         # Who has a run of a live shop must not find out by trying numbers or addresses whose it is.
         salt = own_salt(DATA / "cache" / "salt") if self.modes.get("shop") == "live" else ""
-        name = f"{salt}{self._shop_name}|{self.customer}"
-        return sha256(name.encode()).hexdigest()[:12] if self.customer else ""
+        return key_of(self.customer, salt + self._shop_name) if self.customer else ""
 
     @property
     def _shop_name(self) -> str:
@@ -285,3 +278,8 @@ class Services:
         if self.modes[service] == "twin":
             return {"api_key": TWIN_KEY, "base_url": self._addresses[vendor]["base_url"]}
         return {"api_key": self.keys.need(f"{vendor}_api_key"), "base_url": getattr(self.keys, f"{vendor}_base_url")}
+
+
+def key_of(customer: str, shop: str = TWIN_SHOP) -> str:
+    """What stands for a customer of a shop: 12 hex digits. Of the invented ones (by gid) everybody may know whose it is."""
+    return sha256(f"{shop}|{customer}".encode()).hexdigest()[:12]

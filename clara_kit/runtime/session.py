@@ -168,7 +168,6 @@ class Session:
 
     def _finish(self) -> None:
         assert self._run_log is not None
-        self._run_log.facts["customer"] = self.services.who
         briefing = self.profile.briefing if self.profile is not None else None
         self.run, error = ending.close(
             self._run_log, self._recorder, briefing, tuple(self.conversation.trace), self.error

@@ -146,7 +146,7 @@ class Desk(ipywidgets.VBox):  # type: ignore[misc]
         try:
             choice = self.chosen
             services = await asyncio.to_thread(partial(self._compose, choice))
-            who = choice.customer or "a stranger"
+            who = "a customer of the shop" if "shop" in choice.live else choice.customer or "a stranger"
             clara = ConversationManager(
                 services, title=f"{who}, prompt {choice.prompt}", tags=("desk",), log_root=self._log_root
             )

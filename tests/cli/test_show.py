@@ -69,6 +69,7 @@ def test_an_error_told_by_the_command_and_other_peoples_loggers_cannot_steer_it_
 ) -> None:
     root, said = logging.getLogger(), STEERING + "secreto"
     monkeypatch.setattr(root, "handlers", [])
+    monkeypatch.setattr(root, "level", logging.WARNING)  # whatever the command makes of it
     assert main(["demo", "--script", said]) == 1
     try:
         raise ValueError(said)
