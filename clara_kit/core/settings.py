@@ -75,6 +75,7 @@ class Settings(_Frozen, frozen=True, kw_only=True):
     no_words_timeout_ms: Ms = 2500  # a sound that brought no words in this time was none
     final_timeout_ms: Ms = 4000  # interim words whose final never comes count as final after this
     after_false_interruption: Literal["resume", "end"] = "resume"
+    absence_ms: Ms = 300_000  # without a word of the customer for so long, somebody forgot to hang up (0: never)
     slow_response_ms: Ms = 3000  # words ended to Clara's first sound; above this an alert is raised
 
     # Speech to text. nova-3 has es-419 since 2025-09-02 and takes keyterms; the plan's nova-2 stays selectable.

@@ -6,7 +6,10 @@ Used by `session.py` and `thread.py`. Nothing here may fail, or wait long for an
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+from time import monotonic
 
+from clara_kit.core import events as ev
 from clara_kit.core.errors import ClaraError
 from clara_kit.core.records import Record
 from clara_kit.measure.run import Run
@@ -16,7 +19,29 @@ from clara_kit.providers.tts.base import TTSProvider
 from clara_kit.runtime.ears import Recorder
 from clara_kit.runtime.run_log import RunLog
 
+_BY_CUSTOMER = frozenset((ev.TextTyped, ev.TranscriptInterim, ev.TranscriptFinal, ev.InterruptRequested))
 CLOSE_S = 0.1  # for model and voice: the avatar has taken most of a second by then
+
+
+class Absence:
+    """How long no word has come of the customer, by the wall: a closed page is no customer, and a sound is no word."""
+
+    def __init__(self) -> None:
+        self._since_s = monotonic()
+        self.hang_up: Callable[[str], object]
+        """Ends the conversation, with the reason."""
+
+    def saw(self, event: ev.Event) -> None:
+        """Something happened."""
+        if type(event) in _BY_CUSTOMER:
+            self._since_s = monotonic()
+
+    async def lasts(self, limit_ms: float) -> None:
+        """Hang up once it has lasted so long; never for 0."""
+        while limit_ms and (rest_s := self._since_s + limit_ms / 1000 - monotonic()) > 0:
+            await asyncio.sleep(max(rest_s, 0.1))
+        if limit_ms:
+            self.hang_up(f"no word of the customer for {limit_ms / 60_000:g} minutes (ABSENCE_MS)")
 
 
 async def let_go(*providers: LLMProvider | TTSProvider) -> None:

@@ -88,6 +88,11 @@ class ConversationManager:
         return self._session.error
 
     @property
+    def why_over(self) -> str:
+        """Why it was ended, where nobody hung up."""
+        return self._session.why_over
+
+    @property
     def clock(self) -> MonotonicClock:
         """The conversation's clock, while it runs."""
         return self._session.clock

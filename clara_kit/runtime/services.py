@@ -82,9 +82,9 @@ class Services:
         if profile is not None:
             self.latency = profile
 
-    async def load(self, over: asyncio.Event) -> None:
-        """Import the libraries, which takes seconds the first time; returns at once when it is `over`."""
-        needed = [name for service, mode in self.modes.items() if mode != "sim" for name in LIBRARIES.get(service, ())]
+    async def load(self, over: asyncio.Event, *services: str) -> None:
+        """Import the libraries of these, which takes seconds the first time; returns at once when it is `over`."""
+        needed = [name for one in services if self.modes[one] != "sim" for name in LIBRARIES[one]]
         needed += [TWINS] * ("twin" in self.modes.values())
 
         def load() -> None:

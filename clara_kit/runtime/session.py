@@ -60,7 +60,7 @@ class Session:
         self.error: ClaraError | None = None
         self.listeners: list[Listener] = []
         self.sound_listeners: list[SoundListener] = []
-        self.replies_spoken = 0
+        self.replies_spoken, self._log_due = 0, False
         self.over = asyncio.Event()
         self.why_over = ""
         """Why somebody else ended it."""
@@ -69,14 +69,14 @@ class Session:
         self._record, self._about, self._extra_inputs = record, about, extra_inputs
         self._waiting: set[asyncio.Future[None]] = set()
         self._replies: dict[int, asyncio.Task[None]] = {}
-        self._log_due = False
         self._run_log: RunLog | None = None
+        self.absence = ending.Absence()
 
     async def live(self, tell: Tell) -> None:
         """From connecting to the written run log. `tell` hears of the beginning, or of why there was none."""
         self.loop = asyncio.get_running_loop()
         try:
-            await self.services.load(self.over)
+            await self.services.load(self.over, "stt", "tts", "avatar")
             if not self.over.is_set():
                 await asyncio.to_thread(self.services.open)
             if self.over.is_set():
@@ -100,9 +100,7 @@ class Session:
         self._timers = Timers(self.clock, self.feed)
         self.microphone = Microphone(self.clock, self._on_frame)
         self._vad = LocalVad(self.clock, self.feed) if self.settings.local_vad else None
-        self._llm: LLMProvider = services.llm(self.clock)
-        if isinstance(self._llm, CountsCancelled):
-            self._llm.on_cancelled = self.feed
+        self._llm: asyncio.Future[LLMProvider] = self.loop.create_future()
         self.profile = services.profile_loader(self.clock)
         self._tts = services.tts(self.clock)
         self._orders = Orders(self.clock, self.feed)
@@ -134,8 +132,9 @@ class Session:
             async with asyncio.TaskGroup() as tasks:
                 self._tasks = tasks
                 tasks.create_task(self._until_over())
+                tasks.create_task(self.absence.lasts(self.settings.absence_ms))
                 self.profile.begin(tasks)
-                tasks.create_task(self._warm())
+                tasks.create_task(self._make_llm())
                 for connection in connections.values():
                     connection.begin(tasks)
                 for connection in connections.values():
@@ -153,7 +152,7 @@ class Session:
         finally:
             self.over.set()
             self._timers.close()
-            await ending.let_go(self._llm, self._tts)
+            await ending.let_go(*([self._llm.result()] if self._llm.done() else []), self._tts)
 
     async def _until_over(self) -> None:
         """Hanging up ends everything, at whatever moment: also what is still being connected."""
@@ -207,6 +206,7 @@ class Session:
                     listener(record)
                 except Exception as exc:
                     log.error("a listener failed: %s", place(exc))
+        self.absence.saw(event)
         if self._recorder is not None:
             self._recorder.saw(event)
         for waiting in self._waiting:
@@ -244,8 +244,8 @@ class Session:
     def _use_stt(self, stt: Any) -> None:
         self.stt = stt
         if stt is not None:
-            needs = getattr(stt, "needs_sound", True)  # only a simulated one has no ears
-            self.microphone.always = needs or self._recorder is not None or self._vad is not None
+            hears = self._recorder is not None or self._vad is not None  # and only a simulated recogniser has no ears
+            self.microphone.always = hears or getattr(stt, "needs_sound", True)
 
     async def _on_frame(self, pcm: bytes, captured_ms: float) -> None:
         if self._recorder is not None:
@@ -257,13 +257,21 @@ class Session:
 
     # --- thinking --------------------------------------------------------------------------------------
 
-    async def _warm(self) -> None:
-        """Open the model's connection before the first question; a failure will show with that."""
-        if isinstance(self._llm, Warms):
-            try:
-                await self._llm.warm()
-            except Exception as exc:
-                log.info("warming the model's connection failed: %s", type(exc).__name__)
+    async def _make_llm(self) -> None:
+        """Have the model at hand before the first question: the greeting needs none, and its library takes the longest.
+
+        A failure to open its connection shows with that question.
+        """
+        await self.services.load(self.over, "llm")
+        if self.over.is_set():
+            return
+        llm = self.services.llm(self.clock)
+        if isinstance(llm, CountsCancelled):
+            llm.on_cancelled = self.feed
+        self._llm.set_result(llm)
+        if isinstance(llm, Warms):
+            with contextlib.suppress(Exception):
+                await llm.warm()
 
     async def _load_profile(self) -> None:
         assert self.profile is not None
@@ -277,8 +285,7 @@ class Session:
         task.add_done_callback(lambda _: self._replies.pop(command.reply_id, None))
 
     def _cancel_reply(self, command: do.CancelReply) -> None:
-        task = self._replies.pop(command.reply_id, None)
-        if task is not None:
+        if (task := self._replies.pop(command.reply_id, None)) is not None:
             task.cancel()
 
     async def _reply(self, command: do.RequestReply) -> None:
@@ -287,7 +294,7 @@ class Session:
         prompt = profile.prompt(personal=self.conversation.settings.flags.enable_personalization)
         request = ReplyRequest(reply_id=command.reply_id, prompt=prompt, messages=command.messages)
         hides = not profile.placeholders.is_empty
-        async with self._llm.reply(request) as events:
+        async with (await asyncio.shield(self._llm)).reply(request) as events:
             async for event in events:
                 if hides and isinstance(event, ev.ReplyStarted):
                     event = replace(event, prompt_hash=profile.logged(prompt).hash)  # known without its person

@@ -39,6 +39,7 @@ class ConversationThread(threading.Thread):
         self.kept = kept and notebook() is not None
         self._calls: set[Future[Any]] = set()
         self._over = False
+        session.absence.hang_up = self.hang_up
 
     def run(self) -> None:
         """See `Thread`."""

@@ -252,8 +252,8 @@ class Desk(ipywidgets.VBox):  # type: ignore[misc]
             return
         self._draw(clara)
         self._view.phase, self._view.state = "over", ""
-        if clara.error is not None:
-            self._view.problem = str(clara.error)
+        if why := clara.why_over or clara.error:
+            self._view.problem = str(why)
         if clara.run is not None:
             self.runs.append(clara.run)
             if self._below:  # a cell that began the conversation also shows what came of it

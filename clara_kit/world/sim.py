@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from clara_kit.world.personas import Persona
 
 WITHOUT_EFFECT = {
+    "absence_ms": "a script has an end",
     "profile_cache_hours": "the simulated shop is asked every time",
     "shopify_api_version": "there is no API",
     "stt_model": "latencies come from the profile",

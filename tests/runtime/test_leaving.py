@@ -22,7 +22,9 @@ import pytest
 import clara_kit.providers.avatar.liveavatar
 import clara_kit.world.twins.every  # noqa: F401
 from clara_kit import ConversationManager, ConversationState, Settings, compose
+from clara_kit.core import events as ev
 from clara_kit.core.errors import ClaraError
+from clara_kit.runtime import ending
 from clara_kit.world.faults import Fault
 
 S = ConversationState
@@ -283,3 +285,34 @@ async def test_a_conversation_that_nothing_refers_to_ends(tmp_path: Path, caplog
     await asyncio.to_thread(thread.join)
     assert "nothing refers to it" in caplog.text and str(tmp_path) in caplog.text
     assert thread.session.run is not None
+
+
+async def test_a_conversation_that_everybody_has_forgotten_ends_and_says_so(tmp_path: Path) -> None:
+    clara = manager(tmp_path, mode="sim", settings=Settings.of(greeting="", absence_ms=50))
+    async with clara:
+        async with asyncio.timeout(600):
+            while clara.run is None:
+                await asyncio.sleep(0.05)
+        assert "no word of the customer" in clara.why_over and clara.error is None
+        with pytest.raises(ClaraError, match="no word of the customer"):
+            await clara.type("¿Hola?")
+
+
+async def test_a_word_of_the_customer_is_none_of_it_but_a_sound_is() -> None:
+    now_s, ended = [0.0], []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ending, "monotonic", lambda: now_s[0])
+        absence = ending.Absence()
+        absence.hang_up = ended.append
+        now_s[0] = 0.9
+        absence.saw(ev.TranscriptInterim(at_ms=0, text="ya"))
+        now_s[0] = 1.4
+        absence.saw(ev.SpeechStarted(at_ms=0, source="vad", sound_at_ms=0))
+        lasting = asyncio.create_task(absence.lasts(1000))
+        await asyncio.sleep(2)
+        assert not ended
+        now_s[0] = 1.9
+        await lasting
+        assert len(ended) == 1
+        await absence.lasts(0)
+        assert len(ended) == 1
