@@ -24,13 +24,20 @@ import clara_kit.world.twins.every  # noqa: F401
 from clara_kit import ConversationManager, ConversationState, Settings, compose
 from clara_kit.core import events as ev
 from clara_kit.core.errors import ClaraError
+from clara_kit.providers.avatar.pacing import Timing
 from clara_kit.runtime import ending
 from clara_kit.world.faults import Fault
 
 S = ConversationState
 QUICK = Settings.of(greeting="", initial_retry_delay_ms=50)
 ASK = "¿Hacen despachos a regiones?"
-LEAVES_S = 5.0  # of the conversation's time, for what takes one on a machine that does nothing else
+LEAVES_S = 60.0  # of the conversation's time, for what takes one on a machine that does nothing else
+LIMIT_S = 600.0  # how long a vendor is waited for, unless somebody hangs up
+PATIENT: dict[tuple[str, str], dict[str, Any]] = {
+    ("stt", "deepgram"): {"open_timeout_s": LIMIT_S}, ("tts", "deepgram"): {"open_timeout_s": LIMIT_S},
+    ("avatar", "heygen"): {"timeout_s": LIMIT_S},
+    ("avatar", "liveavatar"): {"timing": Timing(start_timeout_ms=LIMIT_S * 1000)}, ("llm", "anthropic"): {},
+}  # fmt: skip
 
 
 def manager(
@@ -68,7 +75,7 @@ def nobody_answers(clara: ConversationManager, address: str, *services: str) -> 
 
     def access(service: str, vendor: str) -> dict[str, Any]:
         found = services_access(service, vendor)
-        return {**found, "base_url": address} if service in services else found
+        return {**found, "base_url": address, **PATIENT[service, vendor]} if service in services else found
 
     clara.services._access = access  # type: ignore[method-assign]
 
@@ -128,6 +135,7 @@ async def test_stop_does_not_wait_for_a_vendor_who_does_not_answer_the_farewell(
     await clara.start()
     await clara.until(S.AVATAR_SPEAKING)
     clara._session._orders.avatar._rest._base_url = deaf  # type: ignore[union-attr]
+    clara._session._orders.avatar._rest.timeout_s = LIMIT_S  # type: ignore[union-attr]
     await clara.interrupt()
     async with asyncio.timeout(LEAVES_S):
         assert await clara.stop() is not None
