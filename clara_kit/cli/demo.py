@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
+from shutil import which
 
 from rich.console import Console
 from rich.markup import escape
@@ -18,6 +19,7 @@ from clara_kit.runtime.config import load_keys, load_settings
 from clara_kit.runtime.manager import ConversationManager
 from clara_kit.world.script import Script
 
+PLAYERS = ("afplay", "aplay", "paplay", "ffplay", "play")  # of macOS and Linux; elsewhere a click on the file plays it
 # Claude Haiku 5.5: 0.10 / 0.50 USD a million tokens (Anthropic's model page, 2026-10). Aura-2: 0.030 USD for 1,000
 # characters (a reseller's list). LiveAvatar: 1 credit a minute, none in the sandbox (LiveAvatar's credits page).
 COST = (
@@ -56,6 +58,7 @@ def demo(
         f"[bold]{_safe(chosen.title)}[/bold]. {_safe(chosen.description)}\nBehind Clara: {mix}. "
         f"Her prompt: data/prompts/{_safe(template)}.md. She talks to {_safe(_whom(customer, live=live))}. Ctrl-C hangs up.\n"
     )
+    console.print("Connecting …")
     manager = ConversationManager(
         services, title=chosen.title, tags=("demo",), extra_inputs={"script": chosen.model_dump(mode="json")}
     )
@@ -116,3 +119,8 @@ def _afterwards(console: Console, run: Run) -> None:
         sound = run.folder / "conversation.wav"
         if sound.exists():
             console.print(f"Recording:  {sound}  (left: the customer, right: Clara)", soft_wrap=True)
+            if player := next(filter(which, PLAYERS), None):
+                console.print(f"Hear it:    {player} {sound}", soft_wrap=True)
+    console.print(
+        "Next:       make lab  (the desk: call Clara and talk to her yourself, in the browser)", soft_wrap=True
+    )
