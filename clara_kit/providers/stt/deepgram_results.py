@@ -100,6 +100,7 @@ class Results:
         utterance, now_ms = self._utterance, self._clock.now_ms()
         segment = (self._at(start_s, now_ms), text)
         repeated = bool(text) and segment in self._finals
+        newest = not repeated or segment == self._finals[-1]
         if repeated:
             self.pass_over("a result twice")
         if not getattr(message, "is_final", False):
@@ -112,6 +113,8 @@ class Results:
             utterance.parts.append(text)
             utterance.ended_ms = self._at(end_s, now_ms)
             utterance.words += self._words(best, segment[0], utterance.ended_ms)
+        if not newest:
+            return  # the end of what was said before is none of what is being said now
         if getattr(message, "speech_final", False) or getattr(message, "from_finalize", False):
             self.end(None if utterance.parts else self._at(end_s, now_ms), silent=True)
         elif text and not repeated:
