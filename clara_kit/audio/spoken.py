@@ -120,6 +120,8 @@ _SHORT = {
     "nro": "número", "pág": "página", "dpto": "departamento", "depto": "departamento", "ref": "referencia",
     "art": "artículo", "cant": "cantidad", "incl": "incluido", "prom": "promedio", "vs": "versus", "ej": "ejemplo",
     "prod": "producto", "temp": "temperatura", "ing": "ingrediente", "apl": "aplicación", "hrs": "horas",
+    "ác": "ácido", "ac": "ácido", "cel": "celular", "cía": "compañía", "conc": "concentración", "venc": "vencimiento",
+    "fco": "frasco", "pje": "pasaje", "equiv": "equivalente",
 }  # fmt: skip
 _NO_WORDS = words("dcto dscto aprox vit máx mín cód núm pág avda srta hrs")  # abbreviations also without their stop
 _BY_LETTERS = words("AHA BHA PHA LHA UV UVA UVB UVC EGF HEV IPL PCA SKU FAQ USB ADN")
