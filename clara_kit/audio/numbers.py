@@ -126,7 +126,7 @@ def fraction(top: int, bottom: int, *, feminine: bool = False) -> str:
     """«un medio», «dos tercios», «tres cuartos»; what is none («8/10» of points) is «ocho de diez»."""
     if not 0 < top < bottom <= 8:
         return f"{cardinal(top)} de {cardinal(bottom)}"
-    name = {2: "medio", 3: "tercio"}.get(bottom) or _ORDINALS[bottom - 1]
+    name = {2: "media" if feminine else "medio", 3: "tercio"}.get(bottom) or _ORDINALS[bottom - 1]
     return f"{cardinal(top, 'm')} {name}{'s' * (top > 1)}"
 
 

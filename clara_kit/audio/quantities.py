@@ -28,7 +28,7 @@ _COUNTED: tuple[tuple[str, str, str, Gender], ...] = (  # as they are written, o
     ("m² m2", "metro cuadrado", "metros cuadrados", "m"),
     ("cm² cm2", "centímetro cuadrado", "centímetros cuadrados", "m"), ("oz Oz", "onza", "onzas", "f"),
     ("h hr hrs Hr Hrs HRS hs", "hora", "horas", "f"), ("min mins Min", "minuto", "minutos", "m"),
-    ("seg segs", "segundo", "segundos", "m"), ("ud uds un. und unid", "unidad", "unidades", "f"),
+    ("seg segs", "segundo", "segundos", "m"), ("sem", "semana", "semanas", "f"), ("ud uds un. und unid", "unidad", "unidades", "f"),
     ("UI IU", "unidad internacional", "unidades internacionales", "f"),
     ("ppm", "parte por millón", "partes por millón", "f"), ("°C ºC", "grado", "grados", "m"),
     ("°F ºF", "grado Fahrenheit", "grados Fahrenheit", "m"), ("%", "por ciento", "por ciento", ""),
@@ -38,7 +38,7 @@ _UNITS = {unit: (one, many, gender) for units, one, many, gender in _COUNTED for
 _UNIT = "|".join(re.escape(u) + ("" if u in "%‰." else r"(?!\w)") for u in sorted(_UNITS, key=len, reverse=True))
 
 _MONEY: tuple[tuple[str, tuple[str, str, Gender]], ...] = (
-    (r"US|USD|d[oó]lar", ("dólar", "dólares", "m")), (r"€|EUR|euro", ("euro", "euros", "m")),
+    (r"US|U\$|d[oó]lar", ("dólar", "dólares", "m")), (r"€|EUR|euro", ("euro", "euros", "m")),
     (r"£", ("libra", "libras", "f")), (r"UF", ("unidad de fomento", "unidades de fomento", "f")),
     ("", ("peso", "pesos", "m")),
 )  # fmt: skip
@@ -167,9 +167,11 @@ def _fraction(match: re.Match[str]) -> str:
     top, bottom = int(match["top"]), int(match["bottom"])
     if (top, bottom) == (24, 7):
         return "veinticuatro siete"
+    unit, many, gender = _UNITS.get(match["unit"], ("", "", _gender(match)))
     if match["whole"]:
-        return f"{cardinal(int(match['whole']))} y {numbers.fraction(top, bottom).removeprefix('un ')}"
-    unit, _, gender = _UNITS.get(match["unit"], ("", "", _gender(match)))
+        count = counted(match["whole"], unit, many, gender).strip()
+        part = numbers.fraction(top, bottom, feminine=gender == "f").removeprefix("un ").removeprefix("una ")
+        return f"{count} y {part}"
     if (top, bottom) == (1, 2) and gender:
         return f"{'media' if gender == 'f' else 'medio'} {unit}".strip()
     return numbers.fraction(top, bottom) + (f" de {unit}" if unit else "")
@@ -194,10 +196,10 @@ _HOUR, _MINUTE, _NO_WORD = r"(?<![\w:.,])(?P<h>[01]?\d|2[0-4])", r"(?P<min>[0-5]
 _HOURS, _BEFORE = r"\s?(?:hrs?\b\.?|horas?\b|h\b)", r"(?<![\w.,])"
 _BY_CURRENCY = (
     rf"{_SIGN}(?<![^\W\d_]){_CURRENCY}\s{{0,2}}(?P<neg>-)?(?P<a>{_NUM})(?:{_DASH}{_CURRENCY}?\s?(?P<b>{_NUM})(?!\s?[%x×\d]))?"
-    r"(?:\s?(?P<scale>mil(?:lones|l[oó]n)?|MM|K)\b)?(?:[.,]?[-–](?!\w))?(?:\s?(?:de\s)?(?:pesos?|CLP|USD|d[oó]lar(?:es)?|euros?)\b)?"
+    r"(?:\s?(?P<scale>mil(?:lones|l[oó]n)?|(?-i:MM?)|K)\b)?(?:[.,]?[-–](?!\w))?(?:\s?(?:de\s)?(?:pesos?|CLP|USD|d[oó]lar(?:es)?|euros?)\b)?"
 )
 _PHONE = (
-    r"(?:\+\d{1,3}[\s.-]?(?:\(?\d{1,5}\)?[\s.-]?){1,4}\d{2,4}|\(\d{1,2}\)\s?\d{4}[\s.-]?\d{4}|[29][\s.-]\d{4}[\s.-]?\d{4}|9\d{8}"
+    r"(?:\+\d{1,3}[\s.-]?(?:\(?\d{1,5}\)?[\s.-]?){1,4}\d{2,4}|\(\d{1,2}\)\s?\d{4}[\s.-]?\d{4}|[29][\s.-]\d{4}[\s.-]?\d{4}|[2-9]\d\s\d{3}\s\d{4}|9\d{8}"
     r"|\d{4}\s\d{4}|[68]00[\s.-]\d{3}[\s.-]?\d{3,4}|\d{3}[\s-]\d{3}[\s-]\d{3,4})"
 )
 NUMERIC: tuple[Rule, ...] = rules(
@@ -206,8 +208,11 @@ NUMERIC: tuple[Rule, ...] = rules(
     (r"(?<![\w.,] )(?<![\w.,])[1-9]\d{0,2}(?: \d{3})+(?![\w.,]*\d)", lambda m: m[0].replace(" ", ".")),
     (rf"{_BEFORE}(\d{{1,2}}\.?\d{{3}}\.?\d{{3}})-([\dkK])(?!\w)", lambda m: f"{number(m[1])} guion {spelled(m[2]) if m[2] in 'kK' else number(m[2])}"),
     (rf"(?<![\w.,/])(?P<d>\d{{1,2}})(?P<s>[/.-])(?P<m>\d{{1,2}})(?P=s)(?P<y>\d{{4}}|\d{{2}})(?!/){_NO_WORD}", _date),
-    (r"(?<![\w.,/-])(?P<y>\d{4})-(?P<m>\d{2})-(?P<d>\d{2})(?![\w/-])", _date),
+    (r"(?<![\w.,/-])(?P<y>\d{4})(?P<s>[/-])(?P<m>\d{2})(?P=s)(?P<d>\d{2})(?![\w/-])", _date),
     (r"(?<![\w.,/])(?P<d>\d{1,2})/(?P<m>0[1-9]|1[12]|(?<=\b[ae]l \d/)10|(?<=\b[ae]l \d\d/)10)(?P<y>)(?![\w/])", _date),
+    (r"(?<![\w.,/-])(?P<m>0?[1-9]|1[0-2])/(?P<y>20\d\d)(?![\w/])", lambda m: f"{MONTHS[int(m['m']) - 1]} de {cardinal(int(m['y']))}"),
+    (r"(?<=\d)(\s?)[°º]\s?(?=[CF]\b)", "°"),
+    (r"(?<=\d)\s?fl\.?\s?oz\b\.?", " oz", re.I),
     (rf"\b0?1[°º]?(?=(?:\s+(?:al|y)\s+\d{{1,2}})?\s+de\s+(?:{'|'.join(MONTHS)})\b)", "primero", re.I),
     (rf"{_HOUR}:{_MINUTE}(?::[0-5]\d)?(?!\d)(?P<hrs>{_HOURS})?(?:\s?(?P<half>[ap])\.?\s?m\b\.?)?(?P<to>{_DASH}(?=\d{{1,2}}[:.]\d\d))?",
      _time, re.I),
@@ -218,7 +223,8 @@ NUMERIC: tuple[Rule, ...] = rules(
     (r"(?<=\d)\s?k(?!\w)", " mil"),
     (_BY_CURRENCY, _money, re.I),
     (rf"{_SIGN}(?P<neg>)(?P<a>{_BEFORE}{_NUM})(?P<b>)(?P<scale>)\s?(?:€|USD|US\$|CLP|EUR|UF|\$(?!\s?\d))(?!\w)", _money),
-    (rf"{_SIGN}{_BEFORE}(?<!/)(?P<a>{_NUM})(?:\s?(?P<same>{_UNIT})?{_DASH}(?P<b>{_NUM})(?(same)(?=\s?(?P=same))))?\s?(?P<unit>{_UNIT})(?:\.(?=\s+[a-záéíóúñ]))?", _quantity),
+    (rf"{_SIGN}{_BEFORE}(?<!\d/)(?P<a>{_NUM})(?:\s?(?P<same>{_UNIT})?{_DASH}(?P<b>{_NUM})(?(same)(?=\s?(?P=same))))?\s?(?P<unit>{_UNIT})(?:\.(?=\s+[a-záéíóúñ]))?", _quantity),
+    (r"(?<![\w.,/])(\d{1,2}[.,]\d{1,2})/(\d{1,2})(?![\w/]|[.,]\d)", lambda m: f"{number(m[1])} de {number(m[2])}"),
     (rf"{_BEFORE}(\d{{1,3}})(\.?[ºª]|°|\.?er|ero|ro|do|to|mo|vo|no|era|ra|da|ta|va|na|ma)(?!\w)", _ordinal),
     (rf"(?<![\w.,/])(?:(?P<whole>\d{{1,3}})\s)?(?P<top>\d{{1,2}})/(?P<bottom>[1-9]\d?)(?!/|\d|[.,-]\d)"
      rf"(?:\s?(?P<unit>(?!%)(?:{_UNIT}))|(?!\w))", _fraction),

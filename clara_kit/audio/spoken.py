@@ -90,10 +90,12 @@ def _map(text: str, marked: Marked) -> tuple[Part, ...]:
 
 @lru_cache(maxsize=16)
 def _rows(pronunciation: Pronunciation) -> tuple[re.Pattern[str], tuple[str, ...]]:
-    """A pattern with a group for each row, the longest first (a blank stands for any white space), and what is said."""
+    """A pattern with a group for each row, the longest first (a blank or hyphen stands for any of them), and what is said."""
     longest_first = sorted(pronunciation, key=lambda row: -len(row[0]))
     names = (
-        f"((?{'' if written.upper() == written else 'i'}:" + r"\s+".join(map(re.escape, written.split())) + "))"
+        f"((?{'' if written.upper() == written else 'i'}:"
+        + r"[\s-]+".join(map(re.escape, re.split(r"[\s-]+", written)))
+        + "))"
         for written, _ in longest_first
     )
     pattern = rf"(?<!\w)(?:{'|'.join(names) or '(?!)'})(?!\w)"
@@ -118,7 +120,10 @@ _SHORT = {
     "nro": "número", "pág": "página", "dpto": "departamento", "depto": "departamento", "ref": "referencia",
     "art": "artículo", "cant": "cantidad", "incl": "incluido", "prom": "promedio", "vs": "versus", "ej": "ejemplo",
     "prod": "producto", "temp": "temperatura", "ing": "ingrediente", "apl": "aplicación", "hrs": "horas",
+    "ác": "ácido", "ac": "ácido", "cel": "celular", "cía": "compañía", "conc": "concentración", "venc": "vencimiento",
+    "fco": "frasco", "pje": "pasaje", "equiv": "equivalente",
 }  # fmt: skip
+_NO_WORDS = words("dcto dscto aprox vit máx mín cód núm pág avda srta hrs")  # abbreviations also without their stop
 _BY_LETTERS = words("AHA BHA PHA LHA UV UVA UVB UVC EGF HEV IPL PCA SKU FAQ USB ADN")
 
 
@@ -129,8 +134,16 @@ def _short(match: re.Match[str]) -> str:
     return f"{_SHORT[match[1].lower()]}{'.' if last else ''}"
 
 
+def _types(match: re.Match[str]) -> str:
+    return match[1] + " a ".join(_value(n) for n in match.groups()[1:] if n)
+
+
 def _roman(match: re.Match[str]) -> str:
-    worth = [{"I": 1, "V": 5, "X": 10}[letter] for letter in match[0]]
+    return _value(match[0])
+
+
+def _value(roman: str) -> str:
+    worth = [{"I": 1, "V": 5, "X": 10}[letter] for letter in roman]
     return cardinal(sum(-w if w < max([*worth[i + 1 :], 0]) else w for i, w in enumerate(worth)))
 
 
@@ -149,18 +162,20 @@ _SHORTHAND = rules(
     (r"\bEE\.?\s?UU\b\.?", "Estados Unidos"),
     (r"\bc/u\b\.?", "cada uno", re.I),
     (r"\by/o\b", "y o", re.I),
-    (r"(?<!\w)c/(?=\s?[^\W\d_])", "con "),
+    (r"(?<!\w)c/(?=\s?[^\W\d_])", "con "), (r"(?<!\w)c/\s?(?=\d)", "cada "),
     (r"(?<!\w)s/(?=\s?[^\W\d_])", "sin "),
     (r"(?<!\w)p/(?=\s?[^\W\d_])", "para "),
     (rf"\b({_DAY})\b\.?(?:\s?[-–—]\s?|\sa\s)({_DAY})\b\.?", lambda m: f"{_DAYS[m[1].lower()]} a {_DAYS[m[2].lower()]}", re.I),
     (rf"\b({_DAY})\.(?=\s\d)", lambda m: _DAYS[m[1].lower()], re.I),
     (rf"(?<=\bde )({'|'.join(_MONTH)})\b\.?(?=\s|[,;)]|\Z)", lambda m: _MONTH[m[1].lower()], re.I),
     (r"\b(?:[Nn][°º]|[Nn]\.[°º]|[Nn][uú]m\.|[Nn]ro\.?|No\.)\s?(?=\d|#)|#\s?(?=\d)", "número "),
-    (r"(?:\bfactor(?: de protecci[oó]n)?\s)?\b(?:SPF|FPS)(?![^\W\d_])", "factor ", re.I),
+    (r"(?:\bfactor(?: de protecci[oó]n)?\s)?\b(?:S\.?P\.?F|F\.?P\.?S)(?![^\W\d_])\.?(?:\s?[-–]\s?(?=\d))?", "factor ", re.I),
     (r"\bpH\b", "pe hache", re.I),
     (r"\bPA(?=\+)", "pe a"),
 )  # fmt: skip
 _SIGNS = rules(
+    (rf"\b({'|'.join(_NO_WORDS)})\b(?!\.)", lambda m: _SHORT[m[1].lower()], re.I),
+    (r"\b((?i:(?:foto)?tipos?|fases?|Fitzpatrick)\s)(I{1,3}|I?VI?)(?:\s?[-–]\s?(I{1,3}|I?VI?))?\b", _types),
     (rf"\b({'|'.join(_SHORT)})\.(?!\w)", _short, re.I),
     (r"\b(?=[IVX]{2,}\b)X{0,3}(?:IX|IV|V?I{0,3})\b", _roman),
     (rf"\b(?:{'|'.join(_BY_LETTERS)}|[BCDFGHJKLMNÑPQRSTVWXYZ]{{2,6}})s?\b", lambda m: spelled(m[0].rstrip("s"))),

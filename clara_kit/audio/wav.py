@@ -50,7 +50,8 @@ def _plain_wav(path: str | Path, data: bytes, allow_truncated: bool) -> bytes:
         name, size, begin = data[at : at + 4], int.from_bytes(data[at + 4 : at + 8], "little"), at + 8
         if name == b"data":
             there = len(data) - begin
-            unfinished = size == 0 < there and int.from_bytes(data[4:8], "little") + 8 != len(data)
+            whole = int.from_bytes(data[4:8], "little") + 8 == len(data) and _is_chunk(data, begin)
+            unfinished = size == 0 < there and not whole
             if (unfinished or size > there) and not allow_truncated:
                 raise AudioError(
                     f"{path} is truncated, or was never finished: its header announces {size} bytes of sound, {there} "
@@ -65,6 +66,12 @@ def _plain_wav(path: str | Path, data: bytes, allow_truncated: bool) -> bytes:
         at = begin + size
         at += size % 2 and data[at : at + 1] == b"\0"  # odd chunks are filled up, but not by all writers
     return data
+
+
+def _is_chunk(data: bytes, at: int) -> bool:
+    """Whether another chunk begins there, rather than sound: some writers finish one of the two sizes only."""
+    name, size = data[at : at + 4], int.from_bytes(data[at + 4 : at + 8], "little")
+    return len(name) == 4 and name.isascii() and name.decode().isprintable() and at + 8 + size <= len(data)
 
 
 def write_wav(path: str | Path, *channels: Sound) -> None:

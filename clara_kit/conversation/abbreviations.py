@@ -24,7 +24,7 @@ NEVER_ENDS = _words(
     """
     sr sra srta sres sras srs dr dra dres dras drs dn dna prof profa lic licda ing arq abg mtro mtra sto
     sta st mons fr gral cnel tte pdte pdta hno hna mr mrs q.f av avda avd pje psje pza pl clle urb pobl prov esq edif hosp
-    univ lab labs ntra ntro p.ej ej vs cf ca vit vits atte ee ff rr dd jj ss
+    univ soc cia hnos ac lab labs ntra ntro p.ej ej vs cf ca vit vits atte ee ff rr dd jj ss
     """
 )
 
@@ -32,8 +32,8 @@ NEVER_ENDS = _words(
 # («Te llega con dcto. Gracias»). «mar.» is Tuesday, March or the sea: a number behind it stays with it all the same.
 BEFORE_NUMBER = _words(
     """
-    aprox max min prom dcto dscto dsct desc dto env cont conc cant temp tam pres frec venc vto prox ult tot subtot
-    inc incl c/u und unid unids hr hrs h sem km tel telef cel spf fps s.p.f f.p.s v t
+    aprox max min dcto dscto dsct desc dto env cont conc cant temp tam pres frec venc vto prox ult tot subtot
+    inc incl equiv exp fono fco c/u und unid unids hr hrs h sem km tel telef cel spf fps s.p.f f.p.s v t
     """
 )
 
@@ -41,7 +41,7 @@ BEFORE_NUMBER = _words(
 BEFORE_CODE = _words(
     """
     n nº n° num nums nro nros pag pags pg pp p art arts cap caps fig figs vol vols ed of ofic depto dpto dep int
-    ext ref cod lt lte lote mz bl loc mod sku
+    ext ref cod prom lt lte lote mz bl loc mod sku
     """
 )
 

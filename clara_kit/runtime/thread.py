@@ -14,7 +14,7 @@ import logging
 import sys
 import threading
 from collections.abc import Awaitable, Coroutine
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from time import monotonic
 from typing import Any, TypeVar
 
@@ -27,6 +27,7 @@ log = logging.getLogger("clara_kit.runtime")
 T = TypeVar("T")
 
 _END_S = 2.0  # for all conversations that end with the process, or by an interrupt
+_HELPERS_S = 0.2  # for what threads of a conversation that is over are still at
 _WAKE_S = 0.1  # how late a kernel's interrupt may be noticed
 
 
@@ -36,6 +37,7 @@ class ConversationThread(threading.Thread):
     def __init__(self, session: Session, loop: asyncio.AbstractEventLoop, tell: Tell, *, kept: bool) -> None:
         super().__init__(name="clara-conversation", daemon=True)
         self.session, self.loop, self._tell = session, loop, tell
+        loop.set_default_executor(_Helpers())
         self.kept = kept and notebook() is not None
         self._calls: set[Future[Any]] = set()
         self._over = False
@@ -82,6 +84,17 @@ class ConversationThread(threading.Thread):
         """Wait until nothing of it runs; in its own thread that cannot be waited for."""
         if threading.current_thread() is not self:
             await awake(asyncio.to_thread(self.join))
+
+
+class _Helpers(ThreadPoolExecutor):
+    """What a conversation does in threads; its end waits for none for long: looking up a name cannot be called off."""
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """See `ThreadPoolExecutor`."""
+        super().shutdown(wait=False, cancel_futures=cancel_futures)
+        due_s = monotonic() + _HELPERS_S
+        for thread in self._threads if wait else ():
+            thread.join(max(0.0, due_s - monotonic()))
 
 
 def notebook() -> Any:

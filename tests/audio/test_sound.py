@@ -95,6 +95,12 @@ def test_what_a_streaming_writer_left_is_read_to_its_end_when_allowed_and_else_r
         assert np.abs(sound.samples.astype(int) - tone().samples).max() <= 256
 
 
+def test_a_size_of_zero_is_believed_only_where_no_sound_follows_though_the_outer_size_is_right(tmp_path: Path) -> None:
+    (tmp_path / "a.wav").write_bytes(wav(announces=0))
+    sound = read_wav(tmp_path / "a.wav", allow_truncated=True)
+    assert np.abs(sound.samples.astype(int) - tone().samples).max() <= 256
+
+
 def test_a_file_cut_within_a_sample_loses_that_sample_and_a_list_behind_the_sound_is_none(tmp_path: Path) -> None:
     (tmp_path / "a.wav").write_bytes(wav(bits=24, channels=2)[:-5])
     assert len(read_wav(tmp_path / "a.wav", allow_truncated=True).samples) == 7999

@@ -32,6 +32,8 @@ SAID = {
     "$9.990 c/u": "nueve mil novecientos noventa pesos cada uno",
     "US$10": "diez dólares",
     "US$ 1": "un dólar",
+    "U$S 10": "diez dólares",
+    "$1,5M": "uno coma cinco millones de pesos",
     "US$10,50": "diez dólares con cincuenta centavos",
     "21 €": "veintiún euros",
     "3 cuotas de $4.330": "tres cuotas de cuatro mil trescientos treinta pesos",
@@ -57,6 +59,19 @@ SAID = {
     "2-3 veces": "dos a tres veces",
     "1-2 gotas": "una a dos gotas",
     "1/2 ml": "medio mililitro",
+    "1 ½ ml": "un mililitro y medio",
+    "2½ tazas": "dos y media tazas",
+    "30ml/15ml": "treinta mililitros o quince mililitros",
+    "30 ml / 1 fl. oz.": "treinta mililitros o una onza",
+    "c/12 hrs": "cada doce horas",
+    "25º C": "veinticinco grados",
+    "4,5/5": "cuatro coma cinco de cinco",
+    "SPF-50": "factor cincuenta",
+    "F.P.S. 50": "factor cincuenta",
+    "fototipos I-III": "fototipos uno a tres",
+    "vence 03/2026": "vence marzo de dos mil veintiséis",
+    "22 345 6789": "veintidós tres cuarenta y cinco sesenta y siete ochenta y nueve",
+    "40% dcto": "cuarenta por ciento descuento",
     "3/4 L": "tres cuartos de litro",
     "5%-10%": "cinco a diez por ciento",
     # numbers agree with what they count
@@ -118,6 +133,7 @@ def test_a_text_is_said_as_a_chilean_would(written: str, said: str) -> None:
 
 def test_names_are_said_as_the_list_has_them_and_the_list_wins() -> None:
     assert spoken("La **Roche-Posay** con AHAs", NAMES).text == "La Rosh Posé con a hache a"
+    assert spoken("la roche posay, roll on", NAMES).text == "La Rosh Posé, rolón"
     assert spoken("SPF 50", (("SPF", "protección"),)).text == "protección cincuenta"
     assert spoken("ha, HA y HALO", (("HA", "hialurónico"),)).text == "ha, hialurónico y HALO"
 

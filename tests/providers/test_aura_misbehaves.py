@@ -132,6 +132,28 @@ async def test_a_stream_of_nothing_but_odd_frames_is_a_stall(monkeypatch: pytest
     assert caught.value.kind == "stalled"
 
 
+async def test_sound_that_drips_is_a_stall() -> None:
+    async def drip(aura: Aura, text: str) -> None:
+        while True:
+            await aura.sound("ab")
+            await asyncio.sleep(2)
+
+    async with voice(drip) as (tts, _):
+        async with asyncio.timeout(40):
+            with pytest.raises(ProviderError, match="less than is played") as caught:
+                await saying(tts, "Hola.")
+        assert caught.value.kind == "stalled"
+
+
+async def test_an_acknowledgement_with_an_odd_number_is_one() -> None:
+    async def odd(aura: Aura, text: str) -> None:
+        await aura.sound(text)
+        await aura.say("Flushed", sequence_id=[1])
+
+    async with voice(odd) as (tts, _):
+        assert await saying(tts, "Hola.") == "Hola."
+
+
 async def doubled(aura: Aura, text: str) -> None:
     await usual(aura, text)
     await aura.flushed(aura.last)

@@ -213,6 +213,19 @@ async def test_a_final_that_comes_twice_is_one_and_a_late_interim_begins_nothing
     ]
 
 
+async def test_a_repeated_end_that_comes_late_does_not_end_what_is_being_said() -> None:
+    first, then = results("Hola.", 0.1, 0.2, speech_final=True), results("Busco un", 0.3, 0.3)
+    events = await collect(script(first, then, first, results("protector.", 0.6, 0.3, speech_final=True)))
+    assert words_of(events) == ["Hola.", "Busco un protector."]
+
+
+async def test_an_utterance_end_that_comes_late_does_not_end_what_is_being_said() -> None:
+    first, then = results("Hola.", 0.1, 0.2, speech_final=True), results("Busco un", 0.5, 0.3)
+    late = message("UtteranceEnd", channel=[0, 1], last_word_end=0.3)
+    events = await collect(script(first, then, late, results("protector.", 0.8, 0.2, speech_final=True)))
+    assert words_of(events) == ["Hola.", "Busco un protector."]
+
+
 async def test_the_end_that_comes_with_a_repeated_result_is_believed() -> None:
     events = await collect(script(results("Hola", 0.1, 0.2), results("Hola", 0.1, 0.2, speech_final=True)))
     assert words_of(events) == ["Hola"]

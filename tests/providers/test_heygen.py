@@ -370,6 +370,20 @@ async def test_a_task_that_is_never_answered_fails_in_time_is_silenced_and_the_n
     assert asked.index("interrupt") < len(asked) - 1 - asked[::-1].index("task")
 
 
+async def test_an_interruption_of_a_task_that_was_given_up_does_not_lose_the_next_words() -> None:
+    async with slow_server("task", "interrupt") as (url, asked), avatar_at(url, timeout_s=1) as avatar:
+        await avatar.speak(1, 0, "Hola.")
+        await avatar.speak(2, 0, "Chao.")
+        await avatar.end_speech(1)
+        await until(avatar, lambda e: isinstance(e, ev.ProviderFailed))
+        await avatar.interrupt(1)
+        while asked.count("task") < 2:
+            await asyncio.sleep(0.1)
+        events = await until(avatar, lambda e: isinstance(e, ev.ProviderFailed) and e.utterance_id == 2)
+    assert asked[: asked.index("task", asked.index("interrupt"))].count("interrupt") == 1
+    assert not any(isinstance(e, ev.SpeakingInterrupted) for e in events)
+
+
 async def test_an_order_to_fall_silent_that_is_never_answered_does_not_hold_up_the_next_words() -> None:
     async with slow_server("interrupt") as (url, _), avatar_at(url, task_mode="async") as avatar:
         await avatar.speak(1, 0, "Hola.")

@@ -121,6 +121,15 @@ async def ears(*, answers: str = "", every_s: float = 0.0) -> AsyncIterator[Deep
             yield stt
 
 
+@pytest.mark.parametrize("chatter", ['{"type": "Metadata"}', '{"type": "BrandNew"}', "no JSON"])
+async def test_who_chatters_and_hears_nothing_is_deaf(chatter: str) -> None:
+    async with ears(answers=chatter, every_s=1.0) as stt:
+        await stt.send(bytes(80_000), 0.0)
+        async with asyncio.timeout(18):
+            failed = await anext(e async for e in stt.events() if isinstance(e, ev.ProviderFailed))
+    assert failed.kind == "stalled" and "nothing back" in failed.message
+
+
 @pytest.mark.parametrize(("answers", "every_s"), [("", 0.0), ('{"type": "BrandNew"}', 1.0)])
 async def test_finishing_ends_even_where_nobody_answers_to_it(answers: str, every_s: float) -> None:
     async with ears(answers=answers, every_s=every_s) as stt:

@@ -108,6 +108,28 @@ async def test_a_cancelled_start_leaves_nothing(tmp_path: Path, moment_s: float)
         await clara.stop()
 
 
+async def test_stop_does_not_wait_until_a_vendors_name_is_found(tmp_path: Path, monkeypatch: Any) -> None:
+    asked, release, found, look_up = threading.Event(), threading.Event(), threading.Event(), socket.getaddrinfo
+
+    def slow(host: Any, *more: Any, **options: Any) -> Any:
+        if host != "vendor.invalid":
+            return look_up(host, *more, **options)
+        asked.set()
+        release.wait(10)
+        found.set()
+        raise socket.gaierror("no such name")
+
+    monkeypatch.setattr(socket, "getaddrinfo", slow)
+    clara = manager(tmp_path)
+    nobody_answers(clara, "http://vendor.invalid", "stt")
+    starting = asyncio.create_task(clara.start())
+    await asyncio.to_thread(asked.wait)
+    await clara.stop()
+    assert not found.is_set()
+    release.set()
+    assert "stopped before it began" in str((await asyncio.gather(starting, return_exceptions=True))[0])
+
+
 @pytest.mark.parametrize("who", ["stt", "avatar", "llm", "tts"])
 @pytest.mark.parametrize("vendor", ["liveavatar", "heygen"])
 async def test_stop_does_not_wait_for_a_vendor_who_never_answers(

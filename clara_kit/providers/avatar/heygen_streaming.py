@@ -226,6 +226,7 @@ class HeyGenStreamingAvatar:
         if error is not None:
             self._fail(error, utterance.id)
             if error.kind == "stalled":  # it may yet begin, in the middle of what is said next
+                utterance.silenced = True  # by this: an interruption that comes meanwhile has nothing left to do
                 await self._order_silence()
         else:
             if end_ms:  # else there was nothing to say

@@ -32,6 +32,7 @@ KEEP_ALIVE_S = 4.0  # Deepgram closes after 10 s without a sign and asks for one
 # An answer to sound comes about every second, with or without words in it. The limits are estimates.
 UNANSWERED_MS = 2000.0  # so much sound without an answer is odd
 DEAF_S = 5.0  # and means that none will come when this has passed, too
+_HEARS = ("Results", "SpeechStarted", "UtteranceEnd")  # whatever else may come is no answer to sound
 FAREWELL_S = 15.0  # for all that is still to come when no more sound is sent
 
 
@@ -244,9 +245,9 @@ class DeepgramStreamingSTT:
         while True:
             try:
                 async for message in self._socket:
-                    self._answered()
+                    if getattr(message, "type", None) in _HEARS:
+                        self._answered()
                     self._results.take(message)
                 return
             except ValueError:  # not JSON; the next message may be
-                self._answered()
                 self._results.pass_over("a message that is not JSON")

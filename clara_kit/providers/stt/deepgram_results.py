@@ -53,7 +53,9 @@ class Results:
                 if self._utterance.parts:
                     named = getattr(message, "last_word_end", -1) != -1  # which means that it does not know
                     last_s = self._second(message, "last_word_end") if named else None
-                    self.end(self._at(last_s, self._utterance.ended_ms))
+                    ended_ms = self._at(last_s, self._utterance.ended_ms)
+                    if ended_ms >= self._utterance.began_ms:  # else it is the end of what was said before
+                        self.end(ended_ms)
             elif kind != "Metadata":
                 self.pass_over("an error" if kind == "Error" else "a message of an unknown type")
         except (AttributeError, TypeError, ValueError, LookupError, ArithmeticError) as exc:
@@ -100,6 +102,7 @@ class Results:
         utterance, now_ms = self._utterance, self._clock.now_ms()
         segment = (self._at(start_s, now_ms), text)
         repeated = bool(text) and segment in self._finals
+        newest = not repeated or segment == self._finals[-1]
         if repeated:
             self.pass_over("a result twice")
         if not getattr(message, "is_final", False):
@@ -109,9 +112,12 @@ class Results:
             self._outbox.confirm(end_s * 1000)
         if text and not repeated:
             self._finals.append(segment)
+            utterance.began_ms = utterance.began_ms if utterance.parts else segment[0]
             utterance.parts.append(text)
             utterance.ended_ms = self._at(end_s, now_ms)
             utterance.words += self._words(best, segment[0], utterance.ended_ms)
+        if not newest:
+            return  # the end of what was said before is none of what is being said now
         if getattr(message, "speech_final", False) or getattr(message, "from_finalize", False):
             self.end(None if utterance.parts else self._at(end_s, now_ms), silent=True)
         elif text and not repeated:
@@ -160,4 +166,4 @@ class _Utterance:
         self.words: list[Word] = []
         self.told = ""
         self.sound = False
-        self.ended_ms = 0.0
+        self.began_ms = self.ended_ms = 0.0

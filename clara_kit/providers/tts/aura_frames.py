@@ -37,7 +37,8 @@ class Frames:
             self._sound = self._sound or bool(message)
             return bool(message)
         if kind == "Flushed":
-            return not self._doubled(getattr(message, "sequence_id", None))
+            number = getattr(message, "sequence_id", None)
+            return not self._doubled(number if isinstance(number, int | str) else None)
         if kind == "Cleared":
             self._sound, self._fresh = False, set()
         elif kind == "Warning" and "FLUSH" not in code_of(message):
@@ -49,7 +50,7 @@ class Frames:
             return False
         return True
 
-    def _doubled(self, number: Any) -> bool:
+    def _doubled(self, number: int | str | None) -> bool:
         """Whether a flush was acknowledged before. Not every server counts: then only sound tells one from the next."""
         counts = number in self._fresh and len(self._fresh) > 1
         doubled = number is not None and number in self._seen and (counts or not self._sound)

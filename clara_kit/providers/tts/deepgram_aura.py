@@ -197,6 +197,7 @@ class _Utterance:
         self._sent: list[str] = []  # as they are said
         self._changed = asyncio.Event()  # what is known of the sound
         self._refused = False
+        self._patient_ms = 0.0  # until when more sound is waited for
         self._voiced = 0
         self._bytes = 0
         self._coalesced = False  # flushes that were under way when another was acknowledged may have been part of it
@@ -218,9 +219,14 @@ class _Utterance:
                     await self._flush()
 
     async def _flush(self) -> None:
+        self._progressed()
         self._flushed.append(len(self._sent))
         self._voice.flushes.make(_now_ms())
         await self._socket.send_flush()
+
+    def _progressed(self, sound_ms: float | None = None) -> None:
+        """Sound was asked for, all of it came, or so much, which must not come slower than it is played."""
+        self._patient_ms = _now_ms() + STALL_TIMEOUT_S * 1000 if sound_ms is None else self._patient_ms + sound_ms
 
     def _due_s(self) -> float | None:
         """In how many seconds what waits has to be flushed; None while the length of the sound is not known."""
@@ -246,10 +252,13 @@ class _Utterance:
                     continue  # nothing was asked for: it is of an utterance before this one
                 self._coalesced = False
                 self._bytes += len(message)
-                self._voice.flushes.sound(len(message) / 2 / self._voice.rate_hz * 1000, _now_ms())
+                sound_ms = len(message) / 2 / self._voice.rate_hz * 1000
+                self._progressed(sound_ms)
+                self._voice.flushes.sound(sound_ms, _now_ms())
                 yield AudioChunk(message)
             elif kind == "Flushed" and self._flushed:
                 self._voiced = self._flushed.popleft()
+                self._progressed()
                 self._changed.set()
                 self._coalesced = bool(self._flushed)
                 yield self._mark()
@@ -267,7 +276,8 @@ class _Utterance:
         coalescing = bool(self._coalesced and self._flushed and feeding.done())
         waiting = asyncio.ensure_future(self._voice.receive())
         others = {waiting} if feeding.done() else {waiting, feeding}
-        timeout_s = COALESCED_S if coalescing else STALL_TIMEOUT_S if self._flushed else None
+        left_s = max(0.0, min(STALL_TIMEOUT_S, (self._patient_ms - _now_ms()) / 1000))
+        timeout_s = COALESCED_S if coalescing else left_s if self._flushed else None
         broken = None
         try:
             await asyncio.wait(others, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
@@ -285,7 +295,7 @@ class _Utterance:
         if coalescing:
             self._flushed, self._guessed = deque([self._flushed[-1]]), True
             return SimpleNamespace(type="Flushed")
-        message = f"Deepgram's voice sent nothing for {timeout_s:.0f} s."
+        message = f"Deepgram's voice sent nothing for {STALL_TIMEOUT_S:.0f} s, or less than is played in that time."
         raise http.failure("stalled", message, "try again; the service may be overloaded.")
 
     async def _by_rest(self) -> Voiced:
