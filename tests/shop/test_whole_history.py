@@ -265,7 +265,10 @@ def test_a_further_page_joins_the_order_it_was_asked_for_in_whatever_shape_that_
 
 async def test_an_error_on_a_further_page_is_told_and_the_answer_is_not_kept(tmp_path: Path) -> None:
     first = {"id": GID, "orders": {"nodes": [{**order(1), "lineItems": paged("a", "x")}]}}
-    second = {"data": {"order": {"lineItems": {**paged("b"), "nodes": [None, item("b")]}}}, "errors": [{"message": "x"}]}
+    second = {
+        "data": {"order": {"lineItems": {**paged("b"), "nodes": [None, item("b")]}}},
+        "errors": [{"message": "x"}],
+    }
     answers = iter(({"data": {"customer": first}}, second))
     transport = httpx.MockTransport(lambda _: httpx.Response(200, json=next(answers)))
     cache = ProfileCache(tmp_path / "profiles.sqlite3")
