@@ -54,6 +54,11 @@ def of_path(path: Path) -> Parts:
     return of_lines(raw)
 
 
+def manifest(folder: Path) -> dict[str, Any]:
+    """What stands in a run's manifest. Raises `RunLogError`."""
+    return _parse(_bytes(folder / "manifest.json"))
+
+
 def _of_folder(path: Path) -> Parts:
     """Each part by itself: what is wrong with one costs none of the others."""
     problems: list[str] = []
