@@ -42,9 +42,9 @@ class Kept:
         return Run.load(self.folder)
 
 
-def kept(root: Path | None = None) -> tuple[Kept, ...]:
+def kept(root: Path | str | None = None) -> tuple[Kept, ...]:
     """Every run under `root` (default `data/runs`), the newest first; a damaged one is listed and says so."""
-    root = root or DATA / "runs"
+    root = Path(root or DATA / "runs")
     found = [_read(path.parent) for path in root.glob("*/manifest.json")] if root.is_dir() else []
     return tuple(
         sorted(found, key=lambda k: (k.started.timestamp() if k.started else 0.0, k.folder.name), reverse=True)

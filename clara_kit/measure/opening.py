@@ -76,7 +76,7 @@ def _of_folder(path: Path) -> Parts:
 
     manifest: dict[str, Any] = part("manifest.json", _parse, {})
     inputs: dict[str, Any] = {}
-    facts: dict[str, Any] = {"run_id": path.name}
+    facts: dict[str, Any] = {"run_id": whole(path.name)}
     if manifest:
         _check_schema(manifest, problems)
         inputs, facts = (_part(manifest, name, problems) for name in ("inputs", "facts"))

@@ -57,7 +57,7 @@ class ConversationManager:
         note: str = "",
         tags: tuple[str, ...] = (),
         record: bool | None = None,
-        log_root: Path | None = None,
+        log_root: Path | str | None = None,
         extra_inputs: dict[str, Any] | None = None,
     ) -> None:
         self.services = services or compose()
