@@ -30,13 +30,17 @@ FailureKind = Literal[
 ]
 
 
+def _whole(text: str) -> str:
+    """For a message that quotes half a character must still be shown; `core/text.py`, which knows more, knows events."""
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
 class ClaraError(Exception):
     """Base of every error the kit raises on purpose. `where`: the place in the data that is wrong, as `$.lines[2]`."""
 
     def __init__(self, message: str, *, hint: str = "", where: str = "") -> None:
-        super().__init__(message)
-        self.message = message
-        self.hint = hint
+        self.message, self.hint = map(_whole, (message, hint))
+        super().__init__(self.message)
         self.where = where
 
     def __str__(self) -> str:

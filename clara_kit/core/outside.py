@@ -15,6 +15,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from urllib.parse import unquote, urlsplit
 
+from clara_kit.core.text import whole
+
 _REQUEST_ID = re.compile(r"req_[A-Za-z0-9]{8,40}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}(?:-\d{10})?", re.ASCII)
 _MEDIA_TYPES = ("application/json", "application/xml", "text/html", "text/plain", "text/event-stream")
 _LONGEST_CHARS = 2000  # of what is read: a page can be any length
@@ -66,10 +68,12 @@ class Address:
     def of(cls, url: str) -> Address:
         """Any text; what is no address has no host."""
         try:
-            parts = urlsplit(url.strip())
+            parts = urlsplit(whole(url).strip())
             user, port = parts.username, parts.port
         except ValueError:
             return cls("", "")
+        if "@" in parts.query + parts.fragment or (port is not None and "@" in parts.path):
+            return cls("", "")  # «user:12#34@host»: of a password that is not escaped, the beginning looks like a port
         host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname or ""
         host += f":{port}" if port is not None else ""
         login = f"{unquote(user or '')}:{unquote(parts.password or '')}".encode()

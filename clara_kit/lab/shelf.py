@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,7 +9,9 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
+from clara_kit.core.errors import RunLogError
 from clara_kit.core.paths import DATA
+from clara_kit.measure import opening
 from clara_kit.measure.run import Run
 from clara_kit.runtime.services import key_of
 from clara_kit.world.personas import Persona
@@ -41,9 +42,9 @@ class Kept:
         return Run.load(self.folder)
 
 
-def kept(root: Path | None = None) -> tuple[Kept, ...]:
+def kept(root: Path | str | None = None) -> tuple[Kept, ...]:
     """Every run under `root` (default `data/runs`), the newest first; a damaged one is listed and says so."""
-    root = root or DATA / "runs"
+    root = Path(root or DATA / "runs")
     found = [_read(path.parent) for path in root.glob("*/manifest.json")] if root.is_dir() else []
     return tuple(
         sorted(found, key=lambda k: (k.started.timestamp() if k.started else 0.0, k.folder.name), reverse=True)
@@ -53,12 +54,13 @@ def kept(root: Path | None = None) -> tuple[Kept, ...]:
 def _read(folder: Path) -> Kept:
     size_bytes = sum(_sizes(folder))
     try:
-        manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+        manifest = opening.manifest(folder)
         inputs, facts = dict(manifest["inputs"]), dict(manifest["facts"])
-        template = inputs.get("template") or {}
+        template, started = inputs.get("template") or {}, datetime.fromisoformat(str(facts["started"]))
+        started.timestamp()  # else nothing could be sorted by it
         return Kept(
             folder=folder,
-            started=datetime.fromisoformat(str(facts["started"])),
+            started=started,
             title=str(facts.get("title") or ""),
             customer=_who(str(inputs.get("customer") or "")),
             prompt=f"{template['id']} v{template['version']}" if template else "",
@@ -67,7 +69,7 @@ def _read(folder: Path) -> Kept:
             size_bytes=size_bytes,
             **_figures(folder),
         )
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as exc:
+    except (RunLogError, OSError, OverflowError, ValueError, KeyError, TypeError, AttributeError) as exc:
         return Kept(folder=folder, ended=f"the manifest cannot be read ({type(exc).__name__})", size_bytes=size_bytes)
 
 

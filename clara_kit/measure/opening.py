@@ -54,6 +54,11 @@ def of_path(path: Path) -> Parts:
     return of_lines(raw)
 
 
+def manifest(folder: Path) -> dict[str, Any]:
+    """What stands in a run's manifest. Raises `RunLogError`."""
+    return _parse(_bytes(folder / "manifest.json"))
+
+
 def _of_folder(path: Path) -> Parts:
     """Each part by itself: what is wrong with one costs none of the others."""
     problems: list[str] = []
@@ -71,7 +76,7 @@ def _of_folder(path: Path) -> Parts:
 
     manifest: dict[str, Any] = part("manifest.json", _parse, {})
     inputs: dict[str, Any] = {}
-    facts: dict[str, Any] = {"run_id": path.name}
+    facts: dict[str, Any] = {"run_id": whole(path.name)}
     if manifest:
         _check_schema(manifest, problems)
         inputs, facts = (_part(manifest, name, problems) for name in ("inputs", "facts"))

@@ -57,7 +57,7 @@ class ConversationManager:
         note: str = "",
         tags: tuple[str, ...] = (),
         record: bool | None = None,
-        log_root: Path | None = None,
+        log_root: Path | str | None = None,
         extra_inputs: dict[str, Any] | None = None,
     ) -> None:
         self.services = services or compose()
@@ -319,7 +319,7 @@ class ConversationManager:
         session = self._session
         try:
             async with asyncio.timeout(timeout_s):
-                await session.when(lambda: session.is_quiet if quiet else self.state in states)
+                await session.when(lambda: session.is_quiet if quiet else session.conversation.state in states)
         except TimeoutError as exc:
             raise ClaraError(
                 f"The state stayed {self.state} for {timeout_s:g} s; waited for {', '.join(states)}.",
@@ -342,7 +342,7 @@ class ConversationManager:
         session = self._session
         try:
             async with asyncio.timeout(at_most_s):
-                await session.when(lambda: self.state is ConversationState.AVATAR_SPEAKING)
+                await session.when(lambda: session.conversation.state is ConversationState.AVATAR_SPEAKING)
                 await session.when(lambda: session.is_quiet)
         except TimeoutError:
             log.warning("no reply to the last line within %.0f s", at_most_s)

@@ -45,9 +45,9 @@ class RunLog:
         title: str = "",
         note: str = "",
         tags: tuple[str, ...] = (),
-        root: Path | None = None,
+        root: Path | str | None = None,
     ) -> None:
-        started, root = datetime.now(UTC), root or DATA / "runs"
+        started, root = datetime.now(UTC), Path(root or DATA / "runs")
         self.inputs = json.loads(whole(json.dumps(inputs, ensure_ascii=False)))  # exactly what a reader will get
         run_id = f"{experiment_id(self.inputs)}-{started:%Y%m%dT%H%M%S}{started.microsecond // 1000:03d}"
         try:

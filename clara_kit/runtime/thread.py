@@ -13,6 +13,7 @@ import contextlib
 import logging
 import sys
 import threading
+import traceback
 from collections.abc import Awaitable, Coroutine
 from concurrent.futures import Future, ThreadPoolExecutor
 from time import monotonic
@@ -108,15 +109,27 @@ async def make_room() -> None:
     if (shell := notebook()) is None:
         return
     shell.events.register("post_run_cell", _after_cell)
-    for older in _running(kept=True):
-        older.hang_up("another one was started in this notebook («async with» lets several run)")
-        await older.ended()
+    while older := _running(kept=True):  # asked anew: another may have been started while one was waited for
+        older[0].hang_up("another one was started in this notebook («async with» lets several run)")
+        await older[0].ended()
 
 
 def _after_cell(result: Any) -> None:
     error = getattr(result, "error_in_exec", None)
+    _let_go(error)
     if result is None or isinstance(error, KeyboardInterrupt | asyncio.CancelledError):
         _end_all(kept=True, why="the kernel was interrupted")
+
+
+def _let_go(error: BaseException | None) -> None:
+    """A notebook keeps its last error, whose frames of the manager's methods would be one more name of it."""
+    while error is not None:
+        for frame, _ in traceback.walk_tb(error.__traceback__):
+            if frame.f_globals.get("__name__") == "clara_kit.runtime.manager":
+                with contextlib.suppress(RuntimeError):  # it still runs
+                    frame.clear()
+                    _ = frame.f_locals  # before Python 3.13 a copy, which whoever showed the error has made
+        error = error.__cause__ or error.__context__
 
 
 def _end_all(*, kept: bool = False, why: str = "") -> None:

@@ -186,7 +186,8 @@ class ShopifyCustomerFetcher:
 
     async def _with_further_pages(self, found: Found) -> Found:
         """The customer with more orders and items, as far as that is quick; what is missing then stays marked."""
-        node, cost, until_s = found.node, found.reply.cost, self._clock() + PAGES_MS / 1000
+        node, first, until_s = found.node, found.reply, self._clock() + PAGES_MS / 1000
+        cost, problems = first.cost, first.problems
         with suppress(TimeoutError, ShopError):  # the first page is worth more than none
             async with asyncio.timeout(PAGES_MS / 1000):
                 for _ in range(MOST_PAGES):
@@ -194,12 +195,12 @@ class ShopifyCustomerFetcher:
                     if asked is None:
                         break
                     reply = await self._api.ask(*asked, until_s)
-                    cost = (cost or 0) + (reply.cost or 0)
+                    cost, problems = (cost or 0) + (reply.cost or 0), problems + reply.problems
                     more = joined(node, asked[1], reply.data.get(asked[1]))
                     if more is None:
                         break
                     node = more
-        return replace(found, node=node, reply=replace(found.reply, cost=cost))
+        return replace(found, node=node, reply=replace(first, cost=cost, problems=problems))
 
     # --- time and tasks ----------------------------------------------------------------------------------
 

@@ -16,9 +16,8 @@ Json = dict[str, Any]
 def next_request(node: Json) -> tuple[Json, str] | None:
     """The body that asks for the rest of the newest order, or for older orders, and its root; None: that is all."""
     orders = nodes(node.get("orders"))
-    for order in orders:
-        if (cursor := _cursor(order.get("lineItems"))) and isinstance(order.get("id"), str):
-            return more_items(order["id"], cursor), "order"
+    if (at := _unfinished(orders)) is not None:
+        return more_items(orders[at]["id"], _cursor(orders[at]["lineItems"])), "order"
     if (cursor := _cursor(node.get("orders"))) and isinstance(node.get("id"), str) and len(orders) < MOST_ORDERS:
         return more_orders(node["id"], cursor), "customer"
     return None
@@ -31,11 +30,19 @@ def joined(node: Json, root: str, page: Any) -> Json | None:
     if root == "customer":
         more = _joined(node["orders"], page.get("orders"))
         return more and {**node, "orders": more}
-    orders = list(nodes(node["orders"]))
-    at = next(n for n, order in enumerate(orders) if _cursor(order.get("lineItems")))
-    more = _joined(orders[at]["lineItems"], page.get("lineItems"))
+    orders = nodes(node["orders"])
+    at = _unfinished(orders)
+    if at is None or (more := _joined(orders[at]["lineItems"], page.get("lineItems"))) is None:
+        return None
     orders[at] = {**orders[at], "lineItems": more}
-    return more and {**node, "orders": {**node["orders"], "nodes": orders}}
+    held = node["orders"] if isinstance(node["orders"], dict) else {}
+    return {**node, "orders": {**held, "nodes": orders}}
+
+
+def _unfinished(orders: list[Json]) -> int | None:
+    """The first order of which more items can be asked for."""
+    asked = (n for n, o in enumerate(orders) if isinstance(o.get("id"), str) and _cursor(o.get("lineItems")))
+    return next(asked, None)
 
 
 def goes_on(connection: object) -> bool:
@@ -57,7 +64,7 @@ def _cursor(connection: Any) -> str:
 
 def _joined(before: Json, page: object) -> Json | None:
     """One connection of two pages. An order that came meanwhile pushes another onto the next page: once is enough."""
-    known = {node["id"] for node in nodes(before) if isinstance(node.get("id"), str)}
+    known = [node["id"] for node in nodes(before) if node.get("id") is not None]
     fresh = [node for node in nodes(page) if node.get("id") not in known]
     if not fresh or not isinstance(page, dict):
         return None

@@ -98,7 +98,7 @@ class Desk(ipywidgets.VBox):  # type: ignore[misc]
         choice: Choice | None = None,
         settings: Settings | None = None,
         language: Language | None = None,
-        log_root: Path | None = None,
+        log_root: Path | str | None = None,
     ) -> None:
         self._settings, self._log_root = settings, log_root
         self._loop = asyncio.get_event_loop()

@@ -36,7 +36,7 @@ class ShelfView(anywidget.AnyWidget):
 class Shelf(ipywidgets.VBox):  # type: ignore[misc]
     """The runs under a folder, the newest first; the chosen one in its window below. `refresh` looks again."""
 
-    def __init__(self, root: Path | None = None, *, language: Language | None = None) -> None:
+    def __init__(self, root: Path | str | None = None, *, language: Language | None = None) -> None:
         self._root = root
         self._view = ShelfView(words=spoken_in(language or usual_language()))
         self._view.on_msg(self._asked)
@@ -82,7 +82,7 @@ class Shelf(ipywidgets.VBox):  # type: ignore[misc]
         return f"<Shelf of {len(self.kept)} runs>"
 
 
-def runs(root: Path | None = None) -> Shelf:
+def runs(root: Path | str | None = None) -> Shelf:
     """The shelf of `data/runs`, or of another folder."""
     return Shelf(root)
 

@@ -78,6 +78,8 @@ class ConversationWindow(anywidget.AnyWidget):
     @property
     def here(self) -> Moment:
         """The chosen moment: what happened, what was decided, what Clara remembers."""
+        if not self.steps:
+            raise ClaraError("This conversation has no events to walk through.", hint="`run.problems` may say why.")
         return self._stepper.moment(self.step)
 
     def why(self) -> str:
@@ -102,7 +104,7 @@ class ConversationWindow(anywidget.AnyWidget):
         self.title = str(run.facts.get("title") or f"conversation {run.run_id}")
         self.mix = run.mix
         self.sound_from_ms = run.sound_from_ms
-        self.has_sound = self._sound is not None and self._sound.exists()
+        self.has_sound = self._sound is not None and self._sound.is_file()
         self.growing = False
         # An invented customer has nothing to protect; a real one's words stay out of what a notebook may keep.
         shown = run if run.modes.get("shop") == "live" else run.revealed()

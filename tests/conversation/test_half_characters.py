@@ -22,11 +22,13 @@ from clara_kit import (
 )  # fmt: skip
 from clara_kit.core import commands as do
 from clara_kit.core import events as ev
+from clara_kit.core.errors import ClaraError
 from clara_kit.core.profile import CustomerProfile, Purchase
 from clara_kit.core.prompt import Prompt
 from clara_kit.core.records import Record
 from clara_kit.core.text import whole
 from clara_kit.measure import codec
+from clara_kit.world.script import Script
 
 S = ConversationState
 FIRST, SECOND = "\ud83d", "\ude42"  # 🙂 in two halves
@@ -162,3 +164,12 @@ def test_what_a_policy_of_ones_own_writes_in_halves_is_written_whole() -> None:
     records: list[Record] = [do.Notify(at_ms=1, reason=FIRST, message=FIRST + SECOND)]
     (read,) = codec.from_log(codec.to_log(records).strip())
     assert read == codec.from_line(codec.to_line(records[0])) == do.Notify(at_ms=1, reason="\ufffd", message="🙂")
+
+
+def test_what_is_refused_with_half_a_character_in_it_can_be_shown(tmp_path: Path) -> None:
+    for refused in (
+        lambda: Run.load("/nowhere/\ud83d"), lambda: PromptTemplate.load("\ud83d"), lambda: Script.load("\ud83d\ude42"),
+    ):  # fmt: skip
+        with pytest.raises(ClaraError) as caught:
+            refused()
+        assert str(caught.value).encode()

@@ -51,7 +51,9 @@ def test_of_a_vendors_sentence_only_our_own_terms_are_told() -> None:
         ("https://api.example.com/", "https://api.example.com", "api.example.com"),
         (" http://u:p%40w@127.0.0.1:80/a/?token=t#f ", "http://127.0.0.1:80/a", "127.0.0.1:80"),
         ("wss://[::1]:9/x", "wss://[::1]:9/x", "[::1]:9"),
-        ("http://u:p/w@host", "", ""), ("no address", "", ""), ("", "", ""), ("http://[::1", "", ""),
+        ("http://u:p/w@host", "", ""), ("http://u:12/w@host", "", ""), ("http://u:12#w@host", "", ""),
+        ("http://u:12?w@host/", "", ""), ("https://host/@team/v1", "https://host/@team/v1", "host"),
+        ("http://h\ud83d/", "http://h\ufffd", "h\ufffd"), ("no address", "", ""), ("", "", ""), ("http://[::1", "", ""),
     ],
 )  # fmt: skip
 def test_an_address_shows_its_host_alone(url: str, plain: str, host: str) -> None:

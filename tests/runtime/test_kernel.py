@@ -110,6 +110,24 @@ def test_a_conversation_whose_last_name_is_gone_ends(run: Cell) -> None:
 
 
 @pytest.mark.wall
+def test_an_error_that_the_notebook_keeps_is_no_name_of_a_conversation(run: Cell) -> None:
+    run(START)
+    assert "ClaraError" in run("await clara.until(timeout_s=0.01)")
+    run("del clara")
+    assert run(LEFT).endswith("0")
+
+
+@pytest.mark.wall
+def test_two_that_are_started_at_once_beside_an_older_one_leave_one(run: Cell) -> None:
+    run(START)
+    run(
+        "import asyncio\ntwo = begin(), begin()\nawait asyncio.gather(*(c.start() for c in two), return_exceptions=True)"
+    )
+    assert run("len(left())") == "1"
+    run("del clara, two")
+
+
+@pytest.mark.wall
 def test_a_kernel_that_is_shut_down_leaves_a_whole_run(run: Cell, kernel: KernelManager) -> None:
     run(START)
     folder = Path(run("str(Path('runs').absolute())").strip("'"))

@@ -21,6 +21,7 @@ import pytest
 from clara_kit import ConversationManager, Run, Settings, compose, simulate
 from clara_kit.audio.wav import read_wav
 from clara_kit.core.errors import RunLogError
+from clara_kit.lab.shelf import kept
 from clara_kit.measure.run import WORDS_FILE
 from clara_kit.runtime.ears import FRAME_BYTES, FRAME_MS, Recorder
 from clara_kit.runtime.run_log import RunLog
@@ -107,6 +108,12 @@ async def test_a_conversation_whose_run_can_be_kept_nowhere_says_so_at_the_start
     clara = ConversationManager(compose("sim", latency="fast"), log_root=tmp_path / "runs")
     with pytest.raises(RunLogError, match=r"cannot be written .* What to do: .*log_root"):
         await clara.start()
+
+
+def test_the_folder_of_the_runs_may_be_named_by_a_text(tmp_path: Path) -> None:
+    log = RunLog({}, root=str(tmp_path / "runs"))
+    log.close([])
+    assert [one.folder for one in kept(str(tmp_path / "runs"))] == [log.folder]
 
 
 @pytest.mark.parametrize("mask", [0, 0o777])

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import httpx
 import pytest
 
 from clara_kit.core.profile import CustomerProfile, Purchase
@@ -16,6 +17,7 @@ from clara_kit.prompts.briefing import brief
 from clara_kit.shop.answer import ShopAnswer
 from clara_kit.shop.cache import ProfileCache
 from clara_kit.shop.fetcher import MOST_PAGES, ShopifyCustomerFetcher
+from clara_kit.shop.pages import joined, next_request
 from clara_kit.shop.parse import profile_of
 from clara_kit.shop.queries import LINE_ITEMS, MOST_ORDERS, ORDERS
 from clara_kit.world.faults import Fault, FaultBox
@@ -240,3 +242,37 @@ def test_an_invented_customer_can_have_sent_something_back(tmp_path: Path) -> No
 def test_orders_of_any_shape_are_borne(shape: Any) -> None:
     profile = profile_of({"id": GID, "orders": shape, "shop": shape}, today=date(2026, 11, 25))
     assert not profile.purchases and not profile.purchases_cut
+
+
+def paged(title: str, cursor: str = "") -> dict[str, Any]:
+    info = {"hasNextPage": bool(cursor), "endCursor": cursor or None}
+    return {"nodes": [item(title, id=title)], "pageInfo": info}
+
+
+def test_a_further_page_joins_the_order_it_was_asked_for_in_whatever_shape_that_came() -> None:
+    nameless, named = {"lineItems": paged("a", "x")}, {"id": "2", "lineItems": paged("c", "y")}
+    for orders in ({"nodes": [nameless, named]}, [nameless, named]):
+        node = {"id": GID, "orders": orders}
+        asked = next_request(node)
+        assert asked is not None and asked[0]["variables"] == {"id": "2", "after": "y"}
+        page = paged("d")
+        page["nodes"][0]["id"] = ["no", "id"]
+        more = joined(node, "order", {"lineItems": page})
+        assert more is not None and next_request(more) is None
+        titles = [[n["title"] for n in order["lineItems"]["nodes"]] for order in more["orders"]["nodes"]]
+        assert titles == [["a"], ["c", "d"]]
+
+
+async def test_an_error_on_a_further_page_is_told_and_the_answer_is_not_kept(tmp_path: Path) -> None:
+    first = {"id": GID, "orders": {"nodes": [{**order(1), "lineItems": paged("a", "x")}]}}
+    second = {
+        "data": {"order": {"lineItems": {**paged("b"), "nodes": [None, item("b")]}}},
+        "errors": [{"message": "x"}],
+    }
+    answers = iter(({"data": {"customer": first}}, second))
+    transport = httpx.MockTransport(lambda _: httpx.Response(200, json=next(answers)))
+    cache = ProfileCache(tmp_path / "profiles.sqlite3")
+    async with ShopifyCustomerFetcher("beta", "test-key", transport=transport, cache=cache) as fetcher:
+        answer = await fetcher.fetch(GID)
+    assert [p.title for p in answer.profile.purchases] == ["a", "b"]
+    assert "is missing" in answer.warnings[0] and (await cache.stats()).answers == 0

@@ -117,6 +117,17 @@ def test_every_no_of_claudes_twin_has_the_apis_shape(
     assert told["request_id"] == answer.headers["request-id"] == request_id(told["request_id"])
 
 
+def test_claudes_twin_takes_the_turns_of_a_tool(http: httpx.Client) -> None:
+    use = {"type": "tool_use", "id": "toolu_1", "name": "price", "input": {}}
+    for result in ({"content": "5"}, {"content": [{"type": "text", "text": "5"}]}, {}):
+        turns = ("assistant", [use]), ("user", [{"type": "tool_result", "tool_use_id": "toolu_1", **result}])
+        messages = [*ASK["messages"], *({"role": role, "content": content} for role, content in turns)]
+        answer = http.post("/anthropic/v1/messages", headers=CLAUDE, json={**ASK, "messages": messages})
+        assert answer.status_code == 200 and answer.json()["stop_reason"] == "end_turn"
+    empty = {**ASK, "messages": [{"role": "user", "content": []}]}
+    assert http.post("/anthropic/v1/messages", headers=CLAUDE, json=empty).status_code == 400
+
+
 def test_claudes_twin_lists_its_models_page_by_page(http: httpx.Client) -> None:
     seen: list[str] = []
     while True:

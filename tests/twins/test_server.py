@@ -287,6 +287,16 @@ def test_a_fault_that_is_none_is_a_400_with_a_word(door: tuple[httpx.Client, Fau
 
 
 @pytest.mark.parametrize(
+    "headers", [{"content-type": "application/json; charset=none-such"}, {"content-encoding": "gzip"}]
+)
+def test_a_body_that_is_not_what_its_headers_claim_is_no_failure_of_the_twins(
+    door: tuple[httpx.Client, FaultBox], headers: dict[str, str]
+) -> None:
+    answer = door[0].post("/faults", content=b"{", headers={"content-type": "application/json", **headers})
+    assert answer.status_code == 400 and answer.json() == {"error": {"message": "The body is not JSON."}}
+
+
+@pytest.mark.parametrize(
     "headers",
     [
         {"host": "evil.example"}, {"host": "127.0.0.1.evil.example"}, {"host": "127.0.0.1@evil.example"}, {"host": ""},

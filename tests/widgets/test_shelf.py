@@ -54,6 +54,17 @@ async def test_what_is_damaged_is_listed_and_says_so(root: Path) -> None:
     assert kept(root / "nowhere") == ()
 
 
+@pytest.mark.parametrize(
+    "raw", [b'{"facts":{"started":"0001-01-01T00:00:00"},"inputs":{}}', b'{"a":' * 900 + b"1" + b"}" * 900]
+)
+def test_a_manifest_of_any_kind_hides_no_other_run(root: Path, raw: bytes) -> None:
+    before = kept(root)
+    (root / "odd").mkdir()
+    (root / "odd" / "manifest.json").write_bytes(raw)
+    assert len(after := kept(root)) == len(before) + 1
+    assert "cannot be read" in after[-1].ended and after[-1].folder.name == "odd"
+
+
 async def test_a_row_opens_in_its_window_and_a_damaged_one_says_why_not(root: Path) -> None:
     shelf = runs(root)
     newest = shelf.kept[0]

@@ -11,6 +11,7 @@ import pytest
 
 from clara_kit import ConversationManager, ConversationState, ConversationWindow, Fault, Settings, compose, simulate
 from clara_kit.core.errors import ClaraError
+from clara_kit.runtime.run_log import RunLog
 from clara_kit.world.script import Line, Script
 
 S = ConversationState
@@ -87,3 +88,14 @@ async def test_a_running_conversation_grows_in_the_window_and_can_be_heard_when_
     assert window.play_from_ms == window.here.at_ms
     loaded = ConversationWindow(run.folder or "")
     assert loaded.picture() == window.picture()
+
+
+def test_a_run_of_which_no_event_is_left_opens_and_says_so(tmp_path: Path) -> None:
+    log = RunLog({"modes": {}, "settings": Settings().model_dump()}, root=tmp_path)
+    log.close([])
+    log.sound_path.mkdir()
+    window = ConversationWindow(log.folder)
+    assert not window.has_sound and window.picture()
+    for look in (window.why, window.next, window.back):
+        with pytest.raises(ClaraError, match="no events"):
+            look()

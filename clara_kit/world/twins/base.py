@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from dataclasses import dataclass, field
 from random import Random
-from typing import Protocol
+from typing import Any, Protocol
 
 from aiohttp import web
 
@@ -39,6 +40,14 @@ class TwinContext:
     def accepts(self, key: str) -> bool:
         """Whether a key lets its bearer in."""
         return bool(key) and (not self.keys or key in self.keys)
+
+
+async def json_of(request: web.Request) -> Any:
+    """What a body holds, whatever its headers claim of it; raises `ValueError` where that is no JSON."""
+    try:
+        return json.loads(await request.read())
+    except (web.RequestPayloadError, RecursionError) as exc:
+        raise ValueError("it cannot be unpacked, or is nested too deeply") from exc
 
 
 async def nowhere(request: web.Request) -> int:

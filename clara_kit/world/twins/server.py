@@ -26,7 +26,7 @@ from clara_kit.core.errors import ClaraError
 from clara_kit.core.outside import Address, place
 from clara_kit.world.faults import APPLIES, Fault, FaultBox
 from clara_kit.world.pace import loop_factory, only_waits
-from clara_kit.world.twins.base import Twin
+from clara_kit.world.twins.base import Twin, json_of
 
 log = logging.getLogger("clara_kit.twins")
 
@@ -211,9 +211,9 @@ class TwinServer:
     async def _inject(self, request: web.Request) -> web.Response:
         """Play a fault while the twins run: its fields as JSON. Without `on` it strikes now, else on that occasion."""
         try:
-            body = await request.json()
+            body = await json_of(request)
             fault = Fault.from_dict(body)
-        except (ValueError, RecursionError):
+        except ValueError:
             return _refused("The body is not JSON.")
         except ClaraError as exc:
             return _refused(str(exc))

@@ -135,7 +135,7 @@ def _read_content(request: Request, body: dict[str, Any]) -> None:
             digest.update(role.encode())
             tokens += _take(block, digest, request, tokens)
         text = "\n".join(b["text"] for b in blocks if b["type"] == "text")
-        if not text.strip():
+        if not text.strip() and all(b["type"] == "text" for b in blocks):  # a tool's turn needs no text
             raise bad(f"messages.{n}: text content blocks must be non-empty")
         if request.turns and request.turns[-1][0] == role:  # consecutive turns of one role are merged
             text = f"{request.turns.pop()[1]}\n{text}"

@@ -18,7 +18,7 @@ from clara_kit.world.pace import here_s
 from clara_kit.world.timelines import answer
 from clara_kit.world.twins.anthropic.message import THOUGHT, Said, message_of, model_info
 from clara_kit.world.twins.anthropic.rules import ERROR_TYPES, MODELS, VERSIONS, ApiError, PromptCache, Request, check
-from clara_kit.world.twins.base import TwinContext, nowhere
+from clara_kit.world.twins.base import TwinContext, json_of, nowhere
 
 IN_STREAM = ("cut", "stall", "error", "garble", "truncate")  # faults that can strike while an answer streams
 THINKING_MS = 600.0  # how long an unasked-for thinking block delays the first word here; an estimate
@@ -84,7 +84,7 @@ class AnthropicTwin:
 
     async def _body(self, request: web.Request) -> Any:
         try:
-            body = await request.json()
+            body = await json_of(request)
             json.dumps(body, ensure_ascii=False).encode()
         except UnicodeEncodeError as exc:  # half a character, escaped: github.com/anthropics/claude-code/issues/2108
             why = "The request body is not valid JSON: no low surrogate in string."

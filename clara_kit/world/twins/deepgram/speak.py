@@ -12,6 +12,7 @@ from aiohttp import WSMsgType, web
 
 from clara_kit.audio.pcm import Sound, concat, silence
 from clara_kit.world.faults import Fault, find
+from clara_kit.world.twins.base import json_of
 from clara_kit.world.twins.deepgram.desk import Desk
 from clara_kit.world.twins.deepgram.formats import Format, format_of
 
@@ -56,8 +57,8 @@ def check(query: Any, *, socket: bool) -> Format | str:
 async def speak_rest(desk: Desk, request: web.Request) -> web.StreamResponse:
     """One text, one answer, in chunks as they are made."""
     try:
-        text = (await request.json())["text"]
-    except (ValueError, RecursionError, KeyError, TypeError):
+        text = (await json_of(request))["text"]
+    except (ValueError, KeyError, TypeError):
         text = None
     if not isinstance(text, str):
         message = "Content-type was application/json, but we could not process the JSON payload."

@@ -9,7 +9,7 @@ from aiohttp import web
 
 from clara_kit.audio.voice import OfflineVoice
 from clara_kit.world.line_book import LineBook
-from clara_kit.world.twins.base import TwinContext, nowhere
+from clara_kit.world.twins.base import TwinContext, json_of, nowhere
 from clara_kit.world.twins.deepgram.desk import Desk
 from clara_kit.world.twins.deepgram.listen import listen
 from clara_kit.world.twins.deepgram.speak import speak_rest, speak_socket
@@ -86,7 +86,7 @@ class DeepgramTwin:
 
 async def _json(request: web.Request) -> dict[str, Any]:
     try:
-        body = await request.json()
-    except (ValueError, RecursionError):
+        body = await json_of(request)
+    except ValueError:
         return {}
     return body if isinstance(body, dict) else {}

@@ -8,6 +8,8 @@ from typing import Any
 
 from aiohttp import web
 
+from clara_kit.world.twins.base import json_of
+
 Json = dict[str, Any]
 
 
@@ -59,8 +61,8 @@ class Garble(Exception):
 async def body_of(request: web.Request) -> Json:
     """The JSON object of a request; raises `Refusal`."""
     try:
-        body = await request.json()
-    except (ValueError, RecursionError) as exc:
+        body = await json_of(request)
+    except ValueError as exc:
         raise Refusal(400, 400001, "The body is not JSON.") from exc
     if not isinstance(body, dict):
         raise Refusal(400, 400001, "The body must be an object.")

@@ -15,6 +15,7 @@ from uuid import UUID
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
+from clara_kit.world.twins.base import json_of
 from clara_kit.world.twins.liveavatar.session import TwinSession
 
 OK_CODE = 100
@@ -64,11 +65,9 @@ _TOKEN: TypeAdapter[TokenBody] = TypeAdapter(Annotated[TokenBody, Field(discrimi
 
 async def json_body(request: web.Request) -> dict[str, Any]:
     """The body as an object; none at all is an empty one."""
-    if not await request.read():
-        return {}
     try:
-        body = await request.json()
-    except ValueError:
+        body = await json_of(request) if await request.read() else {}
+    except (ValueError, web.RequestPayloadError):
         body = None
     if not isinstance(body, dict):
         raise invalid([{"type": "json_invalid", "loc": ["body"], "msg": "JSON decode error"}])

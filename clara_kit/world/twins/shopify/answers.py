@@ -6,13 +6,13 @@ for which no document gives the words (402, 403, 423, 430) are stand-ins of the 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from typing import Any
 
 from aiohttp import web
 
 from clara_kit.world.faults import Fault
+from clara_kit.world.twins.base import json_of
 from clara_kit.world.twins.shopify.cost import MAX_QUERY_COST
 
 Json = dict[str, Any]
@@ -32,8 +32,8 @@ async def body_of(request: web.Request) -> Any:
     try:
         if request.content_type == "application/graphql":
             return {"query": (await request.read()).decode()}
-        return json.loads(await request.read()) if request.content_type == "application/json" else None
-    except (ValueError, RecursionError):
+        return await json_of(request) if request.content_type == "application/json" else None
+    except (ValueError, web.RequestPayloadError):
         return None
 
 
