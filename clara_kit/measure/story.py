@@ -91,7 +91,7 @@ class Story:
 
     def __init__(self, trace: Iterable[Record] = ()) -> None:
         self.step = -1
-        self.now_ms = 0.0
+        self.now_ms = self._event_ms = 0.0
         self.turns: dict[int, Turn] = {}
         self.replies: dict[int, Reply] = {}
         self.utterances: dict[int, Utterance] = {}
@@ -125,6 +125,7 @@ class Story:
         """The next record."""
         if isinstance(record, ev.Event):
             self.step += 1
+            self._event_ms = record.at_ms
         self.now_ms = max(self.now_ms, record.at_ms)
         reader = self._readers.get(type(record))
         if reader is not None:
@@ -244,5 +245,6 @@ class Story:
         turn = self.turns.get(record.turn_id)
         if turn is not None:
             turn.interrupted |= record.target is ConversationState.INTERRUPTED
+            # When it happened, not when it was told: an event may come late, and decisions do not turn the clock back.
             if record.target is ConversationState.AVATAR_SPEAKING and turn.speaking_ms is None:
-                turn.speaking_ms = record.at_ms
+                turn.speaking_ms = self._event_ms
