@@ -167,6 +167,8 @@ class Conversation:
 
     def handle(self, event: ev.Event) -> tuple[do.Command, ...]:
         """What to do now. Never raises, whatever comes in whatever order."""
+        if self._halves.takes(event):
+            return self._handle(event)
         first, *more = self._halves.events(event)
         return sum(map(self._handle, more), self._handle(first))
 

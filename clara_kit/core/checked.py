@@ -16,6 +16,8 @@ import msgspec
 from clara_kit.core.errors import ClaraError
 from clara_kit.core.text import whole
 
+_NUMBERS = frozenset((int, float, bool, type(None)))
+
 
 class Checked(msgspec.Struct, frozen=True, kw_only=True):
     """Raises `error`, which names each field that is wrong."""
@@ -29,7 +31,8 @@ class Checked(msgspec.Struct, frozen=True, kw_only=True):
         for name, kind in _kinds(type(self)).items():
             value = getattr(self, name)
             try:
-                taken = whole(msgspec.convert(value, kind, strict=False, from_attributes=True))
+                taken = msgspec.convert(value, kind, strict=False, from_attributes=True)
+                taken = taken if type(taken) in _NUMBERS else whole(taken)
             except (msgspec.ValidationError, ValueError) as exc:
                 wrong.append(f"{name}: {exc}")
             else:

@@ -8,6 +8,7 @@ anything is decided upon it. Whatever is written or sent afterwards needs no tho
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from operator import is_
 from typing import Any, TypeVar
 
@@ -23,6 +24,7 @@ DEEPEST = (
 )
 _HALF = re.compile("[\ud800-\udfff]")
 _FIRST_HALF = re.compile("[\ud800-\udbff]$")
+_NUMBERS = re.compile(r"<class '(?:int|float|bool)'>|(?:int|float|bool)(?: \| (?:int|float|bool|None))*")  # as types
 _encode = msgspec.json.Encoder().encode
 
 
@@ -47,6 +49,11 @@ def whole(value: T, *, deepest: int = DEEPEST) -> T:
     return found  # type: ignore[no-any-return]
 
 
+@lru_cache(maxsize=64)
+def _has_text(kind: type) -> bool:
+    return not all(_NUMBERS.fullmatch(str(field.type)) for field in msgspec.structs.fields(kind))
+
+
 class Halves:
     """The events of one conversation in whole characters; a half at the end of a delta waits for the next one."""
 
@@ -55,17 +62,26 @@ class Halves:
     def __init__(self) -> None:
         self._held: tuple[int, str] | None = None  # the reply that it came in, and the half
 
+    def takes(self, event: Event) -> bool:
+        """Whether the event is whole as it is, and no half waits. Asked for each: two of three are a delta."""
+        if self._held is not None:
+            return False
+        try:
+            if type(event) is ReplyDelta:
+                event.text.encode()
+            elif _has_text(type(event)):
+                _encode(event)
+        except UnicodeEncodeError:
+            return False
+        except (TypeError, ValueError, OverflowError, RecursionError, AttributeError):
+            pass  # not an event of this kit
+        return True
+
     def events(self, event: Event) -> tuple[Event, ...]:
         """The event made whole: usually one; a half whose other never came is told before its reply's end."""
+        if self.takes(event):
+            return (event,)
         held, reply_id = self._held, getattr(event, "reply_id", None)
-        try:
-            if held is None:
-                _encode(event)
-                return (event,)
-        except UnicodeEncodeError:
-            pass
-        except (TypeError, ValueError, OverflowError, RecursionError):
-            return (event,)  # not an event of this kit
         if type(event) is ReplyDelta and isinstance(event.text, str):
             text = (held[1] if held and held[0] == reply_id else "") + event.text
             half = _FIRST_HALF.search(text)
