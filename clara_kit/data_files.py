@@ -243,8 +243,10 @@ def _pronunciation(path: Path) -> tuple[tuple[str, str], ...]:
         found[written] = line, written, said
     for line, written, said in found.values():  # else a text that is handed on would be said differently each time
         for other, name, _ in found.values():
-            if name != said and re.search(
-                rf"(?<!\w){re.escape(name)}(?!\w)", said, re.I if name.upper() != name else 0
+            if (
+                name != said
+                and name.casefold() in said.casefold()
+                and re.search(rf"(?<!\w){re.escape(name)}(?!\w)", said, re.I if name.upper() != name else 0)
             ):
                 hint = "write it in other letters, or take that row out."
                 raise wrong(

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, TypeAlias
 
 Span: TypeAlias = tuple[int, int]
@@ -13,12 +14,26 @@ Say: TypeAlias = Callable[[re.Match[str]], str | None]
 Rule: TypeAlias = tuple[re.Pattern[str], Say]  # what a rule says for a match; None: nothing, the match stands
 
 
-def rules(*each: Any) -> tuple[Rule, ...]:
+class Rules:
+    """Rules in order, compiled when they are first used: an import would wait for a hundred patterns."""
+
+    def __init__(self, each: tuple[Any, ...]) -> None:
+        self._each = each
+
+    def __iter__(self) -> Iterator[Rule]:
+        return iter(self._compiled)
+
+    @cached_property
+    def _compiled(self) -> tuple[Rule, ...]:
+        return tuple(
+            (re.compile(pattern, *flags), say if callable(say) else lambda _, said=say: said)
+            for pattern, say, *flags in self._each
+        )
+
+
+def rules(*each: Any) -> Rules:
     """(pattern, what to say: a text or a function, flags of the pattern if any) each."""
-    return tuple(
-        (re.compile(pattern, *flags), say if callable(say) else lambda _, said=say: said)
-        for pattern, say, *flags in each
-    )
+    return Rules(each)
 
 
 _PLACES = 0xE000  # private letters that stand for what rules must not touch, until `filled`

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 
 from clara_kit.audio import numbers
-from clara_kit.audio.marked import Rule, rules
+from clara_kit.audio.marked import rules
 from clara_kit.audio.numbers import Gender, cardinal, counted, number, spelled, words
 
 _NUM = (
@@ -202,7 +202,7 @@ _PHONE = (
     r"(?:\+\d{1,3}[\s.-]?(?:\(?\d{1,5}\)?[\s.-]?){1,4}\d{2,4}|\(\d{1,2}\)\s?\d{4}[\s.-]?\d{4}|[29][\s.-]\d{4}[\s.-]?\d{4}|[2-9]\d\s\d{3}\s\d{4}|9\d{8}"
     r"|\d{4}\s\d{4}|[68]00[\s.-]\d{3}[\s.-]?\d{3,4}|\d{3}[\s-]\d{3}[\s-]\d{3,4})"
 )
-NUMERIC: tuple[Rule, ...] = rules(
+NUMERIC = rules(
     (r"\d[\d.,]{30,}", lambda m: numbers.digits(m[0])),
     (rf"{_BEFORE}{_PHONE}{_NO_WORD}", _phone),
     (r"(?<![\w.,] )(?<![\w.,])[1-9]\d{0,2}(?: \d{3})+(?![\w.,]*\d)", lambda m: m[0].replace(" ", ".")),

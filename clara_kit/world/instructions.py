@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterable, Set
 from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import cache
 from typing import NamedTuple
 
 from clara_kit.prompts.catalog import Product
@@ -120,10 +121,14 @@ SENSED: tuple[tuple[str, str], ...] = (
 )
 """(kind, what the twin does) of every instruction that is sensed, in the prompt or as data inside its fence."""
 
-_COMPILED = tuple(
-    (rule.kind, re.compile(rule.pattern, re.IGNORECASE if rule.kind not in {"name", "customer"} else 0))
-    for rule in RULES
-)
+
+@cache
+def _compiled() -> tuple[tuple[str, re.Pattern[str]], ...]:
+    """When they are first asked for: who simulates without a prompt never does."""
+    named = {"name", "customer"}
+    return tuple((r.kind, re.compile(r.pattern, 0 if r.kind in named else re.IGNORECASE)) for r in RULES)
+
+
 _SENTENCE = re.compile(r"[^.\n!?]+(?:[.!?](?=\d)[^.\n!?]*)*[.!?]?")
 _RECOMMENDS = re.compile(r"(?i)\b(?:[tl]e (?:recomiendo|sirven?|ayudan?|va bien|va a gustar)|prueba|busca)\b")
 _SPOKEN = re.compile(r"(?<=[.!?…])\s+(?=[A-ZÁÉÍÓÚÑ¿¡])")
@@ -139,7 +144,7 @@ def sense(prompt: str) -> Sensed:
             continue
         here = []
         conditional = re.match(r"(?i)(?:si|cuando|when|if)\b", sentence)  # whether it holds cannot be told here
-        for kind, pattern in () if conditional else _COMPILED:
+        for kind, pattern in () if conditional else _compiled():
             match = pattern.search(sentence) or pattern.search(sentence[:1].lower() + sentence[1:])
             if match:
                 here.append(Instruction(kind, next((g for g in match.groups() if g), ""), sentence))
