@@ -54,7 +54,7 @@ class Run:
     @property
     def run_id(self) -> str:
         """The same as the experiment's for a simulation; with the start time for twin and live."""
-        return str(self.facts.get("run_id", self.experiment_id))
+        return str(self.facts.get("run_id") or self.experiment_id)
 
     @property
     def modes(self) -> dict[str, Mode]:

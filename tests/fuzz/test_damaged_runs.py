@@ -192,6 +192,11 @@ DAMAGES: list[Damage] = [
 ]  # fmt: skip
 
 
+def test_a_run_whose_name_was_damaged_has_that_of_its_experiment() -> None:
+    run = Run(inputs={"modes": {}}, trace=(), facts={"run_id": ""})
+    assert run.run_id == run.experiment_id
+
+
 # --- what people do with a run ----------------------------------------------------------------------------
 
 

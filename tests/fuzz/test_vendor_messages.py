@@ -134,7 +134,8 @@ async def test_the_recogniser_survives_any_message(count: int) -> None:
                 if isinstance(event, ev.ProviderFailed):
                     break
     assert isinstance(events[-1], ev.ProviderFailed) and stt.passed_over > count / 20
-    assert sum(isinstance(e, ev.TranscriptFinal) for e in events) > count / 100
+    # Of so many within one second of sound most say the same of the same moment, and count once.
+    assert sum(isinstance(e, ev.TranscriptFinal) for e in events) > count / 1000
 
 
 @pytest.mark.parametrize("count", SIZES)
