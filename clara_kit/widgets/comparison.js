@@ -1,11 +1,4 @@
 // The view of comparison.py: two prompts, one's own questions, and the answers side by side.
-function make(name, className = "", text = "") {
-  const node = document.createElement(name);
-  node.className = className;
-  node.textContent = text;
-  return node;
-}
-
 function render({ model, el }) {
   const w = (name) => model.get("words")[name] ?? name;
   const root = make("div", "cd cd-compare"), head = make("div", "cd-head"), choices = make("div", "cd-row cd-choices");

@@ -5,7 +5,6 @@ The view is in `comparison.js`. Everything is simulated and spoken by the offlin
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import anywidget
@@ -15,11 +14,11 @@ from clara_kit.audio.wav import wav_bytes
 from clara_kit.core.errors import ClaraError
 from clara_kit.lab.apart import Pair, answers
 from clara_kit.prompts.template import PromptTemplate
+from clara_kit.widgets.view import HERE, view
 from clara_kit.widgets.words import Language, spoken_in, usual_language
 from clara_kit.world.personas import Persona
 from clara_kit.world.voices import clara_voice
 
-HERE = Path(__file__).parent
 QUESTIONS = (
     "¿Qué limpiador me recomiendas?", "¿Qué protector solar me recomiendas?", "¿Cuánto cuesta el despacho?",
     "¿Hacen despachos a regiones?", "¿Qué me recomiendas para las manchas?", "¿Puedo usar retinol embarazada?",
@@ -29,7 +28,7 @@ QUESTIONS = (
 class Comparison(anywidget.AnyWidget):
     """`choose` and `compare` do what the fields and the button do; `pairs`: what came of it, as data."""
 
-    _esm = HERE / "comparison.js"
+    _esm = view("comparison")
     _css = HERE / "desk.css"
 
     words = traitlets.Dict().tag(sync=True)

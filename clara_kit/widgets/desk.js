@@ -2,13 +2,6 @@
 const LIVE = ["stt", "llm", "tts", "avatar", "shop"];
 const LEAD_S = 0.03; // how far ahead of the sound card's clock sound is laid
 
-function make(name, className = "", text = "") {
-  const node = document.createElement(name);
-  node.className = className;
-  node.textContent = text;
-  return node;
-}
-
 // Her voice: chunks wait until her avatar speaks, are laid one behind the other, and are all taken back at once.
 function player(loud) {
   let context = null, meter = null, frame = 0;

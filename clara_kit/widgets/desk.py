@@ -38,11 +38,11 @@ from clara_kit.runtime.config import load_keys
 from clara_kit.runtime.manager import ConversationManager
 from clara_kit.widgets.key_panel import KeyPanel
 from clara_kit.widgets.shelf import Shelf
+from clara_kit.widgets.view import HERE, view
 from clara_kit.widgets.window import ConversationWindow
 from clara_kit.widgets.words import Language, spoken_in, usual_language
 from clara_kit.world.personas import Persona
 
-HERE = Path(__file__).parent
 REFRESH_S = 0.1  # how often a conversation that runs is drawn anew
 KEYS_OF = {  # which key makes a service's real vendor possible
     "stt": "deepgram_api_key", "llm": "anthropic_api_key", "tts": "deepgram_api_key", "avatar": "liveavatar_api_key",
@@ -65,7 +65,7 @@ class Choice:
 class DeskView(anywidget.AnyWidget):
     """The page's half of a desk."""
 
-    _esm = HERE / "desk.js"
+    _esm = view("desk")
     _css = HERE / "desk.css"
 
     words = traitlets.Dict().tag(sync=True)

@@ -3,13 +3,6 @@ const COLUMNS = ["when", "title", "customer", "prompt", "mix", "turns", "first_s
 const FIGURES = { turns: (n) => `${n}`, first_sound: (ms) => `${(ms / 1000).toFixed(2)} s`, interruptions: (n) => `${n}`,
   size: (n) => (n >= 1e6 ? `${(n / 1e6).toFixed(1)} MB` : `${Math.ceil(n / 1e3)} kB`) };
 
-function make(name, className = "", text = "") {
-  const node = document.createElement(name);
-  node.className = className;
-  node.textContent = text;
-  return node;
-}
-
 function render({ model, el }) {
   const w = (name) => model.get("words")[name] ?? name;
   const root = make("div", "cd cd-shelf"), head = make("div", "cd-head"), filter = make("input"), again = make("button");

@@ -12,19 +12,18 @@ import traitlets
 from clara_kit.core.errors import RunLogError
 from clara_kit.lab.shelf import Kept, kept
 from clara_kit.measure.run import Run
+from clara_kit.widgets.view import HERE, view
 from clara_kit.widgets.window import ConversationWindow
 from clara_kit.widgets.words import Language, spoken_in, usual_language
 
 if TYPE_CHECKING:
     import polars as pl
 
-HERE = Path(__file__).parent
-
 
 class ShelfView(anywidget.AnyWidget):
     """The page's half of a shelf."""
 
-    _esm = HERE / "shelf.js"
+    _esm = view("shelf")
     _css = HERE / "desk.css"
 
     words = traitlets.Dict().tag(sync=True)

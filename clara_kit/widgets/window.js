@@ -7,16 +7,10 @@ const SIGN = { interim: "·", typed: "⌨", button: "■", piece: "▸", "first 
   fault: "▲", failed: "✕", recovered: "✓", alert: "!" };
 const MARK_Y = { customer: 12, model: 33, Clara: 50, trouble: 16 };
 
-function make(name, attributes = {}, text = "") {
+function shape(name, attributes = {}, text = "") {
   const node = document.createElementNS(SVG, name);
   for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
   if (text) node.textContent = text;
-  return node;
-}
-function html(name, className = "", text = "") {
-  const node = document.createElement(name);
-  node.className = className;
-  node.textContent = text;
   return node;
 }
 function clip(text, width) {
@@ -26,7 +20,7 @@ function clip(text, width) {
 const seconds = (ms) => (ms / 1000).toFixed(2) + " s";
 
 function render({ model, el }) {
-  const root = html("div", "ck");
+  const root = make("div", "ck");
   root.tabIndex = 0;
   root.dataset.testid = "clara-window";
   root.setAttribute("role", "group");
@@ -34,20 +28,20 @@ function render({ model, el }) {
   el.append(root);
 
   const button = (label, name, testid, act) => {
-    const node = html("button", "", label);
+    const node = make("button", "", label);
     node.title = name;
     node.setAttribute("aria-label", name);
     node.dataset.testid = testid;
     node.addEventListener("click", act);
     return node;
   };
-  const head = html("div", "ck-head"), title = html("span", "ck-title"), mix = html("span", "ck-mix");
+  const head = make("div", "ck-head"), title = make("span", "ck-title"), mix = make("span", "ck-mix");
   const play = button("▶ Play", "Play the sound from the cursor", "play", () => (audio && !audio.paused ? pause() : start(atCursor())));
-  head.append(title, mix, html("span", "ck-gap"), play,
+  head.append(title, mix, make("span", "ck-gap"), play,
     button("−", "Zoom out", "zoom-out", () => zoom(1.6)), button("+", "Zoom in", "zoom-in", () => zoom(1 / 1.6)),
     button("All", "Show the whole conversation", "zoom-all", () => { view = null; draw(); }));
-  const svg = make("svg", { role: "img", height: HEIGHT });
-  const steps = html("div", "ck-steps"), slider = html("input"), count = html("span", "ck-count");
+  const svg = shape("svg", { role: "img", height: HEIGHT });
+  const steps = make("div", "ck-steps"), slider = make("input"), count = make("span", "ck-count");
   slider.type = "range";
   slider.min = 0;
   slider.setAttribute("aria-label", "Event");
@@ -58,13 +52,13 @@ function render({ model, el }) {
     button("▶", "Next event", "next", () => go(model.get("step") + 1)), button("▶|", "Last event", "last", () => go(Infinity)),
   ];
   steps.append(...stepButtons, slider, count);
-  const panes = html("div", "ck-panes"), why = html("div", "ck-why"), said = html("div");
+  const panes = make("div", "ck-panes"), why = make("div", "ck-why"), said = make("div");
   why.dataset.testid = "why";
   why.setAttribute("aria-live", "polite");
   said.dataset.testid = "said";
   panes.append(why, said);
   root.append(head, svg, steps, panes,
-    html("div", "ck-help", "Click anything to go there. Drag to move, Ctrl + wheel or + and − to zoom, ← → to step, space to play."));
+    make("div", "ck-help", "Click anything to go there. Drag to move, Ctrl + wheel or + and − to zoom, ← → to step, space to play."));
 
   // --- what part of the conversation is shown -----------------------------------------------------------
   let view = null; // [from_ms, to_ms], or null for all of it
@@ -98,18 +92,18 @@ function render({ model, el }) {
     const [from, to] = range();
     const tick = [50, 100, 200, 500, 1000, 2000, 5000, 10000, 20000, 60000, 300000, 1e9].find((t) => (to - from) / t <= plotWidth / 70);
     for (let t = Math.ceil(from / tick) * tick; t <= to; t += tick) {
-      svg.append(make("line", { class: "grid", x1: x(t), x2: x(t), y1: 18, y2: HEIGHT - 4 }));
-      svg.append(make("text", { class: "dim", x: x(t), y: 12, "text-anchor": "middle" }, `${+(t / 1000).toFixed(2)} s`));
+      svg.append(shape("line", { class: "grid", x1: x(t), x2: x(t), y1: 18, y2: HEIGHT - 4 }));
+      svg.append(shape("text", { class: "dim", x: x(t), y: 12, "text-anchor": "middle" }, `${+(t / 1000).toFixed(2)} s`));
     }
     const clipId = `ck-clip-${Math.random().toString(36).slice(2)}`;
-    const plot = make("g", { "clip-path": `url(#${clipId})` });
-    const window_ = make("clipPath", { id: clipId });
-    window_.append(make("rect", { x: GUTTER, y: 0, width: plotWidth + 8, height: HEIGHT }));
+    const plot = shape("g", { "clip-path": `url(#${clipId})` });
+    const window_ = shape("clipPath", { id: clipId });
+    window_.append(shape("rect", { x: GUTTER, y: 0, width: plotWidth + 8, height: HEIGHT }));
     svg.append(window_, plot);
     for (const span of line.spans || []) if (span.to_ms >= from && span.from_ms <= to) plot.append(drawSpan(span));
     for (const mark of line.marks || []) if (mark.at_ms >= from && mark.at_ms <= to) plot.append(drawMark(mark));
     for (const [name, [top, height]] of Object.entries(LANES))
-      svg.append(make("text", { class: "dim", x: 0, y: top + height / 2 + 4 }, name));
+      svg.append(shape("text", { class: "dim", x: 0, y: top + height / 2 + 4 }, name));
     plot.append(cursor, playhead);
     moveCursor();
   }
@@ -119,32 +113,32 @@ function render({ model, el }) {
     else if (span.kind === "words") height -= 13;
     const left = Math.max(x(span.from_ms), GUTTER - 4), width = Math.max(1.5, x(span.to_ms) - left);
     const kind = span.lane === "state" ? span.label : span.kind.replaceAll(" ", "-");
-    const group = make("g", { class: `hit ${kind}`, "data-kind": span.kind });
-    group.append(make("title", {}, `${span.kind}: ${span.label}\n${seconds(span.from_ms)} to ${seconds(span.to_ms)}, ${Math.round(span.to_ms - span.from_ms)} ms`));
-    group.append(make("rect", { x: left, y: top, width, height, rx: 2 }));
+    const group = shape("g", { class: `hit ${kind}`, "data-kind": span.kind });
+    group.append(shape("title", {}, `${span.kind}: ${span.label}\n${seconds(span.from_ms)} to ${seconds(span.to_ms)}, ${Math.round(span.to_ms - span.from_ms)} ms`));
+    group.append(shape("rect", { x: left, y: top, width, height, rx: 2 }));
     const text = ["sound", "waiting", "on the way"].includes(span.kind) ? "" : clip(span.label, width - 8);
-    if (text) group.append(make("text", { x: left + 4, y: top + height / 2 + 4 }, text));
+    if (text) group.append(shape("text", { x: left + 4, y: top + height / 2 + 4 }, text));
     group.addEventListener("click", (event) => chosen(event, span.step));
     return group;
   }
   function drawMark(mark) {
-    const group = make("g", { class: `hit mark ${mark.kind.replaceAll(" ", "-")}`, "data-kind": mark.kind });
-    group.append(make("title", {}, `${mark.kind}: ${mark.label}\nat ${seconds(mark.at_ms)}`));
+    const group = shape("g", { class: `hit mark ${mark.kind.replaceAll(" ", "-")}`, "data-kind": mark.kind });
+    group.append(shape("title", {}, `${mark.kind}: ${mark.label}\nat ${seconds(mark.at_ms)}`));
     const y = LANES[mark.lane][0] + (MARK_Y[mark.lane] || 12);
-    group.append(make("rect", { x: x(mark.at_ms) - 6, y: y - 11, width: 12, height: 14, fill: "transparent", "fill-opacity": 0, stroke: "none" }));
-    group.append(make("text", { x: x(mark.at_ms), y, "text-anchor": "middle" }, SIGN[mark.kind] || "•"));
+    group.append(shape("rect", { x: x(mark.at_ms) - 6, y: y - 11, width: 12, height: 14, fill: "transparent", "fill-opacity": 0, stroke: "none" }));
+    group.append(shape("text", { x: x(mark.at_ms), y, "text-anchor": "middle" }, SIGN[mark.kind] || "•"));
     group.addEventListener("click", (event) => chosen(event, mark.step));
     return group;
   }
   function defs() {
-    const node = make("defs");
+    const node = shape("defs");
     node.innerHTML =
       '<pattern id="ck-wait" width="6" height="6" patternUnits="userSpaceOnUse"><circle cx="3" cy="3" r="1" fill="#888"/></pattern>' +
       '<pattern id="ck-unheard" width="7" height="7" patternUnits="userSpaceOnUse" patternTransform="rotate(45)"><line x1="0" y1="0" x2="0" y2="7" stroke="#d55e00" stroke-width="2"/></pattern>';
     return node;
   }
-  const cursor = make("line", { class: "cursor", y1: 16, y2: HEIGHT - 2 });
-  const playhead = make("line", { class: "playing", y1: 16, y2: HEIGHT - 2, visibility: "hidden" });
+  const cursor = shape("line", { class: "cursor", y1: 16, y2: HEIGHT - 2 });
+  const playhead = shape("line", { class: "playing", y1: 16, y2: HEIGHT - 2, visibility: "hidden" });
   function moveCursor() {
     cursor.setAttribute("x1", x(atCursor()));
     cursor.setAttribute("x2", x(atCursor()));
@@ -169,28 +163,28 @@ function render({ model, el }) {
     stepButtons[0].disabled = stepButtons[1].disabled = n <= 0;
     stepButtons[2].disabled = stepButtons[3].disabled = n >= model.get("steps") - 1;
     if (!moment || moment.at_ms === undefined) return;
-    const list = html("ul");
+    const list = make("ul");
     for (const [what, reason] of moment.decided) {
-      const item = html("li");
-      item.append(html("b", "", what), html("span", "reason", `: ${reason}`));
+      const item = make("li");
+      item.append(make("b", "", what), make("span", "reason", `: ${reason}`));
       list.append(item);
     }
-    if (!moment.decided.length) list.append(html("li", "reason", "Nothing followed: it is only recorded."));
-    const state = html("p");
-    state.append("state now: ", html("span", "ck-state", moment.state));
+    if (!moment.decided.length) list.append(make("li", "reason", "Nothing followed: it is only recorded."));
+    const state = make("p");
+    state.append("state now: ", make("span", "ck-state", moment.state));
     const fields = Object.entries(moment.fields).map(([key, value]) => `${key} ${value}`).join(" · ");
-    why.replaceChildren(html("h4", "", `Why? At ${(moment.at_ms / 1000).toFixed(3)} s`), html("b", "", moment.title), list, state);
-    if (moment.timers.length) why.append(html("p", "ck-fields", `waiting: ${moment.timers.join(", ")}`));
-    if (fields) why.append(html("p", "ck-fields", fields));
-    const talk = html("div", "ck-said");
+    why.replaceChildren(make("h4", "", `Why? At ${(moment.at_ms / 1000).toFixed(3)} s`), make("b", "", moment.title), list, state);
+    if (moment.timers.length) why.append(make("p", "ck-fields", `waiting: ${moment.timers.join(", ")}`));
+    if (fields) why.append(make("p", "ck-fields", fields));
+    const talk = make("div", "ck-said");
     for (const turn of moment.said) {
-      const line = html("p");
-      line.append(html("span", "who", turn.role === "user" ? "customer: " : "Clara: "), turn.text);
-      if (turn.unheard) line.append(" ", html("s", "", turn.unheard));
+      const line = make("p");
+      line.append(make("span", "who", turn.role === "user" ? "customer: " : "Clara: "), turn.text);
+      if (turn.unheard) line.append(" ", make("s", "", turn.unheard));
       talk.append(line);
     }
-    if (!moment.said.length) talk.append(html("p", "who", "nothing yet"));
-    said.replaceChildren(html("h4", "", "What Clara remembers (struck through: never heard, so not remembered)"), talk);
+    if (!moment.said.length) talk.append(make("p", "who", "nothing yet"));
+    said.replaceChildren(make("h4", "", "What Clara remembers (struck through: never heard, so not remembered)"), talk);
     talk.scrollTop = talk.scrollHeight;
     const [from, to] = range();
     if (moment.at_ms < from || moment.at_ms > to) show(moment.at_ms - (to - from) / 2, moment.at_ms + (to - from) / 2);

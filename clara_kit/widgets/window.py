@@ -22,14 +22,13 @@ from clara_kit.measure.run import Run
 from clara_kit.runtime.manager import ConversationManager
 from clara_kit.widgets.following import follow
 from clara_kit.widgets.picture import svg
-
-HERE = Path(__file__).parent
+from clara_kit.widgets.view import HERE, view
 
 
 class ConversationWindow(anywidget.AnyWidget):
     """Timeline and stepper of `source`: a `Run`, the folder of one, or a running `ConversationManager`."""
 
-    _esm = HERE / "window.js"
+    _esm = view("window")
     _css = HERE / "window.css"
 
     title = traitlets.Unicode().tag(sync=True)

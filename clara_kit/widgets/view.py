@@ -1,0 +1,12 @@
+"""Where the views lie, and how one is put together."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+HERE = Path(__file__).parent
+
+
+def view(name: str) -> str:
+    """The script of one view, with the parts that all of them share before it."""
+    return (HERE / "parts.js").read_text(encoding="utf-8") + (HERE / f"{name}.js").read_text(encoding="utf-8")
