@@ -16,6 +16,7 @@ _FRACTIONS = {"½": "1/2", "¼": "1/4", "¾": "3/4", "⅓": "1/3", "⅔": "2/3"}
 
 
 VISIBLE_ONLY = rules(
+    (r"[^\S\n]{2,}", " "),  # first: many patterns below would try each blank of a long run as their beginning
     (r"!(?=\[)", ""),
     (r"&(?:#\d{1,6}|#[xX][0-9a-fA-F]{1,5}|[a-zA-Z]{2,8});", lambda m: html.unescape(m[0])),
     ("[½¼¾⅓⅔]", lambda m: (" " if m.start() and m.string[m.start() - 1].isdigit() else "") + _FRACTIONS[m[0]]),
