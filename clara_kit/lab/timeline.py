@@ -13,9 +13,12 @@ from typing import Any
 from clara_kit.core import commands as do
 from clara_kit.core import events as ev
 from clara_kit.core.records import Record, StateChanged
+from clara_kit.measure.ledger import turns
 from clara_kit.measure.story import Story, Words
 
 LANES = ("customer", "state", "model", "Clara", "trouble")
+TARGET_MS = (600.0, 800.0)
+"""The plan's aim for the wait between the customer's last word and Clara's first sound: 600 to 800, then under 600."""
 
 
 @dataclass(slots=True)
@@ -41,6 +44,23 @@ class Mark:
     label: str = ""
 
 
+@dataclass(slots=True)
+class Wait:
+    """How long the customer waited for the answer of one turn. total_ms: None where none came, or not yet."""
+
+    turn: int
+    from_ms: float
+    total_ms: float | None
+    step: int
+
+    @property
+    def verdict(self) -> str:
+        """Beside the plan's aim: faster, within, slower, or none."""
+        if self.total_ms is None:
+            return "none"
+        return "faster" if self.total_ms < TARGET_MS[0] else "within" if self.total_ms <= TARGET_MS[1] else "slower"
+
+
 @dataclass(slots=True, kw_only=True)
 class Timeline:
     """Spans and marks in the order of their beginning, from the first record (before it, all was connected) on."""
@@ -49,11 +69,14 @@ class Timeline:
     end_ms: float = 0.0
     spans: list[Span] = field(default_factory=list)
     marks: list[Mark] = field(default_factory=list)
+    waits: list[Wait] = field(default_factory=list)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data; times to a tenth of a millisecond."""
         data = asdict(self)
-        for entry in (data, *data["spans"], *data["marks"]):
+        data["target_ms"] = TARGET_MS
+        data["waits"] = [{**asdict(wait), "verdict": wait.verdict} for wait in self.waits]
+        for entry in (data, *data["spans"], *data["marks"], *data["waits"]):
             entry.update({k: round(v, 1) for k, v in entry.items() if isinstance(v, float)})
         return data
 
@@ -68,6 +91,7 @@ def timeline(trace: Iterable[Record]) -> Timeline:
     builder.close()
     out.begin_ms = next((s.from_ms for s in out.spans), 0.0)
     out.spans += [*_words(story), *_model(story), *_clara(story)]
+    out.waits += _waits(story)
     said = sorted(s.from_ms for s in out.spans if s.lane == "Clara" and s.kind != "unheard")
     for span in out.spans:
         if span.kind == "unheard":  # what would have sounded ends where the next utterance begins
@@ -137,6 +161,15 @@ class _Builder:
     def _end(self, lane: str, at_ms: float) -> None:
         if lane in self._open:
             self._open.pop(lane).to_ms = at_ms
+
+
+def _waits(story: Story) -> Iterator[Wait]:
+    for turn in turns(story):
+        ended_ms = turn.points.get("words_ended")
+        if ended_ms is not None:
+            told = story.turns[turn.turn_id]
+            heard = [u.started_step for u in told.utterances if u.started_ms is not None]
+            yield Wait(turn.turn_id, ended_ms, turn.total_ms, min(heard, default=max(0, told.replies[-1].step)))
 
 
 def _words(story: Story) -> Iterator[Span]:

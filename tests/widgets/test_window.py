@@ -50,8 +50,8 @@ def test_the_picture_is_the_same_every_time_and_says_that_it_is_simulated(window
     assert window.picture() == again.picture()
     root = ElementTree.fromstring(window.picture())
     text = " ".join(root.itertext())
-    assert "simulated: no number here is a vendor’s" in text and "unheard" in text and "<b>" in text
-    assert root.get("role") == "img" and "seconds, simulated" in str(root.get("aria-label"))
+    assert "simulated: no number here is a vendor’s" in text and "never heard" in text and "<b>" in text
+    assert root.get("role") == "img" and "25.0 s, simulated" in str(root.get("aria-label"))
 
 
 def test_what_a_notebook_keeps_is_the_picture(window: ConversationWindow) -> None:
