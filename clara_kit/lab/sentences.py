@@ -37,9 +37,9 @@ def frame(name: str, language: Language) -> str:
     return table("frame")[name][language == "es"]
 
 
-def happened(event: ev.Event, language: Language = "en") -> str:
-    """An event as one sentence."""
-    return _sentence(_told("events", event, language))
+def happened(record: Record, language: Language = "en") -> str:
+    """An event, or what was decided, as one sentence."""
+    return _sentence(_told("events" if isinstance(record, ev.Event) else "commands", record, language))
 
 
 def followed(records: Iterable[Record], language: Language = "en") -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from clara_kit.conversation.conversation import Conversation
+from clara_kit.conversation.history import ARRIVAL
 from clara_kit.core import commands as do
 from clara_kit.core import events as ev
 from clara_kit.core.outside import printable
@@ -124,6 +125,7 @@ class Stepper:
         return tuple(
             Said(role=m.role, text=m.text, unheard=unheard(m.text) if m.role == "assistant" else "")
             for m in conversation.history.said
+            if m.text != ARRIVAL  # what stands in the customer's place for the model nobody has said
         )
 
     def nearest(self, at_ms: float) -> int:

@@ -13,6 +13,7 @@ from typing import Any
 from clara_kit.core import commands as do
 from clara_kit.core import events as ev
 from clara_kit.core.records import Record, StateChanged
+from clara_kit.lab.sentences import Language, followed, happened
 from clara_kit.measure.ledger import turns
 from clara_kit.measure.story import Story, Words
 
@@ -81,10 +82,10 @@ class Timeline:
         return data
 
 
-def timeline(trace: Iterable[Record]) -> Timeline:
+def timeline(trace: Iterable[Record], language: Language = "en") -> Timeline:
     """The lanes of a trace, also of one that is still growing: what is open lasts until its last record."""
     story, out = Story(), Timeline()
-    builder = _Builder(story, out)
+    builder = _Builder(story, out, language)
     for record in trace:
         story.read(record)
         builder.read(record)
@@ -103,30 +104,30 @@ def timeline(trace: Iterable[Record]) -> Timeline:
     return out
 
 
-_Mark = tuple[str, str, Callable[[Any], str]]  # lane, kind, label
+_Mark = tuple[str, str, Callable[[Any], str] | None]  # lane, kind, label (None: its sentence)
 _MARKS: dict[type, _Mark] = {
     ev.TranscriptInterim: ("customer", "interim", lambda r: r.text),
     ev.TextTyped: ("customer", "typed", lambda r: r.text),
-    ev.InterruptRequested: ("customer", "button", lambda r: "the button was pressed"),
+    ev.InterruptRequested: ("customer", "button", None),
     do.Speak: ("model", "piece", lambda r: r.text),
-    do.CancelReply: ("model", "cancelled", lambda r: r.reason),
-    ev.FirstAudio: ("Clara", "first audio", lambda r: "her first sound goes out"),
-    do.InterruptAvatar: ("Clara", "interrupt", lambda r: r.reason),
-    ev.FaultInjected: ("trouble", "fault", lambda r: r.note or f"{r.service}: {r.kind}"),
-    ev.ProviderFailed: ("trouble", "failed", lambda r: f"{r.service}: {r.message}"),
-    ev.ProviderWarned: ("trouble", "alert", lambda r: f"{r.service}: {r.message}"),
-    ev.ProviderRecovered: ("trouble", "recovered", lambda r: f"{r.service} works again"),
-    do.Connect: ("trouble", "recovered", lambda r: f"{r.service} is being connected again"),
-    do.Disconnect: ("trouble", "failed", lambda r: f"{r.service} is given up: {r.reason}"),
-    do.RaiseAlert: ("trouble", "alert", lambda r: r.message),
+    do.CancelReply: ("model", "cancelled", None),
+    ev.FirstAudio: ("Clara", "first audio", None),
+    do.InterruptAvatar: ("Clara", "interrupt", None),
+    ev.FaultInjected: ("trouble", "fault", None),
+    ev.ProviderFailed: ("trouble", "failed", None),
+    ev.ProviderWarned: ("trouble", "alert", None),
+    ev.ProviderRecovered: ("trouble", "recovered", None),
+    do.Connect: ("trouble", "recovered", None),
+    do.Disconnect: ("trouble", "failed", None),
+    do.RaiseAlert: ("trouble", "alert", None),
 }
 
 
 class _Builder:
     """Marks, and the spans that no other reader needs: sounds and states."""
 
-    def __init__(self, story: Story, out: Timeline) -> None:
-        self._story, self._out = story, out
+    def __init__(self, story: Story, out: Timeline, language: Language) -> None:
+        self._story, self._out, self._language = story, out, language
         self._open: dict[str, Span] = {}  # by lane
 
     def read(self, record: Record) -> None:
@@ -134,7 +135,8 @@ class _Builder:
             self._begin("state", "IDLE", record.at_ms, "IDLE")
         if type(record) in _MARKS:
             lane, kind, label = _MARKS[type(record)]
-            self._out.marks.append(Mark(lane, kind, self._story.now_ms, self._step, label(record)))
+            text = label(record) if label else " ".join(self._sentences(record))
+            self._out.marks.append(Mark(lane, kind, self._story.now_ms, self._step, text))
         match record:
             case ev.SpeechStarted() if "customer" not in self._open:
                 self._begin("customer", "sound", record.sound_at_ms)
@@ -145,6 +147,11 @@ class _Builder:
             case StateChanged():
                 self._end("state", self._story.now_ms)
                 self._begin("state", record.target.value, record.at_ms, record.target.value)
+
+    def _sentences(self, record: Record) -> tuple[str, ...]:
+        """An event's own, or a decision's with its reason."""
+        event = isinstance(record, ev.Event)
+        return (happened(record, self._language),) if event else followed((record,), self._language)
 
     def close(self) -> None:
         for lane in list(self._open):

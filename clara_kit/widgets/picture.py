@@ -49,7 +49,7 @@ def svg(line: Timeline, *, title: str, mix: str, language: Language = "en") -> s
         return GUTTER + (ms - line.begin_ms) * scale
 
     body = [_ruler(line, x), *(_lane(name, words) for name in LANE_TOP)]
-    body += [_took(wait, x) for wait in line.waits]
+    body += [_took(wait, x, words) for wait in line.waits]
     body += [_span(span, x, words) for span in line.spans]
     body += [_mark(mark, x, words) for mark in line.marks if mark.kind != "interim"]
     body += [_wait(n, wait, words) for n, wait in enumerate(line.waits)]
@@ -133,7 +133,8 @@ def _span(span: Span, x: _Place, words: Words) -> str:
 
 def _mark(mark: Mark, x: _Place, words: Words) -> str:
     y = LANE_TOP[mark.lane] + {"customer": 12, "model": 34, "Clara": 52, "trouble": 16}.get(mark.lane, 12)
-    said = f" «{mark.label}»" if mark.label else ""
+    whose_words = mark.kind in ("interim", "typed", "piece")
+    said = f" «{mark.label}»" if whose_words else f". {mark.label}" if mark.lane == "trouble" else ""
     hover = f"{words[f'kind_{mark.kind}']}{said}: {mark.at_ms / 1000:.2f} s. {words[f'means_{mark.kind}']}"
     return (
         f'<text x="{x(mark.at_ms):.1f}" y="{y}" text-anchor="middle" font-size="12" font-weight="bold" fill="#7a2e00">'
@@ -141,16 +142,22 @@ def _mark(mark: Mark, x: _Place, words: Words) -> str:
     )
 
 
-def _took(wait: Wait, x: _Place) -> str:
+def _took(wait: Wait, x: _Place, words: Words) -> str:
     """What the customer waited, in its place in time, beside the plan's aim."""
     if wait.total_ms is None:
         return ""
     fast, slow = (x(wait.from_ms + ms) for ms in TARGET_MS)
     begun, ended = x(wait.from_ms), x(wait.from_ms + wait.total_ms)
     return (
+        f"<g><title>{escape(_waited(wait, words))}</title>"
         f'<rect x="{fast:.1f}" y="{WAIT_Y - 5}" width="{slow - fast:.1f}" height="10" fill="url(#aim)" stroke="#00795a"/>'
-        f'<path d="M{begun:.1f} {WAIT_Y - 4}v8m0-4H{ended:.1f}m0-4v8" fill="none" stroke="#222" stroke-width="1.5"/>'
+        f'<path d="M{begun:.1f} {WAIT_Y - 4}v8m0-4H{ended:.1f}m0-4v8" fill="none" stroke="#222" stroke-width="1.5"/></g>'
     )
+
+
+def _waited(wait: Wait, words: Words) -> str:
+    took = f": {words['w_wait'].format(ms=f'{wait.total_ms:.0f}')}" if wait.total_ms is not None else ""
+    return f"{words['w_turn'].format(turn=wait.turn)}{took}. {words[f'verdict_{wait.verdict}']}"
 
 
 def _wait(n: int, wait: Wait, words: Words) -> str:
@@ -164,7 +171,7 @@ def _wait(n: int, wait: Wait, words: Words) -> str:
         else VERDICT["none"]
     )
     return (
-        f"<g><title>{escape(words[f'verdict_{wait.verdict}'])}</title>"
+        f"<g><title>{escape(_waited(wait, words))}</title>"
         f'<text x="{left}" y="{top + 12}" fill="#222">{words["w_turn"].format(turn=wait.turn)}: {figure}</text>'
         f'<path d="M{left} {top + 17}v14" stroke="#888"/>'
         f'<rect x="{left + fast:.1f}" y="{top + 17}" width="{slow - fast:.1f}" height="14" fill="url(#aim)" stroke="#00795a"/>'

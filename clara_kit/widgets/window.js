@@ -129,10 +129,12 @@ function render({ model, el }) {
   // --- hints --------------------------------------------------------------------------------------------
   const isState = (entry) => entry.lane === "state";
   function hint(entry) {
+    if (entry.kind === "wait") return waitHint(entry);
     const kind = isState(entry) ? entry.label : entry.kind, lasts = entry.from_ms !== undefined;
     const own = isState(entry) || ["waiting", "on the way", "first audio", "button"].includes(kind) ? "" : entry.label;
+    const told = entry.lane === "trouble" || ["interrupt", "cancelled"].includes(kind); // a sentence, nobody's words
     const when = lasts ? `${seconds(entry.from_ms)} – ${seconds(entry.to_ms)}: ${Math.round(entry.to_ms - entry.from_ms)} ms` : seconds(entry.at_ms);
-    return [isState(entry) ? say(kind) : say(`kind_${kind}`), own && `«${own}»`, when, say(`means_${kind}`)];
+    return [isState(entry) ? say(kind) : say(`kind_${kind}`), own && !told ? `«${own}»` : own, when, say(`means_${kind}`)];
   }
   const waitHint = (wait) => [fill(say("w_turn"), wait), wait.total_ms === null ? "" : fill(say("w_wait"), { ms: Math.round(wait.total_ms) }),
     model.get("whose"), say(`verdict_${wait.verdict}`)];
@@ -172,8 +174,9 @@ function render({ model, el }) {
     const window_ = shape("clipPath", { id: clipId });
     window_.append(shape("rect", { x: GUTTER, y: 0, width: plotWidth + 8, height: HEIGHT }));
     svg.append(window_, plot);
-    for (const wait of line.waits || []) if (wait.total_ms !== null) plot.append(drawWait(wait, line.target_ms));
     const shown = [
+      ...(line.waits || []).filter((wait) => wait.total_ms !== null && wait.from_ms + wait.total_ms >= from && wait.from_ms <= to)
+        .map((wait) => [wait.from_ms, { ...wait, lane: "Clara", kind: "wait" }, drawWait(wait, line.target_ms)]),
       ...(line.spans || []).filter((span) => span.to_ms >= from && span.from_ms <= to).map((span) => [span.from_ms, span, drawSpan(span)]),
       ...(line.marks || []).filter((mark) => mark.at_ms >= from && mark.at_ms <= to).map((mark) => [mark.at_ms, mark, drawMark(mark)]),
     ];
@@ -231,7 +234,8 @@ function render({ model, el }) {
     return group;
   }
   function drawWait(wait, target) {
-    const group = shape("g", { class: "wait" }), at = (after) => x(wait.from_ms + after);
+    const group = shape("g", { class: "hit wait", "data-kind": "wait" }), at = (after) => x(wait.from_ms + after);
+    group.append(shape("rect", { class: "grip", x: at(0), y: WAIT_Y - 8, width: at(wait.total_ms) - at(0), height: 15 }));
     group.append(shape("rect", { class: "aim", x: at(target[0]), y: WAIT_Y - 6, width: at(target[1]) - at(target[0]), height: 12 }));
     group.append(shape("line", { x1: at(0), x2: at(wait.total_ms), y1: WAIT_Y, y2: WAIT_Y }));
     for (const end of [0, wait.total_ms]) group.append(shape("line", { x1: at(end), x2: at(end), y1: WAIT_Y - 5, y2: WAIT_Y + 5 }));
@@ -387,7 +391,7 @@ function render({ model, el }) {
   function follow() {
     play.textContent = say("w_pause");
     playhead.setAttribute("visibility", "visible");
-    plain.setAttribute("aria-live", "off"); // who listens to Clara is not to be read to as well
+    plain.setAttribute("aria-live", "off");
     cancelAnimationFrame(frame);
     let told = -1, changed = 0;
     const move = () => {
@@ -475,6 +479,7 @@ function render({ model, el }) {
     play.title = say(model.get("has_sound") ? "w_play_hint" : model.get("growing") ? "w_sound_later" : "w_no_sound");
     if (!playing()) play.textContent = say("w_play");
     fold.open = model.get("unfolded");
+    plain.setAttribute("aria-live", model.get("growing") || playing() ? "off" : "polite"); // not ten times a second
   }
   const all = () => {
     for (const label of labels) label();

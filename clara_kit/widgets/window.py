@@ -34,6 +34,7 @@ class ConversationWindow(anywidget.AnyWidget):
     _css = HERE / "window.css"
 
     _stepper: Stepper | None = None
+    _shown: tuple[Sequence[Record], Settings] | None = None
 
     title = traitlets.Unicode().tag(sync=True)
     mix = traitlets.Unicode().tag(sync=True)
@@ -120,7 +121,8 @@ class ConversationWindow(anywidget.AnyWidget):
         self._show(shown.trace, run.settings)
 
     def _show(self, trace: Sequence[Record], settings: Settings) -> None:
-        self._timeline = timeline(trace)
+        self._shown = trace, settings
+        self._timeline = timeline(trace, self._language)
         self._stepper = Stepper(trace, settings, self._language)
         with self.hold_trait_notifications():
             self.timeline = self._timeline.to_dict()
@@ -138,13 +140,12 @@ class ConversationWindow(anywidget.AnyWidget):
         return "es" if self.language == "es" else "en"
 
     @traitlets.observe("language", "mix")
-    def _label(self, _change: Any = None) -> None:
+    def _label(self, change: Any = None) -> None:
         """Say everything in this language from now on."""
         self.words = {**spoken_in(self._language), "engineers": frame("engineers", self._language)}
         self.whose = whose(self.mix, self._language)
-        if self._stepper is not None:
-            self._stepper.language = self._language
-            self._step_chosen()
+        if change is not None and change.name == "language" and self._shown is not None:
+            self._show(*self._shown)
 
     def _refresh(self) -> None:
         """Show a conversation that still runs, or has just ended."""
