@@ -14,7 +14,7 @@ from clara_kit.core import commands as do
 from clara_kit.core import events as ev
 from clara_kit.core.records import Record, StateChanged
 from clara_kit.lab.sentences import Language, followed, happened
-from clara_kit.measure.ledger import turns
+from clara_kit.measure.ledger import STAGE_LABELS, STAGES, turns
 from clara_kit.measure.story import Story, Words
 
 LANES = ("customer", "state", "model", "Clara", "trouble")
@@ -47,12 +47,17 @@ class Mark:
 
 @dataclass(slots=True)
 class Wait:
-    """How long the customer waited for the answer of one turn. total_ms: None where none came, or not yet."""
+    """How long the customer waited for the answer of one turn. total_ms: None where none came, or not yet.
+
+    longest: the stage that took most of it, as in `STAGE_LABELS`, and its longest_ms; empty where that is not known.
+    """
 
     turn: int
     from_ms: float
     total_ms: float | None
     step: int
+    longest: str = ""
+    longest_ms: float = 0.0
 
     @property
     def verdict(self) -> str:
@@ -176,7 +181,11 @@ def _waits(story: Story) -> Iterator[Wait]:
         if ended_ms is not None:
             told = story.turns[turn.turn_id]
             heard = [u.started_step for u in told.utterances if u.started_ms is not None]
-            yield Wait(turn.turn_id, ended_ms, turn.total_ms, min(heard, default=max(0, told.replies[-1].step)))
+            wait = Wait(turn.turn_id, ended_ms, turn.total_ms, min(heard, default=max(0, told.replies[-1].step)))
+            if not turn.problem:
+                labels = dict(zip(STAGES, STAGE_LABELS, strict=True))
+                wait.longest_ms, wait.longest = max((ms, labels[stage]) for stage, ms in turn.stages.items())
+            yield wait
 
 
 def _words(story: Story) -> Iterator[Span]:

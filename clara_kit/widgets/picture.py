@@ -157,7 +157,13 @@ def _took(wait: Wait, x: _Place, words: Words) -> str:
 
 def _waited(wait: Wait, words: Words) -> str:
     took = f": {words['w_wait'].format(ms=f'{wait.total_ms:.0f}')}" if wait.total_ms is not None else ""
-    return f"{words['w_turn'].format(turn=wait.turn)}{took}. {words[f'verdict_{wait.verdict}']}"
+    longest = (
+        words["w_longest"].format(what=words[f"part_{wait.longest}"], ms=f"{wait.longest_ms:.0f}")
+        if wait.longest
+        else ""
+    )
+    told = "; ".join(filter(None, (words[f"verdict_{wait.verdict}"], longest)))
+    return f"{words['w_turn'].format(turn=wait.turn)}{took}. {told}"
 
 
 def _wait(n: int, wait: Wait, words: Words) -> str:

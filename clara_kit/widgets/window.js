@@ -137,7 +137,8 @@ function render({ model, el }) {
     return [isState(entry) ? say(kind) : say(`kind_${kind}`), own && !told ? `«${own}»` : own, when, say(`means_${kind}`)];
   }
   const waitHint = (wait) => [fill(say("w_turn"), wait), wait.total_ms === null ? "" : fill(say("w_wait"), { ms: Math.round(wait.total_ms) }),
-    model.get("whose"), say(`verdict_${wait.verdict}`)];
+    model.get("whose"), say(`verdict_${wait.verdict}`) +
+    (wait.longest ? "; " + fill(say("w_longest"), { what: say(`part_${wait.longest}`), ms: Math.round(wait.longest_ms) }) : "")];
   function hinted(node, lines) {
     node.setAttribute("aria-label", lines().filter(Boolean).join(". "));
     const on = () => tell(node, lines());

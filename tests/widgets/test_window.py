@@ -14,10 +14,11 @@ from clara_kit import ConversationManager, ConversationState, ConversationWindow
 from clara_kit.core.errors import ClaraError
 from clara_kit.lab import timeline as timeline_module
 from clara_kit.lab.timeline import LANES, Timeline, Wait
+from clara_kit.measure.ledger import STAGE_LABELS
 from clara_kit.runtime.run_log import RunLog
 from clara_kit.widgets.picture import LETTER, SIGN, VERDICT, svg
 from clara_kit.widgets.view import HERE
-from clara_kit.widgets.words import WORDS
+from clara_kit.widgets.words import WORDS, spoken_in
 from clara_kit.world.script import Line, Script
 
 S = ConversationState
@@ -70,6 +71,9 @@ def test_each_wait_stands_beside_the_aim_with_its_figure_and_says_that_it_is_sim
     text = " ".join(ElementTree.fromstring(window.picture()).itertext())
     for wait in waits:
         assert f"turn {wait['turn']}: {wait['total_ms']:.0f} ms ✕" in text and wait["verdict"] == "slower"
+        part = spoken_in("en")[f"part_{wait['longest']}"]
+        assert f"the longest part: {part}, " in text
+    assert {f"part_{label}" for label in STAGE_LABELS} <= set(WORDS)
     assert "600 to 800 ms" in text and f"({window.whose})" in text and "simulated" in window.whose
 
 
