@@ -342,7 +342,7 @@ function render({ model, el }) {
     const moment = model.get("moment"), n = model.get("step");
     slider.max = Math.max(0, model.get("steps") - 1);
     slider.value = n;
-    count.textContent = fill(say("w_count"), { n: n + 1, all: model.get("steps") });
+    count.textContent = fill(say("w_count"), { n: Math.min(n + 1, model.get("steps")), all: model.get("steps") });
     for (const node of back) node.disabled = n <= 0;
     for (const node of on) node.disabled = n >= model.get("steps") - 1;
     if (!moment || moment.at_ms === undefined) return;
