@@ -5,16 +5,18 @@ A recorded run is decided again up to the chosen event: decisions are pure, so w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from clara_kit.conversation.conversation import Conversation
+from clara_kit.conversation.history import ARRIVAL
 from clara_kit.core import commands as do
 from clara_kit.core import events as ev
 from clara_kit.core.outside import printable
 from clara_kit.core.records import HeardEstimated, Ignored, Record, StateChanged
 from clara_kit.core.settings import Settings
+from clara_kit.lab.sentences import Language, followed, frame, happened
 from clara_kit.measure import codec
 
 
@@ -34,19 +36,25 @@ class Moment:
     step: int
     at_ms: float
     title: str
+    plain: tuple[str, ...]
+    """What happened and what followed, in plain sentences; the first is the title."""
+    event: str
+    """The name of the event's class; `fields` are the event's own."""
     fields: dict[str, Any]
     state: str
     decided: tuple[tuple[str, str], ...]
     """What followed, each with its reason."""
     said: tuple[Said, ...]
     timers: tuple[str, ...]
+    language: Language = "en"
 
     @property
     def why(self) -> str:
-        """What happened and what followed from it, in words."""
-        lines = [f"At {self.at_ms / 1000:.3f} s: {self.title}."]
-        lines += [f"  {what}, because {reason}." for what, reason in self.decided]
-        return "\n".join(lines) if self.decided else f"{lines[0]}\n  Nothing followed: it is only recorded."
+        """What happened and what followed from it: first in plain sentences, then as an engineer wants it."""
+        at = frame("at", self.language).format(seconds=f"{self.at_ms / 1000:.3f}")
+        lines = [f"{at} {' '.join(self.plain)}"]
+        lines += [f"  {frame('engineers', self.language)}: {self.event}, {self.state}"]
+        return "\n".join(lines + [f"  {what}, because {reason}." for what, reason in self.decided])
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for a view."""
@@ -63,8 +71,11 @@ EVERY = 100  # events between two snapshots: what a step decides again at the mo
 class Stepper:
     """The events of a trace, one step each. Raises `IndexError` outside of them."""
 
-    def __init__(self, trace: Sequence[Record], settings: Settings) -> None:
+    def __init__(self, trace: Sequence[Record], settings: Settings, language: Language = "en") -> None:
+        self.language = language
         self._events = [r for r in trace if isinstance(r, ev.Event)]
+        self.telling = tuple(_telling(trace))
+        """(step, time) of each event upon which something was decided that a customer could notice."""
         self._cuts = [r for r in trace if isinstance(r, HeardEstimated) and r.heard and r.unheard]
         self._snapshots = {0: Conversation(settings).snapshot()}  # the state before the event of this number
 
@@ -79,16 +90,20 @@ class Stepper:
         before = len(conversation.trace)
         event = self._events[step]
         conversation.handle(event)
-        data = codec.to_dict(event)
+        decided = [r for r in conversation.trace[before:] if not isinstance(r, ev.Event)]
+        title, data = happened(event, self.language), codec.to_dict(event)
         return Moment(
             step=step,
             at_ms=event.at_ms,
-            title=title(event),
+            title=title,
+            plain=(title, *(followed(decided, self.language) or (frame("nothing", self.language),))),
+            event=type(event).__name__,
             fields={k: v for k, v in data.items() if k not in ("type", "at_ms", "words") and v != ""},
             state=str(conversation.state),
-            decided=tuple(_decision(r) for r in conversation.trace[before:] if not isinstance(r, ev.Event)),
+            decided=tuple(map(_decision, decided)),
             said=self._said(conversation, event.at_ms),
             timers=tuple(f"{kind} at {timer.due_ms / 1000:.2f} s" for kind, timer in conversation.talk.timers.items()),
+            language=self.language,
         )
 
     def _before(self, step: int) -> Conversation:
@@ -110,6 +125,7 @@ class Stepper:
         return tuple(
             Said(role=m.role, text=m.text, unheard=unheard(m.text) if m.role == "assistant" else "")
             for m in conversation.history.said
+            if m.text != ARRIVAL  # what stands in the customer's place for the model nobody has said
         )
 
     def nearest(self, at_ms: float) -> int:
@@ -117,42 +133,17 @@ class Stepper:
         return max((n for n, e in enumerate(self._events) if e.at_ms <= at_ms), default=0)
 
 
-def title(event: ev.Event) -> str:
-    """An event in a few words."""
-    words = _TITLES.get(type(event))
-    return words(event) if words else _words(type(event).__name__)
+_QUIET = (do.SetTimer, do.CancelTimer, do.EndSpeech, Ignored)
 
 
-def _transcript(which: str) -> Callable[[Any], str]:
-    return lambda e: f"{which} words «{e.text}»" if e.text.strip() else "a sound without words"
-
-
-_TITLES: dict[type, Callable[[Any], str]] = {
-    ev.ConversationStarted: lambda e: "the conversation began",
-    ev.ConversationStopped: lambda e: "somebody hung up",
-    ev.InterruptRequested: lambda e: "somebody pressed the button that stops Clara",
-    ev.SpeechStarted: lambda e: f"a sound began ({e.source})",
-    ev.SpeechEnded: lambda e: f"the sound stopped ({e.source})",
-    ev.TranscriptInterim: _transcript("interim"),
-    ev.TranscriptFinal: _transcript("final"),
-    ev.TextTyped: lambda e: f"the customer typed «{e.text}»",
-    ev.ReplyStarted: lambda e: f"the request went to {e.model}",
-    ev.ReplyDelta: lambda e: f"the model wrote «{e.text}»",
-    ev.ReplyCompleted: lambda e: f"the model is done ({e.stop_reason})",
-    ev.SpeechSent: lambda e: "a piece went to the voice",
-    ev.FirstAudio: lambda e: "the first sound came from the voice",
-    ev.SpeechVoiced: lambda e: "the sound of a piece is complete",
-    ev.SpeakingStarted: lambda e: "the avatar began to speak",
-    ev.SpeakingEnded: lambda e: "the avatar finished",
-    ev.SpeakingInterrupted: lambda e: "the avatar fell silent, as ordered",
-    ev.TimerFired: lambda e: f"the timer {e.timer_id.partition('#')[0]} rang",
-    ev.ProviderFailed: lambda e: f"{e.service} failed: {e.message}",
-    ev.FaultInjected: lambda e: f"a fault was played: {e.note or e.kind}",
-}
-
-
-def _words(name: str) -> str:
-    return "".join(f" {c.lower()}" if c.isupper() else c for c in name).strip()
+def _telling(trace: Sequence[Record]) -> Iterator[tuple[int, float]]:
+    step, told, at_ms = -1, -1, 0.0
+    for record in trace:
+        if isinstance(record, ev.Event):
+            step, at_ms = step + 1, record.at_ms
+        elif step > told and not isinstance(record, _QUIET):
+            told = step
+            yield step, at_ms
 
 
 def _decision(record: Record) -> tuple[str, str]:

@@ -13,9 +13,13 @@ from typing import Any
 from clara_kit.core import commands as do
 from clara_kit.core import events as ev
 from clara_kit.core.records import Record, StateChanged
+from clara_kit.lab.sentences import Language, followed, happened
+from clara_kit.measure.ledger import STAGE_LABELS, STAGES, turns
 from clara_kit.measure.story import Story, Words
 
 LANES = ("customer", "state", "model", "Clara", "trouble")
+TARGET_MS = (600.0, 800.0)
+"""The plan's aim for the wait between the customer's last word and Clara's first sound: 600 to 800, then under 600."""
 
 
 @dataclass(slots=True)
@@ -41,6 +45,28 @@ class Mark:
     label: str = ""
 
 
+@dataclass(slots=True)
+class Wait:
+    """How long the customer waited for the answer of one turn. total_ms: None where none came, or not yet.
+
+    longest: the stage that took most of it, as in `STAGE_LABELS`, and its longest_ms; empty where that is not known.
+    """
+
+    turn: int
+    from_ms: float
+    total_ms: float | None
+    step: int
+    longest: str = ""
+    longest_ms: float = 0.0
+
+    @property
+    def verdict(self) -> str:
+        """Beside the plan's aim: faster, within, slower, or none."""
+        if self.total_ms is None:
+            return "none"
+        return "faster" if self.total_ms < TARGET_MS[0] else "within" if self.total_ms <= TARGET_MS[1] else "slower"
+
+
 @dataclass(slots=True, kw_only=True)
 class Timeline:
     """Spans and marks in the order of their beginning, from the first record (before it, all was connected) on."""
@@ -49,25 +75,29 @@ class Timeline:
     end_ms: float = 0.0
     spans: list[Span] = field(default_factory=list)
     marks: list[Mark] = field(default_factory=list)
+    waits: list[Wait] = field(default_factory=list)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data; times to a tenth of a millisecond."""
         data = asdict(self)
-        for entry in (data, *data["spans"], *data["marks"]):
+        data["target_ms"] = TARGET_MS
+        data["waits"] = [{**asdict(wait), "verdict": wait.verdict} for wait in self.waits]
+        for entry in (data, *data["spans"], *data["marks"], *data["waits"]):
             entry.update({k: round(v, 1) for k, v in entry.items() if isinstance(v, float)})
         return data
 
 
-def timeline(trace: Iterable[Record]) -> Timeline:
+def timeline(trace: Iterable[Record], language: Language = "en") -> Timeline:
     """The lanes of a trace, also of one that is still growing: what is open lasts until its last record."""
     story, out = Story(), Timeline()
-    builder = _Builder(story, out)
+    builder = _Builder(story, out, language)
     for record in trace:
         story.read(record)
         builder.read(record)
     builder.close()
     out.begin_ms = next((s.from_ms for s in out.spans), 0.0)
     out.spans += [*_words(story), *_model(story), *_clara(story)]
+    out.waits += _waits(story)
     said = sorted(s.from_ms for s in out.spans if s.lane == "Clara" and s.kind != "unheard")
     for span in out.spans:
         if span.kind == "unheard":  # what would have sounded ends where the next utterance begins
@@ -79,30 +109,30 @@ def timeline(trace: Iterable[Record]) -> Timeline:
     return out
 
 
-_Mark = tuple[str, str, Callable[[Any], str]]  # lane, kind, label
+_Mark = tuple[str, str, Callable[[Any], str] | None]  # lane, kind, label (None: its sentence)
 _MARKS: dict[type, _Mark] = {
     ev.TranscriptInterim: ("customer", "interim", lambda r: r.text),
     ev.TextTyped: ("customer", "typed", lambda r: r.text),
-    ev.InterruptRequested: ("customer", "button", lambda r: "the button was pressed"),
+    ev.InterruptRequested: ("customer", "button", None),
     do.Speak: ("model", "piece", lambda r: r.text),
-    do.CancelReply: ("model", "cancelled", lambda r: r.reason),
-    ev.FirstAudio: ("Clara", "first audio", lambda r: "her first sound goes out"),
-    do.InterruptAvatar: ("Clara", "interrupt", lambda r: r.reason),
-    ev.FaultInjected: ("trouble", "fault", lambda r: r.note or f"{r.service}: {r.kind}"),
-    ev.ProviderFailed: ("trouble", "failed", lambda r: f"{r.service}: {r.message}"),
-    ev.ProviderWarned: ("trouble", "alert", lambda r: f"{r.service}: {r.message}"),
-    ev.ProviderRecovered: ("trouble", "recovered", lambda r: f"{r.service} works again"),
-    do.Connect: ("trouble", "recovered", lambda r: f"{r.service} is being connected again"),
-    do.Disconnect: ("trouble", "failed", lambda r: f"{r.service} is given up: {r.reason}"),
-    do.RaiseAlert: ("trouble", "alert", lambda r: r.message),
+    do.CancelReply: ("model", "cancelled", None),
+    ev.FirstAudio: ("Clara", "first audio", None),
+    do.InterruptAvatar: ("Clara", "interrupt", None),
+    ev.FaultInjected: ("trouble", "fault", None),
+    ev.ProviderFailed: ("trouble", "failed", None),
+    ev.ProviderWarned: ("trouble", "alert", None),
+    ev.ProviderRecovered: ("trouble", "recovered", None),
+    do.Connect: ("trouble", "recovered", None),
+    do.Disconnect: ("trouble", "failed", None),
+    do.RaiseAlert: ("trouble", "alert", None),
 }
 
 
 class _Builder:
     """Marks, and the spans that no other reader needs: sounds and states."""
 
-    def __init__(self, story: Story, out: Timeline) -> None:
-        self._story, self._out = story, out
+    def __init__(self, story: Story, out: Timeline, language: Language) -> None:
+        self._story, self._out, self._language = story, out, language
         self._open: dict[str, Span] = {}  # by lane
 
     def read(self, record: Record) -> None:
@@ -110,7 +140,8 @@ class _Builder:
             self._begin("state", "IDLE", record.at_ms, "IDLE")
         if type(record) in _MARKS:
             lane, kind, label = _MARKS[type(record)]
-            self._out.marks.append(Mark(lane, kind, self._story.now_ms, self._step, label(record)))
+            text = label(record) if label else " ".join(self._sentences(record))
+            self._out.marks.append(Mark(lane, kind, self._story.now_ms, self._step, text))
         match record:
             case ev.SpeechStarted() if "customer" not in self._open:
                 self._begin("customer", "sound", record.sound_at_ms)
@@ -121,6 +152,11 @@ class _Builder:
             case StateChanged():
                 self._end("state", self._story.now_ms)
                 self._begin("state", record.target.value, record.at_ms, record.target.value)
+
+    def _sentences(self, record: Record) -> tuple[str, ...]:
+        """An event's own, or a decision's with its reason."""
+        event = isinstance(record, ev.Event)
+        return (happened(record, self._language),) if event else followed((record,), self._language)
 
     def close(self) -> None:
         for lane in list(self._open):
@@ -137,6 +173,19 @@ class _Builder:
     def _end(self, lane: str, at_ms: float) -> None:
         if lane in self._open:
             self._open.pop(lane).to_ms = at_ms
+
+
+def _waits(story: Story) -> Iterator[Wait]:
+    for turn in turns(story):
+        ended_ms = turn.points.get("words_ended")
+        if ended_ms is not None:
+            told = story.turns[turn.turn_id]
+            heard = [u.started_step for u in told.utterances if u.started_ms is not None]
+            wait = Wait(turn.turn_id, ended_ms, turn.total_ms, min(heard, default=max(0, told.replies[-1].step)))
+            if not turn.problem:
+                labels = dict(zip(STAGES, STAGE_LABELS, strict=True))
+                wait.longest_ms, wait.longest = max((ms, labels[stage]) for stage, ms in turn.stages.items())
+            yield wait
 
 
 def _words(story: Story) -> Iterator[Span]:

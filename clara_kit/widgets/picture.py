@@ -11,14 +11,18 @@ from html import escape
 from math import ceil
 
 from clara_kit.core.outside import printable
-from clara_kit.lab.timeline import Mark, Span, Timeline
+from clara_kit.lab.timeline import TARGET_MS, Mark, Span, Timeline, Wait
+from clara_kit.widgets.words import Language, spoken_in, whose
 
+Words = dict[str, str]
 _Place = Callable[[float], float]  # where a time lies
 
 WIDTH, GUTTER, RIGHT = 960, 84, 14
-LANE_TOP = {"customer": 52, "state": 112, "model": 144, "Clara": 186, "trouble": 242}
+LANE_TOP = {"customer": 52, "state": 112, "model": 144, "Clara": 202, "trouble": 258}
 LANE_HEIGHT = {"customer": 54, "state": 26, "model": 36, "Clara": 50, "trouble": 22}
-HEIGHT = 284
+WAIT_Y = 192  # how long the customer waited, right above Clara's lane
+HEIGHT = 340  # and a row of CELLS waits each beneath it
+CELLS, CELL_HEIGHT, LONGEST_MS = 6, 36, 2400.0
 CHAR_PX = 6.1  # of the 11 px font, on average
 
 FILL = {
@@ -28,33 +32,45 @@ FILL = {
 }  # fmt: skip
 EDGE = {"words": "#0072b2", "writing": "#a04c7d", "speaking": "#00795a", "unheard": "#b34700"}
 SIGN = {
-    "interim": "·", "typed": "⌨", "button": "■", "piece": "▸", "first audio": "♪", "interrupt": "■",
-    "cancelled": "✕", "fault": "▲", "failed": "✕", "recovered": "✓", "alert": "!",
+    "interim": "·", "typed": "⌨", "button": "◆", "piece": "▸", "first audio": "♪", "interrupt": "■",
+    "cancelled": "⊗", "fault": "▲", "failed": "✕", "recovered": "✓", "alert": "!",
 }  # fmt: skip
-LEGEND = "▸ piece sent to be spoken   ♪ first sound   ■ interrupted   ⌨ typed   ▲ fault   ✕ failed   dotted: waiting   hatched: never heard"
+LETTER = {"IDLE": "–", "USER_SPEAKING": "C", "PROCESSING": "…", "AVATAR_SPEAKING": "A", "INTERRUPTED": "!"}
+VERDICT = {"faster": "✓✓", "within": "✓", "slower": "✕", "none": "–"}
 
 
-def svg(line: Timeline, *, title: str, mix: str) -> str:
-    """The whole conversation in one picture, 960 units wide."""
+def svg(line: Timeline, *, title: str, mix: str, language: Language = "en") -> str:
+    """The whole conversation in one picture, 960 units wide, and beneath it how long each answer took."""
+    words, of_whom = spoken_in(language), whose(mix, language)
     lasted_ms = line.end_ms - line.begin_ms
     scale = (WIDTH - GUTTER - RIGHT) / max(1.0, lasted_ms)
 
     def x(ms: float) -> float:
         return GUTTER + (ms - line.begin_ms) * scale
 
-    body = [_ruler(line, x), *map(_lane, LANE_TOP)]
-    body += [_span(span, x) for span in line.spans]
-    body += [_mark(mark, x) for mark in line.marks if mark.kind != "interim"]
-    summary = f"{title}: {lasted_ms / 1000:.1f} seconds, {mix}"
-    whose = mix if mix == "live" else f"{mix}: no number here is a vendor’s"
+    body = [_ruler(line, x), *(_lane(name, words) for name in LANE_TOP)]
+    body += [_took(wait, x, words) for wait in line.waits]
+    body += [_span(span, x, words) for span in line.spans]
+    body += [_mark(mark, x, words) for mark in line.marks if mark.kind != "interim"]
+    body += [_wait(n, wait, words) for n, wait in enumerate(line.waits)]
+    summary = f"{title}: {lasted_ms / 1000:.1f} s, {of_whom}"
+    height = HEIGHT + ceil(len(line.waits) / CELLS) * CELL_HEIGHT + 6
+    waited = (
+        f'<tspan font-weight="bold">{words["w_waits"]}</tspan> ({escape(of_whom)}). {words["w_aim"]}.'
+        if line.waits
+        else ""
+    )
+    letters = "   ".join(f"{letter} {words[state]}" for state, letter in LETTER.items())
     return printable(
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" style="max-width:100%;height:auto" role="img" '
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" style="max-width:100%;height:auto" role="img" '
         f'aria-label="{escape(summary, quote=True)}" font-family="sans-serif" font-size="11">'
         f"<title>{escape(summary)}</title>{_DEFS}"
-        f'<rect width="{WIDTH}" height="{HEIGHT}" rx="8" fill="#fff" stroke="#ccc"/>'
+        f'<rect width="{WIDTH}" height="{height}" rx="8" fill="#fff" stroke="#ccc"/>'
         f'<text x="14" y="22" font-size="14" font-weight="bold" fill="#222">{escape(_clip(title, 560, 8))}</text>'
-        f'<text x="{WIDTH - 14}" y="22" text-anchor="end" fill="#222">{escape(whose)}</text>'
-        f'{"".join(body)}<text x="{GUTTER}" y="278" fill="#666">{LEGEND}</text></svg>'
+        f'<text x="{WIDTH - 14}" y="22" text-anchor="end" fill="#222">{escape(of_whom)}</text>'
+        f'{"".join(body)}<text x="{GUTTER}" y="294" fill="#666">{words["picture_legend"]}</text>'
+        f'<text x="{GUTTER}" y="310" fill="#666">{letters}</text>'
+        f'<text x="14" y="334" fill="#222">{waited}</text></svg>'
     )
 
 
@@ -63,7 +79,8 @@ _DEFS = (
     '<circle cx="3" cy="3" r="1" fill="#888"/></pattern>'
     '<pattern id="unheard" width="7" height="7" patternUnits="userSpaceOnUse" patternTransform="rotate(45)">'
     '<rect width="7" height="7" fill="#fff"/><line x1="0" y1="0" x2="0" y2="7" stroke="#b34700" stroke-width="2"/>'
-    "</pattern></defs>"
+    '</pattern><pattern id="aim" width="5" height="5" patternUnits="userSpaceOnUse" patternTransform="rotate(-45)">'
+    '<line x1="0" y1="0" x2="0" y2="5" stroke="#00795a" stroke-width="2"/></pattern></defs>'
 )
 
 
@@ -74,18 +91,18 @@ def _ruler(line: Timeline, x: _Place) -> str:
     for at_s in range(ceil(line.begin_ms / 1000 / step_s) * step_s, int(line.end_ms / 1000) + 1, step_s):
         at = x(at_s * 1000)
         ticks.append(
-            f'<line x1="{at:.1f}" x2="{at:.1f}" y1="44" y2="264" stroke="#eee"/>'
+            f'<line x1="{at:.1f}" x2="{at:.1f}" y1="44" y2="280" stroke="#eee"/>'
             f'<text x="{at:.1f}" y="42" text-anchor="middle" fill="#666">{at_s} s</text>'
         )
     return "".join(ticks)
 
 
-def _lane(name: str) -> str:
+def _lane(name: str, words: Words) -> str:
     y = LANE_TOP[name] + LANE_HEIGHT[name] / 2 + 4
-    return f'<text x="14" y="{y:.1f}" fill="#444">{name}</text>'
+    return f'<text x="14" y="{y:.1f}" fill="#444">{words[f"lane_{name}"]}</text>'
 
 
-def _span(span: Span, x: _Place) -> str:
+def _span(span: Span, x: _Place, words: Words) -> str:
     left, width = x(span.from_ms), max(1.0, x(span.to_ms) - x(span.from_ms))
     top, height = LANE_TOP[span.lane], LANE_HEIGHT[span.lane] - 4
     if span.kind == "sound":
@@ -93,26 +110,78 @@ def _span(span: Span, x: _Place) -> str:
     elif span.kind == "words":
         height -= 12
     edge = EDGE.get(span.kind, "none")
-    text = _clip(span.label, width - 6, CHAR_PX)
+    state = span.lane == "state"
+    name = words[span.label] if state else words[f"kind_{span.kind}"]
+    text = _clip(name if state else span.label, width - 6, CHAR_PX)
+    if state and text != name:  # cut short, «Clara thinks» and «Clara speaks» would look the same
+        text = LETTER[span.label] if width > 9 else ""
     strike = ' text-decoration="line-through"' if span.kind == "unheard" else ""
     label = (
-        f'<text x="{left + 4:.1f}" y="{top + height / 2 + 4:.1f}" fill="#111" stroke="#fff" stroke-width="2.5" '
+        f'<text x="{left + min(4, width / 3):.1f}" y="{top + height / 2 + 4:.1f}" fill="#111" stroke="#fff" stroke-width="2.5" '
         f'paint-order="stroke"{strike}>{escape(text)}</text>'
         if text and span.kind not in ("sound", "waiting", "on the way")
         else ""
     )
-    hover = escape(f"{span.kind}: {span.label} ({(span.to_ms - span.from_ms):.0f} ms)")
+    means = words[f"means_{span.label if state else span.kind}"]
+    said = "" if state or not span.label else f" «{span.label}»"
+    hover = escape(f"{name}{said}: {span.from_ms / 1000:.2f} s, {span.to_ms - span.from_ms:.0f} ms. {means}")
     return (
         f'<g><title>{hover}</title><rect x="{left:.1f}" y="{top}" width="{width:.1f}" height="{height}" rx="2" '
         f'fill="{FILL.get(span.kind) or FILL[span.label]}" stroke="{edge}"/>{label}</g>'
     )
 
 
-def _mark(mark: Mark, x: _Place) -> str:
+def _mark(mark: Mark, x: _Place, words: Words) -> str:
     y = LANE_TOP[mark.lane] + {"customer": 12, "model": 34, "Clara": 52, "trouble": 16}.get(mark.lane, 12)
+    whose_words = mark.kind in ("interim", "typed", "piece")
+    said = f" «{mark.label}»" if whose_words else f". {mark.label}" if mark.lane == "trouble" else ""
+    hover = f"{words[f'kind_{mark.kind}']}{said}: {mark.at_ms / 1000:.2f} s. {words[f'means_{mark.kind}']}"
     return (
         f'<text x="{x(mark.at_ms):.1f}" y="{y}" text-anchor="middle" font-size="12" font-weight="bold" fill="#7a2e00">'
-        f"<title>{escape(f'{mark.kind}: {mark.label}')}</title>{SIGN[mark.kind]}</text>"
+        f"<title>{escape(hover)}</title>{SIGN[mark.kind]}</text>"
+    )
+
+
+def _took(wait: Wait, x: _Place, words: Words) -> str:
+    """What the customer waited, in its place in time, beside the plan's aim."""
+    if wait.total_ms is None:
+        return ""
+    fast, slow = (x(wait.from_ms + ms) for ms in TARGET_MS)
+    begun, ended = x(wait.from_ms), x(wait.from_ms + wait.total_ms)
+    return (
+        f"<g><title>{escape(_waited(wait, words))}</title>"
+        f'<rect x="{fast:.1f}" y="{WAIT_Y - 5}" width="{slow - fast:.1f}" height="10" fill="url(#aim)" stroke="#00795a"/>'
+        f'<path d="M{begun:.1f} {WAIT_Y - 4}v8m0-4H{ended:.1f}m0-4v8" fill="none" stroke="#222" stroke-width="1.5"/></g>'
+    )
+
+
+def _waited(wait: Wait, words: Words) -> str:
+    took = f": {words['w_wait'].format(ms=f'{wait.total_ms:.0f}')}" if wait.total_ms is not None else ""
+    longest = (
+        words["w_longest"].format(what=words[f"part_{wait.longest}"], ms=f"{wait.longest_ms:.0f}")
+        if wait.longest
+        else ""
+    )
+    told = "; ".join(filter(None, (words[f"verdict_{wait.verdict}"], longest)))
+    return f"{words['w_turn'].format(turn=wait.turn)}{took}. {told}"
+
+
+def _wait(n: int, wait: Wait, words: Words) -> str:
+    """One turn's wait by itself, every turn on the same scale."""
+    left, top, most = 14 + n % CELLS * 156, HEIGHT + n // CELLS * CELL_HEIGHT, 140.0
+    fast, slow = (ms / LONGEST_MS * most for ms in TARGET_MS)
+    took = min(wait.total_ms or 0.0, LONGEST_MS) / LONGEST_MS * most
+    figure = (
+        f"{wait.total_ms:.0f} ms {VERDICT[wait.verdict]}{' »' * (wait.total_ms > LONGEST_MS)}"
+        if wait.total_ms is not None
+        else VERDICT["none"]
+    )
+    return (
+        f"<g><title>{escape(_waited(wait, words))}</title>"
+        f'<text x="{left}" y="{top + 12}" fill="#222">{words["w_turn"].format(turn=wait.turn)}: {figure}</text>'
+        f'<path d="M{left} {top + 17}v14" stroke="#888"/>'
+        f'<rect x="{left + fast:.1f}" y="{top + 17}" width="{slow - fast:.1f}" height="14" fill="url(#aim)" stroke="#00795a"/>'
+        f'<rect x="{left}" y="{top + 21}" width="{took:.1f}" height="6" fill="#222"/></g>'
     )
 
 

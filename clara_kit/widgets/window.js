@@ -1,11 +1,16 @@
 // The view of window.py: a timeline that can be zoomed, a cursor that walks from event to event, and the sound.
 const SVG = "http://www.w3.org/2000/svg";
-const GUTTER = 76, CHAR_PX = 6.1;
-const LANES = { customer: [24, 54], state: [84, 24], model: [114, 34], Clara: [156, 48], trouble: [212, 22] };
-const HEIGHT = 238;
-const SIGN = { interim: "·", typed: "⌨", button: "■", piece: "▸", "first audio": "♪", interrupt: "■", cancelled: "✕",
+const GUTTER = 86, CHAR_PX = 6.1;
+const LANES = { customer: [24, 54], state: [84, 24], model: [114, 34], Clara: [168, 48], trouble: [222, 22] };
+const HEIGHT = 248, WAIT_Y = 160; // how long the customer waited is drawn right above Clara's lane
+const SIGN = { interim: "·", typed: "⌨", button: "◆", piece: "▸", "first audio": "♪", interrupt: "■", cancelled: "⊗",
   fault: "▲", failed: "✕", recovered: "✓", alert: "!" };
+const LETTER = { IDLE: "–", USER_SPEAKING: "C", PROCESSING: "…", AVATAR_SPEAKING: "A", INTERRUPTED: "!" };
+const VERDICT = { faster: "✓✓", within: "✓", slower: "✕", none: "–" };
 const MARK_Y = { customer: 12, model: 33, Clara: 50, trouble: 16 };
+const KINDS = { customer: ["words", "sound", "interim", "typed", "button"], state: Object.keys(LETTER),
+  model: ["waiting", "writing", "piece", "cancelled"], Clara: ["on the way", "first audio", "speaking", "unheard", "interrupt"],
+  trouble: ["fault", "failed", "alert", "recovered"] };
 
 function shape(name, attributes = {}, text = "") {
   const node = document.createElementNS(SVG, name);
@@ -18,47 +23,86 @@ function clip(text, width) {
   return text.length <= count ? text : count < 3 ? "" : text.slice(0, count - 1) + "…";
 }
 const seconds = (ms) => (ms / 1000).toFixed(2) + " s";
+const fill = (text, values) => text.replace(/\{(\w+)\}/g, (_, name) => values[name]);
+const kindClass = (kind) => kind.replaceAll(" ", "-");
 
 function render({ model, el }) {
+  const say = (name) => model.get("words")[name] || name;
   const root = make("div", "ck");
   root.tabIndex = 0;
   root.dataset.testid = "clara-window";
   root.setAttribute("role", "group");
-  root.setAttribute("aria-label", "Conversation: timeline and stepper");
+  root.dataset.lmSuppressShortcuts = "true"; // keys are for the window here, not for JupyterLab's cells
   el.append(root);
 
-  const button = (label, name, testid, act) => {
-    const node = make("button", "", label);
-    node.title = name;
-    node.setAttribute("aria-label", name);
+  const labels = []; // what must be said anew in another language
+  const labelled = (node, text, hint) => {
+    labels.push(() => {
+      if (text) node.textContent = text();
+      if (hint) node.title = say(hint);
+      if (hint) node.setAttribute("aria-label", say(hint));
+    });
+    return node;
+  };
+  const button = (text, hint, testid, act) => {
+    const node = labelled(make("button"), text, hint);
     node.dataset.testid = testid;
     node.addEventListener("click", act);
     return node;
   };
   const head = make("div", "ck-head"), title = make("span", "ck-title"), mix = make("span", "ck-mix");
-  const play = button("▶ Play", "Play the sound from the cursor", "play", () => (audio && !audio.paused ? pause() : start(atCursor())));
-  head.append(title, mix, make("span", "ck-gap"), play,
-    button("−", "Zoom out", "zoom-out", () => zoom(1.6)), button("+", "Zoom in", "zoom-in", () => zoom(1 / 1.6)),
-    button("All", "Show the whole conversation", "zoom-all", () => { view = null; draw(); }));
-  const svg = shape("svg", { role: "img", height: HEIGHT });
-  const steps = make("div", "ck-steps"), slider = make("input"), count = make("span", "ck-count");
+  const play = button(null, null, "play", () => (playing() ? audio.pause() : start(atCursor())));
+  const legendButton = button(() => say("w_legend"), "w_legend_hint", "legend-button", () => showLegend(legend.hidden));
+  play.className = "ck-play";
+  head.append(title, mix, make("span", "ck-gap"), play, legendButton,
+    button(() => "−", "w_zoom_out", "zoom-out", () => zoom(1.6)), button(() => "+", "w_zoom_in", "zoom-in", () => zoom(1 / 1.6)),
+    button(() => say("w_all"), "w_all_hint", "zoom-all", () => { view = null; draw(); }));
+  const svg = shape("svg", { role: "group", height: HEIGHT });
+  const steps = make("div", "ck-steps"), slider = labelled(make("input"), null, "w_slider"), count = make("span", "ck-count");
   slider.type = "range";
   slider.min = 0;
-  slider.setAttribute("aria-label", "Event");
   slider.dataset.testid = "slider";
   count.dataset.testid = "count";
-  const stepButtons = [
-    button("|◀", "First event", "first", () => go(0)), button("◀", "Previous event", "back", () => go(model.get("step") - 1)),
-    button("▶", "Next event", "next", () => go(model.get("step") + 1)), button("▶|", "Last event", "last", () => go(Infinity)),
+  const back = [
+    button(() => "|◀", "w_first", "first", () => hand(0)),
+    button(() => "◀◀ " + say("w_decision"), "w_decision_back", "back-decision", () => hand(decision(-1))),
+    button(() => "◀", "w_back", "back", () => hand(model.get("step") - 1)),
+  ], on = [
+    button(() => "▶", "w_next", "next", () => hand(model.get("step") + 1)),
+    button(() => say("w_decision") + " ▶▶", "w_decision_next", "next-decision", () => hand(decision(1))),
+    button(() => "▶|", "w_last", "last", () => hand(Infinity)),
   ];
-  steps.append(...stepButtons, slider, count);
-  const panes = make("div", "ck-panes"), why = make("div", "ck-why"), said = make("div");
+  steps.append(...back, ...on, slider, count);
+  const waits = make("div", "ck-waits"), waitsTitle = make("div", "ck-waits-title");
+  waits.dataset.testid = "waits";
+  const panes = make("div", "ck-panes"), why = make("div", "ck-pane ck-why"), said = make("div", "ck-pane");
   why.dataset.testid = "why";
-  why.setAttribute("aria-live", "polite");
   said.dataset.testid = "said";
+  why.tabIndex = said.tabIndex = 0; // so that they can be scrolled by keyboard
+  const whyTitle = make("h4"), plain = make("div", "ck-plain"), fold = make("details"), inside = make("div");
+  plain.setAttribute("aria-live", "polite");
+  fold.dataset.testid = "engineers";
+  fold.append(labelled(make("summary"), () => say("engineers")), inside);
+  fold.addEventListener("toggle", () => {
+    if (fold.open === model.get("unfolded")) return;
+    model.set("unfolded", fold.open);
+    model.save_changes();
+  });
+  why.append(whyTitle, plain, fold);
+  const talk = make("div", "ck-said");
+  said.append(labelled(make("h4"), () => say("w_remembers")), talk);
+  const legend = make("div", "ck-legend");
+  legend.hidden = true;
+  legend.tabIndex = 0;
+  legend.dataset.testid = "legend";
   panes.append(why, said);
-  root.append(head, svg, steps, panes,
-    make("div", "ck-help", "Click anything to go there. Drag to move, Ctrl + wheel or + and − to zoom, ← → to step, space to play."));
+  const tip = make("div", "ck-tip");
+  tip.hidden = true;
+  tip.setAttribute("role", "tooltip");
+  tip.dataset.testid = "tip";
+  const lower = make("div", "ck-lower");
+  lower.append(waitsTitle, waits, steps, panes, labelled(make("div", "ck-help"), () => say("w_help")), legend);
+  root.append(head, svg, lower, tip);
 
   // --- what part of the conversation is shown -----------------------------------------------------------
   let view = null; // [from_ms, to_ms], or null for all of it
@@ -82,13 +126,44 @@ function render({ model, el }) {
     show(middle - (middle - from) * factor, middle + (to - middle) * factor);
   }
 
+  // --- hints --------------------------------------------------------------------------------------------
+  const isState = (entry) => entry.lane === "state";
+  function hint(entry) {
+    if (entry.kind === "wait") return waitHint(entry);
+    const kind = isState(entry) ? entry.label : entry.kind, lasts = entry.from_ms !== undefined;
+    const own = isState(entry) || ["waiting", "on the way", "first audio", "button"].includes(kind) ? "" : entry.label;
+    const told = entry.lane === "trouble" || ["interrupt", "cancelled"].includes(kind); // a sentence, nobody's words
+    const when = lasts ? `${seconds(entry.from_ms)} – ${seconds(entry.to_ms)}: ${Math.round(entry.to_ms - entry.from_ms)} ms` : seconds(entry.at_ms);
+    return [isState(entry) ? say(kind) : say(`kind_${kind}`), own && !told ? `«${own}»` : own, when, say(`means_${kind}`)];
+  }
+  const waitHint = (wait) => [fill(say("w_turn"), wait), wait.total_ms === null ? "" : fill(say("w_wait"), { ms: Math.round(wait.total_ms) }),
+    model.get("whose"), say(`verdict_${wait.verdict}`) +
+    (wait.longest ? "; " + fill(say("w_longest"), { what: say(`part_${wait.longest}`), ms: Math.round(wait.longest_ms) }) : "")];
+  function hinted(node, lines) {
+    node.setAttribute("aria-label", lines().filter(Boolean).join(". "));
+    const on = () => tell(node, lines());
+    for (const event of ["mouseenter", "focus"]) node.addEventListener(event, on);
+    for (const event of ["mouseleave", "blur"]) node.addEventListener(event, () => (tip.hidden = true));
+  }
+  function tell(node, [name, label, when, means]) {
+    tip.replaceChildren(make("b", "", name));
+    for (const [text, kind] of [[label, "label"], [when, "when"], [means, "means"]]) if (text) tip.append(make("div", kind, text));
+    tip.hidden = false;
+    const frame = root.getBoundingClientRect(), at = (node.querySelector("rect") || node).getBoundingClientRect();
+    const middle = Math.min(Math.max(at.left, frame.left + GUTTER), frame.right) + Math.min(at.width, 60) / 2 - frame.left;
+    tip.style.left = `${Math.max(6, Math.min(middle - tip.offsetWidth / 2, root.clientWidth - tip.offsetWidth - 6))}px`;
+    tip.style.top = `${at.bottom - frame.top + 8}px`;
+  }
+
   // --- the timeline -------------------------------------------------------------------------------------
+  let drawn = [], near = 0; // every bar and mark that is shown, in the order of time, and the one that Tab reaches
   function draw() {
-    const line = model.get("timeline");
+    const line = model.get("timeline"), focused = svg.contains(document.activeElement) ? document.activeElement.dataset.key : null;
     plotWidth = Math.max(200, (root.clientWidth || 900) - 24 - GUTTER - 8);
     svg.setAttribute("viewBox", `0 0 ${GUTTER + plotWidth + 8} ${HEIGHT}`);
-    svg.setAttribute("aria-label", `Timeline of ${seconds(end() - begin())}, ${model.get("mix")}`);
-    svg.replaceChildren(defs());
+    svg.setAttribute("aria-label", `${say("w_timeline")}. ${seconds(end() - begin())}, ${model.get("whose")}`);
+    svg.replaceChildren(patterns());
+    tip.hidden = true;
     const [from, to] = range();
     const tick = [50, 100, 200, 500, 1000, 2000, 5000, 10000, 20000, 60000, 300000, 1e9].find((t) => (to - from) / t <= plotWidth / 70);
     for (let t = Math.ceil(from / tick) * tick; t <= to; t += tick) {
@@ -100,40 +175,79 @@ function render({ model, el }) {
     const window_ = shape("clipPath", { id: clipId });
     window_.append(shape("rect", { x: GUTTER, y: 0, width: plotWidth + 8, height: HEIGHT }));
     svg.append(window_, plot);
-    for (const span of line.spans || []) if (span.to_ms >= from && span.from_ms <= to) plot.append(drawSpan(span));
-    for (const mark of line.marks || []) if (mark.at_ms >= from && mark.at_ms <= to) plot.append(drawMark(mark));
+    const shown = [
+      ...(line.waits || []).filter((wait) => wait.total_ms !== null && wait.from_ms + wait.total_ms >= from && wait.from_ms <= to)
+        .map((wait) => [wait.from_ms, { ...wait, lane: "Clara", kind: "wait" }, drawWait(wait, line.target_ms)]),
+      ...(line.spans || []).filter((span) => span.to_ms >= from && span.from_ms <= to).map((span) => [span.from_ms, span, drawSpan(span)]),
+      ...(line.marks || []).filter((mark) => mark.at_ms >= from && mark.at_ms <= to).map((mark) => [mark.at_ms, mark, drawMark(mark)]),
+    ];
+    plot.append(...shown.map(([, , node]) => node));
+    drawn = shown.sort((a, b) => a[0] - b[0]).map(([at, entry, node]) => ({ at, entry, node }));
+    drawn.forEach(({ entry, node }, place) => {
+      node.dataset.key = `${entry.lane} ${entry.kind} ${entry.step} ${entry.from_ms ?? entry.at_ms}`;
+      node.setAttribute("tabindex", -1);
+      node.setAttribute("role", "button");
+      hinted(node, () => hint(entry));
+      node.addEventListener("focus", () => reach(place));
+      node.addEventListener("click", (event) => chosen(event, entry.step));
+    });
     for (const [name, [top, height]] of Object.entries(LANES))
-      svg.append(shape("text", { class: "dim", x: 0, y: top + height / 2 + 4 }, name));
+      svg.append(shape("text", { class: "dim", x: 0, y: top + height / 2 + 4 }, say(`lane_${name}`)));
     plot.append(cursor, playhead);
     moveCursor();
+    const again = focused && drawn.find(({ node }) => node.dataset.key === focused);
+    if (again) again.node.focus({ preventScroll: true });
+  }
+  function reach(place) {
+    if (drawn[near]) drawn[near].node.setAttribute("tabindex", -1);
+    near = Math.max(0, Math.min(place, drawn.length - 1));
+    if (drawn[near]) drawn[near].node.setAttribute("tabindex", 0);
+  }
+  function walk(key) {
+    const lanes = Object.keys(LANES), { at, entry } = drawn[near];
+    let next = near + (key === "ArrowRight" ? 1 : -1);
+    if (key === "ArrowUp" || key === "ArrowDown") {
+      const i = lanes.indexOf(entry.lane), order = key === "ArrowDown" ? lanes.slice(i + 1) : lanes.slice(0, i).reverse();
+      const lane = order.find((name) => drawn.some((one) => one.entry.lane === name));
+      const there = drawn.filter((one) => one.entry.lane === lane);
+      if (!there.length) return;
+      next = drawn.indexOf(there.reduce((a, b) => (Math.abs(b.at - at) < Math.abs(a.at - at) ? b : a)));
+    }
+    if (drawn[next]) drawn[next].node.focus({ preventScroll: true });
   }
   function drawSpan(span) {
     let [top, height] = LANES[span.lane];
     if (span.kind === "sound") [top, height] = [top + height - 10, 7];
     else if (span.kind === "words") height -= 13;
     const left = Math.max(x(span.from_ms), GUTTER - 4), width = Math.max(1.5, x(span.to_ms) - left);
-    const kind = span.lane === "state" ? span.label : span.kind.replaceAll(" ", "-");
-    const group = shape("g", { class: `hit ${kind}`, "data-kind": span.kind });
-    group.append(shape("title", {}, `${span.kind}: ${span.label}\n${seconds(span.from_ms)} to ${seconds(span.to_ms)}, ${Math.round(span.to_ms - span.from_ms)} ms`));
+    const group = shape("g", { class: `hit ${isState(span) ? span.label : kindClass(span.kind)}`, "data-kind": span.kind });
     group.append(shape("rect", { x: left, y: top, width, height, rx: 2 }));
-    const text = ["sound", "waiting", "on the way"].includes(span.kind) ? "" : clip(span.label, width - 8);
-    if (text) group.append(shape("text", { x: left + 4, y: top + height / 2 + 4 }, text));
-    group.addEventListener("click", (event) => chosen(event, span.step));
+    let text = ["sound", "waiting", "on the way"].includes(span.kind) ? "" : clip(isState(span) ? say(span.label) : span.label, width - 8);
+    if (isState(span) && text !== say(span.label)) text = width > 9 ? LETTER[span.label] : "";
+    if (text) group.append(shape("text", { x: left + (text.length > 1 ? 4 : width / 2 - 3), y: top + height / 2 + 4 }, text));
     return group;
   }
   function drawMark(mark) {
-    const group = shape("g", { class: `hit mark ${mark.kind.replaceAll(" ", "-")}`, "data-kind": mark.kind });
-    group.append(shape("title", {}, `${mark.kind}: ${mark.label}\nat ${seconds(mark.at_ms)}`));
+    const group = shape("g", { class: `hit mark ${kindClass(mark.kind)}`, "data-kind": mark.kind });
     const y = LANES[mark.lane][0] + (MARK_Y[mark.lane] || 12);
-    group.append(shape("rect", { x: x(mark.at_ms) - 6, y: y - 11, width: 12, height: 14, fill: "transparent", "fill-opacity": 0, stroke: "none" }));
+    group.append(shape("rect", { class: "grip", x: x(mark.at_ms) - 6, y: y - 11, width: 12, height: 14 }));
     group.append(shape("text", { x: x(mark.at_ms), y, "text-anchor": "middle" }, SIGN[mark.kind] || "•"));
-    group.addEventListener("click", (event) => chosen(event, mark.step));
     return group;
   }
-  function defs() {
+  function drawWait(wait, target) {
+    const group = shape("g", { class: "hit wait", "data-kind": "wait" }), at = (after) => x(wait.from_ms + after);
+    group.append(shape("rect", { class: "grip", x: at(0), y: WAIT_Y - 8, width: at(wait.total_ms) - at(0), height: 15 }));
+    group.append(shape("rect", { class: "aim", x: at(target[0]), y: WAIT_Y - 6, width: at(target[1]) - at(target[0]), height: 12 }));
+    group.append(shape("line", { x1: at(0), x2: at(wait.total_ms), y1: WAIT_Y, y2: WAIT_Y }));
+    for (const end of [0, wait.total_ms]) group.append(shape("line", { x1: at(end), x2: at(end), y1: WAIT_Y - 5, y2: WAIT_Y + 5 }));
+    if (at(1000) - at(0) > 24) group.append(shape("text", { x: Math.max(at(wait.total_ms), at(target[1])) + 4, y: WAIT_Y + 4 }, `${Math.round(wait.total_ms)} ms ${VERDICT[wait.verdict]}`));
+    return group;
+  }
+  function patterns() {
     const node = shape("defs");
     node.innerHTML =
       '<pattern id="ck-wait" width="6" height="6" patternUnits="userSpaceOnUse"><circle cx="3" cy="3" r="1" fill="#888"/></pattern>' +
+      '<pattern id="ck-aim" width="5" height="5" patternUnits="userSpaceOnUse" patternTransform="rotate(-45)"><line x1="0" y1="0" x2="0" y2="5" stroke="#009e73" stroke-width="2"/></pattern>' +
       '<pattern id="ck-unheard" width="7" height="7" patternUnits="userSpaceOnUse" patternTransform="rotate(45)"><line x1="0" y1="0" x2="0" y2="7" stroke="#d55e00" stroke-width="2"/></pattern>';
     return node;
   }
@@ -142,57 +256,129 @@ function render({ model, el }) {
   function moveCursor() {
     cursor.setAttribute("x1", x(atCursor()));
     cursor.setAttribute("x2", x(atCursor()));
+    if (!svg.contains(document.activeElement)) reach(drawn.findLastIndex(({ at }) => at <= atCursor()));
+  }
+
+  // --- how long the customer waited, beside the plan's aim -------------------------------------------------
+  function drawWaits() {
+    const { waits: all = [], target_ms: target = [600, 800] } = model.get("timeline");
+    const scale = Math.min(2400, Math.max(1000, ...all.map((wait) => wait.total_ms || 0))), part = (ms) => `${(Math.min(ms, scale) / scale) * 100}%`;
+    waitsTitle.replaceChildren(make("span", "", `${say("w_waits")} (${model.get("whose")})`),
+      aimKey());
+    waits.replaceChildren(...all.map((wait) => {
+      const node = make("button", "ck-wait"), bar = make("span", "ck-bar"), aim = make("i", "aim"), took = make("i", "took");
+      node.dataset.verdict = wait.verdict;
+      aim.style.left = part(target[0]);
+      aim.style.width = part(target[1] - target[0]);
+      took.style.width = part(wait.total_ms || 0);
+      bar.append(aim, took);
+      if (wait.total_ms > scale) bar.append(make("em", "", "»"));
+      node.append(make("span", "", fill(say("w_turn"), wait)), make("b", "", wait.total_ms === null ? "–" : `${Math.round(wait.total_ms)} ms ${VERDICT[wait.verdict]}`), bar);
+      hinted(node, () => waitHint(wait));
+      node.addEventListener("click", () => hand(wait.step));
+      return node;
+    }));
+    if (!all.length) waits.append(make("span", "ck-none", say("w_no_waits")));
+  }
+
+  function aimKey() {
+    const node = make("span", "ck-aim");
+    node.append(make("i"), say("w_aim"));
+    return node;
+  }
+
+  // --- the legend ---------------------------------------------------------------------------------------
+  function showLegend(open) {
+    legend.hidden = !open;
+    legendButton.setAttribute("aria-expanded", open);
+    if (open) drawLegend();
+    (open ? legend : legendButton).focus({ preventScroll: true });
+  }
+  function sample(kind, state) {
+    const svg = shape("svg", { viewBox: "0 0 26 16", "aria-hidden": true });
+    const group = shape("g", { class: SIGN[kind] ? `mark ${kindClass(kind)}` : state ? kind : kindClass(kind) });
+    if (!SIGN[kind]) group.append(shape("rect", { x: 1, y: kind === "sound" ? 7 : 1, width: 24, height: kind === "sound" ? 7 : 14, rx: 2 }));
+    group.append(shape("text", { x: 13, y: 12, "text-anchor": "middle" }, SIGN[kind] || (state ? LETTER[kind] : "")));
+    svg.append(group);
+    return svg;
+  }
+  function drawLegend() {
+    legend.replaceChildren(...Object.entries(KINDS).map(([lane, kinds]) => {
+      const part = make("section"), list = make("dl");
+      part.append(make("h4", "", say(`lane_${lane}`)), make("p", "", say(`means_lane_${lane}`)), list);
+      for (const kind of kinds) {
+        const state = lane === "state", name = make("dt");
+        name.append(sample(kind, state), make("span", "", state ? say(kind) : say(`kind_${kind}`)));
+        list.append(name, make("dd", "", say(`means_${kind}`)));
+      }
+      return part;
+    }));
+    const part = make("section"), list = make("dl"), name = (verdict) => make("dt", "", `${VERDICT[verdict]} ${say(`verdict_${verdict}`)}`);
+    list.append(...Object.keys(VERDICT).map(name));
+    part.append(make("h4", "", `├─┤ ${say("w_waits")}`), aimKey(), list);
+    legend.append(part);
   }
 
   // --- the stepper --------------------------------------------------------------------------------------
   function go(step) {
-    const last = model.get("steps") - 1;
-    model.set("step", Math.max(0, Math.min(last, step)));
+    model.set("step", Math.max(0, Math.min(model.get("steps") - 1, step)));
     model.save_changes();
+  }
+  let seekUntil = 0; // the sound goes to what was chosen by hand while it plays
+  function hand(step) {
+    if (playing()) seekUntil = performance.now() + 1000;
+    go(step);
+  }
+  function decision(way) {
+    const steps = model.get("telling").map(([step]) => step), now = model.get("step");
+    return way > 0 ? steps.find((step) => step > now) ?? Infinity : steps.findLast((step) => step < now) ?? 0;
   }
   let dragged = false;
   function chosen(event, step) {
     event.stopPropagation();
-    if (!dragged) go(step);
+    if (!dragged) hand(step);
   }
   function detail() {
     const moment = model.get("moment"), n = model.get("step");
     slider.max = Math.max(0, model.get("steps") - 1);
     slider.value = n;
-    count.textContent = `event ${n + 1} of ${model.get("steps")}`;
-    stepButtons[0].disabled = stepButtons[1].disabled = n <= 0;
-    stepButtons[2].disabled = stepButtons[3].disabled = n >= model.get("steps") - 1;
+    count.textContent = fill(say("w_count"), { n: Math.min(n + 1, model.get("steps")), all: model.get("steps") });
+    for (const node of back) node.disabled = n <= 0;
+    for (const node of on) node.disabled = n >= model.get("steps") - 1;
     if (!moment || moment.at_ms === undefined) return;
+    whyTitle.replaceChildren(make("span", "", fill(say("w_why"), { at: seconds(moment.at_ms) })), make("span", "ck-state", say(moment.state)));
+    plain.replaceChildren(...moment.plain.map((sentence, place) => make("p", place ? "" : "first", sentence)));
     const list = make("ul");
     for (const [what, reason] of moment.decided) {
       const item = make("li");
       item.append(make("b", "", what), make("span", "reason", `: ${reason}`));
       list.append(item);
     }
-    if (!moment.decided.length) list.append(make("li", "reason", "Nothing followed: it is only recorded."));
-    const state = make("p");
-    state.append("state now: ", make("span", "ck-state", moment.state));
     const fields = Object.entries(moment.fields).map(([key, value]) => `${key} ${value}`).join(" · ");
-    why.replaceChildren(make("h4", "", `Why? At ${(moment.at_ms / 1000).toFixed(3)} s`), make("b", "", moment.title), list, state);
-    if (moment.timers.length) why.append(make("p", "ck-fields", `waiting: ${moment.timers.join(", ")}`));
-    if (fields) why.append(make("p", "ck-fields", fields));
-    const talk = make("div", "ck-said");
+    inside.replaceChildren(make("b", "", `${moment.event} → ${moment.state}`), list);
+    if (moment.timers.length) inside.append(make("p", "ck-fields", `${say("w_timers")}: ${moment.timers.join(", ")}`));
+    if (fields) inside.append(make("p", "ck-fields", fields));
+    talk.replaceChildren();
     for (const turn of moment.said) {
       const line = make("p");
-      line.append(make("span", "who", turn.role === "user" ? "customer: " : "Clara: "), turn.text);
+      line.append(make("span", "who", turn.role === "user" ? `${say("who_customer")}: ` : "Clara: "), turn.text);
       if (turn.unheard) line.append(" ", make("s", "", turn.unheard));
       talk.append(line);
     }
-    if (!moment.said.length) talk.append(make("p", "who", "nothing yet"));
-    said.replaceChildren(make("h4", "", "What Clara remembers (struck through: never heard, so not remembered)"), talk);
-    talk.scrollTop = talk.scrollHeight;
+    if (!moment.said.length) talk.append(make("p", "who", say("w_nothing")));
+    said.scrollTop = said.scrollHeight;
     const [from, to] = range();
     if (moment.at_ms < from || moment.at_ms > to) show(moment.at_ms - (to - from) / 2, moment.at_ms + (to - from) / 2);
     moveCursor();
+    if (playing() && performance.now() < seekUntil) {
+      seekUntil = 0;
+      audio.currentTime = Math.max(0, (moment.at_ms - model.get("sound_from_ms")) / 1000);
+    }
   }
 
   // --- the sound ----------------------------------------------------------------------------------------
   let audio = null, wanted = null, frame = 0;
+  const playing = () => audio !== null && !audio.paused;
   function start(at) {
     wanted = at;
     if (audio) return playNow();
@@ -201,38 +387,41 @@ function render({ model, el }) {
   }
   function playNow() {
     audio.currentTime = Math.max(0, (wanted - model.get("sound_from_ms")) / 1000);
-    audio.play().then(follow, () => (play.textContent = "▶ Play"));
-  }
-  function pause() {
-    audio.pause();
+    audio.play().then(follow, () => (play.textContent = say("w_play")));
   }
   function follow() {
-    play.textContent = "‖ Pause";
+    play.textContent = say("w_pause");
     playhead.setAttribute("visibility", "visible");
+    plain.setAttribute("aria-live", "off");
+    cancelAnimationFrame(frame);
+    let told = -1, changed = 0;
     const move = () => {
       const at = audio.currentTime * 1000 + model.get("sound_from_ms");
       const [from, to] = range();
-      if (at > to && view) show(at, at + (to - from));
+      if (at > to || at < from) show(at, at + to - from);
       playhead.setAttribute("x1", x(at));
       playhead.setAttribute("x2", x(at));
-      if (!audio.paused && !audio.ended) frame = requestAnimationFrame(move);
-      else {
-        play.textContent = "▶ Play";
-        playhead.setAttribute("visibility", "hidden");
+      const [step] = model.get("telling").findLast(([, at_ms]) => at_ms <= at) || [0];
+      if (step !== told && performance.now() > Math.max(seekUntil, changed + 150)) {
+        changed = performance.now();
+        go((told = step));
       }
+      if (!audio.paused && !audio.ended) return void (frame = requestAnimationFrame(move));
+      play.textContent = say("w_play");
+      playhead.setAttribute("visibility", "hidden");
+      plain.setAttribute("aria-live", "polite");
     };
-    cancelAnimationFrame(frame);
     move();
   }
   const onMessage = (content, buffers) => {
     if (content.kind !== "sound" || !buffers.length) return;
     audio = new Audio(URL.createObjectURL(new Blob([buffers[0]], { type: "audio/wav" })));
-    audio.addEventListener("canplay", () => wanted !== null && (playNow(), (wanted = wanted)), { once: true });
+    audio.addEventListener("canplay", () => wanted !== null && playNow(), { once: true });
   };
   model.on("msg:custom", onMessage);
 
   // --- hands --------------------------------------------------------------------------------------------
-  slider.addEventListener("input", () => go(+slider.value));
+  slider.addEventListener("input", () => hand(+slider.value));
   svg.addEventListener("wheel", (event) => {
     if (!event.ctrlKey && !event.metaKey && Math.abs(event.deltaX) <= Math.abs(event.deltaY)) return; // let the page scroll
     event.preventDefault();
@@ -261,31 +450,49 @@ function render({ model, el }) {
   });
   svg.addEventListener("click", (event) => {
     if (dragged || place(event) < GUTTER) return;
+    if (playing()) seekUntil = performance.now() + 1000;
     model.send({ kind: "at", at_ms: ms(place(event)) });
   });
   root.addEventListener("keydown", (event) => {
-    if (event.target === slider) return;
-    const n = model.get("step");
-    const act = { ArrowRight: () => go(n + 1), ArrowLeft: () => go(n - 1), Home: () => go(0), End: () => go(Infinity),
+    if (event.target === slider || event.ctrlKey || event.metaKey || event.altKey) return;
+    const n = model.get("step"), inTimeline = svg.contains(event.target), scrolls = [why, said, legend].includes(event.target);
+    const walks = { ArrowRight: 1, ArrowLeft: 1, ArrowUp: 1, ArrowDown: 1 }[event.key] && inTimeline && !event.shiftKey;
+    const act = walks ? () => walk(event.key) : {
+      ArrowRight: () => hand(event.shiftKey ? decision(1) : n + 1), ArrowLeft: () => hand(event.shiftKey ? decision(-1) : n - 1),
+      Home: scrolls ? null : () => hand(0), End: scrolls ? null : () => hand(Infinity),
       "+": () => zoom(1 / 1.6), "=": () => zoom(1 / 1.6), "-": () => zoom(1.6), "0": () => { view = null; draw(); },
-      " ": () => event.target === root && !play.disabled && play.click() }[event.key];
+      l: () => showLegend(legend.hidden), L: () => showLegend(legend.hidden),
+      Escape: () => { tip.hidden = true; if (!legend.hidden) showLegend(false); },
+      Enter: inTimeline ? () => hand(drawn[near].entry.step) : null,
+      " ": inTimeline ? () => hand(drawn[near].entry.step) : event.target === root ? () => !play.disabled && play.click() : null,
+    }[event.key];
     if (!act) return;
-    if (event.key !== " " || event.target === root) event.preventDefault();
+    event.preventDefault();
     event.stopPropagation(); // JupyterLab would move to another cell
     act();
   });
 
   function headline() {
+    root.setAttribute("aria-label", say("w_label"));
     title.textContent = model.get("title");
-    const name = model.get("mix");
-    mix.textContent = name === "live" ? "live" : `${name}: no number here is a vendor’s`;
+    mix.textContent = model.get("whose");
     play.disabled = !model.get("has_sound");
-    play.title = model.get("has_sound") ? "Play the sound from the cursor" : model.get("growing") ? "The sound can be played when the conversation is over" : "This conversation has no sound";
+    play.title = say(model.get("has_sound") ? "w_play_hint" : model.get("growing") ? "w_sound_later" : "w_no_sound");
+    if (!playing()) play.textContent = say("w_play");
+    fold.open = model.get("unfolded");
+    plain.setAttribute("aria-live", model.get("growing") || playing() ? "off" : "polite"); // not ten times a second
   }
-  const all = () => { headline(); draw(); detail(); };
-  model.on("change:timeline", draw);
+  const all = () => {
+    for (const label of labels) label();
+    if (!legend.hidden) drawLegend();
+    headline(); draw(); drawWaits(); detail();
+  };
+  const drawAll = () => { draw(); drawWaits(); };
+  model.on("change:timeline", drawAll);
   model.on("change:moment change:steps", detail);
-  model.on("change:title change:mix change:has_sound change:growing", headline);
+  model.on("change:title change:whose change:has_sound change:growing change:unfolded", headline);
+  model.on("change:words", all);
+  model.on("change:whose", drawWaits);
   model.on("change:play_from_ms", () => model.get("play_from_ms") >= 0 && start(model.get("play_from_ms")));
   const resized = new ResizeObserver(() => draw());
   resized.observe(root);

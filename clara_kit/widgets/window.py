@@ -16,6 +16,7 @@ import traitlets
 from clara_kit.core.errors import ClaraError
 from clara_kit.core.records import Record
 from clara_kit.core.settings import Settings
+from clara_kit.lab.sentences import frame
 from clara_kit.lab.stepping import Moment, Stepper
 from clara_kit.lab.timeline import timeline
 from clara_kit.measure.run import Run
@@ -23,6 +24,7 @@ from clara_kit.runtime.manager import ConversationManager
 from clara_kit.widgets.following import follow
 from clara_kit.widgets.picture import svg
 from clara_kit.widgets.view import HERE, view
+from clara_kit.widgets.words import Language, spoken_in, usual_language, whose
 
 
 class ConversationWindow(anywidget.AnyWidget):
@@ -30,6 +32,9 @@ class ConversationWindow(anywidget.AnyWidget):
 
     _esm = view("window")
     _css = HERE / "window.css"
+
+    _stepper: Stepper | None = None
+    _shown: tuple[Sequence[Record], Settings] | None = None
 
     title = traitlets.Unicode().tag(sync=True)
     mix = traitlets.Unicode().tag(sync=True)
@@ -41,15 +46,21 @@ class ConversationWindow(anywidget.AnyWidget):
     sound_from_ms = traitlets.Float(0.0).tag(sync=True)
     has_sound = traitlets.Bool(False).tag(sync=True)
     play_from_ms = traitlets.Float(-1.0).tag(sync=True)
+    telling: Any = traitlets.List().tag(sync=True)
+    unfolded = traitlets.Bool(False).tag(sync=True)
+    language = traitlets.Unicode("en").tag(sync=True)
+    words = traitlets.Dict().tag(sync=True)
+    whose = traitlets.Unicode().tag(sync=True)
 
-    def __init__(self, source: Run | ConversationManager | str | Path) -> None:
-        super().__init__()
+    def __init__(self, source: Run | ConversationManager | str | Path, *, language: Language | None = None) -> None:
+        super().__init__(language=language or usual_language())
+        self._label()
         self._sound: Path | None = None
         self.on_msg(self._asked)
         if isinstance(source, ConversationManager):
             self._manager = source
             self.growing = True
-            self.title = "conversation, running"
+            self.title = self.words["w_running"]
             self.mix = Run(inputs={"modes": source.services.modes}, trace=()).mix
             follow(source, self._refresh)
         else:
@@ -72,17 +83,17 @@ class ConversationWindow(anywidget.AnyWidget):
 
     def at(self, at_ms: float) -> Moment:
         """The last event up to this time."""
-        return self.go_to(self._stepper.nearest(at_ms))
+        return self.go_to(self._stepper.nearest(at_ms) if self._stepper else 0)
 
     @property
     def here(self) -> Moment:
         """The chosen moment: what happened, what was decided, what Clara remembers."""
-        if not self.steps:
+        if self._stepper is None or not self.steps:
             raise ClaraError("This conversation has no events to walk through.", hint="`run.problems` may say why.")
         return self._stepper.moment(self.step)
 
     def why(self) -> str:
-        """What happened at the chosen moment, and why what followed followed."""
+        """What happened at the chosen moment and why what followed followed: plain sentences, then the engineers' part."""
         return self.here.why
 
     def play(self, at_ms: float | None = None) -> None:
@@ -94,7 +105,7 @@ class ConversationWindow(anywidget.AnyWidget):
 
     def picture(self) -> str:
         """The static picture, as SVG."""
-        return svg(self._timeline, title=self.title, mix=self.mix)
+        return svg(self._timeline, title=self.title, mix=self.mix, language=self._language)
 
     # --- what it shows ----------------------------------------------------------------------------------
 
@@ -110,17 +121,31 @@ class ConversationWindow(anywidget.AnyWidget):
         self._show(shown.trace, run.settings)
 
     def _show(self, trace: Sequence[Record], settings: Settings) -> None:
-        self._timeline = timeline(trace)
-        self._stepper = Stepper(trace, settings)
+        self._shown = trace, settings
+        self._timeline = timeline(trace, self._language)
+        self._stepper = Stepper(trace, settings, self._language)
         with self.hold_trait_notifications():
             self.timeline = self._timeline.to_dict()
             self.steps = len(self._stepper)
+            self.telling = [[step, round(at_ms, 1)] for step, at_ms in self._stepper.telling]
         self._step_chosen()
 
     @traitlets.observe("step")
     def _step_chosen(self, _change: Any = None) -> None:
-        if self.steps:
+        if self._stepper is not None and self.steps:
             self.moment = self._stepper.moment(max(0, min(self.step, self.steps - 1))).to_dict()
+
+    @property
+    def _language(self) -> Language:
+        return "es" if self.language == "es" else "en"
+
+    @traitlets.observe("language", "mix")
+    def _label(self, change: Any = None) -> None:
+        """Say everything in this language from now on."""
+        self.words = {**spoken_in(self._language), "engineers": frame("engineers", self._language)}
+        self.whose = whose(self.mix, self._language)
+        if change is not None and change.name == "language" and self._shown is not None:
+            self._show(*self._shown)
 
     def _refresh(self) -> None:
         """Show a conversation that still runs, or has just ended."""

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-from typing import Literal
 
 from clara_kit.data_files import data
+from clara_kit.lab.sentences import Language as Language
 from clara_kit.widgets.view import HERE
 
-Language = Literal["en", "es"]
 VARIABLE = "CLARA_LANGUAGE"
 WORDS: dict[str, tuple[str, str]] = {
     name: (english, spanish) for name, (english, spanish) in data(HERE / "words.yml").items()
@@ -23,3 +22,10 @@ def usual_language() -> Language:
 def spoken_in(language: Language) -> dict[str, str]:
     """Every label in one language."""
     return {name: texts[language == "es"] for name, texts in WORDS.items()}
+
+
+def whose(mix: str, language: Language) -> str:
+    """A run's mix in words: whose its numbers are."""
+    words = spoken_in(language)
+    name = words.get(f"mix_{mix}", mix)
+    return name if "live" in mix else words["not_vendors"].format(mix=name)

@@ -28,13 +28,37 @@ async def test_one_conversation_is_talked_to_interrupted_and_walked_through(tmp_
         await window.get_by_test_id("last").click()
         await expect(why).to_contain_text("hung up")
         await window.get_by_test_id("first").click()
-        await expect(why).to_contain_text("the conversation began")
+        await expect(why).to_contain_text("The conversation began")
+        height = (await window.bounding_box() or {})["height"]
         await window.get_by_test_id("next").click()
         await expect(count).to_contain_text("event 2 of")
         await window.get_by_test_id("back").click()
         await expect(count).to_contain_text("event 1 of")
         await window.locator('[data-kind="unheard"]').first.click()
-        await expect(why).to_contain_text("unheard «")
+        await expect(why).to_contain_text("and never heard «")
+        engineers, tip = window.get_by_test_id("engineers"), window.get_by_test_id("tip")
+        await expect(engineers).not_to_contain_text("HeardEstimated")
+        await engineers.locator("summary").click()
+        await expect(engineers.get_by_text("unheard «")).to_be_visible()
+        await window.get_by_test_id("back-decision").click()
+        await expect(engineers.get_by_text("InterruptAvatar")).to_be_visible()  # the fold stayed open
+        assert await window.get_by_test_id("waits").locator("button").count() == 2
+        await expect(window.get_by_test_id("waits")).to_contain_text(" ms")
+        await window.locator('[data-kind="unheard"]').first.hover()
+        await expect(tip).to_contain_text("the customer does not know them")
+        await window.get_by_test_id("legend-button").click()
+        await expect(window.get_by_test_id("legend")).to_contain_text("Clara was interrupted")
+        await page.keyboard.press("Escape")
+        await expect(window.get_by_test_id("legend")).to_be_hidden()
+        await window.get_by_test_id("zoom-all").focus()
+        await page.keyboard.press("Tab")
+        for key in ("ArrowRight", "ArrowLeft", "ArrowDown", "ArrowUp"):
+            await page.keyboard.press(key)
+            named = str(await page.evaluate("document.activeElement.getAttribute('aria-label')"))
+            await expect(tip).to_contain_text(named.partition(". ")[0])
+        await page.keyboard.press("Enter")
+        await expect(why).to_contain_text("Why? At")
+        assert (await window.bounding_box() or {})["height"] == height
         await window.focus()
         await page.keyboard.press("End")
         await expect(why).to_contain_text("hung up")
@@ -45,6 +69,8 @@ async def test_one_conversation_is_talked_to_interrupted_and_walked_through(tmp_
         await window.get_by_test_id("first").click()
         await window.get_by_test_id("play").click()
         await expect(window.get_by_test_id("play")).to_contain_text("Pause", timeout=10_000)
+        await expect(why).to_contain_text("Clara began to speak", timeout=20_000)  # the why follows the sound
+        assert (await window.bounding_box() or {})["height"] == height
         await window.screenshot(path=str(SCREENSHOTS / "01_window.png"))
         await window.get_by_test_id("play").click()
         await expect(window.get_by_test_id("play")).to_contain_text("Play")

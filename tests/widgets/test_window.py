@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -11,7 +12,13 @@ import pytest
 
 from clara_kit import ConversationManager, ConversationState, ConversationWindow, Fault, Settings, compose, simulate
 from clara_kit.core.errors import ClaraError
+from clara_kit.lab import timeline as timeline_module
+from clara_kit.lab.timeline import LANES, Timeline, Wait
+from clara_kit.measure.ledger import STAGE_LABELS
 from clara_kit.runtime.run_log import RunLog
+from clara_kit.widgets.picture import LETTER, SIGN, VERDICT, svg
+from clara_kit.widgets.view import HERE
+from clara_kit.widgets.words import WORDS, spoken_in
 from clara_kit.world.script import Line, Script
 
 S = ConversationState
@@ -50,8 +57,73 @@ def test_the_picture_is_the_same_every_time_and_says_that_it_is_simulated(window
     assert window.picture() == again.picture()
     root = ElementTree.fromstring(window.picture())
     text = " ".join(root.itertext())
-    assert "simulated: no number here is a vendor’s" in text and "unheard" in text and "<b>" in text
-    assert root.get("role") == "img" and "seconds, simulated" in str(root.get("aria-label"))
+    assert "simulated: no number here is a vendor’s" in text and "never heard" in text and "<b>" in text
+    assert root.get("role") == "img" and "25.0 s, simulated" in str(root.get("aria-label"))
+
+
+def test_each_wait_stands_beside_the_aim_with_its_figure_and_says_that_it_is_simulated(
+    window: ConversationWindow,
+) -> None:
+    run = simulate(SCRIPT, seed=3, faults=[Fault(service="llm", kind="cut", on=2)])
+    waits = window.timeline["waits"]
+    assert [w["total_ms"] for w in waits] == [round(t.total_ms or 0.0, 1) for t in run.ledger if t.kind != "greeting"]
+    assert window.timeline["target_ms"] == (600, 800)
+    text = " ".join(ElementTree.fromstring(window.picture()).itertext())
+    for wait in waits:
+        assert f"turn {wait['turn']}: {wait['total_ms']:.0f} ms ✕" in text and wait["verdict"] == "slower"
+        part = spoken_in("en")[f"part_{wait['longest']}"]
+        assert f"the longest part: {part}, " in text
+    assert {f"part_{label}" for label in STAGE_LABELS} <= set(WORDS)
+    assert "600 to 800 ms" in text and f"({window.whose})" in text and "simulated" in window.whose
+
+
+@pytest.mark.parametrize(
+    ("total_ms", "verdict"),
+    [(None, "none"), (599.9, "faster"), (600.0, "within"), (800.0, "within"), (800.1, "slower")],
+)
+def test_a_wait_is_judged_by_the_plan(total_ms: float | None, verdict: str) -> None:
+    line = Timeline(end_ms=5000.0, waits=[Wait(1, 1000.0, total_ms, 0)])
+    assert line.waits[0].verdict == verdict
+    figure = f"{total_ms:.0f} ms" if total_ms is not None else ""
+    assert f"turn 1: {figure}" in svg(line, title="x", mix="live") and f"verdict_{verdict}" in WORDS
+
+
+def test_another_language_is_spoken_at_once(window: ConversationWindow) -> None:
+    final = next(n for n in range(window.steps) if window.go_to(n).event == "TranscriptFinal")
+    english = window.go_to(final).plain
+    window.language = "es"
+    assert window.here.plain != english and window.moment["plain"][0].startswith("El cliente terminó")
+    assert "Para ingenieros: TranscriptFinal" in window.why() and "RequestReply" in window.why()
+    assert "ningún número es de un proveedor" in window.picture() and window.words["w_legend"] == "Leyenda"
+    assert ConversationWindow(simulate(SCRIPT, seed=3), language="es").here.plain[0] == "Empezó la conversación."
+
+
+def test_what_the_sound_lets_the_why_stop_at_is_what_a_customer_could_notice(window: ConversationWindow) -> None:
+    events = {window.go_to(step).event for step, _ in window.telling}
+    assert {"TranscriptFinal", "SpeakingStarted", "SpeakingEnded"} <= events
+    assert not events & {"SpeechSent", "FirstAudio", "SpeechVoiced"} and len(window.telling) < window.steps / 2
+    assert [step for step, _ in window.telling] == sorted({step for step, _ in window.telling})
+
+
+def test_every_lane_bar_and_mark_has_a_name_and_a_meaning(window: ConversationWindow) -> None:
+    marks = {kind for _, kind, _ in timeline_module._MARKS.values()}
+    bars = {s["kind"] for s in window.timeline["spans"] if s["lane"] != "state"}
+    assert {"sound", "words", "waiting", "writing", "on the way", "speaking", "unheard"} == bars
+    for kind in marks | bars:
+        assert f"kind_{kind}" in WORDS and f"means_{kind}" in WORDS
+    assert marks == set(SIGN) and len(set(SIGN.values())) == len(SIGN)  # told apart without colours
+    assert {f"means_{state}" for state in S} | {str(state) for state in S} <= set(WORDS)
+    assert {f"{what}_{lane}" for what in ("lane", "means_lane") for lane in LANES} <= set(WORDS)
+    assert len(set(LETTER.values())) == len(S)
+
+
+def test_the_view_asks_for_no_word_that_is_not_there() -> None:
+    script = (HERE / "window.js").read_text(encoding="utf-8")
+    asked = set(re.findall(r'"(w_\w+)"', script))
+    assert asked and asked <= set(WORDS)
+    assert {name for name in WORDS if name.startswith("w_")} - asked <= {"w_running"}  # and none lies about unused
+    for sign in (*SIGN.values(), *LETTER.values(), *VERDICT.values()):
+        assert f'"{sign}"' in script  # as in the picture
 
 
 def test_what_a_notebook_keeps_is_the_picture(window: ConversationWindow) -> None:
@@ -79,6 +151,7 @@ async def test_a_running_conversation_grows_in_the_window_and_can_be_heard_when_
     await asyncio.sleep(0.4)
     assert run is not None and not window.growing and window.steps == len(run.events)
     assert window.title == "a test" and window.has_sound
+    assert window.timeline["begin_ms"] == round(run.trace[0].at_ms, 1)  # no empty seconds at its left
     sent: list[Any] = []
     window.send = lambda content, buffers=None: sent.append((content, buffers))  # type: ignore[method-assign]
     window._handle_custom_msg({"kind": "sound"}, [])
