@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from clara_kit import ConversationManager, Settings, compose, runs
-from clara_kit.lab.shelf import kept
+from clara_kit import ConversationManager, Run, Settings, compose, replay, runs
+from clara_kit.core.errors import RunLogError
+from clara_kit.lab.shelf import OVER, RUNNING, kept
+from clara_kit.runtime.run_log import RunLog
 from clara_kit.widgets.window import ConversationWindow
 from clara_kit.widgets.words import WORDS
 
@@ -17,6 +21,13 @@ async def record(root: Path, title: str, customer: str = "") -> None:
     services = compose("sim", customer=customer, settings=Settings.of(greeting=""))
     async with ConversationManager(services, title=title, log_root=root) as clara:
         await clara.play_script(["¿Hacen despachos a regiones?", "Muchas gracias."])
+
+
+def change(folder: Path, edit: Callable[[dict[str, Any]], object]) -> None:
+    """Edit the facts of a run's manifest, as an older kit or a damaged disk would have left them."""
+    manifest = json.loads((folder / "manifest.json").read_text("utf-8"))
+    edit(manifest["facts"])
+    (folder / "manifest.json").write_text(json.dumps(manifest), "utf-8")
 
 
 @pytest.fixture
@@ -40,10 +51,9 @@ async def test_the_newest_comes_first_with_what_one_looks_for(root: Path) -> Non
 
 async def test_what_is_damaged_is_listed_and_says_so(root: Path) -> None:
     second, first = kept(root)
+    change(first.folder, lambda facts: facts.pop("figures"))
     (first.folder / "turns.parquet").unlink()
-    manifest = json.loads((second.folder / "manifest.json").read_text("utf-8"))
-    del manifest["facts"]["ended"]
-    (second.folder / "manifest.json").write_text(json.dumps(manifest), "utf-8")
+    change(second.folder, lambda facts: facts.pop("ended"))
     for name, text in (("cut", '{"schema": 1, "inp'), ("list", "[]"), ("bare", '{"inputs": {}, "facts": {}}')):
         (root / name).mkdir()
         (root / name / "manifest.json").write_text(text, "utf-8")
@@ -81,6 +91,55 @@ async def test_a_row_opens_in_its_window_and_a_damaged_one_says_why_not(root: Pa
     await record(root, "the third")
     shelf._view._handle_custom_msg({"kind": "refresh"}, [])
     assert len(shelf._view.rows) == 3
+
+
+async def test_a_run_of_before_its_figures_stood_in_the_manifest_has_them_from_its_table(root: Path) -> None:
+    before = kept(root)[0]
+    change(before.folder, lambda facts: facts.pop("figures"))
+    after = kept(root)[0]
+    figures = [(k.turns, k.first_sound_ms, k.interruptions) for k in (before, after)]
+    assert figures[0] == figures[1] and before.turns
+
+
+async def test_another_title_is_found_again_and_what_was_recorded_is_as_it_was(root: Path) -> None:
+    newest = kept(root)[0]
+    before = {path.name: path.read_bytes() for path in newest.folder.iterdir()}
+    newest.call_it("  Camila\n y los despachos ")
+    run = kept(root)[0].load()
+    assert kept(root)[0].title == run.title == "Camila y los despachos"
+    assert run.experiment_id == newest.load().experiment_id and replay(run).same and run.problems == ()
+    assert all((newest.folder / name).read_bytes() == raw for name, raw in before.items())
+    newest.call_it("")
+    assert kept(root)[0].title == kept(root)[0].load().title == "the second"
+
+
+async def test_a_title_given_while_it_is_recorded_is_not_lost_at_its_end(tmp_path: Path) -> None:
+    log = RunLog({"modes": {}}, title="at first", root=tmp_path)
+    (one,) = kept(tmp_path)
+    assert one.ended == RUNNING
+    with pytest.raises(RunLogError, match="hang up"):
+        one.delete()
+    one.call_it("later")
+    log.close([])
+    (one,) = kept(tmp_path)
+    assert one.title == "later" and one.ended == OVER
+
+
+def test_names_of_folders_sort_by_time_and_equal_ones_of_one_moment_are_told_apart(tmp_path: Path) -> None:
+    logs = [RunLog({"modes": {}, "seed": 7 - n // 4}, root=tmp_path) for n in range(20)]
+    assert len({log.run_id for log in logs}) == 20
+    in_time = sorted(logs, key=lambda log: log.facts["started"])
+    moments = [log.folder.name.split("-")[0] for log in sorted(logs, key=lambda log: log.folder.name)]
+    assert moments == [log.folder.name.split("-")[0] for log in in_time]
+    for log in logs:
+        log.close([])
+    assert [Run.load(log.folder).run_id for log in logs] == [log.folder.name for log in logs]
+
+
+async def test_what_is_deleted_is_gone_for_good(root: Path) -> None:
+    second, first = kept(root)
+    first.delete()
+    assert kept(root) == (second,) and [path.name for path in root.iterdir()] == [second.folder.name]
 
 
 def test_every_column_has_its_heading() -> None:
