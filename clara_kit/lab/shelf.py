@@ -124,30 +124,40 @@ def _read(folder: Path, names: dict[str, str]) -> Kept:
     try:
         manifest = opening.manifest(folder)
         inputs, facts = dict(manifest["inputs"]), dict(manifest["facts"])
-        template, started = inputs.get("template") or {}, datetime.fromisoformat(str(facts["started"]))
+        started = datetime.fromisoformat(str(facts["started"]))
         started.timestamp()  # else nothing could be sorted by it
-        customer = str(inputs.get("customer") or "")
         return here(
             started=started,
             title=opening.later_title(folder) or str(facts.get("title") or ""),
-            customer=names.get(customer, "of the shop") if customer else "",
-            prompt=f"{template['id']} v{template['version']}" if template else "",
+            customer=customer_of(inputs, names),
+            prompt=prompt_of(inputs),
             mix=Run(inputs=inputs, trace=()).mix,
-            ended=_ended(folder, facts),
+            ended=RUNNING if "ended" not in facts and is_being_written(folder) else ended_of(facts),
             **_figures(folder, facts),
         )
     except (RunLogError, OSError, OverflowError, ValueError, KeyError, TypeError, AttributeError) as exc:
         return here(ended=f"the manifest cannot be read ({type(exc).__name__})")
 
 
-def _ended(folder: Path, facts: dict[str, Any]) -> str:
-    if "ended" in facts:
-        return str(facts["error"] or OVER)
-    return RUNNING if is_being_written(folder) else NOT_CLOSED
+def ended_of(facts: dict[str, Any]) -> str:
+    """How a run ended: `OVER`, `NOT_CLOSED`, or what went wrong."""
+    return str(facts.get("error") or OVER) if "ended" in facts else NOT_CLOSED
+
+
+def prompt_of(inputs: dict[str, Any]) -> str:
+    """Which prompt a run had, as «warm v1»; empty where it was no template."""
+    template = inputs.get("template")
+    return f"{template['id']} v{template['version']}" if isinstance(template, dict) and template else ""
+
+
+def customer_of(inputs: dict[str, Any], names: dict[str, str] | None = None) -> str:
+    """An invented customer's name; a real one has none here. Empty: a stranger."""
+    customer = str(inputs.get("customer") or "")
+    return (_names() if names is None else names).get(customer, "of the shop") if customer else ""
 
 
 def _names() -> dict[str, str]:
-    """The invented customers by what stands for them; a real one has no name here."""
+    """The invented customers by what stands for them."""
     return {key_of(persona.gid): persona.name for persona in Persona.all()}
 
 
