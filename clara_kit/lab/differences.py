@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 PARTS = ("run", "settings", "prompt", "talk", "ledger")
 CUT = " ✂ "  # what stands behind it was never heard
-_TOLD_APART = {"settings", "prompt", "template", "customer"}  # inputs that have lines of their own
+_TOLD_APART = {"settings", "prompt", "prompt_hash", "template", "customer"}  # inputs that have lines of their own
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -178,7 +178,8 @@ def _heard(turn: Turn) -> str:
 
 def _took(x: Turn, y: Turn) -> Iterator[Contrast]:
     where = x.customer or f"({x.kind})"
-    yield _figure("ledger", where, "total", x.total_ms, y.total_ms, " ms")
+    if x.total_ms is not None or y.total_ms is not None:
+        yield _figure("ledger", where, "total", x.total_ms, y.total_ms, " ms")
     for label, stage in zip(STAGE_LABELS, STAGES, strict=True):
         if stage in x.stages or stage in y.stages:
             yield _figure("ledger", where, label, x.stages.get(stage), y.stages.get(stage), " ms")
@@ -200,7 +201,9 @@ def _flat(data: Any, before: str = "") -> dict[str, str]:
     if not isinstance(data, dict):
         told = data if isinstance(data, str) else json.dumps(data, ensure_ascii=False)
         return {before: told} if before and data is not None else {}
-    return {name: text for key, part in data.items() for name, text in _flat(part, f"{before}.{key}"[not before :]).items()}
+    return {
+        name: text for key, part in data.items() for name, text in _flat(part, f"{before}.{key}"[not before :]).items()
+    }
 
 
 def _sentences(text: str) -> list[str]:

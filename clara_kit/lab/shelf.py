@@ -27,7 +27,7 @@ from clara_kit.world.personas import Persona
 if TYPE_CHECKING:
     import polars as pl
 
-RUNNING, OVER, NOT_CLOSED = "still running", "hung up", "not closed"
+RUNNING, OVER, NOT_CLOSED, UNREADABLE = "still running", "hung up", "not closed", "its manifest cannot be read"
 TITLE_CHARS = 120
 FIGURES = ("turns", "first_sound_ms", "interruptions")
 _before: dict[Path, dict[Path, tuple[Any, Kept]]] = {}
@@ -48,7 +48,7 @@ class Kept:
     """Median of the spoken and typed turns, from the customer's last word to Clara's first sound."""
     interruptions: int | None = None
     ended: str = ""
-    """`RUNNING`, `OVER`, `NOT_CLOSED`, or what went wrong."""
+    """`RUNNING`, `OVER`, `NOT_CLOSED`, `UNREADABLE`, or what went wrong."""
     size_bytes: int = 0
     has_sound: bool = False
 
@@ -135,8 +135,8 @@ def _read(folder: Path, names: dict[str, str]) -> Kept:
             ended=RUNNING if "ended" not in facts and is_being_written(folder) else ended_of(facts),
             **_figures(folder, facts),
         )
-    except (RunLogError, OSError, OverflowError, ValueError, KeyError, TypeError, AttributeError) as exc:
-        return here(ended=f"the manifest cannot be read ({type(exc).__name__})")
+    except (RunLogError, OSError, OverflowError, ValueError, KeyError, TypeError, AttributeError):
+        return here(ended=UNREADABLE)
 
 
 def ended_of(facts: dict[str, Any]) -> str:

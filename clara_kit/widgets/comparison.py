@@ -14,7 +14,7 @@ from clara_kit.audio.wav import wav_bytes
 from clara_kit.core.errors import ClaraError
 from clara_kit.lab.apart import Pair, answers
 from clara_kit.prompts.template import PromptTemplate
-from clara_kit.widgets.view import HERE, view
+from clara_kit.widgets.view import style, view
 from clara_kit.widgets.words import Language, spoken_in, usual_language
 from clara_kit.world.personas import Persona
 from clara_kit.world.voices import clara_voice
@@ -29,7 +29,7 @@ class Comparison(anywidget.AnyWidget):
     """`choose` and `compare` do what the fields and the button do; `pairs`: what came of it, as data."""
 
     _esm = view("comparison")
-    _css = HERE / "desk.css"
+    _css = style("desk", "shelf")
 
     words = traitlets.Dict().tag(sync=True)
     customers: Any = traitlets.List().tag(sync=True)
