@@ -47,6 +47,7 @@ class Shelf(ipywidgets.VBox):  # type: ignore[misc]
 
     def __init__(self, root: Path | str | None = None, *, language: Language | None = None) -> None:
         self._root = root
+        self.kept: tuple[Kept, ...] = ()
         self._view = ShelfView(words=spoken_in(language or usual_language()))
         self._view.on_msg(self._asked)
         super().__init__([self._view])
@@ -54,8 +55,9 @@ class Shelf(ipywidgets.VBox):  # type: ignore[misc]
 
     def refresh(self) -> tuple[Kept, ...]:
         """Look what there is now."""
-        self.kept = kept(self._root)
-        self._view.rows = [_row(one) for one in self.kept]  # sent only where something has changed
+        if (found := kept(self._root)) != self.kept:
+            self.kept = found
+            self._view.rows = [_row(one) for one in found]
         return self.kept
 
     def show(self, name: str | int) -> Run:
