@@ -17,12 +17,12 @@ from clara_kit.core.page import table
 from clara_kit.lab.apart import Piece, marked
 from clara_kit.lab.shelf import customer_of, ended_of, prompt_of
 from clara_kit.measure.ledger import STAGE_LABELS, STAGES, Turn
-from clara_kit.measure.run import Run
+from clara_kit.measure.run import SERVICES, Run
 
 if TYPE_CHECKING:
     import polars as pl
 
-PARTS = ("run", "settings", "prompt", "talk", "ledger")
+PARTS = ("run", "settings", "prompt", "talk", "ledger", "inputs")
 CUT = " ✂ "  # what stands behind it was never heard
 _TOLD_APART = {"settings", "prompt", "prompt_hash", "template", "customer"}  # inputs that have lines of their own
 
@@ -108,15 +108,16 @@ def differences(left: Run | str | Path, right: Run | str | Path) -> Differences:
         *_of_prompt(a, b),
         *(line for x, y in pairs for line in _said(x, y)),
         *(line for x, y in pairs if x and y for line in _took(x, y)),
+        *_values("inputs", *map(_rest, (a, b))),
     )
     common = any(x and y and x.kind != "greeting" for x, y in pairs)
     return Differences(a, b, contrasts, tuple(_notes(a, b, common)))
 
 
 def _notes(a: Run, b: Run, common: bool) -> Iterator[str]:
-    if a.modes != b.modes:
+    if any(a.modes.get(service) != b.modes.get(service) for service in SERVICES):
         yield "mix"
-    elif a.inputs.get("latency") != b.inputs.get("latency") and set(a.modes.values()) != {"live"}:
+    elif _speed(a) != _speed(b) and set(a.modes.values()) != {"live"}:
         yield "speed"
     if a.inputs.get("customer") != b.inputs.get("customer"):
         yield "customer"
@@ -128,8 +129,13 @@ def _notes(a: Run, b: Run, common: bool) -> Iterator[str]:
         yield "damaged"
 
 
+def _speed(run: Run) -> object:
+    """How fast what is not live was; the first version had another name for it."""
+    return run.inputs.get("latency", run.inputs.get("profile"))
+
+
 def _of_run(a: Run, b: Run) -> Iterator[Contrast]:
-    """What it was, how it went, and whatever else the outcome depends on."""
+    """What it was, and how it went."""
     about: dict[str, Callable[[Run], str]] = {
         "title": lambda run: run.title,
         "when": lambda run: str(run.facts.get("started") or "")[:19].replace("T", " "),
@@ -144,9 +150,12 @@ def _of_run(a: Run, b: Run) -> Iterator[Contrast]:
     for name, unit in (("turns", ""), ("interruptions", ""), ("first_sound", " ms")):
         x, y = (found.get(name, found.get(f"{name}_ms")) for found in (one, other))
         yield _figure("run", "", name, x, y, unit)
-    rest = ({k: v for k, v in run.inputs.items() if k not in _TOLD_APART} for run in (a, b))
-    yield from _values("run", *map(_flat, rest))
-    yield from _values("run", *(_flat({"versions": run.facts.get("versions")}) for run in (a, b)))
+
+
+def _rest(run: Run) -> dict[str, str]:
+    """Whatever else the outcome depends on, and the versions of what recorded it."""
+    rest = {name: part for name, part in run.inputs.items() if name not in _TOLD_APART}
+    return _flat({**rest, "versions": run.facts.get("versions")})
 
 
 def _of_prompt(a: Run, b: Run) -> Iterator[Contrast]:

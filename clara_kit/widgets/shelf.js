@@ -140,13 +140,14 @@ function render({ model, el }) {
 
   // --- what differs between two -----------------------------------------------------------------------------
   const side = (pieces, differs) => {
-    const cell = make("td", pieces ? "" : "cd-none", pieces ? "" : "–");
+    const cell = make("td", pieces && pieces.length ? "" : "cd-none", pieces && pieces.length ? "" : "–");
     for (const [text, apart] of pieces ?? []) cell.append(differs && apart ? make("mark", "", text) : text, " ");
     return cell;
   };
   function contrasts(rows, heads, part) {
     const sheet = make("table"), first = make("tr"), changes = rows.some((row) => row.change !== null);
-    for (const text of [part === "prompt" ? w("sentence") : "", ...heads, ...(changes ? [w("change")] : [])]) first.append(make("th", "", text));
+    for (const text of [part === "prompt" ? w("sentence") : "", ...heads]) first.append(make("th", "", text));
+    if (changes) first.append(make("th", "cd-change", w("change")));
     sheet.append(first);
     let where = "";
     for (const row of rows) {
@@ -181,7 +182,7 @@ function render({ model, el }) {
     for (const [part, rows] of parts) {
       const fold = make("details"), same = rows.filter((row) => row.same), other = rows.filter((row) => !row.same);
       fold.dataset.testid = `part-${part}`;
-      fold.open = other.length > 0;
+      fold.open = other.length > 0 && part !== "inputs"; // what nobody chose by hand
       fold.append(make("summary", "", `${w(`part_${part}`)}: ${w("differ_count").replace("{n}", other.length)}`));
       if (other.length) fold.append(contrasts(other, heads, part));
       if (same.length) {

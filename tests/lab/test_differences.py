@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from clara_kit import Run, Settings, simulate
-from clara_kit.lab.differences import CUT, Contrast, differences
+from clara_kit.lab.differences import CUT, PARTS, Contrast, differences
 
 LINES = ["¿Hacen despachos a regiones?", "¿Qué limpiador me recomiendas?", "Muchas gracias."]
 
@@ -22,7 +22,7 @@ def test_a_run_does_not_differ_from_itself() -> None:
     run = simulate(LINES, seed=3, customer="camila", template="warm")
     apart = differences(run, run)
     assert apart.comparable and apart.notes == () and apart.frame["same"].all()
-    assert {one.part for one in apart.contrasts} == {"run", "settings", "prompt", "talk", "ledger"}
+    assert {one.part for one in apart.contrasts} == set(PARTS)
     assert set(apart.frame["left_mix"]) == {"simulated"}
 
 
