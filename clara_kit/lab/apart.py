@@ -27,13 +27,18 @@ class Pair:
 
     def pieces(self) -> tuple[list[Piece], list[Piece]]:
         """Both answers in pieces, in order."""
-        left, right = self.left.split(), self.right.split()
-        found: tuple[list[Piece], list[Piece]] = ([], [])
-        for what, a, b, c, d in SequenceMatcher(a=left, b=right, autojunk=False).get_opcodes():
-            for pieces, words in zip(found, (left[a:b], right[c:d]), strict=True):
-                if words:
-                    pieces.append((" ".join(words), what != "equal"))
-        return found
+        return marked(self.left, self.right)
+
+
+def marked(left: str, right: str) -> tuple[list[Piece], list[Piece]]:
+    """Two texts in pieces, in order, word by word."""
+    one, other = left.split(), right.split()
+    found: tuple[list[Piece], list[Piece]] = ([], [])
+    for what, a, b, c, d in SequenceMatcher(a=one, b=other, autojunk=False).get_opcodes():
+        for pieces, words in zip(found, (one[a:b], other[c:d]), strict=True):
+            if words:
+                pieces.append((" ".join(words), what != "equal"))
+    return found
 
 
 def answers(questions: Sequence[str], customer: Customer, left: Template, right: Template) -> tuple[Pair, ...]:

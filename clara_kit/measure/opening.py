@@ -20,6 +20,7 @@ from clara_kit.core.text import whole
 from clara_kit.measure import codec
 
 WORDS_FILE = "customer_words.json"
+TITLE_FILE = "title.txt"  # what it was called afterwards; the manifest stays as it was written
 
 T = TypeVar("T")
 _BLANK = b" \t\r\0"  # a crash of the machine may leave NULs where a file had grown
@@ -59,6 +60,14 @@ def manifest(folder: Path) -> dict[str, Any]:
     return _parse(_bytes(folder / "manifest.json"))
 
 
+def later_title(folder: Path) -> str:
+    """What a run was called after it was recorded; empty where nobody has called it anything."""
+    try:
+        return " ".join(whole((folder / TITLE_FILE).read_text("utf-8", "replace")).split())
+    except OSError:
+        return ""
+
+
 def _of_folder(path: Path) -> Parts:
     """Each part by itself: what is wrong with one costs none of the others."""
     problems: list[str] = []
@@ -90,6 +99,8 @@ def _of_folder(path: Path) -> Parts:
         raise RunLogError(f"There is no readable run at {path}: {' '.join(problems)}", hint=_WHERE)
     kept: dict[str, Any] = part(WORDS_FILE, _parse, {}) if WORDS_FILE in names else {}
     words = {name: word for name, word in kept.items() if isinstance(word, str)}
+    if title := later_title(path):
+        facts = {**facts, "title": title}
     if len(words) < len(kept):
         problems.append(f"{WORDS_FILE}: some of it are no words.")
     return Parts(inputs=inputs, facts=facts, trace=trace, folder=path, words=words, problems=tuple(problems))

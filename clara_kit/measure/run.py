@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
+from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from clara_kit.core.errors import ClaraError, RunLogError
@@ -57,6 +58,11 @@ class Run:
         return str(self.facts.get("run_id") or self.experiment_id)
 
     @property
+    def title(self) -> str:
+        """What it is called, by who recorded it or by who gave it another title since; may be empty."""
+        return str(self.facts.get("title") or "")
+
+    @property
     def modes(self) -> dict[str, Mode]:
         """What stood behind each service: live, twin or sim; empty where that is not known."""
         modes = self.inputs.get("modes")
@@ -99,6 +105,16 @@ class Run:
     def ledger(self) -> tuple[Turn, ...]:
         """Where the milliseconds of each turn went."""
         return turns(self.trace)
+
+    @property
+    def figures(self) -> dict[str, int | float | None]:
+        """Turns, interruptions, and the median from the customer's last word to Clara's first sound (None: never), in ms."""
+        waits = [turn.total_ms for turn in self.ledger if turn.kind != "greeting" and turn.total_ms is not None]
+        return {
+            "turns": len(self.ledger),
+            "first_sound_ms": round(median(waits), 1) if waits else None,
+            "interruptions": sum(turn.interrupted for turn in self.ledger),
+        }
 
     @cached_property
     def turns(self) -> pl.DataFrame:

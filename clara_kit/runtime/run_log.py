@@ -28,7 +28,13 @@ from clara_kit.core.text import whole
 from clara_kit.measure import codec
 from clara_kit.measure.run import WORDS_FILE, Run, experiment_id
 
+try:
+    import fcntl
+except ImportError:  # pragma: no cover
+    fcntl = None  # type: ignore[assignment]
+
 log = logging.getLogger("clara_kit.runtime")
+EVENTS_FILE = "events.jsonl"
 PACKAGES = ("clara-kit", "anthropic", "deepgram-sdk", "httpx", "websockets", "polars", "pydantic")
 
 
@@ -49,9 +55,9 @@ class RunLog:
     ) -> None:
         started, root = datetime.now(UTC), Path(root or DATA / "runs")
         self.inputs = json.loads(whole(json.dumps(inputs, ensure_ascii=False)))  # exactly what a reader will get
-        run_id = f"{experiment_id(self.inputs)}-{started:%Y%m%dT%H%M%S}{started.microsecond // 1000:03d}"
+        at = f"{started:%Y%m%dT%H%M%S}{started.microsecond // 1000:03d}"  # UTC and first, so that names sort by time
         try:
-            self.run_id, self.folder = _new_folder(root, run_id)
+            self.run_id, self.folder = _new_folder(root, f"{at}-{experiment_id(self.inputs)}")
         except (OSError, ValueError) as exc:
             raise _unwritten(root, exc, "is it a file, or another's? Give another `log_root`.") from exc
         self.facts: dict[str, Any] = whole(
@@ -71,7 +77,10 @@ class RunLog:
         self._told = False
         try:
             self._write_manifest()
-            self._file = private(self.folder / "events.jsonl")
+            self._file = private(self.folder / EVENTS_FILE)
+            if fcntl is not None:  # held until it is closed, or its process is gone: see `is_being_written`
+                with suppress(OSError):  # some disks have no locks
+                    fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as exc:
             raise _unwritten(self.folder, exc) from exc
 
@@ -95,7 +104,7 @@ class RunLog:
 
     def _append(self, trace: list[Record], words: dict[str, str]) -> None:
         if words != self._words:  # before what needs them
-            _write(self.folder / WORDS_FILE, json.dumps(words, ensure_ascii=False, indent=1))
+            write_whole(self.folder / WORDS_FILE, json.dumps(words, ensure_ascii=False, indent=1))
             self._words = dict(words)
         if fresh := trace[self._written :]:
             lines = codec.to_log(fresh, self._said).encode()
@@ -119,7 +128,11 @@ class RunLog:
         self.facts |= {"ended": ended, "error": error, "records": len(trace)}
         run = Run(inputs=self.inputs, facts=self.facts, trace=tuple(trace), folder=self.folder, words=words or {})
         failed: OSError | None = None
-        for write in (partial(self._append, trace, run.words), self._write_manifest, partial(_write_tables, run)):
+        for write in (
+            partial(self._append, trace, run.words),
+            partial(self._write_end, run),
+            partial(_write_tables, run),
+        ):
             try:
                 write()
             except OSError as exc:
@@ -129,10 +142,14 @@ class RunLog:
             raise _unwritten(self.folder, failed) from failed
         return run
 
+    def _write_end(self, run: Run) -> None:
+        self.facts["figures"] = run.figures  # so that a shelf of a thousand runs reads no table
+        self._write_manifest()
+
     def _write_manifest(self) -> None:
         manifest = {"schema": codec.SCHEMA, "experiment_id": experiment_id(self.inputs), "inputs": self.inputs}
         text = json.dumps({**manifest, "facts": self.facts}, ensure_ascii=False, indent=1)
-        _write(self.folder / "manifest.json", text)
+        write_whole(self.folder / "manifest.json", text)
 
 
 def _unwritten(
@@ -145,7 +162,7 @@ def _write_tables(run: Run) -> None:
     assert run.folder is not None
     for name, table in (("turns", run.turns), ("events", run.event_table)):
         table.write_parquet(made := io.BytesIO())
-        _write(run.folder / f"{name}.parquet", made.getvalue())
+        write_whole(run.folder / f"{name}.parquet", made.getvalue())
 
 
 def private(path: Path) -> BinaryIO:
@@ -155,8 +172,21 @@ def private(path: Path) -> BinaryIO:
     return file
 
 
-def _write(path: Path, content: str | bytes) -> None:
-    """The whole file or, where the disk does not take it, the one that was there."""
+def is_being_written(folder: Path) -> bool:
+    """Whether a process of this machine still writes this run; False where that cannot be known."""
+    try:
+        with open(folder / EVENTS_FILE, "rb") as file:
+            if fcntl is not None:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
+def write_whole(path: Path, content: str | bytes) -> None:
+    """The whole file, its owner's alone, or, where the disk does not take it, the one that was there. Raises `OSError`."""
     fresh = path.with_name(path.name + ".new")
     try:
         with private(fresh) as file:

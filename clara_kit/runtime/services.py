@@ -14,13 +14,14 @@ from hashlib import sha256
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from clara_kit.audio.pronunciation import usual_pronunciation
 from clara_kit.audio.spoken import Pronunciation
 from clara_kit.audio.voice import Speech
 from clara_kit.core.clock import Clock
 from clara_kit.core.paths import DATA
 from clara_kit.core.prompt import Prompt
 from clara_kit.core.settings import USUAL_GREETING, Keys, Mode, Settings
-from clara_kit.data_files import fingerprint, pronunciation
+from clara_kit.data_files import fingerprint
 from clara_kit.prompts.briefing import Briefing
 from clara_kit.prompts.catalog import Catalog
 from clara_kit.providers.avatar.base import AvatarProvider
@@ -71,7 +72,7 @@ class Services:
     customer: str = field(default="", repr=False)  # as the shop knows them: number, gid or e-mail; empty: a stranger
     profile_cache: ProfileCache | None = None
     pace: float = 1.0  # how many times faster than the wall the conversation and the twins may live
-    pronunciation: Pronunciation = field(default_factory=pronunciation)  # how names are said aloud
+    pronunciation: Pronunciation = field(default_factory=usual_pronunciation)  # how names are said aloud
     faults: FaultBox = field(default_factory=FaultBox)
     twins: TwinServer | None = None
     lines: LineBook | None = None

@@ -5,6 +5,7 @@ The view is in `comparison.js`. Everything is simulated and spoken by the offlin
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import anywidget
@@ -12,39 +13,49 @@ import traitlets
 
 from clara_kit.audio.wav import wav_bytes
 from clara_kit.core.errors import ClaraError
+from clara_kit.lab import questions as lists
 from clara_kit.lab.apart import Pair, answers
 from clara_kit.prompts.template import PromptTemplate
-from clara_kit.widgets.view import HERE, view
+from clara_kit.widgets.view import style, view
 from clara_kit.widgets.words import Language, spoken_in, usual_language
 from clara_kit.world.personas import Persona
 from clara_kit.world.voices import clara_voice
 
-QUESTIONS = (
-    "¿Qué limpiador me recomiendas?", "¿Qué protector solar me recomiendas?", "¿Cuánto cuesta el despacho?",
-    "¿Hacen despachos a regiones?", "¿Qué me recomiendas para las manchas?", "¿Puedo usar retinol embarazada?",
-)  # fmt: skip
-
 
 class Comparison(anywidget.AnyWidget):
-    """`choose` and `compare` do what the fields and the button do; `pairs`: what came of it, as data."""
+    """`choose`, `take`, `keep` and `compare` do what the fields and the buttons do; `pairs`: what came of it, as data.
+
+    folder: where lists of questions are kept (default `data/questions`).
+    """
 
     _esm = view("comparison")
-    _css = HERE / "desk.css"
+    _css = style("desk", "shelf")
 
     words = traitlets.Dict().tag(sync=True)
     customers: Any = traitlets.List().tag(sync=True)
     prompts: Any = traitlets.List().tag(sync=True)
+    question_lists: Any = traitlets.List().tag(sync=True)
     chosen = traitlets.Dict().tag(sync=True)
-    questions = traitlets.Unicode("\n".join(QUESTIONS)).tag(sync=True)
+    questions = traitlets.Unicode("\n".join(lists.USUAL)).tag(sync=True)
+    kept_at = traitlets.Unicode("").tag(sync=True)
+    asked: Any = traitlets.List().tag(sync=True)
     rows: Any = traitlets.List().tag(sync=True)
     same = traitlets.Int(0).tag(sync=True)
+    progress = traitlets.Unicode("").tag(sync=True)
     problem = traitlets.Unicode("").tag(sync=True)
 
     def __init__(
-        self, customer: str = "camila", left: str = "warm", right: str = "brief", *, language: Language | None = None
+        self,
+        customer: str = "camila",
+        left: str = "warm",
+        right: str = "brief",
+        *,
+        language: Language | None = None,
+        folder: Path | None = None,
     ) -> None:
         super().__init__(words=spoken_in(language or usual_language()))
         self.pairs: tuple[Pair, ...] = ()
+        self._folder = folder
         self.customers = [[p.name, p.about] for p in Persona.all()]
         self.on_msg(self._asked)
         self.choose(customer=customer, left=left, right=right)
@@ -52,31 +63,57 @@ class Comparison(anywidget.AnyWidget):
     def choose(self, **changes: str) -> None:
         """Choose customer, left and right prompt by their names, all or some."""
         self.prompts = [t.name for t in PromptTemplate.all()]
+        self.question_lists = [list(one) for one in lists.listed(self._folder).items()]
         self.chosen = {**self.chosen, **changes}
+
+    def take(self, name: str) -> tuple[str, ...]:
+        """Take the questions of a list: `usual`, a shipped script's, or `mine/<name>`. Raises `ClaraError`."""
+        found = lists.read(name, self._folder)
+        self.questions = "\n".join(found)
+        return found
+
+    def keep(self, name: str) -> Path:
+        """Keep the questions as they stand by a name; returns their file. Raises `ClaraError`."""
+        path = lists.keep(name, self.questions.splitlines(), self._folder)
+        self.kept_at = str(path.resolve())
+        self.choose()
+        return path
 
     def compare(self, questions: str | None = None) -> tuple[Pair, ...]:
         """Ask both prompts every question (one a line); raises `ClaraError`."""
         if questions is not None:
             self.questions = questions
-        chosen = self.chosen
-        self.pairs = answers(self.questions.splitlines(), chosen["customer"], chosen["left"], chosen["right"])
-        self.same = sum(pair.same for pair in self.pairs)
-        self.rows = [[pair.question, *pair.pieces()] for pair in self.pairs]
+        customer, left, right = (self.chosen[name] for name in ("customer", "left", "right"))
+        asked = [question for question in self.questions.splitlines() if question.strip()]
+        pairs: list[Pair] = []
+        try:
+            for number, question in enumerate(asked, 1):
+                self.progress = f"{number} / {len(asked)}"
+                pairs += answers([question], customer, left, right)
+        finally:
+            self.progress = ""
+        self.pairs = tuple(pairs)
+        self.same, self.asked = sum(pair.same for pair in pairs), [left, right]
+        self.rows = [[pair.question, *pair.pieces(), pair.same] for pair in pairs]
         return self.pairs
 
     def _asked(self, _widget: Any, content: Any, _buffers: Any) -> None:
-        kind = content.get("kind") if isinstance(content, dict) else None
-        self.problem = ""
+        asked = content if isinstance(content, dict) else {}
+        kind, name = asked.get("kind"), asked.get("name")
+        if kind != "offers":
+            self.problem = ""
         try:
-            if kind == "compare":
+            if kind == "offers":
+                self.choose()
+            elif kind == "compare":
                 self.compare()
+            elif kind in ("take", "keep") and isinstance(name, str):
+                (self.take if kind == "take" else self.keep)(name)
             elif (
-                kind == "hear"
-                and content.get("side") in ("left", "right")
-                and content.get("row") in range(len(self.pairs))
+                kind == "hear" and asked.get("side") in ("left", "right") and asked.get("row") in range(len(self.pairs))
             ):
-                text = getattr(self.pairs[content["row"]], content["side"])
-                self.send({"kind": "sound"}, [wav_bytes(clara_voice().synthesize(text).sound)])
+                text = getattr(self.pairs[asked["row"]], asked["side"])
+                self.send({**asked, "kind": "sound"}, [wav_bytes(clara_voice().synthesize(text).sound)])
         except ClaraError as exc:
             self.problem = str(exc)
 

@@ -6,3 +6,16 @@ function make(name, className = "", text = "") {
   return node;
 }
 
+// A folder or file of this machine, as a link that opens in JupyterLab's file browser where that can reach it.
+function labLink(path, text = "") {
+  const config = document.getElementById("jupyter-config-data");
+  const { rootUri = "", baseUrl = "/" } = config ? JSON.parse(config.textContent) : {};
+  const root = decodeURIComponent(rootUri.replace(/^file:\/\//, "")).replace(/\/$/, "");
+  if (!rootUri || !path.startsWith(`${root}/`)) return make("code", "", path);
+  const inside = path.slice(root.length + 1), link = make("a", "", text || inside);
+  link.href = `${baseUrl}lab/tree/${inside.split("/").map(encodeURIComponent).join("/")}`;
+  link.dataset.commandlinkerCommand = "filebrowser:go-to-path";
+  link.dataset.commandlinkerArgs = JSON.stringify({ path: inside });
+  return link;
+}
+

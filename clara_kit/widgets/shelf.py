@@ -1,7 +1,11 @@
-"""`runs()`: the shelf of recorded conversations, to sort, filter, open and listen to. The view is in `shelf.js`."""
+"""`runs()`: the shelf of recorded conversations, to sort, filter, open, listen to and set side by side. The view is in `shelf.js`.
+
+The list is live: while it is seen, the page asks every other second, and only what has changed on the disk is read again.
+"""
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,10 +13,11 @@ import anywidget
 import ipywidgets
 import traitlets
 
-from clara_kit.core.errors import RunLogError
-from clara_kit.lab.shelf import Kept, kept
+from clara_kit.core.errors import ClaraError
+from clara_kit.lab.differences import PARTS, Contrast, Differences, differences
+from clara_kit.lab.shelf import RUNNING, Kept, kept
 from clara_kit.measure.run import Run
-from clara_kit.widgets.view import HERE, view
+from clara_kit.widgets.view import style, view
 from clara_kit.widgets.window import ConversationWindow
 from clara_kit.widgets.words import Language, spoken_in, usual_language
 
@@ -24,19 +29,25 @@ class ShelfView(anywidget.AnyWidget):
     """The page's half of a shelf."""
 
     _esm = view("shelf")
-    _css = HERE / "desk.css"
+    _css = style("desk", "shelf")
 
     words = traitlets.Dict().tag(sync=True)
     rows: Any = traitlets.List().tag(sync=True)
     chosen = traitlets.Unicode("").tag(sync=True)
+    damage: Any = traitlets.List().tag(sync=True)
+    apart = traitlets.Dict().tag(sync=True)
     problem = traitlets.Unicode("").tag(sync=True)
 
 
 class Shelf(ipywidgets.VBox):  # type: ignore[misc]
-    """The runs under a folder, the newest first; the chosen one in its window below. `refresh` looks again."""
+    """The runs under a folder, the newest first; the chosen one in its window below.
+
+    `show`, `call_it`, `delete` and `compare` do what the buttons do; `refresh` looks again.
+    """
 
     def __init__(self, root: Path | str | None = None, *, language: Language | None = None) -> None:
         self._root = root
+        self.kept: tuple[Kept, ...] = ()
         self._view = ShelfView(words=spoken_in(language or usual_language()))
         self._view.on_msg(self._asked)
         super().__init__([self._view])
@@ -44,17 +55,40 @@ class Shelf(ipywidgets.VBox):  # type: ignore[misc]
 
     def refresh(self) -> tuple[Kept, ...]:
         """Look what there is now."""
-        self.kept = kept(self._root)
-        self._view.rows = [_row(one) for one in self.kept]
+        if (found := kept(self._root)) != self.kept:
+            self.kept = found
+            self._view.rows = [_row(one) for one in found]
         return self.kept
 
     def show(self, name: str | int) -> Run:
-        """Show a run, by its folder's name or its place from 0 (the newest), in its window below."""
-        one = self.kept[name] if isinstance(name, int) else next(k for k in self.kept if k.folder.name == name)
+        """Show a run, by its folder's name or its place from 0 (the newest), in its window below. Raises `RunLogError`."""
+        one = self._named(name)
+        self._view.chosen, self._view.problem, self._view.damage = one.folder.name, "", []
+        self._put_below()
         run = one.load()
-        self._view.chosen, self._view.problem = one.folder.name, ""
-        self.children = (self._view, ConversationWindow(run))
+        self._view.damage = list(run.problems)
+        self._put_below(ConversationWindow(run))
         return run
+
+    def call_it(self, name: str | int, title: str) -> None:
+        """Give a run another title; with an empty one, its first again. Raises `RunLogError`."""
+        self._named(name).call_it(title)
+        self.refresh()
+
+    def delete(self, name: str | int) -> None:
+        """Delete a run for good, with its sound and all that it knows of a person. Raises `RunLogError`."""
+        one = self._named(name)
+        one.delete()
+        if one.folder.name == self._view.chosen:
+            self._view.chosen, self._view.damage = "", []
+            self._put_below()
+        self.refresh()
+
+    def compare(self, left: str | int, right: str | int) -> Differences:
+        """Show what differs between two runs. Raises `RunLogError`."""
+        found = differences(*(self._named(name).load() for name in (left, right)))
+        self._view.apart = _apart(found)
+        return found
 
     @property
     def frame(self) -> pl.DataFrame:
@@ -67,15 +101,42 @@ class Shelf(ipywidgets.VBox):  # type: ignore[misc]
         """Label everything in this language."""
         self._view.words = spoken_in(language)
 
+    def _put_below(self, *widgets: ipywidgets.DOMWidget) -> None:
+        self.children = (self._view, *widgets)
+
+    def _named(self, name: str | int) -> Kept:
+        if isinstance(name, int):
+            return self.kept[name]
+        found = next((one for one in self.kept if one.folder.name == name), None)
+        if found is None:
+            raise ClaraError("This conversation is no longer there.", hint="choose one of the list.")
+        return found
+
     def _asked(self, _widget: Any, content: Any, _buffers: Any) -> None:
-        kind, name = (content.get("kind"), content.get("name")) if isinstance(content, dict) else (None, None)
-        if kind == "refresh":
-            self.refresh()
-        elif kind == "open" and any(one.folder.name == name for one in self.kept):
-            try:
-                self.show(str(name))
-            except RunLogError as exc:
-                self._view.problem = str(exc)
+        asked = content if isinstance(content, dict) else {}
+        kind, names = asked.get("kind"), [asked.get(name) for name in ("name", "other")]
+        if kind != "look":
+            self._view.problem = ""
+        try:
+            match kind, names:
+                case "look", _:
+                    self.refresh()
+                case "open", [str(name), _]:
+                    self.show(name)
+                case "call", [str(name), _] if isinstance(asked.get("title"), str):
+                    self.call_it(name, asked["title"])
+                case "delete", [str(name), _]:
+                    self.delete(name)
+                case "compare", [str(name), str(other)]:
+                    self.compare(name, other)
+                case "listen", [str(name), _]:
+                    with suppress(OSError):
+                        sound = (self._named(name).folder / "conversation.wav").read_bytes()
+                        self._view.send({"kind": "sound", "name": name}, [sound])
+        except ClaraError as exc:
+            self._view.problem = str(exc)
+        finally:
+            self._view.send({"kind": "done", "what": kind if isinstance(kind, str) else ""})
 
     def __repr__(self) -> str:
         return f"<Shelf of {len(self.kept)} runs>"
@@ -87,11 +148,13 @@ def runs(root: Path | str | None = None) -> Shelf:
 
 
 def _row(one: Kept) -> dict[str, Any]:
-    started = one.started.astimezone() if one.started else None
+    started, running = one.started.astimezone() if one.started else None, one.ended == RUNNING
     return {
         "name": one.folder.name,
+        "folder": str(one.folder.resolve()),
+        "at": started.timestamp() if started else 0.0,
         "when": f"{started:%Y-%m-%d %H:%M}" if started else "",
-        "title": one.title or "–",
+        "title": one.title,
         "customer": one.customer,
         "prompt": one.prompt,
         "mix": one.mix,
@@ -99,5 +162,25 @@ def _row(one: Kept) -> dict[str, Any]:
         "first_sound": one.first_sound_ms,
         "interruptions": one.interruptions,
         "ended": one.ended,
-        "size": one.size_bytes,
+        "size": None if running else one.size_bytes,  # it grows, and would be sent again and again
+        "sound": one.has_sound and not running,
     }
+
+
+def _apart(found: Differences) -> dict[str, Any]:
+    """What the view draws: each part with its lines."""
+    sides = [
+        {"title": run.title or run.run_id, "when": str(run.facts.get("started") or "")[:16], "mix": run.mix}
+        for run in (found.left, found.right)
+    ]
+    parts = [[part, [_line(one, found.comparable) for one in found.contrasts if one.part == part]] for part in PARTS]
+    return {"sides": sides, "notes": list(found.notes), "parts": parts}
+
+
+def _line(one: Contrast, comparable: bool) -> dict[str, Any]:
+    left, right = one.pieces()
+    change = one.change if comparable or one.part != "ledger" else None
+    return {
+        "where": one.where, "what": one.what, "same": one.same, "change": change,
+        "left": None if one.left is None else left, "right": None if one.right is None else right,
+    }  # fmt: skip

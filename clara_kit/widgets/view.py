@@ -10,3 +10,8 @@ HERE = Path(__file__).parent
 def view(name: str) -> str:
     """The script of one view, with the parts that all of them share before it."""
     return (HERE / "parts.js").read_text(encoding="utf-8") + (HERE / f"{name}.js").read_text(encoding="utf-8")
+
+
+def style(*names: str) -> str:
+    """Several style sheets as one."""
+    return "".join((HERE / f"{name}.css").read_text(encoding="utf-8") for name in names)

@@ -12,6 +12,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from clara_kit import data_files
+from clara_kit.audio.pronunciation import usual_pronunciation
 from clara_kit.conversation.policies import STANDARD, Policies
 from clara_kit.core.errors import SettingsError
 from clara_kit.core.profile import CustomerProfile
@@ -76,7 +77,7 @@ def simulate(
         raise SettingsError("Nobody asks the shop, so its faults cannot happen.", hint="give a customer.")
     world = World(
         script, settings, seed=seed, latency=laws, faults=faults, briefing=briefing, prompt=prompt, customer=known,
-        pronunciation=(pronunciation := data_files.pronunciation()), policies=policies,
+        pronunciation=(names := usual_pronunciation()), policies=policies,
     )  # fmt: skip
     world.play()
     told = briefing.prompt if briefing is not None else prompt
@@ -90,7 +91,7 @@ def simulate(
         "seed": seed,
         "prompt_hash": told.hash if told else "",
         "answers": world.book.hash,
-        "pronunciation": _fingerprint(pronunciation),
+        "pronunciation": _fingerprint(names),
     }
     if briefing is not None:
         inputs["template"] = briefing.template.about

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from clara_kit import data_files
+from clara_kit.audio.pronunciation import usual_pronunciation
 from clara_kit.audio.spoken import Pronunciation
 from clara_kit.audio.voice import OfflineVoice
 
 
 def clara_voice(speed: float = 1.0, pronunciation: Pronunciation | None = None) -> OfflineVoice:
     """Clara's offline voice. pronunciation: `data/pronunciation.csv` unless given."""
-    said = data_files.pronunciation() if pronunciation is None else pronunciation
+    said = usual_pronunciation() if pronunciation is None else pronunciation
     return OfflineVoice(voice_variant="f4", rate_wpm=round(170 * speed), pronunciation=said)
 
 
 def customer_voice() -> OfflineVoice:
     """The invented customer's voice, told apart from Clara's at first hearing."""
-    return OfflineVoice(voice_variant="m3", rate_wpm=175, pitch=40, pronunciation=data_files.pronunciation())
+    return OfflineVoice(voice_variant="m3", rate_wpm=175, pitch=40, pronunciation=usual_pronunciation())

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clara_kit import data_files
 from clara_kit.audio.numbers import cardinal
+from clara_kit.audio.pronunciation import usual_pronunciation
 from clara_kit.audio.spoken import Spoken, spoken
 
-NAMES = data_files.pronunciation()
+NAMES = usual_pronunciation()
 SAID = {
     # money, as it is written in Chile and elsewhere
     "$12.990": "doce mil novecientos noventa pesos",

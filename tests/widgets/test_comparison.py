@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 from typing import Any
 
 import soundfile
 
 from clara_kit import Comparison
 from clara_kit.lab.apart import Pair, answers
+from clara_kit.lab.questions import USUAL
+from clara_kit.world.script import Script
 from clara_kit.world.voices import clara_voice
 
 
@@ -26,6 +29,35 @@ def test_each_question_is_asked_of_both_prompts() -> None:
     assert [pair.question for pair in pairs] == ["¿Hacen despachos a regiones?", "¿Qué limpiador uso?"]
     assert not pairs[1].same and "Brisa" in pairs[1].left and "Brisa" in pairs[1].right
     assert all(pair.same for pair in answers(["¿Hacen despachos?"], "camila", "warm", "warm"))
+
+
+def test_questions_are_kept_by_a_name_and_taken_again(tmp_path: Path) -> None:
+    widget = Comparison(folder=tmp_path / "lists")
+    widget.questions = "¿Cuánto cuesta?\n\n  ¿Y si compro   dos? \n"
+    widget._handle_custom_msg({"kind": "keep", "name": "  los  precios "}, [])
+    assert widget.problem == "" and widget.kept_at == str(tmp_path / "lists" / "los precios.txt")
+    assert ["mine/los precios", "los precios"] in widget.question_lists
+    widget._handle_custom_msg({"kind": "take", "name": "demo"}, [])
+    assert widget.questions.splitlines() == [line.text for line in Script.load("demo").lines if line.text]
+    widget._handle_custom_msg({"kind": "take", "name": "mine/los precios"}, [])
+    assert widget.questions == "¿Cuánto cuesta?\n¿Y si compro dos?"
+    assert widget.take("usual") == USUAL
+    for name in ("../elsewhere", "", "a/b", "x" * 61, "\0"):
+        widget._handle_custom_msg({"kind": "keep", "name": name}, [])
+        assert "no name for a list" in widget.problem
+    for name in ("mine/never kept", "mine/../lists/los precios", "no such script"):
+        widget._handle_custom_msg({"kind": "take", "name": name}, [])
+        assert widget.problem
+    widget.questions = " \n"
+    widget._handle_custom_msg({"kind": "keep", "name": "nothing"}, [])
+    assert "no question" in widget.problem and len(list(tmp_path.glob("lists/*"))) == 1
+
+
+def test_how_far_it_is_is_told_while_it_compares() -> None:
+    widget, told = Comparison(), []
+    widget.observe(lambda change: told.append(change.new), names="progress")
+    widget.compare("¿Hacen despachos?\nGracias.")
+    assert told == ["1 / 2", "2 / 2", ""]
 
 
 def test_the_buttons_compare_and_let_each_answer_be_heard() -> None:
@@ -47,6 +79,8 @@ def test_the_buttons_compare_and_let_each_answer_be_heard() -> None:
     ):
         widget._handle_custom_msg(nonsense, [])
     assert len(sent) == 1
+    widget._handle_custom_msg({"kind": "compare"}, [])
+    assert widget.asked == ["warm", "brief"] and widget.progress == ""
     widget.choose(left="no such prompt")
     widget._handle_custom_msg({"kind": "compare"}, [])
     assert "no such prompt" in widget.problem

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from clara_kit import ConversationManager, Settings, compose, runs
-from clara_kit.lab.shelf import kept
+from clara_kit import ConversationManager, Run, Settings, compose, replay, runs
+from clara_kit.core import events as ev
+from clara_kit.core.errors import RunLogError
+from clara_kit.lab.differences import PARTS
+from clara_kit.lab.shelf import OVER, RUNNING, kept
+from clara_kit.runtime.run_log import RunLog
+from clara_kit.widgets.shelf import Shelf
 from clara_kit.widgets.window import ConversationWindow
 from clara_kit.widgets.words import WORDS
 
@@ -19,11 +28,25 @@ async def record(root: Path, title: str, customer: str = "") -> None:
         await clara.play_script(["¿Hacen despachos a regiones?", "Muchas gracias."])
 
 
+def change(folder: Path, edit: Callable[[dict[str, Any]], object]) -> None:
+    """Edit the facts of a run's manifest, as an older kit or a damaged disk would have left them."""
+    manifest = json.loads((folder / "manifest.json").read_text("utf-8"))
+    edit(manifest["facts"])
+    (folder / "manifest.json").write_text(json.dumps(manifest), "utf-8")
+
+
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where two conversations are recorded, once for all tests."""
+    return tmp_path_factory.mktemp("recorded")
+
+
 @pytest.fixture
-async def root(tmp_path: Path) -> Path:
-    await record(tmp_path, "the first", customer="camila")
-    await record(tmp_path, "the second")
-    return tmp_path
+async def root(recorded: Path, tmp_path: Path) -> Path:
+    if not kept(recorded):
+        await record(recorded, "the first", customer="camila")
+        await record(recorded, "the second")
+    return Path(shutil.copytree(recorded, tmp_path / "runs"))
 
 
 async def test_the_newest_comes_first_with_what_one_looks_for(root: Path) -> None:
@@ -40,10 +63,9 @@ async def test_the_newest_comes_first_with_what_one_looks_for(root: Path) -> Non
 
 async def test_what_is_damaged_is_listed_and_says_so(root: Path) -> None:
     second, first = kept(root)
+    change(first.folder, lambda facts: facts.pop("figures"))
     (first.folder / "turns.parquet").unlink()
-    manifest = json.loads((second.folder / "manifest.json").read_text("utf-8"))
-    del manifest["facts"]["ended"]
-    (second.folder / "manifest.json").write_text(json.dumps(manifest), "utf-8")
+    change(second.folder, lambda facts: facts.pop("ended"))
     for name, text in (("cut", '{"schema": 1, "inp'), ("list", "[]"), ("bare", '{"inputs": {}, "facts": {}}')):
         (root / name).mkdir()
         (root / name / "manifest.json").write_text(text, "utf-8")
@@ -79,8 +101,119 @@ async def test_a_row_opens_in_its_window_and_a_damaged_one_says_why_not(root: Pa
     for nonsense in (None, {"kind": "open"}, {"kind": "open", "name": "../elsewhere"}, {"kind": []}):
         shelf._view._handle_custom_msg(nonsense, [])
     await record(root, "the third")
-    shelf._view._handle_custom_msg({"kind": "refresh"}, [])
+    shelf._view._handle_custom_msg({"kind": "look"}, [])
     assert len(shelf._view.rows) == 3
+
+
+async def test_a_run_of_before_its_figures_stood_in_the_manifest_has_them_from_its_table(root: Path) -> None:
+    before = kept(root)[0]
+    change(before.folder, lambda facts: facts.pop("figures"))
+    after = kept(root)[0]
+    figures = [(k.turns, k.first_sound_ms, k.interruptions) for k in (before, after)]
+    assert figures[0] == figures[1] and before.turns
+
+
+async def test_another_title_is_found_again_and_what_was_recorded_is_as_it_was(root: Path) -> None:
+    newest = kept(root)[0]
+    before = {path.name: path.read_bytes() for path in newest.folder.iterdir()}
+    newest.call_it("  Camila\n y los despachos ")
+    run = kept(root)[0].load()
+    assert kept(root)[0].title == run.title == "Camila y los despachos"
+    assert run.experiment_id == newest.load().experiment_id and replay(run).same and run.problems == ()
+    assert all((newest.folder / name).read_bytes() == raw for name, raw in before.items())
+    newest.call_it("")
+    assert kept(root)[0].title == kept(root)[0].load().title == "the second"
+
+
+async def test_a_title_given_while_it_is_recorded_is_not_lost_at_its_end(tmp_path: Path) -> None:
+    log = RunLog({"modes": {}}, title="at first", root=tmp_path)
+    (one,) = kept(tmp_path)
+    assert one.ended == RUNNING
+    with pytest.raises(RunLogError, match="hang up"):
+        one.delete()
+    one.call_it("later")
+    log.close([])
+    (one,) = kept(tmp_path)
+    assert one.title == "later" and one.ended == OVER
+
+
+def test_names_of_folders_sort_by_time_and_equal_ones_of_one_moment_are_told_apart(tmp_path: Path) -> None:
+    logs = [RunLog({"modes": {}, "seed": 7 - n // 4}, root=tmp_path) for n in range(20)]
+    assert len({log.run_id for log in logs}) == 20
+    in_time = sorted(logs, key=lambda log: log.facts["started"])
+    moments = [log.folder.name.split("-")[0] for log in sorted(logs, key=lambda log: log.folder.name)]
+    assert moments == [log.folder.name.split("-")[0] for log in in_time]
+    for log in logs:
+        log.close([])
+    assert [Run.load(log.folder).run_id for log in logs] == [log.folder.name for log in logs]
+
+
+async def test_what_is_deleted_is_gone_for_good(root: Path) -> None:
+    second, first = kept(root)
+    first.delete()
+    assert kept(root) == (second,) and os.listdir(root) == [second.folder.name]
+
+
+def ask(shelf: Shelf, **content: object) -> list[tuple[Any, Any]]:
+    """What the page is sent when it asks for this."""
+    sent: list[tuple[Any, Any]] = []
+    shelf._view.send = lambda content, buffers=None: sent.append((content, buffers))  # type: ignore[method-assign]
+    shelf._view._handle_custom_msg(content, [])
+    return sent
+
+
+async def test_the_buttons_rename_listen_and_delete(root: Path) -> None:
+    shelf = runs(root)
+    name = shelf.kept[0].folder.name
+    ask(shelf, kind="open", name=name)
+    ask(shelf, kind="call", name=name, title="Camila, again")
+    assert shelf._view.rows[0]["title"] == "Camila, again"
+    (sound, raw), (done, _) = ask(shelf, kind="listen", name=name)
+    assert sound["name"] == name and raw == [(root / name / "conversation.wav").read_bytes()] and done["kind"] == "done"
+    ask(shelf, kind="delete", name=name)
+    assert len(shelf._view.rows) == 1 and shelf._view.chosen == "" and len(shelf.children) == 1
+    assert ask(shelf, kind="open", name=name) == [({"kind": "done", "what": "open"}, None)]
+    assert "no longer there" in shelf._view.problem
+
+
+async def test_a_run_that_is_not_whole_opens_and_says_what_is_missing(root: Path) -> None:
+    shelf = runs(root)
+    with (shelf.kept[0].folder / "events.jsonl").open("ab") as file:
+        file.write(b'{"type":"Typ')
+    shelf.show(0)
+    assert any("Line" in problem for problem in shelf._view.damage)
+    shelf.show(1)
+    assert shelf._view.damage == []
+
+
+async def test_looking_again_sends_nothing_where_nothing_has_changed(root: Path) -> None:
+    shelf, seen = runs(root), []
+    shelf._view.observe(seen.append, names="rows")
+    ask(shelf, kind="look")
+    assert seen == []
+    log = RunLog({"modes": {}}, title="now", root=root)
+    ask(shelf, kind="look")
+    assert len(seen) == 1 and shelf._view.rows[0]["ended"] == RUNNING
+    log.append([ev.TextTyped(at_ms=1.0, text="Hola")])
+    ask(shelf, kind="look")
+    assert len(seen) == 1  # it grows, which is no news
+    log.close([])
+    ask(shelf, kind="look")
+    assert len(seen) == 2 and shelf._view.rows[0]["ended"] == OVER
+
+
+async def test_two_runs_are_set_side_by_side_and_equal_lines_are_kept_apart(root: Path) -> None:
+    shelf = runs(root)
+    ask(shelf, kind="compare", name=shelf.kept[1].folder.name, other=shelf.kept[0].folder.name)
+    apart = shelf._view.apart
+    assert [side["title"] for side in apart["sides"]] == ["the first", "the second"]
+    assert [part for part, _ in apart["parts"]] == list(PARTS)
+    lines = dict(apart["parts"])
+    assert [line["what"] for line in lines["run"] if not line["same"]][:2] == ["title", "when"]
+    assert all(f"part_{part}" in WORDS for part in PARTS)
+    assert all(
+        f"differ_{note}" in WORDS for note in (*apart["notes"], "mix", "speed", "questions", "damaged", "chance")
+    )
 
 
 def test_every_column_has_its_heading() -> None:

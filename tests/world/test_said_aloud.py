@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from clara_kit import ConversationManager, Settings, compose, data_files, replay, simulate
+from clara_kit import ConversationManager, Settings, compose, replay, simulate
 from clara_kit.core import events as ev
+from clara_kit.world import sim
 from clara_kit.world.latency import LatencyProfile
 from clara_kit.world.mouths import Mouth, spoken_ms
 
@@ -30,7 +31,7 @@ def test_a_length_is_that_of_what_is_said() -> None:
 
 def test_a_change_of_the_list_changes_lengths_and_the_inputs_of_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
     before = simulate(["Hola"])
-    monkeypatch.setattr(data_files, "pronunciation", lambda: (("Clara", "doña Clarisa"),))
+    monkeypatch.setattr(sim, "usual_pronunciation", lambda: (("Clara", "doña Clarisa"),))
     after = simulate(["Hola"])
     assert before.inputs["pronunciation"] != after.inputs["pronunciation"]
     assert of(after.events, ev.SpeechVoiced)[0].audio_ms > of(before.events, ev.SpeechVoiced)[0].audio_ms + 100

@@ -20,11 +20,11 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Literal, Self
 
+from clara_kit.audio.pronunciation import usual_pronunciation
 from clara_kit.audio.spoken import Pronunciation, spoken
 from clara_kit.core import events as ev
 from clara_kit.core.clock import Clock
 from clara_kit.core.errors import ProviderError
-from clara_kit.data_files import pronunciation as usual_pronunciation
 from clara_kit.providers import http
 from clara_kit.providers.avatar.heygen_rest import HeyGenRest
 

@@ -15,8 +15,8 @@ from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
+from clara_kit.audio.pronunciation import usual_pronunciation
 from clara_kit.audio.spoken import Pronunciation, spoken
-from clara_kit.data_files import pronunciation as usual_pronunciation
 from clara_kit.providers import http
 from clara_kit.providers.deepgram_connection import OPEN_TIMEOUT_S, closed, enter, is_open, leave, make_client
 from clara_kit.providers.tts.aura_frames import Frames, code_of, error_of
