@@ -56,6 +56,15 @@ class Draft:
         self._based = None
         self._take(self.drafts.get(name, self.saved))
 
+    def keep_in(self, drafts: dict[str, str]) -> bool:
+        """Keep unsaved text there from now on; returns whether some of this template's was there and is taken up."""
+        drafts.update(self.drafts)
+        came = drafts.get(self.name, self.text) != self.text
+        self.drafts = drafts
+        if came:
+            self.open(self.name)
+        return came
+
     def edit(self, text: str) -> str:
         """Replace the whole text; returns what is wrong with it, empty when nothing is."""
         self._based = None

@@ -32,7 +32,7 @@ OFFERED = {"greeting": tuple(HOLES)[:3], "when": tuple(HOLES)[4:7]}
 _FACTS = ("first_name", "skin_type", "concerns", "purchases", "recommended", "catalog", "customer_data")
 KEYS = (
     *HOLES.values(), *(f"{sign}_{fact}" for fact in _FACTS for sign in ("is", "no")),
-    "when", "otherwise", "each", "each_recommended", "each_catalog", "and", "or", "not", "is_equals", "no_equals",
+    "cond_when", "cond_otherwise", "cond_each", "cond_each_recommended", "cond_each_catalog", "cond_and", "cond_or", "cond_not", "is_equals", "no_equals",
 )  # fmt: skip
 """The keys that `in_words` and `names` look up."""
 _JINJA = Environment()
@@ -62,12 +62,12 @@ def _loop(condition: Condition) -> tuple[str, str]:
 def _one(condition: Condition, words: Mapping[str, str]) -> str:
     if condition.kind == "each":
         through, test = _loop(condition)
-        every = words.get(f"each_{through}", f"{words['each']} «{through}»")
+        every = words.get(f"cond_each_{through}", f"{words['cond_each']} «{through}»")
         return f"{every} «if {test}»" if test else every
     if condition.kind == "else" and len(condition.tests) > 1:
-        return words["otherwise"]
-    said = f"{words['when']} {_test(condition.tests[0], words, negative=condition.kind == 'else')}"
-    return f"{words['otherwise']}, {said}" if condition.kind == "elif" else said
+        return words["cond_otherwise"]
+    said = f"{words['cond_when']} {_test(condition.tests[0], words, negative=condition.kind == 'else')}"
+    return f"{words['cond_otherwise']}, {said}" if condition.kind == "elif" else said
 
 
 def _test(test: str, words: Mapping[str, str], *, negative: bool) -> str:
@@ -76,7 +76,7 @@ def _test(test: str, words: Mapping[str, str], *, negative: bool) -> str:
         (said,) = _JINJA.parse(f"{{{{ {test} }}}}").body[0].iter_child_nodes()
     except (TemplateSyntaxError, RecursionError, IndexError, ValueError):
         said = nodes.Const(None)
-    return _node(said, words, negative) or f"{words['not'] if negative else ''} «{test}»".strip()
+    return _node(said, words, negative) or f"{words['cond_not'] if negative else ''} «{test}»".strip()
 
 
 def _node(node: nodes.Node, words: Mapping[str, str], negative: bool) -> str:
@@ -88,7 +88,7 @@ def _node(node: nodes.Node, words: Mapping[str, str], negative: bool) -> str:
         case nodes.And() | nodes.Or():
             parts = [_node(side, words, negative) for side in (node.left, node.right)]
             both = isinstance(node, nodes.And) != negative
-            return f" {words['and' if both else 'or']} ".join(parts) if all(parts) else ""
+            return f" {words['cond_and' if both else 'cond_or']} ".join(parts) if all(parts) else ""
         case nodes.Filter(name="sayable") if node.node:
             return _node(node.node, words, negative)
         case nodes.Compare(expr=nodes.Name(name="skin_type"), ops=[nodes.Operand(op="eq", expr=nodes.Const() as to)]):
