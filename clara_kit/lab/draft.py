@@ -99,7 +99,7 @@ class Draft:
         else:
             self.drafts.pop(self.name, None)
         try:
-            self.good = PromptTemplate.from_source(text)
+            self.good = PromptTemplate.from_source(text) if self.changed else PromptTemplate.load(self.name)
         except ClaraError as exc:
             self.error = exc
         return self.problem
@@ -122,7 +122,7 @@ class Draft:
         if self.error is not None:
             raise self.error
         text = self.text.replace("\n", self._ends)  # a browser knows no other line ends than its own
-        edited = PromptTemplate.from_source(text)
+        edited = self.good if self.good.source == text else PromptTemplate.from_source(text)
         same = next((t for t in self._versions(edited.id) if template_file.same(t.source, text)), None)
         fresh = same or edited.save(self._folder, note=note)
         self.drafts.pop(self.name, None)

@@ -16,17 +16,17 @@ class Kernel:
     def __init__(self) -> None:
         self.drafts: dict[str, str] = {}
         self.prompt = "warm"
-        self._told: list[WeakMethod[Callable[[str], Any]]] = []
+        self._told: list[WeakMethod[Callable[..., Any]]] = []
 
     def use(self, prompt: str) -> None:
         """Let the next conversation take this prompt; every desk that is open takes it at once."""
         self.prompt = prompt
         for tell in [weak() for weak in self._told]:
             if tell is not None:
-                tell(prompt)
+                tell(prompt=prompt)
 
-    def follow(self, tell: Callable[[str], Any]) -> None:
-        """Call this method of an object, as long as there is one, whenever another prompt is chosen."""
+    def follow(self, tell: Callable[..., Any]) -> None:
+        """Call this method with `prompt=…` whenever another is chosen, for as long as its object lives."""
         self._told = [weak for weak in self._told if weak() is not None] + [WeakMethod(tell)]
 
 

@@ -36,7 +36,7 @@ function render({ model, el }) {
   const kept = make("p", "ps-kept"), keptUndo = make("button", "", w("studio_undo"));
   kept.dataset.testid = "studio-kept";
   kept.append(w("studio_kept"), " ", keptUndo);
-  const cols = make("div", "ps-cols"), left = make("div"), side = make("div", "ps-side");
+  const cols = make("div", "ps-cols"), left = make("div", "ps-left"), side = make("div", "ps-side");
   const list = make("div"), whole = make("details", "ps-section ps-whole"), text = make("textarea");
   text.dataset.testid = "studio-text";
   text.spellcheck = false;
@@ -84,7 +84,7 @@ function render({ model, el }) {
     timer = setTimeout(() => ((timer = 0), send()), TYPED_MS);
   };
   function row(field, n) {
-    const node = make("div", "ps-field"), area = make("textarea"), hint = make("p", "ps-hint"), notes = make("ul", "ps-notes");
+    const node = make("div", "ps-field"), area = make("textarea"), hint = make("p", "ps-hint"), notes = make("ul", "ps-notes"), wrong = make("p", "ps-wrong");
     const label = named("field", area, field.when ? `${field.when}:` : "");
     label.firstChild.className = "ps-when";
     area.rows = 1;
@@ -95,8 +95,8 @@ function render({ model, el }) {
     area.addEventListener("input", () => (grow(area), later(send)));
     area.addEventListener("blur", flush);
     notes.setAttribute("aria-live", "polite");
-    node.append(label, hint, notes);
-    return { node, area, hint, notes, send };
+    node.append(label, wrong, hint, notes);
+    return { node, area, hint, notes, wrong, send };
   }
   let focused = null; // the field that was written into last: where a hole is inserted
   function put(area, from, to, words) {
@@ -142,7 +142,7 @@ function render({ model, el }) {
       const { area, hint, notes } = rows[n];
       const typing = area === root.getRootNode().activeElement;
       if (!typing && area.value !== field.text) area.value = field.text;
-      hint.textContent = field.locked ? w("studio_locked") : field.shared ? w("studio_shared", { part: field.shared }) : "";
+      hint.textContent = field.locked ? w("studio_locked") : field.shared && field.shared !== all[n - 1]?.shared ? w("studio_shared", { part: field.shared }) : "";
       notes.replaceChildren(...field.notes.map((one) => {
         const item = make("li", one.sensed, "");
         item.append(make("b", "", `${one.sensed ? "●" : "○"} «${one.sentence}»`), `: ${one.says}`);
@@ -188,6 +188,10 @@ function render({ model, el }) {
     unusable.replaceChildren(...(bad.length ? [make("p", "", w("studio_unusable"))] : []), ...bad.map(([, why]) => make("p", "", why)));
   }
   function saying() {
+    rows.forEach(({ node, area, wrong }) => {
+      wrong.textContent = area === focused && model.get("problem") ? `✗ ${model.get("problem")}` : "";
+      node.classList.toggle("wrong", Boolean(wrong.textContent));
+    });
     const wrong = model.get("problem"), changed = model.get("changed"), { name, path } = model.get("saved"), now = model.get("busy");
     problem.textContent = wrong ? `✗ ${wrong}` : "";
     save.disabled = use.disabled = Boolean(wrong);
@@ -197,7 +201,7 @@ function render({ model, el }) {
     kept.hidden = !(model.get("kept") && changed);
     status.textContent = model.get("status");
     if (name) {
-      const link = make(path ? "a" : "b", "", name);
+      const link = make(path ? "a" : "b", "", path || name);
       if (path) { // JupyterLab itself opens it, beside the notebook; elsewhere the address does
         link.href = `${served().baseUrl ?? "/"}lab/tree/${path.split("/").map(encodeURIComponent).join("/")}`;
         link.target = "_blank";

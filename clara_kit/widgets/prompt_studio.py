@@ -122,16 +122,16 @@ class PromptStudio(anywidget.AnyWidget):
         self._list()
         self._draw()
         self.status = self.words["studio_saved" if is_new else "studio_not_new"].format(version=fresh.version)
-        self.saved, self.kept = {"name": fresh.path.name, "path": self._served(fresh.path)}, False
+        self.saved, self.kept = {"name": str(fresh.path), "path": self._served(fresh.path)}, False
         return fresh.path
 
     def use(self, note: str = "") -> str:
         """Let the next conversation of this kernel take the prompt that is shown, saved first; returns its name."""
+        self.status, self.saved = "", {}
         if self._draft.changed:
             self.save(note)
         KERNEL.use(self._draft.name)
-        used = self.words["studio_used"].format(name=self._draft.name)
-        self.status = used if not self.saved else f"{used} {self.status}"
+        self.status = f"{self.words['studio_used'].format(name=self._draft.name)} {self.status}".strip()
         return self._draft.name
 
     def hear(self, question: str | None = None) -> tuple[str, str]:
@@ -233,11 +233,15 @@ class PromptStudio(anywidget.AnyWidget):
 
     def _asked(self, _widget: Any, content: Any, _buffers: Any) -> None:
         asked = content if isinstance(content, dict) else {}
-        said = {key: value for key in ("text", "note", "root", "customer", "template") if isinstance(value := asked.get(key), str)}
+        said = {
+            key: value
+            for key in ("text", "note", "root", "customer", "template")
+            if isinstance(value := asked.get(key), str)
+        }
         acts: dict[Any, Callable[[], Any]] = {
             "shown": lambda: self._shown(said.get("root", "")),
             "begin": lambda: self._draft.begin(asked["n"] if isinstance(asked.get("n"), int) else -1),
-            "write": lambda: (self._draft.write(said.get("text", "")), self._draw()),
+            "write": lambda: self._typed(said.get("text", "")),
             "text": lambda: self.edit(said.get("text", "")),
             "choose": lambda: self.choose(said.get("customer"), said.get("template")),
             "hear": lambda: self.hear(said.get("text")),
@@ -251,6 +255,10 @@ class PromptStudio(anywidget.AnyWidget):
             self.problem = str(exc)
         except OSError as exc:
             self.problem = f"{self.words['studio_not_saved']}: {exc}"
+
+    def _typed(self, text: str) -> None:
+        self._draft.write(text)
+        self._draw()
 
     def _shown(self, root: str) -> None:
         """A page shows this studio: what was written by hand before comes back, and from now on the kernel keeps it."""
