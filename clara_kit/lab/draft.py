@@ -88,7 +88,8 @@ class Draft:
 
     def undo(self) -> None:
         """Forget what was not saved."""
-        self.edit(self.saved)
+        self.drafts.pop(self.name, None)
+        self.open(self.name)
 
     def _take(self, text: str) -> str:
         self.text = text

@@ -5,11 +5,13 @@ Beside `fields.py`. The words come from outside, in the reader's language: see `
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 
 from jinja2 import Environment, nodes
 from jinja2.exceptions import TemplateSyntaxError
 
+from clara_kit.prompts.fields import Field
 from clara_kit.prompts.tags import Condition
 
 HOLES = {
@@ -27,8 +29,7 @@ HOLES = {
     "product.concerns|join_es": "hole_product_concerns",
 }
 """What a template says for a customer, and the key of its name."""
-OFFERED = {"greeting": tuple(HOLES)[:3], "when": tuple(HOLES)[4:7]}
-"""What may be written into the fields of a section, besides what stands there."""
+_OFFERED = {"greeting": tuple(HOLES)[:3], "when": ("recommended|titles|join_es",)}
 _FACTS = ("first_name", "skin_type", "concerns", "purchases", "recommended", "catalog", "customer_data")
 KEYS = (
     *HOLES.values(), *(f"{sign}_{fact}" for fact in _FACTS for sign in ("is", "no")),
@@ -41,6 +42,13 @@ _JINJA = Environment()
 def names(words: Mapping[str, str]) -> dict[str, str]:
     """How the usual expressions are called, for `fields.fields`."""
     return {said: words[key] for said, key in HOLES.items()}
+
+
+def offered(field: Field, words: Mapping[str, str]) -> list[tuple[str, str]]:
+    """(name, what to insert) of each hole that may be put into a field: in brackets, unless it is known there anyway."""
+    known = " ".join(c.tests[0] for c in field.when if c.kind in ("if", "elif") and "not " not in c.tests[0])
+    holes = [(HOLES[said], re.findall(r"[a-z_]+", said)[0]) for said in _OFFERED.get(field.section, ())]
+    return [(words[key], f"{{{words[key]}}}" if name in known else f"[ {{{words[key]}}}]") for key, name in holes]
 
 
 def in_words(when: Sequence[Condition], words: Mapping[str, str]) -> str:

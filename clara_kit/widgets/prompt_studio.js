@@ -117,17 +117,19 @@ function render({ model, el }) {
       list.replaceChildren(...SECTIONS.filter((s) => all.some((f) => f.section === s)).map((section) => {
         const fold = folds[section] ??= Object.assign(make("details", "ps-section"), { open: section !== "rails" });
         const offers = make("div", "ps-offers");
-        for (const name of all.find((f) => f.section === section).offers) {
+        all.find((f) => f.section === section).offers.forEach(([name], i) => {
           const chip = make("button", "", `{${name}}`);
           chip.title = w("studio_insert");
           chip.addEventListener("mousedown", (event) => event.preventDefault());
           chip.addEventListener("click", () => {
-            const own = rows.filter((_, n) => all[n].section === section && !all[n].locked);
-            const area = own.find((one) => one.area === focused)?.area ?? own[0]?.area;
-            if (area) put(area, area === focused ? area.selectionStart : area.value.length, area === focused ? area.selectionEnd : area.value.length, `{${name}}`);
+            const now = model.get("fields"), own = rows.map((_, n) => n).filter((n) => now[n].section === section && !now[n].locked);
+            const n = own.find((n) => rows[n].area === focused) ?? own[0];
+            if (n === undefined) return;
+            const { area } = rows[n], at = area === focused ? [area.selectionStart, area.selectionEnd] : [area.value.length, area.value.length];
+            put(area, ...at, now[n].offers[i][1]);
           });
           offers.append(chip);
-        }
+        });
         fold.replaceChildren(make("summary", "", w(`studio_s_${section}`)), offers, ...rows.filter((_, n) => all[n].section === section).map((one) => one.node));
         fold.ontoggle = () => rows.forEach((one) => grow(one.area));
         return fold;

@@ -24,7 +24,7 @@ from clara_kit.lab.kernel import KERNEL
 from clara_kit.prompts.briefing import Briefing
 from clara_kit.prompts.fields import Field
 from clara_kit.prompts.template import Part, PromptTemplate
-from clara_kit.prompts.wording import OFFERED, in_words, names
+from clara_kit.prompts.wording import in_words, offered
 from clara_kit.widgets.view import HERE, view
 from clara_kit.widgets.words import Language, spoken_in, usual_language
 from clara_kit.world.instructions import unsensed
@@ -206,14 +206,13 @@ class PromptStudio(anywidget.AnyWidget):
         }
 
     def _field(self, field: Field) -> dict[str, Any]:
-        called = names(self.words)
         return {
             "section": field.section,
             "when": in_words(field.when, self.words),
             "text": field.text,
             "locked": field.locked,
             "shared": Path(field.part).stem,
-            "offers": [called[said] for said in OFFERED.get(field.section, ())],
+            "offers": offered(field, self.words),
             "notes": [self._noted(note) for note in self._draft.notes(field)],
         }
 

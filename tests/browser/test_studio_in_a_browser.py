@@ -86,16 +86,17 @@ async def test_a_designer_writes_sentences_hears_them_saves_and_uses_them(tmp_pa
         await text.fill(source)
         await expect(greeting).to_have_value("¡Hola[, {first name}]! Qué alegría verte.")
         await page.get_by_role("button", name="{skin type}").click()
-        await expect(text).to_have_value(source.replace("alegría verte.", "alegría verte.{{ skin_type|skin }}"))
-        for _ in "{skin type}":
+        put = "{% if skin_type %} {{ skin_type|skin }}{% endif %}"
+        await expect(text).to_have_value(source.replace("alegría verte.", f"alegría verte.{put}"))
+        for _ in "[ {skin type}]":
             await page.keyboard.press("Backspace")
         await page.locator("summary").filter(has_text="Guard rails").click()
         rule = field(page, "Guard rails, and facts of the shop, always").first
         assert (await rule.input_value()).startswith("Cómo hablas:\n- Trata a la persona de tú.")
         await rule.press("ControlOrMeta+End")
         await rule.press_sequentially("\n- Nunca hables de política.")
-        await expect(text).to_have_value(re.compile(r"(?s)\n- Nunca hables de política\.\n\nQué puedes decir:"))
-        await expect(page.locator("details").filter(has=rule)).to_have_attribute("open", "")
+        await expect(text).to_have_value(re.compile(r"\n- Nunca hables de política\.\n\nQué puedes decir:"))
+        await expect(rule.locator("xpath=ancestor::details")).to_have_attribute("open", "")
 
         await page.get_by_test_id("studio_question").fill("¿Hacen despachos a regiones?")
         await page.keyboard.press("Enter")

@@ -16,7 +16,7 @@ from clara_kit.prompts import file as template_file
 from clara_kit.prompts.catalog import Catalog
 from clara_kit.prompts.fields import Field, fields, with_text
 from clara_kit.prompts.template import PromptTemplate
-from clara_kit.prompts.wording import HOLES, KEYS, in_words, names
+from clara_kit.prompts.wording import HOLES, KEYS, in_words, names, offered
 from clara_kit.widgets.words import WORDS, spoken_in
 from clara_kit.world.personas import Persona
 
@@ -196,6 +196,11 @@ def test_the_same_sentences_in_spanish_give_the_same_template() -> None:
     first = next(f for f in fields(source, spanish, part_text) if f.section == "greeting")
     assert first.text.startswith("¡Hola[, {nombre}]!")
     assert with_text(source, first, first.text + " {nombre}", spanish, part_text).count("{{ first_name }}") == 2
+
+
+def test_a_hole_is_offered_in_brackets_unless_it_is_known_there_anyway() -> None:
+    always, known, unknown = (dict(offered(f, ENGLISH)) for f in read(SHIPPED["warm"]) if f.section == "greeting")
+    assert always["skin type"] == unknown["skin type"] == "[ {skin type}]" and known["skin type"] == "{skin type}"
 
 
 @pytest.mark.parametrize("words", [ENGLISH, SPANISH])
