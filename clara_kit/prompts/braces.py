@@ -9,7 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from clara_kit.prompts.refusals import refusal
+from clara_kit.prompts.file import VARIABLES
+from clara_kit.prompts.refusals import near, refusal
 from clara_kit.prompts.tags import tokens_of
 
 _MARKS = re.compile(r"\{([^{}]*)\}|\[(?:\{([^{}]*)\}\? )?|\]|[{}]")
@@ -84,6 +85,8 @@ def source_of(text: str, names: Mapping[str, str], spelled: Mapping[str, str]) -
         if mark[0] == "{":
             label = match[1]
             said = back.get(label.strip(), label.strip())
+            if re.fullmatch(r"[\w ]+", said) and said not in VARIABLES and label not in spelled:
+                raise refusal("hole", name=said, near=near(said, back))
             out.append(spelled.get(label) or f"{{{{ {said} }}}}")
             for n, (place, test) in enumerate(opened):
                 opened[n] = (place, test or _base(said))

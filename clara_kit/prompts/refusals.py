@@ -56,6 +56,7 @@ _SAYS = {
     "fence by hand": ("The fence is built here by hand.", "write {{ customer_data }}, which brings its fence along."),
     "invisible": ("There is a character that nobody can see.", "type the line anew."),
     # a sentence of the studio
+    "hole": ("Nothing is called {$name}.", "$near"),
     "brace": ("Braces are not in pairs, or there is nothing between them.", "write {first name}; what can stand there is said beside the field."),
     "bracket": ("Square brackets are not in pairs, or hold nothing that may be unknown.", "write [, {first name}] in one line: it is said only where the name is known."),
     # while it is filled

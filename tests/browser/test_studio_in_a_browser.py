@@ -62,7 +62,7 @@ async def test_a_designer_writes_sentences_hears_them_saves_and_uses_them(tmp_pa
         await expect(told).to_contain_text("Qué alegría verte")
         await expect(told.locator("details")).to_have_attribute("open", "")
         await greeting.fill("¡Hola, {nombre}!")
-        await expect(problem).to_contain_text("Nothing gives the variable nombre")
+        await expect(problem).to_contain_text("Nothing is called {nombre}")
         await expect(page.get_by_test_id("studio_save")).to_be_disabled()
         await greeting.fill("¡Hola[, {first name}]! Qué alegría verte.")
         await expect(problem).to_be_empty()

@@ -165,11 +165,14 @@ def test_braces_and_brackets_that_make_no_sense_say_what_to_write(text: str) -> 
     assert "{first name}" in caught.value.hint
 
 
-def test_a_name_that_nothing_gives_is_told_by_the_template() -> None:
+def test_a_name_that_nothing_has_is_answered_with_those_there_are() -> None:
     source = SHIPPED["warm"]
     greeting = next(f for f in read(source) if f.section == "greeting")
-    with pytest.raises(TemplateError, match="Nothing gives the variable nombre"):
-        PromptTemplate.from_source(write(source, greeting, "¡Hola, {nombre}!"))
+    with pytest.raises(TemplateError, match=r"Nothing is called \{first nam\}.*did you mean first name"):
+        write(source, greeting, "¡Hola, {first nam}!")
+    with pytest.raises(TemplateError, match="there are first name, skin type"):
+        write(source, greeting, "¡Hola, {apodo}!")
+    assert "{{ recommended[0].title }}" in write(source, greeting, "¡Hola, {recommended[0].title}!")
 
 
 @pytest.mark.parametrize(
