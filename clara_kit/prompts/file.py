@@ -5,6 +5,7 @@ Comes before `language.py`, which reads the body. Every error names the line as 
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import tempfile
@@ -40,8 +41,9 @@ _FITS: dict[str, Callable[[Any], object]] = {
     "version": lambda v: type(v) is int and v >= 1,
     "description": lambda v: isinstance(v, str) and v.strip(),
     "variables": lambda v: isinstance(v, list) and all(isinstance(name, str) for name in v),
+    "note": lambda v: isinstance(v, str),
 }
-"""The fields of the front matter, and what each may hold."""
+"""The fields of the front matter, and what each may hold; a note may be missing."""
 
 
 def read(path: Path) -> str:
@@ -91,14 +93,38 @@ def version_of(path: Path) -> int:
     return int(match["version"]) if match else 0
 
 
-def with_version(source: str, version: int) -> str:
-    """The source with another number for a version, and not one character else; it was checked before."""
+def with_version(source: str, version: int, note: str = "") -> str:
+    """The source with another number for a version and another note, and not one character else; it was checked before."""
     match = _FRONT.match(source)
     assert match is not None
-    fields = data_files.yaml_nodes(match.group(1)).value
-    (number,) = (value for key, value in fields if key.value == "version")
-    start, end = (match.start(1) + mark.index for mark in (number.start_mark, number.end_mark))
-    return f"{source[:start]}{version}{source[end:]}"
+    front, said = (
+        match.group(1),
+        json.dumps("".join(filter(str.isprintable, " ".join(note.split()))), ensure_ascii=False),
+    )
+    mapping = data_files.yaml_nodes(front)
+    held = {key.value: (key, value) for key, value in mapping.value}
+    key, number = held["version"]
+    changes = [(number.start_mark.index, number.end_mark.index, str(version))]
+    if "note" in held:
+        old = held["note"][1]
+        changes.append((old.start_mark.index, old.end_mark.index, said))
+    elif note.strip():
+        ends = "\r\n" if "\r\n" in front else "\n"
+        apart = ", " if mapping.flow_style else ends + " " * key.start_mark.column
+        changes.append((key.start_mark.index, key.start_mark.index, f"note: {said}{apart}"))
+    for start, end, text in sorted(changes, reverse=True):
+        front = front[:start] + text + front[end:]
+    return source[: match.start(1)] + front + source[match.end(1) :]
+
+
+def same(one: str, other: str) -> bool:
+    """Whether two sources, both checked before, differ in nothing but version and note."""
+    return _apart_from_version(one) == _apart_from_version(other)
+
+
+def _apart_from_version(source: str) -> tuple[dict[str, Any], str]:
+    front, body, first_line = split(plain(source), "")
+    return {**front, "version": 0, "note": ""}, body[first_line - 1 :]
 
 
 def write_new(path: Path, text: str) -> None:
@@ -120,6 +146,12 @@ def write_new(path: Path, text: str) -> None:
             os.replace(fresh, path)
     finally:
         Path(fresh).unlink(missing_ok=True)
+
+
+def front_end(source: str) -> int:
+    """Where the body begins; the text's end where the front matter is missing or not closed."""
+    match = _FRONT.match(source)
+    return match.end() if match else len(source)
 
 
 def split(source: str, file: str) -> tuple[dict[str, Any], str, int]:
@@ -146,11 +178,11 @@ def _front(text: str, file: str) -> dict[str, Any]:
         raise refusal("not yaml", file=file, line=exc.line + 1, why=exc) from exc
     check(isinstance(data, dict), "", "no fields")
     for field in _FITS:
-        check(field in data, field, "field missing")
+        check(field in data or field == "note", field, "field missing")
     for field in data:
         check(field in _FITS, str(field), "field unknown")
     for field, fits in _FITS.items():
-        check(fits(data[field]), field, field, value=repr(data[field]))
+        check(field not in data or fits(data[field]), field, field, value=repr(data.get(field)))
     for name in data["variables"]:
         check(name in VARIABLES, "variables", "variable", value=repr(name), known=tuple(VARIABLES))
     return {**data, "description": data["description"].strip(), "variables": tuple(data["variables"])}

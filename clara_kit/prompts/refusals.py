@@ -25,6 +25,7 @@ _SAYS = {
     "id": ("id: $value is no id.", "use small letters, digits and _, as in warm_2."),
     "version": ("version: $value is no version.", "write a whole number from 1 on."),
     "description": ("description: is no text.", "say in a sentence what is special about this template."),
+    "note": ("note: is no text.", "write in a few words what is different in this version, in quotes."),
     "variables": ("variables: is no list of names.", "write them as [first_name, skin_type]."),
     "variable": ("variables: nothing gives $value.", "there are $known."),
     # blocks, parts, the language
@@ -54,6 +55,10 @@ _SAYS = {
     "two fences": ("customer_data stands here a second time.", "one fence is enough; put it outside the {% if %}."),
     "fence by hand": ("The fence is built here by hand.", "write {{ customer_data }}, which brings its fence along."),
     "invisible": ("There is a character that nobody can see.", "type the line anew."),
+    # a sentence of the studio
+    "hole": ("Nothing is called {$name}.", "$near"),
+    "brace": ("Braces are not in pairs, or there is nothing between them.", "write {first name}; what can stand there is said beside the field."),
+    "bracket": ("Square brackets are not in pairs, or hold nothing that may be unknown.", "write [, {first name}] in one line: it is said only where the name is known."),
     # while it is filled
     "endless": ("The block $name grows beyond $most characters.", "show less of the catalogue, or loop once."),
     "unfilled": ("This cannot be filled in for $whom: $why.", "ask with {% if … %} first whether there is anything; a filter needs what it is made for."),

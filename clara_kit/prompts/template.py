@@ -40,6 +40,7 @@ class PromptTemplate:
     source: str = field(repr=False)
     hash: str
     path: Path | None = field(default=None, compare=False)
+    note: str = ""
     _compiled: Compiled = field(kw_only=True, repr=False, compare=False)
     _parts: Path = field(kw_only=True, repr=False, compare=False)
     _last: list[tuple[object, _Static]] = field(default_factory=list, kw_only=True, repr=False, compare=False)
@@ -84,10 +85,10 @@ class PromptTemplate:
         """The template as it is after an edit: checked anew, saved nowhere."""
         return PromptTemplate.from_source(source, path=self.path, parts=self._parts)
 
-    def save(self, folder: Path | None = None) -> PromptTemplate:
+    def save(self, folder: Path | None = None, note: str = "") -> PromptTemplate:
         """Write the next version as a new file, `data/prompts/mine/<id>.v<number>.md`; nothing is overwritten.
 
-        It differs by that number alone, is checked before it is written, and is there whole or not at all.
+        It differs by that number and its note alone, is checked before it is written, and is there whole or not at all.
         """
         folder = folder or template_file.MINE
         folder.mkdir(parents=True, exist_ok=True)
@@ -96,7 +97,7 @@ class PromptTemplate:
         taken = max((0, *named, *held))
         while True:
             taken += 1
-            path, source = folder / f"{self.id}.v{taken}.md", template_file.with_version(self.source, taken)
+            path, source = folder / f"{self.id}.v{taken}.md", template_file.with_version(self.source, taken, note)
             fresh = PromptTemplate.from_source(source, path=path, parts=self._parts)
             with suppress(FileExistsError):
                 template_file.write_new(path, source)

@@ -28,6 +28,7 @@ from clara_kit.core.paths import DATA
 from clara_kit.core.records import Record
 from clara_kit.core.settings import Settings
 from clara_kit.core.states import ConversationState
+from clara_kit.lab.kernel import KERNEL
 from clara_kit.lab.spending import spent
 from clara_kit.measure.ledger import Turn, turns
 from clara_kit.measure.run import Run
@@ -116,7 +117,8 @@ class Desk(ipywidgets.VBox):  # type: ignore[misc]
         if clara is not None:
             self._attach(clara)
         else:
-            self.choose(choice or Choice())
+            self.choose(choice or Choice(prompt=KERNEL.prompt))
+            KERNEL.follow(self.choose)
 
     # --- what the hand does, without a hand -------------------------------------------------------------
 
@@ -194,15 +196,13 @@ class Desk(ipywidgets.VBox):  # type: ignore[misc]
         keys = load_keys()
         return {
             "customers": [[p.name, p.about] for p in Persona.all()],
-            "prompts": [t.name for t in PromptTemplate.all()],
+            "prompts": [*dict.fromkeys((*(t.name for t in PromptTemplate.all()), KERNEL.prompt))],
             "speeds": list(data_files.known(DATA / "latency")),
             "live": [[service, getattr(keys, key) is not None] for service, key in KEYS_OF.items()],
         }
 
     def _compose(self, choice: Choice) -> Any:
-        live: dict[str, Any] = dict.fromkeys(choice.live, "live")
-        if not choice.customer:
-            live.pop("shop", None)
+        live: dict[str, Any] = dict.fromkeys((s for s in choice.live if choice.customer or s != "shop"), "live")
         return compose(
             "twin",
             **live,

@@ -1,231 +1,267 @@
-"""`PromptStudio`: choose a customer and a template, edit it, and see at once what Clara would be told.
+"""`PromptStudio`: a prompt as plain sentences, with what Clara would be told and say; hear her, save, use.
 
-Plain controls around `lab/briefings.py`. Whatever the hand does, a method does too, and `briefing` is ordinary data
-for the next cell. A mistake in the template is named with its line, below the text, while the last good one stays shown.
+The model of the text is `lab/draft.py`, the view `prompt_studio.js`. Whatever the hand does, a method does too, and
+`briefing` is ordinary data for the next cell. What a hand wrote and did not save is kept by the kernel (`lab/kernel.py`):
+a studio that is shown anew takes it up. A mistake is named, while the last good text stays shown.
 """
 
 from __future__ import annotations
 
+import contextlib
+import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import ipywidgets as w
+import anywidget
+import traitlets
 
 from clara_kit.audio.pcm import concat, silence
 from clara_kit.audio.wav import wav_bytes
 from clara_kit.core.errors import ClaraError
-from clara_kit.core.page import escape, table
-from clara_kit.lab.briefings import Told, profile_of, replies
-from clara_kit.prompts import file as template_file
-from clara_kit.prompts.briefing import Briefing, brief
-from clara_kit.prompts.template import PromptTemplate
-from clara_kit.world.instructions import SENSED, nearest, sense
+from clara_kit.lab.draft import Draft, Note
+from clara_kit.lab.kernel import KERNEL
+from clara_kit.prompts.briefing import Briefing
+from clara_kit.prompts.fields import Field
+from clara_kit.prompts.template import Part, PromptTemplate
+from clara_kit.prompts.wording import in_words, offered
+from clara_kit.widgets.view import HERE, view
+from clara_kit.widgets.words import Language, spoken_in, usual_language
+from clara_kit.world.instructions import unsensed
 from clara_kit.world.personas import Persona
 from clara_kit.world.voices import clara_voice
 
 QUESTION = "¿Qué protector solar me recomiendas?"
 PAUSE_MS = 600  # after the greeting, as if the customer spoke
+_PARTS: tuple[Part, ...] = ("greeting", "personal", "static")
 
 
-class PromptStudio(w.VBox):  # type: ignore[misc]
+class PromptStudio(anywidget.AnyWidget):
     """A template and an invented customer, side by side. `folder`: where new versions are saved."""
 
-    def __init__(self, customer: str = "camila", template: str = "warm", *, folder: str | Path | None = None) -> None:
+    _esm = view("prompt_studio")
+    _css = "".join((HERE / f"{name}.css").read_text(encoding="utf-8") for name in ("desk", "prompt_studio"))
+
+    words = traitlets.Dict().tag(sync=True)
+    customers: Any = traitlets.List().tag(sync=True)
+    prompts: Any = traitlets.List().tag(sync=True)
+    unusable: Any = traitlets.List().tag(sync=True)
+    chosen = traitlets.Dict().tag(sync=True)
+    text = traitlets.Unicode("").tag(sync=True)
+    fields: Any = traitlets.List().tag(sync=True)
+    told = traitlets.Dict().tag(sync=True)
+    problem = traitlets.Unicode("").tag(sync=True)
+    status = traitlets.Unicode("").tag(sync=True)
+    saved = traitlets.Dict().tag(sync=True)
+    changed = traitlets.Bool(False).tag(sync=True)
+    kept = traitlets.Bool(False).tag(sync=True)
+    question = traitlets.Unicode(QUESTION).tag(sync=True)
+    heard: Any = traitlets.List().tag(sync=True)
+    heard_under = traitlets.Unicode("").tag(sync=True)
+    busy = traitlets.Unicode("").tag(sync=True)
+
+    def __init__(
+        self,
+        customer: str = "camila",
+        template: str = "warm",
+        *,
+        folder: str | Path | None = None,
+        language: Language | None = None,
+    ) -> None:
+        super().__init__(words=spoken_in(language or usual_language()))
         self._folder = Path(folder) if folder is not None else None
-        self._good = PromptTemplate.load(template)
-        self._drafts: dict[str, str] = {}  # unsaved text, by template: another choice must not lose it
-        wide = w.Layout(width="auto", flex="1 1 38ch")
-        self._customer = w.Dropdown(
-            options=[(f"{p.name}: {p.about}", p.name) for p in Persona.all()],
-            value=customer,
-            description="customer",
-            layout=w.Layout(width="auto", max_width="90ch"),
-        )
-        self._template = w.Dropdown(description="template")
-        self._text = w.Textarea(continuous_update=True, layout=w.Layout(width="auto", height="420px", flex="1 1 52ch"))
-        self._shown = w.HTML(layout=wide)
-        self._says, self._bad = w.HTML(), w.HTML()
-        self._save = w.Button(description="Save as a new version", icon="save", layout=w.Layout(width="auto"))
-        self._undo = w.Button(description="Undo my changes", icon="undo", layout=w.Layout(width="auto"))
-        self._question = w.Text(QUESTION, continuous_update=False, layout=w.Layout(width="auto", flex="1 1 30em"))
-        self._hear = w.Button(description="Hear her", icon="volume-up", layout=w.Layout(width="auto"))
-        self._heard, self._player = w.HTML(), w.Audio(autoplay=True, loop=False, controls=True)
-        for name in (
-            "question",
-            "hear",
-            "heard",
-            "customer",
-            "template",
-            "text",
-            "shown",
-            "says",
-            "bad",
-            "save",
-            "undo",
-        ):
-            getattr(self, f"_{name}").add_class(f"clara-studio-{name}")
-        self._list_templates(template)
-        self._text.value = self._source(template)
-        self._customer.observe(lambda _: self._draw(), "value")
-        self._template.observe(self._template_chosen, "value")
-        self._text.observe(lambda _: self._draw(), "value")
-        self._save.on_click(lambda _: self._on_save())
-        self._undo.on_click(lambda _: self.undo())
-        self._hear.on_click(lambda _: self._on_hear())
-        columns = w.HBox([self._text, self._shown], layout=w.Layout(flex_flow="row wrap", width="auto"))
-        buttons = w.HBox([self._save, self._undo])
-        listen = w.HBox([self._question, self._hear], layout=w.Layout(flex_flow="row wrap"))
-        self._answer = w.VBox([self._heard])
-        parts = [self._customer, self._template, self._says, columns, buttons, listen, self._answer, self._bad]
-        super().__init__(parts)
+        self._draft = Draft(template, self.words, folder=self._folder)
+        self._root: Path | None = None  # what JupyterLab serves
+        self.sound = b""
+        self.customers = [[p.name, p.about] for p in Persona.all()]
+        self.chosen = {"customer": Persona.load(customer).name, "template": template}
+        self.on_msg(self._asked)
+        self._list()
         self._draw()
 
     # --- what the hand does, without a hand -------------------------------------------------------------
 
     def choose(self, customer: str | None = None, template: str | None = None) -> Briefing:
         """Choose a customer, a template, or both."""
-        if template is not None:
-            if template not in dict(self._template.options).values():
+        if template is not None and template != self._draft.name:
+            if template not in [name for name, *_ in self.prompts] + [name for name, _ in self.unusable]:
                 PromptTemplate.load(template)  # raises with the names that exist
-                self._list_templates(template)
-            self._template.value = template
+            self._draft.open(template)
         if customer is not None:
-            self._customer.value = Persona.load(customer).name
+            self.chosen = {**self.chosen, "customer": Persona.load(customer).name}
+        self.status, self.saved, self.kept = "", {}, False
+        self._draw()
         return self.briefing
 
     def edit(self, text: str) -> str:
         """Replace the template's text; returns what is wrong with it, empty when nothing is."""
-        self._text.value = text
+        self._draft.edit(text)
+        self._draw()
+        return self.problem
+
+    def write(self, n: int, text: str) -> str:
+        """Replace the text of the `n`-th of `fields`; returns what is wrong with it, empty when nothing is."""
+        self._draft.begin(n)
+        self._draft.write(text)
+        self._draw()
         return self.problem
 
     def undo(self) -> None:
         """Forget the changes that were not saved."""
-        self._text.value = self._source(self._template.value)
+        self._draft.undo()
+        self.status, self.saved, self.kept = "", {}, False
+        self._draw()
 
-    def save(self) -> Path:
-        """Write the edited text as a new version; raises `TemplateError` while something is wrong with it."""
-        text = self._text.value
-        if "\r\n" in self._source(self._template.value) and "\r" not in text:
-            text = text.replace("\n", "\r\n")  # a browser knows no other line ends than its own
-        fresh = PromptTemplate.from_source(text).save(self._folder)
+    def save(self, note: str = "") -> Path:
+        """Write the text as a new version, unless there is one that says the same; returns its file.
+
+        Raises `TemplateError` while something is wrong with it, `OSError`.
+        """
+        fresh, is_new = self._draft.save(note)
         assert fresh.path is not None
-        self._good = fresh
-        self._drafts.clear()
-        self._list_templates(fresh.name)
-        self._text.value = fresh.source
-        self._says.value = f"<b>✓ Saved</b> as {escape(fresh.path.name)} (version {fresh.version}, {fresh.hash})."
+        self._list()
+        self._draw()
+        self.status = self.words["studio_saved" if is_new else "studio_not_new"].format(version=fresh.version)
+        self.saved, self.kept = {"name": str(fresh.path), "path": self._served(fresh.path)}, False
         return fresh.path
+
+    def use(self, note: str = "") -> str:
+        """Let the next conversation of this kernel take the prompt that is shown, saved first; returns its name."""
+        self.status, self.saved = "", {}
+        if self._draft.changed:
+            self.save(note)
+        KERNEL.use(self._draft.name)
+        self.status = f"{self.words['studio_used'].format(name=self._draft.name)} {self.status}".strip()
+        return self._draft.name
 
     def hear(self, question: str | None = None) -> tuple[str, str]:
         """Clara's greeting and her answer to a question under the text as it stands, in words and as sound.
 
-        Simulated, with the offline voice: no model and no vendor is asked.
+        Simulated, with the offline voice: no model and no vendor is asked. `sound`: the same as a WAV.
         """
-        if question is not None:
-            self._question.value = question
-        asked = self._question.value.strip() or QUESTION
-        answer = str(replies([asked], self._customer.value, self._good).frame[0, 1])
-        said = (self.briefing.greeting, answer)
-        rows = [("Clara", said[0]), ("customer", asked), ("Clara", said[1])]
-        self._heard.value = table(rows, caption=f"simulated, with the offline voice, under {self._good.label}")
-        voice = clara_voice()
-        parts = [voice.synthesize(text).sound for text in said if text.strip()]
-        pauses = (silence(PAUSE_MS, parts[0].rate_hz) for _ in parts) if parts else ()
-        if parts:
-            self._player.value = wav_bytes(concat(*(s for pair in zip(parts, pauses, strict=True) for s in pair)))
-        self._answer.children = (self._heard, self._player) if parts else (self._heard,)
+        self.question = (question or self.question).strip() or QUESTION
+        try:
+            self.busy = "studio_thinking"
+            said = self.briefing.greeting, self._draft.answer(self.question, self.chosen["customer"])
+            self.heard = [["clara", said[0]], ["customer", self.question], ["clara", said[1]]]
+            not_saved = f", {self.words['studio_unsaved']}" if self._draft.changed else ""
+            label = f"{self.template.id} v{self.template.version}{not_saved}"
+            self.heard_under = self.words["studio_under"].format(label=label)
+            self.busy = "studio_voicing"
+            parts = [clara_voice().synthesize(text).sound for text in said if text.strip()]
+            if parts:
+                pauses = [silence(PAUSE_MS, parts[0].rate_hz)] * len(parts)
+                self.sound = wav_bytes(concat(*(s for pair in zip(parts, pauses, strict=True) for s in pair)))
+                self.send({"kind": "sound"}, [self.sound])
+        finally:
+            self.busy = ""
         return said
 
     @property
     def template(self) -> PromptTemplate:
         """The last text that had no mistake in it."""
-        return self._good
-
-    @property
-    def problem(self) -> str:
-        """What is wrong with the text as it stands; empty when nothing is."""
-        return self._problem
+        return self._draft.good
 
     @property
     def briefing(self) -> Briefing:
         """What Clara would be told."""
-        return brief(self._good, profile_of(self._customer.value))
+        return self._draft.briefing(self.chosen["customer"])
 
     def __repr__(self) -> str:
-        return f"<PromptStudio {self._good.id} v{self._good.version} for {self._customer.value}>"
+        return f"<PromptStudio {self.template.id} v{self.template.version} for {self.chosen['customer']}>"
 
     # --- what follows from it ---------------------------------------------------------------------------
 
-    def _list_templates(self, chosen: str) -> None:
+    def _list(self) -> None:
+        """What there is to choose."""
         good, bad = PromptTemplate.listed(self._folder)
-        options = {t.name: f"{t.id} v{t.version}{' (mine)' if t.name.startswith('mine/') else ''}" for t in good}
-        labels = list(options.values())
-        for name, label in options.items():  # two of one label: the files' names tell them apart
-            options[name] = f"{label}: {Path(name).name}" if labels.count(label) > 1 else label
-        options.update({name: f"✗ {Path(name).name}" for name in bad})
-        options.setdefault(chosen, Path(chosen).stem)
-        told = "".join(f"<li><b>{escape(name)}</b>: {escape(str(exc))}</li>" for name, exc in bad.items())
-        self._bad.value = f"<p>✗ Not usable as they are; choose one to mend it:</p><ul>{told}</ul>" if told else ""
-        self._listing = True  # new options choose their first by themselves
-        try:
-            self._template.options = [(label, name) for name, label in options.items()]
-            self._template.value = chosen
-        finally:
-            self._listing = False
-
-    def _template_chosen(self, _change: Any) -> None:
-        if not self._listing:
-            name = self._template.value
-            self._text.value = self._drafts.get(name) or self._source(name)
-
-    def _source(self, name: str) -> str:
-        """The text of a file, whatever is wrong with it; empty where it is no text."""
-        try:
-            return template_file.read(template_file.find(name))
-        except ClaraError:
-            return ""
+        mine = f" ({self.words['studio_mine']})"
+        labels = [f"{t.id} v{t.version}{mine if t.name.startswith('mine/') else ''}" for t in good]
+        rows = [[t.name, label, t.note] for t, label in zip(good, labels, strict=True)]
+        for row in rows:  # two of one label: the files' names tell them apart
+            row[1] += f": {Path(row[0]).name}" if labels.count(row[1]) > 1 else ""
+        self.prompts = rows
+        self.unusable = [[name, str(exc)] for name, exc in bad.items()]
 
     def _draw(self) -> None:
-        self._drafts[self._template.value] = self._text.value
-        try:
-            self._good = PromptTemplate.from_source(self._text.value)
-            self._shown.value = Told(self.briefing)._repr_html_()
-            self._problem = ""
-            self._says.value = self._noted()
-        except ClaraError as exc:
-            self._problem = str(exc)
-            self._says.value = f"<p role='alert'><b>✗ {escape(exc.message)}</b><br>{escape(exc.hint)}</p>"
-        self._save.disabled = bool(self._problem)
+        draft = self._draft
+        name = draft.name
+        if name not in [row[0] for row in (*self.prompts, *self.unusable)]:
+            self.prompts = [*self.prompts, [name, Path(name).stem, ""]]
+        with self.hold_sync():
+            self.chosen = {**self.chosen, "template": name}
+            self.text, self.changed = draft.text, draft.changed
+            self.fields = [self._field(field) for field in draft.fields]
+            self.problem = draft.problem
+            with contextlib.suppress(ClaraError):  # a customer for whom it fails: the last that could be told stays
+                self.told = self._told()
 
-    def _noted(self) -> str:
-        """Of each sentence that the edit brought: whether the offline model can sense it, or the nearest that it can."""
-        try:
-            before = PromptTemplate.load(self._template.value)
-        except ClaraError:  # it is being mended
+    def _told(self) -> dict[str, list[tuple[str, list[str]]]]:
+        """The text of each part, cut where marks begin and end."""
+        made = self.briefing
+        given = unsensed(made.prompt.text)
+        return {
+            part: [(t, sorted(m)) for t, m in made.rendered.pieces(part, () if part == "greeting" else given)]
+            for part in _PARTS
+        }
+
+    def _field(self, field: Field) -> dict[str, Any]:
+        return {
+            "section": field.section,
+            "when": in_words(field.when, self.words),
+            "text": field.text,
+            "locked": field.locked,
+            "shared": Path(field.part).stem,
+            "offers": offered(field, self.words),
+            "notes": [self._noted(note) for note in self._draft.notes(field)],
+        }
+
+    def _noted(self, note: Note) -> dict[str, str]:
+        does = self.words.get(f"does_{note.kind}")
+        says = self.words["studio_senses"].format(does=does) if does else self.words["studio_cannot_sense"]
+        return {"sentence": note.sentence, "sensed": "yes" if does else "", "says": says, "nearest": note.nearest}
+
+    def _served(self, path: Path) -> str:
+        """Where JupyterLab finds the file; empty where it does not."""
+        if self._root is None:
             return ""
-        someone = profile_of(self._customer.value)
-        saved, now = (sense(brief(template, someone).prompt.text) for template in (before, self._good))
-        does = dict(SENSED)
-        notes = [
-            f"● «{escape(i.sentence)}»: the offline model {escape(does[i.kind])}."
-            for i in now.instructions
-            if i not in saved.instructions and i.kind in does
-        ]
-        for sentence in now.unsensed:
-            if sentence not in saved.unsensed:
-                near = nearest(sentence)
-                hint = f" The nearest that it can sense: «{escape(near)}»" if near else ""
-                notes.append(f"○ «{escape(sentence)}»: only the real model obeys this; the offline one cannot.{hint}")
-        return "<br>".join(notes)
+        found = os.path.relpath(path.resolve(), self._root)
+        return "" if found.startswith("..") else Path(found).as_posix()
 
-    def _on_hear(self) -> None:
+    # --- what the page asks for ---------------------------------------------------------------------------
+
+    def _asked(self, _widget: Any, content: Any, _buffers: Any) -> None:
+        asked = content if isinstance(content, dict) else {}
+        said = {
+            key: value
+            for key in ("text", "note", "root", "customer", "template")
+            if isinstance(value := asked.get(key), str)
+        }
+        acts: dict[Any, Callable[[], Any]] = {
+            "shown": lambda: self._shown(said.get("root", "")),
+            "begin": lambda: self._draft.begin(asked["n"] if isinstance(asked.get("n"), int) else -1),
+            "write": lambda: self._typed(said.get("text", "")),
+            "text": lambda: self.edit(said.get("text", "")),
+            "choose": lambda: self.choose(said.get("customer"), said.get("template")),
+            "hear": lambda: self.hear(said.get("text")),
+            "save": lambda: self.save(said.get("note", "")),
+            "use": lambda: self.use(said.get("note", "")),
+            "undo": self.undo,
+        }  # fmt: skip
         try:
-            self.hear()
+            acts.get(asked.get("kind"), lambda: None)()
         except ClaraError as exc:
-            self._heard.value = f"<p role='alert'><b>✗ {escape(str(exc))}</b></p>"
+            self.problem = str(exc)
+        except OSError as exc:
+            self.problem = f"{self.words['studio_not_saved']}: {exc}"
 
-    def _on_save(self) -> None:
-        try:
-            self.save()
-        except (ClaraError, OSError) as exc:
-            self._says.value = f"<p role='alert'><b>✗ Not saved: {escape(str(exc))}</b></p>"
+    def _typed(self, text: str) -> None:
+        self._draft.write(text)
+        self._draw()
+
+    def _shown(self, root: str) -> None:
+        """A page shows this studio: what was written by hand before comes back, and from now on the kernel keeps it."""
+        self._root = Path(root).expanduser() if root else None
+        if self._draft.keep_in(KERNEL.drafts):
+            self.kept = True
+            self._draw()
