@@ -64,7 +64,7 @@ def _read(folder: Path) -> Kept:
             title=str(facts.get("title") or ""),
             customer=_who(str(inputs.get("customer") or "")),
             prompt=f"{template['id']} v{template['version']}" if template else "",
-            mix=Run(inputs=inputs, trace=()).mix,
+            mix=str(facts.get("mix") or Run(inputs=inputs, trace=()).mix),
             ended=str(facts["error"] or "hung up") if "ended" in facts else "not closed",
             size_bytes=size_bytes,
             **_figures(folder),

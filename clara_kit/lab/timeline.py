@@ -88,6 +88,7 @@ _MARKS: dict[type, _Mark] = {
     do.CancelReply: ("model", "cancelled", lambda r: r.reason),
     ev.FirstAudio: ("Clara", "first audio", lambda r: "her first sound goes out"),
     do.InterruptAvatar: ("Clara", "interrupt", lambda r: r.reason),
+    ev.ServiceExchanged: ("trouble", "alert", lambda r: f"{r.service}: {r.mode} from here on"),
     ev.FaultInjected: ("trouble", "fault", lambda r: r.note or f"{r.service}: {r.kind}"),
     ev.ProviderFailed: ("trouble", "failed", lambda r: f"{r.service}: {r.message}"),
     ev.ProviderWarned: ("trouble", "alert", lambda r: f"{r.service}: {r.message}"),

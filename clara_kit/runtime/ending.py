@@ -62,6 +62,8 @@ def close(
 ) -> tuple[Run, ClaraError | None]:
     """The run, and why the end of its log could not be written, if so: what was said is not lost with the disk."""
     words = briefing.placeholders.map if briefing is not None else {}
+    if any(type(record) is ev.ServiceExchanged for record in trace):  # else the inputs tell all of it
+        run_log.facts["mix"] = Run(inputs=run_log.inputs, trace=trace).mix
     failed: ClaraError | None = None
     try:
         if briefing is not None and not briefing.profile.is_anonymous:

@@ -20,6 +20,7 @@ from clara_kit.conversation.conversation import Conversation
 from clara_kit.core import events as ev
 from clara_kit.core.errors import ClaraError
 from clara_kit.core.records import Record
+from clara_kit.core.settings import Keys, Mode
 from clara_kit.core.states import ConversationState
 from clara_kit.measure.codec import reveal
 from clara_kit.measure.ledger import Turn, turns
@@ -60,17 +61,22 @@ class ConversationManager:
         log_root: Path | str | None = None,
         extra_inputs: dict[str, Any] | None = None,
     ) -> None:
-        self.services = services or compose()
-        self.settings = self.services.settings
+        services = services or compose()
+        self.settings, self.title = services.settings, title
         self._session = Session(
-            self.services,
-            record=record if record is not None else "live" not in self.services.modes.values(),
+            services,
+            record=record if record is not None else "live" not in services.modes.values(),
             about={"title": title, "note": note, "tags": tags, "root": log_root},
             extra_inputs=extra_inputs or {},
         )
         self._thread: ConversationThread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._told: ClaraError | None = None
+
+    @property
+    def services(self) -> Services:
+        """What stands behind each service now."""
+        return self._session.services
 
     @property
     def conversation(self) -> Conversation:
@@ -213,6 +219,14 @@ class ConversationManager:
         """Turn knobs in mid-conversation: fields of `Settings` that decide (not those of a connection)."""
         pairs = tuple(changes.items())
         await self._call(self._feed_now(lambda at_ms: ev.SettingsChanged(at_ms=at_ms, changes=pairs)))
+
+    async def exchange_llm(self, mode: Mode, keys: Keys | None = None) -> None:
+        """Let another model write every reply that is asked for from now on; one that is being written is finished.
+
+        mode: live, with `keys` (default: those it was composed with), or its twin again. Raises what the vendor says of the
+        key, or why it cannot be; the model that was there then stays. Trace, ledger and `run.mix` tell which was whose.
+        """
+        await self._call(self._session.exchange_llm(mode, keys or self.services.keys))
 
     def inject(self, fault: Fault) -> Literal["now", "next"]:
         """Let a twin play `fault` now, in what runs, or else on the service's next occasion. Raises `ClaraError`."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager
+from copy import copy
 from dataclasses import InitVar, dataclass, field
 from functools import partial
 from hashlib import sha256
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from clara_kit.audio.spoken import Pronunciation
 from clara_kit.audio.voice import Speech
 from clara_kit.core.clock import Clock
+from clara_kit.core.errors import SettingsError
 from clara_kit.core.paths import DATA
 from clara_kit.core.prompt import Prompt
 from clara_kit.core.settings import USUAL_GREETING, Keys, Mode, Settings
@@ -267,6 +269,19 @@ class Services:
             api_version=self.settings.shopify_api_version,
             cache=self.profile_cache,
         )
+
+    def exchanged(self, service: str, mode: Mode, keys: Keys) -> Services:
+        """The same with another mode of one service, for the rest of a conversation. Raises `SettingsError`."""
+        if mode == "twin" and self.twins is None:
+            raise SettingsError("No twin runs beside this conversation.", hint="choose it for the next one.")
+        if mode == "live" and self.pace != 1:
+            raise SettingsError(
+                f"This conversation lives at {self.pace:g} times the wall's pace, and a vendor at the wall's.",
+                hint="choose it for the next one, which will live at 1.",
+            )
+        other = copy(self)  # whoever holds these may begin another conversation with them
+        other.modes, other.keys = {**self.modes, service: mode}, keys
+        return other
 
     def _keyterms(self) -> tuple[str, ...]:
         """What the shop sells, so that the recogniser knows its names. Only nova-3 takes keyterms."""
