@@ -20,6 +20,7 @@ from clara_kit.runtime.ears import Recorder
 from clara_kit.runtime.run_log import RunLog
 
 _BY_CUSTOMER = frozenset((ev.TextTyped, ev.TranscriptInterim, ev.TranscriptFinal, ev.InterruptRequested))
+ABSENT = "no word of the customer"
 CLOSE_S = 0.1  # for model and voice: the avatar has taken most of a second by then
 
 
@@ -41,7 +42,7 @@ class Absence:
         while limit_ms and (rest_s := self._since_s + limit_ms / 1000 - monotonic()) > 0:
             await asyncio.sleep(max(rest_s, 0.1))
         if limit_ms:
-            self.hang_up(f"no word of the customer for {limit_ms / 60_000:g} minutes (ABSENCE_MS)")
+            self.hang_up(f"{ABSENT} for {limit_ms / 60_000:g} minutes (ABSENCE_MS)")
 
 
 async def let_go(*providers: LLMProvider | TTSProvider) -> None:

@@ -11,6 +11,7 @@ import contextlib
 import logging
 import weakref
 from collections.abc import Callable, Coroutine, Iterable
+from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self, TypeVar
@@ -29,7 +30,7 @@ from clara_kit.providers.stt.base import ToldLines
 from clara_kit.runtime.clock import MonotonicClock
 from clara_kit.runtime.compose import Services, compose, customer_voice
 from clara_kit.runtime.session import Listener, Session, SoundListener
-from clara_kit.runtime.thread import ConversationThread, awake, make_room
+from clara_kit.runtime.thread import ConversationThread, awake, make_room, running
 from clara_kit.world.customer import ScriptedCustomer
 from clara_kit.world.faults import Fault
 from clara_kit.world.pace import asked, loop_factory
@@ -62,7 +63,9 @@ class ConversationManager:
         extra_inputs: dict[str, Any] | None = None,
     ) -> None:
         services = services or compose()
-        self.settings, self.title = services.settings, title
+        self.settings, self.title, self.began_with = services.settings, title, services.modes
+        self.since: datetime | None = None
+        """By the wall's clock."""
         self._session = Session(
             services,
             record=record if record is not None else "live" not in services.modes.values(),
@@ -141,6 +144,7 @@ class ConversationManager:
 
         self._loop = (loop_factory(self.services.pace) or asyncio.new_event_loop)()
         self._thread = ConversationThread(self._session, self._loop, tell, kept=kept)
+        self._thread.owner, self.since = weakref.ref(self), datetime.now().astimezone()
         self._thread.start()
         gone = "nothing refers to it any more"
         weakref.finalize(self, self._thread.hang_up, gone).atexit = False
@@ -152,19 +156,20 @@ class ConversationManager:
             self._told = self.error
             raise
 
-    async def stop(self) -> Run | None:
+    async def stop(self, why: str = "") -> Run | None:
         """Hang up, close everything, write the run log. May be called at any moment, and twice.
 
+        why: for whoever talks and did not ask for it.
         Raises the `ClaraError` that ended the conversation, or kept its run from being written, unless that was raised
         before; `run` then has what there is.
         """
-        await self._end()
+        await self._end(why)
         self._complain()
         return self.run
 
-    async def _end(self) -> None:
+    async def _end(self, why: str = "") -> None:
         if self._thread is not None:
-            self._thread.hang_up()
+            self._thread.hang_up(why)
             await self._thread.ended()
 
     def _complain(self) -> None:
@@ -288,11 +293,8 @@ class ConversationManager:
 
     # --- in the conversation's own thread --------------------------------------------------------------
 
-    def _feed(self, event: ev.Event) -> None:
-        self._session.feed(event)
-
     async def _feed_now(self, make: Callable[[float], ev.Event]) -> None:
-        self._feed(make(self.clock.now_ms()))
+        self._session.feed(make(self.clock.now_ms()))
 
     async def _say(self, what: str | Sound | Line) -> float:
         """Make a sound, or type; returns when it was over."""
@@ -360,6 +362,12 @@ class ConversationManager:
                 await session.when(lambda: session.is_quiet)
         except TimeoutError:
             log.warning("no reply to the last line within %.0f s", at_most_s)
+
+
+def open_conversations() -> tuple[ConversationManager, ...]:
+    """Every conversation that runs in this process, or is being connected; the first that began first."""
+    owners = [thread.owner() for thread in running() if thread.owner is not None and not thread.over]
+    return tuple(sorted(filter(None, owners), key=lambda clara: clara.since))
 
 
 class _Over(Exception):

@@ -36,6 +36,8 @@ class KeyPanel:
         self._says: dict[str, w.Label] = {}
         self._asking: dict[str, int] = {}
         self._lock = threading.Lock()
+        self.on_used: Callable[[], object] | None = None
+        """Called when keys have begun to count, in this kernel or by the file."""
         self.widget = w.VBox([*map(self._row, VENDORS), self._foot()])
         for vendor in VENDORS:
             self._tell(vendor, self._standing(vendor))
@@ -71,6 +73,7 @@ class KeyPanel:
         for vendor, key in taken.items():
             os.environ[f"{vendor.upper()}_API_KEY"] = key.get_secret_value()
             self._tell(vendor, "set for this kernel")
+        self._used(taken)
         return tuple(taken)
 
     def save(self) -> tuple[str, ...]:
@@ -86,6 +89,7 @@ class KeyPanel:
                 raise
         for vendor in taken:
             self._tell(vendor, f"saved to {self._env_file.name}")
+        self._used(taken)
         return tuple(taken)
 
     def clear(self) -> None:
@@ -175,6 +179,10 @@ class KeyPanel:
         with self._lock:
             taken, self._entered = self._entered, {}
         return taken
+
+    def _used(self, taken: dict[str, SecretStr]) -> None:
+        if taken and self.on_used is not None:
+            self.on_used()
 
     def _tell(self, vendor: str, text: str) -> None:
         self._says[vendor].value = text
