@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from clara_kit.core.commands import RequestReply, Speak
 from clara_kit.core.events import ProviderFailed, ReplyCompleted, ServiceExchanged, Usage
@@ -27,8 +28,7 @@ class Spent:
     unknown: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class Rate:
+class Rate(NamedTuple):
     """About how many US dollars go for each minute on the line, and for each answer."""
 
     usd_a_minute: float

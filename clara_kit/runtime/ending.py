@@ -19,13 +19,18 @@ from clara_kit.providers.tts.base import TTSProvider
 from clara_kit.runtime.ears import Recorder
 from clara_kit.runtime.run_log import RunLog
 
-_BY_CUSTOMER = frozenset((ev.TextTyped, ev.TranscriptInterim, ev.TranscriptFinal, ev.InterruptRequested))
+_BY_CUSTOMER = frozenset(
+    (ev.ConversationStarted, ev.TextTyped, ev.TranscriptInterim, ev.TranscriptFinal, ev.InterruptRequested)
+)
 ABSENT = "no word of the customer"
 CLOSE_S = 0.1  # for model and voice: the avatar has taken most of a second by then
 
 
 class Absence:
-    """How long no word has come of the customer, by the wall: a closed page is no customer, and a sound is no word."""
+    """How long no word has come of the customer, by the wall: a closed page is no customer, and a sound is no word.
+
+    Counted from when both are on the line: connecting may take its time.
+    """
 
     def __init__(self) -> None:
         self._since_s = monotonic()

@@ -6,6 +6,7 @@ Knows how to make each provider, for a vendor (live), its twin, or this process 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager
 from copy import copy
@@ -13,6 +14,7 @@ from dataclasses import InitVar, dataclass, field
 from functools import partial
 from hashlib import sha256
 from importlib import import_module
+from threading import Lock, Thread
 from typing import TYPE_CHECKING, Any
 
 from clara_kit.audio.spoken import Pronunciation
@@ -88,14 +90,8 @@ class Services:
         """Import the libraries of these, which takes seconds the first time; returns at once when it is `over`."""
         needed = [name for one in services if self.modes[one] != "sim" for name in LIBRARIES[one]]
         needed += [TWINS] * ("twin" in self.modes.values())
-
-        def load() -> None:
-            for name in needed:
-                if not over.is_set():
-                    import_module(name)
-
         pool = ThreadPoolExecutor(1)  # not the loop's own, for whose end the loop waits
-        loading = asyncio.get_running_loop().run_in_executor(pool, load)
+        loading = asyncio.get_running_loop().run_in_executor(pool, partial(_import, needed, over.is_set))
         pool.shutdown(wait=False)
         until: asyncio.Future[Any] = asyncio.ensure_future(over.wait())
         await asyncio.wait({loading, until}, return_when=asyncio.FIRST_COMPLETED)
@@ -293,6 +289,22 @@ class Services:
         if self.modes[service] == "twin":
             return {"api_key": TWIN_KEY, "base_url": self._addresses[vendor]["base_url"]}
         return {"api_key": self.keys.need(f"{vendor}_api_key"), "base_url": getattr(self.keys, f"{vendor}_base_url")}
+
+
+_IMPORTING = Lock()  # of two threads in the same libraries, one could see half of a module
+
+
+def _import(names: Iterable[str], over: Callable[[], bool] = lambda: False) -> None:
+    for name in names:
+        if not over():
+            with _IMPORTING:
+                import_module(name)
+
+
+def load_soon() -> None:
+    """Begin to import everything a conversation may need: who looks at a desk will call soon, and should not wait for it."""
+    names = [TWINS, *(name for service in ("stt", "tts", "avatar", "llm") for name in LIBRARIES[service])]
+    Thread(target=_import, args=(names,), name="clara-libraries", daemon=True).start()
 
 
 def key_of(customer: str, shop: str = TWIN_SHOP) -> str:

@@ -133,7 +133,6 @@ class Session:
             async with asyncio.TaskGroup() as tasks:
                 self._tasks = tasks
                 tasks.create_task(self._until_over())
-                tasks.create_task(self.absence.lasts(self.settings.absence_ms))
                 self.profile.begin(tasks)
                 tasks.create_task(models.begin(self.over))
                 for connection in connections.values():
@@ -147,6 +146,7 @@ class Session:
                         at_ms=self.clock.now_ms(), greeting=services.greeting, customer_key=services.customer_key
                     )
                 )
+                tasks.create_task(self.absence.lasts(self.settings.absence_ms))
                 tell(None)
         except* _HungUp:
             pass

@@ -61,6 +61,7 @@ function player(loud) {
       if (context) lay(one);
     },
     silence,
+    hush: () => [...utterances].filter(([, one]) => one.playing).forEach(([id]) => silence(id)),
     isOpen: () => context !== null,
     close() {
       for (const id of [...utterances.keys()]) silence(id);
@@ -214,7 +215,7 @@ function render({ model, el }) {
     state.classList.toggle("talks", spoken === "AVATAR_SPEAKING");
     const real = talks || busy || attached() ? model.get("is_live") : (model.get("chosen").live || []).length > 0;
     const without = model.get("unpriced").map(w);
-    const paid = model.get("spent_usd"), { minute = 0, answer = 0 } = model.get("rate");
+    const paid = model.get("spent_usd"), { usd_a_minute: minute = 0, usd_an_answer: answer = 0 } = model.get("rate");
     const price = `${w("spent")} ${usd(paid)}${without.length ? ` (${w("unpriced")}: ${without.join(", ")})` : ""}`;
     const each = [[minute, "rate_minute"], [answer, "rate_answer"]].filter(([n]) => n).map(([n, name]) => `${usd(n)} ${w(name)}`);
     const rates = real && each.length ? [`${w("about")} ${each.join(" + ")}`] : [];
@@ -277,7 +278,8 @@ function render({ model, el }) {
   const voice = player((level) => mouth.setAttribute("ry", (2 + Math.min(11, level * 60)).toFixed(1)));
   call.addEventListener("click", () => (voice.open(), send("call")));
   hangUp.addEventListener("click", () => send("hang_up"));
-  interrupt.addEventListener("click", () => send("interrupt"));
+  const hush = () => (voice.hush(), send("interrupt")); // silent at the click: the way to the kernel and back takes 100 ms
+  interrupt.addEventListener("click", hush);
   root.addEventListener("click", () => model.get("phase") === "talking" && (voice.open(), (hear.hidden = true)));
   const speak = (kind) => {
     if (text.disabled || !text.value.trim()) return;
@@ -288,7 +290,7 @@ function render({ model, el }) {
   type.addEventListener("click", () => speak("type"));
   root.addEventListener("keydown", (event) => {
     if (event.key === "Enter" && event.target === text) speak("type");
-    if (event.key === "Escape" && !interrupt.disabled) send("interrupt");
+    if (event.key === "Escape" && !interrupt.disabled) hush();
     event.stopPropagation(); // JupyterLab's own keys: a letter typed here is no command
   });
   tongue.addEventListener("change", () => (model.set("language", tongue.value), model.save_changes()));

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import weakref
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -18,20 +18,18 @@ from typing import Any
 
 import ipywidgets
 
-from clara_kit.core import commands as do
-from clara_kit.core import events as ev
 from clara_kit.core.errors import ClaraError
-from clara_kit.core.records import Record
 from clara_kit.core.settings import Settings
 from clara_kit.core.states import ConversationState
 from clara_kit.lab.spending import rate, spent
 from clara_kit.measure.ledger import turns
 from clara_kit.measure.run import Run, mix_of
 from clara_kit.measure.story import Story
-from clara_kit.runtime.config import load_keys
-from clara_kit.runtime.manager import ConversationManager
+from clara_kit.runtime.config import load_keys, load_settings
+from clara_kit.runtime.manager import ConversationManager, open_conversations
+from clara_kit.runtime.services import load_soon
 from clara_kit.widgets.choice import Choice, offers
-from clara_kit.widgets.desk_view import DeskView, lines, row, why_over
+from clara_kit.widgets.desk_view import DeskView, Voice, lines, row, why_over
 from clara_kit.widgets.key_panel import KeyPanel
 from clara_kit.widgets.open_list import OpenList, named
 from clara_kit.widgets.shelf import Shelf
@@ -61,7 +59,7 @@ class Desk(ipywidgets.VBox):  # type: ignore[misc]
         self._settings, self._log_root = settings, log_root
         self._loop = asyncio.get_event_loop()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._exchanging = self._silent = False
+        self._exchanging = False
         self.runs: list[Run] = []
         self.clara = clara
         self._view = DeskView(language=language or usual_language())
@@ -69,18 +67,20 @@ class Desk(ipywidgets.VBox):  # type: ignore[misc]
         self._view.observe(lambda _: self._soon(self._chosen_anew), names="chosen")
         self._view.on_msg(self._asked)
         self._shelf, self._keys = Shelf(log_root), KeyPanel()
-        self._keys.on_used = lambda: self._soon(self._chosen_anew)
+        self._keys.on_used(lambda _vendors: self._soon(self._chosen_anew))
         self._folds = ipywidgets.Accordion([self._shelf, self._keys.widget], selected_index=None)
         self._label()
         self._below = (self._folds,) if clara is None else ()
         super().__init__([self._view, *self._below])
         if clara is not None:
             return self._attach(clara)
-        former = next((desk for desk in _DESKS if desk._talks()), None)  # the cell was run again, or the page was lost
+        still = open_conversations()  # the cell was run again, or the page was lost
+        former = next((desk for desk in _DESKS if desk._view.phase == "talking" and desk.clara in still), None)
         self.choose(choice or (former.chosen if former else Choice()))
         self._open = OpenList(self._show_open)
+        load_soon()
         if former is not None and former.clara is not None:
-            former._silent, self.runs = True, [*former.runs]
+            former._voice.silent, self.runs = True, [*former.runs]
             self._attach(former.clara)
         _DESKS.add(self)
 
@@ -165,12 +165,14 @@ class Desk(ipywidgets.VBox):  # type: ignore[misc]
     def _chosen_anew(self) -> None:
         """By hand or by code; or a key has come. Who thinks can be exchanged at once, the rest waits for the next call."""
         self._view.offers = offers()
-        if self.clara is None or not self._below or not self._talks():
-            self._rate(self.chosen.live)
+        if self.clara is None or not self._below or self._view.phase != "talking":
+            with contextlib.suppress(ClaraError):  # a setting is wrong: the call will say so
+                self._view.rate = rate(self.chosen.live, (self._settings or load_settings()).llm_model)._asdict()
             self._ask_for_keys()
             return
         wants, has = "llm" in self.chosen.live, self.clara.services.modes["llm"] == "live"
         if wants != has and not self._exchanging and not (wants and self._ask_for_keys("llm")):
+            self._exchanging = True
             self._start(self._do(partial(self._exchange_llm, self.clara, wants)))
 
     def _ask_for_keys(self, *services: str) -> bool:
@@ -181,7 +183,6 @@ class Desk(ipywidgets.VBox):  # type: ignore[misc]
         return bool(lacking)
 
     async def _exchange_llm(self, clara: ConversationManager, wants: bool) -> None:
-        self._exchanging = True
         try:
             await clara.exchange_llm("live" if wants else "twin", load_keys())
         except ClaraError:  # the box tells who thinks, not who was to think
@@ -190,10 +191,7 @@ class Desk(ipywidgets.VBox):  # type: ignore[misc]
             raise
         finally:
             self._exchanging = False
-
-    def _rate(self, live: Iterable[str]) -> None:
-        costs = rate(live, (self._settings or Settings()).llm_model)
-        self._view.rate = {"minute": costs.usd_a_minute, "answer": costs.usd_an_answer}
+            self._soon(self._chosen_anew)  # something else may have been chosen meanwhile
 
     # --- a conversation -----------------------------------------------------------------------------------
 
@@ -208,8 +206,7 @@ class Desk(ipywidgets.VBox):  # type: ignore[misc]
         self._view.mix, self._view.is_live = mix_of(modes), "live" in modes.values()
         self._view.spent_usd, self._view.unpriced = 0.0, []
         self._view.gives_sound = not (modes["avatar"] == "live" and clara.settings.avatar_vendor == "heygen")
-        clara.subscribe(self._saw)
-        clara.subscribe_sound(self._sounds)
+        self._voice = Voice(self._view, clara)
         if draw:
             self._follow(clara)
 
@@ -254,33 +251,14 @@ class Desk(ipywidgets.VBox):  # type: ignore[misc]
         cost = spent(trace if real or self._story.exchanged else (), began_with)
         with self._view.hold_sync():
             self._view.mix, self._view.is_live = mix_of(modes), bool(real)
-            self._rate(real)
+            self._view.rate = rate(real, clara.settings.llm_model)._asdict()
             self._view.spent_usd, self._view.unpriced = round(cost.usd, 5), list(cost.unknown)
             soon = clara.state is ConversationState.IDLE and not clara.conversation.is_quiet
             self._view.state, self._view.said = "soon" if soon else str(clara.state), lines(self._story, now_ms)
             self._view.turns = [row(turn, began_with) for turn in turns(self._story)]
 
-    def _talks(self) -> bool:
-        return self._view.phase == "talking"
-
     def _show_open(self, rows: list[dict[str, Any]]) -> None:
         self._view.running = [{**one, "here": one["key"] == f"{id(self.clara):x}"} for one in rows]
-
-    def _saw(self, record: Record) -> None:
-        """In the conversation's thread: what the page's player must know at once."""
-        match record:
-            case ev.SpeakingStarted():
-                self._tell("begin", record.utterance_id)
-            case do.InterruptAvatar() | ev.SpeakingInterrupted():
-                self._tell("silence", record.utterance_id)
-
-    def _sounds(self, utterance_id: int, pcm: bytes, rate_hz: int) -> None:
-        self._tell("sound", utterance_id, rate_hz=rate_hz, pcm=pcm)
-
-    def _tell(self, kind: str, utterance_id: int, *, rate_hz: int = 0, pcm: bytes = b"") -> None:
-        content = {"kind": kind, "utterance": utterance_id, "rate_hz": rate_hz}
-        if not self._silent:
-            self._soon(self._view.send, content, [pcm] if pcm else None)
 
     def _soon(self, act: Callable[..., object], *args: Any) -> None:
         """In the notebook's loop, from any thread; that loop may be closed by now."""
@@ -323,6 +301,9 @@ class Desk(ipywidgets.VBox):  # type: ignore[misc]
         task = self._loop.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+    def __repr__(self) -> str:  # what a page without a kernel shows
+        return "<Clara's desk: run this cell (Shift+Enter) to see it; a conversation that runs goes on there>"
 
 
 _DESKS: weakref.WeakSet[Desk] = weakref.WeakSet()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,6 +11,9 @@ import anywidget
 import traitlets
 
 from clara_kit.conversation.heard import estimate
+from clara_kit.core import commands as do
+from clara_kit.core import events as ev
+from clara_kit.core.records import Record
 from clara_kit.measure.ledger import Turn
 from clara_kit.measure.story import Story, Utterance, Words
 from clara_kit.runtime.ending import ABSENT
@@ -39,6 +44,33 @@ class DeskView(anywidget.AnyWidget):
     problem = traitlets.Unicode("").tag(sync=True)
     running: Any = traitlets.List().tag(sync=True)
     here = traitlets.Unicode("").tag(sync=True)
+
+
+class Voice:
+    """What the page's player must know at once, and her sound. silent: another page plays it."""
+
+    def __init__(self, view: DeskView, clara: ConversationManager) -> None:
+        self._view, self._loop = view, asyncio.get_event_loop()
+        self.silent = False
+        clara.subscribe(self._saw)
+        clara.subscribe_sound(self._sounds)
+
+    def _saw(self, record: Record) -> None:
+        match record:
+            case ev.SpeakingStarted():
+                self._tell("begin", record.utterance_id)
+            case do.InterruptAvatar() | ev.SpeakingInterrupted():
+                self._tell("silence", record.utterance_id)
+
+    def _sounds(self, utterance_id: int, pcm: bytes, rate_hz: int) -> None:
+        self._tell("sound", utterance_id, rate_hz=rate_hz, pcm=pcm)
+
+    def _tell(self, kind: str, utterance_id: int, *, rate_hz: int = 0, pcm: bytes = b"") -> None:
+        """Called in the conversation's thread."""
+        content = {"kind": kind, "utterance": utterance_id, "rate_hz": rate_hz}
+        with contextlib.suppress(RuntimeError):  # the notebook's loop may be closed by now
+            if not self.silent:
+                self._loop.call_soon_threadsafe(lambda: self._view.send(content, [pcm] if pcm else None))
 
 
 def lines(story: Story, now_ms: float) -> list[dict[str, str]]:

@@ -36,8 +36,7 @@ class KeyPanel:
         self._says: dict[str, w.Label] = {}
         self._asking: dict[str, int] = {}
         self._lock = threading.Lock()
-        self.on_used: Callable[[], object] | None = None
-        """Called when keys have begun to count, in this kernel or by the file."""
+        self._listeners: list[Callable[[tuple[str, ...]], object]] = []
         self.widget = w.VBox([*map(self._row, VENDORS), self._foot()])
         for vendor in VENDORS:
             self._tell(vendor, self._standing(vendor))
@@ -180,9 +179,13 @@ class KeyPanel:
             taken, self._entered = self._entered, {}
         return taken
 
+    def on_used(self, callback: Callable[[tuple[str, ...]], object]) -> None:
+        """Call `callback(vendors)` whenever other keys count from now on."""
+        self._listeners.append(callback)
+
     def _used(self, taken: dict[str, SecretStr]) -> None:
-        if taken and self.on_used is not None:
-            self.on_used()
+        for callback in self._listeners if taken else ():
+            callback(tuple(taken))
 
     def _tell(self, vendor: str, text: str) -> None:
         self._says[vendor].value = text
