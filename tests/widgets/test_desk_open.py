@@ -114,3 +114,14 @@ async def test_a_key_that_is_used_counts_for_the_next_answer(tmp_path: Path, mon
         run = await desk.hang_up()
         assert run is not None and "llm twin then live then twin" in run.mix
         assert desk._view.spent_usd > 0 and desk._view.turns[0]["real"]
+
+
+async def test_one_that_is_still_being_connected_can_be_hung_up_too(tmp_path: Path) -> None:
+    desk = Desk(log_root=tmp_path, settings=QUIET)
+    desk._view._handle_custom_msg({"kind": "call"}, [])
+    await so(lambda: desk._view.running)
+    desk._view._handle_custom_msg({"kind": "end", "text": desk._view.running[0]["key"]}, [])
+    await so(lambda: desk._view.phase in ("ready", "over") and desk._view.running == [])
+    await desk.call()  # and the next call works
+    assert desk._view.phase == "talking"
+    await desk.hang_up()
