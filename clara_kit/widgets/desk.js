@@ -203,7 +203,7 @@ function render({ model, el }) {
     const now = model.get("phase"), spoken = model.get("state"), talks = now === "talking", busy = now === "connecting" || now === "ending";
     const at = document.activeElement, left = [call, hangUp, interrupt].includes(at);
     call.hidden = talks || busy;
-    hangUp.hidden = !talks;
+    hangUp.hidden = !talks && now !== "connecting";
     for (const node of choices.querySelectorAll("select, input")) node.disabled = (talks && node !== limit) || busy;
     live.style.display = busy || attached() ? "none" : "";
     hear.hidden = !(talks && model.get("gives_sound") && !voice.isOpen());

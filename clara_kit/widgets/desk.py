@@ -128,6 +128,8 @@ class Desk(ipywidgets.VBox):  # type: ignore[misc]
         """End the conversation; returns its record, which is then shown below."""
         if self.clara is None:
             return None
+        if self._view.phase != "talking":  # being connected, of which `call` tells; or over
+            return await self.clara.stop()
         self._view.phase = "ending"
         try:
             return await self.clara.stop()

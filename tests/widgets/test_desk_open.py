@@ -116,12 +116,15 @@ async def test_a_key_that_is_used_counts_for_the_next_answer(tmp_path: Path, mon
         assert desk._view.spent_usd > 0 and desk._view.turns[0]["real"]
 
 
-async def test_one_that_is_still_being_connected_can_be_hung_up_too(tmp_path: Path) -> None:
+async def test_one_that_is_still_being_connected_can_be_hung_up_too(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     desk = Desk(log_root=tmp_path, settings=QUIET)
     desk._view._handle_custom_msg({"kind": "call"}, [])
     await so(lambda: desk._view.running)
     desk._view._handle_custom_msg({"kind": "end", "text": desk._view.running[0]["key"]}, [])
-    await so(lambda: desk._view.phase in ("ready", "over") and desk._view.running == [])
+    await so(lambda: desk._view.phase == "ready" and desk._view.running == [])
+    assert "before it began" in desk._view.problem and desk.runs == []
     await desk.call()  # and the next call works
-    assert desk._view.phase == "talking"
-    await desk.hang_up()
+    assert await desk.hang_up() is await desk.hang_up() is desk.run and len(desk.runs) == 1
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
