@@ -85,6 +85,7 @@ REDUCERS: dict[type[ev.Event], Reducer] = {
     ev.ProfileLoaded: opening.profile_loaded,
     ev.ConversationStopped: opening.stopped,
     ev.SettingsChanged: opening.settings_changed,
+    ev.ServiceExchanged: _recorded,
     ev.SpeechStarted: listening.sound_began,
     ev.SpeechEnded: listening.sound_ended,
     ev.TranscriptInterim: listening.interim,

@@ -47,6 +47,16 @@ class SettingsChanged(Event, frozen=True, kw_only=True):
     changes: tuple[tuple[str, bool | int | float | str], ...]
 
 
+class ServiceExchanged(Event, frozen=True, kw_only=True):
+    """Somebody put something else behind a service; it serves whatever is asked for from here on.
+
+    Nothing is decided upon it: it is in the trace so that a figure can be told whose it is.
+    """
+
+    service: Service
+    mode: Literal["live", "twin", "sim"]
+
+
 class ProfileLoaded(Event, frozen=True, kw_only=True):
     """What the shop knows of the customer has come; only the names of the known fields enter the trace.
 

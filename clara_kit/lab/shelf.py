@@ -131,7 +131,7 @@ def _read(folder: Path, names: dict[str, str]) -> Kept:
             title=opening.later_title(folder) or str(facts.get("title") or ""),
             customer=customer_of(inputs, names),
             prompt=prompt_of(inputs),
-            mix=Run(inputs=inputs, trace=()).mix,
+            mix=str(facts.get("mix") or Run(inputs=inputs, trace=()).mix),
             ended=RUNNING if "ended" not in facts and is_being_written(folder) else ended_of(facts),
             **_figures(folder, facts),
         )

@@ -1,14 +1,23 @@
-"""What a conversation has cost by now: for a desk that shows it and stops at a limit. Estimated from published prices."""
+"""What a conversation costs: by now, and by the minute and the answer. Estimated from published prices.
+
+For a desk, and for the list of what is open, which show it and stop at a limit.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
-from clara_kit.core.commands import Speak
-from clara_kit.core.events import ReplyCompleted
+from clara_kit.core.commands import RequestReply, Speak
+from clara_kit.core.events import ProviderFailed, ReplyCompleted, ServiceExchanged, Usage
 from clara_kit.core.records import Record
+from clara_kit.providers.llm.pricing import cost_usd
 from clara_kit.providers.vendors import STT_USD_A_MINUTE, TTS_USD_A_CHARACTER
+
+USUAL_ANSWER = Usage(input_tokens=1500, output_tokens=60)
+"""An estimate: the shipped prompts with a few turns of history, and two sentences."""
+USUAL_CHARACTERS = 150
 
 
 @dataclass(frozen=True)
@@ -19,18 +28,40 @@ class Spent:
     unknown: tuple[str, ...] = ()
 
 
+class Rate(NamedTuple):
+    """About how many US dollars go for each minute on the line, and for each answer."""
+
+    usd_a_minute: float
+    usd_an_answer: float
+
+
+def rate(live: Iterable[str], model: str) -> Rate:
+    """Of what is live; what has no price here (see `Spent`) is not in it. model: the one that answers."""
+    live = set(live)
+    answer = (cost_usd(model, USUAL_ANSWER) or 0.0) if "llm" in live else 0.0
+    answer += USUAL_CHARACTERS * TTS_USD_A_CHARACTER if "tts" in live else 0.0
+    return Rate(STT_USD_A_MINUTE if "stt" in live else 0.0, answer)
+
+
 def spent(trace: Iterable[Record], modes: Mapping[str, str]) -> Spent:
-    """Counts live services only: nothing else costs anything. Tokens count when a reply is complete."""
+    """Counts live services only: nothing else costs anything. modes: those that it began with.
+
+    Tokens count when a reply is over, whichever way; of one that broke off or was dropped, they are estimated.
+    """
     live = {service for service, mode in modes.items() if mode == "live"}
-    usd, unknown = 0.0, {"avatar"} & live
+    usd, unknown, asked = 0.0, {"avatar"} & live, set()
     began_ms = now_ms = None
     for record in trace:
         began_ms = record.at_ms if began_ms is None else began_ms
         now_ms = record.at_ms
-        if "llm" in live and isinstance(record, ReplyCompleted):
+        if isinstance(record, ServiceExchanged):
+            (live.add if record.mode == "live" else live.discard)(record.service)
+        elif isinstance(record, RequestReply) and "llm" in live:
+            asked.add(record.reply_id)
+        elif isinstance(record, ReplyCompleted | ProviderFailed) and record.reply_id in asked and record.usage:
             usd += record.usage.cost_usd or 0.0
             unknown |= {"llm"} if record.usage.cost_usd is None else set()
-        elif "tts" in live and isinstance(record, Speak):
+        elif isinstance(record, Speak) and "tts" in live:
             usd += len(record.text) * TTS_USD_A_CHARACTER
     if "stt" in live and began_ms is not None and now_ms is not None:
         usd += (now_ms - began_ms) / 60_000 * STT_USD_A_MINUTE

@@ -118,6 +118,7 @@ _MARKS: dict[type, _Mark] = {
     do.CancelReply: ("model", "cancelled", None),
     ev.FirstAudio: ("Clara", "first audio", None),
     do.InterruptAvatar: ("Clara", "interrupt", None),
+    ev.ServiceExchanged: ("trouble", "alert", None),
     ev.FaultInjected: ("trouble", "fault", None),
     ev.ProviderFailed: ("trouble", "failed", None),
     ev.ProviderWarned: ("trouble", "alert", None),

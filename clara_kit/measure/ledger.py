@@ -8,11 +8,12 @@ is missing or wrong. Nothing is silently empty.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import reduce
 from itertools import pairwise
 from operator import add
+from typing import Any
 
 from clara_kit.core import events as ev
 from clara_kit.core.records import Record
@@ -81,6 +82,7 @@ class Turn:
     model: str = ""
     requests: int = 0
     interrupted: bool = False
+    exchanged: Mapping[str, Any] = field(default_factory=dict)  # modes of services that were exchanged before it
     usage: ev.Usage | None = None  # of all its requests, also those that failed or were dropped
 
     @property
@@ -137,7 +139,7 @@ def _turn(told: story.Turn) -> Turn:
     asked = [n for n, reply in enumerate(told.replies) if reply.words is not None]
     if told.replies:
         last, began = told.replies[-1], told.replies[asked[-1] if asked else 0]
-        turn.customer, turn.model = last.question, last.model or turn.model
+        turn.customer, turn.model, turn.exchanged = last.question, last.model or turn.model, last.exchanged
         if began.words is not None:
             turn.points["words_ended"] = began.words.ended_ms
             turn.transcript_received = began.words.received_ms

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from hashlib import sha256
@@ -11,7 +12,7 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from clara_kit.core.errors import ClaraError, RunLogError
-from clara_kit.core.events import Event, Usage
+from clara_kit.core.events import Event, ServiceExchanged, Usage
 from clara_kit.core.page import Figure, Html, escape, table
 from clara_kit.core.records import Record
 from clara_kit.core.settings import Mode, Settings
@@ -71,11 +72,11 @@ class Run:
     @property
     def mix(self) -> str:
         """The modes in words, for every table and plot; a number of a simulated service is no vendor's."""
-        modes = self.modes
-        if len(set(modes.values())) <= 1:
-            of_all = next(iter(modes.values()), "unknown")
-            return {"sim": "simulated", "twin": "offline twins"}.get(of_all, of_all)
-        return ", ".join(f"{service} {mode}" for service, mode in modes.items())
+        modes: dict[str, str] = {**self.modes}
+        for record in self.trace:
+            if type(record) is ServiceExchanged:
+                modes[record.service] = f"{modes.get(record.service, 'unknown')} then {record.mode}"
+        return mix_of(modes)
 
     @property
     def settings(self) -> Settings:
@@ -126,7 +127,8 @@ class Run:
         import polars as pl
 
         schema = {name: getattr(pl, kind) for name, kind in _COLUMNS.items()}
-        return pl.DataFrame([_row(turn, self.mix) for turn in self.ledger], schema=schema)
+        rows = [_row(turn, mix_of({**self.modes, **turn.exchanged})) for turn in self.ledger]
+        return pl.DataFrame(rows, schema=schema)
 
     @cached_property
     def event_table(self) -> pl.DataFrame:
@@ -174,6 +176,14 @@ class Run:
     def __repr__(self) -> str:
         problems = f", not whole: {' '.join(self.problems)}" if self.problems else ""
         return f"<Run {self.run_id}: {len(self.ledger)} turns, {len(self.trace)} records, {self.mix}{problems}>"
+
+
+def mix_of(modes: Mapping[str, str]) -> str:
+    """Modes in words."""
+    if len(set(modes.values())) <= 1:
+        of_all = next(iter(modes.values()), "unknown")
+        return {"sim": "simulated", "twin": "offline twins"}.get(of_all, of_all)
+    return ", ".join(f"{service} {mode}" for service, mode in modes.items())
 
 
 def experiment_id(inputs: dict[str, Any]) -> str:

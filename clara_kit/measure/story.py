@@ -6,7 +6,7 @@ never tie the same pieces together in two ways. It grows with the trace: `read` 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal
 
 from msgspec import Struct
@@ -45,6 +45,7 @@ class Reply(Struct, kw_only=True):
     model: str = ""
     usage: ev.Usage | None = None
     completed_ms: float | None = None
+    exchanged: Mapping[str, Any] = {}  # the services, and their new modes, that had been exchanged when it was asked
 
 
 class Utterance(Struct, kw_only=True):
@@ -97,8 +98,10 @@ class Story:
         self.utterances: dict[int, Utterance] = {}
         self.said: list[Words | Utterance] = []  # in the order in which it was said, or given to be said
         self.interim = ""
+        self.exchanged: dict[str, Any] = {}
         self._new: Words | None = None
         self._readers: dict[type, Callable[[Any], None]] = {
+            ev.ServiceExchanged: self._exchanged,
             ev.ReplyDelta: self._delta,
             ev.TranscriptInterim: self._interim,
             ev.TranscriptFinal: self._final,
@@ -149,6 +152,9 @@ class Story:
 
     # --- the model --------------------------------------------------------------------------------------
 
+    def _exchanged(self, event: ev.ServiceExchanged) -> None:
+        self.exchanged = {**self.exchanged, event.service: event.mode}
+
     def _request(self, command: do.RequestReply) -> None:
         words, self._new = self._new, None
         reply = self.replies[command.reply_id] = Reply(
@@ -158,6 +164,7 @@ class Story:
             question=command.text,
             words=words,
             asked_ms=command.at_ms,
+            exchanged=self.exchanged,
         )
         self._turn(command.turn_id, words.kind if words else "spoken").replies.append(reply)
 

@@ -19,12 +19,18 @@ from clara_kit.providers.tts.base import TTSProvider
 from clara_kit.runtime.ears import Recorder
 from clara_kit.runtime.run_log import RunLog
 
-_BY_CUSTOMER = frozenset((ev.TextTyped, ev.TranscriptInterim, ev.TranscriptFinal, ev.InterruptRequested))
+_BY_CUSTOMER = frozenset(
+    (ev.ConversationStarted, ev.TextTyped, ev.TranscriptInterim, ev.TranscriptFinal, ev.InterruptRequested)
+)
+ABSENT = "no word of the customer"
 CLOSE_S = 0.1  # for model and voice: the avatar has taken most of a second by then
 
 
 class Absence:
-    """How long no word has come of the customer, by the wall: a closed page is no customer, and a sound is no word."""
+    """How long no word has come of the customer, by the wall: a closed page is no customer, and a sound is no word.
+
+    Counted from when both are on the line: connecting may take its time.
+    """
 
     def __init__(self) -> None:
         self._since_s = monotonic()
@@ -41,7 +47,7 @@ class Absence:
         while limit_ms and (rest_s := self._since_s + limit_ms / 1000 - monotonic()) > 0:
             await asyncio.sleep(max(rest_s, 0.1))
         if limit_ms:
-            self.hang_up(f"no word of the customer for {limit_ms / 60_000:g} minutes (ABSENCE_MS)")
+            self.hang_up(f"{ABSENT} for {limit_ms / 60_000:g} minutes (ABSENCE_MS)")
 
 
 async def let_go(*providers: LLMProvider | TTSProvider) -> None:
@@ -62,6 +68,8 @@ def close(
 ) -> tuple[Run, ClaraError | None]:
     """The run, and why the end of its log could not be written, if so: what was said is not lost with the disk."""
     words = briefing.placeholders.map if briefing is not None else {}
+    if any(type(record) is ev.ServiceExchanged for record in trace):  # else the inputs tell all of it
+        run_log.facts["mix"] = Run(inputs=run_log.inputs, trace=trace).mix
     failed: ClaraError | None = None
     try:
         if briefing is not None and not briefing.profile.is_anonymous:

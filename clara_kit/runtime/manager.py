@@ -11,6 +11,7 @@ import contextlib
 import logging
 import weakref
 from collections.abc import Callable, Coroutine, Iterable
+from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self, TypeVar
@@ -20,6 +21,7 @@ from clara_kit.conversation.conversation import Conversation
 from clara_kit.core import events as ev
 from clara_kit.core.errors import ClaraError
 from clara_kit.core.records import Record
+from clara_kit.core.settings import Keys, Mode
 from clara_kit.core.states import ConversationState
 from clara_kit.measure.codec import reveal
 from clara_kit.measure.ledger import Turn, turns
@@ -28,7 +30,7 @@ from clara_kit.providers.stt.base import ToldLines
 from clara_kit.runtime.clock import MonotonicClock
 from clara_kit.runtime.compose import Services, compose, customer_voice
 from clara_kit.runtime.session import Listener, Session, SoundListener
-from clara_kit.runtime.thread import ConversationThread, awake, make_room
+from clara_kit.runtime.thread import ConversationThread, awake, make_room, running
 from clara_kit.world.customer import ScriptedCustomer
 from clara_kit.world.faults import Fault
 from clara_kit.world.pace import asked, loop_factory
@@ -60,17 +62,24 @@ class ConversationManager:
         log_root: Path | str | None = None,
         extra_inputs: dict[str, Any] | None = None,
     ) -> None:
-        self.services = services or compose()
-        self.settings = self.services.settings
+        services = services or compose()
+        self.settings, self.title, self.began_with = services.settings, title, services.modes
+        self.since: datetime | None = None
+        """By the wall's clock."""
         self._session = Session(
-            self.services,
-            record=record if record is not None else "live" not in self.services.modes.values(),
+            services,
+            record=record if record is not None else "live" not in services.modes.values(),
             about={"title": title, "note": note, "tags": tags, "root": log_root},
             extra_inputs=extra_inputs or {},
         )
         self._thread: ConversationThread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._told: ClaraError | None = None
+
+    @property
+    def services(self) -> Services:
+        """What stands behind each service now."""
+        return self._session.services
 
     @property
     def conversation(self) -> Conversation:
@@ -135,6 +144,7 @@ class ConversationManager:
 
         self._loop = (loop_factory(self.services.pace) or asyncio.new_event_loop)()
         self._thread = ConversationThread(self._session, self._loop, tell, kept=kept)
+        self._thread.owner, self.since = weakref.ref(self), datetime.now().astimezone()
         self._thread.start()
         gone = "nothing refers to it any more"
         weakref.finalize(self, self._thread.hang_up, gone).atexit = False
@@ -146,19 +156,20 @@ class ConversationManager:
             self._told = self.error
             raise
 
-    async def stop(self) -> Run | None:
+    async def stop(self, why: str = "") -> Run | None:
         """Hang up, close everything, write the run log. May be called at any moment, and twice.
 
+        why: for whoever talks and did not ask for it.
         Raises the `ClaraError` that ended the conversation, or kept its run from being written, unless that was raised
         before; `run` then has what there is.
         """
-        await self._end()
+        await self._end(why)
         self._complain()
         return self.run
 
-    async def _end(self) -> None:
+    async def _end(self, why: str = "") -> None:
         if self._thread is not None:
-            self._thread.hang_up()
+            self._thread.hang_up(why)
             await self._thread.ended()
 
     def _complain(self) -> None:
@@ -213,6 +224,14 @@ class ConversationManager:
         """Turn knobs in mid-conversation: fields of `Settings` that decide (not those of a connection)."""
         pairs = tuple(changes.items())
         await self._call(self._feed_now(lambda at_ms: ev.SettingsChanged(at_ms=at_ms, changes=pairs)))
+
+    async def exchange_llm(self, mode: Mode, keys: Keys | None = None) -> None:
+        """Let another model write every reply that is asked for from now on; one that is being written is finished.
+
+        mode: live, with `keys` (default: those it was composed with), or its twin again. Raises what the vendor says of the
+        key, or why it cannot be; the model that was there then stays. Trace, ledger and `run.mix` tell which was whose.
+        """
+        await self._call(self._session.exchange_llm(mode, keys or self.services.keys))
 
     def inject(self, fault: Fault) -> Literal["now", "next"]:
         """Let a twin play `fault` now, in what runs, or else on the service's next occasion. Raises `ClaraError`."""
@@ -274,11 +293,8 @@ class ConversationManager:
 
     # --- in the conversation's own thread --------------------------------------------------------------
 
-    def _feed(self, event: ev.Event) -> None:
-        self._session.feed(event)
-
     async def _feed_now(self, make: Callable[[float], ev.Event]) -> None:
-        self._feed(make(self.clock.now_ms()))
+        self._session.feed(make(self.clock.now_ms()))
 
     async def _say(self, what: str | Sound | Line) -> float:
         """Make a sound, or type; returns when it was over."""
@@ -346,6 +362,12 @@ class ConversationManager:
                 await session.when(lambda: session.is_quiet)
         except TimeoutError:
             log.warning("no reply to the last line within %.0f s", at_most_s)
+
+
+def open_conversations() -> tuple[ConversationManager, ...]:
+    """Every conversation that runs in this process, or is being connected; the first that began first."""
+    owners = [thread.owner() for thread in running() if thread.owner is not None and not thread.over]
+    return tuple(sorted(filter(None, owners), key=lambda clara: clara.since))
 
 
 class _Over(Exception):

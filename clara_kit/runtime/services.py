@@ -6,18 +6,22 @@ Knows how to make each provider, for a vendor (live), its twin, or this process 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager
+from copy import copy
 from dataclasses import InitVar, dataclass, field
 from functools import partial
 from hashlib import sha256
 from importlib import import_module
+from threading import Lock, Thread
 from typing import TYPE_CHECKING, Any
 
 from clara_kit.audio.pronunciation import usual_pronunciation
 from clara_kit.audio.spoken import Pronunciation
 from clara_kit.audio.voice import Speech
 from clara_kit.core.clock import Clock
+from clara_kit.core.errors import SettingsError
 from clara_kit.core.paths import DATA
 from clara_kit.core.prompt import Prompt
 from clara_kit.core.settings import USUAL_GREETING, Keys, Mode, Settings
@@ -87,14 +91,8 @@ class Services:
         """Import the libraries of these, which takes seconds the first time; returns at once when it is `over`."""
         needed = [name for one in services if self.modes[one] != "sim" for name in LIBRARIES[one]]
         needed += [TWINS] * ("twin" in self.modes.values())
-
-        def load() -> None:
-            for name in needed:
-                if not over.is_set():
-                    import_module(name)
-
         pool = ThreadPoolExecutor(1)  # not the loop's own, for whose end the loop waits
-        loading = asyncio.get_running_loop().run_in_executor(pool, load)
+        loading = asyncio.get_running_loop().run_in_executor(pool, partial(_import, needed, over.is_set))
         pool.shutdown(wait=False)
         until: asyncio.Future[Any] = asyncio.ensure_future(over.wait())
         await asyncio.wait({loading, until}, return_when=asyncio.FIRST_COMPLETED)
@@ -269,6 +267,19 @@ class Services:
             cache=self.profile_cache,
         )
 
+    def exchanged(self, service: str, mode: Mode, keys: Keys) -> Services:
+        """The same with another mode of one service, for the rest of a conversation. Raises `SettingsError`."""
+        if mode == "twin" and self.twins is None:
+            raise SettingsError("No twin runs beside this conversation.", hint="choose it for the next one.")
+        if mode == "live" and self.pace != 1:
+            raise SettingsError(
+                f"This conversation lives at {self.pace:g} times the wall's pace, and a vendor at the wall's.",
+                hint="choose it for the next one, which will live at 1.",
+            )
+        other = copy(self)  # whoever holds these may begin another conversation with them
+        other.modes, other.keys = {**self.modes, service: mode}, keys
+        return other
+
     def _keyterms(self) -> tuple[str, ...]:
         """What the shop sells, so that the recogniser knows its names. Only nova-3 takes keyterms."""
         takes = self.settings.stt_model.startswith("nova-3")
@@ -279,6 +290,22 @@ class Services:
         if self.modes[service] == "twin":
             return {"api_key": TWIN_KEY, "base_url": self._addresses[vendor]["base_url"]}
         return {"api_key": self.keys.need(f"{vendor}_api_key"), "base_url": getattr(self.keys, f"{vendor}_base_url")}
+
+
+_IMPORTING = Lock()  # of two threads in the same libraries, one could see half of a module
+
+
+def _import(names: Iterable[str], over: Callable[[], bool] = lambda: False) -> None:
+    for name in names:
+        if not over():
+            with _IMPORTING:
+                import_module(name)
+
+
+def load_soon() -> None:
+    """Begin to import everything a conversation may need: who looks at a desk will call soon, and should not wait for it."""
+    names = [TWINS, *(name for service in ("stt", "tts", "avatar", "llm") for name in LIBRARIES[service])]
+    Thread(target=_import, args=(names,), name="clara-libraries", daemon=True).start()
 
 
 def key_of(customer: str, shop: str = TWIN_SHOP) -> str:

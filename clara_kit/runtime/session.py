@@ -24,16 +24,17 @@ from clara_kit.core import events as ev
 from clara_kit.core.errors import ClaraError
 from clara_kit.core.outside import place
 from clara_kit.core.records import Record, StateChanged
+from clara_kit.core.settings import Keys, Mode
 from clara_kit.core.states import ConversationState
 from clara_kit.measure.run import Run
 from clara_kit.providers.avatar.base import TapsAudio
-from clara_kit.providers.base import Warms
-from clara_kit.providers.llm.base import CountsCancelled, LLMProvider, ReplyRequest
+from clara_kit.providers.llm.base import LLMProvider, ReplyRequest
 from clara_kit.providers.stt.base import STTProvider
 from clara_kit.runtime import ending
 from clara_kit.runtime.clock import MonotonicClock, Timers
 from clara_kit.runtime.connections import Connection
 from clara_kit.runtime.ears import LocalVad, Microphone, Recorder
+from clara_kit.runtime.models import Models
 from clara_kit.runtime.orders import Orders
 from clara_kit.runtime.profile import ProfileLoader
 from clara_kit.runtime.run_log import RunLog
@@ -100,7 +101,7 @@ class Session:
         self._timers = Timers(self.clock, self.feed)
         self.microphone = Microphone(self.clock, self._on_frame)
         self._vad = LocalVad(self.clock, self.feed) if self.settings.local_vad else None
-        self._llm: asyncio.Future[LLMProvider] = self.loop.create_future()
+        models = self._models = Models(services, self.clock, self.feed)
         self.profile = services.profile_loader(self.clock)
         self._tts = services.tts(self.clock)
         self._orders = Orders(self.clock, self.feed)
@@ -132,9 +133,8 @@ class Session:
             async with asyncio.TaskGroup() as tasks:
                 self._tasks = tasks
                 tasks.create_task(self._until_over())
-                tasks.create_task(self.absence.lasts(self.settings.absence_ms))
                 self.profile.begin(tasks)
-                tasks.create_task(self._make_llm())
+                tasks.create_task(models.begin(self.over))
                 for connection in connections.values():
                     connection.begin(tasks)
                 for connection in connections.values():
@@ -146,13 +146,14 @@ class Session:
                         at_ms=self.clock.now_ms(), greeting=services.greeting, customer_key=services.customer_key
                     )
                 )
+                tasks.create_task(self.absence.lasts(self.settings.absence_ms))
                 tell(None)
         except* _HungUp:
             pass
         finally:
             self.over.set()
             self._timers.close()
-            await ending.let_go(*([self._llm.result()] if self._llm.done() else []), self._tts)
+            await ending.let_go(*models.made, self._tts)
 
     async def _until_over(self) -> None:
         """Hanging up ends everything, at whatever moment: also what is still being connected."""
@@ -257,22 +258,6 @@ class Session:
 
     # --- thinking --------------------------------------------------------------------------------------
 
-    async def _make_llm(self) -> None:
-        """Have the model at hand before the first question: the greeting needs none, and its library takes the longest.
-
-        A failure to open its connection shows with that question.
-        """
-        await self.services.load(self.over, "llm")
-        if self.over.is_set():
-            return
-        llm = self.services.llm(self.clock)
-        if isinstance(llm, CountsCancelled):
-            llm.on_cancelled = self.feed
-        self._llm.set_result(llm)
-        if isinstance(llm, Warms):
-            with contextlib.suppress(Exception):
-                await llm.warm()
-
     async def _load_profile(self) -> None:
         assert self.profile is not None
         events = await self.profile.load()
@@ -280,21 +265,27 @@ class Session:
         for event in events:
             self.feed(event)
 
+    async def exchange_llm(self, mode: Mode, keys: Keys) -> None:
+        """See `ConversationManager.exchange_llm`."""
+        self.services = await self._models.exchange(mode, keys)
+        self.feed(ev.ServiceExchanged(at_ms=self.clock.now_ms(), service="llm", mode=mode))
+
     def _request_reply(self, command: do.RequestReply) -> None:
-        task = self._replies[command.reply_id] = self._tasks.create_task(self._reply(command))
+        reply = self._reply(command, self._models.now)
+        task = self._replies[command.reply_id] = self._tasks.create_task(reply)
         task.add_done_callback(lambda _: self._replies.pop(command.reply_id, None))
 
     def _cancel_reply(self, command: do.CancelReply) -> None:
         if (task := self._replies.pop(command.reply_id, None)) is not None:
             task.cancel()
 
-    async def _reply(self, command: do.RequestReply) -> None:
+    async def _reply(self, command: do.RequestReply, model: asyncio.Future[LLMProvider]) -> None:
         profile = self.profile
         assert profile is not None
         prompt = profile.prompt(personal=self.conversation.settings.flags.enable_personalization)
         request = ReplyRequest(reply_id=command.reply_id, prompt=prompt, messages=command.messages)
         hides = not profile.placeholders.is_empty
-        async with (await asyncio.shield(self._llm)).reply(request) as events:
+        async with (await asyncio.shield(model)).reply(request) as events:
             async for event in events:
                 if hides and isinstance(event, ev.ReplyStarted):
                     event = replace(event, prompt_hash=profile.logged(prompt).hash)  # known without its person

@@ -14,6 +14,7 @@ import logging
 import sys
 import threading
 import traceback
+import weakref
 from collections.abc import Awaitable, Coroutine
 from concurrent.futures import Future, ThreadPoolExecutor
 from time import monotonic
@@ -31,6 +32,9 @@ _END_S = 2.0  # for all conversations that end with the process, or by an interr
 _HELPERS_S = 0.2  # for what threads of a conversation that is over are still at
 _WAKE_S = 0.1  # how late a kernel's interrupt may be noticed
 
+WATCHERS: weakref.WeakSet[Any] = weakref.WeakSet()
+"""Whose `conversations_changed` is called, in any thread, when one has begun or ended; must return at once and not raise."""
+
 
 class ConversationThread(threading.Thread):
     """Runs a session in an event loop, which it closes. `kept`: a notebook may start it again without having stopped it."""
@@ -41,12 +45,14 @@ class ConversationThread(threading.Thread):
         loop.set_default_executor(_Helpers())
         self.kept = kept and notebook() is not None
         self._calls: set[Future[Any]] = set()
-        self._over = False
+        self.over = False
+        self.owner: weakref.ref[Any] | None = None
         session.absence.hang_up = self.hang_up
 
     def run(self) -> None:
         """See `Thread`."""
         session = self.session
+        _tell_watchers()
         try:
             with asyncio.Runner(loop_factory=lambda: self.loop) as runner:
                 runner.run(session.live(self._tell))
@@ -54,10 +60,11 @@ class ConversationThread(threading.Thread):
             session.error = session.error or worded(exc)
             if not isinstance(first_of(exc), ClaraError):
                 log.error("the conversation's thread failed: %s", place(exc))
-        self._over = True
+        self.over = True
         for call in list(self._calls):  # came too late for the loop
             call.cancel()
         self._tell(session.error or ClaraError("The conversation was stopped before it began."))
+        _tell_watchers()
 
     def submit(self, work: Coroutine[Any, Any, T]) -> Future[T]:
         """Let it do something; cancelled where it ends first."""
@@ -69,7 +76,7 @@ class ConversationThread(threading.Thread):
             call.cancel()
         self._calls.add(call)
         call.add_done_callback(self._calls.discard)
-        if self._over:
+        if self.over:
             call.cancel()
         return call
 
@@ -109,7 +116,7 @@ async def make_room() -> None:
     if (shell := notebook()) is None:
         return
     shell.events.register("post_run_cell", _after_cell)
-    while older := _running(kept=True):  # asked anew: another may have been started while one was waited for
+    while older := running(kept=True):  # asked anew: another may have been started while one was waited for
         older[0].hang_up("another one was started in this notebook («async with» lets several run)")
         await older[0].ended()
 
@@ -133,14 +140,19 @@ def _let_go(error: BaseException | None) -> None:
 
 
 def _end_all(*, kept: bool = False, why: str = "") -> None:
-    threads, due_s = _running(kept=kept), monotonic() + _END_S
+    threads, due_s = running(kept=kept), monotonic() + _END_S
     for thread in threads:
         thread.hang_up(why)
     for thread in threads:
         thread.join(max(0.0, due_s - monotonic()))
 
 
-def _running(*, kept: bool) -> list[ConversationThread]:
+def _tell_watchers() -> None:
+    for watcher in list(WATCHERS):
+        watcher.conversations_changed()
+
+
+def running(*, kept: bool = False) -> list[ConversationThread]:
     """Every conversation of this process, or those that only a name in a notebook keeps."""
     return [t for t in threading.enumerate() if isinstance(t, ConversationThread) and t.kept >= kept]
 

@@ -61,6 +61,8 @@ function player(loud) {
       if (context) lay(one);
     },
     silence,
+    hush: () => [...utterances].filter(([, one]) => one.playing).forEach(([id]) => silence(id)),
+    isOpen: () => context !== null,
     close() {
       for (const id of [...utterances.keys()]) silence(id);
       if (context) context.close();
@@ -85,6 +87,7 @@ function render({ model, el }) {
   el.append(root);
   const w = (name) => model.get("words")[name] ?? name;
   const send = (kind, text) => model.send({ kind, text });
+  const usd = (n) => `${n.toFixed(n < 0.1 ? 5 : 2)} USD`;
 
   // --- what stands where ----------------------------------------------------------------------------------
   const head = make("div", "cd-head"), title = make("span", "cd-title"), badge = make("span", "cd-badge");
@@ -122,8 +125,11 @@ function render({ model, el }) {
   left.append(state);
   talk.dataset.testid = "talk";
   talk.tabIndex = 0;
-  lines.setAttribute("aria-live", "polite");
   talk.append(lines);
+  const aloud = make("div", "cd-aloud"); // what she said, once it is whole: the lines above change ten times a second
+  aloud.setAttribute("aria-live", "polite");
+  const hear = button("hear_her");
+  left.append(hear);
   stage.append(left, talk);
   const line = make("div", "cd-row cd-line"), text = make("input"), say = button("say"), type = button("type"), interrupt = button("interrupt");
   text.type = "text";
@@ -132,7 +138,12 @@ function render({ model, el }) {
   const problem = make("p", "cd-problem"), turns = make("div", "cd-turns");
   problem.setAttribute("role", "alert");
   turns.dataset.testid = "turns";
-  root.append(head, choices, live, stage, line, problem, turns);
+  const open = make("section", "cd-open"), openTitle = make("h4"), openRows = make("ul");
+  openTitle.dataset.word = "open_title";
+  openTitle.textContent = " ";
+  open.append(openTitle, openRows);
+  open.dataset.testid = "open";
+  root.append(head, choices, live, stage, line, problem, turns, open, aloud);
 
   // --- what it says ---------------------------------------------------------------------------------------
   function label() {
@@ -143,11 +154,12 @@ function render({ model, el }) {
     for (const node of root.querySelectorAll("[data-word]"))
       if (node.tagName === "BUTTON") node.textContent = w(node.dataset.word);
       else node.firstChild.textContent = w(node.dataset.word);
+    limit.title = w("limit_hint");
     for (const node of [say, type, interrupt]) node.title = w(`${node.dataset.word}_hint`);
     text.placeholder = w("line");
     text.setAttribute("aria-label", w("line"));
     liveName.textContent = w("live");
-    offers(), phase(), said(), ledger();
+    offers(), phase(), said(), ledger(), running();
   }
   function fill(select, pairs, value) {
     select.replaceChildren(...pairs.map(([name, shown]) => new Option(shown, name)));
@@ -156,26 +168,31 @@ function render({ model, el }) {
   function offers() {
     const { customers = [], prompts = [], speeds = [], live: vendors = [] } = model.get("offers"), chosen = model.get("chosen");
     const atShop = (chosen.live || []).includes("shop");
+    const line = model.get("phase") === "talking"; // on the line only who thinks can be exchanged
     fill(customer, [["", w("stranger")], ...customers.map(([name, about]) => [name, about ? `${name}: ${about}` : name])], chosen.customer);
     shown(customer, !atShop), shown(known, atShop), shown(limit, (chosen.live || []).length);
-    limit.value = (chosen.limit_usd ?? 0.5).toFixed(2);
+    customer.title = customer.selectedOptions[0]?.textContent ?? "";
+    if (document.activeElement !== limit) limit.value = (chosen.limit_usd ?? 0.5).toFixed(2);
     known.value = atShop ? chosen.customer : "";
     fill(prompt, prompts.map((name) => [name, name]), chosen.prompt);
     fill(speed, speeds.map((name) => [name, name]), chosen.speed);
+    const focused = document.activeElement?.dataset?.testid;
     liveRow.replaceChildren(...vendors.map(([service, ready]) => {
       const node = make("label"), box = make("input");
       box.type = "checkbox";
       box.checked = (chosen.live || []).includes(service);
-      box.disabled = !ready;
+      box.disabled = line && service !== "llm";
       box.dataset.testid = `live-${service}`;
       box.addEventListener("change", () => {
         const now = new Set(model.get("chosen").live || []);
         box.checked ? now.add(service) : now.delete(service);
         choose({ live: LIVE.filter((s) => now.has(s)), ...(service === "shop" ? { customer: "" } : {}) });
       });
-      node.append(box, w(service), ...(ready ? [] : [make("small", "", ` (${w("no_key")})`)]));
+      const notes = line && service !== "llm" ? [w("next_call")] : [...(ready ? [] : [w("no_key")]), ...(line ? [w("next_answer")] : [])];
+      node.append(box, w(service), ...(notes.length ? [make("small", "", ` (${notes.join("; ")})`)] : []));
       return node;
     }));
+    if (focused?.startsWith("live-")) liveRow.querySelector(`[data-testid="${focused}"]`)?.focus();
   }
   function choose(change) {
     model.set("chosen", { ...model.get("chosen"), ...change });
@@ -184,47 +201,86 @@ function render({ model, el }) {
   const attached = () => !Object.keys(model.get("offers")).length; // to a conversation that a cell began
   function phase() {
     const now = model.get("phase"), spoken = model.get("state"), talks = now === "talking", busy = now === "connecting" || now === "ending";
+    const at = document.activeElement, left = [call, hangUp, interrupt].includes(at);
     call.hidden = talks || busy;
-    hangUp.hidden = !talks;
-    for (const node of choices.querySelectorAll("select, input")) node.disabled = talks || busy;
-    live.style.display = talks || busy || attached() ? "none" : "";
+    hangUp.hidden = !talks && now !== "connecting";
+    for (const node of choices.querySelectorAll("select, input")) node.disabled = (talks && node !== limit) || busy;
+    live.style.display = busy || attached() ? "none" : "";
+    hear.hidden = !(talks && model.get("gives_sound") && !voice.isOpen());
     for (const node of choices.children) if (node !== hangUp && attached()) node.style.display = "none";
     for (const node of [text, say, type]) node.disabled = !talks;
     interrupt.disabled = !(talks && spoken === "AVATAR_SPEAKING");
+    if (left && (at.hidden || at.disabled)) (talks ? text : now === "over" || now === "ready" ? call : root).focus(); // not lost with the button
     state.textContent = talks ? (model.get("gives_sound") ? w(spoken) : `${w(spoken)} (${w("no_sound")})`) : w(now);
     state.classList.toggle("talks", spoken === "AVATAR_SPEAKING");
     const real = talks || busy || attached() ? model.get("is_live") : (model.get("chosen").live || []).length > 0;
     const without = model.get("unpriced").map(w);
-    const price = `${w("spent")} ${model.get("spent_usd").toFixed(4)} USD${without.length ? ` (${w("unpriced")}: ${without.join(", ")})` : ""}`;
-    badge.textContent = real ? `${w("live_badge")}${talks ? ` · ${price}` : ""}` : w("offline");
+    const paid = model.get("spent_usd"), { usd_a_minute: minute = 0, usd_an_answer: answer = 0 } = model.get("rate");
+    const price = `${w("spent")} ${usd(paid)}${without.length ? ` (${w("unpriced")}: ${without.join(", ")})` : ""}`;
+    const each = [[minute, "rate_minute"], [answer, "rate_answer"]].filter(([n]) => n).map(([n, name]) => `${usd(n)} ${w(name)}`);
+    const rates = real && each.length ? [`${w("about")} ${each.join(" + ")}`] : [];
+    badge.textContent = [w(real ? "live_badge" : "offline"), ...rates, ...((real && talks) || paid ? [price] : [])].join(" · ");
     badge.classList.toggle("live", real);
     if (now === "over" || now === "ready") voice.close();
   }
   function said() {
-    lines.replaceChildren(...model.get("said").map((one) => {
+    const all = model.get("said");
+    if (!all.length && !attached()) return lines.replaceChildren(make("p", "cd-hint", w("first_steps")));
+    while (lines.children.length > all.length || lines.querySelector(".cd-hint")) lines.lastChild.remove();
+    all.forEach((one, n) => {
+      const told = JSON.stringify([one, w("who_customer")]);
+      if (lines.children[n]?.dataset.told === told) return; // what is marked with the mouse stays so
       const row = make("p", one.who);
+      row.dataset.told = told;
       const who = one.who === "clara" ? "Clara" : w(`who_${one.who}`);
       row.append(make("b", "", `${who}: `), one.text);
       if (one.later) row.append(" ", make("span", "later", one.later));
       if (one.lost) row.append(" ", make("s", "", one.lost));
       if (one.lost) row.title = w("struck");
-      return row;
-    }));
+      lines.children[n] ? lines.children[n].replaceWith(row) : lines.append(row);
+    });
+    const whole = all.filter((one) => one.who === "clara" && !one.later).map((one) => one.text);
+    if (aloud.dataset.count !== `${whole.length}`) aloud.textContent = whole.length ? `Clara: ${whole.at(-1)}` : "";
+    aloud.dataset.count = whole.length;
   }
   function ledger() {
-    const rows = model.get("turns").filter((turn) => turn.ms !== null), paid = model.get("is_live");
-    const usd = rows.reduce((sum, turn) => sum + (turn.usd || 0), 0);
-    const ms = (n) => `${(n / 1000).toFixed(2)} s`;
-    const last = rows.slice(-4).map((turn) => `${w("turn")} ${turn.turn}: ${w("first_sound")} ${ms(turn.ms)}`);
-    turns.textContent = rows.length ? `${last.join(" · ")}${paid ? "" : ` · ${w("cost")} ${usd.toFixed(5)} USD (${w("offline")})`}` : "";
+    const rows = model.get("turns").filter((turn) => turn.ms !== null), twins = rows.filter((turn) => !turn.real);
+    const last = rows.slice(-4).map((turn) =>
+      `${w("turn")} ${turn.turn}: ${w("first_sound")} ${(turn.ms / 1000).toFixed(2)} s${turn.real && turn.usd ? `, Claude ${usd(turn.usd)} (${w("real")})` : ""}`);
+    const would = twins.reduce((sum, turn) => sum + (turn.usd || 0), 0);
+    if (would) last.push(`${w("cost")} ${usd(would)} (${w("offline")})`);
+    turns.textContent = last.join(" · ");
+  }
+  function running() { // whatever runs in this kernel, so that nothing does so unseen
+    const rows = model.get("running"), busy = ["connecting", "talking", "ending"].includes(model.get("phase"));
+    open.hidden = attached() || !rows.length;
+    const focused = document.activeElement?.dataset?.row;
+    openRows.replaceChildren(...rows.map((one) => {
+      const row = make("li"), end = make("button", "hang", w("hang_up"));
+      const cost = one.live || one.usd ? `${w("spent")} ${usd(one.usd)}${one.unpriced.length ? ` (${w("unpriced")}: ${one.unpriced.map(w).join(", ")})` : ""}` : w("twin_only");
+      row.append(make("b", "", one.title), make("span", "", [`${w("open_since")} ${one.since}`, one.mix, cost, ...(one.here ? [w("open_here")] : [])].join(" · ")));
+      end.dataset.row = `end ${one.key}`;
+      end.setAttribute("aria-label", `${w("hang_up")}: ${one.title}`);
+      end.addEventListener("click", () => send("end", one.key));
+      if (!one.here && !busy) {
+        const show = make("button", "", w("open_show"));
+        show.dataset.row = `show ${one.key}`;
+        show.addEventListener("click", () => (voice.open(), send("show", one.key)));
+        row.append(show);
+      }
+      row.append(end);
+      return row;
+    }));
+    if (focused) openRows.querySelector(`[data-row="${focused}"]`)?.focus();
   }
 
   // --- hands ----------------------------------------------------------------------------------------------
   const voice = player((level) => mouth.setAttribute("ry", (2 + Math.min(11, level * 60)).toFixed(1)));
   call.addEventListener("click", () => (voice.open(), send("call")));
   hangUp.addEventListener("click", () => send("hang_up"));
-  interrupt.addEventListener("click", () => send("interrupt"));
-  root.addEventListener("click", () => model.get("phase") === "talking" && voice.open());
+  const hush = () => (voice.hush(), send("interrupt")); // silent at the click: the way to the kernel and back takes 100 ms
+  interrupt.addEventListener("click", hush);
+  root.addEventListener("click", () => model.get("phase") === "talking" && (voice.open(), (hear.hidden = true)));
   const speak = (kind) => {
     if (text.disabled || !text.value.trim()) return;
     send(kind, text.value);
@@ -234,6 +290,7 @@ function render({ model, el }) {
   type.addEventListener("click", () => speak("type"));
   root.addEventListener("keydown", (event) => {
     if (event.key === "Enter" && event.target === text) speak("type");
+    if (event.key === "Escape" && !interrupt.disabled) hush();
     event.stopPropagation(); // JupyterLab's own keys: a letter typed here is no command
   });
   tongue.addEventListener("change", () => (model.set("language", tongue.value), model.save_changes()));
@@ -252,7 +309,9 @@ function render({ model, el }) {
   model.on("msg:custom", onMessage);
   model.on("change:words", label);
   model.on("change:offers change:chosen", offers);
-  model.on("change:phase change:state change:is_live change:spent_usd change:unpriced change:chosen", phase);
+  model.on("change:phase", () => (offers(), running()));
+  model.on("change:running", running);
+  model.on("change:phase change:state change:is_live change:spent_usd change:unpriced change:chosen change:rate change:gives_sound", phase);
   model.on("change:said", said);
   model.on("change:turns", ledger);
   const onProblem = () => (problem.textContent = model.get("problem"));

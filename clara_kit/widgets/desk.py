@@ -9,80 +9,36 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import weakref
 from collections.abc import Awaitable, Callable, Coroutine
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import anywidget
 import ipywidgets
-import traitlets
 
-from clara_kit import data_files
-from clara_kit.conversation.heard import estimate
-from clara_kit.core import commands as do
-from clara_kit.core import events as ev
 from clara_kit.core.errors import ClaraError
-from clara_kit.core.paths import DATA
-from clara_kit.core.records import Record
 from clara_kit.core.settings import Settings
 from clara_kit.core.states import ConversationState
 from clara_kit.lab.kernel import KERNEL
-from clara_kit.lab.spending import spent
-from clara_kit.measure.ledger import Turn, turns
-from clara_kit.measure.run import Run
-from clara_kit.measure.story import Story, Utterance, Words
-from clara_kit.prompts.template import PromptTemplate
-from clara_kit.runtime.compose import compose
-from clara_kit.runtime.config import load_keys
-from clara_kit.runtime.manager import ConversationManager
+from clara_kit.lab.spending import rate, spent
+from clara_kit.measure.ledger import turns
+from clara_kit.measure.run import Run, mix_of
+from clara_kit.measure.story import Story
+from clara_kit.runtime.config import load_keys, load_settings
+from clara_kit.runtime.manager import ConversationManager, open_conversations
+from clara_kit.runtime.services import load_soon
+from clara_kit.widgets.choice import Choice, offers
+from clara_kit.widgets.desk_view import DeskView, Voice, lines, row, why_over
 from clara_kit.widgets.key_panel import KeyPanel
+from clara_kit.widgets.open_list import OpenList, named
 from clara_kit.widgets.shelf import Shelf
-from clara_kit.widgets.view import HERE, view
 from clara_kit.widgets.window import ConversationWindow
 from clara_kit.widgets.words import Language, spoken_in, usual_language
-from clara_kit.world.personas import Persona
 
 REFRESH_S = 0.1  # how often a conversation that runs is drawn anew
-KEYS_OF = {  # which key makes a service's real vendor possible
-    "stt": "deepgram_api_key", "llm": "anthropic_api_key", "tts": "deepgram_api_key", "avatar": "liveavatar_api_key",
-    "shop": "shopify_shop",
-}  # fmt: skip
-
-
-@dataclass(frozen=True, kw_only=True)
-class Choice:
-    """What the next conversation is made of. customer: an invented one's name, or as the live shop knows them; empty:
-    a stranger. prompt: a template's name. speed: a latency profile's. live: the services that are real. limit_usd: hang up when these have cost so much."""
-
-    customer: str = ""
-    prompt: str = "warm"
-    speed: str = "published"
-    live: tuple[str, ...] = ()
-    limit_usd: float = 0.50
-
-
-class DeskView(anywidget.AnyWidget):
-    """The page's half of a desk."""
-
-    _esm = view("desk")
-    _css = HERE / "desk.css"
-
-    words = traitlets.Dict().tag(sync=True)
-    language = traitlets.Unicode("en").tag(sync=True)
-    offers = traitlets.Dict().tag(sync=True)
-    chosen = traitlets.Dict().tag(sync=True)
-    phase = traitlets.Unicode("ready").tag(sync=True)
-    state = traitlets.Unicode("").tag(sync=True)
-    said: Any = traitlets.List().tag(sync=True)
-    turns: Any = traitlets.List().tag(sync=True)
-    mix = traitlets.Unicode("").tag(sync=True)
-    is_live = traitlets.Bool(False).tag(sync=True)
-    spent_usd = traitlets.Float(0.0).tag(sync=True)
-    unpriced: Any = traitlets.List().tag(sync=True)
-    gives_sound = traitlets.Bool(True).tag(sync=True)
-    problem = traitlets.Unicode("").tag(sync=True)
+BUSY = ("connecting", "talking", "ending")
 
 
 class Desk(ipywidgets.VBox):  # type: ignore[misc]
@@ -104,21 +60,31 @@ class Desk(ipywidgets.VBox):  # type: ignore[misc]
         self._settings, self._log_root = settings, log_root
         self._loop = asyncio.get_event_loop()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._exchanging = False
         self.runs: list[Run] = []
         self.clara = clara
         self._view = DeskView(language=language or usual_language())
         self._view.observe(lambda _: self._label(), names="language")
+        self._view.observe(lambda _: self._soon(self._chosen_anew), names="chosen")
         self._view.on_msg(self._asked)
         self._shelf, self._keys = Shelf(log_root), KeyPanel()
+        self._keys.on_used(lambda _vendors: self._soon(self._chosen_anew))
         self._folds = ipywidgets.Accordion([self._shelf, self._keys.widget], selected_index=None)
         self._label()
         self._below = (self._folds,) if clara is None else ()
         super().__init__([self._view, *self._below])
         if clara is not None:
-            self._attach(clara)
-        else:
-            self.choose(choice or Choice(prompt=KERNEL.prompt))
-            KERNEL.follow(self.choose)
+            return self._attach(clara)
+        still = open_conversations()  # the cell was run again, or the page was lost
+        former = next((desk for desk in _DESKS if desk._view.phase == "talking" and desk.clara in still), None)
+        self.choose(choice or (former.chosen if former else Choice(prompt=KERNEL.prompt)))
+        self._open = OpenList(self._show_open)
+        load_soon()
+        if former is not None and former.clara is not None:
+            former._voice.silent, self.runs = True, [*former.runs]
+            self._attach(former.clara)
+        _DESKS.add(self)
+        KERNEL.follow(self.choose)
 
     # --- what the hand does, without a hand -------------------------------------------------------------
 
@@ -131,7 +97,7 @@ class Desk(ipywidgets.VBox):  # type: ignore[misc]
     def choose(self, choice: Choice | None = None, **changes: Any) -> Choice:
         """Choose anew, all of it or a part: `desk.choose(customer="camila")`."""
         fresh = replace(choice or self.chosen, **changes)
-        self._view.offers = self._offers()
+        self._view.offers = offers()
         self._view.chosen = {**vars(fresh), "live": list(fresh.live)}
         return fresh
 
@@ -142,22 +108,20 @@ class Desk(ipywidgets.VBox):  # type: ignore[misc]
 
     async def call(self) -> ConversationManager:
         """Begin a conversation of what is chosen; returns when Clara is on the line."""
-        if self._view.phase in ("connecting", "talking", "ending"):
+        if self._view.phase in BUSY:
             raise ClaraError("A conversation is running at this desk.", hint="hang up first.")
         self._view.phase, self._view.problem, self._view.said, self._view.turns = "connecting", "", [], []
         try:
             choice = self.chosen
-            services = await asyncio.to_thread(partial(self._compose, choice))
-            who = "a customer of the shop" if "shop" in choice.live else choice.customer or "a stranger"
-            clara = ConversationManager(
-                services, title=f"{who}, prompt {choice.prompt}", tags=("desk",), log_root=self._log_root
-            )
+            services = await asyncio.to_thread(choice.services, self._settings)
+            clara = ConversationManager(services, title=choice.title, tags=("desk",), log_root=self._log_root)
             self._attach(clara, draw=False)
             await clara.start()
         except BaseException as exc:
             self._view.phase = "ready"
             if isinstance(exc, ClaraError):
                 self._view.problem = str(exc)
+                self._ask_for_keys()
             raise
         self._follow(clara)
         return clara
@@ -166,6 +130,8 @@ class Desk(ipywidgets.VBox):  # type: ignore[misc]
         """End the conversation; returns its record, which is then shown below."""
         if self.clara is None:
             return None
+        if self._view.phase != "talking":  # being connected, of which `call` tells; or over
+            return await self.clara.stop()
         self._view.phase = "ending"
         try:
             return await self.clara.stop()
@@ -184,34 +150,56 @@ class Desk(ipywidgets.VBox):  # type: ignore[misc]
         """Press the button that stops Clara."""
         await self._line().interrupt()
 
+    def show(self, clara: ConversationManager) -> None:
+        """Go on here with a conversation that was begun elsewhere in this kernel."""
+        if self._view.phase in BUSY:
+            raise ClaraError("A conversation is running at this desk.", hint="hang up first.")
+        self._view.problem, self._view.said, self._view.turns = "", [], []
+        self._attach(clara)
+        self.choose(live=tuple(service for service, mode in clara.services.modes.items() if mode == "live"))
+
     # --- what is chosen and offered ---------------------------------------------------------------------
 
+    @property
+    def _language(self) -> Language:
+        return "es" if self._view.language == "es" else "en"
+
     def _label(self) -> None:
-        language: Language = "es" if self._view.language == "es" else "en"
+        language = self._language
         words = self._view.words = spoken_in(language)
         self._shelf.speak(language)
         self._folds.titles = (words["runs"], words["keys"])
 
-    def _offers(self) -> dict[str, Any]:
-        keys = load_keys()
-        return {
-            "customers": [[p.name, p.about] for p in Persona.all()],
-            "prompts": [*dict.fromkeys((*(t.name for t in PromptTemplate.all()), KERNEL.prompt))],
-            "speeds": list(data_files.known(DATA / "latency")),
-            "live": [[service, getattr(keys, key) is not None] for service, key in KEYS_OF.items()],
-        }
+    def _chosen_anew(self) -> None:
+        """By hand or by code; or a key has come. Who thinks can be exchanged at once, the rest waits for the next call."""
+        self._view.offers = offers()
+        if self.clara is None or not self._below or self._view.phase != "talking":
+            with contextlib.suppress(ClaraError):  # a setting is wrong: the call will say so
+                self._view.rate = rate(self.chosen.live, (self._settings or load_settings()).llm_model)._asdict()
+            self._ask_for_keys()
+            return
+        wants, has = "llm" in self.chosen.live, self.clara.services.modes["llm"] == "live"
+        if wants != has and not self._exchanging and not (wants and self._ask_for_keys("llm")):
+            self._exchanging = True
+            self._start(self._do(partial(self._exchange_llm, self.clara, wants)))
 
-    def _compose(self, choice: Choice) -> Any:
-        live: dict[str, Any] = dict.fromkeys((s for s in choice.live if choice.customer or s != "shop"), "live")
-        return compose(
-            "twin",
-            **live,
-            settings=self._settings,
-            keys=load_keys(),
-            customer=choice.customer,
-            template=choice.prompt,
-            latency=choice.speed,
-        )
+    def _ask_for_keys(self, *services: str) -> bool:
+        """Open the panel where something is to be real whose key is not there; returns whether it is so."""
+        lacking = [one for one in self.chosen.lacks(load_keys()) if one in services or not services]
+        if lacking:
+            self._folds.selected_index = 1
+        return bool(lacking)
+
+    async def _exchange_llm(self, clara: ConversationManager, wants: bool) -> None:
+        try:
+            await clara.exchange_llm("live" if wants else "twin", load_keys())
+        except ClaraError:  # the box tells who thinks, not who was to think
+            others = set(self.chosen.live) - {"llm"}
+            self.choose(live=tuple(others if wants else others | {"llm"}))
+            raise
+        finally:
+            self._exchanging = False
+            self._soon(self._chosen_anew)  # something else may have been chosen meanwhile
 
     # --- a conversation -----------------------------------------------------------------------------------
 
@@ -223,11 +211,10 @@ class Desk(ipywidgets.VBox):  # type: ignore[misc]
     def _attach(self, clara: ConversationManager, *, draw: bool = True) -> None:
         self.clara, self._story, self._read = clara, Story(), 0
         modes = clara.services.modes
-        self._view.mix = Run(inputs={"modes": modes}, trace=()).mix
-        self._view.is_live = "live" in modes.values()
+        self._view.mix, self._view.is_live = mix_of(modes), "live" in modes.values()
+        self._view.spent_usd, self._view.unpriced = 0.0, []
         self._view.gives_sound = not (modes["avatar"] == "live" and clara.settings.avatar_vendor == "heygen")
-        clara.subscribe(self._saw)
-        clara.subscribe_sound(self._sounds)
+        self._voice = Voice(self._view, clara)
         if draw:
             self._follow(clara)
 
@@ -239,7 +226,7 @@ class Desk(ipywidgets.VBox):  # type: ignore[misc]
         """Draw until it is over, whoever ends it."""
         while clara.run is None and clara.error is None:
             self._draw(clara)
-            if self._view.spent_usd >= (limit_usd := self.chosen.limit_usd) and self._view.is_live and self._below:
+            if self._below and self._view.spent_usd >= (limit_usd := self.chosen.limit_usd):
                 self._view.problem = f"{self._view.words['limit']}: {limit_usd:.2f} USD"
                 await self.hang_up()
             await asyncio.sleep(REFRESH_S)
@@ -252,13 +239,13 @@ class Desk(ipywidgets.VBox):  # type: ignore[misc]
             return
         self._draw(clara)
         self._view.phase, self._view.state = "over", ""
-        if why := clara.why_over or clara.error:
-            self._view.problem = str(why)
+        if why := why_over(clara, self._view.words):
+            self._view.problem = why
         if clara.run is not None:
             self.runs.append(clara.run)
             if self._below:  # a cell that began the conversation also shows what came of it
                 self._shelf.refresh()
-                self.children = (self._view, ConversationWindow(clara.run), *self._below)
+                self.children = (self._view, ConversationWindow(clara.run, language=self._language), *self._below)
 
     def _draw(self, clara: ConversationManager) -> None:
         """Show what has been said by now."""
@@ -267,31 +254,24 @@ class Desk(ipywidgets.VBox):  # type: ignore[misc]
         for record in clara.revealed(fresh):
             self._story.read(record)
         now_ms = clara.clock.now_ms()
-        said = [_said(one, now_ms) for one in self._story.said]
-        if self._story.interim:
-            said.append({"who": "customer", "text": "", "later": self._story.interim, "lost": ""})
-        cost = spent(trace if self._view.is_live else (), clara.services.modes)
+        modes, began_with = clara.services.modes, clara.began_with
+        real = {service for service, mode in modes.items() if mode == "live"}
+        cost = spent(trace if real or self._story.exchanged else (), began_with)
         with self._view.hold_sync():
+            self._view.mix, self._view.is_live = mix_of(modes), bool(real)
+            self._view.rate = rate(real, clara.settings.llm_model)._asdict()
             self._view.spent_usd, self._view.unpriced = round(cost.usd, 5), list(cost.unknown)
             soon = clara.state is ConversationState.IDLE and not clara.conversation.is_quiet
-            self._view.state, self._view.said = "soon" if soon else str(clara.state), said
-            self._view.turns = [_turn(turn) for turn in turns(self._story)]
+            self._view.state, self._view.said = "soon" if soon else str(clara.state), lines(self._story, now_ms)
+            self._view.turns = [row(turn, began_with) for turn in turns(self._story)]
 
-    def _saw(self, record: Record) -> None:
-        """In the conversation's thread: what the page's player must know at once."""
-        match record:
-            case ev.SpeakingStarted():
-                self._tell("begin", record.utterance_id)
-            case do.InterruptAvatar() | ev.SpeakingInterrupted():
-                self._tell("silence", record.utterance_id)
+    def _show_open(self, rows: list[dict[str, Any]]) -> None:
+        self._view.running = [{**one, "here": one["key"] == f"{id(self.clara):x}"} for one in rows]
 
-    def _sounds(self, utterance_id: int, pcm: bytes, rate_hz: int) -> None:
-        self._tell("sound", utterance_id, rate_hz=rate_hz, pcm=pcm)
-
-    def _tell(self, kind: str, utterance_id: int, *, rate_hz: int = 0, pcm: bytes = b"") -> None:
-        content = {"kind": kind, "utterance": utterance_id, "rate_hz": rate_hz}
-        with contextlib.suppress(RuntimeError):  # the notebook's loop may be closed by now
-            self._loop.call_soon_threadsafe(self._view.send, content, [pcm] if pcm else None)
+    def _soon(self, act: Callable[..., object], *args: Any) -> None:
+        """In the notebook's loop, from any thread; that loop may be closed by now."""
+        with contextlib.suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(act, *args)
 
     # --- what the page asks for ---------------------------------------------------------------------------
 
@@ -304,9 +284,19 @@ class Desk(ipywidgets.VBox):  # type: ignore[misc]
         if isinstance(text, str) and text.strip():
             acts |= {"say": partial(self.say, text.strip()), "type": partial(self.type, text.strip())}
         if kind == "offers":
-            self._loop.call_soon_threadsafe(lambda: self.choose() and None)
+            self._soon(self.choose)
+        elif kind in ("show", "end") and isinstance(text, str) and (clara := named(text)) is not None:
+            self._soon(lambda: self._start(self._do(partial(self._of_the_list, kind, clara))))
         elif isinstance(kind, str) and kind in acts:
-            self._loop.call_soon_threadsafe(lambda: self._start(self._do(acts[kind])))
+            self._soon(lambda: self._start(self._do(acts[kind])))
+
+    async def _of_the_list(self, kind: str, clara: ConversationManager) -> None:
+        if kind == "show":
+            self.show(clara)
+        elif clara is self.clara:
+            await self.hang_up()
+        else:
+            await clara.stop("somebody hung up at the desk")
 
     async def _do(self, act: Callable[[], Awaitable[Any]]) -> None:
         self._view.problem = ""
@@ -320,19 +310,9 @@ class Desk(ipywidgets.VBox):  # type: ignore[misc]
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-
-def _said(one: Words | Utterance, now_ms: float) -> dict[str, str]:
-    """Who said what; `later`: not spoken yet; `lost`: never heard."""
-    if isinstance(one, Words):
-        return {"who": "customer" if one.kind == "spoken" else "typed", "text": one.text, "later": "", "lost": ""}
-    if one.heard is not None:
-        return {"who": "clara", "text": one.heard.heard, "later": "", "lost": one.heard.unheard}
-    if one.stopped_ms is not None:
-        return {"who": "clara", "text": one.text, "later": "", "lost": ""}
-    played_ms = now_ms - one.started_ms if one.started_ms is not None else 0.0
-    by_now = estimate(one.pieces, played_ms)
-    return {"who": "clara", "text": by_now.heard, "later": by_now.unheard, "lost": ""}
+    def __repr__(self) -> str:  # what a page without a kernel shows
+        return "<Clara's desk: run this cell (Shift+Enter) to see it; a conversation that runs goes on there>"
 
 
-def _turn(turn: Turn) -> dict[str, Any]:
-    return {"turn": turn.turn_id, "ms": turn.total_ms, "usd": turn.usage.cost_usd if turn.usage else None}
+_DESKS: weakref.WeakSet[Desk] = weakref.WeakSet()
+"""Those of this kernel from which one can call."""

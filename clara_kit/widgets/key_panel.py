@@ -36,6 +36,7 @@ class KeyPanel:
         self._says: dict[str, w.Label] = {}
         self._asking: dict[str, int] = {}
         self._lock = threading.Lock()
+        self._listeners: list[Callable[[tuple[str, ...]], object]] = []
         self.widget = w.VBox([*map(self._row, VENDORS), self._foot()])
         for vendor in VENDORS:
             self._tell(vendor, self._standing(vendor))
@@ -71,6 +72,7 @@ class KeyPanel:
         for vendor, key in taken.items():
             os.environ[f"{vendor.upper()}_API_KEY"] = key.get_secret_value()
             self._tell(vendor, "set for this kernel")
+        self._used(taken)
         return tuple(taken)
 
     def save(self) -> tuple[str, ...]:
@@ -86,6 +88,7 @@ class KeyPanel:
                 raise
         for vendor in taken:
             self._tell(vendor, f"saved to {self._env_file.name}")
+        self._used(taken)
         return tuple(taken)
 
     def clear(self) -> None:
@@ -175,6 +178,14 @@ class KeyPanel:
         with self._lock:
             taken, self._entered = self._entered, {}
         return taken
+
+    def on_used(self, callback: Callable[[tuple[str, ...]], object]) -> None:
+        """Call `callback(vendors)` whenever other keys count from now on."""
+        self._listeners.append(callback)
+
+    def _used(self, taken: dict[str, SecretStr]) -> None:
+        for callback in self._listeners if taken else ():
+            callback(tuple(taken))
 
     def _tell(self, vendor: str, text: str) -> None:
         self._says[vendor].value = text

@@ -48,7 +48,8 @@ class Shelf(ipywidgets.VBox):  # type: ignore[misc]
     def __init__(self, root: Path | str | None = None, *, language: Language | None = None) -> None:
         self._root = root
         self.kept: tuple[Kept, ...] = ()
-        self._view = ShelfView(words=spoken_in(language or usual_language()))
+        self._language = language or usual_language()
+        self._view = ShelfView(words=spoken_in(self._language))
         self._view.on_msg(self._asked)
         super().__init__([self._view])
         self.refresh()
@@ -67,7 +68,7 @@ class Shelf(ipywidgets.VBox):  # type: ignore[misc]
         self._put_below()
         run = one.load()
         self._view.damage = list(run.problems)
-        self._put_below(ConversationWindow(run))
+        self._put_below(ConversationWindow(run, language=self._language))
         return run
 
     def call_it(self, name: str | int, title: str) -> None:
@@ -99,6 +100,7 @@ class Shelf(ipywidgets.VBox):  # type: ignore[misc]
 
     def speak(self, language: Language) -> None:
         """Label everything in this language."""
+        self._language = language
         self._view.words = spoken_in(language)
 
     def _put_below(self, *widgets: ipywidgets.DOMWidget) -> None:

@@ -32,11 +32,11 @@ async def barge_ins(count: int) -> list[float]:
             async def sound() -> None:
                 now = clara.clock.now_ms()
                 sounds.append(loop.time())
-                clara._feed(ev.SpeechStarted(at_ms=now, source="vad", sound_at_ms=now))
+                clara._session.feed(ev.SpeechStarted(at_ms=now, source="vad", sound_at_ms=now))
 
             async def no_words() -> None:
                 now = clara.clock.now_ms()
-                clara._feed(ev.SpeechEnded(at_ms=now, source="vendor", sound_at_ms=now))
+                clara._session.feed(ev.SpeechEnded(at_ms=now, source="vendor", sound_at_ms=now))
 
             for _ in range(count):
                 await clara.type("¿Hacen despachos a regiones?")

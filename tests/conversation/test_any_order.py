@@ -62,6 +62,7 @@ EVENTS = st.one_of(
         changes=st.sampled_from([(("barge_in_debounce_ms", 50),), (("nonsense", 1),), (("turn_hold_ms", 300),)]),
     ),
     _event(ev.ProviderWarned, service=st.sampled_from(["stt", "tts"]), message=st.just("x")),
+    _event(ev.ServiceExchanged, service=st.just("llm"), mode=st.sampled_from(["live", "twin"])),
     _event(ev.FaultInjected, service=st.sampled_from(["stt", "avatar"]), kind=st.just("cut")),
     _event(
         ev.ProfileLoaded, known_fields=st.just(("first_name",)), greeting=st.sampled_from(["", "¡Hola, {first_name}!"])

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from clara_kit import ConversationManager, ConversationState, Desk, Settings, compose
+from clara_kit.core import events as ev
 from clara_kit.core.errors import ClaraError
 from clara_kit.widgets import desk as desk_module
 from clara_kit.widgets.desk import Choice
@@ -113,6 +114,8 @@ async def test_what_is_live_is_priced_and_stops_at_the_limit(tmp_path: Path, mon
             desk._view.spent_usd == pytest.approx(desk.runs[0].turns["cost_usd"].sum(), abs=1e-5)
             and desk._view.spent_usd > 0
         )
+        heard_out = [e for e in desk.runs[0].events if isinstance(e, ev.SpeakingEnded)]
+        assert not heard_out  # it was in the middle of her answer
 
 
 async def test_a_desk_of_a_conversation_that_a_cell_began(tmp_path: Path) -> None:

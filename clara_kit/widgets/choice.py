@@ -1,0 +1,70 @@
+"""What a conversation at the desk is made of, what there is to choose from, and the services that come of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from clara_kit import data_files
+from clara_kit.core.keys import Keys
+from clara_kit.core.paths import DATA
+from clara_kit.core.settings import Settings
+from clara_kit.lab.kernel import KERNEL
+from clara_kit.prompts.template import PromptTemplate
+from clara_kit.runtime.compose import compose
+from clara_kit.runtime.config import load_keys, load_settings
+from clara_kit.runtime.services import Services
+from clara_kit.world.personas import Persona
+
+KEYS_OF = {  # which key makes a service's real vendor possible
+    "stt": "deepgram_api_key", "llm": "anthropic_api_key", "tts": "deepgram_api_key", "avatar": "liveavatar_api_key",
+    "shop": "shopify_shop",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """What the next conversation is made of. customer: an invented one's name, or as the live shop knows them; empty:
+    a stranger. prompt: a template's name. speed: a latency profile's. live: the services that are real. limit_usd: hang up when these have cost so much."""
+
+    customer: str = ""
+    prompt: str = "warm"
+    speed: str = "published"
+    live: tuple[str, ...] = ()
+    limit_usd: float = 0.50
+
+    @property
+    def title(self) -> str:
+        """The conversation's."""
+        who = "a customer of the shop" if "shop" in self.live else self.customer or "a stranger"
+        return f"{who}, prompt {self.prompt}"
+
+    def lacks(self, keys: Keys) -> tuple[str, ...]:
+        """The services that are chosen to be real, and whose key is not there."""
+        return tuple(service for service in self.live if getattr(keys, KEYS_OF[service]) is None)
+
+    def services(self, settings: Settings | None) -> Services:
+        """What stands behind each; settings: those of the environment and `.env` unless given. Raises `ClaraError`."""
+        live: dict[str, Any] = dict.fromkeys(self.live, "live")
+        if not self.customer:
+            live.pop("shop", None)
+        return compose(
+            "twin",
+            **live,
+            settings=settings or load_settings(),
+            keys=load_keys(),
+            customer=self.customer,
+            template=self.prompt,
+            latency=self.speed,
+        )
+
+
+def offers() -> dict[str, Any]:
+    """What there is to choose from now, as the view has it."""
+    keys = load_keys()
+    return {
+        "customers": [[p.name, p.about] for p in Persona.all()],
+        "prompts": [*dict.fromkeys((*(t.name for t in PromptTemplate.all()), KERNEL.prompt))],
+        "speeds": list(data_files.known(DATA / "latency")),
+        "live": [[service, getattr(keys, key) is not None] for service, key in KEYS_OF.items()],
+    }
