@@ -163,8 +163,12 @@ def _meaning(vendor: Vendor, status: int) -> KeyAnswer:
         return KeyAnswer("ok", "Deepgram knows the key, though it may not list projects.", hint)
     if status in (401, 403):
         mixed_up = name == "LiveAvatar" and status == 401
-        hint = "HeyGen's keys do not work here: make one" if mixed_up else "copy it again, or make one"
-        return KeyAnswer("refused", f"{name} refuses the key (HTTP {status}).", f"{hint} at {page}.")
+        hint = (
+            f"HeyGen's keys do not work here: make one at {page}."
+            if mixed_up
+            else f"copy it again, or make one at {page}."
+        )
+        return KeyAnswer("refused", f"{name} refuses the key (HTTP {status}).", hint)
     if status == 402:
         message = f"{name}'s account has no credit left (HTTP 402)."
         return KeyAnswer("refused", message, f"top it up at {page}.")

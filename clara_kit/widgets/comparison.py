@@ -14,6 +14,7 @@ from clara_kit.audio.wav import wav_bytes
 from clara_kit.core.errors import ClaraError
 from clara_kit.lab.apart import Pair, answers
 from clara_kit.prompts.template import PromptTemplate
+from clara_kit.widgets.telling import tell
 from clara_kit.widgets.view import HERE, view
 from clara_kit.widgets.words import Language, spoken_in, usual_language
 from clara_kit.world.personas import Persona
@@ -43,7 +44,8 @@ class Comparison(anywidget.AnyWidget):
     def __init__(
         self, customer: str = "camila", left: str = "warm", right: str = "brief", *, language: Language | None = None
     ) -> None:
-        super().__init__(words=spoken_in(language or usual_language()))
+        self._language = language or usual_language()
+        super().__init__(words=spoken_in(self._language))
         self.pairs: tuple[Pair, ...] = ()
         self.customers = [[p.name, p.about] for p in Persona.all()]
         self.on_msg(self._asked)
@@ -78,7 +80,7 @@ class Comparison(anywidget.AnyWidget):
                 text = getattr(self.pairs[content["row"]], content["side"])
                 self.send({"kind": "sound"}, [wav_bytes(clara_voice().synthesize(text).sound)])
         except ClaraError as exc:
-            self.problem = str(exc)
+            self.problem = tell(exc, self._language)
 
     def __repr__(self) -> str:
         return f"<Comparison of {self.chosen['left']} and {self.chosen['right']}: {self.same} of {len(self.pairs)} the same>"

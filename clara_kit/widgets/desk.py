@@ -38,6 +38,7 @@ from clara_kit.runtime.config import load_keys
 from clara_kit.runtime.manager import ConversationManager
 from clara_kit.widgets.key_panel import KeyPanel
 from clara_kit.widgets.shelf import Shelf
+from clara_kit.widgets.telling import tell
 from clara_kit.widgets.view import HERE, view
 from clara_kit.widgets.window import ConversationWindow
 from clara_kit.widgets.words import Language, spoken_in, usual_language
@@ -155,7 +156,7 @@ class Desk(ipywidgets.VBox):  # type: ignore[misc]
         except BaseException as exc:
             self._view.phase = "ready"
             if isinstance(exc, ClaraError):
-                self._view.problem = str(exc)
+                self._view.problem = tell(exc, self._view.language)
             raise
         self._follow(clara)
         return clara
@@ -253,7 +254,7 @@ class Desk(ipywidgets.VBox):  # type: ignore[misc]
         self._draw(clara)
         self._view.phase, self._view.state = "over", ""
         if why := clara.why_over or clara.error:
-            self._view.problem = str(why)
+            self._view.problem = tell(why, self._view.language)
         if clara.run is not None:
             self.runs.append(clara.run)
             if self._below:  # a cell that began the conversation also shows what came of it
@@ -313,7 +314,7 @@ class Desk(ipywidgets.VBox):  # type: ignore[misc]
         try:
             await act()
         except ClaraError as exc:
-            self._view.problem = str(exc)
+            self._view.problem = tell(exc, self._view.language)
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
         task = self._loop.create_task(work)

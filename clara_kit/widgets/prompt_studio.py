@@ -19,6 +19,7 @@ from clara_kit.lab.briefings import Told, profile_of, replies
 from clara_kit.prompts import file as template_file
 from clara_kit.prompts.briefing import Briefing, brief
 from clara_kit.prompts.template import PromptTemplate
+from clara_kit.widgets.telling import in_language, tell
 from clara_kit.world.instructions import SENSED, nearest, sense
 from clara_kit.world.personas import Persona
 from clara_kit.world.voices import clara_voice
@@ -164,7 +165,7 @@ class PromptStudio(w.VBox):  # type: ignore[misc]
             options[name] = f"{label}: {Path(name).name}" if labels.count(label) > 1 else label
         options.update({name: f"✗ {Path(name).name}" for name in bad})
         options.setdefault(chosen, Path(chosen).stem)
-        told = "".join(f"<li><b>{escape(name)}</b>: {escape(str(exc))}</li>" for name, exc in bad.items())
+        told = "".join(f"<li><b>{escape(name)}</b>: {escape(tell(exc))}</li>" for name, exc in bad.items())
         self._bad.value = f"<p>✗ Not usable as they are; choose one to mend it:</p><ul>{told}</ul>" if told else ""
         self._listing = True  # new options choose their first by themselves
         try:
@@ -194,7 +195,9 @@ class PromptStudio(w.VBox):  # type: ignore[misc]
             self._says.value = self._noted()
         except ClaraError as exc:
             self._problem = str(exc)
-            self._says.value = f"<p role='alert'><b>✗ {escape(exc.message)}</b><br>{escape(exc.hint)}</p>"
+            self._says.value = (
+                f"<p role='alert'><b>✗ {escape(in_language(exc.message))}</b><br>{escape(in_language(exc.hint))}</p>"
+            )
         self._save.disabled = bool(self._problem)
 
     def _noted(self) -> str:
@@ -222,10 +225,10 @@ class PromptStudio(w.VBox):  # type: ignore[misc]
         try:
             self.hear()
         except ClaraError as exc:
-            self._heard.value = f"<p role='alert'><b>✗ {escape(str(exc))}</b></p>"
+            self._heard.value = f"<p role='alert'><b>✗ {escape(tell(exc))}</b></p>"
 
     def _on_save(self) -> None:
         try:
             self.save()
         except (ClaraError, OSError) as exc:
-            self._says.value = f"<p role='alert'><b>✗ Not saved: {escape(str(exc))}</b></p>"
+            self._says.value = f"<p role='alert'><b>✗ Not saved: {escape(tell(exc))}</b></p>"

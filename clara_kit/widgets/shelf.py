@@ -12,6 +12,7 @@ import traitlets
 from clara_kit.core.errors import RunLogError
 from clara_kit.lab.shelf import Kept, kept
 from clara_kit.measure.run import Run
+from clara_kit.widgets.telling import tell
 from clara_kit.widgets.view import HERE, view
 from clara_kit.widgets.window import ConversationWindow
 from clara_kit.widgets.words import Language, spoken_in, usual_language
@@ -37,7 +38,8 @@ class Shelf(ipywidgets.VBox):  # type: ignore[misc]
 
     def __init__(self, root: Path | str | None = None, *, language: Language | None = None) -> None:
         self._root = root
-        self._view = ShelfView(words=spoken_in(language or usual_language()))
+        self._view = ShelfView()
+        self.speak(language or usual_language())
         self._view.on_msg(self._asked)
         super().__init__([self._view])
         self.refresh()
@@ -65,7 +67,7 @@ class Shelf(ipywidgets.VBox):  # type: ignore[misc]
 
     def speak(self, language: Language) -> None:
         """Label everything in this language."""
-        self._view.words = spoken_in(language)
+        self._language, self._view.words = language, spoken_in(language)
 
     def _asked(self, _widget: Any, content: Any, _buffers: Any) -> None:
         kind, name = (content.get("kind"), content.get("name")) if isinstance(content, dict) else (None, None)
@@ -75,7 +77,7 @@ class Shelf(ipywidgets.VBox):  # type: ignore[misc]
             try:
                 self.show(str(name))
             except RunLogError as exc:
-                self._view.problem = str(exc)
+                self._view.problem = tell(exc, self._language)
 
     def __repr__(self) -> str:
         return f"<Shelf of {len(self.kept)} runs>"
