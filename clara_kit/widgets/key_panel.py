@@ -34,6 +34,8 @@ _SIGNS = {"ok": "✓", "refused": "✗", "unreachable": "–"}
 _OWNER = {name: vendor.id for vendor in TABLE.values() for name in vendor.key_fields}
 _SHOP_FIELDS = {"shopify_shop": "shop", "shopify_client_id": "id", "shopify_client_secret": "secret",
                 "shopify_admin_token": "token"}  # fmt: skip
+_DIM = "color:var(--jp-ui-font-color1);line-height:1.4;max-width:110ch"
+_ELSEWHERE = "target='_blank' rel='noopener' style='color:var(--jp-content-link-color);text-decoration:underline'"
 _LINK = re.compile(r"https://[^\s<>()]+[^\s<>().,;:]")
 
 
@@ -148,8 +150,8 @@ class KeyPanel:
         self._language, self._words = language, spoken_in(language)
         word = self._words
         for field, shown in self._fields.items():
-            part = _SHOP_FIELDS.get(field)
-            shown.description = word[f"key_field_{part}"] if part else TABLE[_OWNER[field]].name
+            part = _SHOP_FIELDS.get(field, "key")
+            shown.description = word[f"key_field_{part}"]
             shown.placeholder = word["key_paste_shop" if part == "shop" else "key_paste"]
         for test in self._tests:
             test.description, test.tooltip = word["key_test"], word["key_test_hint"]
@@ -158,7 +160,7 @@ class KeyPanel:
         for vendor in TABLE:
             self._about[vendor].value = self._told_of(vendor)
             self._show(vendor)
-        self._sum.value = f"<p>{escape(price('five', language))}</p>"
+        self._sum.value = f"<div style='{_DIM}'>{escape(price('five', language))}</div>"
         self._money.speak(language)
 
     def __repr__(self) -> str:
@@ -172,7 +174,8 @@ class KeyPanel:
     def _row(self, vendor: str, fields: Iterable[str]) -> w.VBox:
         for field in sorted(fields, key=[*_SHOP_FIELDS].index) if vendor == "shopify" else fields:
             kind = w.Text if field == "shopify_shop" else w.Password
-            made = kind(continuous_update=False, layout=w.Layout(width="auto", flex="0 1 330px"))
+            made = kind(continuous_update=False, layout=w.Layout(width="auto", flex="0 1 340px"))
+            made.style.description_width = "96px"
             made.observe(lambda change, field=field: self._typed(field, change["new"]), names="value")
             self._fields[field] = made
         test = _button(lambda: self.test_soon(vendor))
@@ -180,7 +183,7 @@ class KeyPanel:
         self._says[vendor].layout = w.Layout(flex="1 1 24ch", width="auto")
         parts = [*(self._fields[field] for field in self._fields if _OWNER[field] == vendor), test, self._says[vendor]]
         line = w.HBox(parts, layout=w.Layout(flex_flow="row wrap", align_items="center"))
-        made = w.VBox([line, self._about[vendor]], layout=w.Layout(margin="0 0 6px 0"))
+        made = w.VBox([self._about[vendor], line], layout=w.Layout(margin="0 0 12px 0"))
         made.add_class(f"clara-key-{vendor}")
         return made
 
@@ -188,10 +191,11 @@ class KeyPanel:
         """Who it is, where a key is got, and what it costs."""
         shop = vendor == "shopify"
         page = (KEY_PAGES["shopify_client_id"] if shop else TABLE[vendor].page).partition(" ")[0]
-        word, name = self._words, "" if not shop else f"<b>{TABLE[vendor].name}</b> "
-        told = [f"{name}{escape(word[f'key_{vendor}'])}", f"<a href='{page}' target='_blank' rel='noopener'>{word['key_get']}</a>",
-                *([escape(word["key_guide"])] if shop else []), escape(price(vendor, self._language))]  # fmt: skip
-        return f"<div style='color:var(--jp-ui-font-color2);line-height:1.4'>{' · '.join(told)}</div>"
+        word, link = self._words, f"<a href='{{page}}' {_ELSEWHERE}>{{text}}</a>"
+        told = [f"<b style='color:var(--jp-ui-font-color0)'>{TABLE[vendor].name}</b> {escape(word[f'key_{vendor}'])}",
+                link.format(page=page, text=escape(word["key_get"])), *([escape(word["key_guide"])] if shop else []),
+                escape(price(vendor, self._language))]  # fmt: skip
+        return f"<div style='{_DIM}'>{' · '.join(told)}</div>"
 
     def _typed(self, field: str, value: str) -> None:
         """Take what was typed and empty the field at once: its value would be saved with the notebook."""
@@ -239,8 +243,8 @@ class KeyPanel:
         with self._lock:
             current = self._asking.get(vendor, 0) == number
         if current:
-            said = (answer.message, answer.hint)
-            self._tell(vendor, lambda: " ".join([_SIGNS[answer.state], *map(self._in, filter(None, said))]))
+            said = list(filter(None, (answer.message, answer.hint)))
+            self._tell(vendor, lambda: " ".join([_SIGNS[answer.state], *(_sentence(self._in(text)) for text in said)]))
         return answer
 
     def _take(self) -> dict[str, SecretStr]:
@@ -271,7 +275,12 @@ class KeyPanel:
 
     def _show(self, vendor: str) -> None:
         text = escape(self._news[vendor]())
-        self._says[vendor].value = _LINK.sub(r"<a href='\g<0>' target='_blank' rel='noopener'>\g<0></a>", text)
+        shown = _LINK.sub(rf"<a href='\g<0>' {_ELSEWHERE}>\g<0></a>", text)
+        self._says[vendor].value = f"<div style='line-height:1.4'>{shown}</div>"
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def _button(act: Callable[[], object]) -> w.Button:
