@@ -38,7 +38,7 @@ from clara_kit.runtime.config import load_keys
 from clara_kit.runtime.manager import ConversationManager
 from clara_kit.widgets.key_panel import KeyPanel
 from clara_kit.widgets.shelf import Shelf
-from clara_kit.widgets.telling import tell
+from clara_kit.widgets.telling import lasting, tell
 from clara_kit.widgets.view import HERE, view
 from clara_kit.widgets.window import ConversationWindow
 from clara_kit.widgets.words import Language, spoken_in, usual_language
@@ -189,6 +189,7 @@ class Desk(ipywidgets.VBox):  # type: ignore[misc]
         language: Language = "es" if self._view.language == "es" else "en"
         words = self._view.words = spoken_in(language)
         self._shelf.speak(language)
+        self._keys.speak(language)
         self._folds.titles = (words["runs"], words["keys"])
 
     def _offers(self) -> dict[str, Any]:
@@ -223,6 +224,7 @@ class Desk(ipywidgets.VBox):  # type: ignore[misc]
 
     def _attach(self, clara: ConversationManager, *, draw: bool = True) -> None:
         self.clara, self._story, self._read = clara, Story(), 0
+        self._failed: ev.ProviderFailed | None = None
         modes = clara.services.modes
         self._view.mix = Run(inputs={"modes": modes}, trace=()).mix
         self._view.is_live = "live" in modes.values()
@@ -267,6 +269,8 @@ class Desk(ipywidgets.VBox):  # type: ignore[misc]
         fresh, self._read = trace[self._read :], len(trace)
         for record in clara.revealed(fresh):
             self._story.read(record)
+        if (failed := lasting(fresh, self._failed)) is not self._failed:
+            self._failed, self._view.problem = failed, tell(failed, self._view.language) if failed else ""
         now_ms = clara.clock.now_ms()
         said = [_said(one, now_ms) for one in self._story.said]
         if self._story.interim:

@@ -7,11 +7,14 @@ it is looked up by itself, so that an error within an error is told too. What no
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from functools import cache
 from itertools import count
 
 from clara_kit import data_files
 from clara_kit.core.errors import ClaraError
+from clara_kit.core.events import ProviderFailed, ProviderRecovered, ReplyCompleted
+from clara_kit.core.records import Record
 from clara_kit.widgets.view import HERE
 from clara_kit.widgets.words import usual_language
 
@@ -19,13 +22,26 @@ _PLACE = re.compile(r"\{(\d?)\}")
 _HELD, _FIRST = "(.*?)", r"((?:(?!: |\. ).)*?)"  # at the beginning it is a name: not the place or sentence before
 
 
-def tell(trouble: BaseException | str, language: str | None = None) -> str:
-    """An error with what to do about it, or a text that one left (`ProviderFailed.message`, `why_over`)."""
-    if not isinstance(trouble, ClaraError):
+def tell(trouble: BaseException | ProviderFailed | str, language: str | None = None) -> str:
+    """An error, or a vendor's failure, with what to do about it; or a text that one left (`why_over`)."""
+    if not isinstance(trouble, ClaraError | ProviderFailed):
         return in_language(str(trouble), language)
     message, hint = (in_language(text, language) for text in (trouble.message, trouble.hint))
     what_to_do = "Qué hacer" if (language or usual_language()) == "es" else "What to do"
     return f"{message} {what_to_do}: {hint}" if hint else message
+
+
+def lasting(records: Iterable[Record], before: ProviderFailed | None = None) -> ProviderFailed | None:
+    """The vendor's failure that nothing has mended yet; `before`: the one that lasted until these records."""
+    for record in records:
+        if isinstance(record, ProviderFailed):
+            before = record
+        elif before is not None and (
+            (isinstance(record, ProviderRecovered) and record.service == before.service)
+            or (isinstance(record, ReplyCompleted) and before.service == "llm")
+        ):
+            before = None
+    return before
 
 
 def in_language(text: str, language: str | None = None) -> str:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
+from pathlib import Path
 
 import pytest
 
-from clara_kit import data_files
+from clara_kit import Desk, Fault, data_files
+from clara_kit.core import events as ev
 from clara_kit.core.errors import ClaraError, ScriptError, SettingsError, TemplateError
 from clara_kit.core.settings import Keys, Settings
 from clara_kit.prompts.template import PromptTemplate
 from clara_kit.runtime.compose import compose
 from clara_kit.runtime.ending import worded
 from clara_kit.shop.errors import from_status
-from clara_kit.widgets.telling import tell
+from clara_kit.widgets.telling import lasting, tell
 from clara_kit.widgets.view import HERE
 from clara_kit.world.personas import Persona
 from tests.widgets.messages import messages
@@ -117,3 +120,31 @@ def test_texts_that_are_put_together_are_told_piece_by_piece(english: str, spani
 def test_what_nobody_knows_stays_as_it_is() -> None:
     words = "Etwas ganz anderes; 3 Dinge (von dort)"
     assert tell(words, "es") == words == tell(words, "en")
+
+
+def test_a_failure_lasts_until_its_own_service_works_again() -> None:
+    failed = ev.ProviderFailed(
+        at_ms=1, service="llm", kind="overloaded", message="Anthropic gave up waiting.", retryable=True
+    )
+    elsewhere = ev.ProviderRecovered(at_ms=2, service="stt")
+    assert lasting([failed, elsewhere]) is failed and lasting([elsewhere], failed) is failed
+    answered = ev.ReplyCompleted(at_ms=3, reply_id=1, usage=ev.Usage())
+    assert lasting([answered], failed) is None and lasting([answered, failed]) is failed
+    assert tell(failed, "es") == "Anthropic se cansó de esperar."
+
+
+async def test_a_vendor_that_fails_in_mid_conversation_is_told_at_the_desk(tmp_path: Path) -> None:
+    desk = Desk(log_root=tmp_path, language="es")
+    desk.choose(speed="fast")
+    clara = await desk.call()
+    await clara.until(clara.state.IDLE)
+    clara.inject(Fault(service="llm", kind="refuse", status=401))
+    await desk.type("¿Hacen despachos?")
+    async with asyncio.timeout(60):
+        while not desk._view.problem:
+            await asyncio.sleep(0.05)
+    await desk.hang_up()
+    assert re.match(
+        r"Anthropic rechazó la llave \(HTTP 401.*\)\. Qué hacer: revisa ANTHROPIC_API_KEY", desk._view.problem
+    )
+    assert desk._keys.status("anthropic") in ("todavía sin llave", "ya está puesta")
