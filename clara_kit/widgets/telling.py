@@ -38,7 +38,7 @@ def lasting(records: Iterable[Record], before: ProviderFailed | None = None) -> 
             before = record
         elif before is not None and (
             (isinstance(record, ProviderRecovered) and record.service == before.service)
-            or (isinstance(record, ReplyCompleted) and before.service == "llm")
+            or (isinstance(record, ReplyCompleted) and record.stop_reason != "cancelled" and before.service == "llm")
         ):
             before = None
     return before

@@ -24,6 +24,12 @@ from tests.widgets.messages import messages
 TABLE: dict[str, str] = data_files.data(HERE / "errors.yml")
 
 
+def test_no_widget_shows_an_error_past_tell() -> None:
+    for file in HERE.glob("*.py"):
+        for number, line in enumerate(file.read_text("utf-8").splitlines(), start=1):
+            assert not re.search(r"str\(exc\)|\{exc\}", line), f"{file.name}:{number}: show tell(exc, language)"
+
+
 def bare(text: str) -> str:
     return text.strip("{}. :()")
 
@@ -128,7 +134,9 @@ def test_a_failure_lasts_until_its_own_service_works_again() -> None:
     )
     elsewhere = ev.ProviderRecovered(at_ms=2, service="stt")
     assert lasting([failed, elsewhere]) is failed and lasting([elsewhere], failed) is failed
-    answered = ev.ReplyCompleted(at_ms=3, reply_id=1, usage=ev.Usage())
+    answered = ev.ReplyCompleted(at_ms=3, reply_id=1, stop_reason="end_turn")
+    dropped = ev.ReplyCompleted(at_ms=3, reply_id=1, stop_reason="cancelled")
+    assert lasting([dropped], failed) is failed
     assert lasting([answered], failed) is None and lasting([answered, failed]) is failed
     assert tell(failed, "es") == "Anthropic se cansó de esperar."
 
