@@ -25,7 +25,7 @@ PLAYERS = ("afplay", "aplay", "paplay", "ffplay", "play")  # of macOS and Linux;
 COST = (
     "A live run of about one minute sends your customer's sound to Deepgram (billed by the minute of audio), "
     "about 800 characters to Aura-2 (about 0.03 USD), four requests to Claude (less than 0.01 USD), "
-    "and uses LiveAvatar's {avatar}."
+    "and uses LiveAvatar's {avatar}. Who hears what, and what is kept: data/money_and_privacy.md."
 )
 
 

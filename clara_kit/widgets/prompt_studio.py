@@ -194,7 +194,7 @@ class PromptStudio(w.VBox):  # type: ignore[misc]
             self._problem = ""
             self._says.value = self._noted()
         except ClaraError as exc:
-            self._problem = str(exc)
+            self._problem = tell(exc)
             self._says.value = (
                 f"<p role='alert'><b>✗ {escape(in_language(exc.message))}</b><br>{escape(in_language(exc.hint))}</p>"
             )
