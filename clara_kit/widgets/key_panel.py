@@ -57,7 +57,7 @@ class KeyPanel:
         self._asking: dict[str, int] = {}
         self._listeners: list[Callable[[tuple[str, ...]], object]] = []
         self._lock = threading.Lock()
-        self._tests: list[w.Button] = []
+        self._tests: dict[str, w.Button] = {}
         acts: dict[str, Callable[[], object]] = {"use": self.use, "save": self._save, "clear": self.clear}
         self._buttons = {name: _button(act) for name, act in acts.items()}
         self._sum, self._money = w.HTML(), MoneyAndPrivacy()
@@ -153,8 +153,8 @@ class KeyPanel:
             part = _SHOP_FIELDS.get(field, "key")
             shown.description = word[f"key_field_{part}"]
             shown.placeholder = word["key_paste_shop" if part == "shop" else "key_paste"]
-        for test in self._tests:
-            test.description, test.tooltip = word["key_test"], word["key_test_hint"]
+        for vendor, test in self._tests.items():
+            test.description, test.tooltip = word["key_test"], f"{TABLE[vendor].name}: {word['key_test_hint']}"
         for name, button in self._buttons.items():
             button.description, button.tooltip = word[f"key_{name}"], word[f"key_{name}_hint"]
         for vendor in TABLE:
@@ -178,8 +178,7 @@ class KeyPanel:
             made.style.description_width = "96px"
             made.observe(lambda change, field=field: self._typed(field, change["new"]), names="value")
             self._fields[field] = made
-        test = _button(lambda: self.test_soon(vendor))
-        self._tests.append(test)
+        test = self._tests[vendor] = _button(lambda: self.test_soon(vendor))
         self._says[vendor].layout = w.Layout(flex="1 1 24ch", width="auto")
         parts = [*(self._fields[field] for field in self._fields if _OWNER[field] == vendor), test, self._says[vendor]]
         line = w.HBox(parts, layout=w.Layout(flex_flow="row wrap", align_items="center"))
