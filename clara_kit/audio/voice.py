@@ -69,7 +69,7 @@ class OfflineVoice:
             raise _no_voice(self)
         for name, value, low, high in (("rate_wpm", self.rate_wpm, 80, 450), ("pitch", self.pitch, 0, 99)):
             if type(value) is not int or not low <= value <= high:
-                raise AudioError(f"{name} is {value!r}.", hint=f"use a whole number from {low} to {high}.")
+                raise AudioError(f"{name} cannot be {value!r}.", hint=f"use a whole number from {low} to {high}.")
 
     def synthesize(self, text: str) -> Speech:
         """Speak a text at 22050 Hz. Equal text and persona give equal bytes, whatever was spoken before."""

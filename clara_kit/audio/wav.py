@@ -35,7 +35,7 @@ def read_wav(path: str | Path, *, rate_hz: int | None = None, allow_truncated: b
         raise AudioError(f"{path} cannot be read: {exc.strerror or exc}.") from exc
     except (RuntimeError, ValueError) as exc:  # soundfile's own errors are of the first
         kind = "damaged, truncated or compressed" if is_wav else "not a WAV file"
-        raise AudioError(f"{path} is {kind}.", hint="convert it to 16-bit PCM WAV first.") from exc
+        raise AudioError(f"{path} cannot be used: it is {kind}.", hint="convert it to 16-bit PCM WAV first.") from exc
     if not len(frames):
         raise AudioError(f"{path} holds no sound.", hint="was the recording stopped before it began?")
     return clipped(np.clip(np.nan_to_num(frames), -1, 1).mean(axis=1) * 32768, rate).at_rate(

@@ -14,18 +14,17 @@ from clara_kit.cli.show import Display, ledger_table, where_time_went
 from clara_kit.core.outside import printable
 from clara_kit.core.settings import Keys
 from clara_kit.measure.run import Run
+from clara_kit.providers.vendors import TTS_USD_A_CHARACTER
 from clara_kit.runtime.compose import compose
 from clara_kit.runtime.config import load_keys, load_settings
 from clara_kit.runtime.manager import ConversationManager
 from clara_kit.world.script import Script
 
 PLAYERS = ("afplay", "aplay", "paplay", "ffplay", "play")  # of macOS and Linux; elsewhere a click on the file plays it
-# Claude Haiku 5.5: 0.10 / 0.50 USD a million tokens (Anthropic's model page, 2026-10). Aura-2: 0.030 USD for 1,000
-# characters (a reseller's list). LiveAvatar: 1 credit a minute, none in the sandbox (LiveAvatar's credits page).
 COST = (
     "A live run of about one minute sends your customer's sound to Deepgram (billed by the minute of audio), "
-    "about 800 characters to Aura-2 (about 0.03 USD), four requests to Claude (less than 0.01 USD), "
-    "and uses LiveAvatar's {avatar}."
+    f"about 800 characters to Aura-2 (about {800 * TTS_USD_A_CHARACTER:.2f} USD), four requests to Claude (less than 0.01 USD), "
+    "and uses LiveAvatar's {avatar}. Who hears what, and what is kept: data/money_and_privacy.md."
 )
 
 

@@ -20,7 +20,7 @@ import httpx
 
 from clara_kit.core.outside import Address
 from clara_kit.doctor.finding import Finding
-from clara_kit.providers.vendors import TABLE, VENDORS, Vendor, as_http, spoken
+from clara_kit.providers.vendors import TABLE, VENDORS, Vendor, as_http, named
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
@@ -140,7 +140,7 @@ def _why(exc: BaseException) -> str:
 
 def try_key(vendor: str, key: str, base_url: str | None = None, *, timeout_s: float = 5.0) -> KeyAnswer:
     """Ask the vendor for something free that needs a key. Blocks; never raises for what the vendor does."""
-    asked, key = spoken(vendor), key.strip()
+    asked, key = named(vendor), key.strip()
     if not key:
         return KeyAnswer("refused", "No key was given.", f"get one at {asked.page}.")
     if not key.isascii() or not key.isprintable() or " " in key:
@@ -163,8 +163,12 @@ def _meaning(vendor: Vendor, status: int) -> KeyAnswer:
         return KeyAnswer("ok", "Deepgram knows the key, though it may not list projects.", hint)
     if status in (401, 403):
         mixed_up = name == "LiveAvatar" and status == 401
-        hint = "HeyGen's keys do not work here: make one" if mixed_up else "copy it again, or make one"
-        return KeyAnswer("refused", f"{name} refuses the key (HTTP {status}).", f"{hint} at {page}.")
+        hint = (
+            f"HeyGen's keys do not work here: make one at {page}."
+            if mixed_up
+            else f"copy it again, or make one at {page}."
+        )
+        return KeyAnswer("refused", f"{name} refuses the key (HTTP {status}).", hint)
     if status == 402:
         message = f"{name}'s account has no credit left (HTTP 402)."
         return KeyAnswer("refused", message, f"top it up at {page}.")

@@ -83,8 +83,8 @@ def prices(keys: Keys, settings: Settings) -> tuple[Price, ...]:
     model, chars = settings.llm_model, len(SENTENCE)
     known = PRICES.get(model)
     table = (
-        Price("deepgram", TTS_USD_A_CHARACTER * chars, f"Aura-2 speaks {chars} characters (0.030 USD for 1,000; a reseller's list)"),
-        Price("deepgram", STT_USD_A_MINUTE * HEARD_S / 60, f"{settings.stt_model} hears {HEARD_S:.0f} s (at most 0.0092 USD a minute; Cloudflare's list, 2025-08)"),
+        Price("deepgram", TTS_USD_A_CHARACTER * chars, f"Aura-2 speaks {chars} characters ({TTS_USD_A_CHARACTER * 1000:.3f} USD for 1,000; a reseller's list)"),
+        Price("deepgram", STT_USD_A_MINUTE * HEARD_S / 60, f"{settings.stt_model} hears {HEARD_S:.0f} s (at most {STT_USD_A_MINUTE} USD a minute; Cloudflare's list, 2025-08)"),
         Price("anthropic", known.of(CLAUDE_USAGE) if known else None, f"{model} reads about {CLAUDE_USAGE.input_tokens} tokens and says at most {MAX_TOKENS} ({'Anthropic’s model pages, 2026-11' if known else 'its price is not known'})"),
         Price("liveavatar", 0.0, "the sandbox avatar speaks for some seconds (no credits; LiveAvatar's credits page)"),
     )  # fmt: skip

@@ -9,13 +9,14 @@ import asyncio
 from collections.abc import Mapping
 from pathlib import Path
 
-from clara_kit.core.errors import ClaraError, TemplateError
+from clara_kit.core.errors import ClaraError, ProviderError, TemplateError
 from clara_kit.core.settings import Keys, Settings
 from clara_kit.doctor.finding import Finding
-from clara_kit.doctor.keys import source
+from clara_kit.doctor.keys import KeyAnswer, source
 from clara_kit.prompts import file as template_file
 from clara_kit.prompts.template import PromptTemplate
 from clara_kit.providers.vendors import TABLE
+from clara_kit.shop.answer import ShopCheck
 from clara_kit.shop.cache import ProfileCache
 from clara_kit.shop.fetcher import ShopifyCustomerFetcher, shop_domain
 
@@ -29,14 +30,14 @@ def shop_keys(environ: Mapping[str, str], env_file: Mapping[str, str]) -> Findin
     if not found:
         return Finding("Keys", "Shopify", "absent", "SHOPIFY_SHOP is not set", GUIDE)
     text = ", ".join(f"{name} from {place}" for name, place in found.items())
-    lacking = _lacking(set(found))
-    if lacking:
-        todo = f"Set {lacking} too. {GUIDE}"
-        return Finding("Keys", "Shopify", "note", f"{text}; {lacking} is missing", todo)
+    missing = lacking(set(found))
+    if missing:
+        todo = f"Set {missing} too. {GUIDE}"
+        return Finding("Keys", "Shopify", "note", f"{text}; {missing} is missing", todo)
     return Finding("Keys", "Shopify", "ok", text)
 
 
-def _lacking(found: set[str]) -> str:
+def lacking(found: set[str]) -> str:
     """What is missing for the shop to be asked; empty where nothing is."""
     shop, token, *client = TABLE["shopify"].variables
     missing = [name for name in client if name not in found]
@@ -94,16 +95,32 @@ def ask_shop(keys: Keys, settings: Settings) -> Finding | None:
     if keys.shopify_shop is None:
         return None
 
-    async def ask() -> Finding:
-        async with ShopifyCustomerFetcher.from_keys(keys, settings) as shop:
-            found = await shop.check()
-        text = f"{found.shop_name} ({found.domain}), API {found.served_version or 'unknown'}"
-        text += f", scopes: {', '.join(found.scopes) or 'none'}"
-        told = [*(f"{scope} is missing" for scope in found.missing), *found.warnings]
-        todo = f"Give the app what is missing and install it again. {GUIDE}" if found.missing else ""
-        return Finding("Keys", "Shopify", "note" if told else "ok", "; ".join([text, *told]), todo)
-
     try:
-        return asyncio.run(ask())
+        found = asyncio.run(_asked(keys, settings))
     except ClaraError as exc:
         return Finding("Keys", "Shopify", "problem", exc.message, exc.hint.capitalize())
+    text = f"{found.shop_name} ({found.domain}), API {found.served_version or 'unknown'}"
+    text += f", scopes: {', '.join(found.scopes) or 'none'}"
+    told = [*(f"{scope} is missing" for scope in found.missing), *found.warnings]
+    todo = f"Give the app what is missing and install it again. {GUIDE}" if found.missing else ""
+    return Finding("Keys", "Shopify", "note" if told else "ok", "; ".join([text, *told]), todo)
+
+
+def try_shop(keys: Keys, settings: Settings) -> KeyAnswer:
+    """Whether the shop takes what stands in `keys`. Free; blocks, outside of any event loop."""
+    if keys.shopify_shop is None:
+        return KeyAnswer("refused", "No shop was given.", "enter the name that ends in .myshopify.com.")
+    try:
+        found = asyncio.run(_asked(keys, settings))
+    except ClaraError as exc:
+        away = isinstance(exc, ProviderError) and exc.retryable
+        return KeyAnswer("unreachable" if away else "refused", exc.message, exc.hint)
+    if found.missing:
+        hint = "give the app these rights and install it again."
+        return KeyAnswer("ok", f"Shopify takes the key, but rights are missing: {', '.join(found.missing)}.", hint)
+    return KeyAnswer("ok", "Shopify takes the key.")
+
+
+async def _asked(keys: Keys, settings: Settings) -> ShopCheck:
+    async with ShopifyCustomerFetcher.from_keys(keys, settings) as shop:
+        return await shop.check()

@@ -97,7 +97,9 @@ def _agreed(console: Console, sentence: str, table: tuple[Price, ...], *, yes: b
         usd = "unknown" if price.usd is None else f"{price.usd:.5f} USD"
         console.print(f"  {TABLE[price.vendor].name:<11} {usd:>12}  {_safe(price.text)}", soft_wrap=True)
     total = sum(price.usd or 0.0 for price in table)
-    console.print(f"  together about {total:.4f} USD, estimated from published prices")
+    console.print(
+        f"  together about {total:.4f} USD, estimated from published prices; who hears what: data/money_and_privacy.md"
+    )
     skipped = [TABLE[vendor].name for vendor in VENDORS if vendor not in {price.vendor for price in table}]
     if skipped:
         console.print(f"  left out, for want of a key: {', '.join(skipped)}")

@@ -77,8 +77,8 @@ def as_http(address: str) -> str:
     return "http" + address[2:] if address.startswith(("ws://", "wss://")) else address
 
 
-def spoken(vendor: str) -> Vendor:
-    """One of the three; raises `SettingsError` for any other name."""
-    if vendor not in VENDORS:
-        raise SettingsError(f"There is no vendor {vendor!r}.", hint=f"use {', '.join(VENDORS)}.")
+def named(vendor: str) -> Vendor:
+    """The vendor of this id; raises `SettingsError` for any other."""
+    if vendor not in TABLE:
+        raise SettingsError(f"There is no vendor {vendor!r}.", hint=f"use {', '.join(TABLE)}.")
     return TABLE[vendor]

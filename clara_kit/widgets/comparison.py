@@ -16,6 +16,7 @@ from clara_kit.core.errors import ClaraError
 from clara_kit.lab import questions as lists
 from clara_kit.lab.apart import Pair, answers
 from clara_kit.prompts.template import PromptTemplate
+from clara_kit.widgets.telling import tell
 from clara_kit.widgets.view import style, view
 from clara_kit.widgets.words import Language, spoken_in, usual_language
 from clara_kit.world.personas import Persona
@@ -53,7 +54,8 @@ class Comparison(anywidget.AnyWidget):
         language: Language | None = None,
         folder: Path | None = None,
     ) -> None:
-        super().__init__(words=spoken_in(language or usual_language()))
+        self._language = language or usual_language()
+        super().__init__(words=spoken_in(self._language))
         self.pairs: tuple[Pair, ...] = ()
         self._folder = folder
         self.customers = [[p.name, p.about] for p in Persona.all()]
@@ -115,7 +117,7 @@ class Comparison(anywidget.AnyWidget):
                 text = getattr(self.pairs[asked["row"]], asked["side"])
                 self.send({**asked, "kind": "sound"}, [wav_bytes(clara_voice().synthesize(text).sound)])
         except ClaraError as exc:
-            self.problem = str(exc)
+            self.problem = tell(exc, self._language)
 
     def __repr__(self) -> str:
         return f"<Comparison of {self.chosen['left']} and {self.chosen['right']}: {self.same} of {len(self.pairs)} the same>"

@@ -34,6 +34,7 @@ from clara_kit.widgets.desk_view import DeskView, Voice, lines, row, why_over
 from clara_kit.widgets.key_panel import KeyPanel
 from clara_kit.widgets.open_list import OpenList, named
 from clara_kit.widgets.shelf import Shelf
+from clara_kit.widgets.telling import lasting, tell
 from clara_kit.widgets.window import ConversationWindow
 from clara_kit.widgets.words import Language, spoken_in, usual_language
 
@@ -120,7 +121,7 @@ class Desk(ipywidgets.VBox):  # type: ignore[misc]
         except BaseException as exc:
             self._view.phase = "ready"
             if isinstance(exc, ClaraError):
-                self._view.problem = str(exc)
+                self._view.problem = tell(exc, self._view.language)
                 self._ask_for_keys()
             raise
         self._follow(clara)
@@ -168,6 +169,7 @@ class Desk(ipywidgets.VBox):  # type: ignore[misc]
         language = self._language
         words = self._view.words = spoken_in(language)
         self._shelf.speak(language)
+        self._keys.speak(language)
         self._folds.titles = (words["runs"], words["keys"])
 
     def _chosen_anew(self) -> None:
@@ -210,6 +212,7 @@ class Desk(ipywidgets.VBox):  # type: ignore[misc]
 
     def _attach(self, clara: ConversationManager, *, draw: bool = True) -> None:
         self.clara, self._story, self._read = clara, Story(), 0
+        self._failed: ev.ProviderFailed | None = None
         modes = clara.services.modes
         self._view.mix, self._view.is_live = mix_of(modes), "live" in modes.values()
         self._view.spent_usd, self._view.unpriced = 0.0, []
@@ -239,7 +242,7 @@ class Desk(ipywidgets.VBox):  # type: ignore[misc]
             return
         self._draw(clara)
         self._view.phase, self._view.state = "over", ""
-        if why := why_over(clara, self._view.words):
+        if why := why_over(clara, self._view.words, self._language):
             self._view.problem = why
         if clara.run is not None:
             self.runs.append(clara.run)
@@ -253,6 +256,8 @@ class Desk(ipywidgets.VBox):  # type: ignore[misc]
         fresh, self._read = trace[self._read :], len(trace)
         for record in clara.revealed(fresh):
             self._story.read(record)
+        if (failed := lasting(fresh, self._failed)) is not self._failed:
+            self._failed, self._view.problem = failed, tell(failed, self._view.language) if failed else ""
         now_ms = clara.clock.now_ms()
         modes, began_with = clara.services.modes, clara.began_with
         real = {service for service, mode in modes.items() if mode == "live"}
@@ -303,7 +308,7 @@ class Desk(ipywidgets.VBox):  # type: ignore[misc]
         try:
             await act()
         except ClaraError as exc:
-            self._view.problem = str(exc)
+            self._view.problem = tell(exc, self._view.language)
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
         task = self._loop.create_task(work)

@@ -18,7 +18,9 @@ from clara_kit.measure.ledger import Turn
 from clara_kit.measure.story import Story, Utterance, Words
 from clara_kit.runtime.ending import ABSENT
 from clara_kit.runtime.manager import ConversationManager
+from clara_kit.widgets.telling import tell
 from clara_kit.widgets.view import HERE, view
+from clara_kit.widgets.words import Language
 
 
 class DeskView(anywidget.AnyWidget):
@@ -88,12 +90,12 @@ def row(turn: Turn, modes: dict[str, Any]) -> dict[str, Any]:
     return {"turn": turn.turn_id, "ms": turn.total_ms, "usd": usd, "real": real}
 
 
-def why_over(clara: ConversationManager, words: Mapping[str, str]) -> str:
+def why_over(clara: ConversationManager, words: Mapping[str, str], language: Language) -> str:
     """Why it ended where nobody hung up here; empty otherwise."""
     if clara.why_over.startswith(ABSENT):
         return words["absent"].replace("{minutes}", f"{clara.settings.absence_ms / 60_000:.3g}")
     why = clara.why_over or clara.error
-    return f"{words['ended']} {why}" if why else ""
+    return f"{words['ended']} {tell(why, language)}" if why else ""
 
 
 def _said(one: Words | Utterance, now_ms: float) -> dict[str, str]:

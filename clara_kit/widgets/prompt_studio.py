@@ -25,6 +25,7 @@ from clara_kit.prompts.briefing import Briefing
 from clara_kit.prompts.fields import Field
 from clara_kit.prompts.template import Part, PromptTemplate
 from clara_kit.prompts.wording import in_words, offered
+from clara_kit.widgets.telling import in_language, tell
 from clara_kit.widgets.view import HERE, view
 from clara_kit.widgets.words import Language, spoken_in, usual_language
 from clara_kit.world.instructions import unsensed
@@ -68,7 +69,8 @@ class PromptStudio(anywidget.AnyWidget):
         folder: str | Path | None = None,
         language: Language | None = None,
     ) -> None:
-        super().__init__(words=spoken_in(language or usual_language()))
+        self._language = language or usual_language()
+        super().__init__(words=spoken_in(self._language))
         self._folder = Path(folder) if folder is not None else None
         self._draft = Draft(template, self.words, folder=self._folder)
         self._root: Path | None = None  # what JupyterLab serves
@@ -181,7 +183,7 @@ class PromptStudio(anywidget.AnyWidget):
         for row in rows:  # two of one label: the files' names tell them apart
             row[1] += f": {Path(row[0]).name}" if labels.count(row[1]) > 1 else ""
         self.prompts = rows
-        self.unusable = [[name, str(exc)] for name, exc in bad.items()]
+        self.unusable = [[name, tell(exc, self._language)] for name, exc in bad.items()]
 
     def _draw(self) -> None:
         draft = self._draft
@@ -192,7 +194,7 @@ class PromptStudio(anywidget.AnyWidget):
             self.chosen = {**self.chosen, "template": name}
             self.text, self.changed = draft.text, draft.changed
             self.fields = [self._field(field) for field in draft.fields]
-            self.problem = draft.problem
+            self.problem = in_language(draft.problem, self._language)
             with contextlib.suppress(ClaraError):  # a customer for whom it fails: the last that could be told stays
                 self.told = self._told()
 
@@ -251,9 +253,9 @@ class PromptStudio(anywidget.AnyWidget):
         try:
             acts.get(asked.get("kind"), lambda: None)()
         except ClaraError as exc:
-            self.problem = str(exc)
+            self.problem = tell(exc, self._language)
         except OSError as exc:
-            self.problem = f"{self.words['studio_not_saved']}: {exc}"
+            self.problem = f"{self.words['studio_not_saved']}: {tell(exc, self._language)}"
 
     def _typed(self, text: str) -> None:
         self._draft.write(text)

@@ -17,6 +17,7 @@ from clara_kit.core.errors import ClaraError
 from clara_kit.lab.differences import PARTS, Contrast, Differences, differences
 from clara_kit.lab.shelf import RUNNING, Kept, kept
 from clara_kit.measure.run import Run
+from clara_kit.widgets.telling import tell
 from clara_kit.widgets.view import style, view
 from clara_kit.widgets.window import ConversationWindow
 from clara_kit.widgets.words import Language, spoken_in, usual_language
@@ -48,8 +49,8 @@ class Shelf(ipywidgets.VBox):  # type: ignore[misc]
     def __init__(self, root: Path | str | None = None, *, language: Language | None = None) -> None:
         self._root = root
         self.kept: tuple[Kept, ...] = ()
-        self._language = language or usual_language()
-        self._view = ShelfView(words=spoken_in(self._language))
+        self._view = ShelfView()
+        self.speak(language or usual_language())
         self._view.on_msg(self._asked)
         super().__init__([self._view])
         self.refresh()
@@ -100,8 +101,7 @@ class Shelf(ipywidgets.VBox):  # type: ignore[misc]
 
     def speak(self, language: Language) -> None:
         """Label everything in this language."""
-        self._language = language
-        self._view.words = spoken_in(language)
+        self._language, self._view.words = language, spoken_in(language)
 
     def _put_below(self, *widgets: ipywidgets.DOMWidget) -> None:
         self.children = (self._view, *widgets)
@@ -136,7 +136,7 @@ class Shelf(ipywidgets.VBox):  # type: ignore[misc]
                         sound = (self._named(name).folder / "conversation.wav").read_bytes()
                         self._view.send({"kind": "sound", "name": name}, [sound])
         except ClaraError as exc:
-            self._view.problem = str(exc)
+            self._view.problem = tell(exc, self._language)
         finally:
             self._view.send({"kind": "done", "what": kind if isinstance(kind, str) else ""})
 

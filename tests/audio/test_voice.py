@@ -78,7 +78,7 @@ def test_an_unknown_variant_is_refused(variant: str) -> None:
 @pytest.mark.parametrize("name", ["rate_wpm", "pitch"])
 @pytest.mark.parametrize("value", [-1, 451, 10**9, True, 90.5, float("nan"), float("inf"), "90", None])
 def test_a_rate_or_pitch_out_of_range_is_refused(name: str, value: Any) -> None:
-    with pytest.raises(AudioError, match=rf"{name} is .*whole number"):
+    with pytest.raises(AudioError, match=rf"{name} cannot be .*whole number"):
         OfflineVoice(**{name: value})
 
 

@@ -40,7 +40,7 @@ async def test_a_key_is_masked_tried_and_kept_out_of_the_saved_notebook(
             page = notebook.page
             await notebook.open("notebooks/00_start_here.ipynb")
             await page.evaluate(RUN_LAST)
-            row = page.locator(".jp-OutputArea-output .widget-hbox").filter(has_text="Anthropic").last
+            row = page.locator(".clara-key-anthropic")
             field, button = row.locator("input"), row.get_by_role("button", name="Test")
             assert await field.get_attribute("type") == "password"
             await field.fill(SECRET)
@@ -54,7 +54,11 @@ async def test_a_key_is_masked_tried_and_kept_out_of_the_saved_notebook(
             await expect(row).to_contain_text("Anthropic takes the key")
             await page.get_by_role("button", name="Use for this kernel").click()
             await expect(row).to_contain_text("set for this kernel")
+            fold = page.get_by_text("What it costs, who hears what, and what is kept")
+            await fold.click()
+            await expect(page.get_by_text("As long as nothing is live, nothing costs anything")).to_be_visible()
             await notebook.screenshot("00_key_panel")
+            await fold.click()
             await page.evaluate(SAVE_WITH_WIDGETS)
             saved = (tmp_path / "notebooks" / "00_start_here.ipynb").read_text(encoding="utf-8")
             assert "PasswordModel" in saved  # the widgets' state was really kept,

@@ -13,15 +13,12 @@ from dotenv import dotenv_values
 
 from clara_kit.core.errors import SettingsError
 from clara_kit.doctor.keys import VENDORS, try_key
-from clara_kit.runtime.compose import clara_voice
+from clara_kit.providers.vendors import TABLE
 from clara_kit.widgets.key_panel import KeyPanel
-from clara_kit.world.answers import AnswerBook
 from clara_kit.world.latency import LatencyProfile
 from clara_kit.world.line_book import LineBook
-from clara_kit.world.twins.anthropic.twin import AnthropicTwin
 from clara_kit.world.twins.base import TwinContext
-from clara_kit.world.twins.deepgram.twin import DeepgramTwin
-from clara_kit.world.twins.liveavatar.twin import LiveAvatarTwin
+from clara_kit.world.twins.every import every_twin
 from clara_kit.world.twins.server import TwinServer
 
 SECRET = "abcdefgh-0123456789"
@@ -30,12 +27,11 @@ SECRET = "abcdefgh-0123456789"
 @pytest.fixture(autouse=True)
 def vendors(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Twins in the vendors' places, and no key anywhere. monkeypatch also undoes what `use` sets."""
-    context = TwinContext(profile=LatencyProfile.load("fast"))
-    twins = [DeepgramTwin(context, LineBook(), clara_voice()), AnthropicTwin(context, AnswerBook.load()), LiveAvatarTwin(context)]  # fmt: skip
-    with TwinServer(twins) as server:
-        for vendor in VENDORS:
-            monkeypatch.setenv(f"{vendor.upper()}_BASE_URL", server.addresses[vendor]["base_url"])
-            monkeypatch.setenv(f"{vendor.upper()}_API_KEY", "")
+    with TwinServer(every_twin(TwinContext(profile=LatencyProfile.load("fast")), LineBook())) as server:
+        for vendor in TABLE.values():
+            monkeypatch.setenv(f"{vendor.id.upper()}_BASE_URL", server.addresses[vendor.id]["base_url"])
+            for name in vendor.variables:
+                monkeypatch.setenv(name, "")
         yield
 
 
@@ -57,14 +53,14 @@ def walk(widget: object) -> Iterator[object]:
         yield from walk(child)
 
 
-@pytest.mark.parametrize("vendor", VENDORS)
+@pytest.mark.parametrize("vendor", [*VENDORS, "heygen"])
 def test_a_right_key_is_taken_and_a_wrong_one_refused_with_a_remedy(panel: KeyPanel, vendor: str) -> None:
     panel.set(vendor, " test-key\n")
     assert panel.test(vendor).state == "ok" and panel.status(vendor).startswith("✓")
     panel.set(vendor, SECRET)
     answer = panel.test(vendor)
     assert answer.state == "refused" and answer.hint and "https://" in answer.hint
-    assert panel.status(vendor).startswith("✗") and answer.hint in panel.status(vendor)
+    assert panel.status(vendor).startswith("✗") and answer.hint[1:] in panel.status(vendor)
     assert SECRET not in repr(answer)
 
 
@@ -80,9 +76,9 @@ def test_what_can_be_no_key_is_refused_without_asking(key: str) -> None:
 
 def test_an_entered_key_is_in_no_repr_and_in_no_widget_state(panel: KeyPanel) -> None:
     panel.set("deepgram", SECRET)
-    panel._fields["anthropic"].value = SECRET  # what a hand does
+    panel._fields["anthropic_api_key"].value = SECRET  # what a hand does
     assert set(panel.entered) == {"deepgram", "anthropic"}
-    assert panel._fields["anthropic"].value == ""
+    assert panel._fields["anthropic_api_key"].value == ""
     panel.test("anthropic")
     shown = repr(panel) + str(panel._repr_mimebundle_()) + saved_state(panel) + repr(vars(panel))
     assert SECRET not in shown and SECRET[:6] not in shown
@@ -133,6 +129,77 @@ def test_the_button_does_not_keep_the_kernel_waiting(panel: KeyPanel, monkeypatc
     may_answer.set()
     thread.join(5)
     assert panel.status("deepgram") == "entered; test it, or use it"
+
+
+def enter_the_shop(panel: KeyPanel) -> None:
+    for field, value in (
+        ("shopify_shop", "beta.myshopify.com"), ("shopify_client_id", "test-client"), ("shopify_client_secret", "test-secret"),
+    ):  # fmt: skip
+        panel._fields[field].value = value  # what a hand does
+
+
+def test_the_shop_has_its_several_fields_and_what_is_still_missing_is_named(panel: KeyPanel) -> None:
+    panel.set("shopify_client_id", "test-client")
+    assert "SHOPIFY_SHOP" in panel.status("shopify").partition("still missing")[2]
+    enter_the_shop(panel)
+    assert panel.status("shopify") == "entered; test it, or use it" and panel.entered == ("shopify",)
+    assert "test-secret" not in saved_state(panel) + repr(vars(panel)) and "test-client" not in saved_state(panel)
+    answer = panel.test("shopify")
+    assert answer.state == "ok" and panel.status("shopify").startswith("✓ Shopify takes the key")
+    panel.set("shopify_client_secret", SECRET)
+    assert panel.test("shopify").state == "refused" and SECRET not in panel.status("shopify")
+    panel.set("shopify", "")
+    assert panel.test("shopify").message == "No shop was given."
+
+
+async def test_the_shop_can_be_tried_from_a_cell_which_runs_in_a_loop(panel: KeyPanel) -> None:
+    enter_the_shop(panel)
+    assert panel.test("shopify").state == "ok"
+
+
+def test_the_shop_is_saved_whole(panel: KeyPanel, tmp_path: Path) -> None:
+    enter_the_shop(panel)
+    assert panel.save() == ("shopify",)
+    assert set(dotenv_values(tmp_path / ".env")) == {"SHOPIFY_SHOP", "SHOPIFY_CLIENT_ID", "SHOPIFY_CLIENT_SECRET"}
+
+
+def test_others_are_told_when_other_keys_count(panel: KeyPanel) -> None:
+    told: list[tuple[str, ...]] = []
+    panel.on_used(told.append)
+    panel.set("deepgram", SECRET)
+    assert told == []
+    panel.use()
+    panel.set("anthropic", SECRET)
+    panel.save()
+    panel.use()  # nothing is left to be used
+    assert told == [("deepgram",), ("anthropic",)]
+    panel.clear()
+    assert told[2:] == [("deepgram",)] and os.environ["DEEPGRAM_API_KEY"] == ""
+
+
+def test_a_saved_key_counts_also_where_another_was_set_for_this_kernel(panel: KeyPanel) -> None:
+    panel.set("anthropic", SECRET)
+    panel.use()
+    panel.set("anthropic", "test-key")
+    panel.save()
+    assert panel.test("anthropic").state == "ok"
+
+
+def test_every_vendor_has_a_link_to_its_key_a_price_and_a_test(panel: KeyPanel) -> None:
+    for vendor in TABLE:
+        about = panel._about[vendor].value
+        assert "href='https://" in about and ("USD" in about or "free" in about)
+    assert len(panel._tests) == len(TABLE) == 5
+
+
+def test_the_panel_speaks_spanish_and_so_do_the_answers(tmp_path: Path) -> None:
+    panel = KeyPanel(tmp_path / ".env", language="es")
+    assert panel.status("deepgram") == "todavía sin llave" and panel._buttons["clear"].description == "Borrar"
+    panel.set("anthropic", SECRET)
+    panel.test("anthropic")
+    assert panel.status("anthropic").startswith("✗ Anthropic rechaza la llave (HTTP 401). Cópiala de nuevo")
+    panel.speak("en")
+    assert panel.status("anthropic").startswith("✗ Anthropic refuses the key (HTTP 401). Copy it again")
 
 
 def test_forgetting_empties_the_panel(panel: KeyPanel) -> None:
