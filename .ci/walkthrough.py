@@ -10,20 +10,28 @@ import asyncio
 import shutil
 import sys
 import time
+from collections.abc import Awaitable, Callable, Iterable
 from datetime import datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from pages.assets import Assets
-from pages.index import index
+from pages.harvest import keep
+from pages.index import index, scored
+from pages.measured import SEEDS, Measured, held
 from pages.page import page
 from pages.running import Ran, run
+
+from clara_kit import ConversationWindow, Run
 
 ROOT = Path(__file__).parents[1]
 TOGETHER = 2  # notebooks that run at a time: most of it is waiting for somebody to finish speaking
 
 
-async def made(notebooks: list[Path], out: Path, *, score: bool = True) -> list[Ran]:
-    """Run the notebooks and write the pages; returns what came of each."""
+async def made(
+    notebooks: list[Path], out: Path, *, talk: Callable[..., Awaitable[Run]] = held, seeds: Iterable[int] = SEEDS
+) -> list[Ran]:
+    """Run the notebooks and write the pages; returns what came of each. talk: holds the scoreboard's conversation."""
     began = time.monotonic()
 
     def tell(text: str) -> None:
@@ -36,7 +44,15 @@ async def made(notebooks: list[Path], out: Path, *, score: bool = True) -> list[
         async with room:
             return await run(path, tell)
 
-    ran = await asyncio.gather(*(one(path) for path in notebooks))
+    with TemporaryDirectory(prefix="clara-pages-") as folder:
+
+        async def talked() -> Run:
+            async with room:
+                return await talk(Path(folder), tell)
+
+        twin, *ran = await asyncio.gather(talked(), *(one(path) for path in notebooks))
+        measured = Measured(twin=twin, seeds=seeds)
+        score, heard = await asyncio.to_thread(scored, measured, tell), seen(twin, Path(folder))
     when = datetime.now().astimezone()
     ways = [("index.html", "Overview"), *((f"{r.name}.html", r.title) for r in ran)]
     for number, result in enumerate(ran):
@@ -44,7 +60,17 @@ async def made(notebooks: list[Path], out: Path, *, score: bool = True) -> list[
         text = page(result, assets, when=when, before=before, after=after, pages=[r.name for r in ran])
         (out / f"{result.name}.html").write_text(text, encoding="utf-8")
         tell(f"{result.name}: page written")
-    (out / "index.html").write_text(index(ran, assets, when=when), encoding="utf-8")
+    text = index(ran, assets, when=when, measured=measured, score=score, heard=heard)
+    (out / "index.html").write_text(text, encoding="utf-8")
+    return ran
+
+
+def seen(twin: Run, folder: Path) -> Ran:
+    """The window of a run, kept as those of notebooks are."""
+    window = ConversationWindow(twin)
+    keep(folder / "seen", {"run": twin})
+    ran = Ran(name="index", title=window.title, cells=[])
+    ran.read(folder / "seen")
     return ran
 
 
@@ -58,8 +84,12 @@ def main() -> int:
     if not notebooks:
         print(f"There are no notebooks in {chosen.notebooks}.")
         return 1
-    ran = asyncio.run(made(notebooks, chosen.out))
-    print(f"Open {chosen.out / 'index.html'}")
+    return ended(asyncio.run(made(notebooks, chosen.out)), chosen.out)
+
+
+def ended(ran: list[Ran], out: Path) -> int:
+    """Say where to look and what broke; returns the exit code."""
+    print(f"Open {out / 'index.html'}")
     broken = [one for one in ran if one.broke_at is not None]
     for one in broken:
         print(f"✗ {one.name} stopped: {one.why}")

@@ -88,7 +88,11 @@ def mp3(wav: bytes) -> bytes:
 
 def script_json(value: Any) -> str:
     """JSON that may stand in a script of a page: nothing in it ends the script."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c").replace("\u2028", "\\u2028")
+    return (
+        json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+        .replace("<", "\\u003c")
+        .replace("\u2028", "\\u2028")
+    )
 
 
 def _name(data: bytes) -> str:

@@ -38,7 +38,9 @@ def harvested(widget: Any, folder: Path) -> dict[str, Any]:
         out["moments"] = moments(widget)
         sounds += _sounds(widget, folder, [{"kind": "sound"}])
     elif {"rows", "same"} <= set(widget.keys):
-        asked = [{"kind": "hear", "row": row, "side": side} for row in range(len(widget.rows)) for side in ("left", "right")]
+        asked = [
+            {"kind": "hear", "row": row, "side": side} for row in range(len(widget.rows)) for side in ("left", "right")
+        ]
         sounds += _sounds(widget, folder, asked)
     out["sounds"] = sounds
     out["state"] = widget.get_state()
@@ -97,4 +99,6 @@ def _listening(widget: Any) -> Iterator[list[bytes]]:
 
 def _plain(value: Any) -> Any:
     """What JSON has no form for: a widget's bytes."""
-    return {"bytes": b64encode(bytes(value)).decode()} if isinstance(value, bytes | bytearray | memoryview) else str(value)
+    return (
+        {"bytes": b64encode(bytes(value)).decode()} if isinstance(value, bytes | bytearray | memoryview) else str(value)
+    )

@@ -71,7 +71,7 @@ def whose(ran: Ran) -> str:
 def _way(link: Link | None, arrow: str, rel: str) -> str:
     if link is None:
         return "<span></span>"
-    words = f"{arrow} {escape(link[1])}" if rel == "prev" else f"{escape(link[1])} {arrow}"
+    words = f"{arrow}&nbsp;{escape(link[1])}" if rel == "prev" else f"{escape(link[1])}&nbsp;{arrow}"
     return f"<a rel='{rel}' href='{link[0]}'>{words}</a>"
 
 
@@ -86,7 +86,9 @@ def _code(source: str) -> str:
     code = highlight(rest if says else source, PythonLexer(), HtmlFormatter(nowrap=True))
     if not (rest if says else source).strip():
         return ""
-    return f"<details class='code'><summary>{escape(says) or 'The code of this step'}</summary><pre>{code}</pre></details>"
+    return (
+        f"<details class='code'><summary>{escape(says) or 'The code of this step'}</summary><pre>{code}</pre></details>"
+    )
 
 
 def _output(output: Any, widgets: Widgets, scripts: dict[str, None], assets: Assets) -> str:
@@ -122,8 +124,14 @@ def _stopped(ran: Ran, number: int) -> str:
     left = sum(cell.cell_type == "code" for cell in ran.cells[number + 1 :])
     errors = [one for one in ran.cells[number].outputs if one.output_type == "error"]
     whole = "".join(f"<pre class='text'>{ansi2html(chr(10).join(one.traceback))}</pre>" for one in errors)
-    rest = f" The {left} steps after it were not run." if left > 1 else " The step after it was not run." if left else ""
-    fold = f"<details class='code'><summary>The whole message, for a programmer</summary>{whole}</details>" if whole else ""
+    rest = (
+        f" The {left} steps after it were not run." if left > 1 else " The step after it was not run." if left else ""
+    )
+    fold = (
+        f"<details class='code'><summary>The whole message, for a programmer</summary>{whole}</details>"
+        if whole
+        else ""
+    )
     return f"<div class='stopped' role='alert'><p><b>✗ Here this notebook stopped.</b> {escape(ran.why)}{rest}</p>{fold}</div>"
 
 

@@ -34,6 +34,13 @@ class Ran:
     broke_at: int | None = None
     why: str = ""
 
+    def read(self, folder: Path) -> None:
+        """Take over what `harvest.keep` wrote."""
+        if (folder / STATE).is_file():
+            kept = json.loads((folder / STATE).read_text(encoding="utf-8"))
+            self.widgets, self.mixes = kept["widgets"], kept["mixes"]
+            self.sounds = {path.name: path.read_bytes() for path in folder.glob("*.wav")}
+
 
 async def run(path: Path, tell: Callable[[str], None] = print) -> Ran:
     """Run a notebook in its folder. Never raises for what its cells do; says which cell it is at."""
@@ -72,7 +79,7 @@ async def run(path: Path, tell: Callable[[str], None] = print) -> Ran:
                 await _harvest(client, folder)
             except _STOPS as exc:
                 tell(f"{ran.name}: its widgets could not be kept. {in_words(exc)}")
-        _read(ran, Path(folder))
+        ran.read(Path(folder))
     return ran
 
 
@@ -84,13 +91,6 @@ async def _harvest(client: NotebookClient, folder: str) -> None:
         await client.async_execute_cell(cell, len(client.nb.cells) - 1)
     finally:
         client.nb.cells.pop()
-
-
-def _read(ran: Ran, folder: Path) -> None:
-    if (folder / STATE).is_file():
-        kept = json.loads((folder / STATE).read_text(encoding="utf-8"))
-        ran.widgets, ran.mixes = kept["widgets"], kept["mixes"]
-        ran.sounds = {path.name: path.read_bytes() for path in folder.glob("*.wav")}
 
 
 def in_words(exc: Exception) -> str:

@@ -48,7 +48,11 @@ class Widgets:
         view, script = self._assets.view(kept["state"]["_esm"])
         self.styles[self._assets.style(kept["state"].get("_css") or "")] = None
         self.scripts[script] = None
-        state = {k: v for k, v in kept["state"].items() if not k.startswith("_") and k not in ("layout", "tabbable", "tooltip")}
+        state = {
+            k: v
+            for k, v in kept["state"].items()
+            if not k.startswith("_") and k not in ("layout", "tabbable", "tooltip")
+        }
         sounds = [[message, self._assets.sound(self._ran.sounds[name])[0]] for message, name in kept["sounds"]]
         data = {"view": view, "state": state, "moments": kept.get("moments"), "sounds": sounds}
         name, script = self._assets.data(data)
@@ -70,7 +74,11 @@ class Widgets:
         )
 
     def _html(self, state: dict[str, Any]) -> str:
-        return f"<div class='html' style='{self._layout(state)}'>{_named(state)}{state['value']}</div>" if state["value"] else ""
+        return (
+            f"<div class='html' style='{self._layout(state)}'>{_named(state)}{state['value']}</div>"
+            if state["value"]
+            else ""
+        )
 
     def _label(self, state: dict[str, Any]) -> str:
         return f"<span class='html'>{escape(state['value'])}</span>"
@@ -133,6 +141,14 @@ _DRAWN: dict[str, Callable[[Widgets, dict[str, Any]], str]] = {
     "TextareaModel": Widgets._text,
     "AudioModel": Widgets._audio,
 } | dict.fromkeys(
-    ("TextModel", "PasswordModel", "CheckboxModel", "IntTextModel", "FloatTextModel", "IntSliderModel", "FloatSliderModel"),
+    (
+        "TextModel",
+        "PasswordModel",
+        "CheckboxModel",
+        "IntTextModel",
+        "FloatTextModel",
+        "IntSliderModel",
+        "FloatSliderModel",
+    ),
     Widgets._field,
 )
