@@ -50,7 +50,9 @@ async def made(
             async with room:
                 return await talk(Path(folder), tell)
 
-        twin, *ran = await asyncio.gather(talked(), *(one(path) for path in notebooks))
+        talking = asyncio.ensure_future(talked())  # first in the queue: it lasts longest
+        ran = list(await asyncio.gather(*(one(path) for path in notebooks)))
+        twin = await talking
         measured = Measured(twin=twin, seeds=seeds)
         score, heard = await asyncio.to_thread(scored, measured, tell), seen(twin, Path(folder))
     when = datetime.now().astimezone()

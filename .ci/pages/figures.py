@@ -107,7 +107,7 @@ def profile_cache(_m: Measured, _most: float) -> Answer:
     async def asked(folder: str) -> tuple[list[str], int]:
         now_s = [1_800_000_000.0]
         cache = ProfileCache(Path(folder) / "profiles.sqlite3", clock=lambda: now_s[0])
-        sources = []
+        sources: list[str] = []
         async with offline_shop(cache=cache, latency="fast") as shop:
             for hours in (0.0, HOURS - 0.1, HOURS + 0.1):
                 now_s[0] = 1_800_000_000.0 + hours * 3600

@@ -75,7 +75,7 @@ def moments(window: Any) -> dict[str, dict[str, list[Any]]]:
 
 def _sounds(widget: Any, folder: Path, asked: list[dict[str, Any]]) -> list[tuple[dict[str, Any], str]]:
     """The sounds with which a widget answers: to which message, and the name of the file."""
-    found = []
+    found: list[tuple[dict[str, Any], str]] = []
     for message in asked:
         with _listening(widget) as heard:
             widget._handle_custom_msg(message, [])

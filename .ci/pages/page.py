@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from base64 import b64decode
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from html import escape
-from typing import Any
+from typing import Any, cast
 
-from nbconvert.filters import ansi2html, markdown2html_mistune
+from nbconvert import filters
 from pygments import highlight
 from pygments.formatters.html import HtmlFormatter
 from pygments.lexers.python import PythonLexer
@@ -23,6 +23,10 @@ _AUDIO = re.compile(r'src="data:audio/(?:x-)?wav;base64,([^"]+)"')
 _ADDRESS = re.compile(r"""<a\b([^>]*?)\bhref=(["'])(?!https?:|mailto:|#|data:)([^"']*)\2([^>]*)>(.*?)</a>""", re.DOTALL)
 
 
+_html: Callable[[str], str] = filters.markdown2html_mistune
+_ansi: Callable[[str], str] = cast(Any, filters).ansi2html
+
+
 def page(ran: Ran, assets: Assets, *, when: datetime, before: Link, after: Link | None, pages: Sequence[str]) -> str:
     """The whole page of a notebook. `pages`: the names of all, for links from one to another."""
     widgets = Widgets(ran, assets)
@@ -30,7 +34,7 @@ def page(ran: Ran, assets: Assets, *, when: datetime, before: Link, after: Link 
     parts = []
     for number, cell in enumerate(ran.cells):
         if cell.cell_type == "markdown":
-            parts.append(f"<section>{markdown2html_mistune(cell.source)}</section>")
+            parts.append(f"<section>{_html(cell.source)}</section>")
         elif cell.cell_type == "code":
             parts.append(_code(cell.source) + "".join(_output(one, widgets, scripts, assets) for one in cell.outputs))
         if number == ran.broke_at:
@@ -93,7 +97,7 @@ def _code(source: str) -> str:
 
 def _output(output: Any, widgets: Widgets, scripts: dict[str, None], assets: Assets) -> str:
     if output.output_type == "stream":
-        text = f"<pre class='text'>{ansi2html(output.text)}</pre>"
+        text = f"<pre class='text'>{_ansi(output.text)}</pre>"
         return text if output.name == "stdout" else f"<details class='code'><summary>Messages</summary>{text}</details>"
     if output.output_type == "error":
         return ""  # told below, in words
@@ -115,7 +119,7 @@ def _shown(data: Any, widgets: Widgets, scripts: dict[str, None], assets: Assets
         if kind in data:
             return f"<img alt='' src='data:{kind};base64,{data[kind]}'>"
     if "text/markdown" in data:
-        return str(markdown2html_mistune(data["text/markdown"]))
+        return _html(data["text/markdown"])
     return f"<pre class='text'>{escape(data.get('text/plain', ''))}</pre>"
 
 
@@ -123,7 +127,7 @@ def _stopped(ran: Ran, number: int) -> str:
     """Where a notebook broke: the error in plain words, the whole of it folded."""
     left = sum(cell.cell_type == "code" for cell in ran.cells[number + 1 :])
     errors = [one for one in ran.cells[number].outputs if one.output_type == "error"]
-    whole = "".join(f"<pre class='text'>{ansi2html(chr(10).join(one.traceback))}</pre>" for one in errors)
+    whole = "".join(f"<pre class='text'>{_ansi(chr(10).join(one.traceback))}</pre>" for one in errors)
     rest = (
         f" The {left} steps after it were not run." if left > 1 else " The step after it was not run." if left else ""
     )

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, cast
 
 import nbformat
 from nbclient import NotebookClient
@@ -44,7 +44,7 @@ class Ran:
 
 async def run(path: Path, tell: Callable[[str], None] = print) -> Ran:
     """Run a notebook in its folder. Never raises for what its cells do; says which cell it is at."""
-    notebook = nbformat.read(path, as_version=4)
+    notebook = cast(Any, nbformat).read(path, as_version=4)
     ran = Ran(name=path.stem, title=title_of(notebook.cells, path.stem), cells=notebook.cells)
     count = sum(cell.cell_type == "code" for cell in notebook.cells)
     started: list[int] = []  # the places of the cells that were begun
@@ -74,7 +74,7 @@ async def run(path: Path, tell: Callable[[str], None] = print) -> Ran:
                 ran.broke_at, ran.why = started[-1], in_words(exc)
                 tell(f"{ran.name}: stopped. {ran.why}")
                 if isinstance(exc, CellTimeoutError):
-                    await client.km.interrupt_kernel()
+                    await cast(Any, client.km).interrupt_kernel()
             try:
                 await _harvest(client, folder)
             except _STOPS as exc:
@@ -84,8 +84,8 @@ async def run(path: Path, tell: Callable[[str], None] = print) -> Ran:
 
 
 async def _harvest(client: NotebookClient, folder: str) -> None:
-    client.on_cell_start = None
-    cell = nbformat.v4.new_code_cell(_KEEP.format(path=str(Path(__file__).parents[1]), folder=folder))
+    client.on_cell_start = cast(Any, None)
+    cell = cast(Any, nbformat).v4.new_code_cell(_KEEP.format(path=str(Path(__file__).parents[1]), folder=folder))
     client.nb.cells.append(cell)  # a client runs only what stands in its notebook
     try:
         await client.async_execute_cell(cell, len(client.nb.cells) - 1)
