@@ -110,6 +110,8 @@ window.clara = (() => {
     for (const name of Object.keys({ xaxis: 1, yaxis: 1, ...layout })) if (/^[xy]axis\d*$/.test(name))
       layout[name] = { ...layout[name], gridcolor: line, zerolinecolor: line, linecolor: line };
     const drawn = node.lastElementChild.tagName === "DIV" ? node.lastElementChild : node.appendChild(document.createElement("div"));
+    layout.height ??= 420;
+    drawn.style.height = `${layout.height}px`;
     window.Plotly.react(drawn, figure.data, layout, { displayModeBar: false, responsive: true });
   }
   function paint() {

@@ -101,7 +101,8 @@ def _output(output: Any, widgets: Widgets, scripts: dict[str, None], assets: Ass
         return text if output.name == "stdout" else f"<details class='code'><summary>Messages</summary>{text}</details>"
     if output.output_type == "error":
         return ""  # told below, in words
-    return f"<div class='output'>{_shown(output.data, widgets, scripts, assets)}</div>"
+    shown = _shown(output.data, widgets, scripts, assets)
+    return f"<div class='output'>{shown}</div>" if shown else ""
 
 
 def _shown(data: Any, widgets: Widgets, scripts: dict[str, None], assets: Assets) -> str:
@@ -112,7 +113,8 @@ def _shown(data: Any, widgets: Widgets, scripts: dict[str, None], assets: Assets
         return plot(data["application/vnd.plotly.v1+json"], assets, scripts)
     if "text/html" in data:
         sounds = [audio(b64decode(sound), assets) for sound in _AUDIO.findall(data["text/html"])]
-        return "".join(sounds) or f"<div class='html'>{data['text/html']}</div>"
+        html = data["text/html"].strip()  # empty where a line of progress has had its time
+        return "".join(sounds) or (f"<div class='html'>{html}</div>" if html else "")
     if "image/svg+xml" in data:
         return f"<div class='drawing'>{data['image/svg+xml']}</div>"
     for kind in ("image/png", "image/jpeg"):
