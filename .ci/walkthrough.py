@@ -10,15 +10,16 @@ import asyncio
 import shutil
 import sys
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from pages.assets import Assets
 from pages.harvest import keep
 from pages.index import index, scored
-from pages.measured import SEEDS, Measured, held
+from pages.measured import Measured, held
 from pages.page import page
 from pages.running import Ran, run
 
@@ -29,9 +30,12 @@ TOGETHER = 2  # notebooks that run at a time: most of it is waiting for somebody
 
 
 async def made(
-    notebooks: list[Path], out: Path, *, talk: Callable[..., Awaitable[Run]] = held, seeds: Iterable[int] = SEEDS
+    notebooks: list[Path], out: Path, *, talk: Callable[..., Awaitable[Run]] = held, **sizes: Any
 ) -> list[Ran]:
-    """Run the notebooks and write the pages; returns what came of each. talk: holds the scoreboard's conversation."""
+    """Run the notebooks and write the pages; returns what came of each.
+
+    talk: holds the scoreboard's conversation. sizes: of what is `Measured`, where it shall be less.
+    """
     began = time.monotonic()
 
     def tell(text: str) -> None:
@@ -53,7 +57,7 @@ async def made(
         talking = asyncio.ensure_future(talked())  # first in the queue: it lasts longest
         ran = list(await asyncio.gather(*(one(path) for path in notebooks)))
         twin = await talking
-        measured = Measured(twin=twin, seeds=seeds)
+        measured = Measured(twin=twin, **sizes)
         score, heard = await asyncio.to_thread(scored, measured, tell), seen(twin, Path(folder))
     when = datetime.now().astimezone()
     ways = [("index.html", "Overview"), *((f"{r.name}.html", r.title) for r in ran)]

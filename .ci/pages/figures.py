@@ -5,47 +5,28 @@ A function gets what was measured and the limit, and gives an answer; nothing in
 
 from __future__ import annotations
 
-import asyncio
-import importlib
-import pkgutil
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import product
-from pathlib import Path
 from statistics import median
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import clara_kit
-from clara_kit import ConversationState, ConversationStateMachine, FeatureFlags, ProfileCache, Settings, simulate
+from clara_kit import ConversationState, ConversationStateMachine, FeatureFlags, Settings
 from clara_kit.core import commands as do
 from clara_kit.core import events as ev
 from clara_kit.core.errors import ClaraError, InvalidTransition
-from clara_kit.lab.offline_shop import offline_shop
 from clara_kit.lab.shelf import kept
 from clara_kit.lab.stepping import Stepper
 from clara_kit.measure.run import Run
 from clara_kit.measure.story import Story, Words
-from clara_kit.prompts.briefing import brief
-from clara_kit.world.personas import Persona
 from clara_kit.world.script import Script
-from pages.measured import CUSTOMER, SCRIPT, Measured, asked_with, complete, middle, stages
+from pages.answers import COMPUTED, LIVE, NOT_BUILT, NOT_LIVE, SIM, TWIN, Answer, in_ms, of
+from pages.measured import SCRIPT, Measured, asked_with, complete, middle, stages
+from pages.shop_figures import greets_by_name, metafields_read, modules_load, profile_cache, prompts_filled
 
-TWIN, SIM, COMPUTED, LIVE = "offline twins", "simulated", "computed", "live"
-NOT_LIVE, NOT_BUILT = "not measured live", "not built"
 LONG_MS = 1500  # a turn that lasts so long ought to bring words before its end
-HOURS = 24.0  # the cache's
-
-
-@dataclass(frozen=True, kw_only=True)
-class Answer:
-    """`met`: whether the target is reached; None where that cannot be said. `mode`: how it was measured."""
-
-    value: str
-    mode: str
-    met: bool | None
-    note: str = ""
 
 
 def answer(criterion: dict[str, Any], measured: Measured) -> Answer:
@@ -62,83 +43,6 @@ def answer(criterion: dict[str, Any], measured: Measured) -> Answer:
     return replace(found, mode=f"{found.mode}; {NOT_LIVE}") if SIM in found.mode or TWIN in found.mode else found
 
 
-# --- phase 0 --------------------------------------------------------------------------------------------------
-
-
-def modules_load(_m: Measured, _most: float) -> Answer:
-    names = [m.name for m in pkgutil.walk_packages(clara_kit.__path__, "clara_kit.") if not m.name.endswith("__main__")]
-    broken = []
-    for name in names:
-        try:
-            importlib.import_module(name)
-        except Exception as exc:
-            broken.append(f"{name}: {exc}")
-    return Answer(
-        value=_of(len(names) - len(broken), len(names)), mode=COMPUTED, met=not broken, note="; ".join(broken)
-    )
-
-
-def metafields_read(_m: Measured, _most: float) -> Answer:
-    async def read() -> tuple[int, int, int]:
-        right = refused = 0
-        async with offline_shop(latency="fast") as shop:
-            for persona in (everybody := Persona.all()):
-                try:
-                    got = (await shop.fetch(persona.raw["email"])).profile
-                except ClaraError:
-                    refused += 1
-                    continue
-                want = persona.profile
-                right += (got.skin_type, got.skin_concerns) == (want.skin_type, want.skin_concerns)
-        return right, refused, len(everybody)
-
-    right, refused, count = asyncio.run(read())
-    note = "The vendor's plan hides customers’ data; until it is upgraded there is no live figure."
-    return Answer(value=_of(right, count), mode=TWIN, met=right + refused == count, note=note)
-
-
-def prompts_filled(_m: Measured, _most: float) -> Answer:
-    texts = [brief("warm", p.profile).prompt.text for p in Persona.all()]
-    whole = sum("{{" not in text and "{%" not in text and "None" not in text for text in texts)
-    return Answer(value=_of(whole, len(texts)), mode=COMPUTED, met=whole == len(texts))
-
-
-def profile_cache(_m: Measured, _most: float) -> Answer:
-    async def asked(folder: str) -> tuple[list[str], int]:
-        now_s = [1_800_000_000.0]
-        cache = ProfileCache(Path(folder) / "profiles.sqlite3", clock=lambda: now_s[0])
-        sources: list[str] = []
-        async with offline_shop(cache=cache, latency="fast") as shop:
-            for hours in (0.0, HOURS - 0.1, HOURS + 0.1):
-                now_s[0] = 1_800_000_000.0 + hours * 3600
-                sources.append((await shop.fetch(Persona.load(CUSTOMER).raw["email"])).source)
-            stats = await cache.stats()
-        return sources, stats.hits
-
-    with TemporaryDirectory(prefix="clara-pages-") as folder:
-        sources, hits = asyncio.run(asked(folder))
-    said = f"after 23.9 h from the {sources[1]}, after 24.1 h from the {sources[2]}"
-    return Answer(
-        value=said,
-        mode=TWIN,
-        met=sources == ["shop", "cache", "shop"],
-        note=f"{hits} of {len(sources)} questions answered from the cache.",
-    )
-
-
-def greets_by_name(_m: Measured, _most: float) -> Answer:
-    named = right = strangers = 0
-    for persona in (everybody := Persona.all()):
-        run = simulate([QUESTION], customer=persona, template="warm").revealed()
-        greeting = next(record.text for record in run.trace if isinstance(record, do.Speak))
-        name = persona.profile.first_name
-        named += bool(name)
-        right += bool(name) and name in greeting
-        strangers += not name and greeting.startswith("¡Hola")
-    note = f"{len(everybody)} invented customers; {len(everybody) - named} have no name that can be said: {strangers} of them are greeted without one."
-    return Answer(value=_of(right, named), mode=SIM, met=right == named, note=note)
-
-
 # --- phase 1 --------------------------------------------------------------------------------------------------
 
 
@@ -149,10 +53,7 @@ def pipeline_answers(m: Measured, _most: float) -> Answer:
     answered = [turn for turn in turns if turn.clara and turn.total_ms is not None]
     note = f"{(said & heard).total()} of the customer’s {said.total()} words were understood as they were said."
     return Answer(
-        value=_of(len(answered), len(turns), "turns answered"),
-        mode=TWIN,
-        met=len(answered) == len(turns) > 0,
-        note=note,
+        value=of(len(answered), len(turns), "turns answered"), mode=TWIN, met=len(answered) == len(turns) > 0, note=note
     )
 
 
@@ -160,7 +61,7 @@ def latency_twin(m: Measured, most_ms: float) -> Answer:
     turns = complete(m.shown)
     ms, sim_ms = middle(turns).total_ms or 0.0, middle(m.usual).total_ms or 0.0
     note = f"Median of {len(turns)} spoken turns at the published speeds of the vendors; {sim_ms:,.0f} ms over {len(m.usual)} simulated ones."
-    return Answer(value=_ms(ms), mode=TWIN, met=ms <= most_ms, note=note)
+    return Answer(value=in_ms(ms), mode=TWIN, met=ms <= most_ms, note=note)
 
 
 def latency_live(m: Measured, most_ms: float) -> Answer:
@@ -168,7 +69,7 @@ def latency_live(m: Measured, most_ms: float) -> Answer:
     if not live:
         return Answer(value=NOT_LIVE, mode="–", met=None, note="It needs the vendors’ keys: make demo ARGS=--live")
     return Answer(
-        value=_ms(median(live)),
+        value=in_ms(median(live)),
         mode=LIVE,
         met=median(live) <= most_ms,
         note=f"Median of {len(live)} recorded conversations.",
@@ -179,7 +80,7 @@ def barge_in_stops(m: Measured, most_ms: float) -> Answer:
     stops, simulated = _stops(m.twin), [ms for run in m.usual_runs for ms in _stops(run)]
     ms, usual_ms = median(stops), median(simulated)
     note = f"From the customer’s first sound to her silence; {usual_ms:,.0f} ms (median) in {len(simulated)} simulated interruptions."
-    return Answer(value=_ms(ms), mode=TWIN, met=ms <= most_ms and usual_ms <= most_ms, note=note)
+    return Answer(value=in_ms(ms), mode=TWIN, met=ms <= most_ms and usual_ms <= most_ms, note=note)
 
 
 def _stops(run: Run) -> list[float]:
@@ -204,7 +105,7 @@ def interruptions_kept(m: Measured, _most: float) -> Answer:
         cut = [turn for turn in run.ledger if turn.interrupted and turn.unheard]
         right += sum(any(one.unheard == turn.unheard and turn.unheard not in one.text for one in said) for turn in cut)
         cut_ones += len(cut)
-    return Answer(value=_of(right, cut_ones, "interruptions"), mode=f"{TWIN} and {SIM}", met=right == cut_ones > 0)
+    return Answer(value=of(right, cut_ones, "interruptions"), mode=f"{TWIN} and {SIM}", met=right == cut_ones > 0)
 
 
 def states_refuse(_m: Measured, _most: float) -> Answer:
@@ -239,7 +140,7 @@ def interims_shown(m: Measured, _most: float) -> Answer:
                     long_ones, came = long_ones + 1, came + bool(interims)
                 interims = 0
     return Answer(
-        value=_of(came, long_ones, "turns"),
+        value=of(came, long_ones, "turns"),
         mode=TWIN,
         met=came == long_ones > 0,
         note=f"{told} versions of words before they were final.",
@@ -254,7 +155,7 @@ def context_kept(m: Measured, _most: float) -> Answer:
     kept_ones = sum(any(question in text for text in known) for question in dict.fromkeys(asked))
     count = len(dict.fromkeys(asked))
     return Answer(
-        value=_of(kept_ones, count, "questions"),
+        value=of(kept_ones, count, "questions"),
         mode=TWIN,
         met=kept_ones == count > 1,
         note="What the model is told with the last question.",
@@ -264,7 +165,7 @@ def context_kept(m: Measured, _most: float) -> Answer:
 def ledger_adds_up(m: Measured, _most: float) -> Answer:
     turns = [*(t for t in m.shown.ledger if t.kind == "spoken"), *m.usual]
     right = sum(not turn.problem for turn in turns)
-    return Answer(value=_of(right, len(turns), "turns"), mode=f"{TWIN} and {SIM}", met=right == len(turns) > 0)
+    return Answer(value=of(right, len(turns), "turns"), mode=f"{TWIN} and {SIM}", met=right == len(turns) > 0)
 
 
 def faults_survived(m: Measured, _most: float) -> Answer:
@@ -275,7 +176,7 @@ def faults_survived(m: Measured, _most: float) -> Answer:
     note = "The customer’s last question after the fault is answered." + (
         f" Not after: {', '.join(lost)}." if lost else ""
     )
-    return Answer(value=_of(len(alive), len(m.struck), "faults"), mode=SIM, met=not lost, note=note)
+    return Answer(value=of(len(alive), len(m.struck), "faults"), mode=SIM, met=not lost, note=note)
 
 
 def flags_work(_m: Measured, _most: float) -> Answer:
@@ -287,7 +188,7 @@ def flags_work(_m: Measured, _most: float) -> Answer:
         except ClaraError:
             refuse.append(name.upper())
     note = f"What is not built refuses to be switched on: {', '.join(refuse)}." if refuse else ""
-    return Answer(value=_of(len(names) - len(refuse), len(names), "flags"), mode=COMPUTED, met=not refuse, note=note)
+    return Answer(value=of(len(names) - len(refuse), len(names), "flags"), mode=COMPUTED, met=not refuse, note=note)
 
 
 # --- phases 2 and 3 -------------------------------------------------------------------------------------------
@@ -298,7 +199,7 @@ def latency_best(m: Measured, most_ms: float) -> Answer:
     longest, ms = max(stages(best).items(), key=lambda stage: stage[1])
     note = f"With every vendor at its published median or better, always; «{longest}» alone takes {ms:,.0f} ms of it."
     return Answer(
-        value=f"{_ms(best.total_ms or 0.0)} at best", mode=SIM, met=(best.total_ms or 0.0) <= most_ms, note=note
+        value=f"{in_ms(best.total_ms or 0.0)} at best", mode=SIM, met=(best.total_ms or 0.0) <= most_ms, note=note
     )
 
 
@@ -331,7 +232,7 @@ def retries_mend(m: Measured, _most: float) -> Answer:
     lost = [str(fault) for fault, run in m.passing.items() if not _all_answered(run)]
     note = f"Refusals, broken connections, broken answers; the model was asked again {tries} times."
     note += f" A question stayed unanswered after: {', '.join(lost)}." if lost else ""
-    return Answer(value=_of(mended, len(m.passing), "faults"), mode=SIM, met=mended == len(m.passing), note=note)
+    return Answer(value=of(mended, len(m.passing), "faults"), mode=SIM, met=mended == len(m.passing), note=note)
 
 
 def faults_unnoticed(m: Measured, most_ms: float) -> Answer:
@@ -352,17 +253,6 @@ def _all_answered(run: Run) -> bool:
     apology = run.settings.apology
     turns = [turn for turn in run.ledger if turn.kind != "greeting"]
     return bool(turns) and all(turn.clara and apology not in turn.clara and turn.total_ms is not None for turn in turns)
-
-
-QUESTION = "¿Qué limpiador me recomiendas?"
-
-
-def _of(right: int, count: int, what: str = "") -> str:
-    return f"{right} of {count}{f' {what}' if what else ''}"
-
-
-def _ms(ms: float) -> str:
-    return f"{ms:,.0f} ms"
 
 
 FIGURES: dict[str, Callable[[Measured, float], Answer]] = {

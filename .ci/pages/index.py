@@ -11,9 +11,10 @@ from typing import Any
 import yaml
 
 import clara_kit
+from pages.answers import NOT_BUILT, SIM, TWIN, Answer
 from pages.assets import Assets
 from pages.bars import WORDS, Bar, bars
-from pages.figures import NOT_BUILT, SIM, TWIN, Answer, answer
+from pages.figures import answer
 from pages.measured import Measured, complete, middle, stages
 from pages.page import shell, whose
 from pages.running import Ran

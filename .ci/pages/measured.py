@@ -13,6 +13,7 @@ from typing import Any
 from clara_kit import ConversationManager, Run, Settings, compose, simulate
 from clara_kit.measure.ledger import STAGE_LABELS, STAGES, Turn
 from clara_kit.world.faults import APPLIES, Fault
+from clara_kit.world.personas import Persona
 
 SCRIPT, CUSTOMER = "demo", "camila"
 SEEDS = range(30)  # of simulated conversations: some 150 spoken turns for each kind of them
@@ -32,7 +33,8 @@ class Measured:
 
     twin: Run
     recorded: Path | None = None  # where the runs of this machine lie, live ones among them
-    seeds: Iterable[int] = field(default_factory=lambda: SEEDS)
+    seeds: Iterable[int] = SEEDS
+    customers: tuple[Persona, ...] = field(default_factory=lambda: tuple(Persona.all()))
 
     @cached_property
     def shown(self) -> Run:

@@ -17,6 +17,7 @@ from playwright.async_api import Page, async_playwright, expect
 from clara_kit import Run, simulate
 from clara_kit.audio.pcm import silence
 from clara_kit.audio.wav import wav_bytes
+from clara_kit.world.personas import Persona
 from tests.browser.lab import ROOT, SCREENSHOTS, chromium
 
 sys.path.insert(0, str(ROOT / ".ci"))
@@ -71,7 +72,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
     said: list[str] = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("builtins.print", lambda *text, **_: said.append(" ".join(map(str, text))))
-        ran = asyncio.run(walkthrough.made(sorted(folder.glob("*.ipynb")), folder / "out", talk=talk, seeds=range(2)))
+        few = {"seeds": range(1), "customers": tuple(map(Persona.load, ("camila", "sin_datos", "solo_emoji")))}
+        ran = asyncio.run(walkthrough.made(sorted(folder.glob("*.ipynb")), folder / "out", talk=talk, **few))
     return Made(out=folder / "out", ran=ran, printed="\n".join(said))
 
 
