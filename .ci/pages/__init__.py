@@ -1,0 +1,1 @@
+"""The notebooks as pages for a meeting: readable by a double click, without Jupyter and without the internet."""
