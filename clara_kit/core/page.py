@@ -39,12 +39,29 @@ def table(rows: Iterable[Sequence[Any]], head: Sequence[str] = (), caption: str 
     return f"<table>{above}{names}<tbody>{body}</tbody></table>"
 
 
+def plain(rows: Iterable[Sequence[Any]], head: Sequence[str] = (), caption: str = "") -> str:
+    """The same table as lines of text: each cell after its name, or, without a head, after the row's."""
+    lines = []
+    for row in rows:
+        said = [printable(shown(cell)) for cell in row]
+        lines.append(" | ".join(f"{n}: {c}" for n, c in zip(head, said, strict=True)) if head else ": ".join(said))
+    return "\n".join([*lines, caption] if caption else lines)
+
+
+def shown(value: Any) -> str:
+    """A cell as a person reads it: whole figures, three digits of small ones, no dates' fractions, no code's words."""
+    if value is None or isinstance(value, bool):
+        return "—" if value is None else "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:,.0f}" if abs(value) >= 10 else f"{value:.3g}"
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
 def _row(cells: Sequence[Any], first: str, others: str) -> str:
     return f"<tr>{''.join(_cell(cell, others if n else first) for n, cell in enumerate(cells))}</tr>"
 
 
 def _cell(value: Any, tag: str) -> str:
-    if isinstance(value, int | float):
-        value = Figure(f"{value:,}")
-    style = "" if isinstance(value, Figure) else f" style='{_WORDS}'"
-    return f"<{tag}{style}>{value if isinstance(value, Html) else escape(str(value))}</{tag}>"
+    figure = isinstance(value, Figure | int | float) and not isinstance(value, bool)
+    style = "" if figure else f" style='{_WORDS}'"
+    return f"<{tag}{style}>{value if isinstance(value, Html) else escape(shown(value))}</{tag}>"
