@@ -35,7 +35,7 @@ def table(rows: Iterable[Sequence[Any]], head: Sequence[str] = (), caption: str 
     """
     names = f"<thead>{_row(head, 'th', 'th')}</thead>" if head else ""
     body = "".join(_row(row, "td" if head else "th", "td") for row in rows)
-    above = f"<caption>{escape(caption)}</caption>" if caption else ""
+    above = f"<caption style='text-align:left'>{escape(caption)}</caption>" if caption else ""
     return f"<table>{above}{names}<tbody>{body}</tbody></table>"
 
 
@@ -62,6 +62,6 @@ def _row(cells: Sequence[Any], first: str, others: str) -> str:
 
 
 def _cell(value: Any, tag: str) -> str:
-    figure = isinstance(value, Figure | int | float) and not isinstance(value, bool)
+    figure = isinstance(value, Figure | int | float | None) and not isinstance(value, bool)
     style = "" if figure else f" style='{_WORDS}'"
     return f"<{tag}{style}>{value if isinstance(value, Html) else escape(shown(value))}</{tag}>"

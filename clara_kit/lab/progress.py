@@ -60,7 +60,7 @@ class Progress:
 
     def _line(self) -> dict[str, str]:
         text = f"{self._said} … {self.seconds} s"
-        return {"text/plain": text, "text/html": _small(f"⏳ {text}")}
+        return {"text/plain": text, "text/html": _small(text)}
 
 
 def say(sentence: str) -> None:
