@@ -86,8 +86,8 @@ def pick(customer: str, template: str) -> tuple[str, str]:
         ("customer", customer, "camila", customers), ("template", template, "warm", templates),
     ):  # fmt: skip
         found = name in names
-        say(f"{kind}: {name}." if found else f"✗ There is no {kind} «{name}»: «{usual}» is taken.")
-        say(f"There are: {', '.join(names)}.")
+        taken = f"The {kind} is {name}." if found else f"✗ There is no {kind} «{name}»: {usual} is taken."
+        say(f"{taken} There are {', '.join(names)}.")
     return (customer if customer in customers else "camila"), (template if template in templates else "warm")
 
 

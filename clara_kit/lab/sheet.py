@@ -57,7 +57,11 @@ def _whole(frame: pl.DataFrame) -> pl.DataFrame:
     import polars as pl
 
     times = [n for n, kind in frame.schema.items() if kind.is_float() and not n.endswith("_usd")]
-    return frame.with_columns(pl.col(times).round(0).cast(pl.Int64, strict=False)) if "mix" in frame.columns and times else frame
+    return (
+        frame.with_columns(pl.col(times).round(0).cast(pl.Int64, strict=False))
+        if "mix" in frame.columns and times
+        else frame
+    )
 
 
 def show_frames(kernel: Any) -> None:

@@ -182,6 +182,9 @@ class Desk(ipywidgets.VBox):  # type: ignore[misc]
         """Press the button that stops Clara."""
         await self._line().interrupt()
 
+    def __repr__(self) -> str:
+        return f"<Desk, {self._view.phase}>"
+
     # --- what is chosen and offered ---------------------------------------------------------------------
 
     def _label(self) -> None:

@@ -146,7 +146,9 @@ async def kit(folder: Path, *, pace: float = 30) -> AsyncIterator[tuple[Lab, str
     """What `make lab` starts, in a fresh clone under `folder`: the lab, the address that it prints, and the clone."""
     clone = folder / "kit"
     subprocess.run(["git", "clone", "-q", "--no-hardlinks", ROOT, clone], check=True)
-    changed = subprocess.run(["git", "stash", "create"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
+    changed = subprocess.run(
+        ["git", "stash", "create"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout.strip()
     if changed:  # what is not committed yet
         subprocess.run(["git", "pull", "-q", "--no-rebase", ROOT, changed], cwd=clone, check=False)
     command = [sys.executable, "-m", "clara_kit", "lab", "--no-browser", f"--port={_free_port()}"]
@@ -183,9 +185,7 @@ async def _browser(*, dark: bool = False) -> AsyncIterator[Page]:
     path = chromium()
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=path, headless=True, args=["--no-sandbox"])
-        yield await browser.new_page(
-            viewport={"width": 1280, "height": 900}, color_scheme="dark" if dark else "light"
-        )
+        yield await browser.new_page(viewport={"width": 1280, "height": 900}, color_scheme="dark" if dark else "light")
         await browser.close()
 
 
