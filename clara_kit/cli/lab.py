@@ -32,11 +32,11 @@ What you write there is yours and changes no file of the kit. To end: press Ctrl
 """
 
 
-class CourseContents(AsyncLargeFileManager):  # type: ignore[misc]
+class CourseContents(AsyncLargeFileManager):
     """The files of the kit, with the course's notebooks in copies."""
 
     def _get_os_path(self, path: str) -> str:
-        shipped = str(super()._get_os_path(path))
+        shipped = str(super()._get_os_path(path))  # type: ignore[no-untyped-call]
         name = _OF_THE_COURSE.fullmatch(path.strip("/"))
         return str(own_copy(Path(shipped), name[1])) if name and Path(shipped).is_file() else shipped
 
@@ -53,7 +53,7 @@ def own_copy(shipped: Path, stem: str) -> Path:
 
 def lab(*, notebook: str, port: int, no_browser: bool) -> int:
     """Serve until Ctrl-C, open at this notebook of the kit. Returns the exit code."""
-    from jupyterlab.labapp import LabApp
+    from jupyterlab.labapp import LabApp  # type: ignore[import-untyped]
 
     opens = f"lab/tree/{(KIT / notebook).relative_to(KIT).as_posix()}" if (KIT / notebook).is_file() else "lab"
     token = secrets.token_hex(24)

@@ -75,8 +75,9 @@ def recording(run: Run) -> Any:
 
     sound = run.folder / "conversation.wav" if run.folder is not None else None
     if sound is not None and sound.is_file():
-        return Audio(filename=str(sound))
-    return say("This conversation has no recording.")
+        return Audio(filename=str(sound))  # type: ignore[no-untyped-call]
+    say("This conversation has no recording.")
+    return None
 
 
 def pick(customer: str, template: str) -> tuple[str, str]:
@@ -103,7 +104,8 @@ def moment(run: Run, *kinds: type[Record], memory: bool = False) -> Sheet | None
     steps = iter(numbered)
     found = [next((n for n, record in steps if isinstance(record, kind)), None) for kind in kinds][-1]
     if found is None:
-        return say("There is no such moment in this conversation.")
+        say("There is no such moment in this conversation.")
+        return None
     here = Stepper(run.trace, run.settings).moment(found)
     at = f"At {here.at_ms / 1000:.1f} s ({run.mix})"
     if memory:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import sys
 from contextvars import copy_context
-from html import escape
 from threading import Event, Thread
 from time import monotonic
 from typing import Any, Self
@@ -35,9 +34,7 @@ class Progress:
 
     def __enter__(self) -> Self:
         if _kernel() is not None:
-            from IPython.display import display
-
-            self._shown = display(self._line(), raw=True, display_id=True)
+            self._shown = _display(self._line(), raw=True, display_id=True)
             # The cell's own context: what a kernel shows belongs to the cell that it is shown for.
             self._ticks = Thread(target=copy_context().run, args=(self._tick,), name="clara-progress", daemon=True)
             self._ticks.start()
@@ -66,9 +63,13 @@ class Progress:
 def say(sentence: str) -> None:
     """Say something in the cell's output, once."""
     if _kernel() is not None:
-        from IPython.display import display
+        _display({"text/plain": printable(sentence), "text/html": f"<p>{escape(sentence)}</p>"}, raw=True)
 
-        display({"text/plain": printable(sentence), "text/html": f"<p>{escape(sentence)}</p>"}, raw=True)
+
+def _display(*what: Any, **how: Any) -> Any:
+    from IPython import display
+
+    return display.display(*what, **how)  # type: ignore[no-untyped-call]
 
 
 def _kernel() -> Any:

@@ -182,9 +182,6 @@ class Desk(ipywidgets.VBox):  # type: ignore[misc]
         """Press the button that stops Clara."""
         await self._line().interrupt()
 
-    def __repr__(self) -> str:
-        return f"<Desk, {self._view.phase}>"
-
     # --- what is chosen and offered ---------------------------------------------------------------------
 
     def _label(self) -> None:

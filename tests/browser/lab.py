@@ -210,7 +210,7 @@ async def _serves(url: str, server: subprocess.Popen[bytes]) -> None:
 async def _said(log: Path, word: str, server: subprocess.Popen[bytes]) -> str:
     """The word that begins so, once the server has printed it and what follows it."""
     async with asyncio.timeout(STARTS_WITHIN_S):
-        while not (found := re.search(rf"{word}\S*\n", log.read_text())):
+        while not (found := re.search(rf"{word}\S*\n", await asyncio.to_thread(log.read_text))):
             assert server.poll() is None, "JupyterLab ended at once"
             await asyncio.sleep(0.2)
     return found[0].strip()

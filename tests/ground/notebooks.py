@@ -18,7 +18,7 @@ RAW = {  # what only a programmer wants to see
     "types of columns": r"\b[fiu](?:8|16|32|64)\b|>str<|┆ str\b|\bdtype\b",
     "a code's state": r"<ConversationState",
     "an object's address": r"\bat 0x[0-9a-f]{6}",
-    "a thing of code": r"\w+\(children=|CustomerProfile\(|Turn\(|CacheStats\(",
+    "a thing of code": r"\w\(children=|CustomerProfile\(|Turn\(|CacheStats\(",
     "fractions of a millisecond": r"\b\d{3,}\.\d\d+\b|\b\d{4,}\.\d",
     "a null": r">null<|\bNaN\b|┆ null\b",
 }
@@ -29,7 +29,10 @@ def raw(cell: Any) -> list[str]:
     texts: list[str] = []
     for output in cell.outputs:
         data = output.get("data", {"text": output.get("text", "")})
-        texts += [text for kind, text in data.items() if kind in ("text", "text/plain", "text/html")]
+        if "application/vnd.jupyter.widget-view+json" in data:
+            continue  # its words are for where no widget can be shown
+        shown = (text for kind, text in data.items() if kind in ("text", "text/plain", "text/html"))
+        texts += [re.sub(r"base64,[\w+/=]+", "", text) for text in shown]  # sound
     return [
         f"{cell.id}: {what}: {found[0]}"
         for text in texts
