@@ -19,6 +19,7 @@ from typing import Any
 import ipywidgets
 
 from clara_kit.core.errors import ClaraError
+from clara_kit.core.events import ProviderFailed
 from clara_kit.core.settings import Settings
 from clara_kit.core.states import ConversationState
 from clara_kit.lab.kernel import KERNEL
@@ -212,7 +213,7 @@ class Desk(ipywidgets.VBox):  # type: ignore[misc]
 
     def _attach(self, clara: ConversationManager, *, draw: bool = True) -> None:
         self.clara, self._story, self._read = clara, Story(), 0
-        self._failed: ev.ProviderFailed | None = None
+        self._failed: ProviderFailed | None = None
         modes = clara.services.modes
         self._view.mix, self._view.is_live = mix_of(modes), "live" in modes.values()
         self._view.spent_usd, self._view.unpriced = 0.0, []
