@@ -148,7 +148,7 @@ class Draft:
         if field.section == "greeting" or field.locked:
             return ()  # a greeting is said as it stands
         before = _sentences(_fields(self.saved, tuple(self._names.items())))
-        found = sense(field.text)
+        found = _sensed(field.text)
         sensed = [Note(i.sentence, i.kind) for i in found.instructions if i.sentence not in before]
         rest = [Note(s, "", nearest(s)) for s in found.unsensed if s not in before]
         return tuple(sorted((*sensed, *rest), key=lambda note: field.text.find(note.sentence)))
@@ -184,7 +184,10 @@ def _fields(source: str, named: tuple[tuple[str, str], ...]) -> tuple[Field, ...
         return ()
 
 
+_sensed = lru_cache(maxsize=128)(sense)
+
+
 @lru_cache(maxsize=8)
 def _sentences(several: tuple[Field, ...]) -> frozenset[str]:
-    found: list[Sensed] = [sense(field.text) for field in several]
+    found: list[Sensed] = [_sensed(field.text) for field in several]
     return frozenset(s for one in found for s in (*(i.sentence for i in one.instructions), *one.unsensed))

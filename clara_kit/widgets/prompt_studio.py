@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,7 @@ from clara_kit.world.voices import clara_voice
 
 QUESTION = "¿Qué protector solar me recomiendas?"
 PAUSE_MS = 600  # after the greeting, as if the customer spoke
+_given = lru_cache(maxsize=16)(unsensed)  # most edits leave one of the two parts as it was
 _PARTS: tuple[Part, ...] = ("greeting", "personal", "static")
 
 
@@ -201,7 +203,7 @@ class PromptStudio(anywidget.AnyWidget):
     def _told(self) -> dict[str, list[tuple[str, list[str]]]]:
         """The text of each part, cut where marks begin and end."""
         made = self.briefing
-        given = unsensed(made.prompt.text)
+        given = [*_given(made.prompt.static), *_given(made.prompt.personal)]
         return {
             part: [(t, sorted(m)) for t, m in made.rendered.pieces(part, () if part == "greeting" else given)]
             for part in _PARTS
