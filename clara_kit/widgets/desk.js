@@ -199,6 +199,7 @@ function render({ model, el }) {
     model.save_changes();
   }
   const attached = () => !Object.keys(model.get("offers")).length; // to a conversation that a cell began
+  let waits = ""; // what the focus is kept at the words for
   function phase() {
     const now = model.get("phase"), spoken = model.get("state"), talks = now === "talking", busy = now === "connecting" || now === "ending";
     const at = document.activeElement, left = [call, hangUp, interrupt].includes(at);
@@ -210,7 +211,10 @@ function render({ model, el }) {
     for (const node of choices.children) if (node !== hangUp && attached()) node.style.display = "none";
     for (const node of [text, say, type]) node.disabled = !talks;
     interrupt.disabled = !(talks && spoken === "AVATAR_SPEAKING");
-    if (left && (at.hidden || at.disabled)) (talks ? text : now === "over" || now === "ready" ? call : root).focus(); // not lost with the button
+    if (left && (at.hidden || at.disabled)) (talks ? text : busy ? talk : call).focus(); // not lost with the button
+    waits = busy && document.activeElement === talk ? now : waits;
+    if (!busy && waits && at === talk) (talks ? text : call).focus();
+    if (!busy) waits = "";
     state.textContent = talks ? (model.get("gives_sound") ? w(spoken) : `${w(spoken)} (${w("no_sound")})`) : w(now);
     state.classList.toggle("talks", spoken === "AVATAR_SPEAKING");
     const real = talks || busy || attached() ? model.get("is_live") : (model.get("chosen").live || []).length > 0;
