@@ -35,8 +35,26 @@ def table(rows: Iterable[Sequence[Any]], head: Sequence[str] = (), caption: str 
     """
     names = f"<thead>{_row(head, 'th', 'th')}</thead>" if head else ""
     body = "".join(_row(row, "td" if head else "th", "td") for row in rows)
-    above = f"<caption>{escape(caption)}</caption>" if caption else ""
+    above = f"<caption style='text-align:left'>{escape(caption)}</caption>" if caption else ""
     return f"<table>{above}{names}<tbody>{body}</tbody></table>"
+
+
+def plain(rows: Iterable[Sequence[Any]], head: Sequence[str] = (), caption: str = "") -> str:
+    """The same table as lines of text: each cell after its name, or, without a head, after the row's."""
+    lines = []
+    for row in rows:
+        said = [printable(shown(cell)) for cell in row]
+        lines.append(" | ".join(f"{n}: {c}" for n, c in zip(head, said, strict=True)) if head else ": ".join(said))
+    return "\n".join([*lines, caption] if caption else lines)
+
+
+def shown(value: Any) -> str:
+    """A cell as a person reads it: whole figures, three digits of small ones, no dates' fractions, no code's words."""
+    if value is None or isinstance(value, bool):
+        return "—" if value is None else "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:,.0f}" if abs(value) >= 10 else f"{value:.3g}"
+    return f"{value:,}" if isinstance(value, int) else str(value)
 
 
 def _row(cells: Sequence[Any], first: str, others: str) -> str:
@@ -44,7 +62,6 @@ def _row(cells: Sequence[Any], first: str, others: str) -> str:
 
 
 def _cell(value: Any, tag: str) -> str:
-    if isinstance(value, int | float):
-        value = Figure(f"{value:,}")
-    style = "" if isinstance(value, Figure) else f" style='{_WORDS}'"
-    return f"<{tag}{style}>{value if isinstance(value, Html) else escape(str(value))}</{tag}>"
+    figure = isinstance(value, Figure | int | float | None) and not isinstance(value, bool)
+    style = "" if figure else f" style='{_WORDS}'"
+    return f"<{tag}{style}>{value if isinstance(value, Html) else escape(shown(value))}</{tag}>"

@@ -10,9 +10,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
-from clara_kit.core.page import table
+from clara_kit.core.page import plain, table
 from clara_kit.core.text import whole
 
 SkinType = Literal["Seca", "Grasa", "Mixta", "Sensible", "Normal"]
@@ -91,6 +91,12 @@ class CustomerProfile:
         return tuple(name for name in names if getattr(self, name) not in ("", None, ()))
 
     def _repr_html_(self) -> str:
+        return table(self._rows())
+
+    def _repr_pretty_(self, page: Any, _cycle: bool) -> None:
+        page.text(plain(self._rows()))
+
+    def _rows(self) -> list[tuple[str, str]]:
         rows = {
             "first name": self.first_name,
             "skin type": self.skin_type,
@@ -99,7 +105,7 @@ class CustomerProfile:
             + ("; and more before" if self.purchases_cut else ""),
             "left out": "; ".join(f"{x.field}: {x.why}" for x in self.left_out),
         }
-        return table((name, value or "—") for name, value in rows.items())
+        return [(name, value or "—") for name, value in rows.items()]
 
     @property
     def is_anonymous(self) -> bool:

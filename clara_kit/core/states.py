@@ -17,6 +17,9 @@ class ConversationState(StrEnum):
     AVATAR_SPEAKING = "AVATAR_SPEAKING"
     INTERRUPTED = "INTERRUPTED"
 
+    def __repr__(self) -> str:
+        return self.value
+
 
 _S = ConversationState
 

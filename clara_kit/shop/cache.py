@@ -18,7 +18,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from clara_kit.core.page import table
+from clara_kit.core.page import plain, table
 from clara_kit.core.paths import DATA
 from clara_kit.shop.queries import QUERY_VERSION, customer_ref
 from clara_kit.store import Store, StoreStats
@@ -67,6 +67,9 @@ class CacheStats(StoreStats):
 
     def _repr_html_(self) -> str:
         return table(self.rows)
+
+    def _repr_pretty_(self, page: Any, _cycle: bool) -> None:
+        page.text(plain(self.rows))
 
 
 class ProfileCache:
