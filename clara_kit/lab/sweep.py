@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from clara_kit.core.errors import ClaraError
 from clara_kit.core.settings import Settings
 from clara_kit.measure.run import Run
 from clara_kit.world.script import ScriptLike
@@ -20,9 +21,10 @@ PATTERNS = ("", "/", "x", ".", "\\", "+", "|")
 
 @dataclass(frozen=True, kw_only=True)
 class Sweep:
-    """One simulated run for each named choice of settings."""
+    """One simulated run for each named choice of settings. `refused`: why the others cannot be had."""
 
     runs: dict[str, Run]
+    refused: dict[str, str] = field(default_factory=dict)
 
     @property
     def waits(self) -> pl.DataFrame:
@@ -39,13 +41,25 @@ class Sweep:
         return pl.DataFrame(rows, schema=schema, orient="row")
 
     def table(self) -> pl.DataFrame:
-        """One row for each choice, one column for each turn, ms; `mean` last."""
+        """One row for each choice, one column for each turn, ms; then `mean`, and the mix."""
         import polars as pl
 
-        wide = self.waits.pivot("turn", index="settings", values="total_ms")
-        turns = [c for c in wide.columns if c != "settings"]
-        wide = wide.rename({t: f"turn {t}" for t in turns})
-        return wide.with_columns(pl.mean_horizontal(wide.columns[1:]).round(3).alias("mean"))
+        wide = self.waits.pivot("turn", index=["settings", "mix"], values="total_ms")
+        turns = {c: f"turn {c}" for c in wide.columns if c not in ("settings", "mix")}
+        means = pl.mean_horizontal(pl.col(list(turns.values()))).round(3).alias("mean") if turns else pl.lit(None)
+        return wide.rename(turns).select("settings", *turns.values(), means.alias("mean"), "mix")
+
+    def __repr__(self) -> str:
+        """What each choice costs beside the first, in sentences."""
+        means = dict(self.table().select("settings", "mean").iter_rows())
+        first = next(iter(means), "")
+        told = [
+            f"{name}: no turn was answered." if mean is None or means[first] is None
+            else f"{name}: {mean:,.0f} ms on average (simulated)." if name == first
+            else f"{name}: {mean - means[first]:+,.0f} ms beside «{first}» (simulated)."
+            for name, mean in means.items()
+        ]  # fmt: skip
+        return "\n".join([*told, *(f"{name}: ✗ {why}" for name, why in self.refused.items())])
 
     def figure(self, title: str) -> Any:
         """The waits as bars, a colour and a pattern for each turn."""
@@ -57,7 +71,7 @@ class Sweep:
             part = waits.filter(waits["turn"] == turn)
             figure.add_bar(
                 y=part["settings"].to_list(),
-                x=part["total_ms"].to_list(),
+                x=part["total_ms"].round(0).to_list(),
                 name=f"turn {turn}",
                 orientation="h",
                 marker={"color": COLOURS[n % 7], "pattern": {"shape": PATTERNS[n % 7]}},
@@ -68,6 +82,13 @@ class Sweep:
         return figure
 
 
-def sweep(script: ScriptLike, choices: Mapping[str, Settings], *, seed: int = 0) -> Sweep:
-    """Simulate `script` once under each of the named settings, with the same seed."""
-    return Sweep(runs={name: simulate(script, choice, seed=seed) for name, choice in choices.items()})
+def sweep(script: ScriptLike, choices: Mapping[str, Settings | Mapping[str, Any]], *, seed: int = 0) -> Sweep:
+    """Simulate `script` once under each of the named settings (or what is changed of them), with the same seed."""
+    found = Sweep(runs={})
+    for name, choice in choices.items():
+        try:
+            settings = choice if isinstance(choice, Settings) else Settings.of(**choice)
+            found.runs[name] = simulate(script, settings, seed=seed)
+        except ClaraError as exc:
+            found.refused[name] = str(exc)
+    return found

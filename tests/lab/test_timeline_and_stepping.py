@@ -91,7 +91,7 @@ def test_a_step_that_is_not_there_is_an_index_error(run: Run, step: int) -> None
 
 def test_a_sweep_has_a_row_for_each_choice_and_names_its_mix() -> None:
     compared = sweep(["Hola"], {"a": Settings(), "b": Settings.of(turn_hold_ms=400)}, seed=1)
-    assert compared.table().columns == ["settings", "turn 1", "mean"]
+    assert compared.table().columns == ["settings", "turn 1", "mean", "mix"]
     a, b = compared.table()["mean"].to_list()
     assert b - a == pytest.approx(400, abs=1)
     assert set(compared.waits["mix"]) == {"simulated"}
