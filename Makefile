@@ -6,15 +6,14 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 UV_VERSION := 0.13.9
 RUN := $(BIN)/python -m
-ROOT_FLAG := $(shell [ "$$(id -u)" = 0 ] && echo --allow-root)
 
 .PHONY: help lab demo test check bench soak walkthrough lock clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
-lab: $(STAMP) ## open JupyterLab on the first notebook
-	$(BIN)/jupyter lab --ServerApp.ip=127.0.0.1 $(ROOT_FLAG) notebooks/00_start_here.ipynb
+lab: $(STAMP) ## open JupyterLab at the desk, where you call Clara
+	@$(RUN) clara_kit lab $(ARGS)
 
 demo: $(STAMP) ## hear and watch a whole conversation in the terminal, without keys or internet
 	@$(RUN) clara_kit demo $(ARGS)

@@ -83,6 +83,13 @@ def _parser() -> argparse.ArgumentParser:
     doctor.add_argument("--json", dest="as_json", action="store_true", help="for machines")
     doctor.set_defaults(command="clara_kit.doctor.show:doctor")
 
+    lab = commands.add_parser("lab", help="open JupyterLab at Clara's desk; what you change there is your own copy")
+    first = "notebooks/00_start_here.ipynb"
+    lab.add_argument("notebook", nargs="?", default=first, help=f"what to open (default: {first})")
+    lab.add_argument("--port", type=int, default=8888, help="port on 127.0.0.1 (default: 8888, or the next free one)")
+    lab.add_argument("--no-browser", action="store_true", help="only print the address")
+    lab.set_defaults(command="clara_kit.cli.lab:lab")
+
     new = commands.add_parser("new", help="a starter notebook of your own in notebooks/mine")
     new.add_argument("title", help="what it is about; becomes its heading and its file name")
     new.set_defaults(command="clara_kit.cli.new:new")

@@ -18,7 +18,7 @@ def new(title: str) -> int:
     """Write the notebook and say where it is. Returns the exit code."""
     path = write_notebook(title)
     print(path)
-    print(f"Open it: jupyter lab --ServerApp.ip=127.0.0.1 '{path}'  (or make lab, then notebooks/mine)")
+    print(f"Open it: clara lab '{path}'  (or make lab, then notebooks/mine in the list at the left)")
     return 0
 
 

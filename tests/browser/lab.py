@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import secrets
 import shutil
 import socket
@@ -127,7 +128,6 @@ class Lab:
 @asynccontextmanager
 async def lab(folder: Path, *, dark: bool = False, pace: float = 30) -> AsyncIterator[Lab]:
     """JupyterLab on a copy of the notebooks in `folder`, open in a headless browser; `pace` is its kernels'."""
-    browser_path = chromium()
     shutil.copytree(ROOT / "notebooks", folder / "notebooks", ignore=shutil.ignore_patterns("mine", ".*"))
     token, port = secrets.token_hex(8), _free_port()
     command = [
@@ -135,25 +135,42 @@ async def lab(folder: Path, *, dark: bool = False, pace: float = 30) -> AsyncIte
         f"--ServerApp.port={port}", "--ServerApp.port_retries=0", f"--IdentityProvider.token={token}",
         f"--ServerApp.root_dir={folder}", "--LabApp.expose_app_in_browser=True",
     ]  # fmt: skip
-    env = {
-        **os.environ,
-        VARIABLE: str(pace),
-        "JUPYTER_CONFIG_DIR": str(folder / "config"),
-        "JUPYTER_DATA_DIR": str(folder / "share"),
-    }
-    log = (folder / "lab.log").open("w")
-    server = subprocess.Popen(command, stdout=log, stderr=log, env=env, cwd=folder)
-    try:
+    async with _served(folder, command, {VARIABLE: str(pace)}) as server:
         await _serves(f"http://127.0.0.1:{port}/api?token={token}", server)
-        async with async_playwright() as playwright:
-            browser = await playwright.chromium.launch(
-                executable_path=browser_path, headless=True, args=["--no-sandbox"]
-            )
-            page = await browser.new_page(
-                viewport={"width": 1280, "height": 900}, color_scheme="dark" if dark else "light"
-            )
+        async with _browser(dark=dark) as page:
             yield Lab(page, f"http://127.0.0.1:{port}{{path}}?token={token}")
-            await browser.close()
+
+
+@asynccontextmanager
+async def kit(folder: Path, *, pace: float = 30) -> AsyncIterator[tuple[Lab, str, Path]]:
+    """What `make lab` starts, in a fresh clone under `folder`: the lab, the address that it prints, and the clone."""
+    clone = folder / "kit"
+    subprocess.run(["git", "clone", "-q", "--no-hardlinks", ROOT, clone], check=True)
+    changed = subprocess.run(
+        ["git", "stash", "create"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout.strip()
+    if changed:  # what is not committed yet
+        subprocess.run(["git", "pull", "-q", "--no-rebase", ROOT, changed], cwd=clone, check=False)
+    command = [sys.executable, "-m", "clara_kit", "lab", "--no-browser", f"--port={_free_port()}"]
+    async with _served(folder, command, {VARIABLE: str(pace), "PYTHONPATH": str(clone)}, cwd=clone) as server:
+        address = await _said(folder / "lab.log", "http", server)
+        async with _browser() as page:
+            before, token = address.split("/lab/tree/")[0], address.rpartition("?")[2]
+            yield Lab(page, f"{before}{{path}}?{token}"), address, clone
+
+
+@asynccontextmanager
+async def _served(
+    folder: Path, command: list[str], more: dict[str, str], cwd: Path | None = None
+) -> AsyncIterator[subprocess.Popen[bytes]]:
+    """A server that runs meanwhile, with a configuration of its own under `folder`."""
+    (folder / "config").mkdir(exist_ok=True)
+    (folder / "config" / "jupyter_lab_config.json").write_text('{"LabApp": {"expose_app_in_browser": true}}')
+    here = {"JUPYTER_CONFIG_DIR": str(folder / "config"), "JUPYTER_DATA_DIR": str(folder / "share")}
+    log = (folder / "lab.log").open("w")
+    server = subprocess.Popen(command, stdout=log, stderr=log, env={**os.environ, **here, **more}, cwd=cwd or folder)
+    try:
+        yield server
     finally:
         server.terminate()
         try:
@@ -161,6 +178,15 @@ async def lab(folder: Path, *, dark: bool = False, pace: float = 30) -> AsyncIte
         except subprocess.TimeoutExpired:
             server.kill()
         log.close()
+
+
+@asynccontextmanager
+async def _browser(*, dark: bool = False) -> AsyncIterator[Page]:
+    path = chromium()
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=path, headless=True, args=["--no-sandbox"])
+        yield await browser.new_page(viewport={"width": 1280, "height": 900}, color_scheme="dark" if dark else "light")
+        await browser.close()
 
 
 def _free_port() -> int:
@@ -179,3 +205,12 @@ async def _serves(url: str, server: subprocess.Popen[bytes]) -> None:
             except httpx.TransportError:
                 pass
             await asyncio.sleep(0.2)
+
+
+async def _said(log: Path, word: str, server: subprocess.Popen[bytes]) -> str:
+    """The word that begins so, once the server has printed it and what follows it."""
+    async with asyncio.timeout(STARTS_WITHIN_S):
+        while not (found := re.search(rf"{word}\S*\n", await asyncio.to_thread(log.read_text))):
+            assert server.poll() is None, "JupyterLab ended at once"
+            await asyncio.sleep(0.2)
+    return found[0].strip()

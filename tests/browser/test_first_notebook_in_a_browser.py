@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from playwright.async_api import expect
 
 from tests.browser.lab import lab
 
@@ -16,13 +17,15 @@ async def test_the_first_notebook_runs_and_shows_a_conversation_that_can_be_hear
         await notebook.open("notebooks/00_start_here.ipynb")
         await notebook.run_all()
         text = ""
-        for number in range(1, 9):  # only what is near is in the page
+        for number in range(1, 7):  # only what is near is in the page
             await notebook.show(number)
             text += " ".join(await notebook.outputs().all_inner_texts())
         assert "Use for this kernel" in text  # the panel for keys
-        assert "heard from the customer: ¿Qué limpiador me recomiendas para la piel mixta?" in text
-        assert "offline twins" in text and "simulated" in text
-        await notebook.show(5)
+        assert "¿Qué limpiador me recomiendas para la piel mixta?" in text
+        assert "4 turns" in text and "offline twins" in text and "simulated" in text
+        await notebook.show(1)
+        await expect(notebook.page.get_by_test_id("clara-desk").get_by_test_id("call")).to_be_enabled()  # to talk to
+        await notebook.show(3)
         player = notebook.page.locator(".jp-OutputArea-output audio")
         assert await player.count() == 1
         assert (
@@ -31,7 +34,7 @@ async def test_the_first_notebook_runs_and_shows_a_conversation_that_can_be_hear
             )
             > 10
         )
-        await notebook.show(4)
+        await notebook.show(2)
         struck = notebook.page.locator(".jp-OutputArea-output s")
         assert await struck.count() >= 1  # what the customer never heard
         await notebook.screenshot("00_start_here", whole=True)

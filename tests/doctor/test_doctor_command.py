@@ -144,7 +144,7 @@ def test_clara_new_prints_where_it_is_and_how_to_open_it(
     assert main(["new", "Greeting"]) == 0
     path, how = capsys.readouterr().out.splitlines()
     assert path == str(tmp_path / "notebooks" / "mine" / "greeting.ipynb") and Path(path).is_file()
-    assert "jupyter lab" in how and path in how
+    assert "clara lab" in how and path in how
 
 
 def test_the_starter_runs_clean(tmp_path: Path) -> None:
