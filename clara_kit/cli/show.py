@@ -130,4 +130,9 @@ def where_time_went(run: Run) -> RenderableType:
         table.add_row(label, f"{ms:6.0f} ms", Text("█" * round(40 * ms / longest), style="cyan"))
     whole = median(t.total_ms or 0.0 for t in turns)
     head = Text(f"\nWhere the time went (median of {len(turns)} turns, {run.mix}; whole: {whole:.0f} ms)", style="bold")
-    return Group(head, table, Text(""))
+    slow = max(turns, key=lambda t: t.total_ms or 0.0)
+    label, ms = max(
+        ((label, slow.stages[stage]) for label, stage in zip(STAGE_LABELS, STAGES, strict=True)), key=lambda p: p[1]
+    )
+    why = f"The slowest was turn {slow.turn_id}: {slow.total_ms:.0f} ms, of which {ms:.0f} ms in «{label}».\n"
+    return Group(head, table, Text(why))

@@ -7,7 +7,7 @@ in a sentence; what there is of it comes back, and the cells below show that.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from clara_kit.core.commands import Speak
@@ -24,19 +24,20 @@ from clara_kit.runtime.manager import ConversationManager
 from clara_kit.runtime.thread import notebook
 from clara_kit.world.personas import Persona
 
+Lines = Sequence[str | dict[str, Any]]
 
-async def play(clara: ConversationManager, lines: Sequence[str | dict[str, Any]]) -> Run:
-    """Let a customer say these lines (as in a script) to Clara, to the end or as far as it goes.
+
+async def play(clara: ConversationManager, lines: Lines | Callable[[ConversationManager], Awaitable[Any]]) -> Run:
+    """Let a customer say these lines (as in a script) to Clara, or do what a function does after her greeting.
 
     Blank lines are left out. Never raises for what goes wrong in the conversation: the line below the cell tells it.
     """
-    said = [line for line in lines if (line.get("text", "a sound") if isinstance(line, dict) else line).strip()]
     told = "Clara and the customer are done"
     with Progress("Connecting") as progress:
         clara.subscribe(lambda record: _tell(progress, clara, record))
         try:
             async with clara:
-                await _talk(clara, said)
+                await _talk(clara, lines)
         except ClaraError as exc:
             told = f"✗ {exc}"
         except asyncio.CancelledError:
@@ -51,12 +52,18 @@ async def play(clara: ConversationManager, lines: Sequence[str | dict[str, Any]]
     return run
 
 
-async def _talk(clara: ConversationManager, lines: Sequence[str | dict[str, Any]]) -> None:
-    if lines:
-        await clara.play_script(lines)
-    else:  # the greeting alone
-        await clara.until(ConversationState.AVATAR_SPEAKING)
-        await clara.until(ConversationState.IDLE)
+async def _talk(clara: ConversationManager, lines: Lines | Callable[[ConversationManager], Awaitable[Any]]) -> None:
+    said = () if callable(lines) else [line for line in lines if _words(line).strip()]
+    if said:
+        return await clara.play_script(said)
+    await clara.until(ConversationState.AVATAR_SPEAKING)  # the greeting
+    await clara.until(ConversationState.IDLE)
+    if callable(lines):
+        await lines(clara)
+
+
+def _words(line: str | dict[str, Any]) -> str:
+    return str(line.get("text", "a sound")) if isinstance(line, dict) else line
 
 
 def _tell(progress: Progress, clara: ConversationManager, record: Record) -> None:

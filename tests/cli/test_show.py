@@ -18,7 +18,9 @@ def test_the_ledger_cuts_the_customers_words_before_any_number(width: int) -> No
     run = simulate("demo", seed=2, latency="long_tail")
     console = Console(width=width, force_terminal=False)
     with console.capture() as shown:
-        console.print(ledger_table(run, width=width))
+        console.print(ledger_table(run, width=width), where_time_went(run))
+    slowest = max(run.ledger[1:], key=lambda turn: turn.total_ms or 0)
+    assert f"The slowest was turn {slowest.turn_id}: {slowest.total_ms:.0f} ms" in shown.get()
     for turn in run.ledger[1:]:
         row = next(line for line in shown.get().splitlines() if line.strip().startswith(f"{turn.turn_id} "))
         assert row.split()[-8:] == [*(f"{ms:.0f}" for ms in turn.stages.values()), f"{turn.total_ms:.0f}"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -11,6 +12,7 @@ from typing import Any
 import nbformat
 from nbclient import NotebookClient
 
+WIDGET = "application/vnd.jupyter.widget-view+json"
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 COURSE = tuple(sorted(path.stem for path in NOTEBOOKS.glob("[0-9]*.ipynb")))
 RAW = {  # what only a programmer wants to see
@@ -29,7 +31,7 @@ def raw(cell: Any) -> list[str]:
     texts: list[str] = []
     for output in cell.outputs:
         data = output.get("data", {"text": output.get("text", "")})
-        if "application/vnd.jupyter.widget-view+json" in data:
+        if WIDGET in data:
             continue  # its words are for where no widget can be shown
         shown = (text for kind, text in data.items() if kind in ("text", "text/plain", "text/html"))
         texts += [re.sub(r"base64,[\w+/=]+", "", text) for text in shown]  # sound
@@ -81,3 +83,23 @@ async def reading(stem: str) -> AsyncIterator[Reader]:
     )
     async with client.async_setup_kernel():
         yield Reader(notebook, client)
+
+
+def store(path: Path) -> None:
+    """Run a notebook and keep the outputs that are the same each time: of every cell that is not tagged otherwise."""
+    notebook: Any = nbformat.read(path, as_version=4)
+    NotebookClient(notebook, store_widget_state=False, resources={"metadata": {"path": str(path.parent)}}).execute()
+    for cell in notebook.cells:
+        cell.metadata.pop("execution", None)
+        if "nbval-ignore-output" in cell.metadata.get("tags", ()):
+            cell.outputs, cell.execution_count = [], None
+        for output in cell.get("outputs", ()):
+            output.get("data", {}).pop(WIDGET, None)  # its id is another each time; the picture beside it stays
+    notebook.metadata.pop("widgets", None)
+    nbformat.write(notebook, path)
+
+
+if __name__ == "__main__":  # python -m tests.ground.notebooks
+    os.environ["CLARA_PACE"] = "50"
+    for stem in COURSE:
+        store(NOTEBOOKS / f"{stem}.ipynb")

@@ -14,7 +14,7 @@ from clara_kit import Fault, Settings, simulate
 from clara_kit.lab.briefings import across, noticed, replies, told
 from clara_kit.lab.sheet import Sheet
 from clara_kit.lab.sweep import sweep
-from tests.ground.notebooks import COURSE, NOTEBOOKS, raw, reading
+from tests.ground.notebooks import COURSE, NOTEBOOKS, WIDGET, raw, reading
 
 pytestmark = [pytest.mark.wall, pytest.mark.timeout(300)]
 ASKED = (
@@ -108,6 +108,7 @@ def test_the_course_is_folded_behind_sentences_and_stores_nothing_raw(stem: str)
             assert first.startswith("# ") and first.endswith(".") and len(first) < 100, cell.id
             assert "assert" not in cell.source, cell.id
             assert raw(cell) == []
+            assert not any(WIDGET in output.get("data", {}) for output in cell.outputs)  # another id each time
             assert bool(cell.outputs) <= (cell.execution_count is not None)
 
 
