@@ -103,8 +103,8 @@ def stages(turn: Turn) -> dict[str, float]:
 
 
 async def held(folder: Path, tell: Callable[[str], None] = print) -> Run:
-    """A customer with a synthetic voice talks to Clara, all of it offline, at the pace of life."""
-    tell("scoreboard: a conversation is held (about a minute and a half)")
+    """A customer with a synthetic voice talks to Clara, all of it offline."""
+    tell("scoreboard: a conversation is held")
     services = compose("twin", customer=CUSTOMER, latency="published", seed=6)
     manager = ConversationManager(services, title="The scoreboard's conversation", log_root=folder)
     async with manager:

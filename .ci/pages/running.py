@@ -34,6 +34,22 @@ class Ran:
     broke_at: int | None = None
     why: str = ""
 
+    @classmethod
+    def of(cls, path: Path) -> Ran:
+        """A notebook that is still to be run; one that cannot be read has broken already."""
+        try:
+            cells = cast(Any, nbformat).read(path, as_version=4).cells
+        except Exception as exc:
+            return cls(path.stem, path.stem, []).stopped(f"Its file is no notebook: {exc}")
+        return cls(name=path.stem, title=title_of(cells, path.stem), cells=cells)
+
+    def stopped(self, why: str, at: int | None = None) -> Ran:
+        """It ended at this cell, or before the first."""
+        if at is None:
+            self.cells = [cast(Any, nbformat).v4.new_code_cell("")]
+        self.broke_at, self.why = at or 0, why
+        return self
+
     def read(self, folder: Path) -> None:
         """Take over what `harvest.keep` wrote."""
         if (folder / STATE).is_file():
@@ -42,10 +58,10 @@ class Ran:
             self.sounds = {path.name: path.read_bytes() for path in folder.glob("*.wav")}
 
 
-async def run(path: Path, tell: Callable[[str], None] = print) -> Ran:
-    """Run a notebook in its folder. Never raises for what its cells do; says which cell it is at."""
-    notebook = cast(Any, nbformat).read(path, as_version=4)
-    ran = Ran(name=path.stem, title=title_of(notebook.cells, path.stem), cells=notebook.cells)
+async def run(ran: Ran, where: Path, tell: Callable[[str], None] = print) -> None:
+    """Run a notebook in the folder `where`. Never raises for what its cells do; says which cell it is at."""
+    notebook = cast(Any, nbformat).v4.new_notebook(cells=ran.cells)
+    ran.cells = notebook.cells
     count = sum(cell.cell_type == "code" for cell in notebook.cells)
     started: list[int] = []  # the places of the cells that were begun
 
@@ -63,7 +79,7 @@ async def run(path: Path, tell: Callable[[str], None] = print) -> Ran:
         store_widget_state=False,
         extra_arguments=["--log-level=ERROR"],
         on_cell_start=begun,
-        resources={"metadata": {"path": str(path.parent)}},
+        resources={"metadata": {"path": str(where)}},
     )
     with TemporaryDirectory(prefix="clara-pages-") as folder:
         async with client.async_setup_kernel():
@@ -71,7 +87,7 @@ async def run(path: Path, tell: Callable[[str], None] = print) -> Ran:
                 for number, cell in enumerate(list(notebook.cells)):
                     await client.async_execute_cell(cell, number)
             except _STOPS as exc:
-                ran.broke_at, ran.why = started[-1], in_words(exc)
+                ran.stopped(in_words(exc), started[-1])
                 tell(f"{ran.name}: stopped. {ran.why}")
                 if isinstance(exc, CellTimeoutError):
                     await cast(Any, client.km).interrupt_kernel()
@@ -80,7 +96,6 @@ async def run(path: Path, tell: Callable[[str], None] = print) -> Ran:
             except _STOPS as exc:
                 tell(f"{ran.name}: its widgets could not be kept. {in_words(exc)}")
         ran.read(Path(folder))
-    return ran
 
 
 async def _harvest(client: NotebookClient, folder: str) -> None:

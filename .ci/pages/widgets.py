@@ -33,7 +33,7 @@ class Widgets:
             return "<p class='note'>Here the notebook shows a widget that could not be kept.</p>"
         walks = "moments" in self._ran.widgets[model_id]
         note = "" if walks else f"<p class='note' role='status'>{NOTE}</p>"
-        return f"<div class='widget'>{self._one(model_id)}{note}</div>"
+        return f"<div class='widget'>{note}{self._one(model_id)}</div>"
 
     def _one(self, model_id: str) -> str:
         kept = self._ran.widgets.get(model_id.removeprefix("IPY_MODEL_"))

@@ -42,6 +42,7 @@ WHOLE = (
     "from clara_kit import Comparison\napart = Comparison('camila', 'warm', 'brief')\n"
     "apart.compare('¿Cuánto cuesta el despacho?')\napart",
 )
+NO_NOTEBOOK = "{ this is no notebook"
 BROKEN = ("# A broken notebook", "print('before')", "raise ValueError('the shop is closed')", "print('after')")
 
 
@@ -64,6 +65,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
         book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell(title)])  # type: ignore[no-untyped-call]
         book.cells += [nbformat.v4.new_code_cell(cell) for cell in cells]  # type: ignore[no-untyped-call]
         nbformat.write(book, folder / f"{name}.ipynb")  # type: ignore[no-untyped-call]
+
+    (folder / "02_torn.ipynb").write_text(NO_NOTEBOOK, encoding="utf-8")
 
     async def talk(where: Path, _tell: Callable[[str], None]) -> Run:
         (where / "conversation.wav").write_bytes(wav_bytes(silence(5000, 16000)))
@@ -92,7 +95,8 @@ def test_every_criterion_of_the_plan_has_an_answer_and_every_answer_a_criterion(
 
 
 def test_a_broken_notebook_costs_its_own_page_only(made: Made, capsys: pytest.CaptureFixture[str]) -> None:
-    whole, broken = made.ran
+    whole, broken, torn = made.ran
+    assert torn.broke_at == 0 and "Its file is no notebook" in made.text("02_torn")
     assert whole.broke_at is None and broken.broke_at == 2
     text = made.text("01_broken")
     assert "before" in text and "Here this notebook stopped" in text and "the shop is closed (ValueError)" in text
@@ -148,10 +152,10 @@ async def test_the_pages_can_be_read_walked_through_and_heard_from_the_file_syst
 async def _read(page: Page, made: Made) -> None:
     ready = page.locator("body[data-ready=yes]")
     await page.goto((made.out / "index.html").as_uri())
-    await expect(ready).to_be_attached()
+    await expect(ready).to_be_attached(timeout=60_000)
     await page.locator("a[rel=next]").first.click()
     await expect(page).to_have_title("A tiny notebook · Clara kit")
-    await expect(ready).to_be_attached()
+    await expect(ready).to_be_attached(timeout=60_000)
     window = page.get_by_test_id("clara-window")
     why, play = window.get_by_test_id("why"), window.get_by_test_id("play")
     await window.get_by_test_id("last").click()
@@ -163,7 +167,7 @@ async def _read(page: Page, made: Made) -> None:
     assert await why.inner_text() != last
     await window.get_by_test_id("first").click()
     await play.click()
-    await expect(play).to_contain_text("Pause", timeout=10_000)
+    await expect(play).to_contain_text("Pause", timeout=60_000)
     await expect(page.locator(".plot svg").first).to_be_visible()
     await page.evaluate("HTMLMediaElement.prototype.play = async function () { window.heard = this.src; }")
     await page.get_by_test_id("clara-comparison").locator("td button").first.click()
