@@ -21,11 +21,10 @@ from typing import Protocol, Self, runtime_checkable
 from clara_kit.conversation.abbreviations import NEVER_LAST, belongs_to_word
 
 _CANDIDATE = re.compile(r"[.?!…\n]")
+_STOP = re.compile(r"([.?!…]+)[\"'”’»›)\]}*_`~]*")  # with what closes behind it
 _ALNUM = re.compile(r"[^\W_]")
 _UNDECIDED = re.compile(r"[.?!…]*\s*")  # a stop and this much behind it never decides
-_STOPS = re.compile(r"[.?!…]*")
 _SPACE = re.compile(r"\s*")
-_CLOSERS = re.compile(r"[\"'”’»›)\]}*_`~]*")
 _OPENING = "\"'“‘«‹([{*_`~"
 _BRACKETS = re.compile(f"[{re.escape(_OPENING)}]*")
 _OPENERS = re.compile(f"[{re.escape(_OPENING)}—–-]*")
@@ -144,11 +143,8 @@ class SentenceChunker:
 
     def _before(self, tail: str) -> str:
         """The last characters up to the end of `tail`, of what was not cut yet."""
-        for text in reversed(self._head):
-            if len(tail) >= _CONTEXT_CHARS:
-                break
-            tail = text + tail
-        return tail[-_CONTEXT_CHARS:]
+        self._head = [head := "".join(self._head)]
+        return (head + tail)[-_CONTEXT_CHARS:]
 
     def _cut(self, *, final: bool) -> list[str]:
         """Decide every stop in the tail that can be decided."""
@@ -156,7 +152,7 @@ class SentenceChunker:
         tail = "".join(self._tail)
         self._waiting = self._idle = False
         while True:
-            at = 0
+            at, stop = 0, None
             if self._first:
                 end = self._clause(tail, final)
                 if end == _NO:
@@ -167,13 +163,14 @@ class SentenceChunker:
                 if found is None:
                     break
                 at = found.start()
-                end = self._line_break(tail, at, final) if tail[at] == "\n" else self._stop(tail, at, final)
+                stop = _STOP.match(tail, at)
+                end = self._line_break(tail, at, final) if stop is None else self._stop(tail, stop, final)
             if end == _WAIT:
                 self._waiting = not self._first
                 self._idle = self._waiting and _UNDECIDED.fullmatch(tail, at) is not None
                 break
             if end == _NO:  # the whole run was decided
-                past = _past(tail, at, _SPACE if tail[at] == "\n" else _STOPS)
+                past = _past(tail, at, _SPACE) if stop is None else stop.end(1)
                 self._settle(tail[:past])
                 tail = tail[past:]
                 continue
@@ -192,17 +189,16 @@ class SentenceChunker:
 
     # --- one stop: where the piece ends, or _WAIT, or _NO ----------------------------------------------
 
-    def _stop(self, tail: str, at: int, final: bool) -> int:
-        past = _past(tail, at, _STOPS)
-        end = _past(tail, past, _CLOSERS)
+    def _stop(self, tail: str, found: re.Match[str], final: bool) -> int:
+        run, past, end = found[1], found.end(1), found.end()
         if end == len(tail):
             return _NO if final else _WAIT
-        before = self._before(tail[:at])
+        before = self._before(tail[: found.start()])
         if tail[end].isspace() or _past(tail, end, _EMOJI_RUN) > end:
-            return self._behind(tail, end, tail[at:past], before, final)
+            return self._behind(tail, end, run, before, final)
         if end > past and tail[past] in _BOTH_WAYS and not _is_open(tail[past], before):
             end = past  # «¡Listo!"Te llega"»: it opens what follows
-        return self._joined(tail, end, tail[at:past], before, final)
+        return self._joined(tail, end, run, before, final)
 
     def _behind(self, tail: str, end: int, run: str, before: str, final: bool) -> int:
         """Behind the stop there is white space (or an emoji, which belongs to the sentence before it)."""
