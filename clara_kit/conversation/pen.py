@@ -51,8 +51,7 @@ class Pen:
 
     def ignore(self, event: Any, why: str) -> None:
         """Record that an event, or a part of it, had no effect."""
-        ignored = Ignored(at_ms=self.talk.now_ms, by=self.by, event=type(event).__name__, reason=why)
-        self.trace.append(ignored)
+        self.trace.append(Ignored(at_ms=self.talk.now_ms, by=self.by, event=type(event).__name__, reason=why))
 
     def change(self, state: ConversationState, why: str, *only_from: ConversationState) -> None:
         """Change the state; nothing where it is the same, or none of `only_from`. Raises `InvalidTransition`."""
@@ -60,11 +59,9 @@ class Pen:
         source = talk.machine.state
         if source is not state and (not only_from or source in only_from):
             talk.machine.transition(state, why)
-            self.trace.append(
-                StateChanged(
-                    at_ms=talk.now_ms, by=self.by, turn_id=talk.turn.turn_id, source=source, target=state, reason=why
-                )
-            )
+            self.trace.append(StateChanged(
+                at_ms=talk.now_ms, by=self.by, turn_id=talk.turn.turn_id, source=source, target=state, reason=why
+            ))  # fmt: skip
 
     # --- timers ------------------------------------------------------------------------------------------
 
@@ -151,17 +148,13 @@ class Pen:
 
     def heard(self, utterance: Utterance, heard: Heard) -> None:
         """Record how much of a cut utterance was heard."""
-        record = HeardEstimated(
+        self.trace.append(HeardEstimated(
             at_ms=self.talk.now_ms, by=self.by, turn_id=utterance.turn_id, utterance_id=utterance.utterance_id,
             heard=heard.heard, unheard=heard.unheard, method=heard.method, plus_minus_words=heard.plus_minus_words,
-        )  # fmt: skip
-        self.trace.append(record)
+        ))  # fmt: skip
 
     # --- services ----------------------------------------------------------------------------------------
 
     def health(self, service: Service) -> Health:
         """The state of a service, to be written."""
-        services = self.talk.services
-        if service not in services:
-            services[service] = Health()
-        return services[service]
+        return self.talk.services.setdefault(service, Health())

@@ -122,15 +122,12 @@ class Talk:
     @property
     def reply(self) -> Reply | None:
         """The reply that will be said, while it is being written."""
-        for reply in self.replies.values():  # a loop, for it is asked in every turn many times; so the two below
-            if reply.phase == "adopted":
-                return reply
-        return None
+        return next((r for r in self.replies.values() if r.phase == "adopted"), None)
 
     @property
     def utterance(self) -> Utterance | None:
         """What Clara says now, or is about to."""
-        for utterance in self.utterances.values():
+        for utterance in self.utterances.values():  # a loop, for it is asked many times in every turn
             if utterance.phase != "cut":
                 return utterance
         return None

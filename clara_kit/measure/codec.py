@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from functools import cache, reduce
+from itertools import takewhile
 from operator import or_
 from typing import Any
 
@@ -54,17 +55,14 @@ def to_log(trace: Iterable[Record], said: tuple[Message, ...] = ()) -> str:
     """Records as a run's log has them. `said`: the messages of the last request before them."""
     lines: list[dict[str, Any]] = []
     plain: dict[str, Any] = {}
-    written: int | None = None  # the reply whose deltas the last line has
     for record in trace:
         if type(record) is events.ReplyDelta:
-            if record.reply_id != written:
-                written = record.reply_id
-                lines.append(plain := {"type": "ReplyDelta", "at_ms": [], "reply_id": written, "text": []})
+            if plain.get("type") != "ReplyDelta" or plain["reply_id"] != record.reply_id:
+                lines.append(plain := {"type": "ReplyDelta", "at_ms": [], "reply_id": record.reply_id, "text": []})
             plain["at_ms"].append(record.at_ms)
             plain["text"].append(record.text)
             continue
         lines.append(plain := {"type": type(record).__name__})
-        written = None
         for name, usual in _fields(type(record)):
             value = getattr(record, name)
             if value == usual:
@@ -103,12 +101,8 @@ def _shared(before: tuple[Message, ...], now: tuple[Message, ...]) -> tuple[int,
     if not now or now[0] not in before:
         return 0, 0
     skips = before.index(now[0])
-    keeps = 0
-    for was, new in zip(before[skips:], now, strict=False):
-        if was is not new and was != new:
-            break
-        keeps += 1
-    return skips, keeps
+    pairs = zip(before[skips:], now, strict=False)
+    return skips, sum(1 for _ in takewhile(lambda pair: pair[0] is pair[1] or pair[0] == pair[1], pairs))
 
 
 def from_line(line: str | bytes) -> Record:

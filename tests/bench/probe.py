@@ -106,7 +106,7 @@ def live(sizes: dict[str, int]) -> dict[str, float]:
         crowd = sizes["crowd"]
         idle = await turns(sizes["turns"])
         hot = await hot_turns(sizes["turns"])
-        long = await hot_turns(10 * sizes["turns"])  # so many that their log is written meanwhile: it is of a turn's cost
+        long = await hot_turns(10 * sizes["turns"])  # their log is written meanwhile, which is of a turn's cost
         found = {
             "idle_speech_ms": median(s.speech_ms for s in idle),
             "idle_cpu_ms": median(s.cpu_ms for s in idle),
