@@ -76,6 +76,8 @@ _MARK = re.compile(
 )
 _ENDS_CHAIN = ("S.A", "C.V")  # «Beta S. A.» may end a sentence, «J. R.» does not
 _BULLETS = frozenset("•·▪◦‣")
+_JOINT = re.compile("[/–-]")
+_ABBREVIATIONS = COUNTED | NEVER_ENDS | DATES | BEFORE_NUMBER | BEFORE_CODE
 _COUNT = re.compile(r"\S*\d\S*(?<![,;:])|[IVX]+")
 
 
@@ -88,14 +90,16 @@ def belongs_to_word(before: str, ahead: str, *, final: bool) -> bool | None:
     words = unicodedata.normalize("NFC", before).split()
     if not words or before[-1].isspace():
         return False
-    word, line = words[-1].lstrip(_AROUND), before.rpartition("\n")[2].strip()
+    word = words[-1].lstrip(_AROUND)
     previous, two_before = (words[-2] if len(words) > 1 else ""), (words[-3] if len(words) > 2 else "")
-    if _MARK.fullmatch(line) or _is_mark(word, previous, before):
+    if _MARK.fullmatch(word) and _is_mark(word, previous, before):
         return True
     if len(word) == 1 and word.isupper():
         return _is_initial(word, previous, two_before, ahead, final)
     plain = _plain(word)
-    keys = {plain, re.split(r"[/–-]", plain)[-1]}  # «c/u», «Sr./Sra.»
+    keys = {plain, _JOINT.split(plain)[-1]} & _ABBREVIATIONS  # «c/u», «Sr./Sra.»
+    if not keys and word != "No":  # as it is with nearly every word
+        return False
     if keys & COUNTED and _COUNT.fullmatch(previous):
         return False
     if keys & NEVER_ENDS or word == "Reg":  # «Reg. Metropolitana»; «despacho a reg. Consulta»
@@ -111,12 +115,17 @@ def belongs_to_word(before: str, ahead: str, *, final: bool) -> bool | None:
 
 def _plain(word: str) -> str:
     """Lower case, without accents; `º` stays."""
-    return "".join(c for c in unicodedata.normalize("NFD", word.casefold()) if not unicodedata.combining(c))
+    plain = word.casefold()
+    if plain.isascii():
+        return plain
+    return "".join(c for c in unicodedata.normalize("NFD", plain) if not unicodedata.combining(c))
 
 
 def _is_mark(word: str, previous: str, before: str) -> bool:
-    """Whether a number or letter in mid-line counts a list item: «Pasos: 1. Limpia 2. Hidrata», «luego • 3. Protege»."""
-    if word.isupper() or not _MARK.fullmatch(word):
+    """Whether what may be a list's mark is one: alone on its line, or «Pasos: 1. Limpia 2. Hidrata», «luego • 3. Protege»."""
+    if _MARK.fullmatch(before.rpartition("\n")[2].strip()):
+        return True
+    if word.isupper():
         return False  # «Le gusta: A. Pérez» is a name
     counts_on = word.isdecimal() and re.search(rf"(?<!\S){int(word) - 1}[.)]\s", before)
     return previous.endswith((":", ";")) or previous in _BULLETS or bool(counts_on)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from clara_kit.core.commands import Message
 
 # The API wants the user first; when Clara greets first, this stands for the customer's arrival.
@@ -19,11 +21,11 @@ class History:
 
     def add_user(self, text: str) -> None:
         """The customer said this."""
-        self._add(Message(role="user", text=text))
+        self._add("user", text)
 
     def add_assistant(self, text: str) -> None:
         """Clara said this, and it was heard. Empty text is dropped."""
-        self._add(Message(role="assistant", text=text))
+        self._add("assistant", text)
 
     @property
     def said(self) -> tuple[Message, ...]:
@@ -39,14 +41,14 @@ class History:
             return (*kept[:-1], Message(role="user", text=f"{kept[-1].text} {question}"))
         return (*kept, Message(role="user", text=question))
 
-    def _add(self, message: Message) -> None:
-        text = message.text.strip()
+    def _add(self, role: Literal["user", "assistant"], text: str) -> None:
+        text = text.strip()
         if not text:
             return
-        if not self._messages and message.role == "assistant":
+        if not self._messages and role == "assistant":
             self._messages.append(Message(role="user", text=ARRIVAL))
-        if self._messages and self._messages[-1].role == message.role:
+        if self._messages and self._messages[-1].role == role:
             text = f"{self._messages.pop().text} {text}"
-        self._messages.append(Message(role=message.role, text=text))
+        self._messages.append(Message(role=role, text=text))
         if len(self._messages) > 4 * self.max_messages:
             del self._messages[: 2 * self.max_messages]

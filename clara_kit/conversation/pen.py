@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from clara_kit.conversation.heard import Heard
-from clara_kit.conversation.policies import Policies
+from clara_kit.conversation.policies import ROOM, Policies
 from clara_kit.conversation.policy import Decision, Question
 from clara_kit.conversation.sentences import Chunker
 from clara_kit.conversation.talk import Health, Reply, Talk, Timer, Utterance
@@ -33,8 +33,8 @@ class Pen:
     def ask(self, question: Question, *, sign: bool = True) -> Decision:
         """The decision of the first policy that has one; what follows is signed by it. Raises `LookupError`."""
         talk = self.talk
-        for policy in self.policies.of(question):
-            decision = policy.decide(talk, question)
+        for policy in getattr(self.policies, ROOM[type(question)]):
+            decision: Decision | None = policy.decide(talk, question)
             if decision is not None:
                 if sign:
                     self.by = policy.name
@@ -51,18 +51,17 @@ class Pen:
 
     def ignore(self, event: Any, why: str) -> None:
         """Record that an event, or a part of it, had no effect."""
-        self._record(Ignored, event=type(event).__name__, reason=why)
-
-    def _record(self, kind: type[Any], **fields: Any) -> None:
-        self.trace.append(kind(at_ms=self.talk.now_ms, by=self.by, **fields))
+        self.trace.append(Ignored(at_ms=self.talk.now_ms, by=self.by, event=type(event).__name__, reason=why))
 
     def change(self, state: ConversationState, why: str, *only_from: ConversationState) -> None:
         """Change the state; nothing where it is the same, or none of `only_from`. Raises `InvalidTransition`."""
-        machine = self.talk.machine
-        source = machine.state
+        talk = self.talk
+        source = talk.machine.state
         if source is not state and (not only_from or source in only_from):
-            machine.transition(state, why)
-            self._record(StateChanged, turn_id=self.talk.turn.turn_id, source=source, target=state, reason=why)
+            talk.machine.transition(state, why)
+            self.trace.append(StateChanged(
+                at_ms=talk.now_ms, by=self.by, turn_id=talk.turn.turn_id, source=source, target=state, reason=why
+            ))  # fmt: skip
 
     # --- timers ------------------------------------------------------------------------------------------
 
@@ -87,7 +86,7 @@ class Pen:
 
     def cancel_timers(self, why: str, *kinds: str) -> None:
         """Forget several."""
-        for kind in kinds:
+        for kind in kinds if self.talk.timers else ():
             self.cancel_timer(kind, why)
 
     # --- the customer's words ----------------------------------------------------------------------------
@@ -149,10 +148,10 @@ class Pen:
 
     def heard(self, utterance: Utterance, heard: Heard) -> None:
         """Record how much of a cut utterance was heard."""
-        self._record(
-            HeardEstimated, turn_id=utterance.turn_id, utterance_id=utterance.utterance_id, heard=heard.heard,
-            unheard=heard.unheard, method=heard.method, plus_minus_words=heard.plus_minus_words,
-        )  # fmt: skip
+        self.trace.append(HeardEstimated(
+            at_ms=self.talk.now_ms, by=self.by, turn_id=utterance.turn_id, utterance_id=utterance.utterance_id,
+            heard=heard.heard, unheard=heard.unheard, method=heard.method, plus_minus_words=heard.plus_minus_words,
+        ))  # fmt: skip
 
     # --- services ----------------------------------------------------------------------------------------
 

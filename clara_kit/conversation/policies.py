@@ -31,26 +31,21 @@ class Policies:
     quiet: _Rules = (resuming.RESUME, resuming.END)  # what after a cut that brought no words?
     keep: _Rules = (remembering.SAID_ANEW, remembering.HEARD)  # what is remembered?
 
-    def of(self, question: Question) -> _Rules:
-        """Who answers a question."""
-        rules: _Rules = getattr(self, _ROOM[type(question)])
-        return rules
-
     def first(self, question: str, *rules: Policy) -> Policies:
         """The same with some rules asked before all others."""
         return replace(self, **{question: (*rules, *getattr(self, question))})
 
     def without(self, *names: str) -> Policies:
         """The same without the rules of these names."""
-        kept = {room: tuple(rule for rule in getattr(self, room) if rule.name not in names) for room in _ROOM.values()}
+        kept = {room: tuple(rule for rule in getattr(self, room) if rule.name not in names) for room in ROOM.values()}
         return replace(self, **kept)
 
     def to_dict(self) -> dict[str, list[str]]:
         """Names and versions, for a run's manifest."""
-        return {room: [str(rule) for rule in getattr(self, room)] for room in _ROOM.values()}
+        return {room: [str(rule) for rule in getattr(self, room)] for room in ROOM.values()}
 
 
-_ROOM: dict[type, str] = {question: question.__name__.lower() for question in get_args(Question)}
+ROOM: dict[type, str] = {question: question.__name__.lower() for question in get_args(Question)}
 
 STANDARD = Policies()
 """The kit's own judgement."""

@@ -15,19 +15,20 @@ and any stop behind which the text goes on in lower case.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from copy import copy
 from typing import Protocol, Self, runtime_checkable
 
 from clara_kit.conversation.abbreviations import NEVER_LAST, belongs_to_word
 
 _CANDIDATE = re.compile(r"[.?!…\n]")
+_STOP = re.compile(r"([.?!…]+)[\"'”’»›)\]}*_`~]*")  # with what closes behind it
+_ALNUM = re.compile(r"[^\W_]")
 _UNDECIDED = re.compile(r"[.?!…]*\s*")  # a stop and this much behind it never decides
-_STOPS = frozenset(".?!…")
-_CLOSERS = frozenset("\"'”’»›)]}*_`~")
-_OPENERS = frozenset("\"'“‘«‹([{*_`~—–-")
+_SPACE = re.compile(r"\s*")
+_OPENING = "\"'“‘«‹([{*_`~"
+_BRACKETS = re.compile(f"[{re.escape(_OPENING)}]*")
+_OPENERS = re.compile(f"[{re.escape(_OPENING)}—–-]*")
 _BOTH_WAYS = frozenset("\"'*_`~")  # these open and close
-_BRACKETS = _OPENERS - frozenset("—–-")
 # Pictures, their joiners and modifiers; not the signs that text uses (©, °, ™, arrows).
 _EMOJI = "\U0001f000-\U0001faff\u2600-\u27bf\u200d\ufe0f\u2b50\u2b55\U000e0020"
 _EMOJI_RUN = re.compile(f"[{_EMOJI}]*")
@@ -96,7 +97,7 @@ class SentenceChunker:
     dash once it has four words, so that the voice can begin early (off unless asked for).
     """
 
-    __slots__ = ("_alnum", "_context", "_first", "_first_clause", "_head", "_idle", "_tail", "_waiting")
+    __slots__ = ("_alnum", "_first", "_first_clause", "_head", "_idle", "_tail", "_waiting")
 
     def __init__(self, language: str = "es", *, first_clause: bool = False) -> None:
         if language.split("-")[0] != "es":
@@ -106,7 +107,6 @@ class SentenceChunker:
 
     def _reset(self) -> None:
         self._head: list[str] = []  # settled text since the last cut
-        self._context = ""  # its last characters
         self._alnum = False  # whether it has a letter or digit: a piece needs something to say
         self._tail: list[str] = []  # text from the first stop on that is not decided
         self._waiting = self._idle = False
@@ -139,8 +139,12 @@ class SentenceChunker:
     def _settle(self, text: str) -> None:
         if text:
             self._head.append(text)
-            self._context = (self._context + text)[-_CONTEXT_CHARS:]
-            self._alnum = self._alnum or any(map(str.isalnum, text))
+            self._alnum = self._alnum or _ALNUM.search(text) is not None
+
+    def _before(self, tail: str) -> str:
+        """The last characters up to the end of `tail`, of what was not cut yet."""
+        self._head = [head := "".join(self._head)]
+        return (head + tail)[-_CONTEXT_CHARS:]
 
     def _cut(self, *, final: bool) -> list[str]:
         """Decide every stop in the tail that can be decided."""
@@ -148,7 +152,7 @@ class SentenceChunker:
         tail = "".join(self._tail)
         self._waiting = self._idle = False
         while True:
-            at = 0
+            at, stop = 0, None
             if self._first:
                 end = self._clause(tail, final)
                 if end == _NO:
@@ -159,13 +163,14 @@ class SentenceChunker:
                 if found is None:
                     break
                 at = found.start()
-                end = self._line_break(tail, at, final) if tail[at] == "\n" else self._stop(tail, at, final)
+                stop = _STOP.match(tail, at)
+                end = self._line_break(tail, at, final) if stop is None else self._stop(tail, stop, final)
             if end == _WAIT:
                 self._waiting = not self._first
                 self._idle = self._waiting and _UNDECIDED.fullmatch(tail, at) is not None
                 break
             if end == _NO:  # the whole run was decided
-                past = _past(tail, at, _STOPS.__contains__ if tail[at] in _STOPS else str.isspace)
+                past = _past(tail, at, _SPACE) if stop is None else stop.end(1)
                 self._settle(tail[:past])
                 tail = tail[past:]
                 continue
@@ -173,7 +178,7 @@ class SentenceChunker:
             self._settle(tail[:end])
             if self._alnum:
                 pieces.append("".join(self._head).strip())
-                self._head, self._context, self._alnum = [], "", False
+                self._head, self._alnum = [], False
             tail = tail[end:]
         if self._waiting or self._first:
             self._tail = [tail]
@@ -184,23 +189,22 @@ class SentenceChunker:
 
     # --- one stop: where the piece ends, or _WAIT, or _NO ----------------------------------------------
 
-    def _stop(self, tail: str, at: int, final: bool) -> int:
-        past = _past(tail, at, _STOPS.__contains__)
-        end = _past(tail, past, _CLOSERS.__contains__)
+    def _stop(self, tail: str, found: re.Match[str], final: bool) -> int:
+        run, past, end = found[1], found.end(1), found.end()
         if end == len(tail):
             return _NO if final else _WAIT
-        before = (self._context + tail[:at])[-_CONTEXT_CHARS:]
-        if tail[end].isspace() or _past_emoji(tail, end) > end:
-            return self._behind(tail, end, tail[at:past], before, final)
+        before = self._before(tail[: found.start()])
+        if tail[end].isspace() or _past(tail, end, _EMOJI_RUN) > end:
+            return self._behind(tail, end, run, before, final)
         if end > past and tail[past] in _BOTH_WAYS and not _is_open(tail[past], before):
             end = past  # «¡Listo!"Te llega"»: it opens what follows
-        return self._joined(tail, end, tail[at:past], before, final)
+        return self._joined(tail, end, run, before, final)
 
     def _behind(self, tail: str, end: int, run: str, before: str, final: bool) -> int:
         """Behind the stop there is white space (or an emoji, which belongs to the sentence before it)."""
-        nxt = _past(tail, end, str.isspace)
-        while (past := _past_emoji(tail, nxt)) > nxt:
-            more = _past(tail, past, str.isspace)
+        nxt = _past(tail, end, _SPACE)
+        while (past := _past(tail, nxt, _EMOJI_RUN)) > nxt:
+            more = _past(tail, past, _SPACE)
             if "\n" in tail[end:nxt] and more < len(tail) and "\n" not in tail[past:more]:
                 break  # on the next line, before its text: a list's mark
             end, nxt = past, more
@@ -211,8 +215,8 @@ class SentenceChunker:
         item = "\n" in tail[end:nxt] and _list_item(tail, nxt, final)
         if item or item is None:
             return _WAIT if item is None else end
-        opened = _past(tail, nxt, _OPENERS.__contains__)
-        significant = _past(tail, opened, str.isspace)  # behind a dash
+        opened = _past(tail, nxt, _OPENERS)
+        significant = _past(tail, opened, _SPACE)  # behind a dash
         ahead = tail[significant : significant + _CONTEXT_CHARS]
         final = final or len(ahead) == _CONTEXT_CHARS
         if not ahead:
@@ -225,10 +229,10 @@ class SentenceChunker:
 
     def _joined(self, tail: str, end: int, run: str, before: str, final: bool) -> int:
         """Behind the stop the text goes on without a blank: a slip of the model's, or no end of a sentence at all."""
-        begin = _past(tail, end, _BRACKETS.__contains__)
+        begin = _past(tail, end, _BRACKETS)
         ahead = tail[begin : begin + _CONTEXT_CHARS]
         final = final or len(ahead) == _CONTEXT_CHARS
-        word = "".join(before.split()[-1:]).lstrip("".join(_OPENERS) + "¿¡")
+        word = "".join(before.split()[-1:]).lstrip(_OPENING + "—–-¿¡")
         if not ahead:
             return _NO if final else _WAIT
         if _ADDRESS.search(word) or len(word) == _CONTEXT_CHARS:
@@ -256,7 +260,7 @@ class SentenceChunker:
     # --- line breaks and clauses -----------------------------------------------------------------------
 
     def _line_break(self, tail: str, at: int, final: bool) -> int:
-        nxt = _past(tail, at, str.isspace)
+        nxt = _past(tail, at, _SPACE)
         if nxt == len(tail):
             return _NO if final else _WAIT
         begins = tail.count("\n", at, nxt) >= 2 or _list_item(tail, nxt, final)
@@ -275,11 +279,10 @@ class SentenceChunker:
         return _WAIT if stop is None and not final else _NO
 
 
-def _past(tail: str, at: int, belongs: Callable[[str], bool]) -> int:
+def _past(tail: str, at: int, run: re.Pattern[str]) -> int:
     """Where the run of characters that belong together, from `at` on, is over."""
-    while at < len(tail) and belongs(tail[at]):
-        at += 1
-    return at
+    found = run.match(tail, at)
+    return found.end() if found else at
 
 
 def _list_item(tail: str, at: int, final: bool) -> bool | None:
@@ -289,11 +292,6 @@ def _list_item(tail: str, at: int, final: bool) -> bool | None:
         return True
     open_ended = not final and len(rest) < _LIST_ITEM_CHARS
     return None if open_ended and any(_LIST_ITEM.match(rest + end) for end in _LIST_ITEM_ENDS) else False
-
-
-def _past_emoji(tail: str, at: int) -> int:
-    found = _EMOJI_RUN.match(tail, at)
-    return found.end() if found else at
 
 
 def _is_open(mark: str, before: str) -> bool:

@@ -150,8 +150,9 @@ def started(pen: Pen, event: ev.SpeakingStarted) -> None:
     if utterance.started_ms is not None:
         return pen.ignore(event, "it has started already")
     utterance.started_ms, utterance.phase = talk.now_ms, "sounding"
-    for health in (talk.health("tts"), talk.health("avatar")):
-        health.failures = health.attempt = 0
+    for service in ("tts", "avatar"):
+        if (health := talk.services.get(service)) is not None:
+            health.failures = health.attempt = 0
     if not talk.machine.allows(S.AVATAR_SPEAKING):
         return pen.ignore(event, f"the state is {talk.state}")
     pen.change(S.AVATAR_SPEAKING, "Clara speaks")

@@ -9,6 +9,8 @@ from copy import copy
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from msgspec import Struct
+
 from clara_kit.conversation.heard import Heard, estimate
 from clara_kit.conversation.history import History
 from clara_kit.conversation.sentences import Chunker
@@ -19,12 +21,11 @@ from clara_kit.core.states import ConversationState, ConversationStateMachine
 FARTHEST_MS = 1e12  # thirty years: a time beyond it is nonsense and must not move the clock
 
 
-@dataclass(slots=True)
-class Turn:
+class Turn(Struct):
     """The customer's side. `words`: what Clara has not begun to answer aloud."""
 
     turn_id: int = 0
-    words: list[str] = field(default_factory=list)
+    words: list[str] = []
     interim: str = ""
     interim_at_ms: float = 0.0
     taken_until_ms: float = -FARTHEST_MS  # words said before this were taken from interim results
@@ -37,8 +38,7 @@ class Turn:
         return " ".join(self.words)
 
 
-@dataclass(slots=True)
-class Reply:
+class Reply(Struct):
     """A reply that is being written. speculative: begun before the turn was surely over; adopted: it will be said."""
 
     reply_id: int
@@ -47,8 +47,7 @@ class Reply:
     said_something: bool = False
 
 
-@dataclass(slots=True)
-class Utterance:
+class Utterance(Struct):
     """What Clara says: its pieces, its sound as far as known, and where it stands.
 
     waiting: not given to the voice yet, which is being connected or tried again. asked: given, not heard yet.
@@ -58,12 +57,12 @@ class Utterance:
     utterance_id: int
     turn_id: int
     phase: Literal["waiting", "asked", "sounding", "cut"] = "asked"
-    pieces: list[str] = field(default_factory=list)
+    pieces: list[str] = []
     closed: bool = False  # no more pieces will come
     started_ms: float | None = None
     cut_ms: float = 0.0
-    voiced: list[tuple[int, float]] = field(default_factory=list)
-    words: list[SpokenWord] = field(default_factory=list)
+    voiced: list[tuple[int, float]] = []
+    words: list[SpokenWord] = []
 
     @property
     def text(self) -> str:
@@ -76,8 +75,7 @@ class Utterance:
         return estimate(self.pieces, played_ms, self.voiced, self.words)
 
 
-@dataclass(slots=True)
-class Health:
+class Health(Struct):
     """How a service fares. `failures`: in a row. `attempt`: of the present trouble. `down`: being connected, or given up."""
 
     failures: int = 0
@@ -86,8 +84,7 @@ class Health:
     down: Literal["", "broken", "given up"] = ""
 
 
-@dataclass(slots=True)
-class Timer:
+class Timer(Struct):
     """A timer that is set."""
 
     timer_id: str
@@ -130,12 +127,18 @@ class Talk:
     @property
     def utterance(self) -> Utterance | None:
         """What Clara says now, or is about to."""
-        return next((u for u in self.utterances.values() if u.phase != "cut"), None)
+        for utterance in self.utterances.values():  # a loop, for it is asked many times in every turn
+            if utterance.phase != "cut":
+                return utterance
+        return None
 
     @property
     def cut(self) -> Utterance | None:
         """What was silenced and is not in the history yet."""
-        return next((u for u in self.utterances.values() if u.phase == "cut"), None)
+        for utterance in self.utterances.values():
+            if utterance.phase == "cut":
+                return utterance
+        return None
 
     @property
     def is_quiet(self) -> bool:
@@ -144,7 +147,7 @@ class Talk:
 
     def health(self, service: Service) -> Health:
         """How a service fares, as far as anybody noticed."""
-        return self.services.get(service) or Health()
+        return self.services.get(service, _WELL)
 
     def copy(self) -> Talk:
         """The same state, apart: whatever happens to one does not change the other."""
@@ -160,10 +163,11 @@ def _copied(part: Any) -> Any:
         return {key: _copied(value) for key, value in part.items()}
     if isinstance(part, _PARTS):
         twin = copy(part)
-        for name in type(part).__slots__:
+        for name in type(part).__slots__:  # type: ignore[union-attr]
             setattr(twin, name, _copied(getattr(part, name)))
         return twin
     return part.copy() if isinstance(part, Chunker) else part
 
 
+_WELL = Health()  # of whom nothing was heard; nobody writes into it
 _PARTS = (Talk, Turn, Reply, Utterance, Health, Timer, History, ConversationStateMachine)

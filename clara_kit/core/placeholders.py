@@ -48,6 +48,8 @@ class Placeholders:
                 self._value_of[f"{{{name}}}"] = value
         either = "|".join(map(re.escape, sorted(self._names, key=len, reverse=True)))
         self._pattern = re.compile(rf"(?<!\w)(?:{either})(?!\w)") if either else None
+        self._longest = max(map(len, self._names), default=0)
+        self._begins = {value[:end] for value in self._names for end in range(1, len(value) + 1)}
         self.is_empty = self._pattern is None
         """Nothing is known that would have to be hidden."""
 
@@ -103,7 +105,7 @@ class Placeholders:
                 if event.reply_id not in self._streams:  # one reply at a time: another was cancelled
                     self._streams = {event.reply_id: _Stream(self)}
                 text = self._streams[event.reply_id].feed(event.text)
-                return (replace(event, text=text),)  # perhaps empty: its time counts
+                return (event if text == event.text else replace(event, text=text),)  # perhaps empty: its time counts
             case ev.ReplyCompleted(reply_id=n) | ev.ProviderFailed(reply_id=int(n)) if n in self._streams:
                 rest = self._streams.pop(n).feed("", last=True)
                 held = (ev.ReplyDelta(at_ms=event.at_ms, reply_id=n, text=rest),) if rest else ()
@@ -161,9 +163,8 @@ class Placeholders:
     def held_from(self, before: str, text: str) -> int:
         """From where on `text` must wait: it may be, or become, the beginning of a value."""
         folded = _fold(before + text)
-        for at in range(len(before), len(folded)):
-            begins_a_word = at == 0 or not folded[at - 1].isalnum()
-            if begins_a_word and any(value.startswith(folded[at:]) for value in self._names):
+        for at in range(max(len(before), len(folded) - self._longest), len(folded)):
+            if folded[at:] in self._begins and (at == 0 or not folded[at - 1].isalnum()):
                 return at - len(before)
         return len(text)
 

@@ -62,7 +62,7 @@ class ConversationStateMachine:
 
     def transition(self, state: ConversationState, reason: str = "") -> None:
         """Change to `state`, or raise `InvalidTransition` and change nothing."""
-        if not self.allows(state):
+        if state not in TRANSITIONS[self.state]:
             allowed = ", ".join(TRANSITIONS[self.state])
             raise InvalidTransition(f"{self.state} cannot become {state}.", hint=f"from {self.state} only: {allowed}.")
         self.state, self.reason = state, reason

@@ -68,7 +68,8 @@ class Halves:
             return False
         try:
             if type(event) is ReplyDelta:
-                event.text.encode()
+                if not event.text.isascii():
+                    event.text.encode()
             elif _has_text(type(event)):
                 _encode(event)
         except UnicodeEncodeError:

@@ -29,6 +29,7 @@ SCHEMA = 1
 _RECORDS: tuple[type, ...] = (records.StateChanged, records.Ignored, records.HeardEstimated)
 _ALL: tuple[type, ...] = (*events.Event.__subclasses__(), *commands.Command.__subclasses__(), *_RECORDS)
 TYPES: dict[str, type] = {cls.__name__: cls for cls in _ALL}
+_PLAIN = frozenset((str, float, int, bool))
 _encoder = msgspec.json.Encoder()
 FARTHEST = 1e12  # milliseconds of thirty years; also more than any count, and what every table and picture can hold
 _decoder: msgspec.json.Decoder[Record] = msgspec.json.Decoder(reduce(or_, _ALL))
@@ -53,23 +54,23 @@ def to_jsonl(trace: Iterable[Record]) -> str:
 def to_log(trace: Iterable[Record], said: tuple[Message, ...] = ()) -> str:
     """Records as a run's log has them. `said`: the messages of the last request before them."""
     lines: list[dict[str, Any]] = []
+    plain: dict[str, Any] = {}
     for record in trace:
         if type(record) is events.ReplyDelta:
-            if not lines or lines[-1]["type"] != "ReplyDelta" or lines[-1]["reply_id"] != record.reply_id:
-                lines.append({"type": "ReplyDelta", "at_ms": [], "reply_id": record.reply_id, "text": []})
-            lines[-1]["at_ms"].append(record.at_ms)
-            lines[-1]["text"].append(record.text)
+            if plain.get("type") != "ReplyDelta" or plain["reply_id"] != record.reply_id:
+                lines.append(plain := {"type": "ReplyDelta", "at_ms": [], "reply_id": record.reply_id, "text": []})
+            plain["at_ms"].append(record.at_ms)
+            plain["text"].append(record.text)
             continue
-        plain: dict[str, Any] = {"type": type(record).__name__}
+        lines.append(plain := {"type": type(record).__name__})
         for name, usual in _fields(type(record)):
             value = getattr(record, name)
             if value == usual:
                 continue
-            if type(record) is commands.RequestReply and name == "messages":
+            if name == "messages":
                 plain["skips"], plain["keeps"] = _shared(said, value)
                 said, value = value, value[plain["keeps"] :]
-            plain[name] = _unusual(value)
-        lines.append(plain)
+            plain[name] = value if type(value) in _PLAIN else _unusual(value)
     return _lines(lines)
 
 
@@ -100,8 +101,8 @@ def _shared(before: tuple[Message, ...], now: tuple[Message, ...]) -> tuple[int,
     if not now or now[0] not in before:
         return 0, 0
     skips = before.index(now[0])
-    same = takewhile(lambda pair: pair[0] == pair[1], zip(before[skips:], now, strict=False))
-    return skips, sum(1 for _ in same)
+    pairs = zip(before[skips:], now, strict=False)
+    return skips, sum(1 for _ in takewhile(lambda pair: pair[0] is pair[1] or pair[0] == pair[1], pairs))
 
 
 def from_line(line: str | bytes) -> Record:

@@ -51,11 +51,12 @@ class ProfileLoader:
         self._anonymous = anonymous
         self.briefing = anonymous if isinstance(anonymous, Briefing) else None
         self._asked: asyncio.Task[ShopAnswer | ProviderError] | None = None
+        self._of_nobody = Placeholders()
 
     @property
     def placeholders(self) -> Placeholders:
         """What must be hidden from the trace now."""
-        return self.briefing.placeholders if self.briefing is not None else Placeholders()
+        return self.briefing.placeholders if self.briefing is not None else self._of_nobody
 
     def begin(self, tasks: asyncio.TaskGroup) -> None:
         """Ask the shop now."""
@@ -106,4 +107,6 @@ class ProfileLoader:
 
     def logged(self, prompt: Prompt) -> Prompt:
         """A prompt as the log may know it."""
+        if self.briefing is not None and prompt is self.briefing.prompt:
+            return self.briefing.hidden_prompt
         return Prompt(static=prompt.static, personal=self.placeholders.hide(prompt.personal))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
 
@@ -92,6 +93,8 @@ class Script(_Part, frozen=True, kw_only=True):
         if isinstance(data, str | Path):
             return cls.load(data)
         if isinstance(data, Sequence):
+            if all(type(line) is str for line in data):
+                return _of_texts(tuple(data), name)
             data = {"lines": list(data)}
         if not isinstance(data, dict):
             raise ScriptError(f"A script is a list of lines or a mapping, not {type(data).__name__}.", hint=_Part.hint)
@@ -126,6 +129,11 @@ def _line(data: Any) -> Line:
     return Line.model_validate(data)
 
 
+@lru_cache(maxsize=64)  # the same lines with many seeds
+def _of_texts(lines: tuple[str, ...], name: str) -> Script:
+    return Script.of({"lines": lines}, name=name)
+
+
 ScriptLike: TypeAlias = "Script | str | Path | Sequence[str | dict[str, Any]] | dict[str, Any]"
 
 
@@ -138,6 +146,7 @@ class WordTime:
     end_ms: float
 
 
+@lru_cache(maxsize=1024)
 def word_times(line: Line) -> tuple[WordTime, ...]:
     """When each word of a line is said, by its pace and pauses alone (nothing is synthesised).
 

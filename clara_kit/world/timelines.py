@@ -38,17 +38,17 @@ CATCH_UP = 1.25  # how much faster than it was spoken a reopened recogniser take
 class Drawn:
     """The random numbers of one conversation: a generator for each stage, to the microsecond."""
 
-    __slots__ = ("_profile", "_rngs", "_seed")
+    __slots__ = ("_laws", "_rngs", "_seed")
 
     def __init__(self, profile: LatencyProfile, seed: int) -> None:
-        self._profile, self._seed = profile, seed
+        self._laws, self._seed = profile.laws, seed
         self._rngs: dict[Stage, Random] = {}
 
     def __call__(self, stage: Stage) -> float:
         rng = self._rngs.get(stage)
         if rng is None:
             rng = self._rngs[stage] = child_rng(self._seed, "sim", stage)
-        return round(self._profile.draw(stage, rng), 3)
+        return round(self._laws[stage].draw(rng), 3)
 
 
 def failed(
@@ -219,7 +219,7 @@ def dropped(messages: Sequence[Message], written: int) -> ev.Usage:
 
 
 def _prompt_tokens(messages: Sequence[Message]) -> int:
-    return sum(token_count(message.text) for message in messages)
+    return sum([token_count(message.text) for message in messages])
 
 
 def _too_late(

@@ -75,7 +75,7 @@ ROWS = (
         for way, words in (("idle", "idle between"), ("hot", "in a hot loop"))
         for row in (
             Row(f"final → order, {words}: p50", f"{way}_speech_ms", 0.6),
-            Row(f"CPU a turn, {words}", f"{way}_cpu_ms", 0.6),
+            Row("CPU until that order, idle" if way == "idle" else "CPU a turn with its log, hot", f"{way}_cpu_ms", 0.6),
             Row(
                 "memory of an open one" + (" that had 20 turns" if way == "hot" else ""),
                 f"{way}_memory_kib", 0.7, unit="KiB",
