@@ -10,19 +10,26 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from clara_kit.core.commands import RequestReply, Speak
-from clara_kit.core.events import ProviderFailed, ReplyCompleted, ServiceExchanged, Usage
+from clara_kit.core.events import ProviderFailed, ReplyCompleted, ServiceExchanged
 from clara_kit.core.records import Record
+from clara_kit.core.settings import Settings
 from clara_kit.providers.llm.pricing import cost_usd
+from clara_kit.providers.prices import (
+    ANSWER_CHARS,
+    HEYGEN_CREDIT_USD,
+    HEYGEN_CREDITS_A_MINUTE,
+    LITE_CREDIT_USD,
+    LITE_CREDITS_A_MINUTE,
+    USAGE,
+)
 from clara_kit.providers.vendors import STT_USD_A_MINUTE, TTS_USD_A_CHARACTER
 
-USUAL_ANSWER = Usage(input_tokens=1500, output_tokens=60)
-"""An estimate: the shipped prompts with a few turns of history, and two sentences."""
-USUAL_CHARACTERS = 150
+USUAL = Settings()
 
 
 @dataclass(frozen=True)
 class Spent:
-    """US dollars for what is live, and what of it has no price here (an avatar's credits, an unknown model)."""
+    """US dollars for what is live, and what of it has no price here (an unknown model)."""
 
     usd: float
     unknown: tuple[str, ...] = ()
@@ -35,21 +42,32 @@ class Rate(NamedTuple):
     usd_an_answer: float
 
 
-def rate(live: Iterable[str], model: str) -> Rate:
-    """Of what is live; what has no price here (see `Spent`) is not in it. model: the one that answers."""
+def rate(live: Iterable[str], settings: Settings = USUAL) -> Rate:
+    """Of what is live; what has no price here (see `Spent`) is not in it."""
     live = set(live)
-    answer = (cost_usd(model, USUAL_ANSWER) or 0.0) if "llm" in live else 0.0
-    answer += USUAL_CHARACTERS * TTS_USD_A_CHARACTER if "tts" in live else 0.0
-    return Rate(STT_USD_A_MINUTE if "stt" in live else 0.0, answer)
+    answer = (cost_usd(settings.llm_model, USAGE) or 0.0) if "llm" in live else 0.0
+    answer += ANSWER_CHARS * TTS_USD_A_CHARACTER if "tts" in live else 0.0
+    return Rate(_minute(live, settings), answer)
 
 
-def spent(trace: Iterable[Record], modes: Mapping[str, str]) -> Spent:
+def _minute(live: set[str], settings: Settings) -> float:
+    """What a minute on the line costs, at most; the sandbox's avatar is free."""
+    usd = STT_USD_A_MINUTE if "stt" in live else 0.0
+    if "avatar" not in live:
+        return usd
+    if settings.avatar_vendor == "heygen":
+        return usd + HEYGEN_CREDIT_USD * HEYGEN_CREDITS_A_MINUTE
+    return usd if settings.avatar_sandbox else usd + LITE_CREDIT_USD * LITE_CREDITS_A_MINUTE
+
+
+def spent(trace: Iterable[Record], modes: Mapping[str, str], settings: Settings = USUAL) -> Spent:
     """Counts live services only: nothing else costs anything. modes: those that it began with.
 
     Tokens count when a reply is over, whichever way; of one that broke off or was dropped, they are estimated.
     """
     live = {service for service, mode in modes.items() if mode == "live"}
-    usd, unknown, asked = 0.0, {"avatar"} & live, set()
+    usd, asked = 0.0, set()
+    unknown: set[str] = set()
     began_ms = now_ms = None
     for record in trace:
         began_ms = record.at_ms if began_ms is None else began_ms
@@ -63,6 +81,6 @@ def spent(trace: Iterable[Record], modes: Mapping[str, str]) -> Spent:
             unknown |= {"llm"} if record.usage.cost_usd is None else set()
         elif isinstance(record, Speak) and "tts" in live:
             usd += len(record.text) * TTS_USD_A_CHARACTER
-    if "stt" in live and began_ms is not None and now_ms is not None:
-        usd += (now_ms - began_ms) / 60_000 * STT_USD_A_MINUTE
+    if began_ms is not None and now_ms is not None:
+        usd += (now_ms - began_ms) / 60_000 * _minute(live, settings)
     return Spent(usd, tuple(sorted(unknown)))

@@ -178,7 +178,7 @@ class Desk(ipywidgets.VBox):  # type: ignore[misc]
         self._view.offers = offers()
         if self.clara is None or not self._below or self._view.phase != "talking":
             with contextlib.suppress(ClaraError):  # a setting is wrong: the call will say so
-                self._view.rate = rate(self.chosen.live, (self._settings or load_settings()).llm_model)._asdict()
+                self._view.rate = rate(self.chosen.live, self._settings or load_settings())._asdict()
             self._ask_for_keys()
             return
         wants, has = "llm" in self.chosen.live, self.clara.services.modes["llm"] == "live"
@@ -262,10 +262,10 @@ class Desk(ipywidgets.VBox):  # type: ignore[misc]
         now_ms = clara.clock.now_ms()
         modes, began_with = clara.services.modes, clara.began_with
         real = {service for service, mode in modes.items() if mode == "live"}
-        cost = spent(trace if real or self._story.exchanged else (), began_with)
+        cost = spent(trace if real or self._story.exchanged else (), began_with, clara.settings)
         with self._view.hold_sync():
             self._view.mix, self._view.is_live = mix_of(modes), bool(real)
-            self._view.rate = rate(real, clara.settings.llm_model)._asdict()
+            self._view.rate = rate(real, clara.settings)._asdict()
             self._view.spent_usd, self._view.unpriced = round(cost.usd, 5), list(cost.unknown)
             soon = clara.state is ConversationState.IDLE and not clara.conversation.is_quiet
             self._view.state, self._view.said = "soon" if soon else str(clara.state), lines(self._story, now_ms)

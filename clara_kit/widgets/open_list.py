@@ -49,7 +49,7 @@ def _key(clara: ConversationManager) -> str:
 
 def _row(clara: ConversationManager) -> dict[str, Any]:
     trace = clara.conversation.trace[:]
-    cost = spent(trace, clara.began_with)
+    cost = spent(trace, clara.began_with, clara.settings)
     return {
         "key": _key(clara),
         "title": clara.title or "–",

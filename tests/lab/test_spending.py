@@ -4,8 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from clara_kit import simulate
-from clara_kit.lab.spending import spent
+from clara_kit import Settings, simulate
+from clara_kit.lab.spending import rate, spent
+from clara_kit.providers.prices import (
+    HEYGEN_CREDIT_USD,
+    HEYGEN_CREDITS_A_MINUTE,
+    LITE_CREDIT_USD,
+    LITE_CREDITS_A_MINUTE,
+)
 from clara_kit.providers.vendors import STT_USD_A_MINUTE, TTS_USD_A_CHARACTER
 
 
@@ -16,5 +22,10 @@ def test_each_live_service_is_counted_by_what_it_did_and_nothing_else_is() -> No
     assert spent(run.trace, dict.fromkeys(("stt", "llm", "tts", "avatar"), "twin")).usd == 0
     assert spent(run.trace, {"stt": "live"}).usd == pytest.approx(minutes * STT_USD_A_MINUTE)
     assert spent(run.trace, {"tts": "live"}).usd == pytest.approx(said * TTS_USD_A_CHARACTER, rel=0.02)
-    assert spent((), {"stt": "live", "avatar": "live"}).unknown == ("avatar",)
+    for avatar, usd in (
+        (Settings(), 0.0), (Settings(avatar_sandbox=False), LITE_CREDIT_USD * LITE_CREDITS_A_MINUTE),
+        (Settings(avatar_vendor="heygen"), HEYGEN_CREDIT_USD * HEYGEN_CREDITS_A_MINUTE),
+    ):  # fmt: skip
+        assert spent(run.trace, {"avatar": "live"}, avatar).usd == pytest.approx(minutes * usd)
+        assert rate(("avatar",), avatar).usd_a_minute == pytest.approx(usd)
     assert spent(run.trace, {"llm": "live"}).unknown == ("llm",)  # a simulated reply has no price
