@@ -46,8 +46,10 @@ def clean_name(text: object) -> str:
     text = text.replace("´", "'").replace("`", "'") if isinstance(text, str) else text
     said = (c if c.isalpha() or c in _IN_NAMES or _is_mark(c) else " " for c in clean_text(text, 4 * NAME_CHARS))
     name = _SPACE.sub(" ", _with_its_marks("".join(said))).strip(" .'’-‐‑·")
-    if name.islower() or (name.isupper() and len(name) > 1):  # typed without caring: «catalina», «CATALINA»
-        name = _WORD.sub(lambda word: word[0][:1].upper() + word[0][1:].lower(), name)
+    if name.islower() or (
+        name.isupper() and sum(map(str.isupper, name)) > 1
+    ):  # typed without caring: «catalina», «CATALINA»
+        name = _WORD.sub(lambda word: unicodedata.normalize("NFC", word[0].capitalize()), name)
     if len(name) > NAME_CHARS:
         name = _LOOSE_END.sub("", _cut(name, NAME_CHARS))
     return name if any(map(str.isalpha, name)) else ""

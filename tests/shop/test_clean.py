@@ -5,7 +5,7 @@ from __future__ import annotations
 import unicodedata
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from clara_kit.shop.clean import NAME_CHARS, clean_name, clean_text
@@ -45,6 +45,8 @@ def test_what_is_left_is_one_short_line_without_markup(raw: str, limit: int) -> 
 
 
 @given(st.text(max_size=300))
+@example("ß")
+@example("ŉ")
 def test_a_name_has_letters_and_no_figures_and_is_clean_already(raw: str) -> None:
     name = clean_name(raw)
     assert len(name) <= NAME_CHARS

@@ -14,6 +14,7 @@ import soundfile
 from clara_kit.core.errors import ClaraError
 from clara_kit.lab.kernel import Kernel
 from clara_kit.prompts.template import PromptTemplate
+from clara_kit.widgets import choice as choice_module
 from clara_kit.widgets import desk as desk_module
 from clara_kit.widgets import prompt_studio as studio_module
 from clara_kit.widgets.desk import Choice, Desk
@@ -27,7 +28,7 @@ from clara_kit.world.voices import clara_voice
 @pytest.fixture(autouse=True)
 def kernel(monkeypatch: pytest.MonkeyPatch) -> Kernel:
     fresh = Kernel()
-    for module in (studio_module, desk_module):
+    for module in (studio_module, desk_module, choice_module):
         monkeypatch.setattr(module, "KERNEL", fresh)
     return fresh
 
