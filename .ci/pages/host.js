@@ -64,7 +64,7 @@ window.clara = (() => {
       const known = this.sounds.find(([asked]) => Object.entries(asked).every(([key, value]) => message[key] === value));
       if (!known) return this.unanswered();
       const sound = await wav(await load(known[1]));
-      this.tell("msg:custom", { kind: "sound" }, [new DataView(sound)]);
+      this.tell("msg:custom", { ...message, kind: "sound" }, [new DataView(sound)]);
     }
   }
 

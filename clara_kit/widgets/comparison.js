@@ -105,7 +105,7 @@ function render({ model, el }) {
     playing = { button, audio: new Audio(URL.createObjectURL(new Blob([buffers[0]], { type: "audio/wav" }))) };
     button.textContent = "■";
     playing.audio.addEventListener("ended", hush);
-    playing.audio.play();
+    playing.audio.play().catch(() => {}); // stopped before it began
   };
   model.on("msg:custom", onMessage);
   model.on("change:chosen change:prompts change:questions change:question_lists change:kept_at", offers);

@@ -208,7 +208,7 @@ function render({ model, el }) {
     hush();
     playing = { name: content.name, audio: new Audio(URL.createObjectURL(new Blob([buffers[0]], { type: "audio/wav" }))) };
     playing.audio.addEventListener("ended", hush);
-    playing.audio.play();
+    playing.audio.play().catch(() => {}); // stopped before it began
     marks();
   };
   const clock = setInterval(() => {

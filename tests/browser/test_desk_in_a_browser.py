@@ -65,7 +65,7 @@ async def test_clara_is_called_heard_interrupted_and_hung_up_by_hand(tmp_path: P
         await expect(state).to_have_text("Connecting…")
         await expect(state).to_have_text("Clara speaks", timeout=30_000)
         await expect(talk).to_contain_text("Camila")
-        await page.wait_for_function("() => window.laid.some((one) => one.loud)", timeout=10_000)
+        await page.wait_for_function("() => window.laid.some((one) => one.loud)", timeout=60_000)
         await page.wait_for_function("() => +document.querySelector('.cd-mouth').getAttribute('ry') > 3")  # it moves
         await expect(state).to_have_text("Clara waits", timeout=30_000)
         laid = await page.evaluate(LAID)

@@ -170,7 +170,7 @@ async def _read(page: Page, made: Made) -> None:
     await expect(play).to_contain_text("Pause", timeout=60_000)
     await expect(page.locator(".plot svg").first).to_be_visible()
     await page.evaluate("HTMLMediaElement.prototype.play = async function () { window.heard = this.src; }")
-    await page.get_by_test_id("clara-comparison").locator("td button").first.click()
+    await page.get_by_test_id("hear-left-0").click()
     await page.wait_for_function("window.heard")
     for scheme in ("light", "dark"):
         await page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
