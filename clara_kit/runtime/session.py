@@ -38,6 +38,7 @@ from clara_kit.runtime.orders import Orders
 from clara_kit.runtime.profile import ProfileLoader
 from clara_kit.runtime.run_log import RunLog
 from clara_kit.runtime.services import Services
+from clara_kit.turns import usual_policies
 from clara_kit.world.faults import Fault
 
 log = logging.getLogger("clara_kit.runtime")
@@ -55,7 +56,7 @@ class Session:
         self, services: Services, *, record: bool, about: dict[str, Any], extra_inputs: dict[str, Any]
     ) -> None:
         self.services, self.settings = services, services.settings
-        self.conversation = Conversation(self.settings)
+        self.conversation = Conversation(self.settings, policies=usual_policies())
         self.run: Run | None = None
         self.error: ClaraError | None = None
         self.listeners: list[Listener] = []
