@@ -10,6 +10,7 @@ from clara_kit.conversation import replying, speaking
 from clara_kit.conversation.barge_in import short
 from clara_kit.conversation.pen import Pen
 from clara_kit.conversation.policy import Aside, Hold, Ignore, Release, Sound, Turn, Wait, Words, Yield
+from clara_kit.core import commands as do
 from clara_kit.core import events as ev
 from clara_kit.core.states import ConversationState as S
 
@@ -70,9 +71,11 @@ def _judge(pen: Pen, sound: Sound) -> None:
 
 
 def _let_go(pen: Pen, event: ev.Event) -> None:
-    held = pen.talk.held
-    if held is not None and isinstance(event, ev.SpeechEnded):
-        pen.talk.let_go = held.sound_at_ms, event.sound_at_ms
+    talk = pen.talk
+    if talk.held is not None and isinstance(event, ev.SpeechEnded):
+        talk.let_go = talk.held.sound_at_ms, event.sound_at_ms
+        if talk.settings.finalize_short_sounds and event.source == "vad":
+            pen.do(do.FinalizeWords, "a short sound ended: were there words in it?")
 
 
 def _interrupted_by_sound(pen: Pen, why: str) -> None:

@@ -37,7 +37,7 @@ _LATER = {
 PRESETS: dict[str, dict[str, Any]] = {
     "plan": {},
     "tuned": {
-        "sustained_ms": 700, "ignore_backchannels": True, "ignore_echo": True, "unfinished_hold_ms": 1500,
+        "sustained_ms": 700, "finalize_short_sounds": True, "ignore_backchannels": True, "ignore_echo": True, "unfinished_hold_ms": 1500,
         "no_words_after_sound_ms": 800,
     },
 }  # fmt: skip
@@ -79,6 +79,7 @@ class Settings(_Frozen, frozen=True, kw_only=True):
     # Turn-taking
     barge_in_debounce_ms: Ms = 100  # a sound must last this long to interrupt Clara
     sustained_ms: Ms = 0  # a sound without words must last this long to stop Clara (0: the debounce decides alone)
+    finalize_short_sounds: bool = False  # ask for the words of a sound at once when it ends while Clara speaks
     ignore_backchannels: bool = False  # «ajá» while Clara speaks neither stops her nor is answered
     ignore_echo: bool = False  # nor do her own words, heard by the customer's microphone
     unfinished_hold_ms: Ms = 0  # wait this long where a clause is not finished («y también…»)

@@ -29,7 +29,7 @@ from clara_kit.measure.run import Run
 from clara_kit.providers.avatar.base import TapsAudio
 from clara_kit.providers.base import Warms
 from clara_kit.providers.llm.base import CountsCancelled, LLMProvider, ReplyRequest
-from clara_kit.providers.stt.base import STTProvider
+from clara_kit.providers.stt.base import STTProvider, finalize
 from clara_kit.runtime import ending
 from clara_kit.runtime.clock import MonotonicClock, Timers
 from clara_kit.runtime.connections import Connection
@@ -121,6 +121,7 @@ class Session:
                 do.InterruptAvatar: self._orders.interrupt,
                 do.RequestReply: self._request_reply,
                 do.CancelReply: self._cancel_reply,
+                do.FinalizeWords: lambda _: self._tasks.create_task(finalize(self.stt)),
                 do.LoadProfile: lambda _: self._tasks.create_task(self._load_profile()),
                 do.SetTimer: self._timers.set,
                 do.CancelTimer: lambda command: self._timers.cancel(command.timer_id),
