@@ -187,10 +187,7 @@ class World:
 
     def _heard(self, events: Iterable[ev.Event]) -> None:
         for event in events:
-            if isinstance(event, ev.TranscriptFinal):
-                self.at(event.at_ms, lambda _, event=event: self._feed(event) if self._ear.tells(event) else None)  # type: ignore[misc]
-            else:
-                self.at(event.at_ms, event)
+            self.at(event.at_ms, lambda _, event=event: self._feed(event) if self._ear.tells(event) else None)  # type: ignore[misc]
 
     def _vad(self, start_ms: float, end_ms: float) -> None:
         if not self.settings.local_vad:
