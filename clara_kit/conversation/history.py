@@ -8,6 +8,7 @@ from clara_kit.core.commands import Message
 
 # The API wants the user first; when Clara greets first, this stands for the customer's arrival.
 ARRIVAL = "(La persona se acaba de conectar.)"
+ASIDE = "(Mientras tanto dijo: «{}».)"  # what asked for nothing; the model must not take it for a question
 
 
 class History:
@@ -22,6 +23,10 @@ class History:
     def add_user(self, text: str) -> None:
         """The customer said this."""
         self._add("user", text)
+
+    def add_aside(self, text: str) -> None:
+        """The customer said this while Clara spoke or was about to, and wanted nothing."""
+        self.add_user(ASIDE.format(text))
 
     def add_assistant(self, text: str) -> None:
         """Clara said this, and it was heard. Empty text is dropped."""

@@ -9,7 +9,8 @@ from __future__ import annotations
 from clara_kit.conversation import replying, speaking
 from clara_kit.conversation.barge_in import short
 from clara_kit.conversation.pen import Pen
-from clara_kit.conversation.policy import Hold, Ignore, Release, Sound, Turn, Wait, Words, Yield
+from clara_kit.conversation.policy import Aside, Hold, Ignore, Release, Sound, Turn, Wait, Words, Yield
+from clara_kit.core import commands as do
 from clara_kit.core import events as ev
 from clara_kit.core.states import ConversationState as S
 
@@ -19,6 +20,9 @@ from clara_kit.core.states import ConversationState as S
 def sound_began(pen: Pen, event: ev.SpeechStarted) -> None:
     """A sound: a turn begins, goes on, or Clara may be interrupted."""
     talk = pen.talk
+    talk.sound_ms = max(talk.sound_ms, event.sound_at_ms)
+    if event.source == "vad":
+        talk.sounding = True
     if talk.state is S.USER_SPEAKING or talk.state is S.INTERRUPTED:
         if pen.cancel_timer("turn_end", "the customer goes on"):
             _expect_words(pen, "a sound began; words should follow")
@@ -31,11 +35,17 @@ def sound_began(pen: Pen, event: ev.SpeechStarted) -> None:
 
 def sound_ended(pen: Pen, event: ev.SpeechEnded) -> None:
     """The sound stopped."""
-    talk = pen.talk
+    talk, evidence_ms = pen.talk, pen.talk.settings.no_words_after_sound_ms
+    if event.source == "vad":
+        talk.sounding = False
     if talk.held is not None:
         _judge(pen, Sound("ended", event))
-    elif talk.state in (S.USER_SPEAKING, S.INTERRUPTED) and event.source == "vendor" and not talk.turn.interim:
+    elif talk.state not in (S.USER_SPEAKING, S.INTERRUPTED) or talk.turn.interim:
+        return
+    elif event.source == "vendor":
         no_words(pen, "the recogniser heard a sound without words")
+    elif evidence_ms and "no_words" in talk.timers:
+        pen.set_timer("no_words", evidence_ms, "the sound ended; its words should follow")
 
 
 def sound_lasted(pen: Pen, event: ev.TimerFired) -> None:
@@ -46,16 +56,26 @@ def sound_lasted(pen: Pen, event: ev.TimerFired) -> None:
 def _judge(pen: Pen, sound: Sound) -> None:
     decision = pen.ask(sound)
     match decision:
-        case Hold() if isinstance(sound.event, ev.SpeechStarted):
-            pen.talk.held = sound.event
+        case Hold():
+            if isinstance(sound.event, ev.SpeechStarted):
+                pen.talk.held = sound.event
             pen.set_timer_at("barge_in", decision.until_ms, decision.reason)
         case Release():
+            _let_go(pen, sound.event)
             pen.forget_sound(decision.reason)
             pen.ignore(sound.event, decision.reason)
         case Ignore():
             pen.ignore(sound.event, decision.reason)
         case Yield():
             _interrupted_by_sound(pen, decision.reason)
+
+
+def _let_go(pen: Pen, event: ev.Event) -> None:
+    talk = pen.talk
+    if talk.held is not None and isinstance(event, ev.SpeechEnded):
+        talk.let_go = talk.held.sound_at_ms, event.sound_at_ms
+        if talk.settings.finalize_short_sounds and event.source == "vad":
+            pen.do(do.FinalizeWords, "a short sound ended: were there words in it?")
 
 
 def _interrupted_by_sound(pen: Pen, why: str) -> None:
@@ -80,7 +100,9 @@ def no_words(pen: Pen, why: str) -> None:
         replying.answer(pen, f"{why}; answering what was said before")
     else:
         pen.change(S.IDLE, why)
-        if talk.left_to_say:
+        if talk.cut is not None:
+            speaking.after_false_interruption(pen, why)
+        elif talk.left_to_say:
             speaking.say(pen, talk.left_to_say, f"{why}; saying what was not heard")
 
 
@@ -92,8 +114,9 @@ def interim(pen: Pen, event: ev.TranscriptInterim) -> None:
     talk, turn = pen.talk, pen.talk.turn
     if not event.text.strip():
         return pen.ignore(event, "no words in it")
-    decision = pen.ask(Words(event.text, final=False))
+    decision = pen.ask(Words(event.text, final=False, said_ms=_began_ms(pen)))
     if not isinstance(decision, Yield):
+        talk.aside_ms = talk.now_ms
         return pen.ignore(event, decision.reason)
     if not turn.interim:
         pen.cancel_timer("no_words", "words came")
@@ -106,11 +129,15 @@ def interim(pen: Pen, event: ev.TranscriptInterim) -> None:
 def final(pen: Pen, event: ev.TranscriptFinal) -> None:
     """The recogniser is sure of an utterance."""
     talk, turn, text = pen.talk, pen.talk.turn, event.text.strip()
-    decision = pen.ask(Words(text, final=True))
+    decision = pen.ask(Words(text, final=True, said_ms=event.speech_started_ms))
     if not isinstance(decision, Yield):
         turn.interim = ""
         pen.cancel_timer("final_wait", "the words are ignored")
-        return pen.ignore(event, decision.reason)
+        pen.forget_sound(decision.reason)
+        pen.ignore(event, decision.reason)
+        if isinstance(decision, Aside):
+            talk.history.add_aside(text)
+        return no_words(pen, decision.reason) if talk.state in (S.USER_SPEAKING, S.INTERRUPTED) else None
     if not text:
         pen.by = ""  # there were no words to judge
         if talk.state in (S.USER_SPEAKING, S.INTERRUPTED) and not turn.interim:
@@ -120,6 +147,12 @@ def final(pen: Pen, event: ev.TranscriptFinal) -> None:
         return pen.ignore(event, "these words were taken from the interim results already")
     turn.ended_ms = event.speech_ended_ms
     take_words(pen, text)
+
+
+def _began_ms(pen: Pen) -> float:
+    """When the words of an interim result began, as far as the ears know."""
+    talk = pen.talk
+    return talk.now_ms if talk.sound_ms < 0 else talk.sound_ms
 
 
 def take_words(pen: Pen, text: str) -> None:
@@ -143,7 +176,11 @@ def nothing_more_came(pen: Pen, event: ev.TimerFired) -> None:
 
 def no_words_came(pen: Pen, event: ev.TimerFired) -> None:
     """A sound, and nothing after it."""
-    no_words(pen, f"no words came within {pen.talk.settings.no_words_timeout_ms:.0f} ms")
+    settings = pen.talk.settings
+    if settings.no_words_after_sound_ms and pen.talk.sounding:
+        return _expect_words(pen, "the customer is still heard")
+    waited_ms = settings.no_words_after_sound_ms or settings.no_words_timeout_ms
+    no_words(pen, f"no words came within {waited_ms:.0f} ms")
 
 
 def final_never_came(pen: Pen, event: ev.TimerFired) -> None:
@@ -171,7 +208,8 @@ def _words_came(pen: Pen, why: str, *, final: bool = False) -> None:
     pen.change(S.INTERRUPTED, why, S.AVATAR_SPEAKING)
     if talk.state is not S.USER_SPEAKING:
         speaking.silence(pen, why)
-    speaking.settle(pen)
+    if final:  # words that are withdrawn were none: what was cut may still go on
+        speaking.settle(pen)
     if talk.state is S.PROCESSING:
         pen.change(S.USER_SPEAKING, f"the customer went on; {why}")
     elif talk.state is S.IDLE or (talk.state is S.INTERRUPTED and not final):

@@ -140,7 +140,11 @@ class Pen:
 
     def end_utterance(self, utterance: Utterance) -> None:
         """It is over, one way or the other."""
-        self.talk.utterances.pop(utterance.utterance_id, None)
+        talk = self.talk
+        talk.utterances.pop(utterance.utterance_id, None)
+        if utterance.started_ms is not None:
+            until_ms = min(utterance.cut_ms, talk.now_ms) if utterance.phase == "cut" else talk.now_ms
+            talk.spoke_from_ms, talk.spoke_until_ms, talk.spoke_text = utterance.started_ms, until_ms, utterance.text
 
     def cut_utterance(self, utterance: Utterance) -> None:
         """It was silenced now; the history will know how much of it was heard."""

@@ -10,8 +10,21 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import get_args
 
-from clara_kit.conversation import answering, barge_in, chunking, remembering, resuming, retrying, turn_taking
+from clara_kit.conversation import (
+    answering,
+    barge_in,
+    chunking,
+    remembering,
+    resuming,
+    retrying,
+    sustained,
+    turn_taking,
+)
+from clara_kit.conversation.backchannel import backchannel
+from clara_kit.conversation.echo import echo
+from clara_kit.conversation.lexicon import Lexicon
 from clara_kit.conversation.policy import Policy, Question
+from clara_kit.conversation.unfinished import unfinished
 
 _Rules = tuple[Policy, ...]
 
@@ -20,7 +33,12 @@ _Rules = tuple[Policy, ...]
 class Policies:
     """Who is asked what. `None` of a policy passes the question on; the last of a tuple must have an answer."""
 
-    sound: _Rules = (barge_in.SOUNDS_OFF, barge_in.DEBOUNCE)  # is this sound an interruption?
+    sound: _Rules = (
+        barge_in.SOUNDS_OFF,
+        sustained.EARS,
+        sustained.SUSTAINED,
+        barge_in.DEBOUNCE,
+    )  # is this sound an interruption?
     words: _Rules = (barge_in.WORDS_OFF, barge_in.ANY_WORD)  # are these words one?
     turn: _Rules = (turn_taking.NO_SPECULATION, turn_taking.HOLD, turn_taking.ENDPOINTING)  # is the turn over?
     answer: _Rules = (answering.MODEL,)  # what answers it?
@@ -48,4 +66,11 @@ class Policies:
 ROOM: dict[type, str] = {question: question.__name__.lower() for question in get_args(Question)}
 
 STANDARD = Policies()
-"""The kit's own judgement."""
+"""The kit's own judgement, by somebody who knows no words."""
+
+
+def knowing(lexicon: Lexicon, knows: str) -> Policies:
+    """The kit's own judgement with what short words mean; `knows`: the hash of that."""
+    words = (barge_in.WORDS_OFF, backchannel(lexicon, knows), echo(lexicon, knows), barge_in.ANY_WORD)
+    turn = (turn_taking.NO_SPECULATION, unfinished(lexicon, knows), turn_taking.HOLD, turn_taking.ENDPOINTING)
+    return Policies(words=words, turn=turn)

@@ -26,10 +26,11 @@ class Sound(Struct, frozen=True):
 
 
 class Words(Struct, frozen=True):
-    """Do these words take the floor from Clara? `final`: they will not be revised any more."""
+    """Do these words take the floor from Clara? `final`: they will not be revised any more. `said_ms`: when they began."""
 
     text: str
     final: bool
+    said_ms: float = 0.0
 
 
 class Turn(Struct, frozen=True):
@@ -107,6 +108,10 @@ class Yield(Decision, frozen=True):
 
 class Ignore(Decision, frozen=True):
     """Nothing follows."""
+
+
+class Aside(Ignore, frozen=True):
+    """They ask for nothing; but they were said, and are remembered as what they were."""
 
 
 class Finished(Decision, frozen=True):

@@ -105,6 +105,13 @@ class Talk:
     customer_key: str = ""
     turn: Turn = field(default_factory=Turn)
     held: SpeechStarted | None = None  # a sound that may become an interruption
+    sounding: bool = False  # the local ear hears the customer now
+    sound_ms: float = -FARTHEST_MS  # where the last sound began
+    aside_ms: float = -FARTHEST_MS  # when the held sound last brought words that take no floor
+    let_go: tuple[float, float] = (-FARTHEST_MS, -FARTHEST_MS)  # the last sound that was none: its beginning and end
+    spoke_from_ms: float = -FARTHEST_MS  # when Clara was last heard, once she has ended
+    spoke_until_ms: float = -FARTHEST_MS
+    spoke_text: str = ""
     replies: dict[int, Reply] = field(default_factory=dict)
     utterances: dict[int, Utterance] = field(default_factory=dict)
     left_to_say: list[str] = field(default_factory=list)  # silenced before it was heard at all
@@ -144,6 +151,12 @@ class Talk:
     def is_quiet(self) -> bool:
         """Nothing is being said, written or waited for (a broken service may be on its way back)."""
         return self.utterance is None and not self.replies and all(k.startswith("connect") for k in self.timers)
+
+    @property
+    def clara_said(self) -> str:
+        """What Clara is saying, was cut off from, or said last."""
+        utterance = self.utterance or self.cut
+        return self.spoke_text if utterance is None else utterance.text
 
     def health(self, service: Service) -> Health:
         """How a service fares, as far as anybody noticed."""

@@ -36,6 +36,10 @@ class StopListening(Command, frozen=True, kw_only=True):
     """Stop sending the customer's sound."""
 
 
+class FinalizeWords(Command, frozen=True, kw_only=True):
+    """Ask the recogniser for the final words of what it has heard so far, without waiting for its silence."""
+
+
 class LoadProfile(Command, frozen=True, kw_only=True):
     """Ask the shop what it knows of this customer; `customer_key` as in `ConversationStarted`."""
 

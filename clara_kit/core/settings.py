@@ -34,6 +34,13 @@ _LATER = {
 }
 
 
+PRESETS: dict[str, dict[str, Any]] = {
+    "plan": {},
+    "tuned": {
+        "sustained_ms": 700, "finalize_short_sounds": True, "ignore_backchannels": True, "ignore_echo": True, "unfinished_hold_ms": 1500,
+        "no_words_after_sound_ms": 800,
+    },
+}  # fmt: skip
 _YES, _NO = ("yes", "on", "y", "t"), ("no", "off", "n", "f")
 
 
@@ -71,8 +78,14 @@ class Settings(_Frozen, frozen=True, kw_only=True):
 
     # Turn-taking
     barge_in_debounce_ms: Ms = 100  # a sound must last this long to interrupt Clara
+    sustained_ms: Ms = 0  # a sound without words must last this long to stop Clara (0: the debounce decides alone)
+    finalize_short_sounds: bool = False  # ask for the words of a sound at once when it ends while Clara speaks
+    ignore_backchannels: bool = False  # «ajá» while Clara speaks neither stops her nor is answered
+    ignore_echo: bool = False  # nor do her own words, heard by the customer's microphone
+    unfinished_hold_ms: Ms = 0  # wait this long where a clause is not finished («y también…»)
     turn_hold_ms: Ms = 0  # wait this long after a final for the customer to go on (0: answer at once)
     no_words_timeout_ms: Ms = 2500  # a sound that brought no words in this time was none
+    no_words_after_sound_ms: Ms = 0  # nor did one that ended so long ago, as the local ear has it (0: only the above)
     final_timeout_ms: Ms = 4000  # interim words whose final never comes count as final after this
     after_false_interruption: Literal["resume", "end"] = "resume"
     absence_ms: Ms = 300_000  # without a word of the customer for so long, somebody forgot to hang up (0: never)
@@ -125,6 +138,14 @@ class Settings(_Frozen, frozen=True, kw_only=True):
             multiplier=self.retry_backoff_multiplier,
             max_delay_ms=self.max_retry_delay_ms,
         )
+
+    @classmethod
+    def preset(cls, name: Literal["plan", "tuned"]) -> Self:
+        """ "plan": as the plan has it, which is `Settings()`. "tuned": turn-taking as tried on generated Spanish overlaps;
+        never yet on customers. Raises `SettingsError`."""
+        if name not in PRESETS:
+            raise SettingsError(f"There is no preset {name!r}.", hint=f"there are {', '.join(PRESETS)}.")
+        return cls.of(**PRESETS[name])
 
     @classmethod
     def of(cls, **changes: Any) -> Self:

@@ -9,12 +9,13 @@ from pathlib import Path
 import msgspec
 
 from clara_kit.conversation.conversation import Conversation
-from clara_kit.conversation.policies import STANDARD, Policies
+from clara_kit.conversation.policies import Policies
 from clara_kit.core.events import Event
 from clara_kit.core.outside import printable
 from clara_kit.core.records import Record
 from clara_kit.measure import codec
 from clara_kit.measure.run import Run
+from clara_kit.turns import usual_policies
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +54,10 @@ class Replay:
         return f"<Replay of {self.run.run_id}: {len(self.differences)} differences, first: {self.differences[0]}>"
 
 
-def replay(run_or_path: Run | str | Path, *, policies: Policies = STANDARD) -> Replay:
+def replay(run_or_path: Run | str | Path, *, policies: Policies | None = None) -> Replay:
     """Decide a recorded run again, with its own settings. Raises `RunLogError` if it cannot be read."""
     run = run_or_path if isinstance(run_or_path, Run) else Run.load(run_or_path)
+    policies = policies or usual_policies()
     conversation = Conversation(run.settings, policies=policies)
     for record in run.trace:
         if isinstance(record, Event):

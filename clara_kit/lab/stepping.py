@@ -18,6 +18,7 @@ from clara_kit.core.records import HeardEstimated, Ignored, Record, StateChanged
 from clara_kit.core.settings import Settings
 from clara_kit.lab.sentences import Language, followed, frame, happened
 from clara_kit.measure import codec
+from clara_kit.turns import usual_policies
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +78,9 @@ class Stepper:
         self.telling = tuple(_telling(trace))
         """(step, time) of each event upon which something was decided that a customer could notice."""
         self._cuts = [r for r in trace if isinstance(r, HeardEstimated) and r.heard and r.unheard]
-        self._snapshots = {0: Conversation(settings).snapshot()}  # the state before the event of this number
+        self._snapshots = {
+            0: Conversation(settings, policies=usual_policies()).snapshot()
+        }  # the state before the event of this number
 
     def __len__(self) -> int:
         return len(self._events)
@@ -109,7 +112,7 @@ class Stepper:
     def _before(self, step: int) -> Conversation:
         """The conversation right before event number `step`: from the nearest snapshot, leaving some on the way."""
         near = max(n for n in self._snapshots if n <= step)
-        conversation = Conversation(talk=self._snapshots[near].copy())
+        conversation = Conversation(talk=self._snapshots[near].copy(), policies=usual_policies())
         for number in range(near, step):
             if number % EVERY == 0:
                 self._snapshots.setdefault(number, conversation.snapshot())

@@ -29,7 +29,7 @@ from clara_kit.core.states import ConversationState
 from clara_kit.measure.run import Run
 from clara_kit.providers.avatar.base import TapsAudio
 from clara_kit.providers.llm.base import LLMProvider, ReplyRequest
-from clara_kit.providers.stt.base import STTProvider
+from clara_kit.providers.stt.base import STTProvider, finalize
 from clara_kit.runtime import ending
 from clara_kit.runtime.clock import MonotonicClock, Timers
 from clara_kit.runtime.connections import Connection
@@ -39,6 +39,7 @@ from clara_kit.runtime.orders import Orders
 from clara_kit.runtime.profile import ProfileLoader
 from clara_kit.runtime.run_log import RunLog
 from clara_kit.runtime.services import Services
+from clara_kit.turns import usual_policies
 from clara_kit.world.faults import Fault
 
 log = logging.getLogger("clara_kit.runtime")
@@ -56,7 +57,7 @@ class Session:
         self, services: Services, *, record: bool, about: dict[str, Any], extra_inputs: dict[str, Any]
     ) -> None:
         self.services, self.settings = services, services.settings
-        self.conversation = Conversation(self.settings)
+        self.conversation = Conversation(self.settings, policies=usual_policies())
         self.run: Run | None = None
         self.error: ClaraError | None = None
         self.listeners: list[Listener] = []
@@ -121,6 +122,7 @@ class Session:
                 do.InterruptAvatar: self._orders.interrupt,
                 do.RequestReply: self._request_reply,
                 do.CancelReply: self._cancel_reply,
+                do.FinalizeWords: lambda _: self._tasks.create_task(finalize(self.stt)),
                 do.LoadProfile: lambda _: self._tasks.create_task(self._load_profile()),
                 do.SetTimer: self._timers.set,
                 do.CancelTimer: lambda command: self._timers.cancel(command.timer_id),

@@ -135,6 +135,14 @@ class PlayedSTT(Scheduled):
         for words in self._ear.line(line, self._stage.faults.next_occasion("stt")):
             self._schedule(self._ear.hear(words, start_ms))
 
+    def _schedule(self, events: Iterable[ev.Event]) -> None:
+        for event in events:
+            self._at(event.at_ms, lambda event=event: self._out.put_nowait(event) if self._ear.tells(event) else None)  # type: ignore[misc]
+
+    async def finalize(self) -> None:
+        """The last words are wanted before the silence is over."""
+        self._schedule(self._ear.finalize(self._stage.clock.now_ms()))
+
     async def reopen(self) -> None:
         """It is connected again: what was said meanwhile is not lost."""
         self._schedule(self._ear.connected(self._stage.clock.now_ms()))

@@ -93,6 +93,7 @@ class World:
                 do.SetTimer: self._set_timer,
                 do.CancelTimer: lambda command: self._void.add(command.timer_id),
                 do.LoadProfile: self._load_profile,
+                do.FinalizeWords: lambda _: self._heard(self._ear.finalize(self._now_ms)),
                 do.Connect: self._connect,
                 do.Disconnect: self._disconnect,
             },
@@ -182,8 +183,11 @@ class World:
         for words in self._ear.line(line, faults):
             self._vad(now_ms + words[0].start_ms, now_ms + words[-1].end_ms)
             if self._hears:
-                for event in self._ear.hear(words, now_ms):
-                    self.at(event.at_ms, event)
+                self._heard(self._ear.hear(words, now_ms))
+
+    def _heard(self, events: Iterable[ev.Event]) -> None:
+        for event in events:
+            self.at(event.at_ms, lambda _, event=event: self._feed(event) if self._ear.tells(event) else None)  # type: ignore[misc]
 
     def _vad(self, start_ms: float, end_ms: float) -> None:
         if not self.settings.local_vad:
@@ -197,8 +201,7 @@ class World:
         at_ms = self._now_ms
         self.at(at_ms, ev.ProviderRecovered(at_ms=at_ms, service=command.service))
         if command.service == "stt":
-            for event in self._ear.connected(at_ms):
-                self.at(event.at_ms, event)
+            self._heard(self._ear.connected(at_ms))
 
     def _disconnect(self, command: do.Disconnect) -> None:
         if command.service == "stt":

@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 from clara_kit import data_files
 from clara_kit.audio.pronunciation import usual_pronunciation
-from clara_kit.conversation.policies import STANDARD, Policies
+from clara_kit.conversation.policies import Policies
 from clara_kit.core.errors import SettingsError
 from clara_kit.core.profile import CustomerProfile
 from clara_kit.core.prompt import Prompt
 from clara_kit.core.settings import Settings
 from clara_kit.measure.run import SERVICES, Run
+from clara_kit.turns import usual_policies
 from clara_kit.world.faults import Fault
 from clara_kit.world.latency import LatencyProfile
 from clara_kit.world.scheduler import World
@@ -56,7 +57,7 @@ def simulate(
     faults: Iterable[Fault] = (),
     customer: str | Persona | CustomerProfile | None = None,
     template: PromptTemplate | Prompt | str | None = None,
-    policies: Policies = STANDARD,
+    policies: Policies | None = None,
 ) -> Run:
     """Play a script in virtual time and return the whole run. Equal arguments give equal bytes.
 
@@ -67,6 +68,7 @@ def simulate(
     `data/customers/` by name, or a profile. policies: who decides, the kit's own unless given.
     """
     script, settings = Script.of(script), settings or _usual()
+    policies = policies or usual_policies()
     latency = latency if profile is None else profile
     laws = latency if isinstance(latency, LatencyProfile) else LatencyProfile.load(latency)
     prompt = _plain(template, customer)

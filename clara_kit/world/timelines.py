@@ -14,6 +14,8 @@ from functools import lru_cache
 from math import inf
 from random import Random
 
+from msgspec import structs
+
 from clara_kit.core import events as ev
 from clara_kit.core.commands import Message
 from clara_kit.core.errors import FailureKind
@@ -100,6 +102,8 @@ class Ear:
         self._faults: tuple[Fault, ...] = ()
         self._broken_ms = inf  # from when on it is not connected, or deaf
         self._waiting: list[tuple[list[WordTime], float]] = []  # said meanwhile, and not lost
+        self._last: tuple[ev.TranscriptFinal, float] | None = None  # the last final, and how long results take
+        self._void: ev.TranscriptFinal | None = None  # given earlier than it was due
 
     def line(self, line: Line, faults: tuple[Fault, ...]) -> list[list[WordTime]]:
         """A line begins: its stretches, one utterance each."""
@@ -137,6 +141,18 @@ class Ear:
             taken = at_ms + max(0.0, min(at_ms, ended) - start_ms - words[0].start_ms) / CATCH_UP
             yield self._final(words, start_ms, max(ended, taken), self._draw("stt_results"))
 
+    def finalize(self, now_ms: float) -> Iterator[ev.Event]:
+        """Somebody does not want to wait for the silence: the last final comes at once, where its words are over."""
+        if self._last is not None:
+            final, results_ms = self._last
+            if final.speech_ended_ms <= now_ms < final.at_ms - results_ms:
+                self._last, self._void = None, final
+                yield structs.replace(final, at_ms=now_ms + results_ms)
+
+    def tells(self, event: ev.Event) -> bool:
+        """Whether an event that is due now has not been told before its time."""
+        return event is not self._void
+
     def _recognised(self, words: list[WordTime], start_ms: float, *, late_ms: float) -> Iterator[ev.Event]:
         draw, began, ended = self._draw, start_ms + words[0].start_ms, start_ms + words[-1].end_ms
         yield ev.SpeechStarted(at_ms=began + draw("stt_onset") + late_ms, source="vendor", sound_at_ms=began)
@@ -148,7 +164,9 @@ class Ear:
             if said:
                 yield ev.TranscriptInterim(at_ms=tick + results_ms, text=said)
             tick += every_ms
-        yield self._final(words, start_ms, ended, results_ms)
+        final = self._final(words, start_ms, ended, results_ms)
+        self._last = final, results_ms
+        yield final
 
     def _final(self, words: list[WordTime], start_ms: float, taken_ms: float, results_ms: float) -> ev.TranscriptFinal:
         """After the silence that ends an utterance: the endpointing, or else the gap between words."""

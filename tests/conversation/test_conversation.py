@@ -62,9 +62,9 @@ def test_the_history_keeps_only_the_heard_words() -> None:
     talk.handle(ev.TimerFired(at_ms=4100, timer_id=timer.timer_id))  # type: ignore[attr-defined]
     talk.handle(ev.SpeakingInterrupted(at_ms=4200, utterance_id=1))
     talk.handle(ev.TranscriptInterim(at_ms=4500, text="Espera"))
+    (request,) = (c for c in talk.handle(final(6000, "Espera, otra cosa")) if isinstance(c, do.RequestReply))
     heard = next(r for r in talk.trace if isinstance(r, HeardEstimated))
     assert f"{heard.heard} {heard.unheard}" == "Te recomiendo el gel Brisa. Cuesta poco."
-    (request,) = (c for c in talk.handle(final(6000, "Espera, otra cosa")) if isinstance(c, do.RequestReply))
     assert [(m.role, m.text) for m in request.messages] == [
         ("user", "Hola"), ("assistant", heard.heard), ("user", "Espera, otra cosa"),
     ]  # fmt: skip

@@ -18,6 +18,7 @@ from clara_kit.core import records
 from clara_kit.core.states import ConversationState
 from clara_kit.lab.sentences import Language, followed, happened, in_plain, table
 from clara_kit.lab.stepping import Stepper
+from clara_kit.turns import usual_policies
 from clara_kit.world.script import Line, Script
 from tests.conversation.test_any_order import EVENTS
 
@@ -90,12 +91,13 @@ def test_what_fails_is_told_with_what_is_done_about_it(service: str) -> None:
     assert "Something failed" in told and ("again in" in told or "a new connection was opened" in told)
 
 
-@given(events=st.lists(EVENTS, max_size=40), hold=st.booleans())
+@given(events=st.lists(EVENTS, max_size=40), hold=st.booleans(), tuned=st.booleans())
 @settings(max_examples=40, deadline=None)
 def test_whatever_comes_in_whatever_order_can_be_told_and_every_reason_is_known(
-    events: list[ev.Event], hold: bool
+    events: list[ev.Event], hold: bool, tuned: bool
 ) -> None:
-    conversation = Conversation(Settings.of(turn_hold_ms=300 if hold else 0))
+    settled = Settings.preset("tuned" if tuned else "plan").with_changes(turn_hold_ms=300 if hold else 0)
+    conversation = Conversation(settled, policies=usual_policies())
     conversation.handle(ev.ConversationStarted(at_ms=0.0, greeting="Hola."))
     for event in events:
         before = len(conversation.trace)

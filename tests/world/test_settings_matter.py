@@ -24,6 +24,15 @@ CASES: dict[str, tuple[Any, dict[str, Any]]] = {
     "enable_personalization": (False, {"customer": "camila"}),
     "profile_deadline_ms": (50, {"customer": "camila"}),
     "barge_in_debounce_ms": (400, {}),
+    "sustained_ms": (700, {}),
+    "finalize_short_sounds": (
+        True,
+        {"script": [LINES[0], {"text": "para", "interrupt_after_ms": 1500}], "with": {"sustained_ms": 700}},
+    ),
+    "ignore_backchannels": (True, {"script": [LINES[0], {"text": "ajá", "interrupt_after_ms": 1500}]}),
+    "ignore_echo": (True, {"script": [LINES[0], {"text": "Para casi todas las pieles", "interrupt_after_ms": 1500}]}),
+    "unfinished_hold_ms": (1500, {"script": ["Y también quería", "Gracias"]}),
+    "no_words_after_sound_ms": (300, {"script": ["Hola", NO_WORDS, "Gracias"]}),
     "turn_hold_ms": (900, {}),
     "no_words_timeout_ms": (900, {"script": ["Hola", NO_WORDS, "Gracias"]}),
     "final_timeout_ms": (100, {}),
@@ -50,8 +59,8 @@ CASES: dict[str, tuple[Any, dict[str, Any]]] = {
 
 
 def play(world: dict[str, Any], **changes: Any) -> Run:
-    rest = {k: v for k, v in world.items() if k != "script"}
-    return simulate(world.get("script", LINES), Settings.of(**changes), seed=4, **rest)
+    rest = {k: v for k, v in world.items() if k not in ("script", "with")}
+    return simulate(world.get("script", LINES), Settings.of(**{**world.get("with", {}), **changes}), seed=4, **rest)
 
 
 def trace(run: Run) -> str:

@@ -60,6 +60,20 @@ class Reopens(Protocol):
 
 
 @runtime_checkable
+class Finalizes(Protocol):
+    """A recogniser that can be asked for its words before the silence is over. Optional."""
+
+    async def finalize(self) -> None:
+        """Give the final words of what has been sent so far. Never raises for a broken connection."""
+
+
+async def finalize(stt: STTProvider | None) -> None:
+    """Ask a recogniser for its words, if there is one that can be asked."""
+    if isinstance(stt, Finalizes):
+        await stt.finalize()
+
+
+@runtime_checkable
 class ToldLines(Protocol):
     """A simulated recogniser: it has no ears and is told what is said. Optional."""
 

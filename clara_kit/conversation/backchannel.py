@@ -1,0 +1,39 @@
+"""«Ajá», «sí, claro»: words that only say «go on» while Clara speaks, or prepares to, take no floor and ask for nothing."""
+
+from __future__ import annotations
+
+from clara_kit.conversation.barge_in import short
+from clara_kit.conversation.lexicon import Lexicon
+from clara_kit.conversation.policy import Aside, Policy, Words
+from clara_kit.conversation.talk import Talk
+from clara_kit.core.states import ConversationState
+
+ANSWERS_MS = 500.0  # what begins so shortly before Clara's end answers her (a turn's usual overlap is shorter)
+
+
+def backchannel(lexicon: Lexicon, knows: str) -> Policy:
+    """The policy that knows these words; `knows`: their hash."""
+
+    def decide(talk: Talk, words: Words) -> Aside | None:
+        if not talk.settings.ignore_backchannels or not lexicon.is_backchannel(words.text):
+            return None
+        said = short(words.text)
+        if talk.state is ConversationState.PROCESSING:
+            return Aside(reason=f"{said} asks for nothing, and the answer is on its way")
+        clara = over_clara(talk, words.said_ms)
+        if clara is None or clara.rstrip().endswith("?"):
+            return None  # she had asked, or was done: it is an answer
+        return Aside(reason=f"{said} only says «go on»: it is in the list of backchannels, and Clara had asked nothing")
+
+    return Policy("backchannel", decide, knows=knows)
+
+
+def over_clara(talk: Talk, said_ms: float) -> str | None:
+    """What she had said, as far as it was heard, when these words began; None where they began in her silence."""
+    utterance = talk.utterance if talk.utterance is not None and talk.utterance.started_ms is not None else talk.cut
+    if utterance is not None and utterance.started_ms is not None and said_ms >= utterance.started_ms:
+        until_ms = min(said_ms, utterance.cut_ms) if utterance.phase == "cut" else said_ms
+        return utterance.heard_until(until_ms).heard
+    if talk.spoke_from_ms <= said_ms < talk.spoke_until_ms - ANSWERS_MS:
+        return ""
+    return None

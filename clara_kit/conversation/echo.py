@@ -1,0 +1,47 @@
+"""Clara's own voice in the customer's microphone: words that are hers, also misheard, take no floor and ask for nothing."""
+
+from __future__ import annotations
+
+from difflib import SequenceMatcher
+
+from clara_kit.conversation.backchannel import over_clara
+from clara_kit.conversation.barge_in import short
+from clara_kit.conversation.lexicon import Lexicon, plain
+from clara_kit.conversation.policy import Ignore, Policy, Words
+from clara_kit.conversation.talk import Talk
+
+ALIKE = 0.75  # share of the letters that are hers, in her order; a recogniser mishears about one word in eight
+LEAST_WORDS = 3  # shorter ones are as likely the customer's, taking up a word of hers
+LEAST_LETTERS = 3  # of a run that counts as hers
+
+
+def echo(lexicon: Lexicon, knows: str) -> Policy:
+    """The policy; who says one of the lexicon's words for «stop» is no echo."""
+
+    def decide(talk: Talk, words: Words) -> Ignore | None:
+        if not talk.settings.ignore_echo or "?" in words.text:
+            return None
+        theirs = plain(words.text)
+        if not theirs or over_clara(talk, words.said_ms) is None:
+            return None
+        hers = " ".join(plain(talk.clara_said))
+        if len(theirs) < LEAST_WORDS:
+            begun = not words.final and f" {' '.join(theirs)} " in f" {hers} "
+            return (
+                Ignore(reason=f"{short(words.text)} may be Clara's own voice: more words will tell") if begun else None
+            )
+        word = lexicon.yield_word(words.text)
+        if word and f" {word} " not in f" {hers} ":
+            return None
+        share = alike(hers, " ".join(theirs))
+        if share < ALIKE:
+            return None
+        return Ignore(reason=f"{short(words.text)} is Clara's own voice: {share:.0%} of it is what she is saying")
+
+    return Policy("echo", decide, knows=knows)
+
+
+def alike(hers: str, theirs: str) -> float:
+    """How much of `theirs` stands in `hers`, in order (0 to 1)."""
+    blocks = SequenceMatcher(None, hers, theirs, autojunk=False).get_matching_blocks()
+    return sum(block.size for block in blocks if block.size >= LEAST_LETTERS) / len(theirs) if theirs else 0.0

@@ -1,0 +1,82 @@
+"""What short words mean in a conversation: which only say «go on», which take the floor, which do not end a clause.
+
+The words themselves are data (`data/turns/`), read outside and handed in; here is how a text is held against them. Pure.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from functools import lru_cache
+
+from msgspec import Struct
+
+MOST_WORDS = 3  # of a backchannel; longer ones are a turn, whatever they are made of
+_LONG = re.compile(r"(\w)\1{2,}")
+_LETTERS = re.compile(r"[^\W_]+")
+_PARTICLE = ("po", "poh", "poo", "pues")  # «ya po», «sí pues»: a Chilean's full stop
+_IMPATIENT = 3  # of the same word: «ya, ya, ya»
+
+
+class Lexicon(Struct, frozen=True, kw_only=True):
+    """Words and phrases without accents and capitals. Empty: nothing is a backchannel, every clause is complete.
+
+    only_in_phrases: of the backchannels, those that are none by themselves.
+    """
+
+    backchannels: frozenset[str] = frozenset()
+    phrases: frozenset[str] = frozenset()
+    only_in_phrases: frozenset[str] = frozenset()
+    yields: frozenset[str] = frozenset()
+    repairs: frozenset[str] = frozenset()
+    unfinished: frozenset[str] = frozenset()
+    fillers: frozenset[str] = frozenset()
+
+    def yield_word(self, text: str) -> str:
+        """The first word or phrase in it that takes the floor by itself; empty where there is none."""
+        said = f" {' '.join(plain(text))} "
+        found = [(said.index(f" {word} "), word) for word in self.yields if f" {word} " in said]
+        return min(found)[1] if found else ""
+
+    def is_backchannel(self, text: str) -> bool:
+        """Only words that ask for nothing: «ajá», «sí, claro», «qué bueno»."""
+        words = plain(text)
+        if not 1 <= len(words) <= MOST_WORDS or self.yield_word(text):
+            return False
+        said = " ".join(words)
+        if said in self.phrases:
+            return True
+        if said in self.repairs and "?" in text:
+            return False
+        if len(words) >= _IMPATIENT and len(set(words)) == 1:
+            return False
+        return all(word in self.backchannels for word in _without(self.phrases, words)) and not (
+            self.only_in_phrases & set(_without(self.phrases, words))
+        )
+
+    def goes_on(self, text: str) -> str:
+        """The word or phrase at its end after which a clause goes on; empty where it may be complete."""
+        if text.rstrip().endswith(("?", "!")):
+            return ""
+        words = plain(text)
+        ends = [" ".join(words[-n:]) for n in (3, 2, 1) if len(words) >= n]
+        return next((end for end in ends if end in self.unfinished or end in self.fillers), "")
+
+
+@lru_cache(maxsize=512)
+def plain(text: str) -> tuple[str, ...]:
+    """Its words without accents, capitals, signs, long letters and a last «po»."""
+    letters = unicodedata.normalize("NFD", text.casefold().replace("ñ", "\0"))
+    bare = "".join(c for c in letters if unicodedata.category(c) != "Mn").replace("\0", "ñ")
+    words = _LETTERS.findall(_LONG.sub(r"\1", bare))
+    while len(words) > 1 and words[-1] in _PARTICLE:
+        words.pop()
+    return tuple(words)
+
+
+def _without(phrases: frozenset[str], words: tuple[str, ...]) -> tuple[str, ...]:
+    """The words that stand outside a phrase."""
+    rest = f" {' '.join(words)} "
+    for phrase in sorted(phrases, key=len, reverse=True):
+        rest = rest.replace(f" {phrase} ", " ")
+    return tuple(rest.split())

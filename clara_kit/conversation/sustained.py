@@ -1,0 +1,56 @@
+"""A sound without words must last to stop Clara; the debounce of the plan lets a cough through."""
+
+from __future__ import annotations
+
+from clara_kit.conversation.policy import Hold, Ignore, Policy, Release, Sound, Yield
+from clara_kit.conversation.talk import Talk
+from clara_kit.core.events import SpeechEnded, SpeechStarted
+
+NEXT_WORDS_MS = 1200.0  # a recogniser tells its words about once a second
+SAME_SOUND_MS = 250.0  # two ears name the beginning of one sound so far apart at most
+
+
+def _sustained(talk: Talk, sound: Sound) -> Hold | Release | Yield | None:
+    """`sustained_ms` from where the sound was made; longer while its words so far ask for nothing."""
+    settings, event = talk.settings, sound.event
+    if settings.sustained_ms <= settings.barge_in_debounce_ms:
+        return None
+    if isinstance(event, SpeechStarted):
+        if talk.held is not None:
+            return None
+        due_ms = max(event.sound_at_ms + settings.sustained_ms, event.at_ms)
+        return Hold(
+            due_ms, reason=f"a sound began: an interruption if it lasts {settings.sustained_ms:.0f} ms or brings words"
+        )
+    if talk.held is None:
+        return None
+    if isinstance(event, SpeechEnded):
+        made_ms = max(0.0, event.sound_at_ms - talk.held.sound_at_ms)
+        return Release(
+            reason=f"the sound stopped after {made_ms:.0f} ms, {settings.sustained_ms - made_ms:.0f} ms too soon"
+        )
+    lasted_ms = talk.now_ms - talk.held.sound_at_ms
+    until_ms = talk.aside_ms + NEXT_WORDS_MS
+    if talk.aside_ms >= talk.held.sound_at_ms and until_ms > talk.now_ms:
+        return Hold(
+            until_ms, reason=f"its words so far ask for nothing; an interruption if none come in {NEXT_WORDS_MS:.0f} ms"
+        )
+    return Yield(reason=f"the sound lasted {lasted_ms:.0f} ms")
+
+
+def _ears(talk: Talk, sound: Sound) -> Ignore | Release | None:
+    """The vendor is late: its beginning never revives a sound that the local ear has let go, an old end ends no new one."""
+    event = sound.event
+    if not talk.settings.sustained_ms:
+        return None
+    if isinstance(event, SpeechStarted) and talk.held is None and event.source == "vendor":
+        began_ms, ended_ms = talk.let_go
+        if began_ms - SAME_SOUND_MS <= event.sound_at_ms < ended_ms:
+            return Ignore(reason=f"the sound of {began_ms:.0f} ms was let go already")
+    if isinstance(event, SpeechEnded) and talk.held is not None and event.sound_at_ms <= talk.held.sound_at_ms:
+        return Ignore(reason="an older sound ended")
+    return None
+
+
+SUSTAINED = Policy("sustained", _sustained)
+EARS = Policy("ears", _ears)

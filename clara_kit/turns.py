@@ -1,0 +1,34 @@
+"""What the kit knows of turn-taking: the words of `data/turns/`, and the judgement that uses them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from clara_kit import data_files
+from clara_kit.conversation.lexicon import Lexicon, plain
+from clara_kit.conversation.policies import Policies, knowing
+from clara_kit.core.errors import ScriptError
+from clara_kit.core.paths import DATA
+
+HINT = "each list of data/turns/ is one of words or short phrases."
+
+
+def usual_policies() -> Policies:
+    """The kit's own judgement, with the words of `data/turns/es-419.yml`. Raises `ScriptError`."""
+    return data_files.made(DATA / "turns" / "es-419.yml", _policies)
+
+
+def _policies(path: Path) -> Policies:
+    lexicon = data_files.built(path, _lexicon, HINT)
+    lists = {name: sorted(getattr(lexicon, name)) for name in Lexicon.__struct_fields__}
+    return knowing(lexicon, data_files.fingerprint(lists)[:12])
+
+
+def _lexicon(data: Any) -> Lexicon:
+    if not isinstance(data, dict) or set(data) != set(Lexicon.__struct_fields__):
+        raise ScriptError(f"the lists are {', '.join(Lexicon.__struct_fields__)}.", hint=HINT)
+    for name, words in data.items():
+        if not isinstance(words, list) or not all(isinstance(word, str) and plain(word) for word in words):
+            raise ScriptError(f"{name} is no list of words.", hint=HINT, where=f"$.{name}")
+    return Lexicon(**{name: frozenset(" ".join(plain(word)) for word in words) for name, words in data.items()})
