@@ -30,6 +30,7 @@ SCREENSHOTS = ROOT / "build" / "screenshots"
 NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
 HARMLESS = ("favicon", "ERR_BLOCKED_BY_CLIENT", "was preloaded using link preload")
 STARTS_WITHIN_S = 60
+DARK = "() => window.jupyterapp.commands.execute('apputils:change-theme', { theme: 'JupyterLab Dark' })"
 DRAWN = "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
 
 
@@ -51,8 +52,8 @@ def chromium() -> str:
 class Lab:
     """JupyterLab at one notebook, in one page."""
 
-    def __init__(self, page: Page, url: str) -> None:
-        self.page, self._url = page, url
+    def __init__(self, page: Page, url: str, *, dark: bool = False) -> None:
+        self.page, self._url, self._dark = page, url, dark
         self.errors: list[str] = []
         page.on("console", self._console)
         page.on("pageerror", lambda error: self.errors.append(str(error)))
@@ -73,6 +74,8 @@ class Lab:
                 await widget.sessionContext.ready; await widget.sessionContext.session.kernel.info;
             }"""
         )
+        if self._dark:  # JupyterLab's own theme, which does not follow the browser's
+            await self.page.evaluate(DARK)
 
     async def run_all(self, timeout_s: float = 150) -> None:
         """Run every cell; fails with the traceback of the first that fails."""
@@ -138,7 +141,7 @@ async def lab(folder: Path, *, dark: bool = False, pace: float = 30) -> AsyncIte
     async with _served(folder, command, {VARIABLE: str(pace)}) as server:
         await _serves(f"http://127.0.0.1:{port}/api?token={token}", server)
         async with _browser(dark=dark) as page:
-            yield Lab(page, f"http://127.0.0.1:{port}{{path}}?token={token}")
+            yield Lab(page, f"http://127.0.0.1:{port}{{path}}?token={token}", dark=dark)
 
 
 @asynccontextmanager

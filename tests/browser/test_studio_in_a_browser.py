@@ -20,7 +20,6 @@ studio = PromptStudio("camila", "warm", folder="saved")
 studio"""
 DESK = """from clara_kit.widgets.desk import Desk
 Desk(log_root="runs")"""
-DARK = "() => window.jupyterapp.commands.execute('apputils:change-theme', {theme: 'JupyterLab Dark'})"
 PLAYS = "() => { const a = document.querySelector('[data-testid=clara-studio] audio'); return a.duration > 5 && !a.paused; }"
 
 
