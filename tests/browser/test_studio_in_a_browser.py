@@ -11,7 +11,7 @@ from nbformat.v4 import new_code_cell, new_notebook
 from playwright.async_api import Locator, Page, expect
 
 from clara_kit.prompts.template import PromptTemplate
-from tests.browser.lab import Lab, lab
+from tests.browser.lab import DARK, Lab, lab
 
 pytestmark = [pytest.mark.timeout(240), pytest.mark.wall]
 
