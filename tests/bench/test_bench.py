@@ -11,6 +11,7 @@ from tests.bench.__main__ import measure, show
 from tests.bench.before import Row
 
 
+@pytest.mark.timeout(600)  # several processes one after the other, however busy the machine
 @pytest.mark.wall
 def test_every_figure_can_be_measured_and_shown(capsys: object) -> None:
     found = measure(quick=True)
