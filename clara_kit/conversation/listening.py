@@ -135,7 +135,7 @@ def final(pen: Pen, event: ev.TranscriptFinal) -> None:
         pen.cancel_timer("final_wait", "the words are ignored")
         pen.forget_sound(decision.reason)
         pen.ignore(event, decision.reason)
-        if isinstance(decision, Aside):
+        if isinstance(decision, Aside) and event.speech_ended_ms > turn.taken_until_ms:
             talk.history.add_aside(text)
         return no_words(pen, decision.reason) if talk.state in (S.USER_SPEAKING, S.INTERRUPTED) else None
     if not text:

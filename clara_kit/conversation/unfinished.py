@@ -33,7 +33,7 @@ def unfinished(lexicon: Lexicon, knows: str) -> Policy:
 def spoken_digits(text: str) -> int:
     """How many digits were said one by one, or in groups, at its end; 0 where it ends otherwise, or is one number."""
     groups = []
-    for word in reversed(plain(re.sub(r"(?<=\d)[ .-](?=\d)", " ", text))):
+    for word in reversed(plain(re.sub(r"(?<=\d)[.,-](?=\d)", "", text))):  # «$14.990», «9.876.543-2»: one number
         if word.isdigit():
             groups.append(len(word))
         elif word in _DIGITS:
