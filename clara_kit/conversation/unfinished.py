@@ -16,9 +16,10 @@ def unfinished(lexicon: Lexicon, knows: str) -> Policy:
     """The policy that knows after which words one goes on."""
 
     def decide(talk: Talk, turn: Turn) -> Wait | None:
-        hold_ms = talk.settings.unfinished_hold_ms
-        if turn.occasion != "final" or hold_ms <= 0:
+        settings = talk.settings
+        if turn.occasion != "final" or settings.unfinished_hold_ms <= 0:
             return None
+        hold_ms = max(settings.unfinished_hold_ms, settings.turn_hold_ms)
         if word := lexicon.goes_on(turn.text):
             return Wait(hold_ms, reason=f"after «{word}» a clause goes on: waiting {hold_ms:.0f} ms for it")
         if turn.text.rstrip().endswith(("...", "…", ",", ":")):
