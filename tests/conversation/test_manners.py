@@ -155,3 +155,10 @@ def test_a_long_hum_stops_her_and_she_goes_on_where_she_was() -> None:
     assert asked(run) == [ASKED]
     states = [r.target for r in run.trace if isinstance(r, StateChanged)]
     assert states[-1] is S.IDLE
+
+
+def test_a_noise_that_does_not_end_stops_her_for_a_while_and_not_for_good() -> None:
+    run = play([ASKED, {"sound": "noise", "sound_ms": 40_000, "interrupt_after_ms": 2000}], "published")
+    spoken = [r for r in run.trace if isinstance(r, Speak)]
+    assert len(cuts(run)) == 1 and asked(run) == [ASKED] and said_whole(run)
+    assert 9_000 < spoken[-1].at_ms - cuts(run)[0].at_ms < 13_000
