@@ -30,7 +30,7 @@ UNFINISHED = (
 )  # fmt: skip
 
 COMPLETE = (
-    "¿Hacen despachos a regiones?", "Quiero una crema de manos.", "Gracias.", "No.", "No sé", "Nada más", "Es para mí", "Bueno",
+    "¿Hacen despachos a regiones?", "Quiero una crema de manos.", "Gracias.", "No.", "Sí", "No sé", "Nada más", "Es para mí", "Bueno",
     "Sí, esa", "Quiero este", "Creo que sí", "No, eso es", "El de $14.990", "Es el 9.876.543-2", "Mi número es el 9 2222 1111",
 )  # fmt: skip
 
