@@ -5,7 +5,7 @@ from __future__ import annotations
 from clara_kit.conversation.barge_in import short
 from clara_kit.conversation.lexicon import Lexicon
 from clara_kit.conversation.policy import Aside, Policy, Words
-from clara_kit.conversation.talk import Talk
+from clara_kit.conversation.talk import Talk, Utterance
 from clara_kit.core.states import ConversationState
 
 ANSWERS_MS = 500.0  # what begins so shortly before Clara's end answers her (a turn's usual overlap is shorter)
@@ -28,10 +28,17 @@ def backchannel(lexicon: Lexicon, knows: str) -> Policy:
     return Policy("backchannel", decide, knows=knows)
 
 
+def audible(talk: Talk, at_ms: float) -> Utterance | None:
+    """What is heard of her, or was cut off and is not in the history yet, if it had begun by then."""
+    now = talk.utterance
+    utterance = now if now is not None and now.started_ms is not None else talk.cut
+    return utterance if utterance is not None and (utterance.started_ms or 0.0) <= at_ms else None
+
+
 def over_clara(talk: Talk, said_ms: float) -> str | None:
     """What she had said, as far as it was heard, when these words began; None where they began in her silence."""
-    utterance = talk.utterance if talk.utterance is not None and talk.utterance.started_ms is not None else talk.cut
-    if utterance is not None and utterance.started_ms is not None and said_ms >= utterance.started_ms:
+    utterance = audible(talk, said_ms)
+    if utterance is not None:
         until_ms = min(said_ms, utterance.cut_ms) if utterance.phase == "cut" else said_ms
         return utterance.heard_until(until_ms).heard
     if talk.spoke_from_ms <= said_ms < talk.spoke_until_ms - ANSWERS_MS:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from difflib import SequenceMatcher
 
-from clara_kit.conversation.backchannel import over_clara
+from clara_kit.conversation.backchannel import audible, over_clara
 from clara_kit.conversation.barge_in import short
 from clara_kit.conversation.lexicon import Lexicon, plain
 from clara_kit.conversation.policy import Ignore, Policy, Words
 from clara_kit.conversation.talk import Talk
 
 ALIKE = 0.75  # share of the letters that are hers, in her order; a recogniser mishears about one word in eight
+LATEST_MS = 3000.0  # an echo comes at once; the rest is how little is known of where in her words she is
 LEAST_WORDS = 3  # shorter ones are as likely the customer's, taking up a word of hers
 LEAST_LETTERS = 3  # of a run that counts as hers
 
@@ -24,14 +25,13 @@ def echo(lexicon: Lexicon, knows: str) -> Policy:
         theirs = plain(words.text)
         if not theirs or over_clara(talk, words.said_ms) is None:
             return None
-        hers = " ".join(plain(talk.clara_said))
+        hers = " ".join(plain(_lately(talk, words.said_ms)))
         if len(theirs) < LEAST_WORDS:
             begun = not words.final and f" {' '.join(theirs)} " in f" {hers} "
             return (
                 Ignore(reason=f"{short(words.text)} may be Clara's own voice: more words will tell") if begun else None
             )
-        word = lexicon.yield_word(words.text)
-        if word and f" {word} " not in f" {hers} ":
+        if any(f" {word} " not in f" {hers} " for word in lexicon.yields_in(words.text)):
             return None
         share = alike(hers, " ".join(theirs))
         if share < ALIKE:
@@ -39,6 +39,14 @@ def echo(lexicon: Lexicon, knows: str) -> Policy:
         return Ignore(reason=f"{short(words.text)} is Clara's own voice: {share:.0%} of it is what she is saying")
 
     return Policy("echo", decide, knows=knows)
+
+
+def _lately(talk: Talk, said_ms: float) -> str:
+    """What she says from a little before on: whoever takes up what she has long said means it."""
+    utterance = audible(talk, said_ms)
+    if utterance is None:
+        return talk.spoke_text
+    return utterance.text[len(utterance.heard_until(said_ms - LATEST_MS).heard) :]
 
 
 def alike(hers: str, theirs: str) -> float:

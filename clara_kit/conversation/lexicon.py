@@ -12,36 +12,33 @@ from functools import lru_cache
 from msgspec import Struct
 
 MOST_WORDS = 3  # of a backchannel; longer ones are a turn, whatever they are made of
-_LONG = re.compile(r"(\w)\1{2,}")
+_LONG = re.compile(r"([^\W\d_])\1{2,}")
 _LETTERS = re.compile(r"[^\W_]+")
+_STRESSED = re.compile(r"\b(?:mí|tú|él|sé|sí|té|qué|quién|cómo|cuál|cuándo|dónde)\W*$")  # unlike «mi», «que»
 _PARTICLE = ("po", "poh", "poo", "pues")  # «ya po», «sí pues»: a Chilean's full stop
 _IMPATIENT = 3  # of the same word: «ya, ya, ya»
 
 
 class Lexicon(Struct, frozen=True, kw_only=True):
-    """Words and phrases without accents and capitals. Empty: nothing is a backchannel, every clause is complete.
-
-    only_in_phrases: of the backchannels, those that are none by themselves.
-    """
+    """Words and phrases without accents and capitals. Empty: nothing is a backchannel, every clause is complete."""
 
     backchannels: frozenset[str] = frozenset()
     phrases: frozenset[str] = frozenset()
-    only_in_phrases: frozenset[str] = frozenset()
     yields: frozenset[str] = frozenset()
     repairs: frozenset[str] = frozenset()
     unfinished: frozenset[str] = frozenset()
+    complete: frozenset[str] = frozenset()
     fillers: frozenset[str] = frozenset()
 
-    def yield_word(self, text: str) -> str:
-        """The first word or phrase in it that takes the floor by itself; empty where there is none."""
+    def yields_in(self, text: str) -> set[str]:
+        """The words and phrases in it that take the floor by themselves."""
         said = f" {' '.join(plain(text))} "
-        found = [(said.index(f" {word} "), word) for word in self.yields if f" {word} " in said]
-        return min(found)[1] if found else ""
+        return {word for word in self.yields if f" {word} " in said}
 
     def is_backchannel(self, text: str) -> bool:
         """Only words that ask for nothing: «ajá», «sí, claro», «qué bueno»."""
         words = plain(text)
-        if not 1 <= len(words) <= MOST_WORDS or self.yield_word(text):
+        if not 1 <= len(words) <= MOST_WORDS or self.yields_in(text):
             return False
         said = " ".join(words)
         if said in self.phrases:
@@ -50,16 +47,16 @@ class Lexicon(Struct, frozen=True, kw_only=True):
             return False
         if len(words) >= _IMPATIENT and len(set(words)) == 1:
             return False
-        return all(word in self.backchannels for word in _without(self.phrases, words)) and not (
-            self.only_in_phrases & set(_without(self.phrases, words))
-        )
+        return self.backchannels.issuperset(_without(self.phrases, words))
 
     def goes_on(self, text: str) -> str:
         """The word or phrase at its end after which a clause goes on; empty where it may be complete."""
-        if text.rstrip().endswith(("?", "!")):
+        if text.rstrip().endswith(("?", "!")) or _STRESSED.search(unicodedata.normalize("NFC", text.casefold())):
             return ""
         words = plain(text)
         ends = [" ".join(words[-n:]) for n in (3, 2, 1) if len(words) >= n]
+        if self.complete.intersection(ends):
+            return ""
         return next((end for end in ends if end in self.unfinished or end in self.fillers), "")
 
 

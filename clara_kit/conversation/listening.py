@@ -14,6 +14,8 @@ from clara_kit.core import commands as do
 from clara_kit.core import events as ev
 from clara_kit.core.states import ConversationState as S
 
+NOISE_MS = 10_000.0  # what lasts longer and brings no word is nobody's voice
+
 # --- sounds ----------------------------------------------------------------------------------------------------
 
 
@@ -135,7 +137,7 @@ def final(pen: Pen, event: ev.TranscriptFinal) -> None:
         pen.cancel_timer("final_wait", "the words are ignored")
         pen.forget_sound(decision.reason)
         pen.ignore(event, decision.reason)
-        if isinstance(decision, Aside):
+        if isinstance(decision, Aside) and event.speech_ended_ms > turn.taken_until_ms:
             talk.history.add_aside(text)
         return no_words(pen, decision.reason) if talk.state in (S.USER_SPEAKING, S.INTERRUPTED) else None
     if not text:
@@ -176,10 +178,12 @@ def nothing_more_came(pen: Pen, event: ev.TimerFired) -> None:
 
 def no_words_came(pen: Pen, event: ev.TimerFired) -> None:
     """A sound, and nothing after it."""
-    settings = pen.talk.settings
-    if settings.no_words_after_sound_ms and pen.talk.sounding:
-        return _expect_words(pen, "the customer is still heard")
+    talk, settings = pen.talk, pen.talk.settings
     waited_ms = settings.no_words_after_sound_ms or settings.no_words_timeout_ms
+    if settings.no_words_after_sound_ms and talk.sounding:
+        if talk.now_ms < talk.sound_ms + NOISE_MS:
+            return _expect_words(pen, "the customer is still heard")
+        waited_ms = NOISE_MS
     no_words(pen, f"no words came within {waited_ms:.0f} ms")
 
 

@@ -152,12 +152,6 @@ class Talk:
         """Nothing is being said, written or waited for (a broken service may be on its way back)."""
         return self.utterance is None and not self.replies and all(k.startswith("connect") for k in self.timers)
 
-    @property
-    def clara_said(self) -> str:
-        """What Clara is saying, was cut off from, or said last."""
-        utterance = self.utterance or self.cut
-        return self.spoke_text if utterance is None else utterance.text
-
     def health(self, service: Service) -> Health:
         """How a service fares, as far as anybody noticed."""
         return self.services.get(service, _WELL)

@@ -16,9 +16,10 @@ def unfinished(lexicon: Lexicon, knows: str) -> Policy:
     """The policy that knows after which words one goes on."""
 
     def decide(talk: Talk, turn: Turn) -> Wait | None:
-        hold_ms = talk.settings.unfinished_hold_ms
-        if turn.occasion != "final" or hold_ms <= 0:
+        settings = talk.settings
+        if turn.occasion != "final" or settings.unfinished_hold_ms <= 0:
             return None
+        hold_ms = max(settings.unfinished_hold_ms, settings.turn_hold_ms)
         if word := lexicon.goes_on(turn.text):
             return Wait(hold_ms, reason=f"after «{word}» a clause goes on: waiting {hold_ms:.0f} ms for it")
         if turn.text.rstrip().endswith(("...", "…", ",", ":")):
@@ -33,7 +34,7 @@ def unfinished(lexicon: Lexicon, knows: str) -> Policy:
 def spoken_digits(text: str) -> int:
     """How many digits were said one by one, or in groups, at its end; 0 where it ends otherwise, or is one number."""
     groups = []
-    for word in reversed(plain(re.sub(r"(?<=\d)[ .-](?=\d)", " ", text))):
+    for word in reversed(plain(re.sub(r"(?<=\d)[.,-](?=\d)", "", text))):  # «$14.990», «9.876.543-2»: one number
         if word.isdigit():
             groups.append(len(word))
         elif word in _DIGITS:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clara_kit.conversation.sentences import SentenceChunker
+from clara_kit.core.events import ServiceExchanged
 from clara_kit.core.page import table
 from clara_kit.lab.apart import Piece, marked
 from clara_kit.lab.shelf import customer_of, ended_of, prompt_of
@@ -115,7 +116,7 @@ def differences(left: Run | str | Path, right: Run | str | Path) -> Differences:
 
 
 def _notes(a: Run, b: Run, common: bool) -> Iterator[str]:
-    if any(a.modes.get(service) != b.modes.get(service) for service in SERVICES):
+    if _stood_behind(a) != _stood_behind(b):
         yield "mix"
     elif _speed(a) != _speed(b) and set(a.modes.values()) != {"live"}:
         yield "speed"
@@ -127,6 +128,12 @@ def _notes(a: Run, b: Run, common: bool) -> Iterator[str]:
         yield "kit"
     if a.problems or b.problems:
         yield "damaged"
+
+
+def _stood_behind(run: Run) -> list[tuple[str, object]]:
+    """What was behind each service of the vendors', and what was exchanged meanwhile."""
+    exchanged = [(record.service, record.mode) for record in run.trace if type(record) is ServiceExchanged]
+    return [*((service, run.modes.get(service)) for service in SERVICES), *exchanged]
 
 
 def _speed(run: Run) -> object:

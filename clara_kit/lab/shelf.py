@@ -79,8 +79,11 @@ class Kept:
         try:
             if self.folder.is_symlink():
                 return self.folder.unlink()
-            self.folder.rename(gone)
-            shutil.rmtree(gone)
+            if gone.exists():  # of a deletion that did not come to its end
+                shutil.rmtree(gone)
+            if self.folder.exists():  # else somebody was quicker
+                self.folder.rename(gone)
+                shutil.rmtree(gone)
         except OSError as exc:
             hint = "delete the folder by hand."
             raise RunLogError(f"Not all of {exc.filename or gone} can be deleted: {exc.strerror}.", hint=hint) from exc

@@ -75,7 +75,9 @@ class Run:
         modes: dict[str, str] = {**self.modes}
         for record in self.trace:
             if type(record) is ServiceExchanged:
-                modes[record.service] = f"{modes.get(record.service, 'unknown')} then {record.mode}"
+                before = modes.get(record.service, "unknown")
+                if before.split()[-1:] != [record.mode]:  # another key alone is no other mix
+                    modes[record.service] = f"{before} then {record.mode}"
         return mix_of(modes)
 
     @property

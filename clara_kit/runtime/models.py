@@ -22,6 +22,7 @@ class Models:
 
     def __init__(self, services: Services, clock: Clock, feed: Callable[[ev.Event], object]) -> None:
         self._services, self._clock, self._feed = services, clock, feed
+        self._one_by_one = asyncio.Lock()  # whatever was chosen last stays, however long the vendor took
         self.now: asyncio.Future[LLMProvider] = asyncio.get_running_loop().create_future()
         self.made: list[LLMProvider] = []
 
@@ -36,15 +37,17 @@ class Models:
             with contextlib.suppress(Exception):
                 await _warmed(llm)
 
-    async def exchange(self, mode: Mode, keys: Keys) -> Services:
+    async def exchange(self, mode: Mode, keys: Keys, over: asyncio.Event) -> Services:
         """Another for every reply from now on; returns with what it came. See `ConversationManager.exchange_llm`."""
-        services = self._services.exchanged("llm", mode, keys)
-        await asyncio.shield(self.now)  # whoever asked before has one
-        llm = self._make(services)
-        await _warmed(llm)  # free, and a key that is refused is told now, not as Clara's silence
-        self._services, self.now = services, asyncio.get_running_loop().create_future()
-        self.now.set_result(llm)
-        return services
+        async with self._one_by_one:
+            services = self._services.exchanged("llm", mode, keys)
+            await asyncio.shield(self.now)  # whoever asked before has one
+            await services.load(over, "llm")  # which a simulated one did without
+            llm = self._make(services)
+            await _warmed(llm)  # free, and a key that is refused is told now, not as Clara's silence
+            self._services, self.now = services, asyncio.get_running_loop().create_future()
+            self.now.set_result(llm)
+            return services
 
     def _make(self, services: Services) -> LLMProvider:
         llm = services.llm(self._clock)

@@ -80,7 +80,7 @@ class RunLog:
             self._file = private(self.folder / EVENTS_FILE)
             if fcntl is not None:  # held until it is closed, or its process is gone: see `is_being_written`
                 with suppress(OSError):  # some disks have no locks
-                    fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    fcntl.flock(self._file, fcntl.LOCK_EX)  # whoever asks just now has it for a moment only
         except OSError as exc:
             raise _unwritten(self.folder, exc) from exc
 

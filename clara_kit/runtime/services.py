@@ -15,7 +15,7 @@ from functools import partial
 from hashlib import sha256
 from importlib import import_module
 from threading import Lock, Thread
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from clara_kit.audio.pronunciation import usual_pronunciation
 from clara_kit.audio.spoken import Pronunciation
@@ -117,6 +117,7 @@ class Services:
         """Stop the twins."""
         if self.twins is not None:
             self.twins.stop()
+            self.twins = None  # whoever begins another conversation with these has none beside it
 
     def knows(self, speech: Speech) -> None:
         """Let the recogniser's twin know a line by its sound, as a real one knows Spanish."""
@@ -269,6 +270,8 @@ class Services:
 
     def exchanged(self, service: str, mode: Mode, keys: Keys) -> Services:
         """The same with another mode of one service, for the rest of a conversation. Raises `SettingsError`."""
+        if mode not in get_args(Mode):
+            raise SettingsError(f"There is no mode {mode!r}.", hint=f"there are {', '.join(get_args(Mode))}.")
         if mode == "twin" and self.twins is None:
             raise SettingsError("No twin runs beside this conversation.", hint="choose it for the next one.")
         if mode == "live" and self.pace != 1:

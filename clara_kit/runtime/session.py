@@ -269,7 +269,7 @@ class Session:
 
     async def exchange_llm(self, mode: Mode, keys: Keys) -> None:
         """See `ConversationManager.exchange_llm`."""
-        self.services = await self._models.exchange(mode, keys)
+        self.services = await self._models.exchange(mode, keys, self.over)
         self.feed(ev.ServiceExchanged(at_ms=self.clock.now_ms(), service="llm", mode=mode))
 
     def _request_reply(self, command: do.RequestReply) -> None:

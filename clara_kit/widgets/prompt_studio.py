@@ -27,7 +27,7 @@ from clara_kit.prompts.fields import Field
 from clara_kit.prompts.template import Part, PromptTemplate
 from clara_kit.prompts.wording import in_words, offered
 from clara_kit.widgets.telling import in_language, tell
-from clara_kit.widgets.view import HERE, view
+from clara_kit.widgets.view import style, view
 from clara_kit.widgets.words import Language, spoken_in, usual_language
 from clara_kit.world.instructions import unsensed
 from clara_kit.world.personas import Persona
@@ -43,7 +43,7 @@ class PromptStudio(anywidget.AnyWidget):
     """A template and an invented customer, side by side. `folder`: where new versions are saved."""
 
     _esm = view("prompt_studio")
-    _css = "".join((HERE / f"{name}.css").read_text(encoding="utf-8") for name in ("desk", "prompt_studio"))
+    _css = style("desk", "prompt_studio")
 
     words = traitlets.Dict().tag(sync=True)
     customers: Any = traitlets.List().tag(sync=True)

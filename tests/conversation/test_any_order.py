@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -11,9 +13,12 @@ from clara_kit.core import events as ev
 from clara_kit.core.records import Ignored, StateChanged
 from clara_kit.core.settings import Settings
 from clara_kit.core.states import TRANSITIONS
+from clara_kit.turns import usual_policies
 
 IDS = st.integers(min_value=0, max_value=4)
-TEXT = st.sampled_from(["", " ", "Hola.", "¿Cuánto cuesta? ", "y además", "Sí. Claro. Te cuento", "…", "1."])
+TEXT = st.sampled_from(
+    ["", " ", "Hola.", "¿Cuánto cuesta? ", "y además", "Sí. Claro. Te cuento", "…", "1.", "ajá", "espera", "nueve ocho"]
+)
 
 
 def _event(cls: type[ev.Event], /, **fields: st.SearchStrategy[object]) -> st.SearchStrategy[ev.Event]:
@@ -70,7 +75,7 @@ EVENTS = st.one_of(
     _event(
         ev.TimerFired,
         timer_id=st.sampled_from(
-            [f"{k}#{n}" for k in ("barge_in", "no_words", "retry", "profile") for n in range(1, 4)]
+            [f"{k}#{n}" for k in ("barge_in", "no_words", "retry", "profile", "turn_end") for n in range(1, 4)]
         ),
     ),
 )
@@ -141,11 +146,12 @@ class Checker:
         assert command.reason
 
 
-def _play(steps: list[object], flags: dict[str, bool]) -> Conversation:
-    conversation = Conversation(Settings.of(**flags))
+def _play(steps: list[object], flags: dict[str, bool], preset: Literal["plan", "tuned"] = "plan") -> Conversation:
+    conversation = Conversation(Settings.preset(preset).with_changes(**flags), policies=usual_policies())
     checker = Checker()
     now_ms = 0.0
-    for step in steps:
+    twin = conversation
+    for number, step in enumerate(steps):
         if isinstance(step, ev.Event):
             event: ev.Event = step
         else:
@@ -155,7 +161,11 @@ def _play(steps: list[object], flags: dict[str, bool]) -> Conversation:
                 continue
             event = made
         checker.event(event)
-        for command in conversation.handle(event):
+        if number == len(steps) // 2:  # from here on a second one goes on from what the first has come to
+            twin = Conversation(talk=conversation.snapshot(), policies=conversation.policies)
+        commands = conversation.handle(event)
+        assert twin is conversation or twin.handle(event) == commands
+        for command in commands:
             checker.command(command)
     for record in conversation.trace:
         if isinstance(record, StateChanged):
@@ -184,15 +194,16 @@ def _current(step: str, checker: Checker, now_ms: float) -> ev.Event | None:
     return None
 
 
+PRESET = st.sampled_from(["plan", "tuned"])
 FLAGS = st.fixed_dictionaries({"enable_barge_in": st.booleans(), "enable_chunked_heygen": st.booleans()})
 
 
 @settings(max_examples=600, deadline=None)
-@given(steps=st.lists(st.one_of(EVENTS, FIRE, CURRENT, CURRENT), max_size=60), flags=FLAGS)
+@given(steps=st.lists(st.one_of(EVENTS, FIRE, CURRENT, CURRENT), max_size=60), flags=FLAGS, preset=PRESET)
 def test_any_order_of_events_is_survived_and_no_command_is_for_something_ended(
-    steps: list[object], flags: dict[str, bool]
+    steps: list[object], flags: dict[str, bool], preset: Literal["plan", "tuned"]
 ) -> None:
-    _play(steps, flags)
+    _play(steps, flags, preset)
 
 
 @settings(max_examples=300, deadline=None)

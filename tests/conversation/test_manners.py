@@ -29,6 +29,11 @@ UNFINISHED = (
     ("¿Tienen, eh,", "despacho a regiones?"), ("Necesito o sea", "un sérum"), ("Lo quiero para mi", "hermana"),
 )  # fmt: skip
 
+COMPLETE = (
+    "¿Hacen despachos a regiones?", "Quiero una crema de manos.", "Gracias.", "No.", "Sí", "No sé", "Nada más", "Es para mí", "Bueno",
+    "Sí, esa", "Quiero este", "Creo que sí", "No, eso es", "El de $14.990", "Es el 9.876.543-2", "Mi número es el 9 2222 1111",
+)  # fmt: skip
+
 
 def play(lines: list[Any], world: str, **changes: Any) -> Run:
     return simulate(lines, Settings.preset("tuned").with_changes(**changes), seed=5, latency=world)
@@ -106,6 +111,16 @@ def test_her_own_voice_in_the_microphone_is_nobody_s_turn(world: str) -> None:
 
 
 @pytest.mark.parametrize("world", WORLDS)
+@pytest.mark.parametrize(
+    ("said", "after_ms"), [("el protector Sol Ligero", 8500), ("todas las pieles te va espera", 1200)]
+)
+def test_who_takes_up_what_she_said_long_ago_or_stops_her_with_it_is_no_echo(
+    said: str, after_ms: float, world: str
+) -> None:
+    assert asked(play([ASKED, during(said, after_ms)], world)) == [ASKED, said]
+
+
+@pytest.mark.parametrize("world", WORLDS)
 @pytest.mark.parametrize("parts", UNFINISHED, ids=lambda parts: parts[0])
 def test_an_unfinished_clause_is_waited_for_and_both_halves_are_answered_once(
     parts: tuple[str, str], world: str
@@ -117,7 +132,7 @@ def test_an_unfinished_clause_is_waited_for_and_both_halves_are_answered_once(
 
 
 @pytest.mark.parametrize("world", WORLDS)
-@pytest.mark.parametrize("said", ["¿Hacen despachos a regiones?", "Quiero una crema de manos.", "Gracias."])
+@pytest.mark.parametrize("said", COMPLETE)
 def test_a_clause_that_is_complete_is_answered_at_once(said: str, world: str) -> None:
     held, plain = (play([said], world, **c) for c in ({}, {"unfinished_hold_ms": 0}))
     assert held.turns["total_ms"].to_list() == plain.turns["total_ms"].to_list()
@@ -140,3 +155,10 @@ def test_a_long_hum_stops_her_and_she_goes_on_where_she_was() -> None:
     assert asked(run) == [ASKED]
     states = [r.target for r in run.trace if isinstance(r, StateChanged)]
     assert states[-1] is S.IDLE
+
+
+def test_a_noise_that_does_not_end_stops_her_for_a_while_and_not_for_good() -> None:
+    run = play([ASKED, {"sound": "noise", "sound_ms": 40_000, "interrupt_after_ms": 2000}], "published")
+    spoken = [r for r in run.trace if isinstance(r, Speak)]
+    assert len(cuts(run)) == 1 and asked(run) == [ASKED] and said_whole(run)
+    assert 9_000 < spoken[-1].at_ms - cuts(run)[0].at_ms < 13_000

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from clara_kit import Run, Settings, simulate
+from clara_kit.core.events import ServiceExchanged
 from clara_kit.lab.differences import CUT, PARTS, Contrast, differences
 
 LINES = ["¿Hacen despachos a regiones?", "¿Qué limpiador me recomiendas?", "Muchas gracias."]
@@ -77,6 +78,8 @@ def test_times_of_another_mix_or_speed_are_not_comparable() -> None:
     a = simulate(LINES[:1], seed=1)
     twins = replace(a, inputs={**a.inputs, "modes": dict.fromkeys(a.modes, "twin")})
     assert not differences(a, twins).comparable and differences(a, twins).notes == ("mix",)
+    exchanged = replace(a, trace=(*a.trace, ServiceExchanged(at_ms=1e5, service="llm", mode="live")))
+    assert differences(a, exchanged).notes == ("mix",)
     slow = simulate(LINES[:1], seed=1, latency="long_tail")
     assert not differences(a, slow).comparable and "speed" in differences(a, slow).notes
     other = simulate(["¿Cuánto cuesta el despacho?"], seed=1, customer="rosario")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -92,3 +93,17 @@ async def test_no_vendor_is_put_into_a_conversation_that_lives_faster_than_the_w
     async with manager(tmp_path, pace=50) as clara:
         with pytest.raises(ClaraError, match="50 times"):
             await clara.exchange_llm("live", vendor)
+
+
+async def test_of_two_exchanges_the_later_stays_and_another_key_alone_is_no_other_mix(
+    tmp_path: Path, vendor: Keys
+) -> None:
+    async with manager(tmp_path) as clara:
+        await asyncio.gather(clara.exchange_llm("live", vendor), clara.exchange_llm("live", vendor))
+        await asyncio.gather(clara.exchange_llm("live", vendor), clara.exchange_llm("twin"))
+        assert clara.services.modes["llm"] == "twin"
+        with pytest.raises(ClaraError, match="'lvie'"):
+            await clara.exchange_llm("lvie", vendor)  # type: ignore[arg-type]
+    assert "llm twin then live then twin" in clara.run.mix  # type: ignore[union-attr]
+    again = ConversationManager(clara.services, log_root=tmp_path)
+    assert again.services.twins is None  # nothing is left to speak to of the conversation before

@@ -152,6 +152,10 @@ async def test_what_is_deleted_is_gone_for_good(root: Path) -> None:
     second, first = kept(root)
     first.delete()
     assert kept(root) == (second,) and os.listdir(root) == [second.folder.name]
+    first.delete()  # somebody was quicker
+    (root / f".deleted-{second.folder.name}").mkdir()  # somebody else did not come to the end of it
+    second.delete()
+    assert os.listdir(root) == []
 
 
 def ask(shelf: Shelf, **content: object) -> list[tuple[Any, Any]]:
