@@ -27,7 +27,7 @@ from clara_kit.world.personas import Persona
 Lines = Sequence[str | dict[str, Any]]
 
 
-async def play(clara: ConversationManager, lines: Lines | Callable[[ConversationManager], Awaitable[Any]]) -> Run:
+async def play(clara: ConversationManager, lines: str | Lines | Callable[[ConversationManager], Awaitable[Any]]) -> Run:
     """Let a customer say these lines (as in a script) to Clara, or do what a function does after her greeting.
 
     Blank lines are left out. Never raises for what goes wrong in the conversation: the line below the cell tells it.
@@ -48,18 +48,34 @@ async def play(clara: ConversationManager, lines: Lines | Callable[[Conversation
             told = "Stopped by hand"
         run = clara.run or Run(inputs={"modes": clara.services.modes}, trace=())
         turns, cuts = len(run.ledger), sum(turn.interrupted for turn in run.ledger)
-        progress.end(f"{told}: {turns} turns in {progress.seconds} s, {cuts} of them cut off ({run.mix}).")
+        progress.end(
+            f"{told}: {turns} turn{'s' * (turns != 1)} in {progress.seconds} s, {cuts} of them cut off ({run.mix})."
+        )
     return run
 
 
-async def _talk(clara: ConversationManager, lines: Lines | Callable[[ConversationManager], Awaitable[Any]]) -> None:
-    said = () if callable(lines) else [line for line in lines if _words(line).strip()]
+async def _talk(
+    clara: ConversationManager, lines: str | Lines | Callable[[ConversationManager], Awaitable[Any]]
+) -> None:
+    said = () if callable(lines) else _lines(lines)
     if said:
         return await clara.play_script(said)
     await clara.until(ConversationState.AVATAR_SPEAKING)  # the greeting
     await clara.until(ConversationState.IDLE)
     if callable(lines):
         await lines(clara)
+
+
+def asked(lines: str | Lines, *, otherwise: str) -> list[str | dict[str, Any]]:
+    """The lines in which something stands; one text is one line. Where there is none it says so, and takes another."""
+    said = _lines(lines)
+    if not said:
+        say(f"✗ Nothing is asked: «{otherwise}» is taken.")
+    return said or [otherwise]
+
+
+def _lines(lines: str | Lines) -> list[str | dict[str, Any]]:
+    return [line for line in ([lines] if isinstance(lines, str) else lines) if _words(line).strip()]
 
 
 def _words(line: str | dict[str, Any]) -> str:
@@ -118,6 +134,4 @@ def moment(run: Run, *kinds: type[Record], memory: bool = False) -> Sheet | None
     if memory:
         who = {"user": "the customer", "assistant": "Clara"}
         return Sheet.of([{"who": who[one.role], "what": one.text} for one in here.said], f"{at} Clara remembers:")
-    followed = here.decided or (("nothing", "it is only recorded"),)
-    rows = [{"what followed": what, "because": reason} for what, reason in followed]
-    return Sheet.of(rows, f"{at}: {here.title.rstrip('.')}.")
+    return Sheet.of([{"what followed": one} for one in here.plain[1:]], f"{at}: {here.title.rstrip('.')}.")

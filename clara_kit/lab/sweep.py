@@ -50,15 +50,24 @@ class Sweep:
         return wide.rename(turns).select("settings", *turns.values(), means.alias("mean"), "mix")
 
     def __repr__(self) -> str:
-        """What each choice costs beside the first, in sentences."""
-        means = dict(self.table().select("settings", "mean").iter_rows())
-        first = next(iter(means), "")
-        told = [
-            f"{name}: no turn was answered." if mean is None or means[first] is None
-            else f"{name}: {mean:,.0f} ms on average (simulated)." if name == first
-            else f"{name}: {mean - means[first]:+,.0f} ms beside «{first}» (simulated)."
-            for name, mean in means.items()
-        ]  # fmt: skip
+        """What each choice costs beside the first, in sentences: over the turns that were answered under both."""
+        answered = self.waits.filter(self.waits["total_ms"].is_not_null())
+        told, first = [], next(iter(self.runs), "")
+        usual = dict(answered.filter(answered["settings"] == first).select("turn", "total_ms").iter_rows())
+        for name in self.runs:
+            waits = dict(answered.filter(answered["settings"] == name).select("turn", "total_ms").iter_rows())
+            more = [ms - usual[turn] for turn, ms in waits.items() if turn in usual]
+            says = (
+                "no turn was answered"
+                if not waits
+                else f"{sum(waits.values()) / len(waits):,.0f} ms on average (simulated)"
+            )
+            if more and name != first:
+                says = f"{sum(more) / len(more):+,.0f} ms beside «{first}» (simulated)"
+            lost = ", ".join(f"{turn}" for turn in usual if turn not in waits)
+            told.append(f"{name}: {says}{f'; never answered: turn {lost}' if lost and waits else ''}.")
+        if not self.runs and not self.refused:
+            told.append("There is no choice to simulate.")
         return "\n".join([*told, *(f"{name}: ✗ {why}" for name, why in self.refused.items())])
 
     def figure(self, title: str) -> Any:
