@@ -45,6 +45,10 @@ class Draft:
         self.error: ClaraError | None = None
         self._folder, self._names = folder, names(words)
         self._based: tuple[str, Field] | None = None
+        self._emptied: list[
+            Field
+        ] = []  # fields in which nothing stands now: whoever cleared one goes on to write there
+        self._others: list[Field] = []  # those of them that are not written into
         self.open(name)
 
     # --- its text -----------------------------------------------------------------------------------------
@@ -74,6 +78,7 @@ class Draft:
         """Start to write into the `n`-th field: until the next start, `write` replaces what stands there now."""
         several = self.fields
         self._based = (self.text, several[n]) if 0 <= n < len(several) else None
+        self._others = [one for one in self._emptied if self._based is None or one is not several[n]]
 
     def write(self, text: str) -> str:
         """Write this into the field that was begun; returns what is wrong, empty when nothing is."""
@@ -81,10 +86,16 @@ class Draft:
             return self.problem
         source, field = self._based
         try:
-            return self._take(with_text(source, field, text, self._names, part_text))
+            fresh = with_text(source, field, text, self._names, part_text)
         except ClaraError as exc:
             self.error = exc
             return self.problem
+        problem = self._take(fresh)
+        end, longer = (field.included[1] if field.part else field.end), len(fresh) - len(source)
+        self._emptied = [_empty(one, one.start + longer * (one.start >= end)) for one in self._others]
+        if not text.strip():
+            self._emptied.append(_empty(field, field.start + (field.included[0] if field.part else 0)))
+        return problem
 
     def undo(self) -> None:
         """Forget what was not saved."""
@@ -93,7 +104,7 @@ class Draft:
 
     def _take(self, text: str) -> str:
         self.text = text
-        self.error = None
+        self.error, self._emptied = None, []
         self.__dict__.pop("fields", None)
         if self.changed:
             self.drafts[self.name] = text
@@ -141,7 +152,13 @@ class Draft:
     @cached_property
     def fields(self) -> tuple[Field, ...]:
         """What a designer writes; none where the template's tags do not fit together."""
-        return _fields(self.text, tuple(self._names.items()))
+        found = _fields(self.text, tuple(self._names.items()))
+        if not found or not self._emptied:
+            return found
+        bare = {len(self.text[: one.start].rstrip()) for one in self._emptied}  # an empty block has a field anyway
+        found = tuple(one for one in found if one.text or len(self.text[: one.start].rstrip()) not in bare)
+        both = (*found, *self._emptied)
+        return tuple(sorted(both, key=lambda one: (*one.included, one.start) if one.part else (one.start, 0, 0)))
 
     def notes(self, field: Field) -> tuple[Note, ...]:
         """Of each sentence of a field that the saved version has not: whether the offline model senses it."""
@@ -174,6 +191,10 @@ def _source(name: str) -> str:
         return template_file.read(template_file.find(name))
     except ClaraError:
         return ""
+
+
+def _empty(field: Field, at: int) -> Field:
+    return Field(section=field.section, text="", start=at, end=at, when=field.when)
 
 
 @lru_cache(maxsize=8)
