@@ -61,12 +61,16 @@ class Draft:
         self._take(self.drafts.get(name, self.saved))
 
     def keep_in(self, drafts: dict[str, str]) -> bool:
-        """Keep unsaved text there from now on; returns whether some of this template's was there and is taken up."""
+        """Keep unsaved text there from now on; returns whether some of this template's was there and is taken up.
+
+        Of several versions with unsaved text the one that was written into last.
+        """
         drafts.update(self.drafts)
-        came = drafts.get(self.name, self.text) != self.text
+        last = next((name for name in reversed(drafts) if name == self.name or _id(name) == self.good.id), self.name)
+        came = (last, drafts.get(last, self.text)) != (self.name, self.text)
         self.drafts = drafts
         if came:
-            self.open(self.name)
+            self.open(last)
         return came
 
     def edit(self, text: str) -> str:
@@ -106,10 +110,9 @@ class Draft:
         self.text = text
         self.error, self._emptied = None, []
         self.__dict__.pop("fields", None)
+        self.drafts.pop(self.name, None)
         if self.changed:
-            self.drafts[self.name] = text
-        else:
-            self.drafts.pop(self.name, None)
+            self.drafts[self.name] = text  # at the end: the last that was written into
         try:
             self.good = PromptTemplate.from_source(text) if self.changed else PromptTemplate.load(self.name)
         except ClaraError as exc:
@@ -189,6 +192,14 @@ def _source(name: str) -> str:
     """The text of a file, whatever is wrong with it; empty where it is no text."""
     try:
         return template_file.read(template_file.find(name))
+    except ClaraError:
+        return ""
+
+
+def _id(name: str) -> str:
+    """Which template a file is a version of; empty where it cannot be read."""
+    try:
+        return PromptTemplate.load(name).id
     except ClaraError:
         return ""
 

@@ -365,3 +365,19 @@ def test_whoever_clears_a_sentence_goes_on_writing_there_and_not_into_the_next(s
         by_hand(studio, "write", text=before[n])
     assert [field["text"] for field in studio.fields] == before
     assert studio.text == source or studio.problem == ""
+
+
+def test_unsaved_text_of_a_saved_version_comes_back_where_the_cell_names_the_template(tmp_path: Path) -> None:
+    first = PromptStudio("camila", "warm", folder=tmp_path)
+    by_hand(first, "shown", root="")
+    first.write(greeting(first), "¡Hola! Esta es la segunda.")
+    first.save()
+    first.write(greeting(first), "¡Hola! Esto aún no.")
+    again = PromptStudio("camila", "warm", folder=tmp_path)
+    by_hand(again, "shown", root="")
+    assert again.kept and again.chosen["template"].endswith("warm.v2.md")
+    assert again.briefing.greeting.startswith("¡Hola! Esto aún no.")
+    again.choose(template="brief")
+    other = PromptStudio("camila", "brief", folder=tmp_path)
+    by_hand(other, "shown", root="")
+    assert not other.kept and not other.changed
