@@ -185,9 +185,7 @@ def replies(questions: Sequence[str], customer: Customer, *templates: Template, 
         run = simulate(questions, seed=seed, customer=customer, template=made).revealed()
         answers = {turn.customer: turn.clara for turn in run.ledger}
         name = f"{made.id} v{made.version} ({run.mix})"
-        columns[name if name not in columns else f"{name}, column {len(columns)}"] = [
-            answers.get(q, "") for q in questions
-        ]
+        columns[name + f", column {len(columns)}" * (name in columns)] = [answers.get(q, "") for q in questions]
     return Sheet.of(columns)
 
 

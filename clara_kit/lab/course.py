@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from itertools import accumulate
 from typing import Any
 
 from clara_kit.core.commands import Speak
@@ -24,10 +25,10 @@ from clara_kit.runtime.manager import ConversationManager
 from clara_kit.runtime.thread import notebook
 from clara_kit.world.personas import Persona
 
-Lines = Sequence[str | dict[str, Any]]
+Lines = str | Sequence[str | dict[str, Any]]
 
 
-async def play(clara: ConversationManager, lines: str | Lines | Callable[[ConversationManager], Awaitable[Any]]) -> Run:
+async def play(clara: ConversationManager, lines: Lines | Callable[[ConversationManager], Awaitable[Any]]) -> Run:
     """Let a customer say these lines (as in a script) to Clara, or do what a function does after her greeting.
 
     Blank lines are left out. Never raises for what goes wrong in the conversation: the line below the cell tells it.
@@ -48,16 +49,12 @@ async def play(clara: ConversationManager, lines: str | Lines | Callable[[Conver
             told = "Stopped by hand"
         run = clara.run or Run(inputs={"modes": clara.services.modes}, trace=())
         turns, cuts = len(run.ledger), sum(turn.interrupted for turn in run.ledger)
-        progress.end(
-            f"{told}: {turns} turn{'s' * (turns != 1)} in {progress.seconds} s, {cuts} of them cut off ({run.mix})."
-        )
+        progress.end(f"{told}: {turns} turn{'s' * (turns != 1)} in {progress.seconds} s, {cuts} cut off ({run.mix}).")
     return run
 
 
-async def _talk(
-    clara: ConversationManager, lines: str | Lines | Callable[[ConversationManager], Awaitable[Any]]
-) -> None:
-    said = () if callable(lines) else _lines(lines)
+async def _talk(clara: ConversationManager, lines: Lines | Callable[[ConversationManager], Awaitable[Any]]) -> None:
+    said = () if callable(lines) else asked(lines)
     if said:
         return await clara.play_script(said)
     await clara.until(ConversationState.AVATAR_SPEAKING)  # the greeting
@@ -66,16 +63,13 @@ async def _talk(
         await lines(clara)
 
 
-def asked(lines: str | Lines, *, otherwise: str) -> list[str | dict[str, Any]]:
-    """The lines in which something stands; one text is one line. Where there is none it says so, and takes another."""
-    said = _lines(lines)
-    if not said:
+def asked(lines: Lines, *, otherwise: str = "") -> list[str | dict[str, Any]]:
+    """The lines in which something stands; one text is one line. Where there is none: `otherwise`, and it says so."""
+    said = [line for line in ([lines] if isinstance(lines, str) else lines) if _words(line).strip()]
+    if otherwise and not said:
         say(f"✗ Nothing is asked: «{otherwise}» is taken.")
-    return said or [otherwise]
-
-
-def _lines(lines: str | Lines) -> list[str | dict[str, Any]]:
-    return [line for line in ([lines] if isinstance(lines, str) else lines) if _words(line).strip()]
+        said = [otherwise]
+    return said
 
 
 def _words(line: str | dict[str, Any]) -> str:
@@ -120,12 +114,8 @@ def moment(run: Run, *kinds: type[Record], memory: bool = False) -> Sheet | None
 
     memory: what Clara remembered then, instead. Says so where there is no such moment.
     """
-    step, numbered = -1, []
-    for record in run.trace:
-        step += isinstance(record, Event)
-        numbered.append((step, record))
-    steps = iter(numbered)
-    found = [next((n for n, record in steps if isinstance(record, kind)), None) for kind in kinds][-1]
+    steps = zip(accumulate(isinstance(record, Event) for record in run.trace), run.trace)  # each with its events so far
+    found = [next((n - 1 for n, record in steps if isinstance(record, kind)), None) for kind in kinds][-1]
     if found is None:
         say("There is no such moment in this conversation.")
         return None

@@ -44,11 +44,9 @@ class Draft:
         self.drafts: dict[str, str] = {}
         self.error: ClaraError | None = None
         self._folder, self._names = folder, names(words)
-        self._based: tuple[str, Field] | None = None
-        self._emptied: list[
-            Field
-        ] = []  # fields in which nothing stands now: whoever cleared one goes on to write there
-        self._others: list[Field] = []  # those of them that are not written into
+        self._based: tuple[str, Field, list[Field]] | None = None
+        # Fields in which nothing stands now: whoever cleared one goes on to write there.
+        self._emptied: list[Field] = []
         self.open(name)
 
     # --- its text -----------------------------------------------------------------------------------------
@@ -66,7 +64,7 @@ class Draft:
         Of several versions with unsaved text the one that was written into last.
         """
         drafts.update(self.drafts)
-        last = next((name for name in reversed(drafts) if name == self.name or _id(name) == self.good.id), self.name)
+        last = [self.name, *(name for name in drafts if Path(name).name.split(".")[0] == self.good.id)][-1]
         came = (last, drafts.get(last, self.text)) != (self.name, self.text)
         self.drafts = drafts
         if came:
@@ -81,25 +79,25 @@ class Draft:
     def begin(self, n: int) -> None:
         """Start to write into the `n`-th field: until the next start, `write` replaces what stands there now."""
         several = self.fields
-        self._based = (self.text, several[n]) if 0 <= n < len(several) else None
-        self._others = [one for one in self._emptied if self._based is None or one is not several[n]]
+        others = [one for one in self._emptied if one not in several[n : n + 1]]
+        self._based = (self.text, several[n], others) if 0 <= n < len(several) else None
 
     def write(self, text: str) -> str:
         """Write this into the field that was begun; returns what is wrong, empty when nothing is."""
         if self._based is None:
             return self.problem
-        source, field = self._based
+        source, field, others = self._based
         try:
             fresh = with_text(source, field, text, self._names, part_text)
         except ClaraError as exc:
             self.error = exc
             return self.problem
-        problem = self._take(fresh)
+        self._take(fresh)
         end, longer = (field.included[1] if field.part else field.end), len(fresh) - len(source)
-        self._emptied = [_empty(one, one.start + longer * (one.start >= end)) for one in self._others]
+        self._emptied = [_empty(one, one.start + longer * (one.start >= end)) for one in others]
         if not text.strip():
-            self._emptied.append(_empty(field, field.start + (field.included[0] if field.part else 0)))
-        return problem
+            self._emptied.append(_empty(field, field.start + field.included[0]))
+        return self.problem
 
     def undo(self) -> None:
         """Forget what was not saved."""
@@ -156,12 +154,10 @@ class Draft:
     def fields(self) -> tuple[Field, ...]:
         """What a designer writes; none where the template's tags do not fit together."""
         found = _fields(self.text, tuple(self._names.items()))
-        if not found or not self._emptied:
-            return found
-        bare = {len(self.text[: one.start].rstrip()) for one in self._emptied}  # an empty block has a field anyway
-        found = tuple(one for one in found if one.text or len(self.text[: one.start].rstrip()) not in bare)
-        both = (*found, *self._emptied)
-        return tuple(sorted(both, key=lambda one: (*one.included, one.start) if one.part else (one.start, 0, 0)))
+        bare = {len(self.text[: one.start].rstrip()) for one in self._emptied if found}  # an empty block has one anyway
+        kept = (one for one in found if one.text or len(self.text[: one.start].rstrip()) not in bare)
+        both = (*kept, *self._emptied * bool(found))
+        return tuple(sorted(both, key=lambda one: (one.included[0] or one.start, one.start)))
 
     def notes(self, field: Field) -> tuple[Note, ...]:
         """Of each sentence of a field that the saved version has not: whether the offline model senses it."""
@@ -192,14 +188,6 @@ def _source(name: str) -> str:
     """The text of a file, whatever is wrong with it; empty where it is no text."""
     try:
         return template_file.read(template_file.find(name))
-    except ClaraError:
-        return ""
-
-
-def _id(name: str) -> str:
-    """Which template a file is a version of; empty where it cannot be read."""
-    try:
-        return PromptTemplate.load(name).id
     except ClaraError:
         return ""
 

@@ -94,7 +94,7 @@ def test_a_sweep_compares_only_the_turns_that_were_answered_under_both_choices()
     told = str(sweep(lines, {"as shipped": {}, "long": {"turn_hold_ms": 60000}, "no": {"turn_hold_ms": -1}}, seed=7))
     compared = sweep(lines, {"as shipped": {}, "long": {"turn_hold_ms": 60000}}, seed=7)
     usual, long = (row[1] for row in compared.table().select("settings", "turn 1").iter_rows())
-    assert f"long: {long - usual:+,.0f} ms beside «as shipped» (simulated); never answered: turn 2." in told
+    assert f"long: {long - usual:+,.0f} ms beside «as shipped» (simulated); 1 of 2 turns not answered." in told
     assert "no: ✗" in told and str(sweep(lines, {})) == "There is no choice to simulate."
 
 
