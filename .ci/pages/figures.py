@@ -60,7 +60,8 @@ def pipeline_answers(m: Measured, _most: float) -> Answer:
 def latency_twin(m: Measured, most_ms: float) -> Answer:
     turns = complete(m.shown)
     ms, sim_ms = middle(turns).total_ms or 0.0, middle(m.usual).total_ms or 0.0
-    note = f"Median of {len(turns)} spoken turns at the published speeds of the vendors; {sim_ms:,.0f} ms over {len(m.usual)} simulated ones."
+    least, most = (f(turn.total_ms or 0.0 for turn in turns) for f in (min, max))
+    note = f"Median of {len(turns)} spoken turns at the published speeds of the vendors (from {least:,.0f} to {most:,.0f} ms, another each time); {sim_ms:,.0f} ms over {len(m.usual)} simulated ones."
     return Answer(value=in_ms(ms), mode=TWIN, met=ms <= most_ms, note=note)
 
 

@@ -41,6 +41,8 @@ def page(ran: Ran, assets: Assets, *, when: datetime, before: Link, after: Link 
             parts.append(_stopped(ran, number))
             break
     body = _links("".join(parts), pages)
+    if "<h1" not in body:  # a file that is no notebook, or one without a heading
+        body = f"<h1>{escape(ran.title)}</h1>{body}"
     links = (*widgets.styles,), (*scripts, *widgets.scripts)
     return shell(ran.title, body, assets, when=when, mix=whose(ran), before=before, after=after, more=links)
 

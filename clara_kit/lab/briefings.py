@@ -184,7 +184,8 @@ def replies(questions: Sequence[str], customer: Customer, *templates: Template, 
         made = brief(template).template
         run = simulate(questions, seed=seed, customer=customer, template=made).revealed()
         answers = {turn.customer: turn.clara for turn in run.ledger}
-        columns[f"{made.id} v{made.version} ({run.mix})"] = [answers.get(q, "") for q in questions]
+        name = f"{made.id} v{made.version} ({run.mix})"
+        columns[name + f", column {len(columns)}" * (name in columns)] = [answers.get(q, "") for q in questions]
     return Sheet.of(columns)
 
 

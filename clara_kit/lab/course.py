@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from itertools import accumulate
 from typing import Any
 
 from clara_kit.core.commands import Speak
@@ -24,7 +25,7 @@ from clara_kit.runtime.manager import ConversationManager
 from clara_kit.runtime.thread import notebook
 from clara_kit.world.personas import Persona
 
-Lines = Sequence[str | dict[str, Any]]
+Lines = str | Sequence[str | dict[str, Any]]
 
 
 async def play(clara: ConversationManager, lines: Lines | Callable[[ConversationManager], Awaitable[Any]]) -> Run:
@@ -48,18 +49,27 @@ async def play(clara: ConversationManager, lines: Lines | Callable[[Conversation
             told = "Stopped by hand"
         run = clara.run or Run(inputs={"modes": clara.services.modes}, trace=())
         turns, cuts = len(run.ledger), sum(turn.interrupted for turn in run.ledger)
-        progress.end(f"{told}: {turns} turns in {progress.seconds} s, {cuts} of them cut off ({run.mix}).")
+        progress.end(f"{told}: {turns} turn{'s' * (turns != 1)} in {progress.seconds} s, {cuts} cut off ({run.mix}).")
     return run
 
 
 async def _talk(clara: ConversationManager, lines: Lines | Callable[[ConversationManager], Awaitable[Any]]) -> None:
-    said = () if callable(lines) else [line for line in lines if _words(line).strip()]
+    said = () if callable(lines) else asked(lines)
     if said:
         return await clara.play_script(said)
     await clara.until(ConversationState.AVATAR_SPEAKING)  # the greeting
     await clara.until(ConversationState.IDLE)
     if callable(lines):
         await lines(clara)
+
+
+def asked(lines: Lines, *, otherwise: str = "") -> list[str | dict[str, Any]]:
+    """The lines in which something stands; one text is one line. Where there is none: `otherwise`, and it says so."""
+    said = [line for line in ([lines] if isinstance(lines, str) else lines) if _words(line).strip()]
+    if otherwise and not said:
+        say(f"✗ Nothing is asked: «{otherwise}» is taken.")
+        said = [otherwise]
+    return said
 
 
 def _words(line: str | dict[str, Any]) -> str:
@@ -104,12 +114,8 @@ def moment(run: Run, *kinds: type[Record], memory: bool = False) -> Sheet | None
 
     memory: what Clara remembered then, instead. Says so where there is no such moment.
     """
-    step, numbered = -1, []
-    for record in run.trace:
-        step += isinstance(record, Event)
-        numbered.append((step, record))
-    steps = iter(numbered)
-    found = [next((n for n, record in steps if isinstance(record, kind)), None) for kind in kinds][-1]
+    steps = zip(accumulate(isinstance(record, Event) for record in run.trace), run.trace)  # each with its events so far
+    found = [next((n - 1 for n, record in steps if isinstance(record, kind)), None) for kind in kinds][-1]
     if found is None:
         say("There is no such moment in this conversation.")
         return None
@@ -118,6 +124,4 @@ def moment(run: Run, *kinds: type[Record], memory: bool = False) -> Sheet | None
     if memory:
         who = {"user": "the customer", "assistant": "Clara"}
         return Sheet.of([{"who": who[one.role], "what": one.text} for one in here.said], f"{at} Clara remembers:")
-    followed = here.decided or (("nothing", "it is only recorded"),)
-    rows = [{"what followed": what, "because": reason} for what, reason in followed]
-    return Sheet.of(rows, f"{at}: {here.title.rstrip('.')}.")
+    return Sheet.of([{"what followed": one} for one in here.plain[1:]], f"{at}: {here.title.rstrip('.')}.")

@@ -44,7 +44,9 @@ class Draft:
         self.drafts: dict[str, str] = {}
         self.error: ClaraError | None = None
         self._folder, self._names = folder, names(words)
-        self._based: tuple[str, Field] | None = None
+        self._based: tuple[str, Field, list[Field]] | None = None
+        # Fields in which nothing stands now: whoever cleared one goes on to write there.
+        self._emptied: list[Field] = []
         self.open(name)
 
     # --- its text -----------------------------------------------------------------------------------------
@@ -57,12 +59,16 @@ class Draft:
         self._take(self.drafts.get(name, self.saved))
 
     def keep_in(self, drafts: dict[str, str]) -> bool:
-        """Keep unsaved text there from now on; returns whether some of this template's was there and is taken up."""
+        """Keep unsaved text there from now on; returns whether some of this template's was there and is taken up.
+
+        Of several versions with unsaved text the one that was written into last.
+        """
         drafts.update(self.drafts)
-        came = drafts.get(self.name, self.text) != self.text
+        last = [self.name, *(name for name in drafts if Path(name).name.split(".")[0] == self.good.id)][-1]
+        came = (last, drafts.get(last, self.text)) != (self.name, self.text)
         self.drafts = drafts
         if came:
-            self.open(self.name)
+            self.open(last)
         return came
 
     def edit(self, text: str) -> str:
@@ -73,18 +79,25 @@ class Draft:
     def begin(self, n: int) -> None:
         """Start to write into the `n`-th field: until the next start, `write` replaces what stands there now."""
         several = self.fields
-        self._based = (self.text, several[n]) if 0 <= n < len(several) else None
+        others = [one for one in self._emptied if one not in several[n : n + 1]]
+        self._based = (self.text, several[n], others) if 0 <= n < len(several) else None
 
     def write(self, text: str) -> str:
         """Write this into the field that was begun; returns what is wrong, empty when nothing is."""
         if self._based is None:
             return self.problem
-        source, field = self._based
+        source, field, others = self._based
         try:
-            return self._take(with_text(source, field, text, self._names, part_text))
+            fresh = with_text(source, field, text, self._names, part_text)
         except ClaraError as exc:
             self.error = exc
             return self.problem
+        self._take(fresh)
+        end, longer = (field.included[1] if field.part else field.end), len(fresh) - len(source)
+        self._emptied = [_empty(one, one.start + longer * (one.start >= end)) for one in others]
+        if not text.strip():
+            self._emptied.append(_empty(field, field.start + field.included[0]))
+        return self.problem
 
     def undo(self) -> None:
         """Forget what was not saved."""
@@ -93,12 +106,11 @@ class Draft:
 
     def _take(self, text: str) -> str:
         self.text = text
-        self.error = None
+        self.error, self._emptied = None, []
         self.__dict__.pop("fields", None)
+        self.drafts.pop(self.name, None)
         if self.changed:
-            self.drafts[self.name] = text
-        else:
-            self.drafts.pop(self.name, None)
+            self.drafts[self.name] = text  # at the end: the last that was written into
         try:
             self.good = PromptTemplate.from_source(text) if self.changed else PromptTemplate.load(self.name)
         except ClaraError as exc:
@@ -141,7 +153,11 @@ class Draft:
     @cached_property
     def fields(self) -> tuple[Field, ...]:
         """What a designer writes; none where the template's tags do not fit together."""
-        return _fields(self.text, tuple(self._names.items()))
+        found = _fields(self.text, tuple(self._names.items()))
+        bare = {len(self.text[: one.start].rstrip()) for one in self._emptied if found}  # an empty block has one anyway
+        kept = (one for one in found if one.text or len(self.text[: one.start].rstrip()) not in bare)
+        both = (*kept, *self._emptied * bool(found))
+        return tuple(sorted(both, key=lambda one: (one.included[0] or one.start, one.start)))
 
     def notes(self, field: Field) -> tuple[Note, ...]:
         """Of each sentence of a field that the saved version has not: whether the offline model senses it."""
@@ -174,6 +190,10 @@ def _source(name: str) -> str:
         return template_file.read(template_file.find(name))
     except ClaraError:
         return ""
+
+
+def _empty(field: Field, at: int) -> Field:
+    return Field(section=field.section, text="", start=at, end=at, when=field.when)
 
 
 @lru_cache(maxsize=8)

@@ -50,32 +50,29 @@ class Sweep:
         return wide.rename(turns).select("settings", *turns.values(), means.alias("mean"), "mix")
 
     def __repr__(self) -> str:
-        """What each choice costs beside the first, in sentences."""
-        means = dict(self.table().select("settings", "mean").iter_rows())
-        first = next(iter(means), "")
-        told = [
-            f"{name}: no turn was answered." if mean is None or means[first] is None
-            else f"{name}: {mean:,.0f} ms on average (simulated)." if name == first
-            else f"{name}: {mean - means[first]:+,.0f} ms beside «{first}» (simulated)."
-            for name, mean in means.items()
-        ]  # fmt: skip
-        return "\n".join([*told, *(f"{name}: ✗ {why}" for name, why in self.refused.items())])
+        """What each choice costs beside the first, in sentences: over the turns that were answered under both."""
+        rows = {name: waits for name, *waits, _, _ in self.table().iter_rows()}
+        told, first = [], next(iter(rows), "")
+        for name, waits in rows.items():
+            pairs = [(ms, usual) for ms, usual in zip(waits, rows[first]) if None not in (ms, usual)]
+            mean = sum(ms - usual * (name != first) for ms, usual in pairs) / max(1, len(pairs))
+            says = f"{mean:,.0f} ms on average" if name == first else f"{mean:+,.0f} ms beside «{first}»"
+            lost = f"; {waits.count(None)} of {len(waits)} turns not answered" * (None in waits)
+            told.append(f"{name}: {says} (simulated){lost}." if pairs else f"{name}: no answered turn to compare.")
+        told += [f"{name}: ✗ {why}" for name, why in self.refused.items()]
+        return "\n".join(told or ["There is no choice to simulate."])
 
     def figure(self, title: str) -> Any:
         """The waits as bars, a colour and a pattern for each turn."""
         import plotly.graph_objects as go
 
-        waits = self.waits
-        figure = go.Figure()
+        waits, figure = self.waits, go.Figure()
         for n, turn in enumerate(waits["turn"].unique().sort().to_list()):
             part = waits.filter(waits["turn"] == turn)
             figure.add_bar(
-                y=part["settings"].to_list(),
-                x=part["total_ms"].round(0).to_list(),
-                name=f"turn {turn}",
-                orientation="h",
-                marker={"color": COLOURS[n % 7], "pattern": {"shape": PATTERNS[n % 7]}},
-            )
+                y=part["settings"].to_list(), x=part["total_ms"].round(0).to_list(), name=f"turn {turn}",
+                orientation="h", marker={"color": COLOURS[n % 7], "pattern": {"shape": PATTERNS[n % 7]}},
+            )  # fmt: skip
         figure.update_yaxes(autorange="reversed")
         figure.update_xaxes(title="ms from the customer's last word<br>to Clara's first sound (simulated)")
         figure.update_layout(title=title, template="plotly_white", height=120 + 70 * len(self.runs))

@@ -23,6 +23,7 @@ from clara_kit.prompts import spanish
 from clara_kit.prompts.language import BLOCKS, END, FROM_CUSTOMER, FROM_SHOP, Check
 from clara_kit.prompts.refusals import refusal
 from clara_kit.prompts.shapes import shapes, told
+from clara_kit.prompts.tags import newlines_kept
 from clara_kit.prompts.values import FENCE_CLOSE, FENCE_OPEN
 
 RENDERED_CHARS = 60_000  # more than any prompt here needs; a runaway loop ends at it
@@ -92,7 +93,7 @@ class Compiled(BaseLoader):
                 raise refusal("invisible", file=file, line=number)
         check = Check(file, self._declared, FILTERS, part=part)
         try:
-            tree = self._env.parse(body, file, file)
+            tree = self._env.parse(newlines_kept(body), file, file)
             check.run(tree, first_line)
             for block, used in check.used.items():
                 self._used[block] |= used

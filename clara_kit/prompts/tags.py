@@ -18,6 +18,7 @@ TOKEN = re.compile(
     rf"|\{{%(?P<tag>(?:{_QUOTED}|(?!%\}}).)*)%\}}|\{{\{{(?P<hole>(?:{_QUOTED}|(?!\}}\}}).)*)\}}\}}"
 )
 _FOR = re.compile(r"for\s+(\w+)\s+in\s+(.*)", re.DOTALL)
+_WORDLESS = re.compile(r"\{%.*?%\}|\{#.*?#\}")
 
 
 class Condition(NamedTuple):
@@ -69,6 +70,17 @@ def tokens_of(source: str, at: int) -> Iterator[Node]:
             yield Node(word if word in known else "odd", *match.span(), said)
     if at < len(source):
         yield Node("text", at, len(source))
+
+
+def newlines_kept(source: str) -> str:
+    """The same for Jinja, where a sentence that ends with `{% endif %}` keeps its newline: the next is not glued to it."""
+    out, at = "", 0
+    for match in TOKEN.finditer(source):
+        before = source[source.rfind("\n", 0, match.start()) + 1 : match.start()]
+        ends = (match["tag"] or "").strip() in ("endif", "endfor") and source[match.end() : match.end() + 1] == "\n"
+        if ends and _WORDLESS.sub("", before).strip():
+            out, at = f"{out}{source[at : match.end() - 2]}+%}}", match.end()
+    return out + source[at:]
 
 
 def _several(tokens: Sequence[Node], at: int, ends: tuple[str, ...]) -> tuple[tuple[Node, ...], int]:

@@ -38,7 +38,7 @@ async def test_the_first_notebook_takes_other_questions_no_question_and_any_orde
                 await reader.run(name)
         await reader.run("desk")
         nothing = {f'= "{line}"': '= ""' for line in ASKED}
-        assert "1 turns" in await reader.run("one", nothing)
+        assert "1 turn in" in await reader.run("one", nothing)
         for name in ("five", "four", "sim", "sim"):
             await reader.run(name)
 
@@ -69,6 +69,9 @@ async def test_the_second_notebook_takes_other_settings_wrong_settings_and_any_o
         told = await reader.run("one-22", others)
         assert "mine" in told and "stt_endpointing_ms" not in told
         assert "✗" in await reader.run("one-22", {'_ms": 600': '_ms": -5'}) + await reader.run("one-25")
+        three = '["¿Qué limpiador me recomiendas para la piel mixta?", "¿Y cuánto cuesta el despacho?", "Muchas gracias, Clara."]'
+        for script in ("[]", '["", " "]', '"¿Y cuánto cuesta el despacho?"'):
+            await reader.run("one-10", {three: script})
         await reader.run("one-22", {'    "as shipped": {},\n': ""})
         assert "«endpointing 600 ms»" in await reader.run("one-25")
         for name in reversed(reader.ids):
@@ -93,7 +96,7 @@ async def test_the_third_notebook_takes_other_customers_templates_and_questions_
             ('"¿Qué hidratante me recomiendas?", ', "¿Qué limpiador uso?", "¿Cuánto cuesta el despacho?"), ""
         )
         await reader.run("two-02", none)
-        assert "1 turns" in await reader.run("two-10")
+        assert "1 turn in" in await reader.run("two-10")
         await reader.run("two-20")
 
 

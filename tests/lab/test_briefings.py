@@ -59,6 +59,10 @@ def test_two_templates_answer_the_same_questions() -> None:
     assert question == "¿Qué limpiador uso?" and warm.startswith(brief) and len(warm) > len(brief)
 
 
+def test_a_template_beside_itself_has_two_columns() -> None:
+    assert len(replies(["¿Qué limpiador uso?"], "camila", "warm", "warm").frame.columns) == 3
+
+
 def test_no_fault_of_the_shop_keeps_a_customer_waiting_or_tells_them_anything() -> None:
     frame = noticed(EVERY).frame
     first = frame["first sound (ms)"]

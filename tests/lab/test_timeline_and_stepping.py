@@ -89,6 +89,15 @@ def test_a_step_that_is_not_there_is_an_index_error(run: Run, step: int) -> None
         Stepper(run.trace, run.settings).moment(step)
 
 
+def test_a_sweep_compares_only_the_turns_that_were_answered_under_both_choices() -> None:
+    lines = ["¿Qué limpiador me recomiendas?", "¿Y cuánto cuesta el despacho?"]
+    told = str(sweep(lines, {"as shipped": {}, "long": {"turn_hold_ms": 60000}, "no": {"turn_hold_ms": -1}}, seed=7))
+    compared = sweep(lines, {"as shipped": {}, "long": {"turn_hold_ms": 60000}}, seed=7)
+    usual, long = (row[1] for row in compared.table().select("settings", "turn 1").iter_rows())
+    assert f"long: {long - usual:+,.0f} ms beside «as shipped» (simulated); 1 of 2 turns not answered." in told
+    assert "no: ✗" in told and str(sweep(lines, {})) == "There is no choice to simulate."
+
+
 def test_a_sweep_has_a_row_for_each_choice_and_names_its_mix() -> None:
     compared = sweep(["Hola"], {"a": Settings(), "b": Settings.of(turn_hold_ms=400)}, seed=1)
     assert compared.table().columns == ["settings", "turn 1", "mean", "mix"]

@@ -97,6 +97,7 @@ def test_every_criterion_of_the_plan_has_an_answer_and_every_answer_a_criterion(
 def test_a_broken_notebook_costs_its_own_page_only(made: Made, capsys: pytest.CaptureFixture[str]) -> None:
     whole, broken, torn = made.ran
     assert torn.broke_at == 0 and "Its file is no notebook" in made.text("02_torn")
+    assert "<h1>02_torn</h1>" in made.text("02_torn")
     assert whole.broke_at is None and broken.broke_at == 2
     text = made.text("01_broken")
     assert "before" in text and "Here this notebook stopped" in text and "the shop is closed (ValueError)" in text

@@ -144,6 +144,16 @@ def test_a_line_of_nothing_but_a_bracket_is_read_as_a_line_with_its_condition() 
     assert fresh.text == "Hola, {first name}." and in_words(fresh.when, ENGLISH) == "when the name is known"
 
 
+@pytest.mark.parametrize(
+    "text", ["Hola[, {first name}]", "[Tu piel es {skin type}.]", "Hola\n[Cuida {concerns}]\nChao"]
+)
+def test_a_line_that_ends_with_a_bracket_is_not_glued_to_the_next(text: str) -> None:
+    warm = SHIPPED["warm"]
+    field = next(one for one in read(warm) if one.section == "greeting")
+    made = PromptTemplate.from_source(write(warm, field, text)).render(Persona.load("camila").profile, Catalog.load())
+    assert re.search(r"(Camila|mixta\.|brillo Chao) Vi que tienes", made.greeting), made.greeting
+
+
 def test_an_empty_block_has_a_field_to_write_into() -> None:
     greeting = next(f for f in read(block("", "static")) if f.section == "greeting")
     assert "{% block greeting %}¡Hola!{% endblock %}" in write(block("", "static"), greeting, "¡Hola!")

@@ -344,3 +344,40 @@ def test_a_message_that_makes_no_sense_changes_nothing(studio: PromptStudio, con
     before = studio.text
     studio._handle_custom_msg(content, [])
     assert studio.text == before and studio.chosen["template"] == "warm"
+
+
+def test_whoever_clears_a_sentence_goes_on_writing_there_and_not_into_the_next(studio: PromptStudio) -> None:
+    before, source = [field["text"] for field in studio.fields], studio.template.source
+    for n, was in enumerate(before):
+        by_hand(studio, "begin", n=n)
+        by_hand(studio, "write", text="")
+        assert [field["text"] for field in studio.fields] == [*before[:n], "", *before[n + 1 :]], was
+        by_hand(studio, "write", text=was)
+        assert [field["text"] for field in studio.fields] == before
+        by_hand(studio, "undo")
+    for n in (0, 2, 1):  # several, in any order; another sentence gets longer meanwhile
+        by_hand(studio, "begin", n=n)
+        by_hand(studio, "write", text=" ")
+    by_hand(studio, "begin", n=3)
+    by_hand(studio, "write", text=f"{before[3]} Y algo más.")
+    for n in (2, 0, 1, 3):
+        by_hand(studio, "begin", n=n)
+        by_hand(studio, "write", text=before[n])
+    assert [field["text"] for field in studio.fields] == before
+    assert studio.text == source or studio.problem == ""
+
+
+def test_unsaved_text_of_a_saved_version_comes_back_where_the_cell_names_the_template(tmp_path: Path) -> None:
+    first = PromptStudio("camila", "warm", folder=tmp_path)
+    by_hand(first, "shown", root="")
+    first.write(greeting(first), "¡Hola! Esta es la segunda.")
+    first.save()
+    first.write(greeting(first), "¡Hola! Esto aún no.")
+    again = PromptStudio("camila", "warm", folder=tmp_path)
+    by_hand(again, "shown", root="")
+    assert again.kept and again.chosen["template"].endswith("warm.v2.md")
+    assert again.briefing.greeting.startswith("¡Hola! Esto aún no.")
+    again.choose(template="brief")
+    other = PromptStudio("camila", "brief", folder=tmp_path)
+    by_hand(other, "shown", root="")
+    assert not other.kept and not other.changed
