@@ -16,8 +16,8 @@ from pathlib import Path
 from statistics import median
 
 ROOMS = {  # code lines at the most
-    "core": 1050, "conversation": 1870, "measure": 745, "runtime": 1665, "audio": 1010, "prompts": 1460, "shop": 1085,
-    "providers": 2555, "doctor": 900, "lab": 1455, "widgets": 1530, "cli": 425, "(top)": 375, "personalization": 20,
+    "core": 1050, "conversation": 1870, "measure": 745, "runtime": 1670, "audio": 1010, "prompts": 1460, "shop": 1085,
+    "providers": 2555, "doctor": 900, "lab": 1480, "widgets": 1530, "cli": 425, "(top)": 375, "personalization": 20,
     "world": 6190,
 }  # fmt: skip
 WALK, WITHOUT_WORLD = 5310, 16100  # core, conversation, measure and runtime together; all but world
