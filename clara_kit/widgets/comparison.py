@@ -108,7 +108,7 @@ class Comparison(anywidget.AnyWidget):
             if kind == "offers":
                 self.choose()
             elif kind == "compare":
-                self.compare()
+                self.problem = "" if self.compare() else self.words["compare_nothing"]
             elif kind in ("take", "keep") and isinstance(name, str):
                 (self.take if kind == "take" else self.keep)(name)
             elif (

@@ -84,3 +84,10 @@ def test_the_buttons_compare_and_let_each_answer_be_heard() -> None:
     widget.choose(left="no such prompt")
     widget._handle_custom_msg({"kind": "compare"}, [])
     assert "no such prompt" in widget.problem
+
+
+def test_a_comparison_without_a_question_says_so() -> None:
+    compared = Comparison("camila", "warm", "brief", language="es")
+    compared.questions = " \n"
+    compared._handle_custom_msg({"kind": "compare"}, [])
+    assert compared.rows == [] and "ninguna pregunta" in compared.problem
