@@ -71,6 +71,10 @@ def lab(*, notebook: str, port: int, no_browser: bool) -> int:
     }
     os.chdir(KIT)
     server = LabApp.initialize_server([f"--{name}={value}" for name, value in options.items()])
+    if opens != "lab":  # its kernel runs before the page asks for one: until then JupyterLab forgets a *Run All*
+        path = opens.removeprefix("lab/tree/")
+        start = server.session_manager.create_session
+        server.io_loop.add_callback(start, path=path, name=Path(path).name, type="notebook", kernel_name="python3")
     print(SAYS.format(url=f"{server.connection_url}{opens}?token={token}"), flush=True)
     server.start()
     return 0

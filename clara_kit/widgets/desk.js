@@ -305,9 +305,10 @@ function render({ model, el }) {
   speed.addEventListener("change", () => choose({ speed: speed.value }));
   for (const [node, what] of [[choices, "pointerenter"], [choices, "focusin"], [live, "toggle"]])
     node.addEventListener(what, () => send("offers")); // a prompt saved meanwhile, a key entered
+  const alone = soundsAlone(() => {}); // a recording falls silent when she speaks, never she for a recording
   const onMessage = (content, buffers) => {
     if (content.kind === "sound" && buffers.length) voice.sound(content.utterance, content.rate_hz, buffers[0]);
-    else if (content.kind === "begin") voice.begin(content.utterance);
+    else if (content.kind === "begin") alone.begin(), voice.begin(content.utterance);
     else if (content.kind === "silence") voice.silence(content.utterance);
   };
   model.on("msg:custom", onMessage);
@@ -321,6 +322,10 @@ function render({ model, el }) {
   const onProblem = () => (problem.textContent = model.get("problem"));
   model.on("change:problem", onProblem);
   label(), onProblem();
-  return () => (model.off("msg:custom", onMessage), voice.close());
+  if (model.get("is_new") && !attached()) { // *Run All* took the page to the last cell: what was asked for is here
+    send("shown");
+    requestAnimationFrame(() => root.scrollIntoView({ block: "nearest" }));
+  }
+  return () => (model.off("msg:custom", onMessage), alone.end(), voice.close());
 }
 export default { render };
