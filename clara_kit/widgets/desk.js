@@ -262,7 +262,7 @@ function render({ model, el }) {
     openRows.replaceChildren(...rows.map((one) => {
       const row = make("li"), end = make("button", "hang", w("hang_up"));
       const cost = one.live || one.usd ? `${w("spent")} ${usd(one.usd)}${one.unpriced.length ? ` (${w("unpriced")}: ${one.unpriced.map(w).join(", ")})` : ""}` : w("twin_only");
-      row.append(make("b", "", one.title), make("span", "", [`${w("open_since")} ${one.since}`, one.mix, cost, ...(one.here ? [w("open_here")] : [])].join(" · ")));
+      row.append(make("b", "", one.title), make("span", "", [`${w("open_since")} ${one.since}`, model.get("words")[`mix_${one.mix}`] ?? one.mix, cost, ...(one.here ? [w("open_here")] : [])].join(" · ")));
       end.dataset.row = `end ${one.key}`;
       end.setAttribute("aria-label", `${w("hang_up")}: ${one.title}`);
       end.addEventListener("click", () => send("end", one.key));
@@ -306,6 +306,8 @@ function render({ model, el }) {
   for (const [node, what] of [[choices, "pointerenter"], [choices, "focusin"], [live, "toggle"]])
     node.addEventListener(what, () => send("offers")); // a prompt saved meanwhile, a key entered
   const alone = soundsAlone(() => {}); // a recording falls silent when she speaks, never she for a recording
+  const seen = new IntersectionObserver(([now]) => now.isIntersecting && send("offers")); // back from another notebook
+  seen.observe(root);
   const onMessage = (content, buffers) => {
     if (content.kind === "sound" && buffers.length) voice.sound(content.utterance, content.rate_hz, buffers[0]);
     else if (content.kind === "begin") alone.begin(), voice.begin(content.utterance);
@@ -326,6 +328,6 @@ function render({ model, el }) {
     send("shown");
     requestAnimationFrame(() => root.scrollIntoView({ block: "nearest" }));
   }
-  return () => (model.off("msg:custom", onMessage), alone.end(), voice.close());
+  return () => (model.off("msg:custom", onMessage), alone.end(), seen.disconnect(), voice.close());
 }
 export default { render };

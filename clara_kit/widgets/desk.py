@@ -98,8 +98,8 @@ class Desk(ipywidgets.VBox):  # type: ignore[misc]
 
     def choose(self, choice: Choice | None = None, **changes: Any) -> Choice:
         """Choose anew, all of it or a part: `desk.choose(customer="camila")`."""
+        self._view.offers = offers()  # which may tell of a prompt that was chosen elsewhere
         fresh = replace(choice or self.chosen, **changes)
-        self._view.offers = offers()
         self._view.chosen = {**vars(fresh), "live": list(fresh.live)}
         return fresh
 

@@ -501,6 +501,10 @@ function render({ model, el }) {
   const resized = new ResizeObserver(() => draw());
   resized.observe(root);
   all();
+  if (model.get("asked_for")) { // by hand, further up in the page
+    model.send({ kind: "seen" });
+    requestAnimationFrame(() => root.scrollIntoView({ block: "nearest", behavior: "smooth" }));
+  }
   return () => {
     resized.disconnect();
     if (audio) audio.pause();
