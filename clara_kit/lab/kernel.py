@@ -34,10 +34,9 @@ class Kernel:
 
     def use(self, prompt: str) -> None:
         """Let the next conversation take this prompt; every desk takes it, those of other notebooks when next seen."""
-        chosen = f"{os.urandom(8).hex()} {prompt}"  # two choices of one prompt are two
+        self._take(chosen := f"{os.urandom(8).hex()} {prompt}")  # two choices of one prompt are two
         with suppress(OSError, KeyError):
             Path(os.environ[SHARED]).write_text(chosen, "utf-8")
-        self._take(chosen)
 
     def _take(self, chosen: str) -> None:
         self._read, (_, _, self._prompt) = chosen, chosen.partition(" ")
