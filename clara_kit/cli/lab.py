@@ -18,6 +18,7 @@ from pathlib import Path
 from jupyter_server.services.contents.largefilemanager import AsyncLargeFileManager
 
 from clara_kit.core.paths import DATA
+from clara_kit.lab.kernel import SHARED
 
 KIT = DATA.parent
 _OF_THE_COURSE = re.compile(r"notebooks/(\d\d_\w+)\.ipynb")
@@ -71,6 +72,10 @@ def lab(*, notebook: str, port: int, no_browser: bool) -> int:
     }
     os.chdir(KIT)
     server = LabApp.initialize_server([f"--{name}={value}" for name, value in options.items()])
+    os.environ[SHARED] = f"{server.runtime_dir}/clara-{secrets.token_hex(8)}.prompt"
+    if opens != "lab":  # its kernel runs before the page asks for one: until then JupyterLab forgets a *Run All*
+        start, path = server.session_manager.create_session, opens.removeprefix("lab/tree/")
+        server.io_loop.add_callback(start, path, Path(path).name, "notebook", "python3")
     print(SAYS.format(url=f"{server.connection_url}{opens}?token={token}"), flush=True)
     server.start()
     return 0

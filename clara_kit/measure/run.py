@@ -231,7 +231,7 @@ def _conversation_html(run: Run) -> str:
         heard = escape(turn.clara if turn.heard is None else turn.heard)
         unheard = f" <s style='opacity:.6'>{escape(turn.unheard)}</s>" if turn.unheard else ""
         problem = f"<br><small>{escape(turn.problem)}</small>" if turn.problem else ""
-        time = Figure("" if turn.total_ms is None else f"{turn.total_ms:.0f} ms")
+        time = Figure("" if turn.total_ms is None else f"{turn.total_ms:.0f}\u00a0ms")
         asked = turn.customer or Html("<i>(greeting)</i>")
         rows.append((turn.turn_id, asked, Html(f"{heard}{unheard}{problem}"), time))
     caption = (

@@ -50,6 +50,7 @@ function render({ model, el }) {
     if (playing) playing.audio.pause(), (playing.button.textContent = "▶"), URL.revokeObjectURL(playing.audio.src);
     playing = null;
   }
+  const alone = soundsAlone(hush);
   const cell = (pieces, row, side) => {
     const node = make("td"), play = make("button", "", "▶");
     play.title = w("hear");
@@ -105,6 +106,7 @@ function render({ model, el }) {
     playing = { button, audio: new Audio(URL.createObjectURL(new Blob([buffers[0]], { type: "audio/wav" }))) };
     button.textContent = "■";
     playing.audio.addEventListener("ended", hush);
+    alone.begin();
     playing.audio.play().catch(() => {}); // stopped before it began
   };
   model.on("msg:custom", onMessage);
@@ -114,6 +116,6 @@ function render({ model, el }) {
   const onProblem = () => (problem.textContent = model.get("problem"));
   model.on("change:problem", onProblem);
   offers(), draw(), onProblem();
-  return () => (hush(), model.off("msg:custom", onMessage));
+  return () => (hush(), alone.end(), model.off("msg:custom", onMessage));
 }
 export default { render };

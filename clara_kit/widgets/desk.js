@@ -262,7 +262,7 @@ function render({ model, el }) {
     openRows.replaceChildren(...rows.map((one) => {
       const row = make("li"), end = make("button", "hang", w("hang_up"));
       const cost = one.live || one.usd ? `${w("spent")} ${usd(one.usd)}${one.unpriced.length ? ` (${w("unpriced")}: ${one.unpriced.map(w).join(", ")})` : ""}` : w("twin_only");
-      row.append(make("b", "", one.title), make("span", "", [`${w("open_since")} ${one.since}`, one.mix, cost, ...(one.here ? [w("open_here")] : [])].join(" · ")));
+      row.append(make("b", "", one.title), make("span", "", [`${w("open_since")} ${one.since}`, model.get("words")[`mix_${one.mix}`] ?? one.mix, cost, ...(one.here ? [w("open_here")] : [])].join(" · ")));
       end.dataset.row = `end ${one.key}`;
       end.setAttribute("aria-label", `${w("hang_up")}: ${one.title}`);
       end.addEventListener("click", () => send("end", one.key));
@@ -305,9 +305,12 @@ function render({ model, el }) {
   speed.addEventListener("change", () => choose({ speed: speed.value }));
   for (const [node, what] of [[choices, "pointerenter"], [choices, "focusin"], [live, "toggle"]])
     node.addEventListener(what, () => send("offers")); // a prompt saved meanwhile, a key entered
+  const alone = soundsAlone(() => {}); // a recording falls silent when she speaks, never she for a recording
+  const seen = new IntersectionObserver(([now]) => now.isIntersecting && send("offers")); // back from another notebook
+  seen.observe(root);
   const onMessage = (content, buffers) => {
     if (content.kind === "sound" && buffers.length) voice.sound(content.utterance, content.rate_hz, buffers[0]);
-    else if (content.kind === "begin") voice.begin(content.utterance);
+    else if (content.kind === "begin") alone.begin(), voice.begin(content.utterance);
     else if (content.kind === "silence") voice.silence(content.utterance);
   };
   model.on("msg:custom", onMessage);
@@ -321,6 +324,10 @@ function render({ model, el }) {
   const onProblem = () => (problem.textContent = model.get("problem"));
   model.on("change:problem", onProblem);
   label(), onProblem();
-  return () => (model.off("msg:custom", onMessage), voice.close());
+  if (model.get("is_new") && !attached()) { // *Run All* took the page to the last cell: what was asked for is here
+    send("shown");
+    requestAnimationFrame(() => root.scrollIntoView({ block: "nearest" }));
+  }
+  return () => (model.off("msg:custom", onMessage), alone.end(), seen.disconnect(), voice.close());
 }
 export default { render };

@@ -98,8 +98,8 @@ class Desk(ipywidgets.VBox):  # type: ignore[misc]
 
     def choose(self, choice: Choice | None = None, **changes: Any) -> Choice:
         """Choose anew, all of it or a part: `desk.choose(customer="camila")`."""
+        self._view.offers = offers()  # which may tell of a prompt that was chosen elsewhere
         fresh = replace(choice or self.chosen, **changes)
-        self._view.offers = offers()
         self._view.chosen = {**vars(fresh), "live": list(fresh.live)}
         return fresh
 
@@ -291,6 +291,8 @@ class Desk(ipywidgets.VBox):  # type: ignore[misc]
             acts |= {"say": partial(self.say, text.strip()), "type": partial(self.type, text.strip())}
         if kind == "offers":
             self._soon(self.choose)
+        elif kind == "shown":
+            self._soon(partial(self._view.set_trait, "is_new", False))
         elif kind in ("show", "end") and isinstance(text, str) and (clara := named(text)) is not None:
             self._soon(lambda: self._start(self._do(partial(self._of_the_list, kind, clara))))
         elif isinstance(kind, str) and kind in acts:

@@ -46,6 +46,7 @@ class DeskView(anywidget.AnyWidget):
     problem = traitlets.Unicode("").tag(sync=True)
     running: Any = traitlets.List().tag(sync=True)
     here = traitlets.Unicode("").tag(sync=True)
+    is_new = traitlets.Bool(True).tag(sync=True)
 
 
 class Voice:

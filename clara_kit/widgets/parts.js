@@ -19,3 +19,13 @@ function labLink(path, text = "") {
   return link;
 }
 
+// One sound at a time in a page: whoever begins takes the word from the others.
+function soundsAlone(stop) {
+  const told = (event) => event.detail !== told && stop();
+  document.addEventListener("clara-sounds", told);
+  return {
+    begin: () => document.dispatchEvent(new CustomEvent("clara-sounds", { detail: told })),
+    end: () => document.removeEventListener("clara-sounds", told),
+  };
+}
+

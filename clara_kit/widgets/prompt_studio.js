@@ -52,6 +52,8 @@ function render({ model, el }) {
   heard.setAttribute("aria-live", "polite");
   audio.controls = true;
   audio.hidden = true;
+  const alone = soundsAlone(() => audio.pause());
+  audio.addEventListener("play", alone.begin);
   const title = make("h3"), told = make("div", "ps-told"), shared = make("details"), legend = make("p", "ps-hint ps-legend");
   told.dataset.testid = "studio-told";
   const said = { greeting: make("div"), personal: make("div"), static: make("div") }, sharedName = make("summary");
@@ -279,6 +281,6 @@ function render({ model, el }) {
   const seen = new ResizeObserver(() => rows.forEach((one) => grow(one.area)));
   seen.observe(left);
   model.send({ kind: "shown", root: served().serverRoot ?? "" });
-  return () => (seen.disconnect(), audio.pause());
+  return () => (seen.disconnect(), alone.end(), audio.pause());
 }
 export default { render };

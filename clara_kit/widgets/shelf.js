@@ -38,7 +38,7 @@ function render({ model, el }) {
   }
   const shownAs = (row, column) => {
     const value = row[column];
-    return column in FIGURES ? (value === null ? "–" : FIGURES[column](value)) : told(column, value);
+    return column in FIGURES ? (value === null ? "–" : FIGURES[column](value)) : value || column !== "customer" ? told(column, value) : w("stranger");
   };
   const order = (a, b) => {
     const [x, y] = [a, b].map((row) => (by === "when" ? row.at : row[by]));
@@ -201,6 +201,7 @@ function render({ model, el }) {
     playing = null;
     marks();
   }
+  const alone = soundsAlone(hush);
   let waits = false;
   const onMessage = (content, buffers) => {
     if (content.kind === "done") (waits = false), content.what !== "look" && (status.textContent = "");
@@ -208,6 +209,7 @@ function render({ model, el }) {
     hush();
     playing = { name: content.name, audio: new Audio(URL.createObjectURL(new Blob([buffers[0]], { type: "audio/wav" }))) };
     playing.audio.addEventListener("ended", hush);
+    alone.begin();
     playing.audio.play().catch(() => {}); // stopped before it began
     marks();
   };
@@ -242,6 +244,6 @@ function render({ model, el }) {
   model.on("change:problem", onProblem);
   model.on("change:words", label);
   label(), onProblem(), onDamage();
-  return () => (clearInterval(clock), hush(), model.off("msg:custom", onMessage));
+  return () => (clearInterval(clock), hush(), alone.end(), model.off("msg:custom", onMessage));
 }
 export default { render };

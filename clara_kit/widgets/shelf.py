@@ -69,7 +69,9 @@ class Shelf(ipywidgets.VBox):  # type: ignore[misc]
         self._put_below()
         run = one.load()
         self._view.damage = list(run.problems)
-        self._put_below(ConversationWindow(run, language=self._language))
+        window = ConversationWindow(run, language=self._language)
+        window.asked_for = True
+        self._put_below(window)
         return run
 
     def call_it(self, name: str | int, title: str) -> None:

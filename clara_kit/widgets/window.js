@@ -54,9 +54,11 @@ function render({ model, el }) {
   const play = button(null, null, "play", () => (playing() ? audio.pause() : start(atCursor())));
   const legendButton = button(() => say("w_legend"), "w_legend_hint", "legend-button", () => showLegend(legend.hidden));
   play.className = "ck-play";
-  head.append(title, mix, make("span", "ck-gap"), play, legendButton,
+  const tools = make("span", "ck-tools"); // one row, or all of them in the next
+  tools.append(play, legendButton,
     button(() => "−", "w_zoom_out", "zoom-out", () => zoom(1.6)), button(() => "+", "w_zoom_in", "zoom-in", () => zoom(1 / 1.6)),
     button(() => say("w_all"), "w_all_hint", "zoom-all", () => { view = null; draw(); }));
+  head.append(title, mix, make("span", "ck-gap"), tools);
   const svg = shape("svg", { role: "group", height: HEIGHT });
   const steps = make("div", "ck-steps"), slider = labelled(make("input"), null, "w_slider"), count = make("span", "ck-count");
   slider.type = "range";
@@ -378,6 +380,7 @@ function render({ model, el }) {
 
   // --- the sound ----------------------------------------------------------------------------------------
   let audio = null, wanted = null, frame = 0;
+  const alone = soundsAlone(() => audio?.pause());
   const playing = () => audio !== null && !audio.paused;
   function start(at) {
     wanted = at;
@@ -387,6 +390,7 @@ function render({ model, el }) {
   }
   function playNow() {
     audio.currentTime = Math.max(0, (wanted - model.get("sound_from_ms")) / 1000);
+    alone.begin();
     audio.play().then(follow, () => (play.textContent = say("w_play")));
   }
   function follow() {
@@ -497,9 +501,14 @@ function render({ model, el }) {
   const resized = new ResizeObserver(() => draw());
   resized.observe(root);
   all();
+  if (model.get("asked_for")) { // by hand, further up in the page
+    model.send({ kind: "seen" });
+    requestAnimationFrame(() => root.scrollIntoView({ block: "nearest", behavior: "smooth" }));
+  }
   return () => {
     resized.disconnect();
     if (audio) audio.pause();
+    alone.end();
     cancelAnimationFrame(frame);
     model.off("msg:custom", onMessage);
   };

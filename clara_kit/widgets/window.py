@@ -51,6 +51,7 @@ class ConversationWindow(anywidget.AnyWidget):
     language = traitlets.Unicode("en").tag(sync=True)
     words = traitlets.Dict().tag(sync=True)
     whose = traitlets.Unicode().tag(sync=True)
+    asked_for = traitlets.Bool(False).tag(sync=True)
 
     def __init__(self, source: Run | ConversationManager | str | Path, *, language: Language | None = None) -> None:
         super().__init__(language=language or usual_language())
@@ -166,6 +167,8 @@ class ConversationWindow(anywidget.AnyWidget):
             self.send({"kind": "sound"}, [self._sound.read_bytes()])
         elif kind == "at" and isinstance(content.get("at_ms"), int | float):
             self.at(content["at_ms"])
+        elif kind == "seen":
+            self.asked_for = False
 
     def _repr_mimebundle_(self, **kwargs: Any) -> Any:
         bundle = super()._repr_mimebundle_(**kwargs)

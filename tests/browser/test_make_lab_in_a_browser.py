@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 from pathlib import Path
 
+import httpx
 import pytest
 from playwright.async_api import expect
 
@@ -18,6 +20,10 @@ FIRST = "notebooks/00_start_here.ipynb"
 async def test_the_printed_address_opens_the_course_which_is_folded_and_kept_in_copies(tmp_path: Path) -> None:
     async with kit(tmp_path) as (notebook, address, clone):
         page = notebook.page
+        # before any page has asked for a kernel
+        async with asyncio.timeout(STARTS_WITHIN_S), httpx.AsyncClient() as client:
+            while not (sessions := (await client.get(address.replace(f"lab/tree/{FIRST}", "api/sessions"))).json()):
+                await asyncio.sleep(0.2)
         await page.goto(address)
         await expect(page.locator(".jp-NotebookPanel")).to_contain_text("Call Clara", timeout=STARTS_WITHIN_S * 1000)
         await expect(page.locator(".jp-BreadCrumbs")).to_contain_text("notebooks")
@@ -29,8 +35,13 @@ async def test_the_printed_address_opens_the_course_which_is_folded_and_kept_in_
         await expect(page.get_by_text("desk = Desk()")).to_be_hidden()
         await bar.click()  # one click opens it
         await expect(page.get_by_text("desk = Desk()")).to_be_visible()
+        await notebook.show(6)  # where *Run All* takes the page
         await notebook.run_first_code_cells(1)
-        await expect(page.get_by_test_id("clara-desk").get_by_test_id("call")).to_be_enabled(timeout=30_000)
+        desk = page.get_by_test_id("clara-desk")
+        await expect(desk.get_by_test_id("call")).to_be_enabled(timeout=30_000)
+        await expect(desk).to_be_in_viewport()
+        (still,) = await (await page.request.get(address.replace(f"lab/tree/{FIRST}", "api/sessions"))).json()
+        assert [one["kernel"]["id"] for one in sessions] == [still["kernel"]["id"]]
         await page.evaluate(SAVE)
         (copy,) = (clone / "notebooks" / "mine" / "course").glob("00_start_here.*.ipynb")
         assert '"execution_count": 1' in copy.read_text(encoding="utf-8")
