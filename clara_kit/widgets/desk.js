@@ -252,7 +252,7 @@ function render({ model, el }) {
     const last = rows.slice(-4).map((turn) =>
       `${w("turn")} ${turn.turn}: ${w("first_sound")} ${(turn.ms / 1000).toFixed(2)} s${turn.real && turn.usd ? `, Claude ${usd(turn.usd)} (${w("real")})` : ""}`);
     const would = twins.reduce((sum, turn) => sum + (turn.usd || 0), 0);
-    if (would) last.push(`${w("cost")} ${usd(would)} (${w("offline")})`);
+    if (would) last.push(`${w("cost")} ${usd(would)}${/live/.test(model.get("mix")) ? "" : ` (${w("offline")})`}`);
     turns.textContent = last.join(" · ");
   }
   function running() { // whatever runs in this kernel, so that nothing does so unseen
@@ -262,7 +262,7 @@ function render({ model, el }) {
     openRows.replaceChildren(...rows.map((one) => {
       const row = make("li"), end = make("button", "hang", w("hang_up"));
       const cost = one.live || one.usd ? `${w("spent")} ${usd(one.usd)}${one.unpriced.length ? ` (${w("unpriced")}: ${one.unpriced.map(w).join(", ")})` : ""}` : w("twin_only");
-      row.append(make("b", "", one.title), make("span", "", [`${w("open_since")} ${one.since}`, model.get("words")[`mix_${one.mix}`] ?? one.mix, cost, ...(one.here ? [w("open_here")] : [])].join(" · ")));
+      row.append(make("b", "", one.title), make("span", "", [`${w("open_since")} ${one.since}`, one.mix, cost, ...(one.here ? [w("open_here")] : [])].join(" · ")));
       end.dataset.row = `end ${one.key}`;
       end.setAttribute("aria-label", `${w("hang_up")}: ${one.title}`);
       end.addEventListener("click", () => send("end", one.key));

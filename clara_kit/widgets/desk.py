@@ -37,7 +37,7 @@ from clara_kit.widgets.open_list import OpenList, named
 from clara_kit.widgets.shelf import Shelf
 from clara_kit.widgets.telling import lasting, tell
 from clara_kit.widgets.window import ConversationWindow
-from clara_kit.widgets.words import Language, spoken_in, usual_language
+from clara_kit.widgets.words import Language, mixed, spoken_in, usual_language
 
 REFRESH_S = 0.1  # how often a conversation that runs is drawn anew
 BUSY = ("connecting", "talking", "ending")
@@ -272,7 +272,10 @@ class Desk(ipywidgets.VBox):  # type: ignore[misc]
             self._view.turns = [row(turn, began_with) for turn in turns(self._story)]
 
     def _show_open(self, rows: list[dict[str, Any]]) -> None:
-        self._view.running = [{**one, "here": one["key"] == f"{id(self.clara):x}"} for one in rows]
+        self._view.running = [
+            {**one, "mix": mixed(one["mix"], self._language), "here": one["key"] == f"{id(self.clara):x}"}
+            for one in rows
+        ]
 
     def _soon(self, act: Callable[..., object], *args: Any) -> None:
         """In the notebook's loop, from any thread; that loop may be closed by now."""

@@ -20,7 +20,7 @@ from clara_kit.measure.run import Run
 from clara_kit.widgets.telling import tell
 from clara_kit.widgets.view import style, view
 from clara_kit.widgets.window import ConversationWindow
-from clara_kit.widgets.words import Language, spoken_in, usual_language
+from clara_kit.widgets.words import Language, mixed, spoken_in, usual_language
 
 if TYPE_CHECKING:
     import polars as pl
@@ -60,6 +60,7 @@ class Shelf(ipywidgets.VBox):  # type: ignore[misc]
         if (found := kept(self._root)) != self.kept:
             self.kept = found
             self._view.rows = [_row(one) for one in found]
+            self.speak(self._language)
         return self.kept
 
     def show(self, name: str | int) -> Run:
@@ -103,7 +104,8 @@ class Shelf(ipywidgets.VBox):  # type: ignore[misc]
 
     def speak(self, language: Language) -> None:
         """Label everything in this language."""
-        self._language, self._view.words = language, spoken_in(language)
+        mixes = {f"mix_{one.mix}": mixed(one.mix, language) for one in self.kept}
+        self._language, self._view.words = language, {**spoken_in(language), **mixes}
 
     def _put_below(self, *widgets: ipywidgets.DOMWidget) -> None:
         self.children = (self._view, *widgets)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 
 from clara_kit.data_files import data
 from clara_kit.lab.sentences import Language as Language
@@ -24,8 +25,23 @@ def spoken_in(language: Language) -> dict[str, str]:
     return {name: texts[language == "es"] for name, texts in WORDS.items()}
 
 
+def mixed(mix: str, language: Language) -> str:
+    """A run's mix in words: who was real, then what all others were."""
+    words = spoken_in(language)
+    if f"mix_{mix}" in words or " " not in mix:
+        return words.get(f"mix_{mix}", mix)
+    parts = [part.partition(" ")[::2] for part in mix.split(", ")]
+    modes = Counter(mode for _, mode in parts)
+    usual = modes.most_common(1)[0][0]
+    told = [f"{words.get(f'who_{service}', service)}: {_mode(mode, words)}" for service, mode in parts if mode != usual]
+    return "; ".join((*told, f"{words['mix_rest']}: {_mode(usual, words)}"))
+
+
+def _mode(mode: str, words: dict[str, str]) -> str:
+    return " → ".join(words.get(f"mode_{one}", one) for one in mode.split(" then "))
+
+
 def whose(mix: str, language: Language) -> str:
     """A run's mix in words: whose its numbers are."""
-    words = spoken_in(language)
-    name = words.get(f"mix_{mix}", mix)
-    return name if "live" in mix else words["not_vendors"].format(mix=name)
+    name = mixed(mix, language)
+    return name if "live" in mix else spoken_in(language)["not_vendors"].format(mix=name)

@@ -18,7 +18,7 @@ from clara_kit.measure.ledger import STAGE_LABELS
 from clara_kit.runtime.run_log import RunLog
 from clara_kit.widgets.picture import LETTER, SIGN, VERDICT, svg
 from clara_kit.widgets.view import HERE
-from clara_kit.widgets.words import WORDS, spoken_in
+from clara_kit.widgets.words import WORDS, mixed, spoken_in, whose
 from clara_kit.world.script import Line, Script
 
 S = ConversationState
@@ -172,3 +172,11 @@ def test_a_run_of_which_no_event_is_left_opens_and_says_so(tmp_path: Path) -> No
     for look in (window.why, window.next, window.back):
         with pytest.raises(ClaraError, match="no events"):
             look()
+
+
+def test_a_mix_is_told_in_the_reader_s_words_and_briefly() -> None:
+    exchanged = "stt twin, llm twin then live, tts twin, avatar twin"
+    assert mixed(exchanged, "en") == "thinking: offline twin → live; all else: offline twin"
+    assert mixed(exchanged, "es") == "pensamiento: gemelo sin conexión → en vivo; todo lo demás: gemelo sin conexión"
+    assert (mixed("simulated", "es"), mixed("live", "en"), mixed("", "en")) == ("simulado", "live", "")
+    assert whose(exchanged, "en") == mixed(exchanged, "en") and "no number here" in whose("offline twins", "en")
