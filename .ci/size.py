@@ -17,10 +17,10 @@ from statistics import median
 
 ROOMS = {  # code lines at the most
     "core": 1050, "conversation": 1870, "measure": 745, "runtime": 1670, "audio": 1010, "prompts": 1460, "shop": 1085,
-    "providers": 2555, "doctor": 900, "lab": 1480, "widgets": 1530, "cli": 425, "(top)": 375, "personalization": 20,
+    "providers": 2555, "doctor": 900, "lab": 1480, "widgets": 1550, "cli": 425, "(top)": 375, "personalization": 20,
     "world": 6190,
 }  # fmt: skip
-WALK, WITHOUT_WORLD = 5310, 16100  # core, conversation, measure and runtime together; all but world
+WALK, WITHOUT_WORLD = 5310, 16110  # core, conversation, measure and runtime together; all but world
 MODULE, CLASS = 260, 220
 PACKAGE = Path("clara_kit")
 _NO_CODE = {

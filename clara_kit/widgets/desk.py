@@ -33,11 +33,11 @@ from clara_kit.runtime.services import load_soon
 from clara_kit.widgets.choice import Choice, offers
 from clara_kit.widgets.desk_view import DeskView, Voice, lines, row, why_over
 from clara_kit.widgets.key_panel import KeyPanel
-from clara_kit.widgets.open_list import OpenList, named
+from clara_kit.widgets.open_list import OpenList, named, told
 from clara_kit.widgets.shelf import Shelf
 from clara_kit.widgets.telling import lasting, tell
 from clara_kit.widgets.window import ConversationWindow
-from clara_kit.widgets.words import Language, mixed, spoken_in, usual_language
+from clara_kit.widgets.words import Language, spoken_in, usual_language
 
 REFRESH_S = 0.1  # how often a conversation that runs is drawn anew
 BUSY = ("connecting", "talking", "ending")
@@ -272,10 +272,7 @@ class Desk(ipywidgets.VBox):  # type: ignore[misc]
             self._view.turns = [row(turn, began_with) for turn in turns(self._story)]
 
     def _show_open(self, rows: list[dict[str, Any]]) -> None:
-        self._view.running = [
-            {**one, "mix": mixed(one["mix"], self._language), "here": one["key"] == f"{id(self.clara):x}"}
-            for one in rows
-        ]
+        self._view.running = told(rows, self.clara, self._language)
 
     def _soon(self, act: Callable[..., object], *args: Any) -> None:
         """In the notebook's loop, from any thread; that loop may be closed by now."""

@@ -11,6 +11,7 @@ from clara_kit.lab.spending import spent
 from clara_kit.measure.run import Run
 from clara_kit.runtime.manager import ConversationManager, open_conversations
 from clara_kit.runtime.thread import WATCHERS
+from clara_kit.widgets.words import Language, mixed
 
 EVERY_S = 1.0
 
@@ -59,3 +60,8 @@ def _row(clara: ConversationManager) -> dict[str, Any]:
         "usd": round(cost.usd, 5),
         "unpriced": list(cost.unknown),
     }
+
+
+def told(rows: list[dict[str, Any]], here: ConversationManager | None, language: Language) -> list[dict[str, Any]]:
+    """The rows as one desk shows them: in its language, and which conversation is at this desk."""
+    return [{**one, "mix": mixed(one["mix"], language), "here": one["key"] == f"{id(here):x}"} for one in rows]
