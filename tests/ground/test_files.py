@@ -21,6 +21,11 @@ def tracked() -> list[Path]:
     return [ROOT / line for line in done.stdout.splitlines() if (ROOT / line).is_file()]
 
 
+def test_no_two_files_of_tests_have_one_name() -> None:
+    names = [path.name for path in tracked() if path.match("tests/**/test_*.py")]
+    assert sorted(names) == sorted(set(names))  # a run from elsewhere would take one for the other
+
+
 def test_the_lock_has_every_dependency_with_hashes_and_names_no_index() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     wanted = [*project["dependencies"], *(d for extra in project["optional-dependencies"].values() for d in extra)]

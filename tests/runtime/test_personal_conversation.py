@@ -192,9 +192,11 @@ async def test_a_customer_who_breaks_the_template_is_greeted_as_a_stranger_and_t
 async def test_switched_off_the_shop_is_not_asked(tmp_path: Path) -> None:
     settings = Settings.of(local_vad=False, enable_personalization=False)
     clara = manager(tmp_path, settings=settings)
+    servers = []
+    clara.subscribe(lambda _: servers.append(clara.services.twins))
     run = await talk(clara)
-    assert clara.services.twins is not None
-    (twin,) = [t for t in clara.services.twins._twins if isinstance(t, ShopifyTwin)]
+    assert servers and servers[0] is not None
+    (twin,) = [t for t in servers[0]._twins if isinstance(t, ShopifyTwin)]
     assert not twin.requests
     assert run.ledger[0].clara.startswith("¡Hola! ") and run.ledger[1].clara.startswith(STRANGER)
     assert not any(isinstance(r, do.LoadProfile) for r in run.trace)
