@@ -262,7 +262,7 @@ function render({ model, el }) {
     openRows.replaceChildren(...rows.map((one) => {
       const row = make("li"), end = make("button", "hang", w("hang_up"));
       const cost = one.live || one.usd ? `${w("spent")} ${usd(one.usd)}${one.unpriced.length ? ` (${w("unpriced")}: ${one.unpriced.map(w).join(", ")})` : ""}` : w("twin_only");
-      row.append(make("b", "", one.title), make("span", "", [`${w("open_since")} ${one.since}`, one.mix, cost, ...(one.here ? [w("open_here")] : [])].join(" · ")));
+      row.append(make("b", "", one.title), make("span", "", [`${w("open_since")} ${one.since}`, one.mix[model.get("language")], cost, ...(one.here ? [w("open_here")] : [])].join(" · ")));
       end.dataset.row = `end ${one.key}`;
       end.setAttribute("aria-label", `${w("hang_up")}: ${one.title}`);
       end.addEventListener("click", () => send("end", one.key));

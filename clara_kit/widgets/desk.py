@@ -272,7 +272,7 @@ class Desk(ipywidgets.VBox):  # type: ignore[misc]
             self._view.turns = [row(turn, began_with) for turn in turns(self._story)]
 
     def _show_open(self, rows: list[dict[str, Any]]) -> None:
-        self._view.running = told(rows, self.clara, self._language)
+        self._view.running = told(rows, self.clara)
 
     def _soon(self, act: Callable[..., object], *args: Any) -> None:
         """In the notebook's loop, from any thread; that loop may be closed by now."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable
-from typing import Any
+from typing import Any, get_args
 
 from clara_kit.lab.spending import spent
 from clara_kit.measure.run import Run
@@ -62,6 +62,9 @@ def _row(clara: ConversationManager) -> dict[str, Any]:
     }
 
 
-def told(rows: list[dict[str, Any]], here: ConversationManager | None, language: Language) -> list[dict[str, Any]]:
-    """The rows as one desk shows them: in its language, and which conversation is at this desk."""
-    return [{**one, "mix": mixed(one["mix"], language), "here": one["key"] == f"{id(here):x}"} for one in rows]
+def told(rows: list[dict[str, Any]], here: ConversationManager | None) -> list[dict[str, Any]]:
+    """The rows as one desk shows them: the mix in each language, and which conversation is at this desk."""
+    return [
+        {**one, "mix": {of: mixed(one["mix"], of) for of in get_args(Language)}, "here": one["key"] == f"{id(here):x}"}
+        for one in rows
+    ]

@@ -100,6 +100,7 @@ async def test_clara_is_called_heard_interrupted_and_hung_up_by_hand(tmp_path: P
         await expect(badge).to_contain_text("spent 0.000")
         await desk.get_by_role("combobox", name="Language").select_option("es")
         await expect(desk.get_by_test_id("hang_up")).to_have_text("Colgar")
+        await expect(opened).to_contain_text("pensamiento: gemelo sin conexión → en vivo")
         for width in (800, 1440, 1280):
             await page.set_viewport_size({"width": width, "height": 900})
             await notebook.screenshot(f"00_desk_dark_{width}")

@@ -39,7 +39,7 @@ async def test_whatever_runs_in_this_kernel_is_listed_and_ended_by_its_button(tm
     await desk.call()
     await so(lambda: len(desk._view.running) == 2)
     first, second = desk._view.running
-    assert (first["title"], first["mix"], first["here"]) == ("by code", "simulated", False)
+    assert (first["title"], first["mix"]["en"], first["here"]) == ("by code", "simulated", False)
     assert (second["title"], second["here"], second["live"]) == ("a stranger, prompt warm", True, False)
     assert len(second["since"]) == 8 and second["usd"] == 0
     desk._view._handle_custom_msg({"kind": "end", "text": first["key"]}, [])
