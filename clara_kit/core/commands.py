@@ -82,6 +82,16 @@ class InterruptAvatar(Command, frozen=True, kw_only=True):
     utterance_id: int
 
 
+class Duck(Command, frozen=True, kw_only=True):
+    """Lower whatever sounds of Clara while it is not known what the customer's sound is (`on`), or bring it back at once.
+
+    Whoever plays her sound does it; who cannot lets it be. What is silenced in between needs no word of its own: the
+    next order to bring the sound back comes all the same.
+    """
+
+    on: bool
+
+
 class SetTimer(Command, frozen=True, kw_only=True):
     """Send `TimerFired(timer_id)` at `due_ms`. Ids are never used twice."""
 

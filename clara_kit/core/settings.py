@@ -79,6 +79,12 @@ class Settings(_Frozen, frozen=True, kw_only=True):
     # Turn-taking
     barge_in_debounce_ms: Ms = 100  # a sound must last this long to interrupt Clara
     sustained_ms: Ms = 0  # a sound without words must last this long to stop Clara (0: the debounce decides alone)
+    duck: bool = False  # lower Clara's sound while it is not known yet whether a sound is an interruption
+    protected_opening_ms: Ms = 0  # so long after Clara's first sound only words stop her (0: nothing is protected)
+    min_words: Annotated[int, Meta(ge=1, le=10)] = (
+        1  # fewer words take no floor, unless one of them means «stop» or asks
+    )
+    taken_back_ms: Ms = 0  # a customer who goes on so shortly after Clara has begun: her answer is taken back, both parts are answered once
     finalize_short_sounds: bool = False  # ask for the words of a sound at once when it ends while Clara speaks
     ignore_backchannels: bool = False  # «ajá» while Clara speaks neither stops her nor is answered
     ignore_echo: bool = False  # nor do her own words, heard by the customer's microphone
@@ -87,7 +93,9 @@ class Settings(_Frozen, frozen=True, kw_only=True):
     no_words_timeout_ms: Ms = 2500  # a sound that brought no words in this time was none
     no_words_after_sound_ms: Ms = 0  # nor did one that ended so long ago, as the local ear has it (0: only the above)
     final_timeout_ms: Ms = 4000  # interim words whose final never comes count as final after this
-    after_false_interruption: Literal["resume", "end"] = "resume"
+    after_false_interruption: Literal["resume", "restate", "end"] = (
+        "resume"  # say the rest, ask the model anew, be silent
+    )
     absence_ms: Ms = 300_000  # without a word of the customer for so long, somebody forgot to hang up (0: never)
     slow_response_ms: Ms = 3000  # words ended to Clara's first sound; above this an alert is raised
 
