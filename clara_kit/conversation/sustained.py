@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from clara_kit.conversation.policy import Hold, Ignore, Policy, Release, Sound, Yield
-from clara_kit.conversation.talk import Talk
+from clara_kit.conversation.talk import SAME_SOUND_MS, Talk
 from clara_kit.core.events import SpeechEnded, SpeechStarted
 
 NEXT_WORDS_MS = 1200.0  # a recogniser tells its words about once a second
-SAME_SOUND_MS = 250.0  # two ears name the beginning of one sound so far apart at most
 
 
 def _sustained(talk: Talk, sound: Sound) -> Hold | Release | Yield | None:
@@ -30,12 +29,16 @@ def _sustained(talk: Talk, sound: Sound) -> Hold | Release | Yield | None:
             reason=f"the sound stopped after {made_ms:.0f} ms, {settings.sustained_ms - made_ms:.0f} ms too soon"
         )
     lasted_ms = talk.now_ms - talk.held.sound_at_ms
+    if not talk.ears_agree and lasted_ms < 2 * settings.sustained_ms:
+        ear = "the local ear" if talk.held.source == "vad" else "the recogniser"
+        until_ms = talk.held.sound_at_ms + 2 * settings.sustained_ms
+        return Hold(until_ms, reason=f"only {ear} hears it: it must last {2 * settings.sustained_ms:.0f} ms")
     until_ms = talk.aside_ms + NEXT_WORDS_MS
     if talk.aside_ms >= talk.held.sound_at_ms and until_ms > talk.now_ms:
         return Hold(
             until_ms, reason=f"its words so far ask for nothing; an interruption if none come in {NEXT_WORDS_MS:.0f} ms"
         )
-    return Yield(reason=f"the sound lasted {lasted_ms:.0f} ms")
+    return Yield(sure=False, reason=f"the sound lasted {lasted_ms:.0f} ms")
 
 
 def _ears(talk: Talk, sound: Sound) -> Ignore | Release | None:
