@@ -29,10 +29,14 @@ def _sustained(talk: Talk, sound: Sound) -> Hold | Release | Yield | None:
             reason=f"the sound stopped after {made_ms:.0f} ms, {settings.sustained_ms - made_ms:.0f} ms too soon"
         )
     lasted_ms = talk.now_ms - talk.held.sound_at_ms
-    if not talk.ears_agree and lasted_ms < 2 * settings.sustained_ms:
-        ear = "the local ear" if talk.held.source == "vad" else "the recogniser"
-        until_ms = talk.held.sound_at_ms + 2 * settings.sustained_ms
-        return Hold(until_ms, reason=f"only {ear} hears it: it must last {2 * settings.sustained_ms:.0f} ms")
+    if not talk.ears_agree:
+        # The recogniser's ear is made for speech, the local one for loudness: what only one of them hears is a fan, a
+        # door, a far voice. Words will tell; the other ear may be late by as much again.
+        ear, longest_ms = "the local ear" if talk.held.source == "vad" else "the recogniser", 2 * settings.sustained_ms
+        if lasted_ms >= longest_ms:
+            return Release(reason=f"only {ear} hears it, for {lasted_ms:.0f} ms: a noise, unless words come")
+        until_ms = talk.held.sound_at_ms + longest_ms
+        return Hold(until_ms, reason=f"only {ear} hears it: waiting {longest_ms:.0f} ms for the other, or for words")
     until_ms = talk.aside_ms + NEXT_WORDS_MS
     if talk.aside_ms >= talk.held.sound_at_ms and until_ms > talk.now_ms:
         return Hold(

@@ -162,6 +162,8 @@ class Talk:
         """The sound that is held is one for the recogniser and for the local ear, or there is but one of them."""
         if self.held is None or not self.settings.local_vad or self.held.source == "script":
             return self.held is not None
+        if self.health("stt").down:
+            return True
         return min(self.vendor_ms, self.vad_ms) >= self.held.sound_at_ms - SAME_SOUND_MS
 
     @property
