@@ -105,7 +105,9 @@ def read(path: Path = CASES) -> list[Case]:
 def _acts(case: Case, heard_to_done_ms: float) -> list[Act]:
     made = []
     for row in case.acts:
-        act = Act(row.get("cue", "then"), row["at"] * 1000, ears=row.get("ears", {}), sound_ms=row.get("sound", 0) * 1000)
+        act = Act(
+            row.get("cue", "then"), row["at"] * 1000, ears=row.get("ears", {}), sound_ms=row.get("sound", 0) * 1000
+        )
         if row.get("typed"):
             act.typed = row["say"]
         elif "say" in row:
@@ -288,7 +290,9 @@ def why(verdict: Verdict, most: int = 14) -> str:
     for r in kept[-most:]:
         what = f"{r.source}->{r.target}" if isinstance(r, StateChanged) else r.event if isinstance(r, Ignored) else ""
         what = what or getattr(r, "text", "") or getattr(r, "timer_id", "")
-        told.append(f"      {r.at_ms:8.0f} {type(r).__name__} {what} {getattr(r, 'by', '')} · {getattr(r, 'reason', '')}")
+        told.append(
+            f"      {r.at_ms:8.0f} {type(r).__name__} {what} {getattr(r, 'by', '')} · {getattr(r, 'reason', '')}"
+        )
     return "\n".join(told)
 
 
@@ -303,7 +307,9 @@ def main(argv: list[str]) -> None:
             print(f"{preset}, {world} world (simulated)\n{table(verdicts)}")
             for verdict in verdicts:
                 if verdict.wrong and "--quiet" not in argv:
-                    print(f"    {verdict.case.id} {verdict.case.kind} «{verdict.case.said}»: {'; '.join(verdict.wrong)}")
+                    print(
+                        f"    {verdict.case.id} {verdict.case.kind} «{verdict.case.said}»: {'; '.join(verdict.wrong)}"
+                    )
                 if only is not None:
                     print(why(verdict, 200))
 

@@ -23,11 +23,18 @@ from clara_kit.world.latency import LatencyProfile
 from tests.conversation import stage
 from tests.conversation.stage import Act, Stage
 
-THINGS = "crema gel sérum bálsamo tónico jabón champú perfume labial brocha espejo toalla loción mascarilla delineador rubor esmalte aceite talco peine".split()
-ASKS = ("Quiero {}.", "¿Cuánto cuesta {}?", "Mejor muéstrame {}.", "Necesito saber de {}.", "{}", "No, espera, busco {}.")
+THINGS = ["crema", "gel", "sérum", "bálsamo", "tónico", "jabón", "champú", "perfume", "labial", "brocha", "espejo", "toalla", "loción", "mascarilla", "delineador", "rubor", "esmalte", "aceite", "talco", "peine"]
+ASKS = (
+    "Quiero {}.",
+    "¿Cuánto cuesta {}?",
+    "Mejor muéstrame {}.",
+    "Necesito saber de {}.",
+    "{}",
+    "No, espera, busco {}.",
+)
 OPEN = ("Y también quería |{s}| {}.", "Busco algo para |{s}| {}.", "Me gustaría un |{s}| {}.")
 NODS = ("ajá", "mmm", "sí", "claro", "ya", "ok", "dale")
-ENDS = "Avellana Bergamota Canela Damasco Espino Frambuesa Guinda Higuera Jazmín Lavanda Manzanilla Naranja Olivo Pomelo Romero Sándalo".split()
+ENDS = ["Avellana", "Bergamota", "Canela", "Damasco", "Espino", "Frambuesa", "Guinda", "Higuera", "Jazmín", "Lavanda", "Manzanilla", "Naranja", "Olivo", "Pomelo", "Romero", "Sándalo"]
 
 
 class Answers:
@@ -104,7 +111,11 @@ def _acts(rng: Random, seed: int) -> tuple[list[Act], list[str], int]:
     things = rng.sample(THINGS, 8)
     at_ms, acts, wanted, nods = 500.0, [], [], 0
     for number in range(rng.randint(1, 6)):
-        kind = "ask" if number == 0 else rng.choice(("ask", "ask", "open", "nod", "cough", "noise", "ear", "withdrawn", "late", "typed"))
+        kind = (
+            "ask"
+            if number == 0
+            else rng.choice(("ask", "ask", "open", "nod", "cough", "noise", "ear", "withdrawn", "late", "typed"))
+        )
         act, thing = Act("start", at_ms), things[number]
         length_ms = 300.0
         match kind:
@@ -122,11 +133,23 @@ def _acts(rng: Random, seed: int) -> tuple[list[Act], list[str], int]:
                 act.ears = {rng.choice(("vad", "vendor")): [0, rng.uniform(0.2, 2.0)]}
                 length_ms = 2000.0
             case "withdrawn":
-                act.ears = {"vad": [0, 0.6], "vendor": [0.05, None], "interim": [[rng.uniform(0.4, 0.8), "es que"]], "final": [1.4, ""], "said": [0, 0.6]}
+                act.ears = {
+                    "vad": [0, 0.6],
+                    "vendor": [0.05, None],
+                    "interim": [[rng.uniform(0.4, 0.8), "es que"]],
+                    "final": [1.4, ""],
+                    "said": [0, 0.6],
+                }
                 length_ms = 1500.0
             case "late":
                 wait_s = rng.uniform(0.3, 3.0)
-                act.ears = {"vad": [0, 1.0], "vendor": [0.05, None], "interim": [[0.7, "quiero"]], "final": [1.0 + wait_s, f"quiero {thing}"], "said": [0, 1.0]}
+                act.ears = {
+                    "vad": [0, 1.0],
+                    "vendor": [0.05, None],
+                    "interim": [[0.7, "quiero"]],
+                    "final": [1.0 + wait_s, f"quiero {thing}"],
+                    "said": [0, 1.0],
+                }
                 length_ms = 1100.0 + wait_s * 1000
             case _:
                 act.typed = f"quiero {thing}"
@@ -146,7 +169,13 @@ def play(seed: int) -> Played:
     preset, settings = _settings(rng)
     latency = _latency(rng)
     acts, wanted, nods = _acts(rng, seed)
-    played = Stage(settings, latency, acts=acts, seed=seed, clara=rng.choice(("", "Hola, soy Clara, de Beta Skincare. Cuéntame qué necesitas.")))
+    played = Stage(
+        settings,
+        latency,
+        acts=acts,
+        seed=seed,
+        clara=rng.choice(("", "Hola, soy Clara, de Beta Skincare. Cuéntame qué necesitas.")),
+    )
     played.book = Answers()  # type: ignore[assignment]
     played.play(at_most_ms=300_000)
     return Played(seed, preset, settings, played, wanted, nods)
