@@ -31,7 +31,7 @@ def say(pen: Pen, pieces: Sequence[str], why: str) -> None:
 def begin(pen: Pen) -> Utterance:
     """A new utterance; it waits where the avatar is just being connected again, or the customer has the floor."""
     talk = pen.talk
-    waiting = talk.health("avatar").down == "broken" or talk.state is S.USER_SPEAKING or talk.state is S.INTERRUPTED
+    waiting = talk.health("avatar").down == "broken" or talk.customers_floor
     return pen.begin_utterance(talk.turn.turn_id, waiting=waiting)
 
 
@@ -99,7 +99,7 @@ def release(pen: Pen, why: str) -> None:
     talk, utterance = pen.talk, pen.talk.utterance
     if utterance is None or utterance.phase != "waiting" or talk.health("avatar").down == "broken":
         return
-    if talk.state is not S.USER_SPEAKING and talk.state is not S.INTERRUPTED:
+    if not talk.customers_floor:
         utterance.phase = "asked"
         give(pen, utterance, why)
 

@@ -6,7 +6,7 @@ One object, copied in some microseconds, so that a moment can be kept, shown, an
 from __future__ import annotations
 
 from copy import copy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from msgspec import Struct
@@ -79,7 +79,11 @@ class Utterance(Struct):
     def heard_until(self, at_ms: float) -> Heard:
         """What of it had been heard at `at_ms` on the conversation's clock."""
         played_ms = 0.0 if self.started_ms is None else at_ms - self.started_ms
-        return estimate(self.pieces, played_ms, self.voiced, self.words)
+        heard = estimate(self.pieces[: self.given], played_ms, self.voiced, self.words)
+        if self.given < len(self.pieces):  # what the voice never got nobody heard
+            rest = self.pieces[self.given :]
+            heard = replace(heard, unheard=" ".join((heard.unheard, *rest) if heard.unheard else rest))
+        return heard
 
 
 class Health(Struct):
@@ -157,6 +161,13 @@ class Talk:
             if utterance.phase == "cut":
                 return utterance
         return None
+
+    @property
+    def customers_floor(self) -> bool:
+        """The customer speaks, or it is not known yet that they do not."""
+        return self.state is ConversationState.USER_SPEAKING or (
+            self.state is ConversationState.INTERRUPTED and ("no_words" in self.timers or bool(self.turn.interim))
+        )
 
     @property
     def ears_agree(self) -> bool:

@@ -23,7 +23,28 @@ from clara_kit.world.latency import LatencyProfile
 from tests.conversation import stage
 from tests.conversation.stage import Act, Stage
 
-THINGS = ["crema", "gel", "sérum", "bálsamo", "tónico", "jabón", "champú", "perfume", "labial", "brocha", "espejo", "toalla", "loción", "mascarilla", "delineador", "rubor", "esmalte", "aceite", "talco", "peine"]
+THINGS = [
+    "crema",
+    "gel",
+    "sérum",
+    "bálsamo",
+    "tónico",
+    "jabón",
+    "champú",
+    "perfume",
+    "labial",
+    "brocha",
+    "espejo",
+    "toalla",
+    "loción",
+    "mascarilla",
+    "delineador",
+    "rubor",
+    "esmalte",
+    "aceite",
+    "talco",
+    "peine",
+]
 ASKS = (
     "Quiero {}.",
     "¿Cuánto cuesta {}?",
@@ -34,7 +55,24 @@ ASKS = (
 )
 OPEN = ("Y también quería |{s}| {}.", "Busco algo para |{s}| {}.", "Me gustaría un |{s}| {}.")
 NODS = ("ajá", "mmm", "sí", "claro", "ya", "ok", "dale")
-ENDS = ["Avellana", "Bergamota", "Canela", "Damasco", "Espino", "Frambuesa", "Guinda", "Higuera", "Jazmín", "Lavanda", "Manzanilla", "Naranja", "Olivo", "Pomelo", "Romero", "Sándalo"]
+ENDS = [
+    "Avellana",
+    "Bergamota",
+    "Canela",
+    "Damasco",
+    "Espino",
+    "Frambuesa",
+    "Guinda",
+    "Higuera",
+    "Jazmín",
+    "Lavanda",
+    "Manzanilla",
+    "Naranja",
+    "Olivo",
+    "Pomelo",
+    "Romero",
+    "Sándalo",
+]
 
 
 class Answers:
