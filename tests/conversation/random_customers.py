@@ -25,7 +25,28 @@ from clara_kit.world.latency import LatencyProfile
 from tests.conversation import stage
 from tests.conversation.stage import Act, Stage
 
-THINGS = "crema gel sérum bálsamo tónico jabón champú perfume labial brocha espejo toalla loción mascarilla delineador rubor esmalte aceite talco peine".split()
+THINGS = [
+    "crema",
+    "gel",
+    "sérum",
+    "bálsamo",
+    "tónico",
+    "jabón",
+    "champú",
+    "perfume",
+    "labial",
+    "brocha",
+    "espejo",
+    "toalla",
+    "loción",
+    "mascarilla",
+    "delineador",
+    "rubor",
+    "esmalte",
+    "aceite",
+    "talco",
+    "peine",
+]
 ASKS = (
     "Quiero {}.",
     "¿Cuánto cuesta {}?",
@@ -36,7 +57,24 @@ ASKS = (
 )
 OPEN = ("Y también quería |{s}| {}.", "Busco algo para |{s}| {}.", "Me gustaría un |{s}| {}.")
 NODS = ("ajá", "mmm", "sí", "claro", "ya", "ok", "dale")
-ENDS = "Avellana Bergamota Canela Damasco Espino Frambuesa Guinda Higuera Jazmín Lavanda Manzanilla Naranja Olivo Pomelo Romero Sándalo".split()
+ENDS = [
+    "Avellana",
+    "Bergamota",
+    "Canela",
+    "Damasco",
+    "Espino",
+    "Frambuesa",
+    "Guinda",
+    "Higuera",
+    "Jazmín",
+    "Lavanda",
+    "Manzanilla",
+    "Naranja",
+    "Olivo",
+    "Pomelo",
+    "Romero",
+    "Sándalo",
+]
 
 
 class Answers:
