@@ -65,6 +65,8 @@ def _judge(pen: Pen, sound: Sound) -> None:
             if isinstance(sound.event, ev.SpeechStarted):
                 pen.talk.held = sound.event
             pen.set_timer_at("barge_in", decision.until_ms, decision.reason)
+            if decision.words:
+                pen.do(do.FinalizeWords, decision.reason, over=False)
         case Release():
             _let_go(pen, sound.event)
             pen.forget_sound(decision.reason)

@@ -32,6 +32,7 @@ class Turn(Struct):
     interim: str = ""
     interim_at_ms: float = 0.0
     taken_until_ms: float = -FARTHEST_MS  # words said before this were taken from interim results
+    over_ms: float = -FARTHEST_MS  # when it was taken to be over
     ended_ms: float | None = None  # when the last word ended, until Clara is heard
     hold_ms: float = 0.0  # how long more words are waited for
 
