@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
+from clara_kit.conversation.counted import Said
 from clara_kit.conversation.heard import Heard, estimate
 from clara_kit.conversation.history import History
 from clara_kit.conversation.sentences import Chunker
@@ -28,7 +29,9 @@ class Turn(Struct):
     words: list[str] = []
     interim: str = ""
     interim_at_ms: float = 0.0
-    taken_until_ms: float = -FARTHEST_MS  # words said before this were taken from interim results
+    taken: tuple[str, ...] = ()  # words that count though no final has brought them yet, and when they were learnt of
+    taken_until_ms: float = -FARTHEST_MS
+    counted: list[Said] = []  # the last finals, which may come again
     ended_ms: float | None = None  # when the last word ended, until Clara is heard
     hold_ms: float = 0.0  # how long more words are waited for
 
