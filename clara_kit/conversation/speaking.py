@@ -133,15 +133,6 @@ def current(pen: Pen, event: Any) -> Utterance | None:
     return utterance
 
 
-def voiced(pen: Pen, event: ev.SpeechVoiced) -> None:
-    """More is known of the sound, also of one that was cut."""
-    utterance = pen.talk.utterances.get(event.utterance_id)
-    if utterance is None:
-        return pen.ignore(event, f"utterance {event.utterance_id} is over or unknown")
-    utterance.voiced.append((event.piece_no, event.audio_ms))
-    utterance.words.extend(event.words)
-
-
 def started(pen: Pen, event: ev.SpeakingStarted) -> None:
     """Clara is heard."""
     talk, utterance = pen.talk, current(pen, event)
@@ -210,7 +201,7 @@ def _remember(pen: Pen, cut: Utterance, *, resumes: bool = False) -> None:
 def _keep(pen: Pen, utterance: Utterance, heard: str, again: int | None = None) -> None:
     keep = pen.ask(Keep(tuple(utterance.pieces), heard, again), sign=False)
     if isinstance(keep, Remember):
-        pen.talk.history.add_assistant(keep.text)
+        pen.talk.history.add_assistant(keep.text, cut=len(keep.text) < len(utterance.text))
 
 
 def _check_speed(pen: Pen) -> None:

@@ -12,7 +12,7 @@ from typing import Any, Literal
 from msgspec import Struct
 
 from clara_kit.conversation.counted import Said
-from clara_kit.conversation.heard import Heard, estimate
+from clara_kit.conversation.heard import Heard, Known, Voice, estimate
 from clara_kit.conversation.history import History
 from clara_kit.conversation.sentences import Chunker
 from clara_kit.core.events import Service, SpeechStarted, SpokenWord
@@ -64,8 +64,11 @@ class Utterance(Struct):
     closed: bool = False  # no more pieces will come
     started_ms: float | None = None
     cut_ms: float = 0.0
-    voiced: list[tuple[int, float]] = []
+    voiced: list[tuple[float, ...]] = []  # as `heard.estimate` wants it
     words: list[SpokenWord] = []
+    voice: Voice = Voice()
+    handed_ms: list[float] = []  # when each piece was handed to the voice
+    seen: bool = False  # its sound goes through the kit
 
     @property
     def text(self) -> str:
@@ -74,8 +77,10 @@ class Utterance(Struct):
 
     def heard_until(self, at_ms: float) -> Heard:
         """What of it had been heard at `at_ms` on the conversation's clock."""
-        played_ms = 0.0 if self.started_ms is None else at_ms - self.started_ms
-        return estimate(self.pieces, played_ms, self.voiced, self.words)
+        if self.started_ms is None:
+            return estimate(self.pieces, 0.0)
+        known = Known(self.voice, tuple(handed_ms - self.started_ms for handed_ms in self.handed_ms), self.seen)
+        return estimate(self.pieces, at_ms - self.started_ms, self.voiced, self.words, known)
 
 
 class Health(Struct):
@@ -117,6 +122,7 @@ class Talk:
     spoke_text: str = ""
     replies: dict[int, Reply] = field(default_factory=dict)
     utterances: dict[int, Utterance] = field(default_factory=dict)
+    voice: Voice = field(default_factory=Voice)  # in use, as far as it was measured
     left_to_say: list[str] = field(default_factory=list)  # silenced before it was heard at all
     services: dict[Service, Health] = field(default_factory=dict)
     timers: dict[str, Timer] = field(default_factory=dict)  # by what they are for: one of a kind
