@@ -134,7 +134,7 @@ class _Sound:
         """One more stretch is complete; False where it adds nothing."""
         piece = min(int(last), len(self.ends) - 1)
         length_ms = audio_ms - self.audio_ms
-        if piece < self.pieces or length_ms <= 0:
+        if piece < self.pieces or not length_ms >= 1:
             return False
         self.begin_ms = self.next_ms() + min(lead_ms, length_ms / 2)
         self.end_ms = self.next_ms() + length_ms
