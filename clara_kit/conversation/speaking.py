@@ -127,15 +127,6 @@ def current(pen: Pen, event: Any) -> Utterance | None:
     return utterance
 
 
-def voiced(pen: Pen, event: ev.SpeechVoiced) -> None:
-    """More is known of the sound, also of one that was cut."""
-    utterance = pen.talk.utterances.get(event.utterance_id)
-    if utterance is None:
-        return pen.ignore(event, f"utterance {event.utterance_id} is over or unknown")
-    utterance.voiced.append((event.piece_no, event.audio_ms))
-    utterance.words.extend(event.words)
-
-
 def started(pen: Pen, event: ev.SpeakingStarted) -> None:
     """Clara is heard."""
     talk, utterance = pen.talk, current(pen, event)
@@ -215,7 +206,8 @@ def keep(pen: Pen, pieces: Sequence[str], heard: str, again: int | None = None) 
     """Ask what of it is remembered."""
     decision = pen.ask(Keep(tuple(pieces), heard, again), sign=False)
     if isinstance(decision, Remember):
-        pen.talk.history.add_assistant(decision.text)
+        cut = again is None and len(decision.text) < len(" ".join(pieces))
+        pen.talk.history.add_assistant(decision.text, cut=cut)
 
 
 def _check_speed(pen: Pen) -> None:
