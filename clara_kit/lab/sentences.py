@@ -92,6 +92,8 @@ def _variant(record: Any) -> str:
             return str(record.target)
         case ev.TimerFired() | do.SetTimer() | do.CancelTimer():
             return record.timer_id.partition("#")[0]
+        case do.Duck():
+            return "on" if record.on else "off"
         case ev.ReplyCompleted():
             return record.stop_reason
         case ev.TranscriptInterim() | ev.TranscriptFinal() if not record.text.strip():

@@ -119,7 +119,8 @@ class Session:
             {
                 do.Speak: self._orders.put,
                 do.EndSpeech: self._orders.put,
-                do.InterruptAvatar: self._orders.interrupt,
+                do.InterruptAvatar: self._recorded(self._orders.interrupt),
+                do.Duck: self._recorded(self._orders.duck),
                 do.RequestReply: self._request_reply,
                 do.CancelReply: self._cancel_reply,
                 do.FinalizeWords: lambda _: self._tasks.create_task(finalize(self.stt)),
@@ -195,6 +196,8 @@ class Session:
 
     def feed(self, event: ev.Event) -> None:
         """Let an event in; whoever looks on sees what came of it."""
+        if self._recorder is not None:
+            self._recorder.saw(event)  # before the orders that it leads to
         began = self._door.feed(event)
         if not self._log_due:
             self._log_due = True
@@ -210,8 +213,6 @@ class Session:
                 except Exception as exc:
                     log.error("a listener failed: %s", place(exc))
         self.absence.saw(event)
-        if self._recorder is not None:
-            self._recorder.saw(event)
         for waiting in self._waiting:
             if not waiting.done():
                 waiting.set_result(None)
@@ -297,6 +298,16 @@ class Session:
         self._orders.avatar = avatar
         if isinstance(avatar, TapsAudio):
             avatar.on_audio = self._on_sound
+
+    def _recorded(self, hand: Callable[[Any], object]) -> Callable[[Any], None]:
+        """An order of which the recording hears too, so that she sounds there as she does to the customer."""
+
+        def both(command: Any) -> None:
+            hand(command)
+            if self._recorder is not None:
+                self._recorder.saw(command)
+
+        return both
 
     def _on_sound(self, utterance_id: int, pcm: bytes) -> None:
         for listener in (*((self._recorder.sent,) if self._recorder is not None else ()), *self.sound_listeners):
