@@ -85,6 +85,7 @@ class Session:
                 raise ClaraError("The conversation was stopped before it began.")
             self._run_log = await asyncio.to_thread(partial(RunLog, self._inputs(), **self._about))
             self._recorder = Recorder(self._run_log.sound_path) if self._record else None
+            self.listeners[:0] = [self._recorder.saw] if self._recorder is not None else []
             try:
                 await self._live(tell)
             except BaseException as exc:
@@ -119,8 +120,8 @@ class Session:
             {
                 do.Speak: self._orders.put,
                 do.EndSpeech: self._orders.put,
-                do.InterruptAvatar: self._recorded(self._orders.interrupt),
-                do.Duck: self._recorded(self._orders.duck),
+                do.InterruptAvatar: self._orders.interrupt,
+                do.Duck: self._orders.duck,
                 do.RequestReply: self._request_reply,
                 do.CancelReply: self._cancel_reply,
                 do.FinalizeWords: lambda _: self._tasks.create_task(finalize(self.stt)),
@@ -196,8 +197,6 @@ class Session:
 
     def feed(self, event: ev.Event) -> None:
         """Let an event in; whoever looks on sees what came of it."""
-        if self._recorder is not None:
-            self._recorder.saw(event)  # before the orders that it leads to
         began = self._door.feed(event)
         if not self._log_due:
             self._log_due = True
@@ -298,16 +297,6 @@ class Session:
         self._orders.avatar = avatar
         if isinstance(avatar, TapsAudio):
             avatar.on_audio = self._on_sound
-
-    def _recorded(self, hand: Callable[[Any], object]) -> Callable[[Any], None]:
-        """An order of which the recording hears too, so that she sounds there as she does to the customer."""
-
-        def both(command: Any) -> None:
-            hand(command)
-            if self._recorder is not None:
-                self._recorder.saw(command)
-
-        return both
 
     def _on_sound(self, utterance_id: int, pcm: bytes) -> None:
         for listener in (*((self._recorder.sent,) if self._recorder is not None else ()), *self.sound_listeners):
