@@ -19,6 +19,7 @@ from clara_kit.core import commands as do
 from clara_kit.core import events as ev
 from clara_kit.core.records import Record, StateChanged
 from clara_kit.data_files import data
+from clara_kit.measure.interruptions import Interruption
 
 Language = Literal["en", "es"]
 _Table = dict[str, tuple[str, str]]
@@ -65,6 +66,22 @@ def in_plain(reason: str, language: Language = "en") -> str:
     first, semicolon, rest = reason.partition("; ")
     parts = (in_plain(first, language), in_plain(rest, language)) if semicolon else ()
     return frame("and", language).join(filter(None, parts))
+
+
+def interruption(one: Interruption, language: Language = "en") -> str:
+    """What became of a sound that may have been an interruption, why, and its times in ms from its beginning."""
+    which, words = language == "es", {**table("times")}
+    counts, hand = (words.pop(name)[which] for name in ("sound", "hand"))
+    began_ms = one.suspected_ms if one.sound_ms is None else one.sound_ms
+    times = (
+        text[which].format(ms=f"{'≈ ' if name == 'silent_ms' and one.silent_estimated else ''}{at_ms - began_ms:.0f}")
+        for name, text in words.items()
+        if (at_ms := getattr(one, name)) is not None
+    )
+    outcome = table("outcomes")["resumed" if one.resumed_ms is not None else one.outcome][which]
+    because = in_plain(one.reason, language) if one.outcome != "open" else ""
+    counted = (hand if one.sound_ms is None else counts).format(times=", ".join(times))
+    return f"{_sentence(f'{outcome} ({because})' if because else outcome)} {_sentence(counted)}"
 
 
 def _rank(record: Record) -> int:

@@ -125,10 +125,10 @@ class _Reader:
         theirs = [row for row in self.rows if row.outcome == "let go" and _is_of(event, row)]
         if taken is not None and (theirs or not isinstance(taken, StateChanged) or taken.target is S.INTERRUPTED):
             self._yield(theirs[-1] if theirs else self._begin(event, taken), taken, decided)
-        elif ignored is not None and ignored.by in _ASIDES and isinstance(event, ev.TranscriptFinal):
+        elif ignored is not None and ignored.by and isinstance(event, ev.TranscriptFinal):
             known = theirs or any(_is_of(event, row) for row in self.rows)
             for row in theirs if known else [self._begin(event, ignored)]:
-                row.outcome, row.by, row.reason = _ASIDES[ignored.by], ignored.by, ignored.reason
+                row.outcome, row.by, row.reason = _ASIDES.get(ignored.by, "let go"), ignored.by, ignored.reason
                 row.released_ms = row.released_ms or event.at_ms
 
     def _yield(self, row: Interruption, taken: Any, decided: list[Any]) -> None:
