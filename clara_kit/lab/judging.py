@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from bisect import insort
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
 from math import inf
 from typing import Any, TypeAlias
 
@@ -35,7 +34,7 @@ EARLIER_MS = 10_000.0  # of a whole conversation, before the moment that is judg
 
 Order: TypeAlias = "tuple[type[do.Command], float, dict[str, Any]]"
 Log: TypeAlias = "list[tuple[str, float, str]]"
-"""What was ordered: (stop | duck | back | ask | say, ms from Clara's first sound, the words asked)."""
+"""What was ordered, stop | duck | back | ask | say, and that Clara began: ms from her first sound, and the words asked."""
 
 
 class Judge:
@@ -52,9 +51,29 @@ class Judge:
     def logs(self, settings: Settings) -> Iterator[Log]:
         """What Clara would do in each case."""
         for case, known in zip(self.cases, self._known, strict=True):
-            talk = _talk(case, settings)
-            pen = _Pen(talk, self._policies, known)
-            yield _play(case, talk, pen.handle, pen.fire)
+            yield self._played(case, settings, known)[0]
+
+    def swept(self, settings: Settings, knob: str, values: Sequence[float]) -> tuple[list[Log], ...]:
+        """The same for several values of one setting, ascending, that says how long a sound must last: one list each.
+
+        A sound that was over before the shorter time was up is over before a longer one too: nothing else comes of it.
+        """
+        short = knob == "sustained_ms"  # below the debounce it has no say
+        every = [settings.with_changes(**{knob: value}) for value in values]
+        found: tuple[list[Log], ...] = tuple([] for _ in values)
+        for case, known in zip(self.cases, self._known, strict=True):
+            log, over = [], False
+            for one, logs in zip(every, found):
+                if not over:
+                    log, pen = self._played(case, one, known)
+                    over = not (pen.rang or knob in pen.read or (short and one.sustained_ms <= one.barge_in_debounce_ms))
+                logs.append(log)
+        return found
+
+    def _played(self, case: Case, settings: Settings, known: dict[Any, Any]) -> tuple[Log, _Pen]:
+        talk = _talk(case, settings, known)
+        pen = _Pen(talk, self._policies, known)
+        return _play(case, talk, pen.handle, pen.fire), pen
 
 
 def played(case: Case, settings: Settings, policies: Policies | None = None) -> Log:
@@ -106,6 +125,8 @@ def _play(
             event = events.pop()
             world.left -= isinstance(event, _EARS)
             orders = handle(event)
+            if type(event) is ev.SpeakingStarted:
+                world.log.append(("begin", event.at_ms, ""))
         elif kind:
             orders = fire(kind, due_ms)
         else:
@@ -176,24 +197,38 @@ class _World:
                 return
 
 
-def _talk(case: Case, settings: Settings) -> Talk:
+def _talk(case: Case, settings: Settings, known: dict[Any, Any]) -> Talk:
     """Clara is heard, and has all of her answer."""
     talk = Talk(settings, History())
     talk.begun, talk.utterances_begun = True, 1
     talk.machine.state = ConversationState.AVATAR_SPEAKING
     pieces = [*case.clara]
-    talk.utterances[1] = Utterance(1, 1, "sounding", pieces, True, 0.0, 0.0, [(len(pieces) - 1, case.clara_ms)])
+    voiced = [(len(pieces) - 1, case.clara_ms)]
+    talk.utterances[1] = _Answer(1, 1, "sounding", pieces, True, 0.0, 0.0, voiced, [], known)
     return talk
+
+
+class _Answer(Utterance):
+    """Clara's answer, of which it is known how much is heard by when."""
+
+    known: dict[Any, Any] = {}
+
+    def heard_until(self, at_ms: float) -> Heard:
+        if (heard := self.known.get(at_ms)) is None:
+            heard = self.known[at_ms] = Utterance.heard_until(self, at_ms)
+        return heard  # type: ignore[no-any-return]
 
 
 class _Pen(Pen):
     """Keeps no trace, and knows what was said of words before."""
 
-    __slots__ = ("known",)
+    __slots__ = ("known", "rang", "read")
 
     def __init__(self, talk: Talk, policies: Policies, known: dict[Any, Any]) -> None:
         super().__init__(talk, policies)
         self.known = known
+        self.rang = False  # a sound has lasted
+        self.read: set[str] = set()  # settings by which words were judged
 
     def handle(self, event: ev.Event) -> list[Order]:
         """What `Conversation.handle` does, without its record."""
@@ -204,30 +239,35 @@ class _Pen(Pen):
     def fire(self, kind: str, at_ms: float) -> list[Order]:
         """A timer rings."""
         self.talk.now_ms, self.out = at_ms, []
+        self.rang |= kind == "barge_in"
         del self.talk.timers[kind]
         TIMERS[kind](self, ev.TimerFired(at_ms=at_ms, timer_id=kind))
         return self.out  # type: ignore[return-value]
 
     def ask(self, question: Question, *, sign: bool = True) -> Decision:
-        if not isinstance(question, (Words, Turn)):
+        kind = type(question)
+        if kind is not Words and kind is not Turn:
             return super().ask(question, sign=sign)
-        talk, said_ms = self.talk, getattr(question, "said_ms", inf)
-        clara = [(u.phase, u.started_ms, min(u.cut_ms, said_ms)) for u in talk.utterances.values()]
-        # What was cut after these words began had been heard alike when they began, wherever it was cut then.
-        key = (question, talk.now_ms, talk.state, talk.held is None, talk.spoke_until_ms, *clara, *talk.turn.words)
-        answers = self.known.setdefault(key, [])
-        for reads, values, decision in answers:
-            if reads(talk.settings) == values:
-                return decision  # type: ignore[no-any-return]
-        settings = talk.settings
-        talk.settings = reading = _Reading(settings)  # type: ignore[assignment]
-        try:
-            decision = super().ask(question, sign=sign)
-        finally:
-            talk.settings = settings
-        reads = partial(_values, tuple(reading.names))
-        answers.append((reads, reads(settings), decision))
-        return decision
+        talk, settings = self.talk, self.talk.settings
+        said_ms = question.said_ms if kind is Words else inf  # type: ignore[union-attr]
+        key: list[Any] = [question, talk.now_ms, talk.machine.state, talk.held is None, talk.spoke_until_ms]
+        for utterance in talk.utterances.values():
+            # What was cut after these words began had been heard alike when they began, wherever it was cut then.
+            key += utterance.phase, utterance.started_ms, min(utterance.cut_ms, said_ms)
+        answers = self.known.setdefault((*key, *talk.turn.words), [])
+        for names, values, decision in answers:
+            if values == [getattr(settings, name) for name in names]:
+                break
+        else:
+            talk.settings = reading = _Reading(settings)  # type: ignore[assignment]
+            try:
+                decision = super().ask(question, sign=sign)
+            finally:
+                talk.settings = settings
+            names = (*reading.names,)
+            answers.append((names, [getattr(settings, name) for name in names], decision))
+        self.read.update(names)
+        return decision  # type: ignore[no-any-return]
 
     def do(self, kind: type[do.Command], why: str, **fields: Any) -> None:
         self.out.append((kind, self.talk.now_ms, fields))  # type: ignore[arg-type]
@@ -265,5 +305,3 @@ class _Reading:
         return getattr(self._settings, name)
 
 
-def _values(names: tuple[str, ...], settings: Settings) -> list[Any]:
-    return [getattr(settings, name) for name in names]
