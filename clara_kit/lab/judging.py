@@ -203,8 +203,10 @@ def _talk(case: Case, settings: Settings, known: dict[Any, Any]) -> Talk:
     talk.begun, talk.utterances_begun = True, 1
     talk.machine.state = ConversationState.AVATAR_SPEAKING
     pieces = [*case.clara]
-    voiced = [(len(pieces) - 1, case.clara_ms)]
-    talk.utterances[1] = _Answer(1, 1, "sounding", pieces, True, 0.0, 0.0, voiced, [], known)
+    talk.utterances[1] = _Answer(
+        utterance_id=1, turn_id=1, phase="sounding", pieces=pieces, closed=True, started_ms=0.0,
+        voiced=[(len(pieces) - 1, case.clara_ms)], known=known,
+    )  # fmt: skip
     return talk
 
 
