@@ -33,9 +33,9 @@ def _sustained(talk: Talk, sound: Sound) -> Hold | Release | Yield | None:
         # The recogniser's ear is made for speech, the local one for loudness: what only one of them hears is a fan, a
         # door, a far voice. Words will tell; the other ear may be late by as much again.
         ear, longest_ms = "the local ear" if talk.held.source == "vad" else "the recogniser", 2 * settings.sustained_ms
-        if lasted_ms >= longest_ms:
-            return Release(reason=f"only {ear} hears it, for {lasted_ms:.0f} ms: a noise, unless words come")
         until_ms = talk.held.sound_at_ms + longest_ms
+        if talk.now_ms >= until_ms:  # times, for a difference may fall short of what was added
+            return Release(reason=f"only {ear} hears it, for {lasted_ms:.0f} ms: a noise, unless words come")
         return Hold(until_ms, reason=f"only {ear} hears it: waiting {longest_ms:.0f} ms for the other, or for words")
     until_ms = talk.aside_ms + NEXT_WORDS_MS
     if talk.aside_ms >= talk.held.sound_at_ms and until_ms > talk.now_ms:

@@ -14,7 +14,8 @@ from typing import Any, TypeAlias
 
 from msgspec.structs import replace
 
-from clara_kit.conversation.conversation import REDUCERS, TIMERS, Conversation
+from clara_kit.conversation import speaking
+from clara_kit.conversation.conversation import REDUCERS, TIMERS, Conversation, Reducer
 from clara_kit.conversation.heard import Heard
 from clara_kit.conversation.history import History
 from clara_kit.conversation.pen import Pen
@@ -29,6 +30,7 @@ from clara_kit.lab.overlaps import Case
 from clara_kit.turns import usual_policies
 from clara_kit.world.mouths import spoken_ms
 
+ASKED = "¿Qué me recomiendas?"
 ANSWER = "Claro, te cuento."  # what Clara says to whatever she is asked meanwhile
 EARLIER_MS = 10_000.0  # of a whole conversation, before the moment that is judged
 
@@ -73,6 +75,7 @@ class Judge:
     def _played(self, case: Case, settings: Settings, known: dict[Any, Any]) -> tuple[Log, _Pen]:
         talk = _talk(case, settings, known)
         pen = _Pen(talk, self._policies, known)
+        pen.turn_is_heard()
         return _play(case, talk, pen.handle, pen.fire), pen
 
 
@@ -81,7 +84,7 @@ def played(case: Case, settings: Settings, policies: Policies | None = None) -> 
     clara = Conversation(settings, policies=policies or usual_policies())
     early = EARLIER_MS - 1000
     clara.handle(ev.ConversationStarted(at_ms=0.0))
-    clara.handle(ev.TextTyped(at_ms=early, text="¿Qué me recomiendas?"))
+    clara.handle(ev.TextTyped(at_ms=early, text=ASKED))
     clara.handle(ev.ReplyDelta(at_ms=early, reply_id=1, text=" ".join(case.clara)))
     clara.handle(ev.ReplyCompleted(at_ms=early, reply_id=1, stop_reason="end_turn"))
     clara.handle(ev.SpeakingStarted(at_ms=EARLIER_MS, utterance_id=1))
@@ -200,11 +203,11 @@ class _World:
 def _talk(case: Case, settings: Settings, known: dict[Any, Any]) -> Talk:
     """Clara is heard, and has all of her answer."""
     talk = Talk(settings, History())
-    talk.begun, talk.utterances_begun = True, 1
+    talk.begun, talk.utterances_begun, talk.turn.words = True, 1, [ASKED]
     talk.machine.state = ConversationState.AVATAR_SPEAKING
     pieces = [*case.clara]
     talk.utterances[1] = _Answer(
-        utterance_id=1, turn_id=1, phase="sounding", pieces=pieces, closed=True, started_ms=0.0,
+        utterance_id=1, turn_id=1, phase="sounding", pieces=pieces, given=len(pieces), closed=True, ended=True, started_ms=0.0,
         voiced=[(len(pieces) - 1, case.clara_ms)], known=known,
     )  # fmt: skip
     return talk
@@ -235,15 +238,20 @@ class _Pen(Pen):
     def handle(self, event: ev.Event) -> list[Order]:
         """What `Conversation.handle` does, without its record."""
         self.talk.now_ms, self.out = max(event.at_ms, self.talk.now_ms), []
-        REDUCERS[type(event)](self, event)
-        return self.out  # type: ignore[return-value]
+        return self._reduced(REDUCERS[type(event)], event)
 
     def fire(self, kind: str, at_ms: float) -> list[Order]:
         """A timer rings."""
         self.talk.now_ms, self.out = at_ms, []
         self.rang |= kind == "barge_in"
         del self.talk.timers[kind]
-        TIMERS[kind](self, ev.TimerFired(at_ms=at_ms, timer_id=kind))
+        return self._reduced(TIMERS[kind], ev.TimerFired(at_ms=at_ms, timer_id=kind))
+
+    def _reduced(self, reducer: Reducer, event: ev.Event) -> list[Order]:
+        held = self.talk.held
+        reducer(self, event)
+        if held is not None or self.talk.held is not None:
+            speaking.mind_the_sound(self)
         return self.out  # type: ignore[return-value]
 
     def ask(self, question: Question, *, sign: bool = True) -> Decision:
@@ -253,6 +261,7 @@ class _Pen(Pen):
         talk, settings = self.talk, self.talk.settings
         said_ms = question.said_ms if kind is Words else inf  # type: ignore[union-attr]
         key: list[Any] = [question, talk.now_ms, talk.machine.state, talk.held is None, talk.spoke_until_ms]
+        key.append(talk.turn.answered_ms)
         for utterance in talk.utterances.values():
             # What was cut after these words began had been heard alike when they began, wherever it was cut then.
             key += utterance.phase, utterance.started_ms, min(utterance.cut_ms, said_ms)
