@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from msgspec import Struct
+from msgspec.structs import replace
 
 from clara_kit.core.paths import DATA
 from clara_kit.core.settings import PRESETS, Settings
@@ -30,16 +31,15 @@ LATE_MS = 2000.0  # who is spoken over for longer was missed
 DRAWS = 400  # of a bootstrap
 
 _SOUND: dict[str, Any] = {"finalize_short_sounds": True, "no_words_after_sound_ms": 800}
-_WORDS = {**_SOUND, "ignore_backchannels": True, "ignore_echo": True}
 RULES: dict[str, tuple[str, dict[str, Any]]] = {
     "debounce": ("barge_in_debounce_ms", {}),
     "sustained": ("sustained_ms", _SOUND),
-    "words": ("sustained_ms", _WORDS),
-    "tuned": ("sustained_ms", {**PRESETS["tuned"], "duck": False}),
-    "ducked": ("sustained_ms", {**PRESETS["tuned"], "duck": True}),
+    "min_words": ("sustained_ms", {**_SOUND, "min_words": 2}),
+    "words": ("sustained_ms", {**_SOUND, "ignore_backchannels": True}),
+    "tuned": ("sustained_ms", PRESETS["tuned"]),
 }
-"""Five sets of rules, and the setting of each that says how long a sound must last: the plan's; a sound that lasts; words
-that are none; the tuned preset without and with ducking."""
+"""Five sets of rules, and the setting of each that says how long a sound must last: the plan's; a sound that lasts; two
+words at least; words that ask for nothing; the tuned preset."""
 VALUES = {
     "barge_in_debounce_ms": tuple(range(50, 1050, 50)),
     "sustained_ms": tuple(range(150, 1150, 50)),
@@ -129,8 +129,8 @@ class Figure(Struct, frozen=True):
         if self.value is None:
             return "–"
         digits = 0 if abs(self.value) >= 20 else 2
-        told = f"{self.value:.{digits}f}"
-        return told if self.low is None or self.high is None else f"{told} ({self.low:.{digits}f} to {self.high:.{digits}f})"
+        told, *ends = (f"{x:.{digits}f}" for x in (self.value, self.low, self.high) if x is not None)
+        return told if len({told, *ends}) == 1 else f"{told} ({'–'.join(ends)})"
 
 
 class Figures(Struct, frozen=True, kw_only=True):
@@ -259,7 +259,7 @@ class Tuned:
 
 
 KNOBS: dict[str, tuple[float, ...]] = {
-    "sustained_ms": (400, 500, 600, 700, 800, 900, 1000),
+    "sustained_ms": (400, 500, 600, 700, 800),  # who is heard for longer before she stops speaks louder, or gives up
     "unfinished_hold_ms": (800, 1200, 1500, 2000, 2500),
     "turn_hold_ms": (0, 200, 400, 700),
     "no_words_after_sound_ms": (400, 600, 800, 1000),
@@ -297,10 +297,13 @@ def tune(
 
 
 def _halves(cases: Sequence[Case]) -> tuple[list[Case], list[Case]]:
+    """Every other case of a kind; each half stands for all that happens in a minute."""
     halves: tuple[list[Case], list[Case]] = ([], [])
     for kind in dict.fromkeys(case.kind for case in cases):
-        for n, case in enumerate(case for case in cases if case.kind == kind):
-            halves[n % 2].append(case)
+        whole = [case for case in cases if case.kind == kind]
+        for n, half in enumerate(halves):
+            part = whole[n::2]
+            half += [replace(case, per_min=case.per_min * len(whole) / len(part)) for case in part]
     return halves
 
 

@@ -1,5 +1,5 @@
 // The view of explorer.py: the curves, the settings in force on them, and sliders that are answered at once.
-const CURVE = { debounce: ["#e69f00", "2 4"], sustained: ["#56b4e9", "8 4"], words: ["#009e73", "8 3 2 3"], tuned: ["#0072b2", ""], ducked: ["#cc79a7", "1 5"] };
+const CURVE = { debounce: ["#e69f00", "2 4"], sustained: ["#56b4e9", "8 4"], min_words: ["#cc79a7", "1 5"], words: ["#009e73", "8 3 2 3"], tuned: ["#0072b2", ""] };
 const WIDE = 640, HIGH = 330, LEFT = 52, BOTTOM = 44, TOP = 14, RIGHT = 16;
 function render({ model, el }) {
   const w = (name) => model.get("words")[name] ?? name;
