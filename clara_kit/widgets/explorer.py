@@ -151,5 +151,5 @@ def _place(figures: Figures) -> list[float]:
 
 
 def _right(one: Outcome) -> bool:
-    wrong = (one.false_stop, one.missed, one.answered, one.cut_off)
+    wrong = (one.false_stop, one.missed, one.answered, one.cut_off, one.apart)
     return not any(figure > 0 for figure in wrong if not isnan(figure))

@@ -40,6 +40,8 @@ def test_an_answer_in_mid_thought_is_a_cut_off_turn_and_one_before_she_is_heard_
     wasted = outcome(case, asked)
     assert (begun.cut_off, begun.wasted, wasted.cut_off, wasted.wasted) == (1, 1, 0, 1)
     assert begun.penalty_s == pytest.approx(wasted.penalty_s + Weights().cut_off_s)
+    apart = outcome(case, [asked[0], ("ask", case.ends_ms + 500, case.text.split()[-1])])
+    assert (apart.apart, wasted.apart) == (1, 0) and apart.penalty_s == pytest.approx(wasted.penalty_s + Weights().apart_s)
 
 
 def test_figures_are_rates_and_shares_with_intervals_and_two_settings_are_compared_in_pairs() -> None:
