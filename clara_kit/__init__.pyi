@@ -10,6 +10,7 @@ from .core.settings import Settings as Settings
 from .core.states import ConversationState as ConversationState
 from .core.states import ConversationStateMachine as ConversationStateMachine
 from .lab.replay import replay as replay
+from .lab.what_if import what_if as what_if
 from .measure.ledger import LatencyMetrics as LatencyMetrics
 from .measure.run import Run as Run
 from .prompts.template import PromptTemplate as PromptTemplate
