@@ -34,6 +34,7 @@ EDGE = {"words": "#0072b2", "writing": "#a04c7d", "speaking": "#00795a", "unhear
 SIGN = {
     "interim": "·", "typed": "⌨", "button": "◆", "piece": "▸", "first audio": "♪", "interrupt": "■",
     "cancelled": "⊗", "fault": "▲", "failed": "✕", "recovered": "✓", "alert": "!",
+    "close": "≈",
 }  # fmt: skip
 LETTER = {"IDLE": "–", "USER_SPEAKING": "C", "PROCESSING": "…", "AVATAR_SPEAKING": "A", "INTERRUPTED": "!"}
 VERDICT = {"faster": "✓✓", "within": "✓", "slower": "✕", "none": "–"}
@@ -134,7 +135,13 @@ def _span(span: Span, x: _Place, words: Words) -> str:
 def _mark(mark: Mark, x: _Place, words: Words) -> str:
     y = LANE_TOP[mark.lane] + {"customer": 12, "model": 34, "Clara": 52, "trouble": 16}.get(mark.lane, 12)
     whose_words = mark.kind in ("interim", "typed", "piece")
-    said = f" «{mark.label}»" if whose_words else f". {mark.label}" if mark.lane == "trouble" else ""
+    said = (
+        f" «{mark.label}»"
+        if whose_words
+        else f". {mark.label}"
+        if mark.lane == "trouble" or mark.kind == "close"
+        else ""
+    )
     hover = f"{words[f'kind_{mark.kind}']}{said}: {mark.at_ms / 1000:.2f} s. {words[f'means_{mark.kind}']}"
     return (
         f'<text x="{x(mark.at_ms):.1f}" y="{y}" text-anchor="middle" font-size="12" font-weight="bold" fill="#7a2e00">'

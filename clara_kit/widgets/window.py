@@ -7,6 +7,7 @@ still runs. The model is here, the view in `window.js`. What the view does, a me
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import traitlets
 from clara_kit.core.errors import ClaraError
 from clara_kit.core.records import Record
 from clara_kit.core.settings import Settings
+from clara_kit.lab.margins import Margin, close_calls, margins_of, told
 from clara_kit.lab.sentences import frame
 from clara_kit.lab.stepping import Moment, Stepper
 from clara_kit.lab.timeline import timeline
@@ -34,6 +36,7 @@ class ConversationWindow(anywidget.AnyWidget):
     _css = HERE / "window.css"
 
     _stepper: Stepper | None = None
+    _margins: tuple[Margin, ...] = ()
     _shown: tuple[Sequence[Record], Settings] | None = None
 
     title = traitlets.Unicode().tag(sync=True)
@@ -91,7 +94,7 @@ class ConversationWindow(anywidget.AnyWidget):
         """The chosen moment: what happened, what was decided, what Clara remembers."""
         if self._stepper is None or not self.steps:
             raise ClaraError("This conversation has no events to walk through.", hint="`run.problems` may say why.")
-        return self._stepper.moment(self.step)
+        return self._moment(self._stepper, self.step)
 
     def why(self) -> str:
         """What happened at the chosen moment and why what followed followed: plain sentences, then the engineers' part."""
@@ -124,6 +127,8 @@ class ConversationWindow(anywidget.AnyWidget):
     def _show(self, trace: Sequence[Record], settings: Settings) -> None:
         self._shown = trace, settings
         self._timeline = timeline(trace, self._language)
+        self._margins = () if self.growing else margins_of(trace, settings, self._language)
+        self._timeline.marks += close_calls(self._margins)
         self._stepper = Stepper(trace, settings, self._language)
         with self.hold_trait_notifications():
             self.timeline = self._timeline.to_dict()
@@ -134,7 +139,11 @@ class ConversationWindow(anywidget.AnyWidget):
     @traitlets.observe("step")
     def _step_chosen(self, _change: Any = None) -> None:
         if self._stepper is not None and self.steps:
-            self.moment = self._stepper.moment(max(0, min(self.step, self.steps - 1))).to_dict()
+            self.moment = self._moment(self._stepper, max(0, min(self.step, self.steps - 1))).to_dict()
+
+    def _moment(self, stepper: Stepper, step: int) -> Moment:
+        moment = stepper.moment(step)
+        return replace(moment, plain=(*moment.plain, *told(self._margins, step)))
 
     @property
     def _language(self) -> Language:
