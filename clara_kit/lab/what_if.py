@@ -109,11 +109,11 @@ class WhatIf:
         return changes(self.of.settings, self.settings)
 
     def __repr__(self) -> str:
-        what = ", ".join(f"{name} {was} → {now}" for name, (was, now) in self.changes.items()) or "the same settings"
+        told = ", ".join(f"{name} {was} → {now}" for name, (was, now) in self.changes.items()) or "the same settings"
         if self.differs is None:
-            return printable(f"<WhatIf {what}: nothing would have been otherwise>")
+            return printable(f"<WhatIf {told}: nothing would have been otherwise>")
         was, now = (text or "nothing" for text in self.differs.told())
-        return printable(f"<WhatIf {what}: at {self.differs.at_ms / 1000:.2f} s, recorded: {was} now: {now}>")
+        return printable(f"<WhatIf {told}: at {self.differs.at_ms / 1000:.2f} s, recorded: {was} now: {now}>")
 
     def _repr_html_(self) -> str:
         rows: list[tuple[Any, ...]] = []

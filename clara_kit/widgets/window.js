@@ -103,7 +103,7 @@ function render({ model, el }) {
   tip.setAttribute("role", "tooltip");
   tip.dataset.testid = "tip";
   const lower = make("div", "ck-lower");
-  lower.append(waitsTitle, waits, steps, panes, labelled(make("div", "ck-help"), () => say("w_help")), legend);
+  lower.append(waitsTitle, waits, steps, labelRow(model, root), panes, labelled(make("div", "ck-help"), () => say("w_help")), legend);
   root.append(head, svg, lower, tip);
 
   // --- what part of the conversation is shown -----------------------------------------------------------

@@ -24,15 +24,16 @@ from clara_kit.lab.timeline import timeline
 from clara_kit.measure.run import Run
 from clara_kit.runtime.manager import ConversationManager
 from clara_kit.widgets.following import follow
+from clara_kit.widgets.labelling import Labelling
 from clara_kit.widgets.picture import svg
 from clara_kit.widgets.view import HERE, view
 from clara_kit.widgets.words import Language, spoken_in, usual_language, whose
 
 
-class ConversationWindow(anywidget.AnyWidget):
+class ConversationWindow(Labelling, anywidget.AnyWidget):
     """Timeline and stepper of `source`: a `Run`, the folder of one, or a running `ConversationManager`."""
 
-    _esm = view("window")
+    _esm = view("labelling", "window")
     _css = HERE / "window.css"
 
     _stepper: Stepper | None = None
@@ -114,6 +115,7 @@ class ConversationWindow(anywidget.AnyWidget):
     # --- what it shows ----------------------------------------------------------------------------------
 
     def _show_run(self, run: Run) -> None:
+        self._run, self.can_label = run, True
         self._sound = run.folder / "conversation.wav" if run.folder else None
         self.title = str(run.facts.get("title") or f"conversation {run.run_id}")
         self.mix = run.mix
@@ -176,6 +178,8 @@ class ConversationWindow(anywidget.AnyWidget):
             self.send({"kind": "sound"}, [self._sound.read_bytes()])
         elif kind == "at" and isinstance(content.get("at_ms"), int | float):
             self.at(content["at_ms"])
+        elif kind == "label":
+            self._label_asked(content)
         elif kind == "seen":
             self.asked_for = False
 
