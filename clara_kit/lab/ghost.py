@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from clara_kit.conversation.conversation import Conversation
 from clara_kit.core import commands as do
 from clara_kit.core import events as ev
-from clara_kit.lab.recorded import ENDS, Recorded, Reply, Said
+from clara_kit.lab.recorded import ENDS, Recorded, Reply, Said, so_far
 from clara_kit.world import timelines
 from clara_kit.world.answers import tokenize
 from clara_kit.world.mouths import Mouth
@@ -133,8 +133,16 @@ class Ghost(World):
             self._feed(replace(event, at_ms=now_ms))
 
     def _finalize(self, command: do.FinalizeWords) -> None:
-        """The words whose sound is over come at once."""
+        """The words whose sound is over come at once; of a sound that lasts, those so far."""
         results_ms = self._recorded.results_ms
+        if not command.over:
+            final = next(
+                (e for _, e, _ in self._finals if e.speech_started_ms <= self._now_ms < e.speech_ended_ms), None
+            )
+            if said := so_far(final, self._now_ms):
+                at_ms = self._now_ms + results_ms
+                self.at(at_ms, ev.TranscriptInterim(at_ms=at_ms, text=said))
+            return
         for one in self._finals:
             n, event, due_ms = one
             if event.speech_ended_ms <= self._now_ms < due_ms - results_ms:

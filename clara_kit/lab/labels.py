@@ -27,7 +27,7 @@ from clara_kit.core.errors import ClaraError
 from clara_kit.core.page import table
 from clara_kit.core.paths import DATA
 from clara_kit.core.settings import Settings
-from clara_kit.lab.recorded import Recorded, Said
+from clara_kit.lab.recorded import Recorded, Said, so_far
 from clara_kit.measure.run import Run
 from clara_kit.store import locked
 from clara_kit.turns import usual_policies
@@ -141,17 +141,21 @@ class _Play:
                 if isinstance(command, do.SetTimer):
                     self._at(ev.TimerFired(at_ms=command.due_ms, timer_id=command.timer_id))
                 elif isinstance(command, do.FinalizeWords):
-                    self._hurry(at_ms)
+                    self._hurry(at_ms, over=command.over)
         return None
 
-    def _hurry(self, now_ms: float) -> None:
-        """The words whose sound is over come at once."""
+    def _hurry(self, now_ms: float, *, over: bool) -> None:
+        """The words whose sound is over come at once; of a sound that lasts, those so far."""
         soon_ms = now_ms + self.case.results_ms
         for place, (due_ms, number, event) in enumerate(self._heap):
-            if isinstance(event, ev.TranscriptFinal) and event.speech_ended_ms <= now_ms and soon_ms < due_ms:
+            if not isinstance(event, ev.TranscriptFinal) or due_ms <= soon_ms or event.speech_started_ms > now_ms:
+                continue
+            if over and event.speech_ended_ms <= now_ms:
                 self._heap[place] = (soon_ms, number, msgspec.structs.replace(event, at_ms=soon_ms))
                 self._heap.sort()
-                return
+            elif not over and now_ms < event.speech_ended_ms and (said := so_far(event, now_ms)):
+                self._at(ev.TranscriptInterim(at_ms=soon_ms, text=said))
+            return
 
 
 # --- a moment of a run becomes a case ------------------------------------------------------------------------

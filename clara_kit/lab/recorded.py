@@ -23,6 +23,11 @@ Step = tuple[ev.Event, tuple[Record, ...]]
 """An event and all that was decided upon it."""
 
 
+def so_far(final: ev.TranscriptFinal | None, at_ms: float) -> str:
+    """The words of an utterance that had been said by then, where their times are known."""
+    return " ".join(w.text for w in final.words if w.end_ms <= at_ms) if final is not None else ""
+
+
 @dataclass(slots=True)
 class Reply:
     """A recorded request and what came of it."""
@@ -88,7 +93,7 @@ class Recorded:
                 self.said[record.utterance_id].closed_step = step
             case do.InterruptAvatar() if record.utterance_id in self.said:
                 self.said[record.utterance_id].stopped, self.said[record.utterance_id].stopped_step = record, step
-            case do.FinalizeWords():
+            case do.FinalizeWords() if record.over:
                 self.finalized.append(step)
             case ev.Event():
                 if (reply := self.replies.get(getattr(record, "reply_id", None) or -1)) is not None:

@@ -64,7 +64,10 @@ AS_RECORDED = frozenset(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Changed:
-    """The first decision that came out otherwise, upon event number `step` (from 0). None: nothing was decided."""
+    """The first decision that came out otherwise, upon event number `step` (from 0). None: nothing was decided.
+
+    One upon which a service is asked for something else goes before a mere lowering of Clara's sound.
+    """
 
     step: int
     at_ms: float
@@ -236,9 +239,12 @@ class _Again:
             return False
         if self._is_vain(was, does, step, at_ms):
             return False
-        if self.differs is None:
+        asks_alike = _asks(was) == _asks(does)
+        if (
+            self.differs is None or not asks_alike
+        ):  # what the services are asked weighs more than a lowered voice before
             self.differs = self._told(was, does, max(0, fed - 1), at_ms)
-        if _asks(was) == _asks(does):
+        if asks_alike:
             return False
         self.until_ms = at_ms
         self.ghost = Ghost(self.recorded, self.conversation, step, fed)
@@ -250,8 +256,12 @@ class _Again:
         rest = [[r for r in records if type(r) is not do.FinalizeWords] for records in (was, does)]
         if rest[0] != rest[1]:
             return False
-        finals = (e for e, _ in self.recorded.steps[step + 1 :] if type(e) is ev.TranscriptFinal)
-        return not any(e.speech_ended_ms <= at_ms for e in finals)
+        finals = [e for e, _ in self.recorded.steps[step + 1 :] if type(e) is ev.TranscriptFinal]
+        hurries = [r for r in (*was, *does) if isinstance(r, do.FinalizeWords)]
+        return not any(
+            e.speech_ended_ms <= at_ms if hurry.over else e.speech_started_ms <= at_ms < e.speech_ended_ms
+            for hurry in hurries for e in finals
+        )  # fmt: skip
 
     def _pair_timers(self, then: Iterable[Record], now: Iterable[Record]) -> None:
         set_now = {r.timer_id: r.due_ms for r in now if type(r) is do.SetTimer}
@@ -275,7 +285,7 @@ class _Again:
         one, other = next((a, b) for a, b in pairs if a != b)
         full = [r for r in reversed(self.conversation.trace) if not isinstance(r, ev.Event)]
         reason = next((r for r in full if other is not None and _bare(r) == other), None) or next(
-            (r for r in full if getattr(r, "by", "")), None
+            (r for r in full if isinstance(r, _UNSEEN) and r.by), None
         )
         theirs = next((r for _, then in self.recorded.steps[step : step + 1] for r in then if _bare(r) == one), one)
         return Changed(

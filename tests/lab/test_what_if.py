@@ -48,7 +48,7 @@ def test_it_is_the_record_up_to_the_first_difference_and_decided_by_the_kit_to_t
     assert what_if(run, TUNED).run.to_jsonl() == ghost.run.to_jsonl()
     differs = ghost.differs
     assert differs is not None and differs.recorded is not None and differs.now is None
-    assert differs.policy == "sustained" and "700 ms" in differs.reason
+    assert differs.policy == "sustained" and f"{TUNED.sustained_ms:.0f} ms" in differs.reason
     assert differs.at_ms == until and run.events[differs.step].at_ms == until
 
 
