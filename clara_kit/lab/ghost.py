@@ -82,7 +82,8 @@ class Ghost(World):
         self._customer_goes_on(step, fed)
         self._go_on_with(step, fed)
         for timer in conversation.talk.timers.values():
-            self.at(timer.due_ms, ev.TimerFired(at_ms=timer.due_ms, timer_id=timer.timer_id))
+            due_ms = max(timer.due_ms, self._now_ms)
+            self.at(due_ms, ev.TimerFired(at_ms=due_ms, timer_id=timer.timer_id))
 
     @property
     def now_ms(self) -> float:

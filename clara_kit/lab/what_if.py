@@ -225,6 +225,7 @@ class _Again:
             if due_ms >= at_ms:
                 return False
             del self._mine[timer_id]
+            due_ms = max(due_ms, self.conversation.talk.now_ms)
             began = len(self.conversation.trace) + 1
             self.conversation.handle(ev.TimerFired(at_ms=due_ms, timer_id=timer_id))
             if self._departs((), tuple(self.conversation.trace[began:]), step, step, due_ms):
