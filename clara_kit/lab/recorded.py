@@ -122,6 +122,11 @@ class Recorded:
         return None
 
     @cached_property
+    def ends_ms(self) -> float:
+        """The time of the last that happened."""
+        return max((e.at_ms for e, _ in self.steps), default=0.0)
+
+    @cached_property
     def stops_ms(self) -> tuple[float, bool]:
         """When somebody hung up, and whether something was still going on then."""
         event, decided = self.steps[-1]

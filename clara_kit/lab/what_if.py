@@ -7,7 +7,7 @@ It is decided again, event by event, as long as the services are asked for the s
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import zip_longest
 from pathlib import Path
@@ -16,7 +16,9 @@ from typing import Any
 import msgspec
 
 from clara_kit.conversation.conversation import Conversation
+from clara_kit.conversation.history import History
 from clara_kit.conversation.policies import Policies
+from clara_kit.conversation.talk import Talk
 from clara_kit.core import commands as do
 from clara_kit.core import events as ev
 from clara_kit.core.outside import printable
@@ -33,32 +35,12 @@ from clara_kit.turns import usual_policies
 _UNSEEN = (do.SetTimer, do.CancelTimer, Ignored)  # bookkeeping: what comes of it is seen
 _HARMLESS = (do.Duck, do.Notify, do.RaiseAlert)  # orders that no service answers
 
-AS_RECORDED = frozenset(
-    [
-        "stt_model",
-        "stt_language",
-        "stt_endpointing_ms",
-        "stt_utterance_end_ms",
-        "stt_keyterms",
-        "local_vad",
-        "llm_model",
-        "llm_max_tokens",
-        "llm_temperature",
-        "tts_voice",
-        "avatar_vendor",
-        "heygen_avatar_name",
-        "heygen_voice_id",
-        "avatar_id",
-        "avatar_sandbox",
-        "profile_cache_hours",
-        "shopify_api_version",
-        "llm_first_token_timeout_ms",
-        "llm_stall_timeout_ms",
-        "absence_ms",
-        "greeting",
-        "enable_personalization",
-    ]
-)
+AS_RECORDED = frozenset({
+    "stt_model", "stt_language", "stt_endpointing_ms", "stt_utterance_end_ms", "stt_keyterms", "local_vad", "llm_model", "llm_max_tokens",
+    "llm_temperature", "llm_first_token_timeout_ms", "llm_stall_timeout_ms", "tts_voice", "avatar_vendor", "heygen_avatar_name",
+    "heygen_voice_id", "avatar_id", "avatar_sandbox", "profile_cache_hours", "shopify_api_version", "absence_ms", "greeting",
+    "enable_personalization",
+})  # fmt: skip
 """Settings that a ghost cannot know of: what was heard, written and greeted with stays as it was recorded."""
 
 
@@ -85,21 +67,31 @@ class Changed:
 class WhatIf:
     """A ghost: what would have been of the conversation `of`, with `settings`.
 
-    run: as any other, to be shown and counted; its inputs say until when it is a replay. differs: None where every
-    decision that anybody notices is the same. assumed: what the record could not tell.
+    trace: its records. differs: None where every decision that anybody notices is the same. assumed: what the record
+    could not tell. drawn: how long each service takes where Clara's side is drawn anew; empty where nothing is.
     """
 
     of: Run
     settings: Settings
-    run: Run
+    trace: tuple[Record, ...]
     differs: Changed | None
     replayed_until_ms: float
     assumed: tuple[str, ...] = ()
+    drawn: dict[str, float] = field(default_factory=dict)
+    policies: Policies
 
-    @property
-    def trace(self) -> tuple[Record, ...]:
-        """The ghost's records."""
-        return self.run.trace
+    @cached_property
+    def run(self) -> Run:
+        """The ghost as any other run, to be shown and counted; its inputs say until when it is a replay."""
+        of = self.of
+        ghost: dict[str, Any] = {"of": of.run_id, "replayed_until_ms": self.replayed_until_ms}
+        inputs = {**of.inputs, "settings": self.settings.model_dump(mode="json"), "policies": self.policies.to_dict()}
+        if self.drawn:
+            ghost |= {"then": "Clara's side drawn anew, the customer's as recorded", "drawn": self.drawn, "assumed": [*self.assumed]}  # fmt: skip
+            inputs["modes"] = {k: f"{v} then sim" if v != "sim" and k in ("llm", "tts", "avatar") else v for k, v in of.modes.items()}  # fmt: skip
+        facts = {k: v for k, v in of.facts.items() if k not in ("run_id", "sound_from_ms")}
+        facts["title"] = f"{of.title or of.run_id}, had it been otherwise"
+        return Run(inputs={**inputs, "ghost": ghost}, trace=self.trace, facts=facts, words=of.words)
 
     @property
     def same(self) -> bool:
@@ -139,7 +131,11 @@ def what_if(run: Run | str | Path, settings: Settings, *, policies: Policies | N
     the first order to a service that differs on, Clara's side is drawn anew, with the times that this run's services took.
     run: a `Run` or a path to one. Raises `RunLogError` if it cannot be read.
     """
-    return WhatIfs(run).of(settings, policies=policies)
+    ghosts = WhatIfs(run)
+    policies = policies or usual_policies()
+    changed = changes(ghosts.run.settings, settings)
+    again = _Again(ghosts.recorded, Conversation(settings, policies=policies), changed)
+    return ghosts._of(settings, policies, again)
 
 
 def changes(was: Settings, now: Settings) -> dict[str, tuple[Any, Any]]:
@@ -155,38 +151,84 @@ class WhatIfs:
     def __init__(self, run: Run | str | Path) -> None:
         self.run = run if isinstance(run, Run) else Run.load(run)
         self.recorded = Recorded(self.run)
+        self._looks: _Looks | None = None
 
     def of(self, settings: Settings, *, policies: Policies | None = None) -> WhatIf:
-        """The ghost with these settings."""
+        """The ghost with these settings: decided again from where one that differs is first looked at."""
         policies = policies or usual_policies()
-        again = _Again(self.recorded, Conversation(settings, policies=policies), changes(self.run.settings, settings))
-        again.play()
-        return self._made(again, settings, policies)
+        if self._looks is None or self._looks.policies is not policies:
+            self._looks = _Looks(self.recorded, policies)
+        changed = changes(self.run.settings, settings)
+        step, conversation = self._looks.before(changed, settings)
+        return self._of(settings, policies, _Again(self.recorded, conversation, changed, step))
 
-    def _made(self, again: _Again, settings: Settings, policies: Policies) -> WhatIf:
-        run, ghost = self.run, again.ghost
-        until_ms = again.until_ms if ghost is not None else max((e.at_ms for e, _ in self.recorded.steps), default=0.0)
-        inputs = {**run.inputs, "settings": settings.model_dump(mode="json"), "policies": policies.to_dict()}
-        inputs["ghost"] = {"of": run.run_id, "replayed_until_ms": until_ms}
-        if ghost is not None:
-            drawn = {stage: law.low for stage, law in self.recorded.latency.laws.items()}
-            inputs["ghost"] |= {"then": "Clara's side drawn anew, the customer's as recorded", "drawn": drawn, "assumed": ghost.assumed}  # fmt: skip
-            modes = {k: f"{v} then sim" if v != "sim" and k in ("llm", "tts", "avatar") else v for k, v in run.modes.items()}  # fmt: skip
-            inputs["modes"] = modes
-        facts = {k: v for k, v in run.facts.items() if k not in ("run_id", "sound_from_ms")}
-        facts["title"] = f"{run.title or run.run_id}, had it been otherwise"
-        trace = tuple(again.conversation.trace)
+    def _of(self, settings: Settings, policies: Policies, again: _Again) -> WhatIf:
+        again.play()
+        ghost = again.ghost
+        until_ms = again.until_ms if ghost is not None else self.recorded.ends_ms
+        drawn: dict[str, float] = (
+            {stage: law.low for stage, law in self.recorded.latency.laws.items()} if ghost is not None else {}
+        )
         return WhatIf(
-            of=run, settings=settings, run=Run(inputs=inputs, trace=trace, facts=facts, words=run.words),
-            differs=again.differs, replayed_until_ms=until_ms, assumed=tuple(ghost.assumed) if ghost is not None else (),
+            of=self.run, settings=settings, trace=tuple(again.conversation.trace), differs=again.differs, policies=policies,
+            replayed_until_ms=until_ms, drawn=drawn, assumed=tuple(ghost.assumed) if ghost is not None else (),
         )  # fmt: skip
+
+
+class _Spy:
+    """Settings that remember at which step each was first looked at. A method may look at any."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings, self.step, self.first = settings, 0, dict[str, int]()
+
+    def __getattr__(self, name: str) -> Any:
+        known = name in Settings.__struct_fields__ and name != "flags"
+        flags = FeatureFlags.__struct_fields__
+        for one in (name,) if known else flags if name == "flags" else (*Settings.__struct_fields__, *flags):
+            self.first.setdefault(one, self.step)
+        return getattr(self._settings, name)
+
+
+class _Looks:
+    """When the decisions upon a run first look at each setting, and the state right before."""
+
+    def __init__(self, recorded: Recorded, policies: Policies) -> None:
+        self.policies, settings = policies, recorded.run.settings
+        spy: Any = _Spy(settings)
+        spied = Conversation(talk=Talk(spy, History(max_messages=spy.history_max_messages)), policies=policies)
+        self._end = len(recorded.steps)  # or where this version decides otherwise with the same settings
+        for step, (event, then) in enumerate(recorded.steps):
+            spy.step, began = step, len(spied.trace) + 1
+            spied.handle(event)
+            if tuple(spied.trace[began:]) != then:
+                self._end = step
+                break
+        self._first = spy.first
+        self._whole = Conversation(settings, policies=policies)
+        self._states: dict[int, tuple[int, Talk]] = {}
+        for step, (event, _) in enumerate(recorded.steps[: self._end + 1]):
+            if step == self._end or step in self._first.values():
+                self._states[step] = len(self._whole.trace), self._whole.snapshot()
+            if step < self._end:
+                self._whole.handle(event)
+
+    def before(self, changed: Iterable[str], settings: Settings) -> tuple[int, Conversation]:
+        """The step from which on these settings can matter, and the conversation before it, with all that was decided."""
+        step = min((self._first.get(name, self._end) for name in changed), default=self._end)
+        if step not in self._states:  # the end
+            return step, self._whole
+        length, talk = self._states[step]
+        conversation = Conversation(talk=talk.copy(), policies=self.policies)
+        conversation.talk.settings = settings
+        conversation.trace.extend(self._whole.trace[:length])
+        return step, conversation
 
 
 class _Again:
     """Decides a record again until a service would have been asked for something else; a ghost plays what follows."""
 
-    def __init__(self, recorded: Recorded, conversation: Conversation, changed: dict[str, Any]) -> None:
-        self.recorded, self.conversation, self._changed = recorded, conversation, changed
+    def __init__(self, recorded: Recorded, conversation: Conversation, changed: dict[str, Any], start: int = 0) -> None:
+        self.recorded, self.conversation, self._changed, self._start = recorded, conversation, changed, start
         self.differs: Changed | None = None
         self.ghost: Ghost | None = None
         self.until_ms = 0.0
@@ -196,7 +238,7 @@ class _Again:
     def play(self) -> None:
         """To the end."""
         handle, trace = self.conversation.handle, self.conversation.trace
-        for step, (event, then) in enumerate(self.recorded.steps):
+        for step, (event, then) in enumerate(self.recorded.steps[self._start :], self._start):
             if self._mine and self._rings_before(event.at_ms, step):
                 return
             kind = type(event)

@@ -29,7 +29,7 @@ KNOBS: dict[str, tuple[float, float, float]] = {
     "sustained_ms": (0, 2000, 10), "barge_in_debounce_ms": (0, 2000, 10), "protected_opening_ms": (0, 3000, 50), "min_words": (1, 5, 1),
     "turn_hold_ms": (0, 3000, 50), "unfinished_hold_ms": (0, 4000, 50), "taken_back_ms": (0, 3000, 50),
     "no_words_timeout_ms": (200, 6000, 100), "no_words_after_sound_ms": (0, 4000, 50), "final_timeout_ms": (500, 8000, 100),
-    "tts_speed": (0.7, 1.5, 0.05), "ignore_backchannels": (0, 1, 1), "ignore_echo": (0, 1, 1), "finalize_short_sounds": (0, 1, 1),
+    "ignore_backchannels": (0, 1, 1), "ignore_echo": (0, 1, 1), "finalize_short_sounds": (0, 1, 1),
     "duck": (0, 1, 1), "enable_barge_in": (0, 1, 1),
 }  # fmt: skip
 """What can be dragged: least, most, step. 0 and 1 of a switch are off and on."""

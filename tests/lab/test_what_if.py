@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -104,3 +105,24 @@ def test_what_stays_as_recorded_is_a_setting() -> None:
     names = {*Settings.__struct_fields__, *Settings().flags.__struct_fields__}
     assert names >= AS_RECORDED and changes(PLAN, PLAN) == {}
     assert changes(PLAN, Settings.of(enable_barge_in=False)) == {"enable_barge_in": (True, False)}
+
+
+def test_many_settings_on_one_run_give_what_each_gives_by_itself_and_every_ghost_is_a_whole_conversation() -> None:
+    rng = Random(7)
+    texts = [ASKED, "ajá", "sí, pero", "espera", "Y también quería", "¿hacen despachos?", "ya, ya, ya", "Gracias"]
+    tried = [PLAN, TUNED, Settings.of(turn_hold_ms=600), Settings.of(sustained_ms=400, after_false_interruption="restate"),
+             Settings.of(enable_barge_in=False), Settings.of(no_words_timeout_ms=500, after_false_interruption="end")]  # fmt: skip
+    for seed in range(8):
+        lines = [
+            {"text": rng.choice(texts)} | rng.choice([{}, {"interrupt_after_ms": rng.choice([0, 900, 3000])}, {"at_most_ms": 500}])
+            for _ in range(4)
+        ]  # fmt: skip
+        ghosts = WhatIfs(simulate(lines, rng.choice(tried), seed=seed, customer=rng.choice([None, "camila"])))
+        assert ghosts.of(ghosts.run.settings).same
+        for settings in tried:
+            ghost, alone = ghosts.of(settings), what_if(ghosts.run, settings)
+            assert ghost.run.to_jsonl() == alone.run.to_jsonl() and ghost.differs == alone.differs
+            assert replay(ghost.run).same and isinstance(ghost.run.events[-1], ev.ConversationStopped)
+            times = [e.at_ms for e in ghost.run.events]
+            assert times == sorted(times)
+            assert not any(isinstance(r, do.RaiseAlert) and r.name == "internal_error" for r in ghost.trace)
