@@ -16,9 +16,7 @@ from typing import Any
 import msgspec
 
 from clara_kit.conversation.conversation import Conversation
-from clara_kit.conversation.history import History
 from clara_kit.conversation.policies import Policies
-from clara_kit.conversation.talk import Talk
 from clara_kit.core import commands as do
 from clara_kit.core import events as ev
 from clara_kit.core.outside import printable
@@ -26,9 +24,9 @@ from clara_kit.core.page import Html, escape, table
 from clara_kit.core.records import Ignored, Record
 from clara_kit.core.settings import FeatureFlags, Settings
 from clara_kit.lab.ghost import Ghost
+from clara_kit.lab.looks import Looks
 from clara_kit.lab.recorded import Recorded
 from clara_kit.lab.sentences import Language, happened
-from clara_kit.measure import codec
 from clara_kit.measure.run import Run
 from clara_kit.turns import usual_policies
 
@@ -151,13 +149,13 @@ class WhatIfs:
     def __init__(self, run: Run | str | Path) -> None:
         self.run = run if isinstance(run, Run) else Run.load(run)
         self.recorded = Recorded(self.run)
-        self._looks: _Looks | None = None
+        self._looks: Looks | None = None
 
     def of(self, settings: Settings, *, policies: Policies | None = None) -> WhatIf:
         """The ghost with these settings: decided again from where one that differs is first looked at."""
         policies = policies or usual_policies()
         if self._looks is None or self._looks.policies is not policies:
-            self._looks = _Looks(self.recorded, policies)
+            self._looks = Looks(self.recorded, policies)
         changed = changes(self.run.settings, settings)
         step, conversation = self._looks.before(changed, settings)
         return self._of(settings, policies, _Again(self.recorded, conversation, changed, step))
@@ -173,55 +171,6 @@ class WhatIfs:
             of=self.run, settings=settings, trace=tuple(again.conversation.trace), differs=again.differs, policies=policies,
             replayed_until_ms=until_ms, drawn=drawn, assumed=tuple(ghost.assumed) if ghost is not None else (),
         )  # fmt: skip
-
-
-class _Spy:
-    """Settings that remember at which step each was first looked at. A method may look at any."""
-
-    def __init__(self, settings: Settings) -> None:
-        self._settings, self.step, self.first = settings, 0, dict[str, int]()
-
-    def __getattr__(self, name: str) -> Any:
-        known = name in Settings.__struct_fields__ and name != "flags"
-        flags = FeatureFlags.__struct_fields__
-        for one in (name,) if known else flags if name == "flags" else (*Settings.__struct_fields__, *flags):
-            self.first.setdefault(one, self.step)
-        return getattr(self._settings, name)
-
-
-class _Looks:
-    """When the decisions upon a run first look at each setting, and the state right before."""
-
-    def __init__(self, recorded: Recorded, policies: Policies) -> None:
-        self.policies, settings = policies, recorded.run.settings
-        spy: Any = _Spy(settings)
-        spied = Conversation(talk=Talk(spy, History(max_messages=spy.history_max_messages)), policies=policies)
-        self._end = len(recorded.steps)  # or where this version decides otherwise with the same settings
-        for step, (event, then) in enumerate(recorded.steps):
-            spy.step, began = step, len(spied.trace) + 1
-            spied.handle(event)
-            if tuple(spied.trace[began:]) != then:
-                self._end = step
-                break
-        self._first = spy.first
-        self._whole = Conversation(settings, policies=policies)
-        self._states: dict[int, tuple[int, Talk]] = {}
-        for step, (event, _) in enumerate(recorded.steps[: self._end + 1]):
-            if step == self._end or step in self._first.values():
-                self._states[step] = len(self._whole.trace), self._whole.snapshot()
-            if step < self._end:
-                self._whole.handle(event)
-
-    def before(self, changed: Iterable[str], settings: Settings) -> tuple[int, Conversation]:
-        """The step from which on these settings can matter, and the conversation before it, with all that was decided."""
-        step = min((self._first.get(name, self._end) for name in changed), default=self._end)
-        if step not in self._states:  # the end
-            return step, self._whole
-        length, talk = self._states[step]
-        conversation = Conversation(talk=talk.copy(), policies=self.policies)
-        conversation.talk.settings = settings
-        conversation.trace.extend(self._whole.trace[:length])
-        return step, conversation
 
 
 class _Again:
@@ -349,8 +298,3 @@ def _seen(records: Iterable[Record]) -> list[Record]:
 
 def _asks(records: Iterable[Record]) -> list[Record]:
     return [r for r in records if isinstance(r, do.Command) and not isinstance(r, _HARMLESS)]
-
-
-def lines(ghost: WhatIf) -> str:
-    """The ghost as bytes are compared."""
-    return codec.to_jsonl(ghost.trace)
