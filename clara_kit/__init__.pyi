@@ -9,7 +9,10 @@ from .core.settings import Keys as Keys
 from .core.settings import Settings as Settings
 from .core.states import ConversationState as ConversationState
 from .core.states import ConversationStateMachine as ConversationStateMachine
+from .lab.labels import check_labels as check_labels
+from .lab.labels import labels as labels
 from .lab.replay import replay as replay
+from .lab.what_if import what_if as what_if
 from .measure.ledger import LatencyMetrics as LatencyMetrics
 from .measure.run import Run as Run
 from .prompts.template import PromptTemplate as PromptTemplate
@@ -32,6 +35,7 @@ from .widgets.comparison import Comparison as Comparison
 from .widgets.console import Console as Console
 from .widgets.desk import Desk as Desk
 from .widgets.explorer import Explorer as Explorer
+from .widgets.ghost import WhatIfView as WhatIfView
 from .widgets.shelf import runs as runs
 from .widgets.window import ConversationWindow as ConversationWindow
 from .world.faults import Fault as Fault

@@ -204,6 +204,8 @@ class Talk:
 
 def _copied(part: Any) -> Any:
     """A copy of what can change; what cannot (texts, events, settings) is shared."""
+    if type(part) in _PLAIN:  # most are; and to ask whether one is a Chunker takes the longest of all
+        return part
     if isinstance(part, list):
         return [*part]  # of texts, pairs and words, none of which can change
     if isinstance(part, dict):
@@ -217,4 +219,5 @@ def _copied(part: Any) -> Any:
 
 
 _WELL = Health()  # of whom nothing was heard; nobody writes into it
+_PLAIN = frozenset((str, float, int, bool, tuple, type(None), Settings, SpeechStarted))
 _PARTS = (Talk, Turn, Reply, Utterance, Health, Timer, History, ConversationStateMachine)

@@ -34,6 +34,7 @@ EDGE = {"words": "#0072b2", "writing": "#a04c7d", "speaking": "#00795a", "ducked
 SIGN = {
     "interim": "·", "typed": "⌨", "button": "◆", "piece": "▸", "first audio": "♪", "interrupt": "■",
     "cancelled": "⊗", "fault": "▲", "failed": "✕", "recovered": "✓", "alert": "!",
+    "close": "≈",
 }  # fmt: skip
 LETTER = {"IDLE": "–", "USER_SPEAKING": "C", "PROCESSING": "…", "AVATAR_SPEAKING": "A", "INTERRUPTED": "!"}
 VERDICT = {"faster": "✓✓", "within": "✓", "slower": "✕", "none": "–"}
@@ -65,9 +66,9 @@ def svg(line: Timeline, *, title: str, mix: str, language: Language = "en") -> s
     return printable(
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" style="max-width:100%;height:auto" role="img" '
         f'aria-label="{escape(summary, quote=True)}" font-family="sans-serif" font-size="11">'
-        f"<title>{escape(summary)}</title>{_DEFS}"
+        f"<title>{escape(summary)}</title>{DEFS}"
         f'<rect width="{WIDTH}" height="{height}" rx="8" fill="#fff" stroke="#ccc"/>'
-        f'<text x="14" y="22" font-size="14" font-weight="bold" fill="#222">{escape(_clip(title, 560, 8))}</text>'
+        f'<text x="14" y="22" font-size="14" font-weight="bold" fill="#222">{escape(clip(title, 560, 8))}</text>'
         f'<text x="{WIDTH - 14}" y="22" text-anchor="end" fill="#222">{escape(of_whom)}</text>'
         f'{"".join(body)}<text x="{GUTTER}" y="294" fill="#666">{words["picture_legend"]}</text>'
         f'<text x="{GUTTER}" y="310" fill="#666">{letters}</text>'
@@ -75,7 +76,7 @@ def svg(line: Timeline, *, title: str, mix: str, language: Language = "en") -> s
     )
 
 
-_DEFS = (
+DEFS = (
     '<defs><pattern id="wait" width="6" height="6" patternUnits="userSpaceOnUse"><rect width="6" height="6" fill="#f4f4f4"/>'
     '<circle cx="3" cy="3" r="1" fill="#888"/></pattern>'
     '<pattern id="unheard" width="7" height="7" patternUnits="userSpaceOnUse" patternTransform="rotate(45)">'
@@ -115,7 +116,7 @@ def _span(span: Span, x: _Place, words: Words) -> str:
     edge = EDGE.get(span.kind, "none")
     state = span.lane == "state"
     name = words[span.label] if state else words[f"kind_{span.kind}"]
-    text = _clip(name if state else span.label, width - 6, CHAR_PX)
+    text = clip(name if state else span.label, width - 6, CHAR_PX)
     if state and text != name:  # cut short, «Clara thinks» and «Clara speaks» would look the same
         text = LETTER[span.label] if width > 9 else ""
     strike = ' text-decoration="line-through"' if span.kind == "unheard" else ""
@@ -143,7 +144,7 @@ def _mark(mark: Mark, x: _Place, words: Words) -> str:
         f" «{mark.label}»"
         if whose_words
         else f". {mark.label}"
-        if mark.lane == "trouble" or mark.kind == "interrupt"
+        if mark.lane == "trouble" or mark.kind in ("interrupt", "close")
         else ""
     )
     hover = f"{words[f'kind_{mark.kind}']}{said}: {mark.at_ms / 1000:.2f} s. {words[f'means_{mark.kind}']}"
@@ -196,6 +197,7 @@ def _wait(n: int, wait: Wait, words: Words) -> str:
     )
 
 
-def _clip(text: str, width: float, char_px: float) -> str:
+def clip(text: str, width: float, char_px: float) -> str:
+    """As much of a text as has room; nothing where that would be two letters."""
     count = int(width / char_px)
     return text if len(text) <= count else "" if count < 3 else f"{text[: count - 1]}…"

@@ -7,9 +7,9 @@ from pathlib import Path
 HERE = Path(__file__).parent
 
 
-def view(name: str) -> str:
-    """The script of one view, with the parts that all of them share before it."""
-    return (HERE / "parts.js").read_text(encoding="utf-8") + (HERE / f"{name}.js").read_text(encoding="utf-8")
+def view(*names: str) -> str:
+    """The script of one view, with the parts that all of them share before it, and those of its own."""
+    return "".join((HERE / f"{name}.js").read_text(encoding="utf-8") for name in ("parts", *names))
 
 
 def style(*names: str) -> str:

@@ -4,11 +4,11 @@ const GUTTER = 86, CHAR_PX = 6.1;
 const LANES = { customer: [24, 54], state: [84, 24], model: [114, 34], Clara: [168, 48], trouble: [222, 22] };
 const HEIGHT = 248, WAIT_Y = 160; // how long the customer waited is drawn right above Clara's lane
 const SIGN = { interim: "·", typed: "⌨", button: "◆", piece: "▸", "first audio": "♪", interrupt: "■", cancelled: "⊗",
-  fault: "▲", failed: "✕", recovered: "✓", alert: "!" };
+  fault: "▲", failed: "✕", recovered: "✓", alert: "!", close: "≈" };
 const LETTER = { IDLE: "–", USER_SPEAKING: "C", PROCESSING: "…", AVATAR_SPEAKING: "A", INTERRUPTED: "!" };
 const VERDICT = { faster: "✓✓", within: "✓", slower: "✕", none: "–" };
 const MARK_Y = { customer: 12, model: 33, Clara: 50, trouble: 16 };
-const KINDS = { customer: ["words", "sound", "interim", "typed", "button"], state: Object.keys(LETTER),
+const KINDS = { customer: ["words", "sound", "interim", "typed", "button", "close"], state: Object.keys(LETTER),
   model: ["waiting", "writing", "piece", "cancelled"], Clara: ["on the way", "first audio", "speaking", "held", "ducked", "unheard", "interrupt"],
   trouble: ["fault", "failed", "alert", "recovered"] };
 
@@ -103,7 +103,7 @@ function render({ model, el }) {
   tip.setAttribute("role", "tooltip");
   tip.dataset.testid = "tip";
   const lower = make("div", "ck-lower");
-  lower.append(waitsTitle, waits, steps, panes, labelled(make("div", "ck-help"), () => say("w_help")), legend);
+  lower.append(waitsTitle, waits, steps, labelRow(model, root), panes, labelled(make("div", "ck-help"), () => say("w_help")), legend);
   root.append(head, svg, lower, tip);
 
   // --- what part of the conversation is shown -----------------------------------------------------------
@@ -134,7 +134,7 @@ function render({ model, el }) {
     if (entry.kind === "wait") return waitHint(entry);
     const kind = isState(entry) ? entry.label : entry.kind, lasts = entry.from_ms !== undefined;
     const own = isState(entry) || ["waiting", "on the way", "first audio", "button"].includes(kind) ? "" : entry.label;
-    const told = entry.lane === "trouble" || ["interrupt", "cancelled", "held", "ducked"].includes(kind); // a sentence, nobody's words
+    const told = entry.lane === "trouble" || ["interrupt", "cancelled", "held", "ducked", "close"].includes(kind); // a sentence, nobody's words
     const when = lasts ? `${seconds(entry.from_ms)} – ${seconds(entry.to_ms)}: ${Math.round(entry.to_ms - entry.from_ms)} ms` : seconds(entry.at_ms);
     return [isState(entry) ? say(kind) : say(`kind_${kind}`), own && !told ? `«${own}»` : own, when, say(`means_${kind}`)];
   }

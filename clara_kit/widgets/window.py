@@ -7,6 +7,7 @@ still runs. The model is here, the view in `window.js`. What the view does, a me
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,24 +17,27 @@ import traitlets
 from clara_kit.core.errors import ClaraError
 from clara_kit.core.records import Record
 from clara_kit.core.settings import Settings
+from clara_kit.lab.margins import Margin, close_calls, margins_of, told
 from clara_kit.lab.sentences import frame
 from clara_kit.lab.stepping import Moment, Stepper
 from clara_kit.lab.timeline import timeline
 from clara_kit.measure.run import Run
 from clara_kit.runtime.manager import ConversationManager
 from clara_kit.widgets.following import follow
+from clara_kit.widgets.labelling import Labelling
 from clara_kit.widgets.picture import svg
 from clara_kit.widgets.view import HERE, view
 from clara_kit.widgets.words import Language, spoken_in, usual_language, whose
 
 
-class ConversationWindow(anywidget.AnyWidget):
+class ConversationWindow(Labelling, anywidget.AnyWidget):
     """Timeline and stepper of `source`: a `Run`, the folder of one, or a running `ConversationManager`."""
 
-    _esm = view("window")
+    _esm = view("labelling", "window")
     _css = HERE / "window.css"
 
     _stepper: Stepper | None = None
+    _margins: tuple[Margin, ...] = ()
     _shown: tuple[Sequence[Record], Settings] | None = None
 
     title = traitlets.Unicode().tag(sync=True)
@@ -91,7 +95,7 @@ class ConversationWindow(anywidget.AnyWidget):
         """The chosen moment: what happened, what was decided, what Clara remembers."""
         if self._stepper is None or not self.steps:
             raise ClaraError("This conversation has no events to walk through.", hint="`run.problems` may say why.")
-        return self._stepper.moment(self.step)
+        return self._moment(self._stepper, self.step)
 
     def why(self) -> str:
         """What happened at the chosen moment and why what followed followed: plain sentences, then the engineers' part."""
@@ -111,6 +115,7 @@ class ConversationWindow(anywidget.AnyWidget):
     # --- what it shows ----------------------------------------------------------------------------------
 
     def _show_run(self, run: Run) -> None:
+        self._run, self.can_label = run, True
         self._sound = run.folder / "conversation.wav" if run.folder else None
         self.title = str(run.facts.get("title") or f"conversation {run.run_id}")
         self.mix = run.mix
@@ -124,6 +129,8 @@ class ConversationWindow(anywidget.AnyWidget):
     def _show(self, trace: Sequence[Record], settings: Settings) -> None:
         self._shown = trace, settings
         self._timeline = timeline(trace, self._language)
+        self._margins = () if self.growing else margins_of(trace, settings, self._language)
+        self._timeline.marks += close_calls(self._margins)
         self._stepper = Stepper(trace, settings, self._language)
         with self.hold_trait_notifications():
             self.timeline = self._timeline.to_dict()
@@ -134,7 +141,11 @@ class ConversationWindow(anywidget.AnyWidget):
     @traitlets.observe("step")
     def _step_chosen(self, _change: Any = None) -> None:
         if self._stepper is not None and self.steps:
-            self.moment = self._stepper.moment(max(0, min(self.step, self.steps - 1))).to_dict()
+            self.moment = self._moment(self._stepper, max(0, min(self.step, self.steps - 1))).to_dict()
+
+    def _moment(self, stepper: Stepper, step: int) -> Moment:
+        moment = stepper.moment(step)
+        return replace(moment, plain=(*moment.plain, *told(self._margins, step)))
 
     @property
     def _language(self) -> Language:
@@ -167,6 +178,8 @@ class ConversationWindow(anywidget.AnyWidget):
             self.send({"kind": "sound"}, [self._sound.read_bytes()])
         elif kind == "at" and isinstance(content.get("at_ms"), int | float):
             self.at(content["at_ms"])
+        elif kind == "label":
+            self._label_asked(content)
         elif kind == "seen":
             self.asked_for = False
 

@@ -106,7 +106,7 @@ def test_what_the_sound_lets_the_why_stop_at_is_what_a_customer_could_notice(win
 
 
 def test_every_lane_bar_and_mark_has_a_name_and_a_meaning(window: ConversationWindow) -> None:
-    marks = {kind for _, kind, _ in timeline_module._MARKS.values()}
+    marks = {kind for _, kind, _ in timeline_module._MARKS.values()} | {"close"}
     bars = {s["kind"] for s in window.timeline["spans"] if s["lane"] != "state"}
     assert {"sound", "words", "waiting", "writing", "on the way", "speaking", "held", "unheard"} == bars
     for kind in marks | bars | {"ducked"}:

@@ -1,0 +1,59 @@
+"""A person's judgement of the moment that the window shows: three buttons, and one that takes the last one back.
+
+The part of `window.py` that has them; the buttons are in `labelling.js`, what is kept in `lab/labels.py`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import traitlets
+
+from clara_kit.core.errors import ClaraError
+from clara_kit.lab import labels
+from clara_kit.lab.labels import LABELS, Case, Label
+from clara_kit.lab.stepping import Moment
+from clara_kit.measure.run import Run
+from clara_kit.widgets.telling import tell
+
+
+class Labelling(traitlets.HasTraits):
+    """Labels the moment `here` of the run that is shown."""
+
+    can_label = traitlets.Bool(False).tag(sync=True)
+    labelled = traitlets.Unicode().tag(sync=True)
+    _run: Run | None = None
+    words: Any
+    language: Any
+
+    @property
+    def here(self) -> Moment:
+        """The moment that is shown."""
+        raise NotImplementedError
+
+    def label(self, label: Label) -> Case:
+        """Keep the moment as a case: Clara should (not) have stopped, or answered too early. Raises `ClaraError`."""
+        if self._run is None:
+            raise ClaraError("This conversation is not over yet.", hint="label it when it is.")
+        case = labels.case_of(self._run, self.here.at_ms, label)
+        labels.keep(case)
+        at = f"{self.here.at_ms / 1000:.2f}"
+        self.labelled = self.words["lb_kept"].format(label=self.words[f"lb_{LABELS.index(label)}"], at=at, n=len(labels.labels(mine=True)))  # fmt: skip
+        return case
+
+    def undo_label(self) -> Case | None:
+        """Forget the case that was kept last, in whatever window; returns it. Raises `ClaraError`."""
+        case = labels.undo()
+        self.labelled = self.words["lb_none" if case is None else "lb_undone"].format(n=len(labels.labels(mine=True)))
+        return case
+
+    def _label_asked(self, content: dict[str, Any]) -> None:
+        """A message of the buttons: the number of a label, or none to take the last one back."""
+        number = content.get("label")
+        try:
+            if number is None:
+                self.undo_label()
+            elif number in range(len(LABELS)):
+                self.label(LABELS[number])
+        except ClaraError as exc:
+            self.labelled = tell(exc, self.language)
