@@ -7,11 +7,13 @@ import re
 from typing import Any
 
 import pytest
+from playwright.async_api import async_playwright, expect
 
 from tests.bench import peers
 from tests.bench.peers import moments
 from tests.bench.peers.judged import seen, worse
-from tests.bench.peers.page import LANES, MINE, NAMES, judged, page
+from tests.bench.peers.page import LANES, MINE, NAMES, OTHERS, judged, page
+from tests.browser.lab import chromium
 
 FOUND: dict[str, Any] = json.loads(moments.STORED.read_text(encoding="utf-8"))
 RENEW = "python -m tests.bench.peers.moments clara"
@@ -51,7 +53,7 @@ def test_the_page_says_in_words_where_clara_is_worse() -> None:
     assert said
     for moment in FOUND["moments"]:
         by = verdicts[moment["name"]]
-        others = {NAMES[name]: one for name, one in by.items() if not name.startswith("clara")}
+        others = {NAMES[name]: by[name] for name in OTHERS}
         worst = worse(moment, by[MINE], others)
         assert (f"href='#{moment['name']}'" in said[0]) == bool(worst or by[MINE].problems), moment["name"]
 
@@ -81,3 +83,27 @@ def test_what_is_wrong_in_a_lane_is_told() -> None:
     assert seen(moment, paused, length, says).problems == ("stops after 0.50 s, silent for 2.00 s",)
     stopping = {"stops": True, "whole": False, "answers": ["espera"], "kept": True, "ends_ms": 300}
     assert seen(stopping, quiet, length, says).problems == ("does not stop", "does not answer «espera»")
+
+
+@pytest.mark.wall
+async def test_the_page_is_read_with_the_keyboard_in_light_and_dark_at_any_width() -> None:
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=chromium(), headless=True, args=["--no-sandbox"])
+        shown = await browser.new_page()
+        wrong: list[str] = []
+        shown.on("pageerror", lambda error: wrong.append(str(error)))
+        shown.on("request", lambda r: None if r.url.startswith(("file:", "data:")) else wrong.append(r.url))
+        await shown.goto(moments.PAGE.as_uri())
+        grounds = set()
+        for scheme in ("light", "dark"):
+            await shown.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+            grounds.add(await shown.evaluate("getComputedStyle(document.body).backgroundColor"))
+            for width in (800, 1280, 1440):
+                await shown.set_viewport_size({"width": width, "height": 900})
+                assert await shown.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+        assert len(grounds) == 2
+        await shown.locator("article summary").first.focus()
+        await shown.keyboard.press("Enter")
+        await expect(shown.locator("article dd").first).to_be_visible()
+        assert wrong == []
+        await browser.close()

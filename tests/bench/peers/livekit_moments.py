@@ -2,9 +2,9 @@
 
 Run by the benchmark in an environment of its own: `livekit_moments.py SCRIPT pause|avatar|silence`. `pause`: a sink that
 can pause, as LiveKit's own room has; `avatar`: one that cannot, as an avatar's; `silence`: as `pause`, with turns that end
-by silence alone, which is not the default. Else the session is as the package configures it by
-default, its local detector of the end of turns included; only what the detector of sounds judges by is replaced
-(loudness instead of a net), so that a cough is a sound for everybody.
+by silence alone, which is not the default. Else the session is as the package configures it by default, its local detector
+of the end of turns included; only the net in the detector of sounds is replaced: it is told who sounds, so that a cough is
+a sound for everybody.
 """
 
 import asyncio
@@ -15,21 +15,20 @@ import time
 from importlib.metadata import version
 from pathlib import Path
 
-import numpy as np
 from livekit import rtc
 from livekit.agents import Agent, AgentSession, llm, stt, tts
 from livekit.agents.inference import vad as native
 from livekit.agents.types import DEFAULT_API_CONNECT_OPTIONS
 from livekit.agents.voice import io
 from livekit.agents.voice.transcription import TranscriptSynchronizer
-from stage import RATE_HZ, VOICE_HZ, Player, Stage, unanswered
+from stage import RATE_HZ, VOICE_HZ, Player, Stage, sounds, unanswered
 
 logging.disable(logging.CRITICAL)
 
 
-class Loudness:
+class Told:
     def predict(self, pcm):
-        return 1.0 if float(np.sqrt(np.mean(np.square(pcm.astype(np.float64))))) > 60 else 0.0
+        return float(sounds(pcm))
 
     def reset(self):
         pass
@@ -38,7 +37,7 @@ class Loudness:
         pass
 
 
-native._NativeVAD = Loudness
+native._NativeVAD = Told
 
 
 class Brain(llm.LLM):

@@ -22,7 +22,7 @@ NAMES = {
     "clara_tuned": "Clara (tuned)", "clara_plan": "Clara (plan)", "livekit_pause": "LiveKit Agents",
     "livekit_avatar": "LiveKit Agents on an avatar", "livekit_silence": "LiveKit Agents by silence", "pipecat_silence": "Pipecat by silence", "pipecat": "Pipecat",
 }  # fmt: skip
-MINE = "clara_tuned"
+MINE, OTHERS = "clara_tuned", ("livekit_pause", "livekit_avatar", "pipecat")  # what is compared in words: the defaults
 STYLE = """
 :root { color-scheme: light dark; --bg: #fff; --soft: #f3f5f7; --fg: #1d2125; --dim: #565e66; --line: #cfd5db; --link: #005ea2; --good: #00664c;
   --bad: #a33b00; --said: #2b6cb0; --other: #8a5a00; --you: #4a5560; --on: #fff; --duck: #9cc3e6; }
@@ -40,7 +40,7 @@ table { border-collapse: collapse; font-size: 14.5px; margin: 8px 0; } th, td { 
 .track i { position: absolute; top: 4px; bottom: 4px; border-radius: 3px; font: 600 12px/22px system-ui, sans-serif; color: var(--on); padding: 0 5px; overflow: hidden; white-space: nowrap; }
 .said { background: var(--said); } .other { background: var(--other); } .you { background: var(--you); } .key i.duck { background: var(--duck); } .track i.duck { background: var(--duck); padding: 0; }
 .track u { position: absolute; top: 0; bottom: 0; width: 0; border-left: 2px dashed var(--bad); } .track s { position: absolute; top: 0; bottom: 0; background: var(--line); opacity: .55; }
-.says { grid-column: 2; font-size: 14px; margin: 0 0 5px; line-height: 1.4; } .scale { height: 17px; background: none; } .scale span { position: absolute; font-size: 12px; color: var(--dim); }
+em { position: absolute; font: 600 12px/30px system-ui, sans-serif; padding-left: 5px; white-space: nowrap; } .says { grid-column: 2; font-size: 14px; margin: 0 0 5px; line-height: 1.4; } .scale { height: 17px; background: none; } .scale span { position: absolute; font-size: 12px; color: var(--dim); }
 .lane { border-top: 1px solid var(--line); padding-top: 5px; margin-top: 7px; } details { font-size: 14px; margin: 3px 0; } summary { cursor: pointer; color: var(--dim); }
 .worse { border-left: 4px solid var(--bad); padding-left: 10px; } .key i { display: inline-block; width: 13px; height: 13px; border-radius: 3px; vertical-align: -2px; margin: 0 4px 0 12px; }
 nav a { white-space: nowrap; margin-right: 12px; } dt { font-weight: 600; } dd { margin: 0 0 6px 0; } code { font-size: 13px; overflow-wrap: anywhere; }
@@ -116,7 +116,7 @@ def _worse(found: dict[str, Any], verdicts: dict[str, dict[str, Seen]]) -> str:
     items = []
     for moment in found["moments"]:
         by = verdicts[moment["name"]]
-        others = {NAMES[name]: one for name, one in by.items() if not name.startswith("clara")}
+        others = {NAMES[name]: by[name] for name in OTHERS}
         told = worse(moment, by[MINE], others)
         if told:
             items.append(
@@ -130,7 +130,7 @@ def _worse(found: dict[str, Any], verdicts: dict[str, dict[str, Seen]]) -> str:
         f"<ul>{''.join(items)}</ul>" if items else "<p>In none of the ten moments, in nothing that is counted here.</p>"
     )
     return (
-        "<h2 id='worse'>Where Clara is worse</h2><p class='dim'>Preset «tuned» against each of the others; differences under 0.1 s are left out.</p>"
+        "<h2 id='worse'>Where Clara is worse</h2><p class='dim'>Preset «tuned» against each of the others as configured by default; differences under 0.1 s are left out.</p>"
         f"<div class='worse'>{shown}</div>"
     )
 
@@ -149,7 +149,15 @@ def _left(ms: float) -> float:
 def _block(kind: str, a: float, b: float, text: str = "") -> str:
     if b <= FROM_MS or a >= TO_MS:
         return ""
-    return f"<i class='{kind}' style='left:{_left(a)}%;width:{round(_left(b) - _left(a), 2)}%' title='{escape(text, quote=True)}'>{escape(text)}</i>"
+    left, wide = _left(a), round(_left(b) - _left(a), 2)
+    inside, beside = (
+        (escape(text), "")
+        if wide > len(text) * 0.9 + 1 or kind != "you"
+        else ("", f"<em style='left:{left + wide}%'>{escape(text)}</em>")
+    )
+    return (
+        f"<i class='{kind}' style='left:{left}%;width:{wide}%' title='{escape(text, quote=True)}'>{inside}</i>{beside}"
+    )
 
 
 def _moment(moment: dict[str, Any], found: dict[str, Any], by: dict[str, Seen]) -> str:
@@ -247,7 +255,7 @@ def _configured(found: dict[str, Any]) -> str:
         "<h2 id='configuration'>Configuration, and what was not run</h2>"
         f"<p>The stand-ins’ times, for all three, in ms (rates: a second): <code>{escape(figures)}</code>. A final transcript comes 0.3 s of silence and 0.2 s after the last word.</p>"
         f"<dl>{rows}</dl><ul>"
-        "<li>Detectors of sounds have each package’s default times, but judge by loudness instead of a net, so that a cough is a sound for everybody.</li>"
+        "<li>Detectors of sounds have each package’s default times, but the net in them is told who sounds, so that a cough is a sound for everybody and nobody is too low.</li>"
         "<li>LiveKit Agents’ default detector of the end of turns is its local <code>turn-detector-v1-mini</code>, Pipecat’s is smart-turn v3.2; both come with the packages and were run, on a "
         "<b>synthetic</b> Spanish voice: with people they may judge otherwise.</li>"
         "<li>Not run: LiveKit’s adaptive interruption detector and <code>turn-detector-v1</code> (they need its cloud), Krisp’s detectors (a licence), any real avatar. The avatar lane is a sink that cannot pause.</li>"

@@ -1,11 +1,11 @@
 """The ten moments through Pipecat's pipeline, in real time. Prints what was seen as JSON.
 
-Run by the benchmark in an environment of its own: `pipecat_moments.py SCRIPT default|silence`. Turns begin and end by
-the package's default strategies: detector of sounds or transcript; smart-turn v3.2, which the package brings with it. With
-`silence` they end by its strategy of silence (0.6 s), which is not the default. The detector of sounds has
-its default times, but judges by loudness instead of a net, so that a cough is a sound for everybody. The recogniser is
-asked for its words when the detector hears the end of a sound, as the package's Deepgram service does; the voice tells no
-times of words, as the package's Deepgram voice does not.
+Run by the benchmark in an environment of its own: `pipecat_moments.py SCRIPT default|silence`. Turns begin and end by the
+package's default strategies: detector of sounds or transcript; smart-turn v3.2, which the package brings with it. With
+`silence` they end by its strategy of silence (0.6 s), which is not the default. The detector of sounds has its default
+times; only the net in it is replaced: it is told who sounds, so that a cough is a sound for everybody and nobody is too
+low. The recogniser is asked for its words when the detector hears the end of a sound, as the package's Deepgram service
+does; the voice tells no times of words, as the package's Deepgram voice does not.
 """
 
 import asyncio
@@ -45,19 +45,21 @@ from pipecat.transports.base_output import BaseOutputTransport
 from pipecat.transports.base_transport import TransportParams
 from pipecat.turns.user_stop import SpeechTimeoutUserTurnStopStrategy
 from pipecat.turns.user_turn_strategies import UserTurnStrategies
-from stage import RATE_HZ, VOICE_HZ, Player, Stage, unanswered
+from stage import RATE_HZ, VOICE_HZ, Player, Stage, sounds, unanswered
 
 logger.remove()
 DEEPGRAM_P99_S = 0.35  # what the package assumes of Deepgram
 
 
-class Loudness(VADAnalyzer):
+class Told(VADAnalyzer):
     def num_frames_required(self):
         return 512
 
     def voice_confidence(self, buffer):
-        samples = np.frombuffer(buffer, dtype=np.int16).astype(np.float64)
-        return 1.0 if len(samples) and float(np.sqrt(np.mean(np.square(samples)))) > 60 else 0.0
+        return float(sounds(np.frombuffer(buffer, dtype=np.int16)))
+
+    def _get_smoothed_volume(self, audio):
+        return 1.0  # nobody is too low
 
 
 class Microphone(BaseInputTransport):
@@ -166,7 +168,7 @@ async def played(moment, script, what):
     stage = Stage(moment, script)
     context = LLMContext([])
     ends = UserTurnStrategies(stop=[SpeechTimeoutUserTurnStopStrategy()]) if what == "silence" else None
-    given = LLMUserAggregatorParams(vad_analyzer=Loudness(), user_turn_strategies=ends)
+    given = LLMUserAggregatorParams(vad_analyzer=Told(), user_turn_strategies=ends)
     pair = LLMContextAggregatorPair(context, user_params=given)
     params = TransportParams(
         audio_in_enabled=True, audio_out_enabled=True, audio_in_sample_rate=RATE_HZ, audio_out_sample_rate=VOICE_HZ
@@ -191,7 +193,7 @@ async def played(moment, script, what):
     config = {
         "start": [type(s).__name__ for s in strategies.start],
         "stop": [type(s).__name__ for s in strategies.stop],
-        "vad": Loudness().params.model_dump(),
+        "vad": Told().params.model_dump(),
         "user_turn_stop_timeout_s": LLMUserAggregatorParams().user_turn_stop_timeout,
     }
     found = {"name": stage.name, "config": config, **stage.notes(history)}

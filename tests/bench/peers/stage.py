@@ -31,7 +31,7 @@ class Stage:
         self.seen = set()
         self.tell = lambda event: None
         self.coming = []  # what the recogniser is about to tell
-        self.late_ms = 0.0  # how late the loop was at worst: a busy machine
+        self.late_ms = 0.0  # how late the loop was at worst, from the moment on: a busy machine
 
     def now_ms(self):
         return (time.monotonic() - self.began_s) * 1000
@@ -57,7 +57,9 @@ class Stage:
             self.onset_ms = at_ms
         self.last_ms = at_ms + line["ends_ms"]
         for one in line["sounds"]:
-            self.sounds.append((at_ms + one["at_ms"], np.frombuffer(base64.b64decode(one["pcm"]), dtype=np.int16)))
+            samples = np.frombuffer(base64.b64decode(one["pcm"]), dtype=np.int16).copy()
+            samples[samples == 0] = 1  # so that `sounds` can tell a stop within a word from silence
+            self.sounds.append((at_ms + one["at_ms"], samples))
         for event in line["heard"]:
             self.due({**event, "at_ms": at_ms + event["at_ms"], "line_ms": at_ms})
 
@@ -151,6 +153,11 @@ class Stage:
         }  # fmt: skip
 
 
+def sounds(pcm):
+    """Whether somebody sounds: what all detectors are told, each to be judged by its own times."""
+    return bool(len(pcm)) and np.count_nonzero(pcm) * 2 > len(pcm)
+
+
 def unanswered(messages):
     """The customer's words at the end of (role, text) pairs, which Clara has not answered yet."""
     found = []
@@ -189,7 +196,8 @@ class Player:
         while True:
             await asyncio.sleep(0.005)
             now_s = time.monotonic()
-            self.stage.late_ms = max(self.stage.late_ms, (now_s - woke_s - 0.005) * 1000)
+            if self.stage.onset_ms is not None and self.stage.now_ms() > self.stage.onset_ms - 500:
+                self.stage.late_ms = max(self.stage.late_ms, (now_s - woke_s - 0.005) * 1000)
             woke_s = now_s
             if self.held or not self.queue:
                 self.last_s = None
