@@ -87,7 +87,7 @@ def _problems(moment: dict[str, Any], found: Seen) -> tuple[str, ...]:
         wrong.append("the rest of her words is never heard")
     elif moment["whole"] and found.whole and not found.remembered:
         wrong.append("her history lacks words that were heard")
-    if moment["kept"] and not found.kept:
+    if moment["kept"] and found.stopped_ms is not None and not found.kept:
         wrong.append("nothing of what was heard of her answer is in the history")
     if found.again:
         wrong.append("asks the model the same question again")

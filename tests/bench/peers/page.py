@@ -150,26 +150,22 @@ def _block(kind: str, a: float, b: float, text: str = "") -> str:
     if b <= FROM_MS or a >= TO_MS:
         return ""
     left, wide = _left(a), round(_left(b) - _left(a), 2)
-    inside, beside = (
-        (escape(text), "")
-        if wide > len(text) * 0.9 + 1 or kind != "you"
-        else ("", f"<em style='left:{left + wide}%'>{escape(text)}</em>")
-    )
+    inside, beside = escape(text), ""
+    if kind == "you" and wide < len(text) + 2:  # the customer's words are short, and so are their blocks
+        inside, beside = "", f"<em style='left:{round(left + wide, 2)}%'>{escape(text)}</em>"
     return (
         f"<i class='{kind}' style='left:{left}%;width:{wide}%' title='{escape(text, quote=True)}'>{inside}</i>{beside}"
     )
 
 
 def _moment(moment: dict[str, Any], found: dict[str, Any], by: dict[str, Seen]) -> str:
-    words = moment["words"][-1][1] if moment["words"] else moment["name"]
-    parts = [
-        _block("you", a, b, words if n == 0 or len(moment["sounds"]) == 1 else "")
-        for n, (a, b) in enumerate(moment["sounds"])
-    ]
-    if len(moment["sounds"]) > 1:
-        halves = [text for _, text, final in moment["words"] if final]
-        parts = [_block("you", a, b, half) for (a, b), half in zip(moment["sounds"], halves, strict=True)]
-    scale = "".join(f"<span style='left:{_left(ms)}%'>{ms // 1000} s</span>" for ms in range(FROM_MS, TO_MS, 1000))
+    words = " … ".join(text for _, text, final in moment["words"] if final) or moment["name"]
+    *before, last = moment["sounds"]
+    parts = [*(_block("you", a, b) for a, b in before), _block("you", *last, words)]
+    scale = "".join(
+        f"<span style='left:{_left(ms)}%'>{str(ms // 1000).replace('-', '−')} s</span>"
+        for ms in range(FROM_MS, TO_MS, 1000)
+    )
     rows = "".join(
         f"<div class='lane'>{''.join(_row(lane, name, says, moment, found, by[name]) for name, says in rows.items())}</div>"
         for lane, rows in LANES.items()
@@ -235,7 +231,8 @@ def _told(moment: dict[str, Any], one: Seen, stored: dict[str, Any]) -> str:
     if one.requests > len(one.answered) + one.again:
         parts.append(f"{one.requests} requests to the model")
     parts += [f"in the other run: {_again(other)}" for other in stored.get("again", [])]
-    return f"{'; '.join(parts)}." if parts else ""
+    told = "; ".join(parts)
+    return f"{told[0].upper()}{told[1:]}." if told else ""
 
 
 def _again(other: dict[str, Any]) -> str:
