@@ -211,7 +211,7 @@ def clara(moment: Moment, preset: str) -> dict[str, Any]:
                 played.append(now)
                 now = None
     history = [[m.role, m.text] for m in world.conversation.history.said]
-    requests = [[r.at_ms, r.text] for r in asked]
+    requests = [[r.at_ms, r.messages[-1].text] for r in asked]
     return lane(onset_ms, played, requests, history, ducked=ducked)
 
 
