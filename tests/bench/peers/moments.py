@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterable
@@ -51,6 +52,7 @@ FIGURES = {  # milliseconds, except the rates: the same for the simulation and f
     "shop_answer": 0,
 }  # fmt: skip
 SETTLED_MS = 9_000.0  # how long after its last event a moment is looked at
+NOTE = re.compile(r"\([^()]*\)\s*")  # what the kit tells the model between a customer's words
 PRESETS = {"clara_plan": "plan", "clara_tuned": "tuned"}
 
 
@@ -211,7 +213,7 @@ def clara(moment: Moment, preset: str) -> dict[str, Any]:
                 played.append(now)
                 now = None
     history = [[m.role, m.text] for m in world.conversation.history.said]
-    requests = [[r.at_ms, r.messages[-1].text] for r in asked]
+    requests = [[r.at_ms, NOTE.sub("", r.messages[-1].text).strip()] for r in asked]
     return lane(onset_ms, played, requests, history, ducked=ducked)
 
 

@@ -221,7 +221,7 @@ def _aloud(stored: dict[str, Any]) -> str:
 
 
 def _told(moment: dict[str, Any], one: Seen, stored: dict[str, Any]) -> str:
-    parts = []
+    parts = [f"lowered from {s(a)} to {s(b)}" for a, b in stored["ducked"]]
     if moment["stops"] is not False and one.stopped_ms is not None:
         parts.append(f"Silent after {s(one.stopped_ms)}")
         if one.resumed_ms is not None and moment["whole"]:
