@@ -32,6 +32,7 @@ ROOT = Path(__file__).parents[1]
 # How fast conversations are lived through. On such a clock (`clara_kit/world/pace.py`) a machine that is busy, as with two
 # notebooks at a time, makes them take longer and not different: at 1 it would be seen in the scoreboard's figures.
 PACE = 4
+PEERS = ROOT / "data" / "turns" / "peers.html"  # made by tests/bench/peers/moments.py, where other packages can be run
 TOGETHER = 2  # notebooks that run at a time: most of it is waiting for somebody to finish speaking
 
 
@@ -49,6 +50,7 @@ async def made(
 
     shutil.rmtree(out, ignore_errors=True)
     assets, room = Assets(out), asyncio.Semaphore(TOGETHER)
+    shutil.copy(PEERS, out / PEERS.name)
 
     ran, when = [Ran.of(path) for path in notebooks], datetime.now().astimezone()
     ways = [("index.html", "Overview"), *((f"{one.name}.html", one.title) for one in ran)]
@@ -56,7 +58,9 @@ async def made(
     def written(number: int) -> None:
         one = ran[number]
         before, after = ways[number], ways[number + 2] if number + 2 < len(ways) else None
-        drawn = partial(page, one, assets, when=when, before=before, after=after, pages=[r.name for r in ran])
+        drawn = partial(
+            page, one, assets, when=when, before=before, after=after, pages=[*(r.name for r in ran), PEERS.stem]
+        )
         try:
             text = drawn()
         except Exception as exc:  # also a page that cannot be drawn costs no other

@@ -22,6 +22,10 @@ from pages.widgets import Widgets
 
 PLAN = Path(__file__).parents[2] / "data" / "plan.yaml"
 _SIGNS = {True: ("good", "✓", "reached"), False: ("bad", "✗", "not reached"), None: ("open", "○", "open")}
+_BESIDE = (
+    "<li><a href='peers.html'>Whose turn is it? The same ten moments through Clara, LiveKit Agents and Pipecat</a>"
+    "<p>Clara simulated, the others run with stand-ins for their services: no number there is a vendor’s.</p></li>"
+)
 Scored = list[tuple[dict[str, Any], list[tuple[dict[str, Any], Answer]]]]
 
 
@@ -54,7 +58,7 @@ def index(
         parts.append("<h2>Hear her</h2><p class='lead'>An invented customer talks to Clara and once cuts in; press ▶ Play, or walk through it "
                      "event by event: below the picture stands why whatever followed followed.</p>")  # fmt: skip
         parts += [widgets.shown(name) for name, kept in heard.widgets.items() if "moments" in kept]
-    parts.append(f"<h2>The notebooks</h2><ul class='toc'>{''.join(map(_entry, ran))}</ul>")
+    parts.append(f"<h2>The notebooks</h2><ul class='toc'>{''.join(map(_entry, ran))}{_BESIDE}</ul>")
     parts.append(f"<h2>The plan’s phases</h2><div class='phases'>{''.join(map(_phase, wanted['phases']))}</div>")
     if score:
         parts.append(_scoreboard(score))

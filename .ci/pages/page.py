@@ -144,13 +144,13 @@ def _stopped(ran: Ran, number: int) -> str:
 
 
 def _links(body: str, pages: Sequence[str]) -> str:
-    """A notebook's link to another leads to that one's page; one to a file of the project is only its name."""
+    """A link to another notebook, or to a page of the project, leads to the page here; to any other file it is only a name."""
 
     def mended(match: re.Match[str]) -> str:
         before, _, address, behind, text = match.groups()
         path, _, anchor = address.partition("#")
-        name = path.rsplit("/", 1)[-1].removesuffix(".ipynb")
-        if name in pages and path.endswith(".ipynb"):
+        name, _, kind = path.rsplit("/", 1)[-1].rpartition(".")
+        if name in pages and kind in ("ipynb", "html"):
             return f"<a{before}href='{name}.html{'#' if anchor else ''}{anchor}'{behind}>{text}</a>"
         return text
 

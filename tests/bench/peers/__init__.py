@@ -27,7 +27,7 @@ def prepare() -> str:
     uv = [sys.executable, "-m", "uv"]
     for command in (
         [*uv, "venv", "-q", "--clear", str(VENV)],
-        [*uv, "pip", "install", "-q", "--python", str(_python()), *wanted.split()],
+        [*uv, "pip", "install", "-q", "--python", str(python()), *wanted.split()],
     ):
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode != 0:
@@ -38,11 +38,12 @@ def prepare() -> str:
 
 def turns(name: str, count: int) -> list[float]:
     """Milliseconds from the final transcript to the first order to speak, `count` times."""
-    command = [str(_python()), str(HERE / PEERS[name][1]), str(count), json.dumps(DELTAS), QUESTION]
+    command = [str(python()), str(HERE / PEERS[name][1]), str(count), json.dumps(DELTAS), QUESTION]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
     found: list[float] = json.loads(done.stdout.splitlines()[-1])
     return found
 
 
-def _python() -> Path:
+def python() -> Path:
+    """The peers' own Python."""
     return VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
