@@ -93,24 +93,26 @@ class Ears:
     results_s: float
     interims_s: float  # between two; 0: none
     source: str = "vad"
+    exact: bool = True  # when a sound was made is known, and not only when it was told
 
     @classmethod
     def some(cls, rng: Random) -> Ears:
         """Local detectors with 0.06 to 0.55 s of hangover, recognisers with 0.2 to 0.7 s, some without interims."""
         return cls(
             rng.choice((0.0, 0.05, 0.1, 0.2)), rng.choice((0.06, 0.1, 0.2, 0.3, 0.55)), rng.uniform(0.2, 0.7),
-            rng.choice((0.0, 0.25, 0.5, 1.0)),
+            rng.choice((0.0, 0.25, 0.5, 1.0)), rng.choice(("vad", "vad", "vendor", "both")), rng.random() < 0.5,
         )  # fmt: skip
 
     def hear(self, at_s: float, for_s: float, text: str, *, final: bool = True) -> list[tuple[float, str, str]]:
         """The events of one stretch."""
         end_s = at_s + for_s
         told = []
-        if self.source and self.onset_s < for_s:
-            told += [
-                (at_s + self.onset_s, f"{self.source} start", f"{at_s}"),
-                (end_s + self.hang_s, f"{self.source} stop", f"{end_s}"),
-            ]
+        for source in ("vad", "vendor") if self.source == "both" else (self.source,) if self.source else ():
+            late_s = 0.12 if source == "vendor" else 0.0
+            begun_s, over_s = at_s + self.onset_s + late_s, end_s + self.hang_s + late_s
+            if begun_s < end_s:
+                told.append((begun_s, f"{source} start", f"{at_s if self.exact else begun_s}"))
+                told.append((over_s, f"{source} stop", f"{end_s if self.exact else over_s}"))
         words = text.split()
         tick = self.interims_s
         while words and tick and tick < for_s:
@@ -155,7 +157,13 @@ def _english_stop(rng: Random, n: int) -> Timeline:
     )
     text, (agent, at), ears = texts[n % len(texts)], _over(rng), Ears.some(rng)
     return Timeline(
-        "", "should_stop", max(0.5, ears.onset_s + 0.3), at, agent, ears.hear(at, _spoken_s(text, rng), text), said=text
+        "",
+        "should_stop",
+        max(0.5, ears.onset_s + 0.42),
+        at,
+        agent,
+        ears.hear(at, _spoken_s(text, rng), text),
+        said=text,
     )
 
 
@@ -191,7 +199,7 @@ def _echo(rng: Random, n: int) -> Timeline:
 def _stop(rng: Random, n: int) -> Timeline:
     text, (agent, at), ears = STOPS[n % len(STOPS)], _over(rng), Ears.some(rng)
     for_s = _spoken_s(text, rng)
-    return Timeline("", "should_stop", max(0.5, ears.onset_s + 0.3), at, agent, ears.hear(at, for_s, text), said=text)
+    return Timeline("", "should_stop", max(0.5, ears.onset_s + 0.42), at, agent, ears.hear(at, for_s, text), said=text)
 
 
 def _only_words(rng: Random, n: int) -> Timeline:
@@ -210,7 +218,7 @@ def _after_cough(rng: Random, n: int) -> Timeline:
     cough = rng.uniform(0.1, 0.4)
     later, for_s = at + cough + rng.uniform(0.6, 1.2), _spoken_s(text, rng)
     user = [*ears.hear(at, cough, ""), *ears.hear(later, for_s, text)]
-    return Timeline("", "should_stop", max(0.5, ears.onset_s + 0.3), later, agent, user, said=text)
+    return Timeline("", "should_stop", max(0.5, ears.onset_s + 0.42), later, agent, user, said=text)
 
 
 def _after_backchannel(rng: Random, n: int) -> Timeline:
@@ -227,7 +235,13 @@ def _two_segments(rng: Random, n: int) -> Timeline:
     agent = [(1.0, 3.0, "Déjame ver qué hay en bodega."), (4.5, 12.0, STORY[:110])]
     at = rng.uniform(5.0, 9.0)
     return Timeline(
-        "", "should_stop", max(0.5, ears.onset_s + 0.3), at, agent, ears.hear(at, _spoken_s(text, rng), text), said=text
+        "",
+        "should_stop",
+        max(0.5, ears.onset_s + 0.42),
+        at,
+        agent,
+        ears.hear(at, _spoken_s(text, rng), text),
+        said=text,
     )
 
 
