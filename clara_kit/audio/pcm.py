@@ -165,17 +165,3 @@ def cough(ms: float = 250.0, rate_hz: int = 16_000, *, dbfs: float = -14.0, seed
     burst = (0.6 * noise + 0.8 * pitch) * shape
     burst *= 32768 * 10 ** (dbfs / 20) / max(1e-9, float(np.sqrt(np.mean(burst**2))))
     return clipped(burst, rate_hz)
-
-
-def throat(ms: float = 200.0, rate_hz: int = 16_000, *, dbfs: float = -18.0, seed: int = 0) -> Sound:
-    """A throat that is cleared: two hoarse bursts of `ms` each. Unlike `cough`, a detector takes them for speech."""
-    count = round(ms * rate_hz / 1000)
-    t = np.arange(count) / rate_hz
-    pulses = np.diff(np.floor(np.cumsum(150 * (1 - 0.35 * t / t[-1])) / rate_hz), prepend=0.0)
-    source = pulses + 0.03 * np.random.default_rng(seed).normal(0.0, 1.0, count)
-    hz = np.fft.rfftfreq(count, 1 / rate_hz)
-    vowel = sum(g / np.hypot(1, (hz - f) / (w / 2)) for f, w, g in ((650, 90, 1.0), (1150, 110, 0.6), (2500, 160, 0.3)))
-    shape = np.minimum(t / 0.012, 1.0) * np.minimum((t[-1] - t) / 0.06, 1.0) * np.exp(-t / (ms / 600))
-    burst = np.fft.irfft(np.fft.rfft(source) * vowel, count) * shape
-    twice = np.concatenate([burst, np.zeros(rate_hz // 20), burst])
-    return clipped(twice * 32768 * 10 ** (dbfs / 20) / np.sqrt(np.mean(twice**2)), rate_hz)

@@ -14,9 +14,9 @@ from typing import Literal
 
 import numpy as np
 
-from clara_kit.audio.pcm import Sound, throat
+from clara_kit.audio.pcm import Sound
 from clara_kit.audio.spoken import spoken
-from clara_kit.audio.voice import Speech, WordTime
+from clara_kit.audio.voice import OfflineVoice, Speech, WordTime
 from clara_kit.conversation.heard import CHARS_PER_S
 from clara_kit.conversation.talk import Utterance
 from clara_kit.core.errors import ClaraError
@@ -32,7 +32,9 @@ EARLY_MS, OPENING_MS = 300.0, 1000.0  # in her first second: so long after it be
 LATE_MS = 450.0  # before her end
 ECHO_AFTER_MS, ECHO_DB = 150.0, -12.0  # from loudspeaker to microphone, and how much softer
 HEARD_MS = (400, 700, 1000, 1300, 1600)  # so much of an echo is known by itself: its beginning is soft beside the rest
+MOST = 0.6  # of a word: then it is understood
 LOOK_S, EVER_S = 0.1, 3600.0
+_THROAT = OfflineVoice(voice_variant="m3", rate_wpm=220, pitch=20)
 _S = ConversationState
 _OTHERS = tuple(state for state in _S if state is not _S.AVATAR_SPEAKING)
 
@@ -84,7 +86,7 @@ class CutIns:
         """Do one of `CUT_INS`; returns when it is over. Raises `ClaraError` for another name."""
         if (one := CUT_INS.get(name)) is None:
             raise ClaraError(f"Nobody cuts in like {name!r}.", hint=f"there are {', '.join(CUT_INS)}.")
-        speech = Speech(throat(), "", ())
+        speech = Speech(_THROAT.synthesize("ejem").sound, "", ())  # cleared: no word, and nobody's line
         if one.text:
             speech = await asyncio.to_thread(line_speech, Line(text=one.text), customer_voice())
         if one.when == "early":
@@ -166,7 +168,8 @@ def part(hers: Sound, utterance: Utterance, from_ms: float, to_ms: float) -> Spe
     at_ms = [float(ms) - from_ms for ms in np.interp(ends, letters, times_ms)]
     words: list[WordTime] = []
     for word, start_ms, end_ms in zip(utterance.text.split(), at_ms, at_ms[1:], strict=False):
-        if start_ms >= 0 and end_ms <= to_ms - from_ms:
+        begin_ms, stop_ms = max(0.0, start_ms), min(end_ms, to_ms - from_ms)
+        if stop_ms - begin_ms >= MOST * (end_ms - start_ms):
             char = words[-1].char_end + 1 if words else 0
-            words.append(WordTime(word, start_ms, end_ms, char, char + len(word)))
+            words.append(WordTime(word, begin_ms, stop_ms, char, char + len(word)))
     return Speech(hers.between(from_ms, to_ms), " ".join(one.word for one in words), tuple(words))

@@ -41,13 +41,13 @@ class Did:
 
 
 def did(trace: Iterable[Record], since_ms: float) -> Did:
-    """What she did about the first sound that was made after `since_ms`."""
+    """What she did about the first sound that was noticed after `since_ms`."""
     began_ms, stopped_ms, asked, rest = inf, None, "", False
     for record in trace:
         if record.at_ms < since_ms:
             continue
         match record:
-            case ev.SpeechStarted() if record.sound_at_ms >= since_ms - 50:
+            case ev.SpeechStarted():
                 began_ms = min(began_ms, record.sound_at_ms)
             case do.InterruptAvatar() if stopped_ms is None:
                 stopped_ms = record.at_ms - min(began_ms, record.at_ms)

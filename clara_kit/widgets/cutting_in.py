@@ -44,8 +44,9 @@ class CuttingIn:
         if self._waits.get(name) is task:  # it failed
             del self._waits[name]
             self._show()
-        if not (task.cancelled() or self._clara.stopping or self._clara.run is not None):
-            task.result()
+        failed = None if task.cancelled() else task.exception()
+        if failed is not None and not (self._clara.stopping or self._clara.run is not None):
+            raise failed
 
     def stop(self) -> None:
         """It is over: nothing is waited for any more."""
