@@ -15,11 +15,11 @@ from clara_kit.core.settings import Settings
 from clara_kit.lab.cut_ins import CUT_INS, EARLY_MS, ECHO_AFTER_MS, HEARD_MS, LATE_MS
 from clara_kit.lab.sheet import Sheet
 from clara_kit.measure.run import Run
-from clara_kit.measure.story import Story
+from clara_kit.measure.story import Story, Utterance
 from clara_kit.world.sim import simulate
 
 QUESTION = "¿Qué protector solar me recomiendas?"
-MIDDLE_MS = 2000.0
+MIDDLE_MS, COUGH_MS = 2000.0, 300.0
 SAYS = {
     "early": "a question in her first second", "late": "a question in her last half second", "backchannel": "«ajá»",
     "cough": "a cough", "question": "a question in the middle", "echo": "her own voice",
@@ -72,24 +72,52 @@ def six_moments(choices: Mapping[str, Settings], *, seed: int = 5, latency: str 
 
 def moment(name: str, settings: Settings, *, seed: int = 5, latency: str = "published") -> tuple[Run, float]:
     """One of `CUT_INS` in the answer to `QUESTION`, simulated, and when it begins."""
-    usual = Story(simulate([QUESTION], settings, seed=seed, latency=latency).trace).turns[1].utterances[0]
-    began_ms, ended_ms = usual.started_ms or 0.0, usual.stopped_ms or 0.0
+    usual = _answer(settings, seed, latency)
+
+    def played(ms: float) -> tuple[Run, float]:
+        line = _line(name, usual, ms)
+        run = simulate({"lines": [QUESTION, line]}, settings, seed=seed, latency=latency)
+        return run, (usual.started_ms or 0.0) + line["interrupt_after_ms"]
+
+    run, began_ms = played(HEARD_MS[-1])
+    stopped_ms = did(run.trace, began_ms).stopped_ms
+    if name == "echo" and stopped_ms is not None:  # then the loudspeaker gave no more
+        return played(min(HEARD_MS[-1], stopped_ms + ECHO_AFTER_MS))
+    return run, began_ms
+
+
+def six_in_a_row(settings: Settings, *, seed: int = 5, latency: str = "published") -> Run:
+    """A simulated customer who asks the same six times, and cuts in on each answer in another way."""
+    usual = _answer(settings, seed, latency)
+    lines = [line for name in SAYS for line in (QUESTION, _line(name, usual, HEARD_MS[-1]))]
+    script = {"title": "a customer who cuts in six times", "lines": lines}
+    return simulate(script, settings, seed=seed, latency=latency)
+
+
+def four_times(run: Run) -> Sheet:
+    """Every sound that may have been an interruption: its four times, in ms from where it was made, and why."""
+    rows = []
+    for row in run.interruptions.iter_rows(named=True):
+        from_ms = row["suspected_ms"] if row["sound_ms"] is None else row["sound_ms"]
+        times = ((name, row[f"{name}_ms"]) for name in ("suspected", "ducked", "yielded", "acknowledged", "silent"))
+        told = {name: "" if at_ms is None else f"{at_ms - from_ms:.0f}" for name, at_ms in times}
+        rows.append({"at": f"{from_ms / 1000:.1f} s", **told, "outcome": row["outcome"], "why": row["reason"]})
+    if not rows:
+        return Sheet.of({"outcome": ["nobody cut in"]})
+    return Sheet.of(rows, f"Times in ms from the sound's beginning ({run.mix}).")
+
+
+def _answer(settings: Settings, seed: int, latency: str) -> Utterance:
+    """What she says when nobody cuts in."""
+    return Story(simulate([QUESTION], settings, seed=seed, latency=latency).trace).turns[1].utterances[0]
+
+
+def _line(name: str, usual: Utterance, echo_ms: float) -> dict[str, Any]:
+    """One of `CUT_INS` as a line of a script. echo_ms: how long an echo lasts."""
+    lasts_ms = (usual.stopped_ms or 0.0) - (usual.started_ms or 0.0)
     one = CUT_INS[name]
-    after_ms = {"early": EARLY_MS, "late": ended_ms - began_ms - LATE_MS, "now": MIDDLE_MS}[one.when]
-
-    def played(line: dict[str, Any]) -> Run:
-        more = {"interrupt_after_ms": after_ms, **line}
-        return simulate({"lines": [QUESTION, more]}, settings, seed=seed, latency=latency)
-
-    def echo(ms: float) -> dict[str, Any]:
-        before, after = (estimate(usual.pieces, at_ms).heard for at_ms in (after_ms, after_ms + ms))
-        text = after.removeprefix(before).strip()
-        return {"text": text} if text else {"sound": "noise", "sound_ms": ms}
-
-    if name != "echo":
-        return played({"text": one.text} if one.text else {"sound": "cough"}), began_ms + after_ms
-    run = played(echo(HEARD_MS[-1]))
-    stopped_ms = did(run.trace, began_ms + after_ms).stopped_ms
-    if stopped_ms is not None:  # then the loudspeaker gave no more
-        run = played(echo(min(HEARD_MS[-1], stopped_ms + ECHO_AFTER_MS)))
-    return run, began_ms + after_ms
+    at_ms = {"early": EARLY_MS, "late": lasts_ms - LATE_MS, "now": MIDDLE_MS}[one.when]
+    before, after = (estimate(usual.pieces, ms).heard for ms in (at_ms, at_ms + echo_ms))
+    text = after.removeprefix(before).strip() if name == "echo" else one.text
+    sound = {"sound": "cough" if name == "cough" else "noise", "sound_ms": min(echo_ms, COUGH_MS)}
+    return {"interrupt_after_ms": at_ms, **({"text": text} if text else sound)}
