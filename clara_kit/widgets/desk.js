@@ -6,7 +6,7 @@ const LEAD_S = 0.03; // how far ahead of the sound card's clock sound is laid
 
 // Her voice: chunks wait until her avatar speaks, are laid one behind the other, and are all taken back at once.
 function player(loud) {
-  let context = null, meter = null, frame = 0, customer = null;
+  let context = null, meter = null, frame = 0;
   const utterances = new Map(); // id -> {chunks, playing, at, nodes}
   const entry = (id) => utterances.get(id) || (utterances.set(id, { chunks: [], playing: false, at: 0, nodes: [] }), utterances.get(id));
   function lay(one) {
@@ -34,6 +34,7 @@ function player(loud) {
     };
     frame = requestAnimationFrame(look);
   }
+  let customer = null; // what the customer says now
   const silence = (id) => {
     const one = utterances.get(id);
     for (const node of one ? one.nodes : []) node.stop();

@@ -78,6 +78,10 @@ class Voice:
         clara.subscribe(self._saw)
         clara.subscribe_sound(self._sounds)
 
+    def customer(self, sound: Sound | None) -> None:
+        """The customer makes this sound now; None: it breaks off."""
+        self._tell("customer", -1, rate_hz=sound.rate_hz if sound else 0, pcm=sound.to_bytes() if sound else b"")
+
     def _saw(self, record: Record) -> None:
         match record:
             case ev.SpeakingStarted():
@@ -88,12 +92,8 @@ class Voice:
     def _sounds(self, utterance_id: int, pcm: bytes, rate_hz: int) -> None:
         self._tell("sound", utterance_id, rate_hz=rate_hz, pcm=pcm)
 
-    def customer(self, sound: Sound | None) -> None:
-        """The customer makes this sound now; None: it breaks off."""
-        self._tell("customer", -1, rate_hz=sound.rate_hz if sound else 0, pcm=sound.to_bytes() if sound else b"")
-
     def _tell(self, kind: str, utterance_id: int, *, rate_hz: int = 0, pcm: bytes = b"") -> None:
-        """Called in any thread."""
+        """Called in the conversation's thread."""
         content = {"kind": kind, "utterance": utterance_id, "rate_hz": rate_hz}
         with contextlib.suppress(RuntimeError):  # the notebook's loop may be closed by now
             if not self.silent:
