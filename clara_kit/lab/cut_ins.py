@@ -126,7 +126,7 @@ class CutIns:
 
     def _left_ms(self, utterance: Utterance) -> float:
         """Until she ends; without end while more may come."""
-        last, sound_ms = utterance.voiced[-1] if utterance.voiced else (-1, 0.0)
+        last, sound_ms, *_ = utterance.voiced[-1] if utterance.voiced else (-1, 0.0)
         whole = utterance.closed and last >= len(utterance.pieces) - 1
         return sound_ms - self._played_ms(utterance) if whole else float("inf")
 
@@ -161,7 +161,7 @@ class CutIns:
 def part(hers: Sound, utterance: Utterance, from_ms: float, to_ms: float) -> Speech:
     """A part of her sound with the words that lie in it, by their letters: no avatar tells the times of words."""
     pieces = [[len(spoken(word).text) + 1 for word in piece.split()] for piece in utterance.pieces]
-    known = [(0, 0.0), *((sum(map(sum, pieces[: last + 1])), ms) for last, ms in utterance.voiced)]
+    known = [(0, 0.0), *((sum(chain(*pieces[: int(last) + 1])), ms) for last, ms, *_ in utterance.voiced)]
     ends = [0, *accumulate(chain.from_iterable(pieces))]
     rest_ms = (ends[-1] - known[-1][0]) * 1000 / CHARS_PER_S
     letters, times_ms = zip(*known, (ends[-1] + 1, known[-1][1] + rest_ms), strict=True)
