@@ -10,6 +10,7 @@ from typing import Any
 from clara_kit.conversation.heard import estimate
 from clara_kit.core import commands as do
 from clara_kit.core import events as ev
+from clara_kit.core.page import Html, escape, table
 from clara_kit.core.records import Record
 from clara_kit.core.settings import Settings
 from clara_kit.lab.cut_ins import CUT_INS, EARLY_MS, ECHO_AFTER_MS, HEARD_MS, LATE_MS
@@ -94,17 +95,26 @@ def six_in_a_row(settings: Settings, *, seed: int = 5, latency: str = "published
     return simulate(script, settings, seed=seed, latency=latency)
 
 
+class FourTimes(Sheet):
+    """Of each sound that may have been an interruption. The last column, what was never heard, is struck through."""
+
+    def _repr_html_(self) -> str:
+        rows, names, caption = self._readable()
+        struck = [(*row, Html(f"<s>{escape(unheard)}</s>")) for *row, unheard in rows]
+        return table(struck, names, caption)
+
+
 def four_times(run: Run) -> Sheet:
-    """Every sound that may have been an interruption: its four times, in ms from where it was made, and why."""
+    """When each sound was suspected, Clara's lowered, the order to stop given, acknowledged, and silence: ms from where it was made."""
     rows = []
     for row in run.interruptions.iter_rows(named=True):
         from_ms = row["suspected_ms"] if row["sound_ms"] is None else row["sound_ms"]
         times = ((name, row[f"{name}_ms"]) for name in ("suspected", "ducked", "yielded", "acknowledged", "silent"))
         told = {name: "" if at_ms is None else f"{at_ms - from_ms:.0f}" for name, at_ms in times}
-        rows.append({"at": f"{from_ms / 1000:.1f} s", **told, "outcome": row["outcome"], "why": row["reason"]})
-    if not rows:
-        return Sheet.of({"outcome": ["nobody cut in"]})
-    return Sheet.of(rows, f"Times in ms from the sound's beginning ({run.mix}).")
+        told |= {"outcome": row["outcome"], "why": row["reason"], "never heard": row["unheard"] or ""}
+        rows.append({"at": f"{from_ms / 1000:.1f} s", **told})
+    caption = f"Times in ms from the sound's beginning ({run.mix})."
+    return FourTimes.of(rows, caption) if rows else Sheet.of([{"outcome": "Nobody cut in."}])
 
 
 def _answer(settings: Settings, seed: int, latency: str) -> Utterance:
