@@ -38,7 +38,7 @@ def demo(
     elif customer == "none":
         customer = ""
     chosen = Script.load(script or ("demo_live" if live else "demo"))
-    settings, keys = load_settings(), load_keys() if live else Keys()
+    settings, keys = load_settings(preset="tuned"), load_keys() if live else Keys()
     services = compose(
         "live" if live else "twin",
         settings=settings,
@@ -55,7 +55,8 @@ def demo(
     mix = "live vendors" if live else twins
     console.print(
         f"[bold]{_safe(chosen.title)}[/bold]. {_safe(chosen.description)}\nBehind Clara: {mix}. "
-        f"Her prompt: data/prompts/{_safe(template)}.md. She talks to {_safe(_whom(customer, live=live))}. Ctrl-C hangs up.\n"
+        f"Her prompt: data/prompts/{_safe(template)}.md. She talks to {_safe(_whom(customer, live=live))}. Whose turn it is: the preset "
+        "«tuned», tuned on generated Spanish overlaps and never yet tried on customers. Ctrl-C hangs up.\n"
     )
     console.print("Connecting …")
     manager = ConversationManager(

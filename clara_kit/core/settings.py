@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from clara_kit.core.keys import Keys as Keys
 
 Mode = Literal["live", "twin", "sim"]
+Preset = Literal["plan", "tuned"]
 Ms = Annotated[float, Meta(ge=0, le=600_000)]
 
 USUAL_GREETING = "¡Hola! Soy Clara, de Beta Skincare. ¿En qué te puedo ayudar?"
@@ -151,7 +152,7 @@ class Settings(_Frozen, frozen=True, kw_only=True):
         )
 
     @classmethod
-    def preset(cls, name: Literal["plan", "tuned"]) -> Self:
+    def preset(cls, name: Preset) -> Self:
         """ "plan": as the plan has it, which is `Settings()`. "tuned": turn-taking as tried on generated Spanish overlaps;
         never yet on customers. Raises `SettingsError`."""
         if name not in PRESETS:
@@ -172,8 +173,8 @@ class Settings(_Frozen, frozen=True, kw_only=True):
         return self.model_validate({**{name: getattr(self, name) for name in self.__struct_fields__}, **changes})
 
     @classmethod
-    def from_env(cls, environ: Mapping[str, str]) -> Self:
-        """Defaults with the environment's values laid over them. Unrelated variables are passed over."""
+    def from_env(cls, environ: Mapping[str, str], preset: Preset = "plan") -> Self:
+        """A preset with the environment's values laid over it. Unrelated variables are passed over."""
         names = [n for n in (*cls.__struct_fields__, *FeatureFlags.__struct_fields__) if n != "flags"]
         found: dict[str, Any] = {n: environ[n.upper()] for n in names if environ.get(n.upper(), "") != ""}
         usual = cls()
@@ -185,7 +186,7 @@ class Settings(_Frozen, frozen=True, kw_only=True):
             found["stt_keyterms"] = tuple(t.strip() for t in found["stt_keyterms"].split(",") if t.strip())
         if str(found.get("llm_temperature", "")).lower() == "none":
             found["llm_temperature"] = None
-        return cls.of(**found)
+        return cls.preset(preset).with_changes(**found)
 
 
 def __getattr__(name: str) -> Any:

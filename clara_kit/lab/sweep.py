@@ -80,11 +80,11 @@ class Sweep:
 
 
 def sweep(script: ScriptLike, choices: Mapping[str, Settings | Mapping[str, Any]], *, seed: int = 0) -> Sweep:
-    """Simulate `script` once under each of the named settings (or what is changed of them), with the same seed."""
+    """Simulate `script` once under each of the named settings (or what is changed of «tuned»), with the same seed."""
     found = Sweep(runs={})
     for name, choice in choices.items():
         try:
-            settings = choice if isinstance(choice, Settings) else Settings.of(**choice)
+            settings = choice if isinstance(choice, Settings) else Settings.preset("tuned").with_changes(**choice)
             found.runs[name] = simulate(script, settings, seed=seed)
         except ClaraError as exc:
             found.refused[name] = str(exc)

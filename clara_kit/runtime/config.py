@@ -9,7 +9,7 @@ from pathlib import Path
 from dotenv import dotenv_values
 
 from clara_kit.core.paths import DATA
-from clara_kit.core.settings import Keys, Settings
+from clara_kit.core.settings import Keys, Preset, Settings
 
 
 def default_env_file() -> Path:
@@ -25,9 +25,9 @@ def environment(env_file: str | Path | None = None) -> Mapping[str, str]:
     return {**from_file, **os.environ}
 
 
-def load_settings(env_file: str | Path | None = None) -> Settings:
-    """Settings from the environment and `.env`; raises `SettingsError` naming what is wrong."""
-    return Settings.from_env(environment(env_file))
+def load_settings(env_file: str | Path | None = None, *, preset: Preset = "plan") -> Settings:
+    """A preset, with what the environment and `.env` say laid over it; raises `SettingsError` naming what is wrong."""
+    return Settings.from_env(environment(env_file), preset)
 
 
 def load_keys(env_file: str | Path | None = None) -> Keys:

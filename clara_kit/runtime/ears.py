@@ -42,21 +42,24 @@ class Microphone:
     def __init__(self, clock: Clock, on_frame: OnFrame) -> None:
         self._clock = clock
         self._on_frame = on_frame
-        self._frames: deque[tuple[bytes, asyncio.Future[float] | None]] = deque()  # the last of a sound has its end
+        self._frames: deque[tuple[bytes, asyncio.Future[float] | None]] = deque()  # each with the end of its sound
         self._sound = asyncio.Event()
         self.always = True
         """Give silence too while nobody speaks. A real recogniser wants it; a simulated one has no ears."""
 
     async def play(self, sound: Sound) -> float:
-        """Let the customer make this sound; returns when it is over, with that time in ms."""
+        """Let the customer make this sound; returns when it is over, with that time in ms. Cancelled, the rest is not made."""
         pcm = sound.at_rate(RATE_HZ).to_bytes()
         if not pcm:
             return self._clock.now_ms()
         over: asyncio.Future[float] = asyncio.get_running_loop().create_future()
         frames = [pcm[at : at + FRAME_BYTES].ljust(FRAME_BYTES, b"\0") for at in range(0, len(pcm), FRAME_BYTES)]
-        self._frames += [(frame, None) for frame in frames[:-1]] + [(frames[-1], over)]
+        self._frames += [(frame, over) for frame in frames]
         self._sound.set()
-        return await over
+        try:
+            return await over
+        finally:
+            self._frames = deque(one for one in self._frames if one[1] is not over)
 
     async def run(self) -> None:
         """Play for ever. A frame is due when its last sample would have been heard."""
@@ -74,7 +77,7 @@ class Microphone:
             if wait_ms > 0:
                 await asyncio.sleep(wait_ms / 1000)
             await self._on_frame(frame, captured_ms)
-            if over is not None and not over.done():
+            if over is not None and not over.done() and not (self._frames and self._frames[0][1] is over):
                 over.set_result(self._clock.now_ms())
 
 

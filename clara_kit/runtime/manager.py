@@ -17,6 +17,7 @@ from types import TracebackType
 from typing import Any, Literal, Self, TypeVar
 
 from clara_kit.audio.pcm import Sound
+from clara_kit.audio.voice import Speech
 from clara_kit.conversation.conversation import Conversation
 from clara_kit.core import events as ev
 from clara_kit.core.errors import ClaraError
@@ -208,8 +209,11 @@ class ConversationManager:
         """Whose turn it is."""
         return self.conversation.state
 
-    async def say(self, what: str | Sound | Line) -> None:
-        """Let the customer say something (text is spoken by the offline voice); returns when it has been said."""
+    async def say(self, what: str | Sound | Speech | Line) -> None:
+        """Let the customer say something (text is spoken by the offline voice); returns when it has been said.
+
+        A `Speech` is a sound whose words a recogniser that is none may know. Cancelled, the customer falls silent.
+        """
         await self._call(self._say(what))
 
     async def type(self, text: str) -> None:
@@ -296,16 +300,16 @@ class ConversationManager:
     async def _feed_now(self, make: Callable[[float], ev.Event]) -> None:
         self._session.feed(make(self.clock.now_ms()))
 
-    async def _say(self, what: str | Sound | Line) -> float:
+    async def _say(self, what: str | Sound | Speech | Line) -> float:
         """Make a sound, or type; returns when it was over."""
         session = self._session
         if isinstance(what, Sound):
             return await session.microphone.play(what)
-        line = what if isinstance(what, Line) else Line(text=what)
+        line = what if isinstance(what, Line) else Line(text=what.text if isinstance(what, Speech) else what)
         if line.typed:
             await self._feed_now(lambda at_ms: ev.TextTyped(at_ms=at_ms, text=line.text))
             return self.clock.now_ms()
-        speech = await asyncio.to_thread(line_speech, line, customer_voice())
+        speech = what if isinstance(what, Speech) else await asyncio.to_thread(line_speech, line, customer_voice())
         if line.sound is None:
             await asyncio.to_thread(self.services.knows, speech)
             if isinstance(session.stt, ToldLines):

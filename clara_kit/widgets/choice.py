@@ -8,11 +8,12 @@ from typing import Any
 from clara_kit import data_files
 from clara_kit.core.keys import Keys
 from clara_kit.core.paths import DATA
-from clara_kit.core.settings import Settings
+from clara_kit.core.settings import PRESETS, Settings
 from clara_kit.lab.kernel import KERNEL
 from clara_kit.prompts.template import PromptTemplate
 from clara_kit.runtime.compose import compose
 from clara_kit.runtime.config import load_keys, load_settings
+from clara_kit.runtime.manager import ConversationManager
 from clara_kit.runtime.services import Services
 from clara_kit.world.personas import Persona
 
@@ -25,13 +26,15 @@ KEYS_OF = {  # which key makes a service's real vendor possible
 @dataclass(frozen=True, kw_only=True)
 class Choice:
     """What the next conversation is made of. customer: an invented one's name, or as the live shop knows them; empty:
-    a stranger. prompt: a template's name. speed: a latency profile's. live: the services that are real. limit_usd: hang up when these have cost so much."""
+    a stranger. prompt: a template's name. speed: a latency profile's. live: the services that are real. limit_usd: hang up when these have cost so much.
+    preset: of `Settings`, whose turn it is; empty where a cell gave others."""
 
     customer: str = ""
     prompt: str = "warm"
     speed: str = "published"
     live: tuple[str, ...] = ()
     limit_usd: float = 0.50
+    preset: str = "tuned"
 
     @property
     def title(self) -> str:
@@ -43,6 +46,15 @@ class Choice:
         """The services that are chosen to be real, and whose key is not there."""
         return tuple(service for service in self.live if getattr(keys, KEYS_OF[service]) is None)
 
+    def settings(self, given: Settings | None) -> Settings:
+        """Those of the preset, the environment and `.env`, unless given. Raises `SettingsError`."""
+        return given or load_settings(preset=self.preset or "tuned")  # type: ignore[arg-type]
+
+    def changes(self, now: Settings) -> dict[str, Any]:
+        """What the preset would change of a conversation that has these settings now."""
+        wanted = self.settings(None)
+        return {name: getattr(wanted, name) for name in _RULES if getattr(wanted, name) != getattr(now, name)}
+
     def services(self, settings: Settings | None) -> Services:
         """What stands behind each; settings: those of the environment and `.env` unless given. Raises `ClaraError`."""
         live: dict[str, Any] = dict.fromkeys(self.live, "live")
@@ -51,7 +63,7 @@ class Choice:
         return compose(
             "twin",
             **live,
-            settings=settings or load_settings(),
+            settings=self.settings(settings),
             keys=load_keys(),
             customer=self.customer,
             template=self.prompt,
@@ -59,12 +71,23 @@ class Choice:
         )
 
 
-def offers() -> dict[str, Any]:
-    """What there is to choose from now, as the view has it."""
+_RULES = tuple(dict.fromkeys(name for changes in PRESETS.values() for name in changes))
+
+
+def in_force(clara: ConversationManager) -> dict[str, Any]:
+    """What of a choice a conversation that runs goes by now. Its preset is empty where it has settings of its own."""
+    settings = clara.conversation.settings
+    live = tuple(service for service, mode in clara.services.modes.items() if mode == "live")
+    return {"live": live, "preset": next((name for name in PRESETS if not Choice(preset=name).changes(settings)), "")}
+
+
+def offers(*, presets: bool = True) -> dict[str, Any]:
+    """What there is to choose from now, as the view has it. presets: whether these can be chosen."""
     keys = load_keys()
     return {
         "customers": [[p.name, p.about] for p in Persona.all()],
         "prompts": [*dict.fromkeys((*(t.name for t in PromptTemplate.all()), KERNEL.prompt))],
         "speeds": list(data_files.known(DATA / "latency")),
+        "presets": list(PRESETS) if presets else [],
         "live": [[service, getattr(keys, key) is not None] for service, key in KEYS_OF.items()],
     }

@@ -1,4 +1,6 @@
 // The view of desk.py: what is chosen, the call, Clara's face and voice, and what is said.
+const CUTS = ["early", "late", "backchannel", "cough", "question", "echo"];
+const LATER = ["early", "late"]; // can be asked for before their moment
 const LIVE = ["stt", "llm", "tts", "avatar", "shop"];
 const LEAD_S = 0.03; // how far ahead of the sound card's clock sound is laid
 const DUCKED = 0.25; // -12 dB: she is still heard, and so is whoever speaks over her
@@ -34,6 +36,7 @@ function player(loud) {
     };
     frame = requestAnimationFrame(look);
   }
+  let customer = null; // what the customer says now
   const silence = (id) => {
     const one = utterances.get(id);
     for (const node of one ? one.nodes : []) node.stop();
@@ -69,12 +72,25 @@ function player(loud) {
       one.playing = true;
       if (context) lay(one);
     },
+    customer(rate, pcm) { // beside her, and not from her mouth
+      if (customer) customer.stop();
+      customer = null;
+      if (!context || !pcm) return;
+      const whole = new Int16Array(pcm.buffer.slice(pcm.byteOffset, pcm.byteOffset + (pcm.byteLength & ~1)));
+      const buffer = context.createBuffer(1, whole.length, rate);
+      buffer.copyToChannel(Float32Array.from(whole, (s) => s / 32768), 0);
+      customer = context.createBufferSource();
+      customer.buffer = buffer;
+      customer.connect(context.destination);
+      customer.start();
+    },
     silence,
     duck: (on) => level(on ? DUCKED : 1, on ? DOWN_S : UP_S),
     hush: () => [...utterances].filter(([, one]) => one.playing).forEach(([id]) => silence(id)),
     isOpen: () => context !== null,
     close() {
       for (const id of [...utterances.keys()]) silence(id);
+      customer = null;
       if (context) context.close();
       context = null;
     },
@@ -115,7 +131,7 @@ function render({ model, el }) {
   };
   const customer = field("customer", make("select")), known = field("customer_live", make("input"));
   known.type = "text";
-  const prompt = field("prompt", make("select")), speed = field("speed", make("select"));
+  const prompt = field("prompt", make("select")), preset = field("preset", make("select")), speed = field("speed", make("select"));
   const limit = field("limit_usd", make("input"));
   Object.assign(limit, { type: "number", min: 0.01, max: 100, step: 0.01 });
   const button = (name, className = "") => {
@@ -145,6 +161,21 @@ function render({ model, el }) {
   text.type = "text";
   text.dataset.testid = "line";
   line.append(text, say, type, interrupt);
+  const cuts = make("details", "cd-cuts"), cutsName = make("summary"), cutRow = make("div", "cd-row"), cutSays = make("p", "cd-did"), cutNote = make("p", "cd-note");
+  cutsName.dataset.word = "cut_title";
+  cutsName.textContent = " ";
+  cutSays.dataset.testid = "did";
+  cutSays.setAttribute("role", "status");
+  const cutButtons = CUTS.map((name, n) => {
+    const node = make("button"), digit = make("kbd", "", `${n + 1}`);
+    node.append(make("span"), digit);
+    node.dataset.testid = `cut-${name}`;
+    node.addEventListener("click", () => cutIn(name));
+    cutRow.append(node);
+    return node;
+  });
+  cuts.open = model.get("cut_ins_open");
+  cuts.append(cutsName, cutRow, cutSays, cutNote);
   const problem = make("p", "cd-problem"), turns = make("div", "cd-turns");
   problem.setAttribute("role", "alert");
   turns.dataset.testid = "turns";
@@ -153,7 +184,7 @@ function render({ model, el }) {
   openTitle.textContent = " ";
   open.append(openTitle, openRows);
   open.dataset.testid = "open";
-  root.append(head, choices, live, stage, line, problem, turns, open, aloud);
+  root.append(head, choices, live, stage, line, cuts, problem, turns, open, aloud);
 
   // --- what it says ---------------------------------------------------------------------------------------
   function label() {
@@ -169,14 +200,14 @@ function render({ model, el }) {
     text.placeholder = w("line");
     text.setAttribute("aria-label", w("line"));
     liveName.textContent = w("live");
-    offers(), phase(), said(), ledger(), running();
+    offers(), phase(), said(), ledger(), running(), cutIns();
   }
   function fill(select, pairs, value) {
     select.replaceChildren(...pairs.map(([name, shown]) => new Option(shown, name)));
     select.value = value;
   }
   function offers() {
-    const { customers = [], prompts = [], speeds = [], live: vendors = [] } = model.get("offers"), chosen = model.get("chosen");
+    const { customers = [], prompts = [], speeds = [], presets = [], live: vendors = [] } = model.get("offers"), chosen = model.get("chosen");
     const atShop = (chosen.live || []).includes("shop");
     const line = model.get("phase") === "talking"; // on the line only who thinks can be exchanged
     fill(customer, [["", w("stranger")], ...customers.map(([name, about]) => [name, about ? `${name}: ${about}` : name])], chosen.customer);
@@ -185,6 +216,8 @@ function render({ model, el }) {
     if (document.activeElement !== limit) limit.value = (chosen.limit_usd ?? 0.5).toFixed(2);
     known.value = atShop ? chosen.customer : "";
     fill(prompt, prompts.map((name) => [name, name]), chosen.prompt);
+    fill(preset, [...(chosen.preset ? [] : [""]), ...presets].map((name) => [name, w(`preset_${name}`)]), chosen.preset);
+    preset.title = w("preset_hint"), shown(preset, presets.length);
     fill(speed, speeds.map((name) => [name, name]), chosen.speed);
     const focused = document.activeElement?.dataset?.testid;
     liveRow.replaceChildren(...vendors.map(([service, ready]) => {
@@ -215,7 +248,7 @@ function render({ model, el }) {
     const at = document.activeElement, left = [call, hangUp, interrupt].includes(at);
     call.hidden = talks || busy;
     hangUp.hidden = !talks && now !== "connecting";
-    for (const node of choices.querySelectorAll("select, input")) node.disabled = (talks && node !== limit) || busy;
+    for (const node of choices.querySelectorAll("select, input")) node.disabled = (talks && node !== limit && node !== preset) || busy;
     live.style.display = busy || attached() ? "none" : "";
     hear.hidden = !(talks && model.get("gives_sound") && !voice.isOpen());
     for (const node of choices.children) if (node !== hangUp && attached()) node.style.display = "none";
@@ -265,6 +298,31 @@ function render({ model, el }) {
     if (would) last.push(`${w("cost")} ${usd(would)}${/live/.test(model.get("mix")) ? "" : ` (${w("offline")})`}`);
     turns.textContent = last.join(" · ");
   }
+  // What cannot be done now keeps its place and the focus, and says why: it can be done in a moment.
+  const cannot = (name) => (model.get("phase") !== "talking" ? "cut_nobody" : model.get("state") !== "AVATAR_SPEAKING" && !LATER.includes(name) ? "cut_silent" : "");
+  function cutIn(name) {
+    if (!cannot(name)) return send("cut_in", name);
+    cutSays.textContent = w(cannot(name));
+  }
+  function cutIns() {
+    const armed = model.get("armed"), { name, stopped_ms: stopped, asked, rest } = model.get("did");
+    CUTS.forEach((one, n) => {
+      const node = cutButtons[n], waits = armed.includes(one), why = cannot(one);
+      node.firstChild.textContent = waits ? `${w(`cut_${one}`)} …` : w(`cut_${one}`);
+      node.title = why ? w(why) : waits ? w("cut_waits_hint") : w(`cut_${one}_hint`);
+      node.setAttribute("aria-disabled", !!why);
+      if (LATER.includes(one)) node.setAttribute("aria-pressed", waits);
+    });
+    const told = !name ? "" : [
+      stopped == null ? w("did_on") : w("did_stopped").replace("{s}", (stopped / 1000).toFixed(2)),
+      ...(rest ? [w("did_rest")] : []), ...(asked ? [w("did_asked").replace("{text}", asked)] : []),
+    ].join("; ");
+    const says = armed.length ? `${armed.map((one) => w(`cut_${one}`)).join(", ")}: ${w("cut_waits")}`
+      : name ? `${w(`cut_${name}`)}: ${told}.` : w(model.get("phase") === "talking" ? "cut_silent" : "cut_nobody");
+    if (cutSays.textContent !== says) cutSays.textContent = says;
+    const note = /\bstt live|^live$/.test(model.get("mix")) ? "cut_note_live" : "cut_note";
+    cutNote.textContent = `${w(note)} ${model.get("chosen").preset === "tuned" ? w("preset_hint") : ""}`;
+  }
   function running() { // whatever runs in this kernel, so that nothing does so unseen
     const rows = model.get("running"), busy = ["connecting", "talking", "ending"].includes(model.get("phase"));
     open.hidden = attached() || !rows.length;
@@ -305,6 +363,7 @@ function render({ model, el }) {
   root.addEventListener("keydown", (event) => {
     if (event.key === "Enter" && event.target === text) speak("type");
     if (event.key === "Escape" && !interrupt.disabled) hush();
+    if (CUTS[event.key - 1] && !/INPUT|SELECT|TEXTAREA/.test(event.target.tagName) && cuts.open) cutIn(CUTS[event.key - 1]);
     event.stopPropagation(); // JupyterLab's own keys: a letter typed here is no command
   });
   tongue.addEventListener("change", () => (model.set("language", tongue.value), model.save_changes()));
@@ -312,6 +371,7 @@ function render({ model, el }) {
   known.addEventListener("change", () => choose({ customer: known.value.trim() }));
   prompt.addEventListener("change", () => choose({ prompt: prompt.value }));
   limit.addEventListener("change", () => choose({ limit_usd: Math.min(100, Math.max(0.01, +limit.value || 0.5)) }));
+  preset.addEventListener("change", () => choose({ preset: preset.value }));
   speed.addEventListener("change", () => choose({ speed: speed.value }));
   for (const [node, what] of [[choices, "pointerenter"], [choices, "focusin"], [live, "toggle"]])
     node.addEventListener(what, () => send("offers")); // a prompt saved meanwhile, a key entered
@@ -321,6 +381,7 @@ function render({ model, el }) {
   const onMessage = (content, buffers) => {
     if (content.kind === "sound" && buffers.length) voice.sound(content.utterance, content.rate_hz, buffers[0]);
     else if (content.kind === "begin") alone.begin(), voice.begin(content.utterance);
+    else if (content.kind === "customer") voice.customer(content.rate_hz, buffers[0]);
     else if (content.kind === "silence") voice.silence(content.utterance);
     else if (content.kind === "duck") voice.duck(content.on);
   };
@@ -330,6 +391,7 @@ function render({ model, el }) {
   model.on("change:phase", () => (offers(), running()));
   model.on("change:running", running);
   model.on("change:phase change:state change:is_live change:spent_usd change:unpriced change:chosen change:rate change:gives_sound", phase);
+  model.on("change:armed change:did change:phase change:state change:chosen change:mix", cutIns);
   model.on("change:said", said);
   model.on("change:turns", ledger);
   const onProblem = () => (problem.textContent = model.get("problem"));

@@ -21,17 +21,16 @@ import ipywidgets
 from clara_kit.core.errors import ClaraError
 from clara_kit.core.events import ProviderFailed
 from clara_kit.core.settings import Settings
-from clara_kit.core.states import ConversationState
 from clara_kit.lab.kernel import KERNEL
-from clara_kit.lab.spending import rate, spent
-from clara_kit.measure.ledger import turns
+from clara_kit.lab.spending import rate
 from clara_kit.measure.run import Run, mix_of
 from clara_kit.measure.story import Story
-from clara_kit.runtime.config import load_keys, load_settings
+from clara_kit.runtime.config import load_keys
 from clara_kit.runtime.manager import ConversationManager, open_conversations
 from clara_kit.runtime.services import load_soon
-from clara_kit.widgets.choice import Choice, offers
-from clara_kit.widgets.desk_view import DeskView, Voice, lines, row, why_over
+from clara_kit.widgets.choice import Choice, in_force, offers
+from clara_kit.widgets.cutting_in import CuttingIn
+from clara_kit.widgets.desk_view import DeskView, Voice, asked, why_over
 from clara_kit.widgets.key_panel import KeyPanel
 from clara_kit.widgets.open_list import OpenList, named, told
 from clara_kit.widgets.shelf import Shelf
@@ -46,8 +45,9 @@ BUSY = ("connecting", "talking", "ending")
 class Desk(ipywidgets.VBox):  # type: ignore[misc]
     """A desk, or, with `clara`, the same for a conversation that was started in a cell.
 
-    `call`, `say`, `type`, `interrupt` and `hang_up` do what the buttons do; `choose` what the fields do. `clara`: the
-    conversation that runs, or the last one. `runs`: the records of all that are over, the newest last.
+    `call`, `say`, `type`, `interrupt`, `cut_in` and `hang_up` do what the buttons do; `choose` what the fields do. `clara`:
+    the conversation that runs, or the last one. `runs`: the records of all that are over, the newest last.
+    settings: instead of a preset. cut_ins: show the buttons that cut in.
     """
 
     def __init__(
@@ -58,6 +58,7 @@ class Desk(ipywidgets.VBox):  # type: ignore[misc]
         settings: Settings | None = None,
         language: Language | None = None,
         log_root: Path | str | None = None,
+        cut_ins: bool = False,
     ) -> None:
         self._settings, self._log_root = settings, log_root
         self._loop = asyncio.get_event_loop()
@@ -65,9 +66,10 @@ class Desk(ipywidgets.VBox):  # type: ignore[misc]
         self._exchanging = False
         self.runs: list[Run] = []
         self.clara = clara
-        self._view = DeskView(language=language or usual_language())
+        self._view = DeskView(language=language or usual_language(), cut_ins_open=cut_ins)
         self._view.observe(lambda _: self._label(), names="language")
         self._view.observe(lambda _: self._soon(self._chosen_anew), names="chosen")
+        self._view.observe(self._rules_anew, names="chosen")
         self._view.on_msg(self._asked)
         self._shelf, self._keys = Shelf(log_root), KeyPanel()
         self._keys.on_used(lambda _vendors: self._soon(self._chosen_anew))
@@ -98,7 +100,8 @@ class Desk(ipywidgets.VBox):  # type: ignore[misc]
 
     def choose(self, choice: Choice | None = None, **changes: Any) -> Choice:
         """Choose anew, all of it or a part: `desk.choose(customer="camila")`."""
-        self._view.offers = offers()  # which may tell of a prompt that was chosen elsewhere
+        # Which may tell of a prompt that was chosen elsewhere.
+        self._view.offers = offers(presets=self._settings is None)
         fresh = replace(choice or self.chosen, **changes)
         self._view.chosen = {**vars(fresh), "live": list(fresh.live)}
         return fresh
@@ -142,7 +145,16 @@ class Desk(ipywidgets.VBox):  # type: ignore[misc]
 
     async def say(self, text: str) -> None:
         """The customer says this aloud, with the offline voice."""
-        await self._line().say(text)
+        self._line()
+        await self._cuts.say(text)
+
+    async def cut_in(self, how: str) -> None:
+        """The customer makes a sound while Clara speaks: early, late, backchannel, cough, question or echo.
+
+        «early» and «late» wait for their moment; asked again meanwhile, they wait no more.
+        """
+        self._line()
+        await self._cuts.play(how)
 
     async def type(self, text: str) -> None:
         """The customer types this."""
@@ -158,7 +170,7 @@ class Desk(ipywidgets.VBox):  # type: ignore[misc]
             raise ClaraError("A conversation is running at this desk.", hint="hang up first.")
         self._view.problem, self._view.said, self._view.turns = "", [], []
         self._attach(clara)
-        self.choose(live=tuple(service for service, mode in clara.services.modes.items() if mode == "live"))
+        self.choose(**in_force(clara))
 
     # --- what is chosen and offered ---------------------------------------------------------------------
 
@@ -175,16 +187,23 @@ class Desk(ipywidgets.VBox):  # type: ignore[misc]
 
     def _chosen_anew(self) -> None:
         """By hand or by code; or a key has come. Who thinks can be exchanged at once, the rest waits for the next call."""
-        self._view.offers = offers()
+        self._view.offers = offers(presets=self._settings is None)
         if self.clara is None or not self._below or self._view.phase != "talking":
             with contextlib.suppress(ClaraError):  # a setting is wrong: the call will say so
-                self._view.rate = rate(self.chosen.live, self._settings or load_settings())._asdict()
+                self._view.rate = rate(self.chosen.live, self.chosen.settings(self._settings))._asdict()
             self._ask_for_keys()
             return
         wants, has = "llm" in self.chosen.live, self.clara.services.modes["llm"] == "live"
         if wants != has and not self._exchanging and not (wants and self._ask_for_keys("llm")):
             self._exchanging = True
             self._start(self._do(partial(self._exchange_llm, self.clara, wants)))
+
+    def _rules_anew(self, change: Any) -> None:
+        """Whose turn it is can be judged otherwise at once."""
+        presets = change.old.get("preset"), change.new["preset"]
+        if self.clara is not None and self._view.phase == "talking" and all(presets) and presets[0] != presets[1]:
+            changes = self.chosen.changes(self.clara.conversation.settings)
+            self._soon(lambda: self._start(self._do(partial(self._line().change, **changes))))
 
     def _ask_for_keys(self, *services: str) -> bool:
         """Open the panel where something is to be real whose key is not there; returns whether it is so."""
@@ -219,6 +238,7 @@ class Desk(ipywidgets.VBox):  # type: ignore[misc]
         self._view.spent_usd, self._view.unpriced = 0.0, []
         self._view.gives_sound = not (modes["avatar"] == "live" and clara.settings.avatar_vendor == "heygen")
         self._voice = Voice(self._view, clara)
+        self._cuts = CuttingIn(self._view, clara, self._voice)
         if draw:
             self._follow(clara)
 
@@ -241,6 +261,7 @@ class Desk(ipywidgets.VBox):  # type: ignore[misc]
         """It is over, and its record is there, in the window, below."""
         if self._view.phase not in ("talking", "ending"):
             return
+        self._cuts.stop()
         self._draw(clara)
         self._view.phase, self._view.state = "over", ""
         if why := why_over(clara, self._view.words, self._language):
@@ -259,17 +280,9 @@ class Desk(ipywidgets.VBox):  # type: ignore[misc]
             self._story.read(record)
         if (failed := lasting(fresh, self._failed)) is not self._failed:
             self._failed, self._view.problem = failed, tell(failed, self._view.language) if failed else ""
-        now_ms = clara.clock.now_ms()
-        modes, began_with = clara.services.modes, clara.began_with
-        real = {service for service, mode in modes.items() if mode == "live"}
-        cost = spent(trace if real or self._story.exchanged else (), began_with, clara.settings)
         with self._view.hold_sync():
-            self._view.mix, self._view.is_live = mix_of(modes), bool(real)
-            self._view.rate = rate(real, clara.settings)._asdict()
-            self._view.spent_usd, self._view.unpriced = round(cost.usd, 5), list(cost.unknown)
-            soon = clara.state is ConversationState.IDLE and not clara.conversation.is_quiet
-            self._view.state, self._view.said = "soon" if soon else str(clara.state), lines(self._story, now_ms)
-            self._view.turns = [row(turn, began_with) for turn in turns(self._story)]
+            self._view.draw(clara, self._story)
+            self._view.did = self._cuts.told()
 
     def _show_open(self, rows: list[dict[str, Any]]) -> None:
         self._view.running = told(rows, self.clara)
@@ -284,19 +297,14 @@ class Desk(ipywidgets.VBox):  # type: ignore[misc]
     def _asked(self, _widget: Any, content: Any, _buffers: Any) -> None:
         """A message of the view. JupyterLab may hand it to a thread of its own."""
         kind, text = (content.get("kind"), content.get("text")) if isinstance(content, dict) else (None, None)
-        acts: dict[Any, Callable[[], Awaitable[Any]]] = {
-            "call": self.call, "hang_up": self.hang_up, "interrupt": self.interrupt,
-        }  # fmt: skip
-        if isinstance(text, str) and text.strip():
-            acts |= {"say": partial(self.say, text.strip()), "type": partial(self.type, text.strip())}
         if kind == "offers":
             self._soon(self.choose)
         elif kind == "shown":
             self._soon(partial(self._view.set_trait, "is_new", False))
         elif kind in ("show", "end") and isinstance(text, str) and (clara := named(text)) is not None:
             self._soon(lambda: self._start(self._do(partial(self._of_the_list, kind, clara))))
-        elif isinstance(kind, str) and kind in acts:
-            self._soon(lambda: self._start(self._do(acts[kind])))
+        elif (act := asked(content, self)) is not None:
+            self._soon(lambda: self._start(self._do(act)))
 
     async def _of_the_list(self, kind: str, clara: ConversationManager) -> None:
         if kind == "show":

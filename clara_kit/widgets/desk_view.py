@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import Any
 
 import anywidget
 import traitlets
 
+from clara_kit.audio.pcm import Sound
 from clara_kit.conversation.heard import estimate
 from clara_kit.core import commands as do
 from clara_kit.core import events as ev
 from clara_kit.core.records import Record
-from clara_kit.measure.ledger import Turn
+from clara_kit.core.states import ConversationState
+from clara_kit.lab.spending import rate, spent
+from clara_kit.measure.ledger import Turn, turns
+from clara_kit.measure.run import mix_of
 from clara_kit.measure.story import Story, Utterance, Words
 from clara_kit.runtime.ending import ABSENT
 from clara_kit.runtime.manager import ConversationManager
@@ -47,6 +52,21 @@ class DeskView(anywidget.AnyWidget):
     running: Any = traitlets.List().tag(sync=True)
     here = traitlets.Unicode("").tag(sync=True)
     is_new = traitlets.Bool(True).tag(sync=True)
+    cut_ins_open = traitlets.Bool(False).tag(sync=True)
+    armed: Any = traitlets.List().tag(sync=True)
+    did = traitlets.Dict().tag(sync=True)
+
+    def draw(self, clara: ConversationManager, story: Story) -> None:
+        """Show how a conversation stands. story: as far as it was read."""
+        modes, began_with = clara.services.modes, clara.began_with
+        real = {service for service, mode in modes.items() if mode == "live"}
+        cost = spent(clara.conversation.trace if real or story.exchanged else (), began_with, clara.settings)
+        self.mix, self.is_live = mix_of(modes), bool(real)
+        self.rate = rate(real, clara.settings)._asdict()
+        self.spent_usd, self.unpriced = round(cost.usd, 5), list(cost.unknown)
+        soon = clara.state is ConversationState.IDLE and not clara.conversation.is_quiet
+        self.state, self.said = "soon" if soon else str(clara.state), lines(story, clara.clock.now_ms())
+        self.turns = [row(turn, began_with) for turn in turns(story)]
 
 
 class Voice:
@@ -57,6 +77,10 @@ class Voice:
         self.silent = False
         clara.subscribe(self._saw)
         clara.subscribe_sound(self._sounds)
+
+    def customer(self, sound: Sound | None) -> None:
+        """The customer makes this sound now; None: it breaks off."""
+        self._tell("customer", -1, rate_hz=sound.rate_hz if sound else 0, pcm=sound.to_bytes() if sound else b"")
 
     def _saw(self, record: Record) -> None:
         match record:
@@ -76,6 +100,17 @@ class Voice:
         with contextlib.suppress(RuntimeError):  # the notebook's loop may be closed by now
             if not self.silent:
                 self._loop.call_soon_threadsafe(lambda: self._view.send(content, [pcm] if pcm else None))
+
+
+def asked(content: Any, desk: Any) -> Callable[[], Awaitable[Any]] | None:
+    """What a message of the view wants the desk to do for the conversation; None where it wants something else."""
+    kind, text = (content.get("kind"), content.get("text")) if isinstance(content, dict) else (None, None)
+    acts: dict[Any, Callable[[], Awaitable[Any]]] = {
+        "call": desk.call, "hang_up": desk.hang_up, "interrupt": desk.interrupt,
+    }  # fmt: skip
+    if isinstance(text, str) and text.strip():
+        acts |= {name: partial(getattr(desk, name), text.strip()) for name in ("say", "type", "cut_in")}
+    return acts.get(kind) if isinstance(kind, str) else None
 
 
 def lines(story: Story, now_ms: float) -> list[dict[str, str]]:

@@ -100,6 +100,18 @@ async def test_the_third_notebook_takes_other_customers_templates_and_questions_
         await reader.run("two-20")
 
 
+async def test_the_fourth_notebook_takes_other_rules_no_conversation_and_any_order() -> None:
+    async with reading("03_barge_in") as reader:
+        await reader.run("three-12")  # a section can be begun with
+        for name in reader.ids:
+            await reader.run(name)
+        mine = '"mine": Settings.preset("tuned").with_changes(sustained_ms=0, ignore_backchannels=False),\n}'
+        told = await reader.run("three-12", {"\n}": f"\n    {mine}"})
+        assert "mine (simulated): stopped after 0.1" in told and "spoke on" in told
+        for name in reversed(reader.ids[1:]):
+            await reader.run(name)
+
+
 @pytest.mark.parametrize("stem", COURSE)
 def test_the_course_is_folded_behind_sentences_and_stores_nothing_raw(stem: str) -> None:
     cells = nbformat.read(NOTEBOOKS / f"{stem}.ipynb", as_version=4).cells
