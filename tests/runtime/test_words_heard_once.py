@@ -41,6 +41,7 @@ async def asked(meanwhile: str, *faults: FaultKind) -> list[str]:
                 for frame in concat(SPEECH.sound.at_rate(stt.rate_hz), silence(2500, stt.rate_hz)).frames(20):
                     await stt.send(frame.to_bytes(), clock.now_ms())
                     await asyncio.sleep(0.019)
+                await stt.finalize()  # nobody speaks: what was final stays what it was
                 await stt.finish()
 
             speaking = asyncio.create_task(speak())

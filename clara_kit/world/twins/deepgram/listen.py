@@ -165,7 +165,7 @@ class _Ear:
         if kind == "Finalize" and self._begin_ms is not None:
             await self._result(self._vad.now_ms, is_final=True, from_finalize=True)
         elif kind == "Finalize":
-            self._tell([], self._vad.now_ms, is_final=True, from_finalize=True)
+            self._tell([], self._vad.now_ms, is_final=True, speech_final=False, from_finalize=True)
         elif kind == "Configure":
             self.outbox.post({"type": "ConfigureSuccess"})
         return kind
