@@ -141,10 +141,10 @@ class _Ear:
                 self._result_from_ms = quiet_ms if ended else self._result_from_ms
             return
         if now_ms - self._result_from_ms >= SEGMENT_MS:
-            await self._result(now_ms, is_final=True, speech_final=False)
+            await self._result(now_ms, is_final=True, goes_on=True)
         elif self._options.interim and now_ms >= self._interim_due_ms:
             self._interim_due_ms = now_ms + self._desk.context.draw("stt_interim_every")
-            await self._result(now_ms, is_final=False, speech_final=False)
+            await self._result(now_ms, is_final=False)
 
     async def told(self, text: str) -> str:
         """A text message; returns its type."""
@@ -163,7 +163,7 @@ class _Ear:
             return "Error"
         await self.hear(b"", last=True)  # what was sent before a message is heard before it
         if kind == "Finalize" and self._begin_ms is not None:
-            await self._result(self._vad.now_ms, is_final=True, speech_final=False, from_finalize=True)
+            await self._result(self._vad.now_ms, is_final=True, from_finalize=True)
         elif kind == "Finalize":
             self._tell([], self._vad.now_ms, is_final=True, speech_final=False, from_finalize=True)
         elif kind == "Configure":
@@ -203,13 +203,19 @@ class _Ear:
             self.outbox.post({"type": "UtteranceEnd", "channel": [0, 1], "last_word_end": round(last / 1000, 3)})
 
     async def _result(
-        self, until_ms: float, *, is_final: bool, speech_final: bool, from_finalize: bool = False
+        self,
+        until_ms: float,
+        *,
+        is_final: bool,
+        speech_final: bool = False,
+        from_finalize: bool = False,
+        goes_on: bool = False,
     ) -> None:
         begin_ms = self._begin_ms or 0.0
         words = await self._words(begin_ms, until_ms)
         part = words[self._committed :]
-        if is_final and not speech_final and not from_finalize and part:
-            part = part[:-1]  # the last word may still be going on
+        if is_final and goes_on:
+            part = part[:-1]  # the last word may be going on, too
         self._tell(
             part, until_ms, is_final=is_final, speech_final=speech_final, from_finalize=from_finalize,
             late_ms=self._desk.context.draw("stt_results"),
