@@ -68,7 +68,9 @@ class Judge:
             for one, logs in zip(every, found):
                 if not over:
                     log, pen = self._played(case, one, known)
-                    over = not (pen.rang or knob in pen.read or (short and one.sustained_ms <= one.barge_in_debounce_ms))
+                    over = not (
+                        pen.rang or knob in pen.read or (short and one.sustained_ms <= one.barge_in_debounce_ms)
+                    )
                 logs.append(log)
         return found
 
@@ -314,5 +316,3 @@ class _Reading:
     def __getattr__(self, name: str) -> Any:
         self.names[name] = None
         return getattr(self._settings, name)
-
-

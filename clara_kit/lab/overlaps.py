@@ -164,7 +164,8 @@ def overlaps(
     if answers_ms is None:
         return tuple(cases)
     return tuple(
-        msgspec.structs.replace(case, answer_ms=answers_ms, restart_ms=min(case.restart_ms, answers_ms / 2)) for case in cases
+        msgspec.structs.replace(case, answer_ms=answers_ms, restart_ms=min(case.restart_ms, answers_ms / 2))
+        for case in cases
     )
 
 
@@ -276,7 +277,9 @@ def known_backchannels(known: bool) -> tuple[str, ...]:
 def _known_backchannels(path: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
     lists = data_files.data(path)
     words, phrases = ({" ".join(plain(text)) for text in lists[name]} for name in ("backchannels", "phrases"))
-    mine = [t for t in Overlaps.load().words.backchannels if not words >= {*plain(t)} and " ".join(plain(t)) not in phrases]
+    mine = [
+        t for t in Overlaps.load().words.backchannels if not words >= {*plain(t)} and " ".join(plain(t)) not in phrases
+    ]
     return (*lists["backchannels"], *lists["phrases"]), tuple(mine)
 
 

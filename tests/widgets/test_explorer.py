@@ -21,7 +21,10 @@ def _small(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_settings_in_force_stand_on_the_curve_and_a_slider_moves_its_mark() -> None:
     explorer = Explorer()
     assert set(explorer.marks) == {*PRESETS, "yours"} and explorer.marks["yours"] == explorer.marks["tuned"]
-    assert explorer.marks["plan"][1] > explorer.marks["tuned"][1] and explorer.marks["plan"][0] < explorer.marks["tuned"][0]
+    assert (
+        explorer.marks["plan"][1] > explorer.marks["tuned"][1]
+        and explorer.marks["plan"][0] < explorer.marks["tuned"][0]
+    )
     explorer._handle_custom_msg({"kind": "choose", "quick": True, "changes": {"sustained_ms": 350}}, [])
     assert explorer.settings == Settings.preset("tuned").with_changes(sustained_ms=350)
     assert explorer.chosen["sustained_ms"] == 350 and explorer.marks["yours"][0] == pytest.approx(350, abs=5)
@@ -46,7 +49,13 @@ def test_the_curves_come_one_by_one_and_another_world_has_its_own() -> None:
 
 def test_what_makes_no_sense_is_told_or_left_alone() -> None:
     explorer = Explorer(language="es")
-    for sent in (None, 3, {"kind": "draw", "rule": "x"}, {"kind": "world", "world": "x"}, {"kind": "choose", "changes": {"llm_model": "x"}}):
+    for sent in (
+        None,
+        3,
+        {"kind": "draw", "rule": "x"},
+        {"kind": "world", "world": "x"},
+        {"kind": "choose", "changes": {"llm_model": "x"}},
+    ):
         explorer._handle_custom_msg(sent, [])
     assert explorer.settings == Settings.preset("tuned") and not explorer.problem
     explorer._handle_custom_msg({"kind": "choose", "changes": {"min_words": 99}}, [])
