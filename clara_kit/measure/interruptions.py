@@ -81,9 +81,9 @@ class _Reader:
         self._step, self._turn_id = -1, 0
 
     def read(self, event: Any, decided: list[Any]) -> None:
-        if event is None:
-            return
-        self._step += 1
+        self._step += event is not None
+        if event is None or isinstance(event, ev.ConversationStopped):
+            return  # whoever hangs up interrupts nobody
         hold = next((r for r in decided if isinstance(r, do.SetTimer) and r.timer_id.startswith("barge_in")), None)
         ignored = next((r for r in decided if isinstance(r, Ignored)), None)
         if hold is not None:
@@ -109,7 +109,7 @@ class _Reader:
         """A sound is held: was anything decided about it?"""
         fired = isinstance(event, ev.TimerFired) and event.timer_id == self._timer_id
         let_go = next((r for r in decided if isinstance(r, do.CancelTimer) and r.timer_id == self._timer_id), None)
-        if (taken := _taken(decided)) is not None:
+        if isinstance(event, _CUSTOMER) and (taken := _taken(decided)) is not None:
             self._wordless = row if fired or isinstance(event, ev.SpeechEnded) else None
             self._yield(row, taken, decided)
         elif fired or let_go is not None:
@@ -142,11 +142,11 @@ class _Reader:
         match record:
             case do.Duck(on=True):
                 row = self._held or self._begin(event, record)
-                self._held, row.ducked_ms = row, row.ducked_ms or record.at_ms
+                row.ducked_ms = row.ducked_ms or record.at_ms
             case do.Duck() if self.rows and (row := self.rows[-1]).ducked_ms is not None and row.loud_ms is None:
                 row.loud_ms = record.at_ms
-                if row.outcome not in ("open", "yielded"):
-                    row.released_ms = record.at_ms
+                if row.outcome != "yielded" and row is not self._held:
+                    row.outcome, row.released_ms = row.outcome if row.outcome != "open" else "let go", record.at_ms
             case HeardEstimated() if record.utterance_id in self._stopped:
                 self._stopped[record.utterance_id].heard = record
             case do.Speak() | do.RequestReply():

@@ -33,7 +33,8 @@ class Run:
     """One conversation from beginning to end.
 
     `inputs` are what the outcome depends on (settings, script, profile, seed, prompt, data hashes, mode of
-    each service); `experiment_id` is their hash. `facts` are what it does not depend on (title, time, host).
+    each service); `experiment_id` is their hash. `facts` are what it does not depend on (title, time, host). What it shows:
+    itself (who said what), `turns`, `ledger`, `interruptions` (each with its four times), `event_table`, `figures`.
     """
 
     inputs: dict[str, Any]
