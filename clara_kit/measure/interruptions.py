@@ -82,8 +82,12 @@ class _Reader:
 
     def read(self, event: Any, decided: list[Any]) -> None:
         self._step += event is not None
-        if event is None or isinstance(event, ev.ConversationStopped):
-            return  # whoever hangs up interrupts nobody
+        if decided and not isinstance(event, ev.ConversationStopped):  # whoever hangs up interrupts nobody
+            self._read(event, decided)
+        if self._stopped:
+            self._silent(event)
+
+    def _read(self, event: Any, decided: list[Any]) -> None:
         hold = next((r for r in decided if isinstance(r, do.SetTimer) and r.timer_id.startswith("barge_in")), None)
         ignored = next((r for r in decided if isinstance(r, Ignored)), None)
         if hold is not None:
@@ -96,7 +100,6 @@ class _Reader:
             self._follow(event, record)
         if isinstance(event, _WORDS) and ignored is None:
             self._wordless = None
-        self._silent(event)
 
     def _begin(self, event: Any, why: Any) -> Interruption:
         sound_ms = getattr(event, "sound_at_ms", getattr(event, "speech_started_ms", None))
@@ -122,6 +125,8 @@ class _Reader:
     def _without_a_sound(self, event: Any, decided: list[Any], ignored: Ignored | None) -> None:
         """None is held: words of one that was let go, or words and hands by themselves."""
         taken = _taken(decided)
+        if taken is None and ignored is None:
+            return
         theirs = [row for row in self.rows if row.outcome == "let go" and _is_of(event, row)]
         if taken is not None and (theirs or not isinstance(taken, StateChanged) or taken.target is S.INTERRUPTED):
             self._yield(theirs[-1] if theirs else self._begin(event, taken), taken, decided)
