@@ -81,9 +81,13 @@ class _Reader:
         self._step, self._turn_id = -1, 0
 
     def read(self, event: Any, decided: list[Any]) -> None:
-        if event is None:
-            return
-        self._step += 1
+        self._step += event is not None
+        if decided and not isinstance(event, ev.ConversationStopped):  # whoever hangs up interrupts nobody
+            self._read(event, decided)
+        if self._stopped:
+            self._silent(event)
+
+    def _read(self, event: Any, decided: list[Any]) -> None:
         hold = next((r for r in decided if isinstance(r, do.SetTimer) and r.timer_id.startswith("barge_in")), None)
         ignored = next((r for r in decided if isinstance(r, Ignored)), None)
         if hold is not None:
@@ -96,7 +100,6 @@ class _Reader:
             self._follow(event, record)
         if isinstance(event, _WORDS) and ignored is None:
             self._wordless = None
-        self._silent(event)
 
     def _begin(self, event: Any, why: Any) -> Interruption:
         sound_ms = getattr(event, "sound_at_ms", getattr(event, "speech_started_ms", None))
@@ -109,7 +112,7 @@ class _Reader:
         """A sound is held: was anything decided about it?"""
         fired = isinstance(event, ev.TimerFired) and event.timer_id == self._timer_id
         let_go = next((r for r in decided if isinstance(r, do.CancelTimer) and r.timer_id == self._timer_id), None)
-        if (taken := _taken(decided)) is not None:
+        if isinstance(event, _CUSTOMER) and (taken := _taken(decided)) is not None:
             self._wordless = row if fired or isinstance(event, ev.SpeechEnded) else None
             self._yield(row, taken, decided)
         elif fired or let_go is not None:
@@ -122,6 +125,8 @@ class _Reader:
     def _without_a_sound(self, event: Any, decided: list[Any], ignored: Ignored | None) -> None:
         """None is held: words of one that was let go, or words and hands by themselves."""
         taken = _taken(decided)
+        if taken is None and ignored is None:
+            return
         theirs = [row for row in self.rows if row.outcome == "let go" and _is_of(event, row)]
         if taken is not None and (theirs or not isinstance(taken, StateChanged) or taken.target is S.INTERRUPTED):
             self._yield(theirs[-1] if theirs else self._begin(event, taken), taken, decided)
@@ -142,11 +147,11 @@ class _Reader:
         match record:
             case do.Duck(on=True):
                 row = self._held or self._begin(event, record)
-                self._held, row.ducked_ms = row, row.ducked_ms or record.at_ms
+                row.ducked_ms = row.ducked_ms or record.at_ms
             case do.Duck() if self.rows and (row := self.rows[-1]).ducked_ms is not None and row.loud_ms is None:
                 row.loud_ms = record.at_ms
-                if row.outcome not in ("open", "yielded"):
-                    row.released_ms = record.at_ms
+                if row.outcome != "yielded" and row is not self._held:
+                    row.outcome, row.released_ms = row.outcome if row.outcome != "open" else "let go", record.at_ms
             case HeardEstimated() if record.utterance_id in self._stopped:
                 self._stopped[record.utterance_id].heard = record
             case do.Speak() | do.RequestReply():

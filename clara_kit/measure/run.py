@@ -33,7 +33,8 @@ class Run:
     """One conversation from beginning to end.
 
     `inputs` are what the outcome depends on (settings, script, profile, seed, prompt, data hashes, mode of
-    each service); `experiment_id` is their hash. `facts` are what it does not depend on (title, time, host).
+    each service); `experiment_id` is their hash. `facts` are what it does not depend on (title, time, host). What it shows:
+    itself (who said what), `turns`, `ledger`, `interruptions` (each with its four times), `event_table`, `figures`.
     """
 
     inputs: dict[str, Any]
@@ -139,10 +140,11 @@ class Run:
 
         When, in ms: it was made (`sound_ms`), suspected, Clara's sound was lowered (`ducked_ms`), she yielded (the order to
         stop), the avatar acknowledged it, she was silent; or it was let go (`released_ms`). `silent_known`: whether that is
-        known (a twin's or a simulated avatar's own word) or estimated (a real one's viewer hears a little later). `resumed_ms`:
-        no word came after she had yielded, and she went on. `outcome`: yielded, let go, backchannel, echo, Clara had ended,
-        or open where it was never decided; `by` which policy, for what `reason`. `heard`, `unheard`: what of her words
-        reached the ear, by estimate, `plus_minus_words` give or take.
+        known (a twin's or a simulated avatar's own word; the desk's page falls silent with the order, a little sooner) or
+        estimated (a real one's viewer hears a little later). `resumed_ms`: no word came after she had yielded, and she went
+        on. `outcome`: yielded, let go, backchannel, echo, Clara had ended, or open where it was never decided; `by` which
+        policy, for what `reason`. `heard`, `unheard`: what of her words reached the ear, by estimate, `plus_minus_words`
+        give or take.
         """
         import polars as pl
 

@@ -104,6 +104,45 @@ def test_lowering_her_sound_is_told_with_the_sound_for_which_it_was_done(said: s
     assert one.released_ms == (one.loud_ms if said == "ajá" else None)
 
 
+def told(*events: ev.Event) -> Conversation:
+    """A greeting that is heard from 100 ms on, and these."""
+    conversation = Conversation(Settings.preset("plan"), policies=usual_policies())
+    conversation.handle(ev.ConversationStarted(at_ms=0.0, greeting="Hola, soy Clara, y te cuento de nuestras cremas."))
+    for event in (ev.SpeakingStarted(at_ms=100.0, utterance_id=1), *events):
+        conversation.handle(event)
+    return conversation
+
+
+SOUND = ev.SpeechStarted(at_ms=500.0, source="vad", sound_at_ms=430.0)
+
+
+def test_who_hangs_up_interrupts_nobody_and_an_avatar_that_breaks_off_is_no_interruption() -> None:
+    (never,) = interruptions(told(SOUND, ev.ConversationStopped(at_ms=550.0)).trace)
+    assert never.outcome == "open" and never.yielded_ms is None
+    broken = ev.ProviderFailed(at_ms=550.0, service="avatar", kind="stalled", message="It is stuck.", utterance_id=1)
+    assert [one.yielded_ms for one in interruptions(told(SOUND, broken).trace)] == [None]
+    assert interruptions(told(broken).trace) == ()
+
+
+def test_a_sound_while_the_answer_is_prepared_is_one_too() -> None:
+    ended = ev.SpeakingEnded(at_ms=2000.0, utterance_id=1)
+    asked = ev.TranscriptFinal(at_ms=4000.0, text="¿Hacen despachos?", speech_started_ms=3000.0, speech_ended_ms=3900.0)
+    sound = ev.SpeechStarted(at_ms=4200.0, source="vad", sound_at_ms=4130.0)
+    conversation = told(ended, asked, sound)
+    timer = next(r for r in conversation.trace if isinstance(r, do.SetTimer) and r.timer_id.startswith("barge_in"))
+    conversation.handle(ev.TimerFired(at_ms=timer.due_ms, timer_id=timer.timer_id))
+    (one,) = interruptions(conversation.trace)
+    assert (one.outcome, one.yielded_ms, one.turn_id, one.silent_ms) == ("yielded", timer.due_ms, 1, None)
+
+
+def test_lowering_her_sound_by_hand_is_told_where_no_sound_was_held() -> None:
+    down, up = (do.Duck(at_ms=ms, reason="by hand", on=ms < 600) for ms in (520.0, 700.0))
+    quiet = ev.ProviderWarned(at_ms=700.0, service="stt", message="It is slow.")
+    trace = (*told().trace, SOUND, down, quiet, up, *ducked(tuple(told(SOUND).trace)))
+    first, *more = interruptions(trace)
+    assert (first.ducked_ms, first.released_ms, first.outcome) == (520.0, 700.0, "let go") and len(more) == 1
+
+
 def test_a_run_of_the_first_version_has_them_too() -> None:
     run = Run.load(Path(__file__).with_name("run_of_the_first_version"))
     assert run.interruptions["reason"].to_list() == ["the button was pressed"]

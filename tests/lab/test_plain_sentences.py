@@ -112,7 +112,7 @@ def test_whatever_comes_in_whatever_order_can_be_told_and_every_reason_is_known(
 
 @pytest.mark.parametrize(
     ("on", "english", "spanish"),
-    [(True, "sound was lowered", "se bajó el sonido"), (False, "full loudness again", "volvió a su volumen")],
+    [(True, "sound was lowered", "se bajó el sonido"), (False, "not lowered any more", "ya no está más bajo")],
 )
 def test_lowering_her_sound_and_bringing_it_back_are_told_apart(on: bool, english: str, spanish: str) -> None:
     command = do.Duck(
