@@ -171,6 +171,14 @@ def test_who_says_a_word_twice_has_said_it_twice(timed: bool) -> None:
     assert heard.asked == ["no no"]
 
 
+def test_a_final_without_any_times_that_comes_twice_is_one() -> None:
+    heard = Heard(Settings.of(turn_hold_ms=2000))
+    one = ev.TranscriptFinal(at_ms=2400, text="Quiero una crema", speech_started_ms=2000, speech_ended_ms=2000)
+    heard.hear(one, one)
+    heard.wait_until(9000)
+    assert heard.asked == ["Quiero una crema"]
+
+
 def test_a_repeated_final_does_not_cut_the_wait_for_more_words_short() -> None:
     heard = Heard(Settings.of(turn_hold_ms=2000))
     one = final(2400, "Quiero una crema", 1000)
