@@ -113,7 +113,7 @@ def _overlap(a: TranscriptFinal, b: TranscriptFinal) -> bool:
 
 def _same_time(a: tuple[float, float], b: tuple[float, float]) -> bool:
     common_ms = min(a[1], b[1]) - max(a[0], b[0])
-    return common_ms > 0 and 2 * common_ms >= min(a[1] - a[0], b[1] - b[0])
+    return a == b or (common_ms > 0 and 2 * common_ms >= min(a[1] - a[0], b[1] - b[0]))
 
 
 def _times(event: TranscriptFinal) -> Sequence[tuple[float, float]]:

@@ -252,3 +252,15 @@ def test_every_word_counts_once_however_it_comes(data: st.DataObject) -> None:
     assert heard.asked[-1].split()[-1] in heard.customers
     roles = [m.role for m in heard.talk.history.messages("¿y?")]
     assert roles == ["user", "assistant"] * (len(roles) // 2) + ["user"]
+
+
+@pytest.mark.parametrize("after_ms", [-1.0, 0.0, 60.0])
+def test_where_nothing_of_her_answer_was_heard_the_next_question_holds_both_and_roles_alternate(after_ms: float) -> None:
+    heard = Heard()
+    heard.hear(final(1000, "Hola", 100))
+    heard.hear(ev.ReplyDelta(at_ms=2000, reply_id=1, text="Te cuento algo bueno. Y después algo más."))
+    if after_ms >= 0:
+        heard.hear(ev.SpeakingStarted(at_ms=3000, utterance_id=1))
+    heard.hear(ev.TextTyped(at_ms=3000 + after_ms, text="¿Cuánto cuesta?"))
+    (*_, request) = (r for r in heard.talk.trace if isinstance(r, do.RequestReply))
+    assert [(m.role, m.text) for m in request.messages] == [("user", "Hola ¿Cuánto cuesta?")]
