@@ -9,6 +9,7 @@ from clara_kit.core.commands import Message
 
 # The API wants the user first; when Clara greets first, this stands for the customer's arrival.
 ARRIVAL = "(La persona se acaba de conectar.)"
+GO_ON = "(No dijo nada: sigue donde quedaste.)"
 # Before what the customer says next, not behind what she said: a model imitates what stands in its own messages.
 CUT = "(Ahí te interrumpieron; el resto no se oyó.)"
 ASIDE = "(Mientras tanto dijo: «{}».)"  # what asked for nothing; the model must not take it for a question
@@ -46,6 +47,15 @@ class History:
         """Clara said this, and it was heard; `cut`: it is not all that she had to say. Empty text is dropped."""
         self._add("assistant", text)
         self._cut = cut if text.strip() else self._cut
+
+    def take_back(self, text: str) -> bool:
+        """The customer's last words were not all: they are no history yet. False where they are not found."""
+        last = self._messages[-1] if self._messages else None
+        if last is None or last.role != "user" or not text or not last.text.endswith(text):
+            return False
+        self._messages.pop()
+        self.add_user(last.text[: -len(text)])
+        return True
 
     @property
     def said(self) -> tuple[Message, ...]:

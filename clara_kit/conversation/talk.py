@@ -6,7 +6,7 @@ One object, copied in some microseconds, so that a moment can be kept, shown, an
 from __future__ import annotations
 
 from copy import copy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from msgspec import Struct
@@ -18,6 +18,7 @@ from clara_kit.core.events import Service, SpeechStarted, SpokenWord, Transcript
 from clara_kit.core.settings import Settings
 from clara_kit.core.states import ConversationState, ConversationStateMachine
 
+SAME_SOUND_MS = 250.0  # two ears name the beginning of one sound so far apart at most
 FARTHEST_MS = 1e12  # thirty years: a time beyond it is nonsense and must not move the clock
 
 
@@ -26,8 +27,11 @@ class Turn(Struct):
 
     turn_id: int = 0
     words: list[str] = []
+    answered: str = ""  # what Clara answers aloud, and since when
+    answered_ms: float = -FARTHEST_MS
     interim: str = ""
     interim_at_ms: float = 0.0
+    over_ms: float = -FARTHEST_MS  # when it was taken to be over
     taken: tuple[str, ...] = ()  # words that count though no final has brought them yet, and when they were learnt of
     taken_until_ms: float = -FARTHEST_MS
     counted: list[TranscriptFinal] = []  # the last finals, which may come again
@@ -52,15 +56,18 @@ class Reply(Struct):
 class Utterance(Struct):
     """What Clara says: its pieces, its sound as far as known, and where it stands.
 
-    waiting: not given to the voice yet, which is being connected or tried again. asked: given, not heard yet.
-    sounding: heard now. cut: silenced at `cut_ms`, not in the history yet.
+    waiting: not given to the voice yet, which is being connected or tried again, or while the customer may be speaking.
+    asked: given, not heard yet. sounding: heard now. cut: silenced at `cut_ms`, not in the history yet.
     """
 
     utterance_id: int
     turn_id: int
     phase: Literal["waiting", "asked", "sounding", "cut"] = "asked"
     pieces: list[str] = []
+    given: int = 0  # pieces that went to the voice
     closed: bool = False  # no more pieces will come
+    ended: bool = False  # and the voice knows
+    tries: int = 0  # how often it was begun before, and broke off where it began
     started_ms: float | None = None
     cut_ms: float = 0.0
     voiced: list[tuple[float, ...]] = []  # as `heard.estimate` wants it
@@ -79,7 +86,11 @@ class Utterance(Struct):
         if self.started_ms is None:
             return estimate(self.pieces, 0.0)
         known = Known(self.voice, tuple(handed_ms - self.started_ms for handed_ms in self.handed_ms), self.seen)
-        return estimate(self.pieces, at_ms - self.started_ms, self.voiced, self.words, known)
+        heard = estimate(self.pieces[: self.given], at_ms - self.started_ms, self.voiced, self.words, known)
+        if self.given < len(self.pieces):  # what the voice never got nobody heard
+            rest = self.pieces[self.given :]
+            heard = replace(heard, unheard=" ".join((heard.unheard, *rest) if heard.unheard else rest))
+        return heard
 
 
 class Health(Struct):
@@ -112,8 +123,11 @@ class Talk:
     customer_key: str = ""
     turn: Turn = field(default_factory=Turn)
     held: SpeechStarted | None = None  # a sound that may become an interruption
+    ducked: bool = False  # Clara's sound is low meanwhile, and no new piece of hers is begun
     sounding: bool = False  # the local ear hears the customer now
     sound_ms: float = -FARTHEST_MS  # where the last sound began
+    vendor_ms: float = -FARTHEST_MS  # and where, as the recogniser has it
+    vad_ms: float = -FARTHEST_MS  # and as the local ear has it
     aside_ms: float = -FARTHEST_MS  # when the held sound last brought words that take no floor
     let_go: tuple[float, float] = (-FARTHEST_MS, -FARTHEST_MS)  # the last sound that was none: its beginning and end
     spoke_from_ms: float = -FARTHEST_MS  # when Clara was last heard, once she has ended
@@ -123,6 +137,7 @@ class Talk:
     utterances: dict[int, Utterance] = field(default_factory=dict)
     voice: Voice = field(default_factory=Voice)  # in use, as far as it was measured
     left_to_say: list[str] = field(default_factory=list)  # silenced before it was heard at all
+    unfinished: bool = False  # a reply was stopped before it was written to its end, and nothing was asked since
     services: dict[Service, Health] = field(default_factory=dict)
     timers: dict[str, Timer] = field(default_factory=dict)  # by what they are for: one of a kind
     replies_begun: int = 0
@@ -154,6 +169,22 @@ class Talk:
             if utterance.phase == "cut":
                 return utterance
         return None
+
+    @property
+    def customers_floor(self) -> bool:
+        """The customer speaks, or it is not known yet that they do not."""
+        return self.state is ConversationState.USER_SPEAKING or (
+            self.state is ConversationState.INTERRUPTED and ("no_words" in self.timers or bool(self.turn.interim))
+        )
+
+    @property
+    def ears_agree(self) -> bool:
+        """The sound that is held is one for the recogniser and for the local ear, or there is but one of them."""
+        if self.held is None or not self.settings.local_vad or self.held.source == "script":
+            return self.held is not None
+        if self.health("stt").down:
+            return True
+        return min(self.vendor_ms, self.vad_ms) >= self.held.sound_at_ms - SAME_SOUND_MS
 
     @property
     def is_quiet(self) -> bool:

@@ -140,9 +140,9 @@ class PlayedSTT(Scheduled):
         for event in events:
             self._at(event.at_ms, lambda event=event: self._out.put_nowait(event) if self._ear.tells(event) else None)  # type: ignore[misc]
 
-    async def finalize(self) -> None:
-        """The last words are wanted before the silence is over."""
-        self._schedule(self._ear.finalize(self._stage.clock.now_ms()))
+    async def finalize(self, *, over: bool = True) -> None:
+        """The last words are wanted before the silence is over, or the words so far."""
+        self._schedule(self._ear.finalize(self._stage.clock.now_ms(), over=over))
 
     async def reopen(self) -> None:
         """It is connected again: what was said meanwhile is not lost."""

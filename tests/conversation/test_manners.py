@@ -162,3 +162,14 @@ def test_a_noise_that_does_not_end_stops_her_for_a_while_and_not_for_good() -> N
     spoken = [r for r in run.trace if isinstance(r, Speak)]
     assert len(cuts(run)) == 1 and asked(run) == [ASKED] and said_whole(run)
     assert 9_000 < spoken[-1].at_ms - cuts(run)[0].at_ms < 13_000
+
+
+@pytest.mark.parametrize("world", WORLDS)
+@pytest.mark.parametrize("ms", [500, 700, 1000])
+@pytest.mark.parametrize("parts", [("Busco un protector", "que no deje grasa"), ("Hola", "¿tienen retinol?")])
+def test_whoever_goes_on_after_a_pause_is_answered_once_however_fast_she_is(
+    parts: tuple[str, str], ms: int, world: str
+) -> None:
+    line = {"text": " ".join(parts), "pauses": [{"after_word": len(parts[0].split()), "ms": ms}]}
+    answered = [r.text for r in play([line], world).trace if isinstance(r, RequestReply)]
+    assert answered[-1] == " ".join(parts)

@@ -119,8 +119,12 @@ class DeepgramStreamingSTT:
             self._outbox.add(pcm, captured_ms)
             self._fresh.set()
 
-    async def finalize(self) -> None:
-        """Ask for the final words of what has been sent so far, without waiting for a silence."""
+    async def finalize(self, *, over: bool = True) -> None:
+        """Ask for the words of what has been sent so far, without waiting for a silence; not `over`: more will come.
+
+        A word that is just being said may then be cut in two; so it is asked only where no word has come yet.
+        """
+        self._results.asked.append(over)
         self._flushing = True
         self._fresh.set()
 

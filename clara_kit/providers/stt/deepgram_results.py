@@ -40,6 +40,8 @@ class Results:
         self._utterance = _Utterance()
         self.passed_over = 0
         """Messages, times and words that no document describes, so far."""
+        self.asked: deque[bool] = deque()
+        """What was asked for and not answered: True where an utterance is over, False for its words so far."""
         self._warned: set[str] = set()
         self._finals: deque[tuple[float, str]] = deque(maxlen=32)  # when each of the last began, and what it said
 
@@ -139,7 +141,12 @@ class Results:
             utterance.open = None
         if not newest:
             return  # the end of what was said before is none of what is being said now
-        if getattr(message, "speech_final", False) or getattr(message, "from_finalize", False):
+        if getattr(message, "speech_final", False):
+            over = True
+            self.asked.clear()
+        else:  # answers come in the order of the questions; one that never comes is made good by the silence
+            over = getattr(message, "from_finalize", False) and (self.asked.popleft() if self.asked else True)
+        if over:
             self.end(None if utterance.parts else self._at(end_s, now_ms), silent=True)
         elif text and not repeated:
             self._interim(" ".join(utterance.parts))
