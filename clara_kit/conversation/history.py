@@ -20,7 +20,7 @@ _ASIDES = re.compile(re.escape(ASIDE).replace(r"\{\}", ".*?"))
 
 def without_notes(text: str, *, asides: bool = True) -> str:
     """A message of the customer's without what the kit tells the model in it. asides: but with what asked for nothing."""
-    for note in (ARRIVAL, CUT):
+    for note in (ARRIVAL, GO_ON, CUT):
         text = text.replace(note, "")
     return (text if asides else _ASIDES.sub("", text)).strip()
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from clara_kit.conversation import going_on, replying, speaking
 from clara_kit.conversation.barge_in import short
-from clara_kit.conversation.counted import KEPT, New, new_in, new_in_interim, said
+from clara_kit.conversation.counted import KEPT, TWICE_MS, New, new_in, new_in_interim
 from clara_kit.conversation.pen import Pen
 from clara_kit.conversation.policy import Aside, Hold, Ignore, Release, Sound, Turn, Wait, Words, Yield
 from clara_kit.core import commands as do
@@ -129,7 +129,8 @@ def interim(pen: Pen, event: ev.TranscriptInterim) -> None:
     talk, turn = pen.talk, pen.talk.turn
     if not event.text.strip():
         return pen.ignore(event, "no words in it")
-    if not _new_in_interim(pen, event.text, talk.now_ms).text:
+    lately = turn.taken or (turn.counted and talk.now_ms < turn.counted[-1].speech_ended_ms + TWICE_MS)
+    if lately and not _new_in_interim(pen, event.text, talk.now_ms).text:
         return pen.ignore(event, "these words count already")
     decision = pen.ask(Words(event.text, final=False, said_ms=_began_ms(pen)))
     if not isinstance(decision, Yield):
@@ -152,13 +153,13 @@ def final(pen: Pen, event: ev.TranscriptFinal) -> None:
     new = new_in(event, turn.counted, turn.taken, turn.taken_until_ms)
     turn.taken = new.taken
     if not new.text:
-        turn.counted = [*turn.counted[-KEPT:], said(event)]
+        turn.counted = [*turn.counted[-KEPT:], event]
         if turn.interim and talk.sound_ms > event.speech_ended_ms:
             return pen.ignore(event, "these words count already, and others are being said")
         return _nothing_new(pen, event, "these words count already")
     decision = pen.ask(Words(new.text, final=True, said_ms=new.began_ms))
     if isinstance(decision, Yield | Aside):
-        turn.counted = [*turn.counted[-KEPT:], said(event)]
+        turn.counted = [*turn.counted[-KEPT:], event]
     if not isinstance(decision, Yield):
         turn.interim = ""
         pen.cancel_timer("final_wait", "the words are ignored")

@@ -11,11 +11,10 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
-from clara_kit.conversation.counted import Said
 from clara_kit.conversation.heard import Heard, Known, Voice, estimate
 from clara_kit.conversation.history import History
 from clara_kit.conversation.sentences import Chunker
-from clara_kit.core.events import Service, SpeechStarted, SpokenWord
+from clara_kit.core.events import Service, SpeechStarted, SpokenWord, TranscriptFinal
 from clara_kit.core.settings import Settings
 from clara_kit.core.states import ConversationState, ConversationStateMachine
 
@@ -35,7 +34,7 @@ class Turn(Struct):
     over_ms: float = -FARTHEST_MS  # when it was taken to be over
     taken: tuple[str, ...] = ()  # words that count though no final has brought them yet, and when they were learnt of
     taken_until_ms: float = -FARTHEST_MS
-    counted: list[Said] = []  # the last finals, which may come again
+    counted: list[TranscriptFinal] = []  # the last finals, which may come again
     ended_ms: float | None = None  # when the last word ended, until Clara is heard
     hold_ms: float = 0.0  # how long more words are waited for
 

@@ -171,6 +171,14 @@ def test_who_says_a_word_twice_has_said_it_twice(timed: bool) -> None:
     assert heard.asked == ["no no"]
 
 
+def test_a_final_without_any_times_that_comes_twice_is_one() -> None:
+    heard = Heard(Settings.of(turn_hold_ms=2000))
+    one = ev.TranscriptFinal(at_ms=2400, text="Quiero una crema", speech_started_ms=2000, speech_ended_ms=2000)
+    heard.hear(one, one)
+    heard.wait_until(9000)
+    assert heard.asked == ["Quiero una crema"]
+
+
 def test_a_repeated_final_does_not_cut_the_wait_for_more_words_short() -> None:
     heard = Heard(Settings.of(turn_hold_ms=2000))
     one = final(2400, "Quiero una crema", 1000)
@@ -244,3 +252,15 @@ def test_every_word_counts_once_however_it_comes(data: st.DataObject) -> None:
     assert heard.asked[-1].split()[-1] in heard.customers
     roles = [m.role for m in heard.talk.history.messages("¿y?")]
     assert roles == ["user", "assistant"] * (len(roles) // 2) + ["user"]
+
+
+@pytest.mark.parametrize("after_ms", [-1.0, 0.0, 60.0])
+def test_where_nothing_of_her_answer_was_heard_the_next_question_holds_both_and_roles_alternate(after_ms: float) -> None:
+    heard = Heard()
+    heard.hear(final(1000, "Hola", 100))
+    heard.hear(ev.ReplyDelta(at_ms=2000, reply_id=1, text="Te cuento algo bueno. Y después algo más."))
+    if after_ms >= 0:
+        heard.hear(ev.SpeakingStarted(at_ms=3000, utterance_id=1))
+    heard.hear(ev.TextTyped(at_ms=3000 + after_ms, text="¿Cuánto cuesta?"))
+    (*_, request) = (r for r in heard.talk.trace if isinstance(r, do.RequestReply))
+    assert [(m.role, m.text) for m in request.messages] == [("user", "Hola ¿Cuánto cuesta?")]
