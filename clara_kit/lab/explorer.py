@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from msgspec import Struct
-from msgspec.structs import replace
+from msgspec.structs import astuple, replace
 
 from clara_kit.core.paths import DATA
 from clara_kit.core.settings import PRESETS, Settings
@@ -197,16 +197,18 @@ class Sample:
 
     def curve(self, settings: Settings, knob: str, values: Sequence[float]) -> list[tuple[float, Figures]]:
         """Other values of one setting."""
-        found = []
+        found: list[tuple[float, Figures]] = []
+        before: Sequence[tuple[Log | None, Outcome]] = [(None, Outcome())] * len(self.cases)
         for value, logs in zip(values, self.judge.swept(settings, knob, values)):
-            judged = [outcome(case, log, self.weights) for case, log in zip(self.cases, logs)]
-            found.append((float(value), self._figures(judged, intervals=False)))
+            before = [
+                (log, known if log is same else outcome(case, log, self.weights))
+                for case, log, (same, known) in zip(self.cases, logs, before)
+            ]
+            found.append((float(value), self._figures([one for _, one in before], intervals=False)))
         return found
 
     def _columns(self, outcomes: Sequence[Outcome]) -> dict[str, Array]:
-        names = Outcome.__struct_fields__
-        rows = np.array([[getattr(one, name) for name in names] for one in outcomes])
-        return dict(zip(names, rows.T))
+        return dict(zip(Outcome.__struct_fields__, np.array([*map(astuple, outcomes)]).T))
 
     def _figures(self, outcomes: Sequence[Outcome], *, intervals: bool) -> Figures:
         columns = self._columns(outcomes)

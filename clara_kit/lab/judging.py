@@ -7,6 +7,7 @@ was answered about words: a policy that reads the same settings says the same ag
 
 from __future__ import annotations
 
+import gc
 from bisect import insort
 from collections.abc import Callable, Iterator, Sequence
 from math import inf
@@ -58,11 +59,22 @@ class Judge:
     def swept(self, settings: Settings, knob: str, values: Sequence[float]) -> tuple[list[Log], ...]:
         """The same for several values of one setting, ascending, that says how long a sound must last: one list each.
 
-        A sound that was over before the shorter time was up is over before a longer one too: nothing else comes of it.
+        A sound that was over before the shorter time was up is over before a longer one too: nothing else comes of it, and
+        the log is the same object.
         """
         short = knob == "sustained_ms"  # below the debounce it has no say
         every = [settings.with_changes(**{knob: value}) for value in values]
         found: tuple[list[Log], ...] = tuple([] for _ in values)
+        collects = gc.isenabled()
+        gc.disable()  # hundreds of thousands of small things, and no circle among them
+        try:
+            self._swept(every, found, knob, short)
+        finally:
+            if collects:
+                gc.enable()
+        return found
+
+    def _swept(self, every: list[Settings], found: tuple[list[Log], ...], knob: str, short: bool) -> None:
         for case, known in zip(self.cases, self._known, strict=True):
             log, over = [], False
             for one, logs in zip(every, found):
@@ -70,7 +82,6 @@ class Judge:
                     log, pen = self._played(case, one, known)
                     over = not (pen.rang or knob in pen.read or (short and one.sustained_ms <= one.barge_in_debounce_ms))
                 logs.append(log)
-        return found
 
     def _played(self, case: Case, settings: Settings, known: dict[Any, Any]) -> tuple[Log, _Pen]:
         talk = _talk(case, settings, known)
@@ -126,20 +137,22 @@ def _play(
                 due_ms, kind = timer.due_ms, name
         if events and events[-1].at_ms <= due_ms:
             event = events.pop()
-            world.left -= isinstance(event, _EARS)
             orders = handle(event)
-            if type(event) is ev.SpeakingStarted:
+            if type(event) in _EARS:
+                world.left -= 1
+            elif type(event) is ev.SpeakingStarted:
                 world.log.append(("begin", event.at_ms, ""))
         elif kind:
             orders = fire(kind, due_ms)
         else:
             break
-        for order in orders:
-            world.takes(*order)
+        if orders:
+            for order in orders:
+                world.takes(*order)
     return world.log
 
 
-_EARS = (ev.SpeechStarted, ev.SpeechEnded, ev.TranscriptInterim, ev.TranscriptFinal)
+_EARS = frozenset((ev.SpeechStarted, ev.SpeechEnded, ev.TranscriptInterim, ev.TranscriptFinal))
 
 
 class _World:
