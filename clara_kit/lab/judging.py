@@ -117,7 +117,12 @@ def _later(case: Case, by_ms: float) -> Case:
     moved = (
         replace(event, **{n: getattr(event, n) + by_ms for n in times if hasattr(event, n)}) for event in case.events
     )
+    moved = (replace(e, words=tuple(_word(w, by_ms) for w in e.words)) if isinstance(e, ev.TranscriptFinal) else e for e in moved)
     return replace(case, events=tuple(moved))
+
+
+def _word(word: ev.Word, by_ms: float) -> ev.Word:
+    return replace(word, start_ms=word.start_ms + by_ms, end_ms=word.end_ms + by_ms)
 
 
 def _play(
@@ -200,17 +205,21 @@ class _World:
             utterance = fields["utterance_id"]
             self._add(ev.SpeakingEnded(at_ms=self.ends_ms[utterance], utterance_id=utterance))
         elif kind is do.FinalizeWords:
-            self._finalize(at_ms)
+            self._finalize(at_ms, over=fields.get("over", True))
 
-    def _finalize(self, at_ms: float) -> None:
-        """The words of a sound that is over come at once, where they would have come later."""
-        for n in range(len(self.events) - 1, -1, -1):
-            event = self.events[n]
-            if type(event) is ev.TranscriptFinal and event.speech_ended_ms <= at_ms:
-                if at_ms < event.at_ms - self.case.results_ms:
-                    del self.events[n]
-                    self._add(replace(event, at_ms=at_ms + self.case.results_ms))
-                return
+    def _finalize(self, at_ms: float, *, over: bool) -> None:
+        """The words of a sound that is over come at once, where they would have come later; else those so far."""
+        told_ms = at_ms + self.case.results_ms
+        final = next((event for event in reversed(self.events) if type(event) is ev.TranscriptFinal), None)
+        if final is None:
+            return
+        if over and final.speech_ended_ms <= at_ms < final.at_ms - self.case.results_ms:
+            self.events.remove(final)
+            self._add(replace(final, at_ms=told_ms))
+        elif not over and at_ms < final.speech_ended_ms:
+            if said := " ".join(word.text for word in final.words if word.end_ms <= at_ms):
+                self._add(ev.TranscriptInterim(at_ms=told_ms, text=said))
+                self.left += 1
 
 
 def _talk(case: Case, settings: Settings, known: dict[Any, Any]) -> Talk:
