@@ -40,10 +40,7 @@ RULES: dict[str, tuple[str, dict[str, Any]]] = {
 }
 """Five sets of rules, and the setting of each that says how long a sound must last: the plan's; a sound that lasts; two
 words at least; words that ask for nothing; the tuned preset."""
-VALUES = {
-    "barge_in_debounce_ms": tuple(range(50, 1050, 50)),
-    "sustained_ms": tuple(range(150, 1150, 50)),
-}  # ms
+VALUES = {"barge_in_debounce_ms": tuple(range(50, 1050, 50)), "sustained_ms": tuple(range(150, 1150, 50))}  # ms
 
 
 class Weights(Struct, frozen=True, kw_only=True):
@@ -160,7 +157,9 @@ class Sample:
     cases: `overlaps()` unless given; labelled ones (`per_min` 0) count as much as an average one, and in no rate.
     """
 
-    def __init__(self, cases: Sequence[Case] | None = None, *, weights: Weights = Weights(), draws: int = DRAWS) -> None:
+    def __init__(
+        self, cases: Sequence[Case] | None = None, *, weights: Weights = Weights(), draws: int = DRAWS
+    ) -> None:
         self.cases = tuple(overlaps() if cases is None else cases)
         self.judge, self.weights = Judge(self.cases), weights
         self._rate = np.array([case.per_min for case in self.cases])
@@ -187,7 +186,9 @@ class Sample:
 
     def better(self, settings: Settings, beside: Settings) -> Figure:
         """How many seconds of penalty a case these settings spare beside the others (above 0: they are better), paired."""
-        one, other = (self._mean(self._columns(self.outcomes(s))["penalty_s"], self._counts) for s in (settings, beside))
+        one, other = (
+            self._mean(self._columns(self.outcomes(s))["penalty_s"], self._counts) for s in (settings, beside)
+        )
         return _figure(other - one)
 
     def swept(self, rule: str) -> list[tuple[float, Figures]]:
@@ -216,7 +217,9 @@ class Sample:
         found = {f"{name}_per_min": counts @ (self._rate * columns[column]) for name, column in _RATES.items()}
         if not self._rate.any():
             found = {name: rates * nan for name, rates in found.items()}
-        found |= {name: self._mean(columns[name], counts) for name in ("missed", "answered", "cut_off", "apart", "penalty_s")}
+        found |= {
+            name: self._mean(columns[name], counts) for name in ("missed", "answered", "cut_off", "apart", "penalty_s")
+        }
         for name, column, share in _QUANTILES:
             found[name] = self._quantile(columns[column], counts, share)
         return Figures(**{name: _figure(values) for name, values in found.items()})
@@ -308,7 +311,10 @@ def tune(
 
 def _spares(one: Figures, best: Figures) -> bool:
     """It costs less, and nothing is bought with an interruption that is missed."""
-    missed, penalty_s = ((one.missed.value or 0.0, best.missed.value or 0.0), (one.penalty_s.value, best.penalty_s.value))
+    missed, penalty_s = (
+        (one.missed.value or 0.0, best.missed.value or 0.0),
+        (one.penalty_s.value, best.penalty_s.value),
+    )
     return missed[0] <= missed[1] and (penalty_s[0] or 0.0) < (penalty_s[1] or 0.0) - 1e-9
 
 

@@ -27,7 +27,7 @@ from clara_kit.core import commands as do
 from clara_kit.core import events as ev
 from clara_kit.core.settings import Settings
 from clara_kit.core.states import ConversationState
-from clara_kit.lab.overlaps import Case
+from clara_kit.lab.overlaps import EARS, Case
 from clara_kit.turns import usual_policies
 from clara_kit.world.mouths import spoken_ms
 
@@ -80,7 +80,9 @@ class Judge:
             for one, logs in zip(every, found):
                 if not over:
                     log, pen = self._played(case, one, known)
-                    over = not (pen.rang or knob in pen.read or (short and one.sustained_ms <= one.barge_in_debounce_ms))
+                    over = not (
+                        pen.rang or knob in pen.read or (short and one.sustained_ms <= one.barge_in_debounce_ms)
+                    )
                 logs.append(log)
 
     def _played(self, case: Case, settings: Settings, known: dict[Any, Any]) -> tuple[Log, _Pen]:
@@ -117,7 +119,10 @@ def _later(case: Case, by_ms: float) -> Case:
     moved = (
         replace(event, **{n: getattr(event, n) + by_ms for n in times if hasattr(event, n)}) for event in case.events
     )
-    moved = (replace(e, words=tuple(_word(w, by_ms) for w in e.words)) if isinstance(e, ev.TranscriptFinal) else e for e in moved)
+    moved = (
+        replace(e, words=tuple(_word(w, by_ms) for w in e.words)) if isinstance(e, ev.TranscriptFinal) else e
+        for e in moved
+    )
     return replace(case, events=tuple(moved))
 
 
@@ -157,7 +162,7 @@ def _play(
     return world.log
 
 
-_EARS = frozenset((ev.SpeechStarted, ev.SpeechEnded, ev.TranscriptInterim, ev.TranscriptFinal))
+_EARS = frozenset(EARS)
 
 
 class _World:
@@ -227,7 +232,7 @@ def _talk(case: Case, settings: Settings, known: dict[Any, Any]) -> Talk:
     talk = Talk(settings, History())
     talk.begun, talk.utterances_begun, talk.turn.words = True, 1, [ASKED]
     talk.machine.state = ConversationState.AVATAR_SPEAKING
-    pieces = [*case.clara]
+    pieces = [*case.clara] or [""]
     talk.utterances[1] = _Answer(
         utterance_id=1, turn_id=1, phase="sounding", pieces=pieces, given=len(pieces), closed=True, ended=True, started_ms=0.0,
         voiced=[(len(pieces) - 1, case.clara_ms)], known=known,
@@ -336,5 +341,3 @@ class _Reading:
     def __getattr__(self, name: str) -> Any:
         self.names[name] = None
         return getattr(self._settings, name)
-
-

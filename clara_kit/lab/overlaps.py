@@ -12,7 +12,7 @@ from math import exp
 from pathlib import Path
 from random import Random
 from statistics import fmean
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal, Protocol, TypeAlias
 
 import msgspec
 from msgspec import Meta, Struct
@@ -34,6 +34,7 @@ ENDPOINTING_MS = 300.0  # of the recogniser in every case; the plan's
 LATEST_MS = 800.0  # what begins later before Clara's end is hardly an overlap
 LAST_MS = 500.0  # what begins so shortly before her end answers her
 
+EARS = (ev.SpeechStarted, ev.SpeechEnded, ev.TranscriptInterim, ev.TranscriptFinal)
 Should = Literal["stop", "go_on", "wait", "answer"]
 Span: TypeAlias = "tuple[float, float, tuple[ev.Word, ...]]"  # of sound: from, to (ms), and the words in it
 
@@ -164,7 +165,8 @@ def overlaps(
     if answers_ms is None:
         return tuple(cases)
     return tuple(
-        msgspec.structs.replace(case, answer_ms=answers_ms, restart_ms=min(case.restart_ms, answers_ms / 2)) for case in cases
+        msgspec.structs.replace(case, answer_ms=answers_ms, restart_ms=min(case.restart_ms, answers_ms / 2))
+        for case in cases
     )
 
 
@@ -276,7 +278,9 @@ def known_backchannels(known: bool) -> tuple[str, ...]:
 def _known_backchannels(path: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
     lists = data_files.data(path)
     words, phrases = ({" ".join(plain(text)) for text in lists[name]} for name in ("backchannels", "phrases"))
-    mine = [t for t in Overlaps.load().words.backchannels if not words >= {*plain(t)} and " ".join(plain(t)) not in phrases]
+    mine = [
+        t for t in Overlaps.load().words.backchannels if not words >= {*plain(t)} and " ".join(plain(t)) not in phrases
+    ]
     return (*lists["backchannels"], *lists["phrases"]), tuple(mine)
 
 
@@ -288,11 +292,61 @@ def answers() -> tuple[tuple[tuple[str, ...], float], ...]:
 def _answers(path: Path) -> tuple[tuple[tuple[str, ...], float], ...]:
     found = []
     for entry in data_files.data(path)["entries"]:
-        chunker = SentenceChunker()
-        pieces = tuple(piece.strip() for piece in (*chunker.feed(entry["a"]), *chunker.flush()))
-        if (ms := spoken_ms(" ".join(pieces))) > 4_000:
-            found.append((pieces, ms))
+        said = pieces(entry["a"])
+        if (ms := spoken_ms(" ".join(said))) > 4_000:
+            found.append((said, ms))
     return tuple(found)
+
+
+class Labelled(Protocol):
+    """A moment that a person has labelled, as `lab/labels.py` keeps it."""
+
+    @property
+    def label(self) -> str: ...
+    @property
+    def said(self) -> str: ...
+    @property
+    def lasts_ms(self) -> float: ...
+    @property
+    def results_ms(self) -> float: ...
+    @property
+    def events(self) -> tuple[Any, ...]: ...
+
+
+_SHOULD: dict[str, Should] = {
+    "should not have stopped": "go_on",
+    "should have stopped": "stop",
+    "answered too early": "wait",
+}
+_TIMES = ("at_ms", "sound_at_ms", "speech_started_ms", "speech_ended_ms")
+
+
+def of_label(one: Labelled) -> Case | None:
+    """The same moment as a case; None where its label is none of those that are known, or nothing was heard."""
+    should, told = _SHOULD.get(one.label), [e for e in one.events if isinstance(e, EARS)]
+    if should is None or not told:
+        return None
+    sounds = [getattr(e, name) for e in told for name in ("sound_at_ms", "speech_started_ms") if hasattr(e, name)]
+    ends = [e.speech_ended_ms for e in told if isinstance(e, ev.TranscriptFinal)]
+    ends += [e.sound_at_ms for e in told if isinstance(e, ev.SpeechEnded)]
+    begins_ms = min(sounds, default=told[0].at_ms)
+    # Where Clara answered too early she was silent before: the customer's words begin the case, half a second in.
+    later_ms = 500.0 - begins_ms if should == "wait" else 0.0
+    events = tuple(
+        msgspec.structs.replace(e, **{n: getattr(e, n) + later_ms for n in _TIMES if hasattr(e, n)}) for e in told
+    )
+    texts = [e.text for e in told if isinstance(e, ev.TranscriptFinal)]
+    return Case(
+        kind="labelled", should=should, clara=pieces(one.said), clara_ms=0.0 if should == "wait" else one.lasts_ms,
+        begins_ms=begins_ms + later_ms, ends_ms=max([*ends, begins_ms]) + later_ms, events=events,
+        text=" ".join(texts).strip(), results_ms=one.results_ms,
+    )  # fmt: skip
+
+
+def pieces(text: str) -> tuple[str, ...]:
+    """What Clara says, in sentences."""
+    chunker = SentenceChunker()
+    return tuple(piece.strip() for piece in (*chunker.feed(text), *chunker.flush()))
 
 
 def _spoken(text: str, at_ms: float, length_ms: float) -> Span:

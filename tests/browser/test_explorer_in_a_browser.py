@@ -31,7 +31,20 @@ MODEL = """async ([code, state]) => {
   const view = await import(URL.createObjectURL(new Blob([code], { type: "text/javascript" })));
   view.default.render({ model, el: document.getElementById("here") });
 }"""
-NAMES = ("words", "controls", "rules", "worlds", "world", "chosen", "curves", "marks", "rows", "dots", "answered", "problem")
+NAMES = (
+    "words",
+    "controls",
+    "rules",
+    "worlds",
+    "world",
+    "chosen",
+    "curves",
+    "marks",
+    "rows",
+    "dots",
+    "answered",
+    "problem",
+)
 
 
 async def shown(page: Page, explorer: Explorer, *, dark: bool = False) -> None:
@@ -46,7 +59,9 @@ async def shown(page: Page, explorer: Explorer, *, dark: bool = False) -> None:
 
     await page.expose_function("tell", tell)
     theme, background = (DARK, "#111") if dark else ("", "#fff")
-    await page.set_content(PAGE.format(css=explorer._css, theme=theme, background=background, light=str(not dark).lower()))
+    await page.set_content(
+        PAGE.format(css=explorer._css, theme=theme, background=background, light=str(not dark).lower())
+    )
     await page.evaluate(MODEL, [explorer._esm, json.loads(json.dumps(state))])
 
 

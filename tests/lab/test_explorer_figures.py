@@ -41,7 +41,9 @@ def test_an_answer_in_mid_thought_is_a_cut_off_turn_and_one_before_she_is_heard_
     assert (begun.cut_off, begun.wasted, wasted.cut_off, wasted.wasted) == (1, 1, 0, 1)
     assert begun.penalty_s == pytest.approx(wasted.penalty_s + Weights().cut_off_s)
     apart = outcome(case, [asked[0], ("ask", case.ends_ms + 500, case.text.split()[-1])])
-    assert (apart.apart, wasted.apart) == (1, 0) and apart.penalty_s == pytest.approx(wasted.penalty_s + Weights().apart_s)
+    assert (apart.apart, wasted.apart) == (1, 0) and apart.penalty_s == pytest.approx(
+        wasted.penalty_s + Weights().apart_s
+    )
 
 
 def test_figures_are_rates_and_shares_with_intervals_and_two_settings_are_compared_in_pairs() -> None:
@@ -80,7 +82,9 @@ def test_tuning_looks_at_one_half_and_tells_of_the_other() -> None:
     assert found.chosen == {"sustained_ms": 700, "ignore_backchannels": True}
     assert (found.spared.low or 0) > 0 and "held-out half" in repr(found)
     one, other = explorer._halves(CASES)
-    assert len(one) + len(other) == len(CASES) and sum(c.per_min for c in one) == pytest.approx(sum(c.per_min for c in CASES))
+    assert len(one) + len(other) == len(CASES) and sum(c.per_min for c in one) == pytest.approx(
+        sum(c.per_min for c in CASES)
+    )
 
 
 def test_the_readme_s_figures_are_what_the_explorer_says() -> None:

@@ -51,7 +51,9 @@ def test_every_parameter_says_where_it_comes_from_and_how_sure_that_is() -> None
 def test_words_that_no_list_has_are_none_of_the_lists_and_those_it_has_are() -> None:
     judge = Judge([c for c in CASES if c.kind in ("backchannel", "unknown backchannel")], usual_policies())
     long_enough = Settings.of(sustained_ms=9000, ignore_backchannels=True)
-    asked = [(case.kind, any(what == "ask" for what, *_ in log)) for case, log in zip(judge.cases, judge.logs(long_enough))]
+    asked = [
+        (case.kind, any(what == "ask" for what, *_ in log)) for case, log in zip(judge.cases, judge.logs(long_enough))
+    ]
     assert {of for kind, of in asked if kind == "unknown backchannel"} == {True}
     assert fmean(of for kind, of in asked if kind == "backchannel") < 0.1
 
