@@ -76,7 +76,8 @@ class Judge:
 
     def _swept(self, every: list[Settings], found: tuple[list[Log], ...], knob: str, short: bool) -> None:
         for case, known in zip(self.cases, self._known, strict=True):
-            log, over = [], False
+            log: Log = []
+            over = False
             for one, logs in zip(every, found):
                 if not over:
                     log, pen = self._played(case, one, known)
@@ -221,10 +222,11 @@ class _World:
         if over and final.speech_ended_ms <= at_ms < final.at_ms - self.case.results_ms:
             self.events.remove(final)
             self._add(replace(final, at_ms=told_ms))
-        elif not over and at_ms < final.speech_ended_ms:
-            if said := " ".join(word.text for word in final.words if word.end_ms <= at_ms):
-                self._add(ev.TranscriptInterim(at_ms=told_ms, text=said))
-                self.left += 1
+            return
+        said = " ".join(word.text for word in final.words if word.end_ms <= at_ms)
+        if said and not over and at_ms < final.speech_ended_ms:
+            self._add(ev.TranscriptInterim(at_ms=told_ms, text=said))
+            self.left += 1
 
 
 def _talk(case: Case, settings: Settings, known: dict[Any, Any]) -> Talk:
@@ -243,12 +245,12 @@ def _talk(case: Case, settings: Settings, known: dict[Any, Any]) -> Talk:
 class _Answer(Utterance):
     """Clara's answer, of which it is known how much is heard by when."""
 
-    known: dict[Any, Any] = {}
+    known: dict[Any, Any] = {}  # noqa: RUF012 - msgspec gives each a dict of its own
 
     def heard_until(self, at_ms: float) -> Heard:
         if (heard := self.known.get(at_ms)) is None:
             heard = self.known[at_ms] = Utterance.heard_until(self, at_ms)
-        return heard  # type: ignore[no-any-return]
+        return heard
 
 
 class _Pen(Pen):
@@ -293,8 +295,9 @@ class _Pen(Pen):
             # What was cut after these words began had been heard alike when they began, wherever it was cut then.
             key += utterance.phase, utterance.started_ms, min(utterance.cut_ms, said_ms)
         answers = self.known.setdefault((*key, *talk.turn.words), [])
-        for names, values, decision in answers:
+        for names, values, known in answers:
             if values == [getattr(settings, name) for name in names]:
+                decision: Decision = known
                 break
         else:
             talk.settings = reading = _Reading(settings)  # type: ignore[assignment]
@@ -305,7 +308,7 @@ class _Pen(Pen):
             names = (*reading.names,)
             answers.append((names, [getattr(settings, name) for name in names], decision))
         self.read.update(names)
-        return decision  # type: ignore[no-any-return]
+        return decision
 
     def do(self, kind: type[do.Command], why: str, **fields: Any) -> None:
         self.out.append((kind, self.talk.now_ms, fields))  # type: ignore[arg-type]

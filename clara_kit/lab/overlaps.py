@@ -12,7 +12,7 @@ from math import exp
 from pathlib import Path
 from random import Random
 from statistics import fmean
-from typing import Annotated, Any, Literal, Protocol, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
 import msgspec
 from msgspec import Meta, Struct
@@ -240,8 +240,7 @@ class _Customer:
     def _said(self, kind: str, at_ms: float, rng: Random) -> Iterator[Span]:
         words = self.held.words
         if kind in ("backchannel", "unknown backchannel"):
-            known = kind == "backchannel"
-            text = rng.choice(known_backchannels(True) if known else known_backchannels(False))
+            text = rng.choice(known_backchannels(kind == "backchannel"))
             yield _spoken(text, at_ms, 1000 * self._draw("backchannel_s", rng))
         elif kind == "long backchannel":
             yield _spoken(rng.choice(words.drawn_out), at_ms, 1000 * self._draw("backchannel_long_s", rng))
@@ -296,51 +295,6 @@ def _answers(path: Path) -> tuple[tuple[tuple[str, ...], float], ...]:
         if (ms := spoken_ms(" ".join(said))) > 4_000:
             found.append((said, ms))
     return tuple(found)
-
-
-class Labelled(Protocol):
-    """A moment that a person has labelled, as `lab/labels.py` keeps it."""
-
-    @property
-    def label(self) -> str: ...
-    @property
-    def said(self) -> str: ...
-    @property
-    def lasts_ms(self) -> float: ...
-    @property
-    def results_ms(self) -> float: ...
-    @property
-    def events(self) -> tuple[Any, ...]: ...
-
-
-_SHOULD: dict[str, Should] = {
-    "should not have stopped": "go_on",
-    "should have stopped": "stop",
-    "answered too early": "wait",
-}
-_TIMES = ("at_ms", "sound_at_ms", "speech_started_ms", "speech_ended_ms")
-
-
-def of_label(one: Labelled) -> Case | None:
-    """The same moment as a case; None where its label is none of those that are known, or nothing was heard."""
-    should, told = _SHOULD.get(one.label), [e for e in one.events if isinstance(e, EARS)]
-    if should is None or not told:
-        return None
-    sounds = [getattr(e, name) for e in told for name in ("sound_at_ms", "speech_started_ms") if hasattr(e, name)]
-    ends = [e.speech_ended_ms for e in told if isinstance(e, ev.TranscriptFinal)]
-    ends += [e.sound_at_ms for e in told if isinstance(e, ev.SpeechEnded)]
-    begins_ms = min(sounds, default=told[0].at_ms)
-    # Where Clara answered too early she was silent before: the customer's words begin the case, half a second in.
-    later_ms = 500.0 - begins_ms if should == "wait" else 0.0
-    events = tuple(
-        msgspec.structs.replace(e, **{n: getattr(e, n) + later_ms for n in _TIMES if hasattr(e, n)}) for e in told
-    )
-    texts = [e.text for e in told if isinstance(e, ev.TranscriptFinal)]
-    return Case(
-        kind="labelled", should=should, clara=pieces(one.said), clara_ms=0.0 if should == "wait" else one.lasts_ms,
-        begins_ms=begins_ms + later_ms, ends_ms=max([*ends, begins_ms]) + later_ms, events=events,
-        text=" ".join(texts).strip(), results_ms=one.results_ms,
-    )  # fmt: skip
 
 
 def pieces(text: str) -> tuple[str, ...]:

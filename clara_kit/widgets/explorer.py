@@ -17,7 +17,8 @@ import traitlets
 from clara_kit.core.errors import ClaraError
 from clara_kit.core.settings import PRESETS, Settings
 from clara_kit.lab.explorer import RULES, TOLD, WORLDS, Figures, Outcome, Sample
-from clara_kit.lab.overlaps import Case, Labelled, of_label, overlaps
+from clara_kit.lab.moments import Labelled, of_label
+from clara_kit.lab.overlaps import Case, overlaps
 from clara_kit.widgets.telling import tell
 from clara_kit.widgets.view import style, view
 from clara_kit.widgets.words import Language, spoken_in, usual_language
