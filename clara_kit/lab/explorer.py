@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from msgspec import Struct
-from msgspec.structs import replace
+from msgspec.structs import astuple, replace
 
 from clara_kit.core.paths import DATA
 from clara_kit.core.settings import PRESETS, Settings
@@ -61,6 +61,9 @@ class Weights(Struct, frozen=True, kw_only=True):
     waited: float = 1.0
 
 
+USUAL = Weights()
+
+
 class Outcome(Struct, frozen=True):
     """One case judged: nan where a figure says nothing of it. Times in ms from the beginning of the customer's sound."""
 
@@ -75,7 +78,7 @@ class Outcome(Struct, frozen=True):
     penalty_s: float = 0.0
 
 
-def outcome(case: Case, log: Log, weights: Weights = Weights()) -> Outcome:
+def outcome(case: Case, log: Log, weights: Weights = USUAL) -> Outcome:
     """What is to be said of a case and of what Clara did."""
     at: dict[str, list[float]] = {"stop": [], "duck": [], "back": [], "ask": [], "say": [], "begin": []}
     for what, at_ms, _ in log:
@@ -157,9 +160,7 @@ class Sample:
     cases: `overlaps()` unless given; labelled ones (`per_min` 0) count as much as an average one, and in no rate.
     """
 
-    def __init__(
-        self, cases: Sequence[Case] | None = None, *, weights: Weights = Weights(), draws: int = DRAWS
-    ) -> None:
+    def __init__(self, cases: Sequence[Case] | None = None, *, weights: Weights = USUAL, draws: int = DRAWS) -> None:
         self.cases = tuple(overlaps() if cases is None else cases)
         self.judge, self.weights = Judge(self.cases), weights
         self._rate = np.array([case.per_min for case in self.cases])
@@ -198,16 +199,18 @@ class Sample:
 
     def curve(self, settings: Settings, knob: str, values: Sequence[float]) -> list[tuple[float, Figures]]:
         """Other values of one setting."""
-        found = []
+        found: list[tuple[float, Figures]] = []
+        before: Sequence[tuple[Log | None, Outcome]] = [(None, Outcome())] * len(self.cases)
         for value, logs in zip(values, self.judge.swept(settings, knob, values)):
-            judged = [outcome(case, log, self.weights) for case, log in zip(self.cases, logs)]
-            found.append((float(value), self._figures(judged, intervals=False)))
+            before = [
+                (log, known if log is same else outcome(case, log, self.weights))
+                for case, log, (same, known) in zip(self.cases, logs, before)
+            ]
+            found.append((float(value), self._figures([one for _, one in before], intervals=False)))
         return found
 
     def _columns(self, outcomes: Sequence[Outcome]) -> dict[str, Array]:
-        names = Outcome.__struct_fields__
-        rows = np.array([[getattr(one, name) for name in names] for one in outcomes])
-        return dict(zip(names, rows.T))
+        return dict(zip(Outcome.__struct_fields__, np.array([*map(astuple, outcomes)]).T))
 
     def _figures(self, outcomes: Sequence[Outcome], *, intervals: bool) -> Figures:
         columns = self._columns(outcomes)
@@ -285,7 +288,7 @@ def tune(
     start: Mapping[str, Any] | None = None,
     *,
     knobs: Mapping[str, Sequence[float]] = KNOBS,
-    weights: Weights = Weights(),
+    weights: Weights = USUAL,
 ) -> Tuned:
     """Choose each knob's value by the penalty on every other case of a kind; told is what comes of it on the others.
     No value is taken that misses more of what was meant.

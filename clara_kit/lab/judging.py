@@ -7,6 +7,7 @@ was answered about words: a policy that reads the same settings says the same ag
 
 from __future__ import annotations
 
+import gc
 from bisect import insort
 from collections.abc import Callable, Iterator, Sequence
 from math import inf
@@ -26,7 +27,7 @@ from clara_kit.core import commands as do
 from clara_kit.core import events as ev
 from clara_kit.core.settings import Settings
 from clara_kit.core.states import ConversationState
-from clara_kit.lab.overlaps import Case
+from clara_kit.lab.overlaps import EARS, Case
 from clara_kit.turns import usual_policies
 from clara_kit.world.mouths import spoken_ms
 
@@ -58,13 +59,25 @@ class Judge:
     def swept(self, settings: Settings, knob: str, values: Sequence[float]) -> tuple[list[Log], ...]:
         """The same for several values of one setting, ascending, that says how long a sound must last: one list each.
 
-        A sound that was over before the shorter time was up is over before a longer one too: nothing else comes of it.
+        A sound that was over before the shorter time was up is over before a longer one too: nothing else comes of it, and
+        the log is the same object.
         """
         short = knob == "sustained_ms"  # below the debounce it has no say
         every = [settings.with_changes(**{knob: value}) for value in values]
         found: tuple[list[Log], ...] = tuple([] for _ in values)
+        collects = gc.isenabled()
+        gc.disable()  # hundreds of thousands of small things, and no circle among them
+        try:
+            self._swept(every, found, knob, short)
+        finally:
+            if collects:
+                gc.enable()
+        return found
+
+    def _swept(self, every: list[Settings], found: tuple[list[Log], ...], knob: str, short: bool) -> None:
         for case, known in zip(self.cases, self._known, strict=True):
-            log, over = [], False
+            log: Log = []
+            over = False
             for one, logs in zip(every, found):
                 if not over:
                     log, pen = self._played(case, one, known)
@@ -72,7 +85,6 @@ class Judge:
                         pen.rang or knob in pen.read or (short and one.sustained_ms <= one.barge_in_debounce_ms)
                     )
                 logs.append(log)
-        return found
 
     def _played(self, case: Case, settings: Settings, known: dict[Any, Any]) -> tuple[Log, _Pen]:
         talk = _talk(case, settings, known)
@@ -108,7 +120,15 @@ def _later(case: Case, by_ms: float) -> Case:
     moved = (
         replace(event, **{n: getattr(event, n) + by_ms for n in times if hasattr(event, n)}) for event in case.events
     )
+    moved = (
+        replace(e, words=tuple(_word(w, by_ms) for w in e.words)) if isinstance(e, ev.TranscriptFinal) else e
+        for e in moved
+    )
     return replace(case, events=tuple(moved))
+
+
+def _word(word: ev.Word, by_ms: float) -> ev.Word:
+    return replace(word, start_ms=word.start_ms + by_ms, end_ms=word.end_ms + by_ms)
 
 
 def _play(
@@ -128,20 +148,22 @@ def _play(
                 due_ms, kind = timer.due_ms, name
         if events and events[-1].at_ms <= due_ms:
             event = events.pop()
-            world.left -= isinstance(event, _EARS)
             orders = handle(event)
-            if type(event) is ev.SpeakingStarted:
+            if type(event) in _EARS:
+                world.left -= 1
+            elif type(event) is ev.SpeakingStarted:
                 world.log.append(("begin", event.at_ms, ""))
         elif kind:
             orders = fire(kind, due_ms)
         else:
             break
-        for order in orders:
-            world.takes(*order)
+        if orders:
+            for order in orders:
+                world.takes(*order)
     return world.log
 
 
-_EARS = (ev.SpeechStarted, ev.SpeechEnded, ev.TranscriptInterim, ev.TranscriptFinal)
+_EARS = frozenset(EARS)
 
 
 class _World:
@@ -189,17 +211,22 @@ class _World:
             utterance = fields["utterance_id"]
             self._add(ev.SpeakingEnded(at_ms=self.ends_ms[utterance], utterance_id=utterance))
         elif kind is do.FinalizeWords:
-            self._finalize(at_ms)
+            self._finalize(at_ms, over=fields.get("over", True))
 
-    def _finalize(self, at_ms: float) -> None:
-        """The words of a sound that is over come at once, where they would have come later."""
-        for n in range(len(self.events) - 1, -1, -1):
-            event = self.events[n]
-            if type(event) is ev.TranscriptFinal and event.speech_ended_ms <= at_ms:
-                if at_ms < event.at_ms - self.case.results_ms:
-                    del self.events[n]
-                    self._add(replace(event, at_ms=at_ms + self.case.results_ms))
-                return
+    def _finalize(self, at_ms: float, *, over: bool) -> None:
+        """The words of a sound that is over come at once, where they would have come later; else those so far."""
+        told_ms = at_ms + self.case.results_ms
+        final = next((event for event in reversed(self.events) if type(event) is ev.TranscriptFinal), None)
+        if final is None:
+            return
+        if over and final.speech_ended_ms <= at_ms < final.at_ms - self.case.results_ms:
+            self.events.remove(final)
+            self._add(replace(final, at_ms=told_ms))
+            return
+        said = " ".join(word.text for word in final.words if word.end_ms <= at_ms)
+        if said and not over and at_ms < final.speech_ended_ms:
+            self._add(ev.TranscriptInterim(at_ms=told_ms, text=said))
+            self.left += 1
 
 
 def _talk(case: Case, settings: Settings, known: dict[Any, Any]) -> Talk:
@@ -207,7 +234,7 @@ def _talk(case: Case, settings: Settings, known: dict[Any, Any]) -> Talk:
     talk = Talk(settings, History())
     talk.begun, talk.utterances_begun, talk.turn.words = True, 1, [ASKED]
     talk.machine.state = ConversationState.AVATAR_SPEAKING
-    pieces = [*case.clara]
+    pieces = [*case.clara] or [""]
     talk.utterances[1] = _Answer(
         utterance_id=1, turn_id=1, phase="sounding", pieces=pieces, given=len(pieces), closed=True, ended=True, started_ms=0.0,
         voiced=[(len(pieces) - 1, case.clara_ms)], known=known,
@@ -218,12 +245,12 @@ def _talk(case: Case, settings: Settings, known: dict[Any, Any]) -> Talk:
 class _Answer(Utterance):
     """Clara's answer, of which it is known how much is heard by when."""
 
-    known: dict[Any, Any] = {}
+    known: dict[Any, Any] = {}  # noqa: RUF012 - msgspec gives each a dict of its own
 
     def heard_until(self, at_ms: float) -> Heard:
         if (heard := self.known.get(at_ms)) is None:
             heard = self.known[at_ms] = Utterance.heard_until(self, at_ms)
-        return heard  # type: ignore[no-any-return]
+        return heard
 
 
 class _Pen(Pen):
@@ -268,8 +295,9 @@ class _Pen(Pen):
             # What was cut after these words began had been heard alike when they began, wherever it was cut then.
             key += utterance.phase, utterance.started_ms, min(utterance.cut_ms, said_ms)
         answers = self.known.setdefault((*key, *talk.turn.words), [])
-        for names, values, decision in answers:
+        for names, values, known in answers:
             if values == [getattr(settings, name) for name in names]:
+                decision: Decision = known
                 break
         else:
             talk.settings = reading = _Reading(settings)  # type: ignore[assignment]
@@ -280,7 +308,7 @@ class _Pen(Pen):
             names = (*reading.names,)
             answers.append((names, [getattr(settings, name) for name in names], decision))
         self.read.update(names)
-        return decision  # type: ignore[no-any-return]
+        return decision
 
     def do(self, kind: type[do.Command], why: str, **fields: Any) -> None:
         self.out.append((kind, self.talk.now_ms, fields))  # type: ignore[arg-type]

@@ -34,6 +34,7 @@ ENDPOINTING_MS = 300.0  # of the recogniser in every case; the plan's
 LATEST_MS = 800.0  # what begins later before Clara's end is hardly an overlap
 LAST_MS = 500.0  # what begins so shortly before her end answers her
 
+EARS = (ev.SpeechStarted, ev.SpeechEnded, ev.TranscriptInterim, ev.TranscriptFinal)
 Should = Literal["stop", "go_on", "wait", "answer"]
 Span: TypeAlias = "tuple[float, float, tuple[ev.Word, ...]]"  # of sound: from, to (ms), and the words in it
 
@@ -239,8 +240,7 @@ class _Customer:
     def _said(self, kind: str, at_ms: float, rng: Random) -> Iterator[Span]:
         words = self.held.words
         if kind in ("backchannel", "unknown backchannel"):
-            known = kind == "backchannel"
-            text = rng.choice(known_backchannels(True) if known else known_backchannels(False))
+            text = rng.choice(known_backchannels(kind == "backchannel"))
             yield _spoken(text, at_ms, 1000 * self._draw("backchannel_s", rng))
         elif kind == "long backchannel":
             yield _spoken(rng.choice(words.drawn_out), at_ms, 1000 * self._draw("backchannel_long_s", rng))
@@ -291,11 +291,16 @@ def answers() -> tuple[tuple[tuple[str, ...], float], ...]:
 def _answers(path: Path) -> tuple[tuple[tuple[str, ...], float], ...]:
     found = []
     for entry in data_files.data(path)["entries"]:
-        chunker = SentenceChunker()
-        pieces = tuple(piece.strip() for piece in (*chunker.feed(entry["a"]), *chunker.flush()))
-        if (ms := spoken_ms(" ".join(pieces))) > 4_000:
-            found.append((pieces, ms))
+        said = pieces(entry["a"])
+        if (ms := spoken_ms(" ".join(said))) > 4_000:
+            found.append((said, ms))
     return tuple(found)
+
+
+def pieces(text: str) -> tuple[str, ...]:
+    """What Clara says, in sentences."""
+    chunker = SentenceChunker()
+    return tuple(piece.strip() for piece in (*chunker.feed(text), *chunker.flush()))
 
 
 def _spoken(text: str, at_ms: float, length_ms: float) -> Span:

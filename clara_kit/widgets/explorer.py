@@ -6,7 +6,7 @@ is answered from a smaller sample first and, when it rests, from the whole with 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from functools import lru_cache
 from math import isnan
 from typing import Any
@@ -17,6 +17,7 @@ import traitlets
 from clara_kit.core.errors import ClaraError
 from clara_kit.core.settings import PRESETS, Settings
 from clara_kit.lab.explorer import RULES, TOLD, WORLDS, Figures, Outcome, Sample
+from clara_kit.lab.moments import Labelled, of_label
 from clara_kit.lab.overlaps import Case, overlaps
 from clara_kit.widgets.telling import tell
 from clara_kit.widgets.view import style, view
@@ -39,8 +40,8 @@ def _sample(world: str, count: int) -> Sample:
 class Explorer(anywidget.AnyWidget):
     """`choose` and `take` do what the sliders and the buttons do; `figures`: what came of it, by the marks' names.
 
-    settings: where the sliders begin (default: the tuned preset). labelled: moments of people, as cases; each is a dot
-    on the curve, full where these settings would have been right.
+    settings: where the sliders begin (default: the tuned preset). labelled: moments of people (`lab/labels.py`), or
+    cases; each is a dot on the curve, full where these settings would have been right.
     """
 
     _esm = view("explorer")
@@ -60,16 +61,22 @@ class Explorer(anywidget.AnyWidget):
     problem = traitlets.Unicode("").tag(sync=True)
 
     def __init__(
-        self, settings: Settings | None = None, labelled: Sequence[Case] = (), *, language: Language | None = None
+        self,
+        settings: Settings | None = None,
+        labelled: Iterable[Case | Labelled] = (),
+        *,
+        language: Language | None = None,
     ) -> None:
         self._language = language or usual_language()
         super().__init__(words=spoken_in(self._language), rules=[*RULES], worlds=[*WORLDS], world=next(iter(WORLDS)))
         self.controls = {"sliders": {name: [*span] for name, span in SLIDERS.items()}, "ticks": [*TICKS]}
         self._settings = settings or Settings.preset("tuned")
-        self._labelled = Sample(labelled, draws=1) if labelled else None
+        cases = [case for one in labelled if (case := one if isinstance(one, Case) else of_label(one)) is not None]
+        self._labelled = Sample(cases, draws=1) if cases else None
         self.figures: dict[str, Figures] = {}
         self.on_msg(self._asked)
         self._preset_marks()
+        self.choose(quick=True)  # so that the first slider finds it ready
         self.choose()
 
     @property

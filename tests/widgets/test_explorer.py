@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import pytest
 
 from clara_kit import Explorer, Settings
+from clara_kit.core import events as ev
 from clara_kit.core.settings import PRESETS
 from clara_kit.lab.overlaps import overlaps
 from clara_kit.widgets import explorer as module
@@ -68,6 +71,39 @@ def test_labelled_moments_are_dots_full_where_the_settings_are_right() -> None:
     assert len(explorer.dots) == len(cases) and not all(right for _, right, _ in explorer.dots)
     explorer.take("tuned")
     assert sum(right for _, right, _ in explorer.dots) > len(cases) * 0.8
+
+
+@dataclass
+class Moment:
+    """As a person labels it in the window."""
+
+    label: str
+    events: tuple[ev.Event, ...]
+    said: str = "Para tu piel te va bien el gel Brisa. Cuesta $9.990 y dura dos meses."
+    lasts_ms: float = 5000.0
+    results_ms: float = 150.0
+
+
+def test_what_a_person_labelled_is_taken_as_it_is_kept() -> None:
+    cough = (
+        ev.SpeechStarted(at_ms=1090, source="vad", sound_at_ms=1000), ev.SpeechEnded(at_ms=1364, source="vad", sound_at_ms=1300),
+    )  # fmt: skip
+    first, second = ((-2000, -1000, "y también quería"), (500, 1500, "una crema de manos"))
+    early = tuple(
+        event
+        for start, end, text in (first, second)
+        for event in (
+            ev.SpeechStarted(at_ms=start + 90, source="vad", sound_at_ms=start),
+            ev.SpeechEnded(at_ms=end + 64, source="vad", sound_at_ms=end),
+            ev.TranscriptFinal(at_ms=end + 550, text=text, speech_started_ms=start, speech_ended_ms=end),
+        )
+    )
+    moments = [Moment("should not have stopped", cough), Moment("answered too early", early), Moment("sleepy", cough)]
+    explorer = Explorer(Settings(), labelled=moments)
+    assert [right for _, right, _ in explorer.dots] == [False, True]  # the second: half a second later, she is slow
+    assert [told for _, _, told in explorer.dots] == ["labelled: go_on", "y también quería una crema de manos: wait"]
+    explorer.take("tuned")
+    assert [right for _, right, _ in explorer.dots] == [True, True]
 
 
 def test_numbers_say_everywhere_that_they_are_generated() -> None:
