@@ -18,6 +18,7 @@ from typing import Any, Self
 from clara_kit.audio.pcm import Sound, silence
 from clara_kit.audio.spoken import Pronunciation
 from clara_kit.audio.voice import OfflineVoice
+from clara_kit.conversation.history import without_notes
 from clara_kit.core import events as ev
 from clara_kit.core.clock import Clock
 from clara_kit.core.errors import ProviderError
@@ -199,7 +200,8 @@ class PlayedLLM:
     async def _events(self, request: ReplyRequest, told: list[ev.Event]) -> AsyncIterator[ev.Event]:
         stage, prompt = self._stage, request.prompt
         first = sum(m.role == "user" for m in request.messages) <= 1
-        question = request.messages[-1].text
+        asked = (without_notes(m.text, asides=False) for m in reversed(request.messages) if m.role == "user")
+        question = next(filter(None, asked), "")
         for event in timelines.reply(
             timelines.answer_tokens(self._book, question, prompt if prompt.text else None, first=first),
             request.messages,

@@ -34,11 +34,14 @@ from tests.conversation import stage
 from tests.conversation.stage import Act, Outcome, Stage
 
 CASES = Path(__file__).parent / "cases" / "es.yml"
+KNOWN = CASES.with_name("known.yml")
 PRESETS = ("plan", "tuned")
 SOUNDS = ("backchannel", "noise")  # that are no interruption
 NEVER_MS, CUT_IN_MS, WRONG_MS = 4000.0, 1000.0, 2000.0
 BY_S = 1.2  # an order to stop later than this after the first sound is too late
 LATER_MS = 60.0  # a complete turn may be answered so much later than without any hold
+FALSE_STOPS = {"published": 14, "0.8 s": 4}  # no more than so many: to be lowered as they are mended
+PENALTY_MS = {"published": 560.0, "0.8 s": 520.0}
 CLAUSE_CHARS = 75  # who goes on «from the cut clause» says no more than this twice
 
 
@@ -100,6 +103,21 @@ def read(path: Path = CASES) -> list[Case]:
                 row.get("laws", {}), row.get("set", {}), row.get("fault", {}),
             ))  # fmt: skip
     return cases
+
+
+def known() -> dict[str, Any]:
+    """What is not right yet, by name: of the labelled moments in each world, and of the timelines of others."""
+    found: dict[str, Any] = yaml.safe_load(KNOWN.read_text("utf-8"))
+    return found
+
+
+def _note_known() -> None:
+    from tests.conversation import others
+
+    es = {w: [v.case.id for v in (judge(c, w, "tuned") for c in read()) if v.wrong] for w in _worlds()}
+    found = {"es": es, "others": [name for name, why in others.judge("tuned").items() if why]}
+    head = "# Labelled moments that are not right yet under the tuned preset; `python -m tests.conversation.judge --known`.\n"
+    KNOWN.write_text(head + yaml.safe_dump(found, default_flow_style=None, width=120, allow_unicode=True), "utf-8")
 
 
 def _acts(case: Case, heard_to_done_ms: float) -> list[Act]:
@@ -298,6 +316,8 @@ def why(verdict: Verdict, most: int = 14) -> str:
 
 def main(argv: list[str]) -> None:
     """Print it."""
+    if "--known" in argv:
+        return _note_known()
     only = argv[argv.index("--case") + 1].split(",") if "--case" in argv else None
     presets = [p for p in PRESETS if p in argv] or PRESETS
     cases = [c for c in read() if only is None or c.id in only]

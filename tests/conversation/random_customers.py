@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections import Counter
 from dataclasses import dataclass
@@ -19,11 +20,33 @@ from clara_kit.core.records import HeardEstimated, StateChanged
 from clara_kit.core.settings import Settings
 from clara_kit.core.states import TRANSITIONS
 from clara_kit.core.states import ConversationState as S
+from clara_kit.world.faults import Fault
 from clara_kit.world.latency import LatencyProfile
 from tests.conversation import stage
 from tests.conversation.stage import Act, Stage
 
-THINGS = ["crema", "gel", "sérum", "bálsamo", "tónico", "jabón", "champú", "perfume", "labial", "brocha", "espejo", "toalla", "loción", "mascarilla", "delineador", "rubor", "esmalte", "aceite", "talco", "peine"]
+THINGS = [
+    "crema",
+    "gel",
+    "sérum",
+    "bálsamo",
+    "tónico",
+    "jabón",
+    "champú",
+    "perfume",
+    "labial",
+    "brocha",
+    "espejo",
+    "toalla",
+    "loción",
+    "mascarilla",
+    "delineador",
+    "rubor",
+    "esmalte",
+    "aceite",
+    "talco",
+    "peine",
+]
 ASKS = (
     "Quiero {}.",
     "¿Cuánto cuesta {}?",
@@ -34,7 +57,24 @@ ASKS = (
 )
 OPEN = ("Y también quería |{s}| {}.", "Busco algo para |{s}| {}.", "Me gustaría un |{s}| {}.")
 NODS = ("ajá", "mmm", "sí", "claro", "ya", "ok", "dale")
-ENDS = ["Avellana", "Bergamota", "Canela", "Damasco", "Espino", "Frambuesa", "Guinda", "Higuera", "Jazmín", "Lavanda", "Manzanilla", "Naranja", "Olivo", "Pomelo", "Romero", "Sándalo"]
+ENDS = [
+    "Avellana",
+    "Bergamota",
+    "Canela",
+    "Damasco",
+    "Espino",
+    "Frambuesa",
+    "Guinda",
+    "Higuera",
+    "Jazmín",
+    "Lavanda",
+    "Manzanilla",
+    "Naranja",
+    "Olivo",
+    "Pomelo",
+    "Romero",
+    "Sándalo",
+]
 
 
 class Answers:
@@ -66,7 +106,7 @@ class Played:
     settings: Settings
     stage: Stage
     wanted: list[str]  # words that must be answered exactly once
-    nods: int
+    faults: tuple[Fault, ...]
 
     @property
     def trace(self) -> list[Any]:
@@ -101,15 +141,34 @@ def _settings(rng: Random) -> tuple[str, Settings]:
         "finalize_short_sounds": rng.random() < 0.6, "ignore_backchannels": rng.random() < 0.7, "ignore_echo": rng.random() < 0.5,
         "unfinished_hold_ms": rng.choice((0, 1000, 1500)), "turn_hold_ms": rng.choice((0, 0, 400)),
         "no_words_after_sound_ms": rng.choice((0, 600, 800)), "protected_opening_ms": rng.choice((0, 0, 500)),
-        "min_words": rng.choice((1, 1, 2)), "enable_chunked_heygen": rng.random() < 0.8, "local_vad": rng.random() < 0.85,
+        "enable_chunked_heygen": rng.random() < 0.8, "local_vad": rng.random() < 0.85,
         "barge_in_debounce_ms": rng.choice((50, 100, 300)),
     }  # fmt: skip
     return which, Settings.of(**changes)
 
 
-def _acts(rng: Random, seed: int) -> tuple[list[Act], list[str], int]:
+def _faults(rng: Random) -> tuple[Fault, ...]:
+    """Mostly nothing; else one service breaks once, and comes back."""
+    if rng.random() < 0.7:
+        return ()
+    service, kind = rng.choice(
+        (
+            ("avatar", "cut"),
+            ("tts", "cut"),
+            ("llm", "cut"),
+            ("llm", "stall"),
+            ("llm", "refuse"),
+            ("avatar", "slow"),
+            ("avatar", "no_end"),
+        )
+    )
+    for_ms = rng.uniform(200, 3000) if kind in ("slow", "stall") else 0.0
+    return (Fault(service=service, kind=kind, on=rng.randint(1, 3), after_ms=rng.uniform(0, 4000), for_ms=for_ms),)  # type: ignore[arg-type]
+
+
+def _acts(rng: Random) -> tuple[list[Act], list[str]]:
     things = rng.sample(THINGS, 8)
-    at_ms, acts, wanted, nods = 500.0, [], [], 0
+    at_ms, acts, wanted = 500.0, [], []
     for number in range(rng.randint(1, 6)):
         kind = (
             "ask"
@@ -120,11 +179,12 @@ def _acts(rng: Random, seed: int) -> tuple[list[Act], list[str], int]:
         length_ms = 300.0
         match kind:
             case "ask":
-                act.line = stage.line(rng.choice(ASKS).format(thing), wpm=rng.choice((120, 165, 220)))
+                said = rng.choice(ASKS).format(thing)
+                act.line = stage.line(said, wpm=rng.choice((120, 165, 220)))
             case "open":
                 act.line = stage.line(rng.choice(OPEN).format(thing, s=rng.choice((0.4, 0.7, 1.0))))
             case "nod":
-                act.line, nods = stage.line(rng.choice(NODS), s=rng.uniform(0.2, 0.9)), nods + 1
+                act.line = stage.line(rng.choice(NODS), s=rng.uniform(0.2, 0.9))
             case "cough":
                 act.sound_ms = length_ms = rng.uniform(80, 500)
             case "noise":
@@ -160,7 +220,7 @@ def _acts(rng: Random, seed: int) -> tuple[list[Act], list[str], int]:
         acts.append(act)
         # «Late» words are over before the next begin: whose words they are would not be known otherwise.
         at_ms += length_ms + rng.choice((rng.uniform(250, 1500), rng.uniform(1500, 9000), rng.uniform(300, 700)))
-    return acts, wanted, nods
+    return acts, wanted
 
 
 def play(seed: int) -> Played:
@@ -168,17 +228,13 @@ def play(seed: int) -> Played:
     rng = Random(f"random customers {seed}")
     preset, settings = _settings(rng)
     latency = _latency(rng)
-    acts, wanted, nods = _acts(rng, seed)
-    played = Stage(
-        settings,
-        latency,
-        acts=acts,
-        seed=seed,
-        clara=rng.choice(("", "Hola, soy Clara, de Beta Skincare. Cuéntame qué necesitas.")),
-    )
+    acts, wanted = _acts(rng)
+    greeting = rng.choice(("", "Hola, soy Clara, de Beta Skincare. Cuéntame qué necesitas."))
+    faults = _faults(rng)
+    played = Stage(settings, latency, acts=acts, seed=seed, clara=greeting, faults=faults)
     played.book = Answers()  # type: ignore[assignment]
     played.play(at_most_ms=300_000)
-    return Played(seed, preset, settings, played, wanted, nods)
+    return Played(seed, preset, settings, played, wanted, faults)
 
 
 def broken(played: Played) -> list[str]:
@@ -199,7 +255,8 @@ def broken(played: Played) -> list[str]:
         if asked[word] != 1:
             wrong.append(f"«{word}» is in {asked[word]} answered turns: {result.asked}")
     requests = [r for r in trace if isinstance(r, do.RequestReply)]
-    if requests:
+    gave_out = any(f.service == "llm" for f in played.faults)  # the model broke off: what it had written is said
+    if requests and not gave_out:
         later = stage.outcome([r for r in trace if r.at_ms >= requests[-1].at_ms], conversation.history).spoken
         if not stage.said_whole(answer(requests[-1].text), later):
             wrong.append(f"the answer to «{requests[-1].text}» was not said whole: {later}")
@@ -233,9 +290,13 @@ def _orders(trace: list[Any]) -> list[str]:
             case ev.SpeakingEnded() | ev.SpeakingInterrupted():
                 sounding.discard(r.utterance_id)
                 alive.pop(r.utterance_id, None)
+            case ev.ProviderFailed() if r.service in ("avatar", "tts"):
+                sounding.discard(r.utterance_id or 0)
+                alive.pop(r.utterance_id or 0, None)
             case HeardEstimated():
                 whole = " ".join(texts.get(r.utterance_id, ()))
-                if not whole.startswith(r.heard) or plain(f"{r.heard} {r.unheard}") != plain(whole):
+                known = plain(whole)  # what was written after the cut is unheard too
+                if not whole.startswith(r.heard) or plain(f"{r.heard} {r.unheard}")[: len(known)] != known:
                     wrong.append(f"{r.at_ms:.0f}: heard «{r.heard}» is no beginning of «{whole}»")
             case do.Duck():
                 if r.on == down:
@@ -255,10 +316,12 @@ def main(argv: list[str]) -> None:
     for seed in range(first, first + count):
         played = play(seed)
         if wrong := broken(played):
-            kinds[f"{played.preset}: {wrong[0].split('«')[0].split(':')[0]}"] += 1
+            kind = re.sub("«.*?»|[0-9]+", "", wrong[0])[:70]
+            kinds[f"{played.preset}{' with a fault' * bool(played.faults)}: {kind}"] += 1
             if kinds.total() < 25 or count == 1:
                 print(seed, played.preset, wrong)
         if count == 1:
+            print(played.faults)
             from tests.conversation.judge import Case, Verdict, why
 
             print(played.settings)

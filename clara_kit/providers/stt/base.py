@@ -14,7 +14,8 @@ class STTProvider(Protocol):
 
     Entering connects (or raises `ProviderRefused` / `ProviderUnavailable`); leaving closes within a second,
     whatever the far end does. `events()` gives SpeechStarted, TranscriptInterim..., and for each utterance
-    exactly one TranscriptFinal with all final segments joined (or one SpeechEnded where no words came);
+    exactly one TranscriptFinal with all final segments joined (or one SpeechEnded where no words came; before that
+    an empty TranscriptFinal where interim words are withdrawn);
     after a failure one ProviderFailed, then it ends (but see `Reopens`). It is iterated once.
     """
 
