@@ -19,6 +19,7 @@ from clara_kit.core import commands as do
 from clara_kit.core import events as ev
 from clara_kit.core.records import Record, StateChanged
 from clara_kit.data_files import data
+from clara_kit.measure.interruptions import Interruption
 
 Language = Literal["en", "es"]
 _Table = dict[str, tuple[str, str]]
@@ -67,6 +68,22 @@ def in_plain(reason: str, language: Language = "en") -> str:
     return frame("and", language).join(filter(None, parts))
 
 
+def interruption(one: Interruption, language: Language = "en") -> str:
+    """What became of a sound that may have been an interruption, why, and its times in ms from its beginning."""
+    which, words = language == "es", {**table("times")}
+    counts, hand = (words.pop(name)[which] for name in ("sound", "hand"))
+    began_ms = one.suspected_ms if one.sound_ms is None else one.sound_ms
+    times = (
+        text[which].format(ms=f"{'≈ ' if name == 'silent_ms' and one.silent_estimated else ''}{at_ms - began_ms:.0f}")
+        for name, text in words.items()
+        if (at_ms := getattr(one, name)) is not None
+    )
+    outcome = table("outcomes")["resumed" if one.resumed_ms is not None else one.outcome][which]
+    because = in_plain(one.reason, language) if one.outcome != "open" else ""
+    counted = (hand if one.sound_ms is None else counts).format(times=", ".join(times))
+    return f"{_sentence(f'{outcome} ({because})' if because else outcome)} {_sentence(counted)}"
+
+
 def _rank(record: Record) -> int:
     """0: always told; 1: where nothing else is; 2: where not even that is."""
     match record:
@@ -92,6 +109,8 @@ def _variant(record: Any) -> str:
             return str(record.target)
         case ev.TimerFired() | do.SetTimer() | do.CancelTimer():
             return record.timer_id.partition("#")[0]
+        case do.Duck():
+            return "on" if record.on else "off"
         case ev.ReplyCompleted():
             return record.stop_reason
         case ev.TranscriptInterim() | ev.TranscriptFinal() if not record.text.strip():

@@ -163,6 +163,7 @@ _DECISIONS: dict[type, Callable[[Any], str]] = {
     StateChanged: lambda r: f"{r.source} → {r.target}",
     Ignored: lambda r: "ignored",
     do.Speak: lambda r: f"Speak «{r.text}»",
+    do.Duck: lambda r: f"Duck {'on' if r.on else 'off'}",
     do.SetTimer: lambda r: f"SetTimer {r.timer_id.partition('#')[0]}",
     do.CancelTimer: lambda r: f"CancelTimer {r.timer_id.partition('#')[0]}",
     do.RaiseAlert: lambda r: f"RaiseAlert {r.name}: {r.message}",

@@ -13,7 +13,8 @@ from typing import Any
 from clara_kit.core import commands as do
 from clara_kit.core import events as ev
 from clara_kit.core.records import Record, StateChanged
-from clara_kit.lab.sentences import Language, followed, happened
+from clara_kit.lab.sentences import Language, followed, happened, interruption
+from clara_kit.measure.interruptions import Interruption, interruptions
 from clara_kit.measure.ledger import STAGE_LABELS, STAGES, turns
 from clara_kit.measure.story import Story, Words
 
@@ -24,7 +25,7 @@ TARGET_MS = (600.0, 800.0)
 
 @dataclass(slots=True)
 class Span:
-    """Something that lasted. `kind`: sound, words, a state, waiting, writing, on the way, speaking, unheard."""
+    """Something that lasted. `kind`: sound, words, a state, waiting, writing, on the way, speaking, ducked, held, unheard."""
 
     lane: str
     kind: str
@@ -89,7 +90,7 @@ class Timeline:
 
 def timeline(trace: Iterable[Record], language: Language = "en") -> Timeline:
     """The lanes of a trace, also of one that is still growing: what is open lasts until its last record."""
-    story, out = Story(), Timeline()
+    story, out, trace = Story(), Timeline(), tuple(trace)
     builder = _Builder(story, out, language)
     for record in trace:
         story.read(record)
@@ -102,6 +103,11 @@ def timeline(trace: Iterable[Record], language: Language = "en") -> Timeline:
     for span in out.spans:
         if span.kind == "unheard":  # what would have sounded ends where the next utterance begins
             span.to_ms = next((ms for ms in said if span.from_ms < ms < span.to_ms), span.to_ms)
+    for one in interruptions(trace):
+        out.spans += _suspected(one, story, interruption(one, language))
+        for mark in out.marks:
+            if mark.kind == "interrupt" and mark.step == one.yielded_step:
+                mark.label = interruption(one, language)
     out.end_ms = max([story.now_ms, *(s.to_ms for s in out.spans if s.kind != "unheard")])
     for span in out.spans:
         span.to_ms = min(max(span.to_ms, span.from_ms), out.end_ms)
@@ -174,6 +180,17 @@ class _Builder:
     def _end(self, lane: str, at_ms: float) -> None:
         if lane in self._open:
             self._open.pop(lane).to_ms = at_ms
+
+
+def _suspected(one: Interruption, story: Story, label: str) -> Iterator[Span]:
+    """While it was not known what a sound is, and while hers was lowered for it."""
+    until_ms = story.now_ms if one.until_ms is None else one.until_ms
+    if until_ms > one.suspected_ms:
+        yield Span("Clara", "held", one.suspected_ms, until_ms, one.step, label)
+    if one.ducked_ms is not None:
+        stops = (u.stopped_ms for u in story.utterances.values() if u.stopped_ms is not None)
+        ends = (*(ms for ms in stops if ms >= one.ducked_ms), story.now_ms if one.loud_ms is None else one.loud_ms)
+        yield Span("Clara", "ducked", one.ducked_ms, min(ends), one.step, label)
 
 
 def _waits(story: Story) -> Iterator[Wait]:

@@ -18,6 +18,7 @@ from clara_kit.core.records import Record
 from clara_kit.core.settings import Mode, Settings
 from clara_kit.core.text import whole
 from clara_kit.measure import codec, opening
+from clara_kit.measure.interruptions import Interruption, interruptions
 from clara_kit.measure.ledger import POINTS, STAGE_LABELS, STAGES, Turn, turns
 from clara_kit.measure.opening import WORDS_FILE as WORDS_FILE
 
@@ -32,7 +33,8 @@ class Run:
     """One conversation from beginning to end.
 
     `inputs` are what the outcome depends on (settings, script, profile, seed, prompt, data hashes, mode of
-    each service); `experiment_id` is their hash. `facts` are what it does not depend on (title, time, host).
+    each service); `experiment_id` is their hash. `facts` are what it does not depend on (title, time, host). What it shows:
+    itself (who said what), `turns`, `ledger`, `interruptions` (each with its four times), `event_table`, `figures`.
     """
 
     inputs: dict[str, Any]
@@ -133,6 +135,24 @@ class Run:
         return pl.DataFrame(rows, schema=schema)
 
     @cached_property
+    def interruptions(self) -> pl.DataFrame:
+        """One row a sound that may have been an interruption (or words, typing, the button, where no sound came before).
+
+        When, in ms: it was made (`sound_ms`), suspected, Clara's sound was lowered (`ducked_ms`), she yielded (the order to
+        stop), the avatar acknowledged it, she was silent; or it was let go (`released_ms`). `silent_known`: whether that is
+        known (a twin's or a simulated avatar's own word; the desk's page falls silent with the order, a little sooner) or
+        estimated (a real one's viewer hears a little later). `resumed_ms`: no word came after she had yielded, and she went
+        on. `outcome`: yielded, let go, backchannel, echo, Clara had ended, or open where it was never decided; `by` which
+        policy, for what `reason`. `heard`, `unheard`: what of her words reached the ear, by estimate, `plus_minus_words`
+        give or take.
+        """
+        import polars as pl
+
+        schema = {name: getattr(pl, kind) for name, kind in _INTERRUPTION.items()}
+        played = self.modes.get("avatar") in ("twin", "sim")
+        return pl.DataFrame([_interruption(one, played) for one in interruptions(self.trace)], schema=schema)
+
+    @cached_property
     def event_table(self) -> pl.DataFrame:
         """One row a record: number, time, type, and the record itself as JSON."""
         import polars as pl
@@ -205,6 +225,18 @@ _COLUMNS = {
     "cache_read_tokens": "Int64", "cache_write_tokens": "Int64", "output_estimated": "Boolean",
     "problem": "Utf8", "mix": "Utf8",
 }  # fmt: skip
+
+_INTERRUPTION = {
+    "turn_id": "Int64", **dict.fromkeys(("sound_ms", "suspected_ms", "ducked_ms", "yielded_ms", "acknowledged_ms"), "Float64"),
+    "silent_ms": "Float64", "silent_known": "Boolean", "released_ms": "Float64", "resumed_ms": "Float64", "outcome": "Utf8",
+    "by": "Utf8", "reason": "Utf8", "heard": "Utf8", "unheard": "Utf8", "plus_minus_words": "Int64",
+}  # fmt: skip
+
+
+def _interruption(one: Interruption, played: bool) -> dict[str, Any]:
+    known = None if one.silent_ms is None else played and not one.silent_estimated
+    found = {name: getattr(one, name, getattr(one.heard, name, None)) for name in _INTERRUPTION}
+    return {**found, "silent_known": known, "heard": getattr(one.heard, "heard", None)}
 
 
 def _row(turn: Turn, mix: str) -> dict[str, Any]:

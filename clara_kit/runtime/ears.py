@@ -14,10 +14,11 @@ from pathlib import Path
 
 import numpy as np
 
-from clara_kit.audio.pcm import Sound
+from clara_kit.audio.pcm import Samples, Sound
 from clara_kit.audio.vad import VoiceActivityDetector
 from clara_kit.audio.wav import WavWriter
 from clara_kit.core.clock import Clock
+from clara_kit.core.commands import Duck, InterruptAvatar
 from clara_kit.core.errors import RunLogError
 from clara_kit.core.events import Event, SpeakingEnded, SpeakingInterrupted, SpeakingStarted, SpeechEnded, SpeechStarted
 from clara_kit.core.records import Record
@@ -29,6 +30,8 @@ FRAME_MS = 20
 RATE_HZ = 16_000
 FRAME_BYTES = RATE_HZ * FRAME_MS // 1000 * 2
 _SILENCE = bytes(FRAME_BYTES)
+DUCKED = 0.25  # -12 dB, as the desk's page plays it
+DOWN_PER_MS, UP_PER_MS = 0.75 / 40, 0.75 / 100  # of its full loudness: within 40 ms, back within 100
 
 OnFrame = Callable[[bytes, float], Awaitable[None]]
 
@@ -115,6 +118,9 @@ class Recorder:
         self._rate_hz = 24_000
         self._speaking: int | None = None
         self._began_ms = 0.0
+        self._stopping: int | None = None
+        self._gain = self._aim = 1.0  # of her loudness: what it is, and what it is on its way to
+        self._aim_ms = 0.0  # since when
         self.from_ms: float | None = None
         """When the recording begins, on the conversation's clock."""
 
@@ -124,12 +130,17 @@ class Recorder:
         self._sent.setdefault(utterance_id, bytearray()).extend(pcm)
 
     def saw(self, record: Record) -> None:
-        """The avatar began or stopped."""
+        """The avatar began or stopped; or her sound is to be lowered, to come back, to end."""
         if isinstance(record, SpeakingStarted):
             self._speaking, self._began_ms = record.utterance_id, record.at_ms
+            self._gain = self._aim = 1.0
         elif isinstance(record, SpeakingEnded | SpeakingInterrupted) and record.utterance_id == self._speaking:
             self._speaking = None
             self._sent.pop(record.utterance_id, None)
+        elif isinstance(record, InterruptAvatar):
+            self._stopping = record.utterance_id
+        elif isinstance(record, Duck) and (record.on or self._stopping != self._speaking):  # what stops does not rise
+            self._aim, self._aim_ms = (DUCKED if record.on else 1.0), record.at_ms
 
     def frame(self, pcm: bytes, captured_ms: float) -> None:
         """Write a frame of both sides."""
@@ -144,7 +155,7 @@ class Recorder:
                 self._told = True
                 log.warning("The recording has gaps: %s. What to do: %s", exc.strerror, _NO_SOUND)
 
-    def _clara(self, at_ms: float, count: int) -> np.ndarray[tuple[int], np.dtype[np.int16]]:
+    def _clara(self, at_ms: float, count: int) -> Samples:
         silence = np.zeros(count, dtype=np.int16)
         if self._speaking is None:
             return silence
@@ -158,7 +169,18 @@ class Recorder:
         samples = np.frombuffer(bytes(pcm[begin * 2 : (2 * last - first) * 2]), dtype="<i2")
         skipped = round((first - begin) * RATE_HZ / self._rate_hz)
         there = Sound(samples, self._rate_hz).at_rate(RATE_HZ).samples[skipped : skipped + count]
-        return np.concatenate([there, silence[len(there) :]])
+        return self._lowered(np.concatenate([there, silence[len(there) :]]), at_ms)
+
+    def _lowered(self, samples: Samples, at_ms: float) -> Samples:
+        if self._gain == self._aim == 1.0:
+            return samples
+        since_ms = np.clip(at_ms + np.arange(1, len(samples) + 1) * 1000 / RATE_HZ - max(at_ms, self._aim_ms), 0, None)
+        if self._aim < self._gain:
+            gain = np.maximum(self._aim, self._gain - DOWN_PER_MS * since_ms)
+        else:
+            gain = np.minimum(self._aim, self._gain + UP_PER_MS * since_ms)
+        self._gain = float(gain[-1])
+        return (samples * gain).astype(np.int16)
 
     def close(self) -> None:
         """Finish the file."""

@@ -12,7 +12,7 @@ from clara_kit.core import commands as do
 from clara_kit.core import events as ev
 from clara_kit.core.clock import Clock
 from clara_kit.core.errors import ProviderUnavailable
-from clara_kit.providers.avatar.base import AvatarProvider
+from clara_kit.providers.avatar.base import AvatarProvider, Ducks
 
 Order = do.Speak | do.EndSpeech | do.InterruptAvatar
 
@@ -34,6 +34,11 @@ class Orders:
         waiting = [self._queue.get_nowait() for _ in range(self._queue.qsize())]
         for other in (*(w for w in waiting if w.utterance_id != order.utterance_id), order):
             self._queue.put_nowait(other)
+
+    def duck(self, order: do.Duck) -> None:
+        """At once, where the avatar can: it is of what sounds now, not of what waits."""
+        if isinstance(self.avatar, Ducks):
+            self.avatar.duck(order.on)
 
     async def carry_out(self) -> None:
         """Hand them over, until cancelled."""

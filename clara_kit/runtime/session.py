@@ -85,6 +85,7 @@ class Session:
                 raise ClaraError("The conversation was stopped before it began.")
             self._run_log = await asyncio.to_thread(partial(RunLog, self._inputs(), **self._about))
             self._recorder = Recorder(self._run_log.sound_path) if self._record else None
+            self.listeners[:0] = [self._recorder.saw] if self._recorder is not None else []
             try:
                 await self._live(tell)
             except BaseException as exc:
@@ -120,6 +121,7 @@ class Session:
                 do.Speak: self._orders.put,
                 do.EndSpeech: self._orders.put,
                 do.InterruptAvatar: self._orders.interrupt,
+                do.Duck: self._orders.duck,
                 do.RequestReply: self._request_reply,
                 do.CancelReply: self._cancel_reply,
                 do.FinalizeWords: lambda command: self._tasks.create_task(finalize(self.stt, over=command.over)),
@@ -210,8 +212,6 @@ class Session:
                 except Exception as exc:
                     log.error("a listener failed: %s", place(exc))
         self.absence.saw(event)
-        if self._recorder is not None:
-            self._recorder.saw(event)
         for waiting in self._waiting:
             if not waiting.done():
                 waiting.set_result(None)

@@ -1,10 +1,12 @@
 // The view of desk.py: what is chosen, the call, Clara's face and voice, and what is said.
 const LIVE = ["stt", "llm", "tts", "avatar", "shop"];
 const LEAD_S = 0.03; // how far ahead of the sound card's clock sound is laid
+const DUCKED = 0.25; // -12 dB: she is still heard, and so is whoever speaks over her
+const DOWN_S = 0.013, UP_S = 0.033; // time constants: nine tenths of the way in 30 and 76 ms, too gentle for a click
 
 // Her voice: chunks wait until her avatar speaks, are laid one behind the other, and are all taken back at once.
 function player(loud) {
-  let context = null, meter = null, frame = 0;
+  let context = null, meter = null, gain = null, frame = 0;
   const utterances = new Map(); // id -> {chunks, playing, at, nodes}
   const entry = (id) => utterances.get(id) || (utterances.set(id, { chunks: [], playing: false, at: 0, nodes: [] }), utterances.get(id));
   function lay(one) {
@@ -36,15 +38,21 @@ function player(loud) {
     const one = utterances.get(id);
     for (const node of one ? one.nodes : []) node.stop();
     utterances.delete(id);
-    loud(0);
+    if (one?.playing) loud(0), level(1); // an old one's end must not bring back what is lowered now
   };
+  function level(to, constant_s = 0) { // from wherever it is: cancelling what is under way would jump, and click
+    if (context && constant_s) gain.gain.setTargetAtTime(to, context.currentTime, constant_s);
+    else if (context) gain.gain.setValueAtTime(to, context.currentTime);
+  }
   return {
     open() { // browsers demand a click before any sound
       if (!context) {
         context = new AudioContext({ sampleRate: 24000 });
         meter = context.createAnalyser();
         meter.fftSize = 512;
-        meter.connect(context.destination);
+        gain = context.createGain();
+        meter.connect(gain); // before it: her mouth moves as she speaks, not as loud as she is heard
+        gain.connect(context.destination);
       }
       context.resume();
     },
@@ -57,10 +65,12 @@ function player(loud) {
     begin(id) {
       for (const other of [...utterances.keys()]) if (other !== id && utterances.get(other).playing) silence(other);
       const one = entry(id);
+      if (!one.playing) level(1);
       one.playing = true;
       if (context) lay(one);
     },
     silence,
+    duck: (on) => level(on ? DUCKED : 1, on ? DOWN_S : UP_S),
     hush: () => [...utterances].filter(([, one]) => one.playing).forEach(([id]) => silence(id)),
     isOpen: () => context !== null,
     close() {
@@ -312,6 +322,7 @@ function render({ model, el }) {
     if (content.kind === "sound" && buffers.length) voice.sound(content.utterance, content.rate_hz, buffers[0]);
     else if (content.kind === "begin") alone.begin(), voice.begin(content.utterance);
     else if (content.kind === "silence") voice.silence(content.utterance);
+    else if (content.kind === "duck") voice.duck(content.on);
   };
   model.on("msg:custom", onMessage);
   model.on("change:words", label);

@@ -64,13 +64,15 @@ class Voice:
                 self._tell("begin", record.utterance_id)
             case do.InterruptAvatar() | ev.SpeakingInterrupted():
                 self._tell("silence", record.utterance_id)
+            case do.Duck():
+                self._tell("duck", on=record.on)
 
     def _sounds(self, utterance_id: int, pcm: bytes, rate_hz: int) -> None:
         self._tell("sound", utterance_id, rate_hz=rate_hz, pcm=pcm)
 
-    def _tell(self, kind: str, utterance_id: int, *, rate_hz: int = 0, pcm: bytes = b"") -> None:
+    def _tell(self, kind: str, utterance_id: int = 0, *, pcm: bytes = b"", **more: int) -> None:
         """Called in the conversation's thread."""
-        content = {"kind": kind, "utterance": utterance_id, "rate_hz": rate_hz}
+        content = {"kind": kind, "utterance": utterance_id, **more}
         with contextlib.suppress(RuntimeError):  # the notebook's loop may be closed by now
             if not self.silent:
                 self._loop.call_soon_threadsafe(lambda: self._view.send(content, [pcm] if pcm else None))

@@ -27,10 +27,10 @@ CHAR_PX = 6.1  # of the 11 px font, on average
 
 FILL = {
     "sound": "#9cc4e4", "words": "#cfe5f5", "waiting": "url(#wait)", "writing": "#e9cfe0", "on the way": "url(#wait)",
-    "speaking": "#bfe6d6", "unheard": "url(#unheard)", "IDLE": "#e8e8e8", "USER_SPEAKING": "#9cc4e4",
+    "speaking": "#bfe6d6", "held": "#0072b2", "ducked": "#eef9f4", "unheard": "url(#unheard)", "IDLE": "#e8e8e8", "USER_SPEAKING": "#9cc4e4",
     "PROCESSING": "#e9cfe0", "AVATAR_SPEAKING": "#8fd3b8", "INTERRUPTED": "#f0b48a",
 }  # fmt: skip
-EDGE = {"words": "#0072b2", "writing": "#a04c7d", "speaking": "#00795a", "unheard": "#b34700"}
+EDGE = {"words": "#0072b2", "writing": "#a04c7d", "speaking": "#00795a", "ducked": "#00795a", "unheard": "#b34700"}
 SIGN = {
     "interim": "·", "typed": "⌨", "button": "◆", "piece": "▸", "first audio": "♪", "interrupt": "■",
     "cancelled": "⊗", "fault": "▲", "failed": "✕", "recovered": "✓", "alert": "!",
@@ -62,6 +62,7 @@ def svg(line: Timeline, *, title: str, mix: str, language: Language = "en") -> s
         else ""
     )
     letters = "   ".join(f"{letter} {words[state]}" for state, letter in LETTER.items())
+    letters += f"   ▀ {words['kind_held']}   ▫ {words['kind_ducked']}"
     return printable(
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" style="max-width:100%;height:auto" role="img" '
         f'aria-label="{escape(summary, quote=True)}" font-family="sans-serif" font-size="11">'
@@ -110,6 +111,8 @@ def _span(span: Span, x: _Place, words: Words) -> str:
         top, height = top + height - 8, 8
     elif span.kind == "words":
         height -= 12
+    elif span.kind in ("held", "ducked"):
+        top, height = (top, 5) if span.kind == "held" else (top + 5, 13)
     edge = EDGE.get(span.kind, "none")
     state = span.lane == "state"
     name = words[span.label] if state else words[f"kind_{span.kind}"]
@@ -120,11 +123,13 @@ def _span(span: Span, x: _Place, words: Words) -> str:
     label = (
         f'<text x="{left + min(4, width / 3):.1f}" y="{top + height / 2 + 4:.1f}" fill="#111" stroke="#fff" stroke-width="2.5" '
         f'paint-order="stroke"{strike}>{escape(text)}</text>'
-        if text and span.kind not in ("sound", "waiting", "on the way")
+        if text and span.kind not in ("sound", "waiting", "on the way", "held", "ducked")
         else ""
     )
     means = words[f"means_{span.label if state else span.kind}"]
-    said = "" if state or not span.label else f" «{span.label}»"
+    said = (
+        "" if state or not span.label else f". {span.label}" if span.kind in ("held", "ducked") else f" «{span.label}»"
+    )
     hover = escape(f"{name}{said}: {span.from_ms / 1000:.2f} s, {span.to_ms - span.from_ms:.0f} ms. {means}")
     return (
         f'<g><title>{hover}</title><rect x="{left:.1f}" y="{top}" width="{width:.1f}" height="{height}" rx="2" '
@@ -139,7 +144,7 @@ def _mark(mark: Mark, x: _Place, words: Words) -> str:
         f" «{mark.label}»"
         if whose_words
         else f". {mark.label}"
-        if mark.lane == "trouble" or mark.kind == "close"
+        if mark.lane == "trouble" or mark.kind in ("close", "interrupt")
         else ""
     )
     hover = f"{words[f'kind_{mark.kind}']}{said}: {mark.at_ms / 1000:.2f} s. {words[f'means_{mark.kind}']}"

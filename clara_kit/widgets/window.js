@@ -9,7 +9,7 @@ const LETTER = { IDLE: "–", USER_SPEAKING: "C", PROCESSING: "…", AVATAR_SPEA
 const VERDICT = { faster: "✓✓", within: "✓", slower: "✕", none: "–" };
 const MARK_Y = { customer: 12, model: 33, Clara: 50, trouble: 16 };
 const KINDS = { customer: ["words", "sound", "interim", "typed", "button", "close"], state: Object.keys(LETTER),
-  model: ["waiting", "writing", "piece", "cancelled"], Clara: ["on the way", "first audio", "speaking", "unheard", "interrupt"],
+  model: ["waiting", "writing", "piece", "cancelled"], Clara: ["on the way", "first audio", "speaking", "held", "ducked", "unheard", "interrupt"],
   trouble: ["fault", "failed", "alert", "recovered"] };
 
 function shape(name, attributes = {}, text = "") {
@@ -134,7 +134,7 @@ function render({ model, el }) {
     if (entry.kind === "wait") return waitHint(entry);
     const kind = isState(entry) ? entry.label : entry.kind, lasts = entry.from_ms !== undefined;
     const own = isState(entry) || ["waiting", "on the way", "first audio", "button"].includes(kind) ? "" : entry.label;
-    const told = entry.lane === "trouble" || ["interrupt", "cancelled", "close"].includes(kind); // a sentence, nobody's words
+    const told = entry.lane === "trouble" || ["interrupt", "cancelled", "held", "ducked", "close"].includes(kind); // a sentence, nobody's words
     const when = lasts ? `${seconds(entry.from_ms)} – ${seconds(entry.to_ms)}: ${Math.round(entry.to_ms - entry.from_ms)} ms` : seconds(entry.at_ms);
     return [isState(entry) ? say(kind) : say(`kind_${kind}`), own && !told ? `«${own}»` : own, when, say(`means_${kind}`)];
   }
@@ -221,10 +221,12 @@ function render({ model, el }) {
     let [top, height] = LANES[span.lane];
     if (span.kind === "sound") [top, height] = [top + height - 10, 7];
     else if (span.kind === "words") height -= 13;
+    else if (span.kind === "held") height = 6;
+    else if (span.kind === "ducked") [top, height] = [top + 6, 14]; // above her words, so that her bar looks lower
     const left = Math.max(x(span.from_ms), GUTTER - 4), width = Math.max(1.5, x(span.to_ms) - left);
     const group = shape("g", { class: `hit ${isState(span) ? span.label : kindClass(span.kind)}`, "data-kind": span.kind });
     group.append(shape("rect", { x: left, y: top, width, height, rx: 2 }));
-    let text = ["sound", "waiting", "on the way"].includes(span.kind) ? "" : clip(isState(span) ? say(span.label) : span.label, width - 8);
+    let text = ["sound", "waiting", "on the way", "held", "ducked"].includes(span.kind) ? "" : clip(isState(span) ? say(span.label) : span.label, width - 8);
     if (isState(span) && text !== say(span.label)) text = width > 9 ? LETTER[span.label] : "";
     if (text) group.append(shape("text", { x: left + (text.length > 1 ? 4 : width / 2 - 3), y: top + height / 2 + 4 }, text));
     return group;
@@ -297,9 +299,9 @@ function render({ model, el }) {
     (open ? legend : legendButton).focus({ preventScroll: true });
   }
   function sample(kind, state) {
-    const svg = shape("svg", { viewBox: "0 0 26 16", "aria-hidden": true });
+    const svg = shape("svg", { viewBox: "0 0 26 16", "aria-hidden": true }), thin = ["sound", "held"].includes(kind);
     const group = shape("g", { class: SIGN[kind] ? `mark ${kindClass(kind)}` : state ? kind : kindClass(kind) });
-    if (!SIGN[kind]) group.append(shape("rect", { x: 1, y: kind === "sound" ? 7 : 1, width: 24, height: kind === "sound" ? 7 : 14, rx: 2 }));
+    if (!SIGN[kind]) group.append(shape("rect", { x: 1, y: thin ? 7 : 1, width: 24, height: thin ? 7 : 14, rx: 2 }));
     group.append(shape("text", { x: 13, y: 12, "text-anchor": "middle" }, SIGN[kind] || (state ? LETTER[kind] : "")));
     svg.append(group);
     return svg;

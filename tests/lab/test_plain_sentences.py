@@ -108,3 +108,15 @@ def test_whatever_comes_in_whatever_order_can_be_told_and_every_reason_is_known(
             assert all(sentence[-1] in ".?!" and not sentence[0].islower() for sentence in told)
         reasons = {r.reason for r in decided if not isinstance(r, records.HeardEstimated)}
         assert all(in_plain(reason, "es") or RAW.search(reason) for reason in reasons), reasons
+
+
+@pytest.mark.parametrize(
+    ("on", "english", "spanish"),
+    [(True, "sound was lowered", "se bajó el sonido"), (False, "not lowered any more", "ya no está más bajo")],
+)
+def test_lowering_her_sound_and_bringing_it_back_are_told_apart(on: bool, english: str, spanish: str) -> None:
+    command = do.Duck(
+        at_ms=0, on=on, reason="a sound began while Clara has the floor: an interruption if it lasts 700 ms"
+    )
+    told = [" ".join(followed([command], language)) for language in LANGUAGES]
+    assert english in told[0] and spanish in told[1] and "only a noise" in told[0]

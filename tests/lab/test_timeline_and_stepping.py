@@ -10,7 +10,9 @@ from clara_kit import Fault, Run, Settings, simulate
 from clara_kit.lab.stepping import Stepper
 from clara_kit.lab.sweep import sweep
 from clara_kit.lab.timeline import LANES, timeline
+from clara_kit.measure.interruptions import interruptions
 from clara_kit.world.script import Line, Script
+from tests.lab.test_interruptions import ducked
 
 SCRIPT = Script(
     lines=(
@@ -105,3 +107,21 @@ def test_a_sweep_has_a_row_for_each_choice_and_names_its_mix() -> None:
     assert b - a == pytest.approx(400, abs=1)
     assert set(compared.waits["mix"]) == {"simulated"}
     assert "(simulated)" in compared.figure("x").layout.xaxis.title.text
+
+
+def test_while_a_sound_is_judged_and_hers_is_lowered_is_drawn_and_the_times_are_told() -> None:
+    asked = "¿Qué protector solar me recomiendas?"
+    lines = [asked, {"text": "ajá", "interrupt_after_ms": 2000}, asked, {"text": "espera", "interrupt_after_ms": 2000}]
+    trace = ducked(simulate(lines, Settings.preset("tuned"), seed=5).trace)
+    let_go, meant = interruptions(trace)
+    line = timeline(trace)
+    for kind, ends in (("held", (let_go.released_ms, meant.yielded_ms)), ("ducked", (let_go.loud_ms, meant.loud_ms))):
+        spans = [span for span in line.spans if span.kind == kind]
+        assert [(span.lane, span.from_ms) for span in spans] == [("Clara", one.suspected_ms) for one in (let_go, meant)]
+        assert tuple(span.to_ms for span in spans) == ends
+    (mark,) = (mark for mark in line.marks if mark.kind == "interrupt")
+    assert meant.sound_ms is not None and meant.silent_ms is not None
+    assert mark.label.startswith("An interruption: Clara stopped (it was words).")
+    assert f"silent {meant.silent_ms - meant.sound_ms:.0f}" in mark.label and "lowered" in mark.label
+    spanish = [span.label for span in timeline(trace, "es").spans if span.kind == "held"]
+    assert spanish[0].startswith("Solo un «sigue»") and "orden de callar" in spanish[1]

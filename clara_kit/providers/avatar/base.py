@@ -44,3 +44,17 @@ class TapsAudio(Protocol):
     on_audio: Callable[[int, bytes], None] | None
     """`on_audio(utterance_id, pcm)` gets each chunk as it is sent: 16-bit little-endian mono at the voice's
     `rate_hz`. Must return at once and not raise. None: nobody listens."""
+
+
+@runtime_checkable
+class Ducks(Protocol):
+    """An avatar whose loudness can be set from here, because its sound is played by this process. Optional.
+
+    LiveAvatar and HeyGen have no message for it: the volume is the viewer's, in the room where it is seen. For them, as for
+    whatever `TapsAudio`, whoever plays the sound lowers it (the desk's page, the recording); where nobody does, the
+    conversation still holds back the next piece.
+    """
+
+    def duck(self, on: bool) -> None:
+        """Lower what sounds by about 12 dB within 40 ms, or bring it back within 100 ms. Must return at once and not
+        raise; a new utterance begins at its full loudness, and an order when nothing sounds does nothing."""

@@ -58,7 +58,7 @@ class _Utterance:
 
 
 class HeyGenStreamingAvatar:
-    """An `AvatarProvider` without sound of ours.
+    """An `AvatarProvider` without sound of ours, and without a message for how loud it is (see `Ducks`).
 
     knowledge_base: the prompt of the avatar's built-in brain; used only by `talk`. task_mode: "sync" as the
     plan has it; with "async" tasks are answered at once and the end is estimated from their `duration_ms`.

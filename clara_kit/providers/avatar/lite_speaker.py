@@ -13,8 +13,8 @@ What is decided here, and why:
 - **A start that never comes** (`start_timeout_ms` after the first sound) fails the utterance as stalled and
   interrupts it: without the avatar's word nobody may claim that the customer heard anything.
 - **An end that never comes** is estimated: the sound's length after the start, plus `end_margin_ms`.
-- **An interrupt that is never confirmed** counts as confirmed after `ack_timeout_ms`: a conversation cannot
-  wait for it, and no document promises it. Whatever end follows an interrupt is SpeakingInterrupted.
+- **An interrupt that is never confirmed** counts as confirmed after `ack_timeout_ms`, as an estimate: a conversation
+  cannot wait for it, and no document promises it. Whatever end follows an interrupt is SpeakingInterrupted.
 - **A premature `speak_ended`** (before our `speak_end`) is believed: SpeakingEnded is given, the rest is not
   sent, `speak_end` still is. An idle *state* before our `speak_end` is only a gap in the sound, and is not.
 - **A voice that fails** in mid-utterance: the sound that came is played, `speak_end` follows, then the
@@ -27,6 +27,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 from clara_kit.core.clock import Clock
@@ -102,7 +103,7 @@ class Speaker:
             self._interrupted(utterance)
             return
         later, ack_s = asyncio.get_running_loop().call_later, self._timing.ack_timeout_ms / 1000
-        utterance.ack_timer = later(ack_s, self._interrupted, utterance)
+        utterance.ack_timer = later(ack_s, partial(self._interrupted, utterance, estimated=True))
         order = asyncio.ensure_future(self._send(lite_protocol.order("agent.interrupt", utterance.event_id)))
         self._orders.add(order)
         order.add_done_callback(self._ordered)
@@ -155,9 +156,9 @@ class Speaker:
             self._tell(utterance, SpeakingStarted, estimated=True)
         self._ended(utterance)
 
-    def _interrupted(self, utterance: Utterance) -> None:
+    def _interrupted(self, utterance: Utterance, *, estimated: bool = False) -> None:
         utterance.silenced = True
-        self._finish(utterance, SpeakingInterrupted)
+        self._finish(utterance, SpeakingInterrupted, estimated=estimated)
 
     async def run(self) -> None:
         """Speak what comes, until cancelled."""

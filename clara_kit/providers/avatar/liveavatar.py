@@ -34,7 +34,10 @@ TIMING = Timing()
 
 
 class LiveAvatarLite:
-    """An `AvatarProvider` that `TapsAudio`. `session` tells, once entered, the room where it can be seen."""
+    """An `AvatarProvider` that `TapsAudio`. `session` tells, once entered, the room where it can be seen.
+
+    How loud it is there is the viewer's affair: it has no message for it (see `Ducks`).
+    """
 
     def __init__(
         self,
