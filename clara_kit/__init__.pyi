@@ -34,6 +34,7 @@ from .shop.fetcher import ShopifyCustomerFetcher as ShopifyCustomerFetcher
 from .widgets.comparison import Comparison as Comparison
 from .widgets.console import Console as Console
 from .widgets.desk import Desk as Desk
+from .widgets.explorer import Explorer as Explorer
 from .widgets.ghost import WhatIfView as WhatIfView
 from .widgets.shelf import runs as runs
 from .widgets.window import ConversationWindow as ConversationWindow

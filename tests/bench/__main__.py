@@ -24,6 +24,7 @@ from rich.table import Table
 from clara_kit import SentenceChunker, simulate
 from tests.bench import before, peers
 from tests.bench.greeting import greetings
+from tests.bench.judging import judging
 from tests.bench.overhead import floor_turn, memory_kib, turns
 from tests.bench.playing import playing
 from tests.bench.probe import LINES
@@ -150,6 +151,7 @@ def measure(*, quick: bool = False) -> dict[str, Any]:
         "machine": f"Python {platform.python_version()}, {platform.machine()}, {platform.system()}",
         "simulated": simulated(30 if quick else 600, 1 if quick else 5),
         "cutting": cutting(1 if quick else 5),
+        "judging": judging(60, 1) if quick else judging(1000, 3),
         "import": import_ms(1 if quick else 7),
         **asyncio.run(overhead(8 if quick else 200, crowd, beside=not quick)),
         "playing": asyncio.run(playing(0.5 if quick else 3.0)),
@@ -188,13 +190,15 @@ def show(found: dict[str, Any]) -> None:
     console.print(_greetings(found["greeting"]))
     console.print(before.table(found["before"]))
     played = found["playing"]
-    sim, cut, imp = found["simulated"], found["cutting"], found["import"]
+    sim, cut, imp, judged = found["simulated"], found["cutting"], found["import"], found["judging"]
     console.print(
         f"CPU {found['cpu_ms_per_turn']:.2f} ms a turn; memory {found['memory_kib_per_conversation']:.0f} KiB a conversation\n"
         f"Clara's sound played by the avatar's twin: CPU {played['cpu_ms_per_s']:.0f} ms a second, its end told "
         f"{played['late_ms']:.1f} ms late\n"
         f"simulated turns a second: {sim['turns_per_s']:.0f} ({sim['events_per_turn']:.0f} events a turn, trace kept; "
         f"{sim['times_the_heap']:.1f} x a bare heap)\n"
+        f"overlaps judged a second: {judged['judged_per_s']:.0f} ({judged['times_simulate']:.0f} x playing them through simulate); "
+        f"{judged['cases']} under {judged['settings']} settings in {judged['sweep_s']:.1f} s\n"
         f"sentence cutting: {cut['kit_us']:.2f} µs a delta ({cut['kit_us'] / cut['floor_us']:.1f} x looking at it once)\n"
         f"import clara_kit: {imp['kit_ms']:.0f} ms ({imp['kit_ms'] / imp['floor_ms']:.1f} x starting Python alone)"
     )

@@ -1,0 +1,343 @@
+"""What the kit's own decisions make of a labelled case, fast: the reducers and policies of `conversation/` with a pen that keeps no trace.
+
+Nothing is decided here. `Judge` asks what `Conversation` asks, with the smallest state that is needed, and remembers what
+was answered about words: a policy that reads the same settings says the same again. `played` sends a case through a whole
+`Conversation` from its beginning; a test holds both against each other.
+"""
+
+from __future__ import annotations
+
+import gc
+from bisect import insort
+from collections.abc import Callable, Iterator, Sequence
+from math import inf
+from typing import Any, TypeAlias
+
+from msgspec.structs import replace
+
+from clara_kit.conversation import speaking
+from clara_kit.conversation.conversation import REDUCERS, TIMERS, Conversation, Reducer
+from clara_kit.conversation.heard import Heard
+from clara_kit.conversation.history import History
+from clara_kit.conversation.pen import Pen
+from clara_kit.conversation.policies import Policies
+from clara_kit.conversation.policy import Decision, Question, Turn, Words
+from clara_kit.conversation.talk import Talk, Timer, Utterance
+from clara_kit.core import commands as do
+from clara_kit.core import events as ev
+from clara_kit.core.settings import Settings
+from clara_kit.core.states import ConversationState
+from clara_kit.lab.overlaps import EARS, Case
+from clara_kit.turns import usual_policies
+from clara_kit.world.mouths import spoken_ms
+
+ASKED = "¿Qué me recomiendas?"
+ANSWER = "Claro, te cuento."  # what Clara says to whatever she is asked meanwhile
+EARLIER_MS = 10_000.0  # of a whole conversation, before the moment that is judged
+
+Order: TypeAlias = "tuple[type[do.Command], float, dict[str, Any]]"
+Log: TypeAlias = "list[tuple[str, float, str]]"
+"""What was ordered, stop | duck | back | ask | say, and that Clara began: ms from her first sound, and the words asked."""
+
+
+class Judge:
+    """Judges these cases under any settings; what it learns of words under one serves the next.
+
+    policies: who decides, the kit's own unless given.
+    """
+
+    def __init__(self, cases: Sequence[Case], policies: Policies | None = None) -> None:
+        self.cases = tuple(cases)
+        self._policies = policies or usual_policies()
+        self._known: tuple[dict[Any, Any], ...] = tuple({} for _ in self.cases)
+
+    def logs(self, settings: Settings) -> Iterator[Log]:
+        """What Clara would do in each case."""
+        for case, known in zip(self.cases, self._known, strict=True):
+            yield self._played(case, settings, known)[0]
+
+    def swept(self, settings: Settings, knob: str, values: Sequence[float]) -> tuple[list[Log], ...]:
+        """The same for several values of one setting, ascending, that says how long a sound must last: one list each.
+
+        A sound that was over before the shorter time was up is over before a longer one too: nothing else comes of it, and
+        the log is the same object.
+        """
+        short = knob == "sustained_ms"  # below the debounce it has no say
+        every = [settings.with_changes(**{knob: value}) for value in values]
+        found: tuple[list[Log], ...] = tuple([] for _ in values)
+        collects = gc.isenabled()
+        gc.disable()  # hundreds of thousands of small things, and no circle among them
+        try:
+            self._swept(every, found, knob, short)
+        finally:
+            if collects:
+                gc.enable()
+        return found
+
+    def _swept(self, every: list[Settings], found: tuple[list[Log], ...], knob: str, short: bool) -> None:
+        for case, known in zip(self.cases, self._known, strict=True):
+            log, over = [], False
+            for one, logs in zip(every, found):
+                if not over:
+                    log, pen = self._played(case, one, known)
+                    over = not (
+                        pen.rang or knob in pen.read or (short and one.sustained_ms <= one.barge_in_debounce_ms)
+                    )
+                logs.append(log)
+
+    def _played(self, case: Case, settings: Settings, known: dict[Any, Any]) -> tuple[Log, _Pen]:
+        talk = _talk(case, settings, known)
+        pen = _Pen(talk, self._policies, known)
+        pen.turn_is_heard()
+        return _play(case, talk, pen.handle, pen.fire), pen
+
+
+def played(case: Case, settings: Settings, policies: Policies | None = None) -> Log:
+    """The same case through a whole `Conversation` in virtual time, from its beginning on."""
+    clara = Conversation(settings, policies=policies or usual_policies())
+    early = EARLIER_MS - 1000
+    clara.handle(ev.ConversationStarted(at_ms=0.0))
+    clara.handle(ev.TextTyped(at_ms=early, text=ASKED))
+    clara.handle(ev.ReplyDelta(at_ms=early, reply_id=1, text=" ".join(case.clara)))
+    clara.handle(ev.ReplyCompleted(at_ms=early, reply_id=1, stop_reason="end_turn"))
+    clara.handle(ev.SpeakingStarted(at_ms=EARLIER_MS, utterance_id=1))
+    clara.handle(ev.SpeechVoiced(at_ms=EARLIER_MS, utterance_id=1, piece_no=99, audio_ms=case.clara_ms))
+
+    def handle(event: ev.Event) -> list[Order]:
+        return [(type(c), c.at_ms, {n: getattr(c, n) for n in c.__struct_fields__}) for c in clara.handle(event)]
+
+    def fire(kind: str, at_ms: float) -> list[Order]:
+        return handle(ev.TimerFired(at_ms=at_ms, timer_id=clara.talk.timers[kind].timer_id))
+
+    log = _play(_later(case, EARLIER_MS), clara.talk, handle, fire, EARLIER_MS)
+    return [(what, at_ms - EARLIER_MS, text) for what, at_ms, text in log]
+
+
+def _later(case: Case, by_ms: float) -> Case:
+    """The same case at another time of a conversation."""
+    times = ("at_ms", "sound_at_ms", "speech_started_ms", "speech_ended_ms")
+    moved = (
+        replace(event, **{n: getattr(event, n) + by_ms for n in times if hasattr(event, n)}) for event in case.events
+    )
+    moved = (
+        replace(e, words=tuple(_word(w, by_ms) for w in e.words)) if isinstance(e, ev.TranscriptFinal) else e
+        for e in moved
+    )
+    return replace(case, events=tuple(moved))
+
+
+def _word(word: ev.Word, by_ms: float) -> ev.Word:
+    return replace(word, start_ms=word.start_ms + by_ms, end_ms=word.end_ms + by_ms)
+
+
+def _play(
+    case: Case,
+    talk: Talk,
+    handle: Callable[[ev.Event], list[Order]],
+    fire: Callable[[str, float], list[Order]],
+    began_ms: float = 0.0,
+) -> Log:
+    """The ears tell, timers ring, Clara begins and ends, until nothing of the customer is left to happen."""
+    world = _World(case, began_ms)
+    events, timers = world.events, talk.timers
+    while world.left or timers:
+        due_ms, kind = inf, ""
+        for name, timer in timers.items():
+            if timer.due_ms < due_ms:
+                due_ms, kind = timer.due_ms, name
+        if events and events[-1].at_ms <= due_ms:
+            event = events.pop()
+            orders = handle(event)
+            if type(event) in _EARS:
+                world.left -= 1
+            elif type(event) is ev.SpeakingStarted:
+                world.log.append(("begin", event.at_ms, ""))
+        elif kind:
+            orders = fire(kind, due_ms)
+        else:
+            break
+        if orders:
+            for order in orders:
+                world.takes(*order)
+    return world.log
+
+
+_EARS = frozenset(EARS)
+
+
+class _World:
+    """What comes of Clara's orders around one case. `events`: what is still to happen, the next one last."""
+
+    __slots__ = ("case", "ends_ms", "events", "left", "log")
+
+    def __init__(self, case: Case, began_ms: float) -> None:
+        self.case = case
+        self.log: Log = []
+        self.events: list[Any] = [*reversed(case.events)]
+        self.left = len(self.events)  # of the ears
+        self.ends_ms: dict[int, float] = {}
+        self._add(ev.SpeakingEnded(at_ms=began_ms + case.clara_ms, utterance_id=1))
+
+    def _add(self, event: ev.Event) -> None:
+        insort(self.events, event, key=lambda one: -one.at_ms)
+
+    def _drop(self, *kinds: type[ev.Event]) -> None:
+        self.events[:] = [event for event in self.events if not isinstance(event, kinds)]
+
+    def takes(self, kind: type[do.Command], at_ms: float, fields: dict[str, Any]) -> None:
+        """An order is carried out."""
+        case, log = self.case, self.log
+        if kind is do.InterruptAvatar:
+            log.append(("stop", at_ms, ""))
+            self._drop(ev.SpeakingStarted, ev.SpeakingEnded)
+        elif kind is do.Duck:
+            log.append(("duck" if fields["on"] else "back", at_ms, ""))
+        elif kind is do.RequestReply:
+            log.append(("ask", at_ms, fields["text"]))
+            ready_ms, reply_id = at_ms + case.answer_ms - case.restart_ms, fields["reply_id"]
+            self._add(ev.ReplyCompleted(at_ms=ready_ms, reply_id=reply_id, stop_reason="end_turn"))
+            self._add(ev.ReplyDelta(at_ms=ready_ms, reply_id=reply_id, text=ANSWER))
+        elif kind is do.CancelReply:
+            self._drop(ev.ReplyDelta, ev.ReplyCompleted)
+        elif kind is do.Speak:
+            utterance = fields["utterance_id"]
+            if utterance not in self.ends_ms:
+                log.append(("say", at_ms, ""))
+                self.ends_ms[utterance] = at_ms + case.restart_ms
+                self._add(ev.SpeakingStarted(at_ms=at_ms + case.restart_ms, utterance_id=utterance))
+            self.ends_ms[utterance] += spoken_ms(fields["text"])
+        elif kind is do.EndSpeech:
+            utterance = fields["utterance_id"]
+            self._add(ev.SpeakingEnded(at_ms=self.ends_ms[utterance], utterance_id=utterance))
+        elif kind is do.FinalizeWords:
+            self._finalize(at_ms, over=fields.get("over", True))
+
+    def _finalize(self, at_ms: float, *, over: bool) -> None:
+        """The words of a sound that is over come at once, where they would have come later; else those so far."""
+        told_ms = at_ms + self.case.results_ms
+        final = next((event for event in reversed(self.events) if type(event) is ev.TranscriptFinal), None)
+        if final is None:
+            return
+        if over and final.speech_ended_ms <= at_ms < final.at_ms - self.case.results_ms:
+            self.events.remove(final)
+            self._add(replace(final, at_ms=told_ms))
+        elif not over and at_ms < final.speech_ended_ms:
+            if said := " ".join(word.text for word in final.words if word.end_ms <= at_ms):
+                self._add(ev.TranscriptInterim(at_ms=told_ms, text=said))
+                self.left += 1
+
+
+def _talk(case: Case, settings: Settings, known: dict[Any, Any]) -> Talk:
+    """Clara is heard, and has all of her answer."""
+    talk = Talk(settings, History())
+    talk.begun, talk.utterances_begun, talk.turn.words = True, 1, [ASKED]
+    talk.machine.state = ConversationState.AVATAR_SPEAKING
+    pieces = [*case.clara] or [""]
+    talk.utterances[1] = _Answer(
+        utterance_id=1, turn_id=1, phase="sounding", pieces=pieces, given=len(pieces), closed=True, ended=True, started_ms=0.0,
+        voiced=[(len(pieces) - 1, case.clara_ms)], known=known,
+    )  # fmt: skip
+    return talk
+
+
+class _Answer(Utterance):
+    """Clara's answer, of which it is known how much is heard by when."""
+
+    known: dict[Any, Any] = {}
+
+    def heard_until(self, at_ms: float) -> Heard:
+        if (heard := self.known.get(at_ms)) is None:
+            heard = self.known[at_ms] = Utterance.heard_until(self, at_ms)
+        return heard  # type: ignore[no-any-return]
+
+
+class _Pen(Pen):
+    """Keeps no trace, and knows what was said of words before."""
+
+    __slots__ = ("known", "rang", "read")
+
+    def __init__(self, talk: Talk, policies: Policies, known: dict[Any, Any]) -> None:
+        super().__init__(talk, policies)
+        self.known = known
+        self.rang = False  # a sound has lasted
+        self.read: set[str] = set()  # settings by which words were judged
+
+    def handle(self, event: ev.Event) -> list[Order]:
+        """What `Conversation.handle` does, without its record."""
+        self.talk.now_ms, self.out = max(event.at_ms, self.talk.now_ms), []
+        return self._reduced(REDUCERS[type(event)], event)
+
+    def fire(self, kind: str, at_ms: float) -> list[Order]:
+        """A timer rings."""
+        self.talk.now_ms, self.out = at_ms, []
+        self.rang |= kind == "barge_in"
+        del self.talk.timers[kind]
+        return self._reduced(TIMERS[kind], ev.TimerFired(at_ms=at_ms, timer_id=kind))
+
+    def _reduced(self, reducer: Reducer, event: ev.Event) -> list[Order]:
+        held = self.talk.held
+        reducer(self, event)
+        if held is not None or self.talk.held is not None:
+            speaking.mind_the_sound(self)
+        return self.out  # type: ignore[return-value]
+
+    def ask(self, question: Question, *, sign: bool = True) -> Decision:
+        kind = type(question)
+        if kind is not Words and kind is not Turn:
+            return super().ask(question, sign=sign)
+        talk, settings = self.talk, self.talk.settings
+        said_ms = question.said_ms if kind is Words else inf  # type: ignore[union-attr]
+        key: list[Any] = [question, talk.now_ms, talk.machine.state, talk.held is None, talk.spoke_until_ms]
+        key.append(talk.turn.answered_ms)
+        for utterance in talk.utterances.values():
+            # What was cut after these words began had been heard alike when they began, wherever it was cut then.
+            key += utterance.phase, utterance.started_ms, min(utterance.cut_ms, said_ms)
+        answers = self.known.setdefault((*key, *talk.turn.words), [])
+        for names, values, decision in answers:
+            if values == [getattr(settings, name) for name in names]:
+                break
+        else:
+            talk.settings = reading = _Reading(settings)  # type: ignore[assignment]
+            try:
+                decision = super().ask(question, sign=sign)
+            finally:
+                talk.settings = settings
+            names = (*reading.names,)
+            answers.append((names, [getattr(settings, name) for name in names], decision))
+        self.read.update(names)
+        return decision  # type: ignore[no-any-return]
+
+    def do(self, kind: type[do.Command], why: str, **fields: Any) -> None:
+        self.out.append((kind, self.talk.now_ms, fields))  # type: ignore[arg-type]
+
+    def ignore(self, event: Any, why: str) -> None:
+        pass
+
+    def change(self, state: ConversationState, why: str, *only_from: ConversationState) -> None:
+        machine = self.talk.machine
+        if not only_from or machine.state in only_from:
+            machine.state = state
+
+    def set_timer(self, kind: str, after_ms: float, why: str) -> None:
+        self.talk.timers[kind] = Timer(kind, self.talk.now_ms + after_ms)
+
+    def set_timer_at(self, kind: str, due_ms: float, why: str) -> None:
+        self.talk.timers[kind] = Timer(kind, due_ms)
+
+    def cancel_timer(self, kind: str, why: str) -> bool:
+        return self.talk.timers.pop(kind, None) is not None
+
+    def heard(self, utterance: Utterance, heard: Heard) -> None:
+        pass
+
+
+class _Reading:
+    """Settings that note which of them are read."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.names: dict[str, None] = {}
+        self._settings = settings
+
+    def __getattr__(self, name: str) -> Any:
+        self.names[name] = None
+        return getattr(self._settings, name)
