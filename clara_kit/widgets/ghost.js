@@ -27,6 +27,7 @@ function render({ model, el }) {
   told.setAttribute("aria-live", "polite");
   head.append(field(say("gh_setting"), knob, "knob"), slider, value, field(say("gh_base"), base, "base"));
   root.append(head, picture, told);
+  root.addEventListener("keydown", (event) => event.stopPropagation()); // JupyterLab takes the arrows for its cells
   el.append(root);
 
   let wanted = null, busy = 0; // one ghost at a time; the newest wish is kept

@@ -29,6 +29,7 @@ function labelRow(model, root) {
     const n = ["1", "2", "3", "u", "U"].indexOf(event.key);
     if (n < 0) return;
     event.preventDefault();
+    event.stopPropagation(); // JupyterLab would make a heading of the cell
     send(n < 3 ? n : null);
   });
   for (const what of ["words", "can_label", "labelled"]) model.on(`change:${what}`, draw);
