@@ -73,7 +73,7 @@ function player(loud) {
       customer = context.createBufferSource();
       customer.buffer = buffer;
       customer.connect(context.destination);
-      customer.start();
+      customer.start(context.currentTime);
     },
     silence,
     hush: () => [...utterances].filter(([, one]) => one.playing).forEach(([id]) => silence(id)),
