@@ -82,7 +82,7 @@ function player(loud) {
       customer = context.createBufferSource();
       customer.buffer = buffer;
       customer.connect(context.destination);
-      customer.start();
+      customer.start(context.currentTime);
     },
     silence,
     duck: (on) => level(on ? DUCKED : 1, on ? DOWN_S : UP_S),

@@ -35,6 +35,9 @@ LAID = "() => window.laid.map(({ seconds, at, loud, stopped }) => ({ seconds, at
 PLAYING = (
     """() => { const one = window.laid.at(-1); return one && one.node.context.currentTime < one.at + one.seconds; }"""
 )
+CUSTOMER = (
+    "() => window.laid.some((one) => one.loud && one.node.buffer.sampleRate === 22050)"  # the offline voice's own
+)
 CLICK = """(id) => { document.querySelector(`[data-testid=${id}]`).click(); return window.laid.some((one) => one.stopped); }"""
 
 
@@ -75,6 +78,11 @@ async def test_clara_is_called_heard_interrupted_and_hung_up_by_hand(tmp_path: P
         await line.press("Enter")
         await expect(state).to_have_text("Clara speaks", timeout=30_000)
         await expect(talk).to_contain_text("¿Hacen <b>despachos</b> a regiones?")
+        await desk.get_by_text("Cut in while she speaks").click()
+        await desk.get_by_test_id("cut-backchannel").click()
+        await page.wait_for_function(CUSTOMER)  # heard in the page,
+        await expect(talk).to_contain_text("customer: Ajá.", timeout=30_000)  # and by Clara's ears
+        await expect(desk.get_by_test_id("did")).to_have_text("«Ajá»: she spoke on.")
         await page.wait_for_function(PLAYING)
         assert await page.evaluate(CLICK, "interrupt")  # silent at the click, before the kernel has heard of it
         await page.wait_for_function("() => +document.querySelector('.cd-mouth').getAttribute('ry') === 2")
@@ -85,7 +93,7 @@ async def test_clara_is_called_heard_interrupted_and_hung_up_by_hand(tmp_path: P
         await expect(talk.get_by_text("Muchas gracias.")).to_be_in_viewport(timeout=30_000)  # the newest is in sight
         opened = desk.get_by_test_id("open")
         await expect(opened).to_contain_text("camila, prompt warm")
-        await desk.locator("summary").click()
+        await desk.locator(".cd-live summary").click()
         await desk.get_by_test_id("live-llm").check()  # the panel of keys opens
         field = page.locator("input[type=password]:visible").nth(1)
         await field.fill("test-key")
