@@ -81,6 +81,8 @@ def test_what_is_wrong_in_a_lane_is_told() -> None:
     )
     paused = {**quiet, "played": [[-3000, 500, 1], [2500, 11_000, 1]]}
     assert seen(moment, paused, length, says).problems == ("stops after 0.50 s, silent for 2.00 s",)
+    restated = {**quiet, "played": [[-3000, 500, 1], [2500, 14_500, 1]]}
+    assert seen(moment, restated, length, says).repeated_ms == 3500
     stopping = {"stops": True, "whole": False, "answers": ["espera"], "kept": True, "ends_ms": 300}
     assert seen(stopping, quiet, length, says).problems == ("does not stop", "does not answer «espera»")
 

@@ -223,9 +223,11 @@ def _aloud(stored: dict[str, Any]) -> str:
 def _told(moment: dict[str, Any], one: Seen, stored: dict[str, Any]) -> str:
     parts = [f"lowered from {s(a)} to {s(b)}" for a, b in stored["ducked"]]
     if moment["stops"] is not False and one.stopped_ms is not None:
-        parts.append(f"Silent after {s(one.stopped_ms)}")
+        parts.append(f"silent after {s(one.stopped_ms)}")
         if one.resumed_ms is not None and moment["whole"]:
-            parts.append(f"goes on {s(one.silent_ms)} later")
+            parts.append(f"{'begins anew' if one.again else 'goes on'} {s(one.silent_ms)} later")
+    if one.repeated_ms:
+        parts.append(f"says {s(one.repeated_ms)} of her words a second time")
     if one.answered:
         parts.append(f"answers {s(one.answered[-1][0] - moment['ends_ms'])} after the last word")
     if one.requests > len(one.answered) + one.again:
