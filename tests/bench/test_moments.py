@@ -42,6 +42,7 @@ def test_the_page_is_drawn_from_what_is_stored_and_says_when_and_with_what() -> 
         name, version = package.split("==")
         assert any(lane.get("version") == version for lane in FOUND["lanes"].values()) and version in text, name
     assert FOUND["measured_on"] in text and "Not run:" in text and "real time" in text and "simulated" in text
+    assert re.search(r"each moment twice: between the two runs silence came up to \d\.\d\d s apart", text)
     assert len(re.findall("<article", text)) == len(moments.moments()) == 10
     assert text.count("class='track' role='img'") == 10 * (1 + sum(map(len, LANES.values())))
     assert not re.search(r"""(?:src|href)=["']https?:|<script""", text)  # one file, nothing loaded
