@@ -42,6 +42,7 @@ def test_the_page_is_drawn_from_what_is_stored_and_says_when_and_with_what() -> 
         name, version = package.split("==")
         assert any(lane.get("version") == version for lane in FOUND["lanes"].values()) and version in text, name
     assert FOUND["measured_on"] in text and "Not run:" in text and "real time" in text and "simulated" in text
+    assert re.search(r"each moment twice: between the two runs silence came up to \d\.\d\d s apart", text)
     assert len(re.findall("<article", text)) == len(moments.moments()) == 10
     assert text.count("class='track' role='img'") == 10 * (1 + sum(map(len, LANES.values())))
     assert not re.search(r"""(?:src|href)=["']https?:|<script""", text)  # one file, nothing loaded
@@ -81,6 +82,8 @@ def test_what_is_wrong_in_a_lane_is_told() -> None:
     )
     paused = {**quiet, "played": [[-3000, 500, 1], [2500, 11_000, 1]]}
     assert seen(moment, paused, length, says).problems == ("stops after 0.50 s, silent for 2.00 s",)
+    restated = {**quiet, "played": [[-3000, 500, 1], [2500, 14_500, 1]]}
+    assert seen(moment, restated, length, says).repeated_ms == 3500
     stopping = {"stops": True, "whole": False, "answers": ["espera"], "kept": True, "ends_ms": 300}
     assert seen(stopping, quiet, length, says).problems == ("does not stop", "does not answer «espera»")
 

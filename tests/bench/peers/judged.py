@@ -15,6 +15,7 @@ class Seen:
 
     stopped_ms: int | None  # when what sounded at the beginning fell silent before its end
     resumed_ms: int | None  # when it was heard again
+    repeated_ms: int  # how much of it was heard a second time
     whole: bool  # it was heard to its end, at once or in pieces
     remembered: bool  # and stands so in the history
     kept: bool  # of what was cut at least the beginning stands in the history
@@ -36,6 +37,7 @@ def seen(moment: dict[str, Any], lane: dict[str, Any], length_ms: dict[int, floa
     at_onset = next((one for one in played if one[0] <= 0 < one[1]), None)
     first = at_onset[2] if at_onset else None
     stopped = resumed = None
+    repeated_ms = 0
     whole = remembered = kept = True
     if at_onset is not None:
         begun = [one for one in played if one[2] == first and one[1] <= 0]
@@ -44,7 +46,9 @@ def seen(moment: dict[str, Any], lane: dict[str, Any], length_ms: dict[int, floa
         if heard_ms < length_ms[first] - SLACK_MS:
             stopped = at_onset[1]
             resumed = later[0][0] if later else None
-            whole = bool(later) and heard_ms + sum(b - a for a, b, _ in later) > length_ms[first] - SLACK_MS
+            all_ms = heard_ms + sum(b - a for a, b, _ in later)
+            whole = bool(later) and all_ms > length_ms[first] - SLACK_MS
+            repeated_ms = round(all_ms - length_ms[first]) if all_ms > length_ms[first] + SLACK_MS else 0
         told = " ".join(text for role, text in lane["history"] if role == "assistant")
         remembered = " ".join(says[first].split()) in " ".join(told.split())
         before = requests[first - 1][1] if first else ""
@@ -57,7 +61,7 @@ def seen(moment: dict[str, Any], lane: dict[str, Any], length_ms: dict[int, floa
     answered = tuple((at, requests[n - 1][1]) for n, at in spoken.items() if n not in again)
     into = next((at for at, _ in answered if at < moment["ends_ms"]), None)
     found = Seen(
-        stopped_ms=stopped, resumed_ms=resumed, whole=whole, remembered=remembered, kept=kept, answered=answered, again=bool(again),
+        stopped_ms=stopped, resumed_ms=resumed, repeated_ms=repeated_ms, whole=whole, remembered=remembered, kept=kept, answered=answered, again=bool(again),
         into_the_customer_ms=into, requests=sum(at > 0 for at, _ in requests),
     )  # fmt: skip
     return Seen(**{**{f: getattr(found, f) for f in found.__dataclass_fields__}, "problems": _problems(moment, found)})
@@ -141,6 +145,10 @@ def worse(moment: dict[str, Any], mine: Seen, theirs: dict[str, Seen]) -> list[s
         if shorter:
             told = ", ".join(f"{name} {s(ms)}" for name, ms in shorter.items())
             found.append(f"she is silent for {s(mine.silent_ms)} in the middle; {told}")
+    if mine.repeated_ms:
+        less = [n for n, o in theirs.items() if o.whole and o.repeated_ms < mine.repeated_ms - NOTICED_MS]
+        if less:
+            found.append(f"she says {s(mine.repeated_ms)} of her words a second time; {', '.join(less)} less")
     fewer = [name for name, one in theirs.items() if one.requests < mine.requests]
     if fewer:
         found.append(f"she asks the model {mine.requests} times; {', '.join(fewer)} less often")
