@@ -172,6 +172,8 @@ class Stage(World):
                     on(ended_ms + 64, ev.SpeechEnded(at_ms=ended_ms + 64, source=source, sound_at_ms=ended_ms))  # type: ignore[arg-type]
         for s, text in ears.get("interim", ()):
             on(now_ms + s * 1000, ev.TranscriptInterim(at_ms=now_ms + s * 1000, text=text))
+        if "button" in ears:
+            on(now_ms, ev.InterruptRequested(at_ms=now_ms))
         if "typed" in ears:
             s, text = ears["typed"]
             on(now_ms + s * 1000, ev.TextTyped(at_ms=now_ms + s * 1000, text=text))
