@@ -174,6 +174,7 @@ class Verdict:
     missed: bool = False
     answered: bool = False  # though it asked for nothing
     cut_in: bool = False
+    wasted: int = 0  # requests whose answer nobody heard
     order_ms: float | None = None
     duck_ms: float | None = None
     penalty_ms: float = 0.0
@@ -254,6 +255,9 @@ def _answers(verdict: Verdict, result: Outcome) -> None:
     if case.kind == "backchannel" and any(len(plain(r)) > len(plain(case.ask)) for r in result.requests):
         verdict.wrong.append("the model was asked about a backchannel")
         verdict.answered = True
+    elif case.kind == "backchannel" and case.said not in result.history:
+        verdict.wrong.append("the history does not know what was said meanwhile")
+    verdict.wasted = max(0, len(result.requests) - len(got))
     if expects.get("requests") not in (None, len(result.requests)):
         verdict.wrong.append(f"{len(result.requests)} requests, not {expects['requests']}")
     if expects.get("whole") and not stage.said_whole(case.clara, result.spoken):
@@ -291,6 +295,7 @@ def table(verdicts: Iterable[Verdict]) -> str:
         f"  all           {sum(not v.wrong for v in everything)}/{len(everything)}"
         f" | false stops {sum(v.false_stops for v in everything)}/{sum(v.case.kind in SOUNDS for v in everything)}"
         f" | missed {sum(v.missed for v in everything)} | backchannels answered {sum(v.answered for v in everything)}"
+        f" | wasted requests {sum(v.wasted for v in everything)}"
         f" | cut in {sum(v.cut_in for v in everything)} | penalty {mean(v.penalty_ms for v in everything) / 1000:.2f} s"
         f" | order {median(orders) / 1000 if orders else 0:.2f} s (max {max(orders, default=0) / 1000:.2f})"
         f" | duck {f'{median(ducks) / 1000:.2f} s' if ducks else 'none'}"
