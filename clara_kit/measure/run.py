@@ -149,8 +149,8 @@ class Run:
         import polars as pl
 
         schema = {name: getattr(pl, kind) for name, kind in _INTERRUPTION.items()}
-        played = self.modes.get("avatar") in ("twin", "sim")
-        return pl.DataFrame([_interruption(one, played) for one in interruptions(self.trace)], schema=schema)
+        played, found = self.modes.get("avatar") in ("twin", "sim"), interruptions(self.trace)
+        return pl.DataFrame([_interruption(one, played, self.mix) for one in found], schema=schema)
 
     @cached_property
     def event_table(self) -> pl.DataFrame:
@@ -229,14 +229,14 @@ _COLUMNS = {
 _INTERRUPTION = {
     "turn_id": "Int64", **dict.fromkeys(("sound_ms", "suspected_ms", "ducked_ms", "yielded_ms", "acknowledged_ms"), "Float64"),
     "silent_ms": "Float64", "silent_known": "Boolean", "released_ms": "Float64", "resumed_ms": "Float64", "outcome": "Utf8",
-    "by": "Utf8", "reason": "Utf8", "heard": "Utf8", "unheard": "Utf8", "plus_minus_words": "Int64",
+    "by": "Utf8", "reason": "Utf8", "heard": "Utf8", "unheard": "Utf8", "plus_minus_words": "Int64", "mix": "Utf8",
 }  # fmt: skip
 
 
-def _interruption(one: Interruption, played: bool) -> dict[str, Any]:
+def _interruption(one: Interruption, played: bool, mix: str) -> dict[str, Any]:
     known = None if one.silent_ms is None else played and not one.silent_estimated
     found = {name: getattr(one, name, getattr(one.heard, name, None)) for name in _INTERRUPTION}
-    return {**found, "silent_known": known, "heard": getattr(one.heard, "heard", None)}
+    return {**found, "silent_known": known, "heard": getattr(one.heard, "heard", None), "mix": mix}
 
 
 def _row(turn: Turn, mix: str) -> dict[str, Any]:

@@ -134,9 +134,10 @@ function render({ model, el }) {
     if (entry.kind === "wait") return waitHint(entry);
     const kind = isState(entry) ? entry.label : entry.kind, lasts = entry.from_ms !== undefined;
     const own = isState(entry) || ["waiting", "on the way", "first audio", "button"].includes(kind) ? "" : entry.label;
-    const told = entry.lane === "trouble" || ["interrupt", "cancelled", "held", "ducked", "close"].includes(kind); // a sentence, nobody's words
+    const timed = ["interrupt", "held", "ducked"].includes(kind); // a sentence, nobody's words
+    const told = timed || entry.lane === "trouble" || ["cancelled", "close"].includes(kind);
     const when = lasts ? `${seconds(entry.from_ms)} – ${seconds(entry.to_ms)}: ${Math.round(entry.to_ms - entry.from_ms)} ms` : seconds(entry.at_ms);
-    return [isState(entry) ? say(kind) : say(`kind_${kind}`), own && !told ? `«${own}»` : own, when, say(`means_${kind}`)];
+    return [isState(entry) ? say(kind) : say(`kind_${kind}`), own && !told ? `«${own}»` : own, timed ? `${when} · ${model.get("whose")}` : when, say(`means_${kind}`)];
   }
   const waitHint = (wait) => [fill(say("w_turn"), wait), wait.total_ms === null ? "" : fill(say("w_wait"), { ms: Math.round(wait.total_ms) }),
     model.get("whose"), say(`verdict_${wait.verdict}`) +

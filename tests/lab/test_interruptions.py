@@ -58,7 +58,7 @@ def test_the_four_times_come_one_after_the_other_and_are_those_of_the_trace() ->
     assert (row["yielded_ms"], row["acknowledged_ms"], row["silent_ms"]) == (stop.at_ms, told.at_ms, told.at_ms)
     assert row["sound_ms"] < row["suspected_ms"] < row["yielded_ms"] < row["silent_ms"]
     assert row["silent_known"] and f"{row['heard']} {row['unheard']}" == run.ledger[1].clara
-    assert row["plus_minus_words"] == 1 and row["resumed_ms"] is None
+    assert row["plus_minus_words"] == 1 and row["resumed_ms"] is None and row["mix"] == "simulated"
 
 
 def test_a_stop_for_nothing_shows_when_she_went_on() -> None:
