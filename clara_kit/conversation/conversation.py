@@ -116,6 +116,14 @@ REDUCERS: dict[type[ev.Event], Reducer] = {
 }
 
 
+def decide(pen: Pen, reducer: Reducer, event: ev.Event) -> None:
+    """What follows from an event or a timer; last of all, what a sound that is held, or is not any more, means for Clara's."""
+    held = pen.talk.held
+    reducer(pen, event)
+    if held is not None or pen.talk.held is not None:
+        speaking.mind_the_sound(pen)
+
+
 class Conversation:
     """Decides. Feed it events in the order they are learnt of; do what it says.
 
@@ -195,10 +203,7 @@ class Conversation:
             if talk.over:
                 pen.ignore(event, "the conversation is over")
             else:
-                held = talk.held
-                reducer(pen, event)
-                if held is not None or talk.held is not None:
-                    speaking.mind_the_sound(pen)
+                decide(pen, reducer, event)
         except Exception as exc:  # the promise is never to raise; a mistake of ours must be seen, not felt
             pen.ignore(event, f"internal error: {type(exc).__name__}: {exc}")
             pen.do(do.RaiseAlert, "a mistake in the kit", name="internal_error", message=str(exc))

@@ -15,8 +15,7 @@ from typing import Any, TypeAlias
 
 from msgspec.structs import replace
 
-from clara_kit.conversation import speaking
-from clara_kit.conversation.conversation import REDUCERS, TIMERS, Conversation, Reducer
+from clara_kit.conversation.conversation import REDUCERS, TIMERS, Conversation, Reducer, decide
 from clara_kit.conversation.heard import Heard
 from clara_kit.conversation.history import History
 from clara_kit.conversation.pen import Pen
@@ -277,10 +276,7 @@ class _Pen(Pen):
         return self._reduced(TIMERS[kind], ev.TimerFired(at_ms=at_ms, timer_id=kind))
 
     def _reduced(self, reducer: Reducer, event: ev.Event) -> list[Order]:
-        held = self.talk.held
-        reducer(self, event)
-        if held is not None or self.talk.held is not None:
-            speaking.mind_the_sound(self)
+        decide(self, reducer, event)
         return self.out  # type: ignore[return-value]
 
     def ask(self, question: Question, *, sign: bool = True) -> Decision:
