@@ -255,7 +255,9 @@ def test_every_word_counts_once_however_it_comes(data: st.DataObject) -> None:
 
 
 @pytest.mark.parametrize("after_ms", [-1.0, 0.0, 60.0])
-def test_where_nothing_of_her_answer_was_heard_the_next_question_holds_both_and_roles_alternate(after_ms: float) -> None:
+def test_where_nothing_of_her_answer_was_heard_the_next_question_holds_both_and_roles_alternate(
+    after_ms: float,
+) -> None:
     heard = Heard()
     heard.hear(final(1000, "Hola", 100))
     heard.hear(ev.ReplyDelta(at_ms=2000, reply_id=1, text="Te cuento algo bueno. Y después algo más."))
