@@ -70,8 +70,8 @@ def new_in_interim(
     ):
         return New("", at_ms, tuple(taken))
     count = 0
-    if sound_ms < taken_until_ms:  # no sound began since: the same words, grown
-        count, _ = _aligned(taken, words, strangers=False)
+    if sound_ms < taken_until_ms:  # no sound began since: perhaps the same words, grown
+        count, _ = _aligned(taken, words, sure=False)
     elif len(words) > len(taken) and words[: len(taken)] == tuple(taken):
         count = len(taken)
     return New(" ".join(text.split()[count:]), at_ms, words if count else (*taken, *words))
@@ -90,17 +90,17 @@ def _repeated(event: TranscriptFinal, one: TranscriptFinal) -> Iterable[int]:
     return range(next((n for n in range(most, 0, -1) if before[-n:] == words[:n]), 0))
 
 
-def _aligned(taken: Sequence[str], words: Sequence[str], *, strangers: bool = True) -> tuple[int, tuple[str, ...]]:
+def _aligned(taken: Sequence[str], words: Sequence[str], *, sure: bool = True) -> tuple[int, tuple[str, ...]]:
     """How many of `words` the taken ones are, revised or not, and which of those are still to come.
 
-    strangers: also where no word is alike, as when a recogniser has thought better of a single word.
+    sure: both are the same sound, so that also a word that is not alike is one; else most must be.
     """
-    mine = theirs = 0
+    mine = theirs = alike = 0
     for block in SequenceMatcher(None, taken, words, autojunk=False).get_matching_blocks():
         if not block.size or block.b - theirs > block.a - mine + 1:  # so much was not put in: it is new
             break
-        mine, theirs = block.a + block.size, block.b + block.size
-    if not mine and not strangers:
+        mine, theirs, alike = block.a + block.size, block.b + block.size, alike + block.size
+    if not sure and 2 * alike <= len(taken):
         return 0, tuple(taken)
     revised = min(len(taken) - mine, len(words) - theirs)
     return theirs + revised, tuple(taken[mine + revised :])

@@ -133,6 +133,15 @@ def test_typing_takes_the_open_interim_along_and_its_final_is_not_asked_again(ti
     assert heard.asked[1:] == ["Por favor."]
 
 
+def test_words_that_grow_after_they_were_taken_bring_what_is_new_and_others_are_others() -> None:
+    grown, other = taken(), taken()
+    grown.interim(9600, "quiero una crema para manos")
+    other.interim(9600, "una pregunta")
+    for heard in (grown, other):
+        heard.wait_until(20_000)
+    assert grown.asked[1:] == ["para manos"] and other.asked[1:] == ["una pregunta"]
+
+
 def test_words_said_before_typing_that_no_interim_told_count_when_their_final_comes() -> None:
     heard = Heard()
     heard.hear(ev.TextTyped(at_ms=2000, text="Hola"), final(2500, "Quiero una crema.", 800))
@@ -255,7 +264,9 @@ def test_every_word_counts_once_however_it_comes(data: st.DataObject) -> None:
 
 
 @pytest.mark.parametrize("after_ms", [-1.0, 0.0, 60.0])
-def test_where_nothing_of_her_answer_was_heard_the_next_question_holds_both_and_roles_alternate(after_ms: float) -> None:
+def test_where_nothing_of_her_answer_was_heard_the_next_question_holds_both_and_roles_alternate(
+    after_ms: float,
+) -> None:
     heard = Heard()
     heard.hear(final(1000, "Hola", 100))
     heard.hear(ev.ReplyDelta(at_ms=2000, reply_id=1, text="Te cuento algo bueno. Y después algo más."))

@@ -64,15 +64,7 @@ async def asked(meanwhile: str, *faults: FaultKind) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("meanwhile", "faults"),
-    [
-        ("", []),
-        ("typed", []),
-        ("typed", ["no_end"]),
-        ("asked for", ["duplicate"]),
-        ("taken", []),
-        ("taken", ["no_end"]),
-    ],
+    ("meanwhile", "faults"), [("typed", []), ("asked for", ["duplicate"]), ("taken", []), ("taken", ["no_end"])]
 )
 async def test_every_word_counts_once_from_the_sound_to_the_question(meanwhile: str, faults: list[FaultKind]) -> None:
     questions = await asked(meanwhile, *faults)
