@@ -58,7 +58,8 @@ class Lexicon(Struct, frozen=True, kw_only=True):
             return True
         words = plain(text)
         exclaims = unicodedata.normalize("NFC", text.casefold()).lstrip("¡ ").startswith("qué")  # «¡qué bueno!»
-        tails = ((words[:at], " ".join(words[at:])) for at in range(0 if exclaims else 1, len(words)))
+        starts = range(0 if exclaims else 1, len(words) if exclaims else len(words) - 1)  # «en» alone begins too much
+        tails = ((words[:at], " ".join(words[at:])) for at in starts)
         return any(
             self.is_backchannel(f"{' '.join(before)} {phrase}")
             for before, tail in tails for phrase in self.phrases if phrase.startswith(f"{tail} ")
