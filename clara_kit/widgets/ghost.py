@@ -236,10 +236,11 @@ class WhatIfView(anywidget.AnyWidget):
         except ClaraError as exc:
             self.problem = tell(exc, self._language)
             return
+        version = [self.words["gh_version"]] if self.ghost.by_version else []
         assumed = [self.words["gh_assumed"].format(what="; ".join(self.ghost.assumed))] if self.ghost.assumed else []
         with self.hold_sync():
             self.problem, self.shown = "", _value(value, self.words)
-            self.told = [*difference(self.ghost, self._language), *assumed]
+            self.told = [*difference(self.ghost, self._language), *version, *assumed]
             self.svg = ghost_svg(self.ghost, self._language)
 
     def _repr_mimebundle_(self, **kwargs: Any) -> Any:
