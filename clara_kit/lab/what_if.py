@@ -67,6 +67,7 @@ class WhatIf:
 
     trace: its records. differs: None where every decision that anybody notices is the same. assumed: what the record
     could not tell. drawn: how long each service takes where Clara's side is drawn anew; empty where nothing is.
+    by_version: another version recorded it, and this one decides otherwise there with the recorded settings too.
     """
 
     of: Run
@@ -77,6 +78,7 @@ class WhatIf:
     assumed: tuple[str, ...] = ()
     drawn: dict[str, float] = field(default_factory=dict)
     policies: Policies
+    by_version: bool = False
 
     @cached_property
     def run(self) -> Run:
@@ -106,7 +108,8 @@ class WhatIf:
         if self.differs is None:
             return printable(f"<WhatIf {told}: nothing would have been otherwise>")
         was, now = (text or "nothing" for text in self.differs.told())
-        return printable(f"<WhatIf {told}: at {self.differs.at_ms / 1000:.2f} s, recorded: {was} now: {now}>")
+        version = ", by this version whatever the settings" if self.by_version else ""
+        return printable(f"<WhatIf {told}: at {self.differs.at_ms / 1000:.2f} s{version}, recorded: {was} now: {now}>")
 
     def _repr_html_(self) -> str:
         rows: list[tuple[Any, ...]] = []
@@ -160,6 +163,13 @@ class WhatIfs:
         step, conversation = self._looks.before(changed, settings)
         return self._of(settings, policies, _Again(self.recorded, conversation, changed, step))
 
+    @cached_property
+    def _own(self) -> Changed | None:
+        """What this version decides otherwise with the recorded settings."""
+        again = _Again(self.recorded, Conversation(self.run.settings, policies=usual_policies()), {})
+        again.play()
+        return again.differs
+
     def _of(self, settings: Settings, policies: Policies, again: _Again) -> WhatIf:
         again.play()
         ghost = again.ghost
@@ -167,8 +177,15 @@ class WhatIfs:
         drawn: dict[str, float] = (
             {stage: law.low for stage, law in self.recorded.latency.laws.items()} if ghost is not None else {}
         )
+        differs = again.differs
+        by_version = (
+            differs is not None
+            and (own := self._own) is not None
+            and own.recorded == differs.recorded
+            and own.step == differs.step
+        )
         return WhatIf(
-            of=self.run, settings=settings, trace=tuple(again.conversation.trace), differs=again.differs, policies=policies,
+            by_version=by_version, of=self.run, settings=settings, trace=tuple(again.conversation.trace), differs=differs, policies=policies,
             replayed_until_ms=until_ms, drawn=drawn, assumed=tuple(ghost.assumed) if ghost is not None else (),
         )  # fmt: skip
 
@@ -287,8 +304,10 @@ class _Again:
 
 
 def _bare(record: Record) -> Record:
-    """Without who decided and why: the words of a reason are no decision."""
-    fields = {name: "" for name in ("reason", "by") if hasattr(record, name)}
+    """Without who decided and why, and what a question remembers: the words of a reason are no decision."""
+    fields: dict[str, Any] = {name: "" for name in ("reason", "by") if hasattr(record, name)}
+    if isinstance(record, do.RequestReply):
+        fields["messages"] = ()
     return msgspec.structs.replace(record, **fields) if fields else record
 
 

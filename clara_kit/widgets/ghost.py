@@ -27,7 +27,7 @@ from clara_kit.widgets.words import Language, spoken_in, usual_language, whose
 
 KNOBS: dict[str, tuple[float, float, float]] = {
     "sustained_ms": (0, 2000, 10), "barge_in_debounce_ms": (0, 2000, 10), "protected_opening_ms": (0, 3000, 50), "min_words": (1, 5, 1),
-    "turn_hold_ms": (0, 3000, 50), "unfinished_hold_ms": (0, 4000, 50), "taken_back_ms": (0, 3000, 50),
+    "words_so_far_ms": (0, 2000, 10), "turn_hold_ms": (0, 3000, 50), "unfinished_hold_ms": (0, 4000, 50), "taken_back_ms": (0, 3000, 50),
     "no_words_timeout_ms": (200, 6000, 100), "no_words_after_sound_ms": (0, 4000, 50), "final_timeout_ms": (500, 8000, 100),
     "ignore_backchannels": (0, 1, 1), "ignore_echo": (0, 1, 1), "finalize_short_sounds": (0, 1, 1),
     "duck": (0, 1, 1), "enable_barge_in": (0, 1, 1),
@@ -236,10 +236,11 @@ class WhatIfView(anywidget.AnyWidget):
         except ClaraError as exc:
             self.problem = tell(exc, self._language)
             return
+        version = [self.words["gh_version"]] if self.ghost.by_version else []
         assumed = [self.words["gh_assumed"].format(what="; ".join(self.ghost.assumed))] if self.ghost.assumed else []
         with self.hold_sync():
             self.problem, self.shown = "", _value(value, self.words)
-            self.told = [*difference(self.ghost, self._language), *assumed]
+            self.told = [*difference(self.ghost, self._language), *version, *assumed]
             self.svg = ghost_svg(self.ghost, self._language)
 
     def _repr_mimebundle_(self, **kwargs: Any) -> Any:

@@ -101,6 +101,15 @@ def test_a_run_of_the_first_version_has_ghosts_too() -> None:
     assert ghost.run.ledger[1].total_ms > ghosts.run.ledger[1].total_ms + 500  # type: ignore[operator]
 
 
+def test_what_another_version_had_decided_is_not_put_down_to_the_settings() -> None:
+    run = simulate(TALKS["two halves"], PLAN, seed=5)
+    now = Settings.of(turn_hold_ms=1500)  # stands for a version that waits
+    old = Run(inputs={**run.inputs, "settings": now.model_dump(mode="json")}, trace=run.trace)
+    assert what_if(old, now).by_version and WhatIfs(old).of(now.with_changes(sustained_ms=300)).by_version
+    assert "by this version whatever the settings" in repr(what_if(old, now))
+    assert not what_if(run, now).by_version and not what_if(run, PLAN).by_version
+
+
 def test_what_stays_as_recorded_is_a_setting() -> None:
     names = {*Settings.__struct_fields__, *Settings().flags.__struct_fields__}
     assert names >= AS_RECORDED and changes(PLAN, PLAN) == {}
