@@ -273,6 +273,7 @@ class Tuned:
 
 KNOBS: dict[str, tuple[float, ...]] = {
     "sustained_ms": (400, 500, 600, 700, 800),  # who is heard for longer before she stops speaks louder, or gives up
+    "words_so_far_ms": (0, 300, 400, 460, 520, 600),
     "unfinished_hold_ms": (800, 1200, 1500, 2000, 2500),
     "turn_hold_ms": (0, 200, 400, 700),
     "no_words_after_sound_ms": (400, 600, 800, 1000),

@@ -25,7 +25,8 @@ from clara_kit.widgets.words import Language, spoken_in, usual_language
 
 CASES, QUICK = 1000, 240
 SLIDERS = {  # from, to, step
-    "sustained_ms": (0, 1500, 50), "barge_in_debounce_ms": (0, 1000, 20), "min_words": (1, 5, 1),
+    "sustained_ms": (0, 1500, 20),
+    "words_so_far_ms": (0, 1000, 20), "barge_in_debounce_ms": (0, 1000, 20), "min_words": (1, 5, 1),
     "unfinished_hold_ms": (0, 3000, 100),
 }  # fmt: skip
 TICKS = ("ignore_backchannels", "ignore_echo", "finalize_short_sounds", "duck")

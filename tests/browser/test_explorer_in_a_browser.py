@@ -85,9 +85,9 @@ async def test_a_slider_moves_the_mark_by_mouse_and_by_keyboard() -> None:
         for _ in range(4):
             await page.keyboard.press("ArrowLeft")
         await expect(mark).not_to_have_attribute("cx", before or "", timeout=10_000)
-        await expect(page.locator("output").first).to_have_text("500 ms")
+        await expect(page.locator("output").first).to_have_text("700 ms")
         await expect(page.get_by_test_id("ex_fig_penalty_s").locator("td").last).to_contain_text("(", timeout=10_000)
-        assert explorer.settings.sustained_ms == 500
+        assert explorer.settings.sustained_ms == 700
         box = await slider.bounding_box()
         assert box is not None
         await page.mouse.click(box["x"] + box["width"] * 0.9, box["y"] + box["height"] / 2)

@@ -89,3 +89,11 @@ def test_tuning_looks_at_one_half_and_tells_of_the_other() -> None:
 
 def test_the_readme_s_figures_are_what_the_explorer_says() -> None:
     assert explorer.README.read_text(encoding="utf-8") == explorer.readme(), "python -m clara_kit.lab.explorer"
+
+
+def test_the_readme_s_settings_are_the_tuned_preset_s() -> None:
+    rows = [
+        line.split(" | ") for line in explorer.README.read_text(encoding="utf-8").splitlines() if line.startswith("| `")
+    ]
+    told = {row[0].strip("| `"): row[1] for row in rows}
+    assert told == {name: str(value).lower() for name, value in PRESETS["tuned"].items()}
