@@ -112,7 +112,7 @@ def four_times(run: Run) -> Sheet:
         times = ((name, row[f"{name}_ms"]) for name in ("suspected", "ducked", "yielded", "acknowledged", "silent"))
         told = {name: "" if at_ms is None else f"{at_ms - from_ms:.0f}" for name, at_ms in times}
         told |= {"outcome": row["outcome"], "why": row["reason"], "never heard": row["unheard"] or ""}
-        rows.append({"at": f"{from_ms / 1000:.1f} s", **told})
+        rows.append({"at": f"{from_ms / 1000:.1f}\u00a0s", **told})
     caption = f"Times in ms from the sound's beginning ({run.mix})."
     return FourTimes.of(rows, caption) if rows else Sheet.of([{"outcome": "Nobody cut in."}])
 
