@@ -25,8 +25,8 @@ What may happen to what: only the customer (a sound that lasts, words, typing, t
 her being heard moves words into the history; only the end of both sides leads to IDLE. Late events are told by id and
 phase: what is not alive is ignored with a word.
 
-Mechanics are in the reducers below (`opening`, `listening`, `replying`, `speaking`, `trouble`: each asks the ones
-after it, never before), judgement in `policies.py`, the state in `talk.py`, and `pen.py` writes.
+Mechanics are in the reducers below (`trouble`, `opening`, `listening`, `going_on`, `replying`, `speaking`: each
+asks the ones after it, never before), judgement in `policies.py`, the state in `talk.py`, and `pen.py` writes.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from clara_kit.conversation import listening, opening, replying, speaking, trouble
+from clara_kit.conversation import going_on, listening, opening, replying, speaking, trouble
 from clara_kit.conversation.history import History
 from clara_kit.conversation.pen import Pen
 from clara_kit.conversation.policies import STANDARD, Policies
@@ -104,7 +104,7 @@ REDUCERS: dict[type[ev.Event], Reducer] = {
     ev.SpeechVoiced: speaking.voiced,
     ev.SpeakingStarted: speaking.started,
     ev.SpeakingEnded: speaking.ended,
-    ev.SpeakingInterrupted: speaking.interrupted,
+    ev.SpeakingInterrupted: going_on.stopped,
     ev.ProviderFailed: trouble.failed,
     ev.ProviderRecovered: trouble.recovered,
     ev.ProviderWarned: _recorded,
@@ -192,7 +192,10 @@ class Conversation:
             if talk.over:
                 pen.ignore(event, "the conversation is over")
             else:
+                held = talk.held
                 reducer(pen, event)
+                if held is not None or talk.held is not None:
+                    speaking.mind_the_sound(pen)
         except Exception as exc:  # the promise is never to raise; a mistake of ours must be seen, not felt
             pen.ignore(event, f"internal error: {type(exc).__name__}: {exc}")
             pen.do(do.RaiseAlert, "a mistake in the kit", name="internal_error", message=str(exc))

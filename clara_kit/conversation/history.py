@@ -8,6 +8,7 @@ from clara_kit.core.commands import Message
 
 # The API wants the user first; when Clara greets first, this stands for the customer's arrival.
 ARRIVAL = "(La persona se acaba de conectar.)"
+GO_ON = "(No dijo nada: sigue donde quedaste.)"
 ASIDE = "(Mientras tanto dijo: «{}».)"  # what asked for nothing; the model must not take it for a question
 
 
@@ -31,6 +32,15 @@ class History:
     def add_assistant(self, text: str) -> None:
         """Clara said this, and it was heard. Empty text is dropped."""
         self._add("assistant", text)
+
+    def take_back(self, text: str) -> bool:
+        """The customer's last words were not all: they are no history yet. False where they are not found."""
+        last = self._messages[-1] if self._messages else None
+        if last is None or last.role != "user" or not text or not last.text.endswith(text):
+            return False
+        self._messages.pop()
+        self.add_user(last.text[: -len(text)])
+        return True
 
     @property
     def said(self) -> tuple[Message, ...]:

@@ -6,7 +6,7 @@ over, is asked.
 
 from __future__ import annotations
 
-from clara_kit.conversation import replying, speaking
+from clara_kit.conversation import going_on, replying, speaking
 from clara_kit.conversation.barge_in import short
 from clara_kit.conversation.pen import Pen
 from clara_kit.conversation.policy import Aside, Hold, Ignore, Release, Sound, Turn, Wait, Words, Yield
@@ -24,8 +24,11 @@ def sound_began(pen: Pen, event: ev.SpeechStarted) -> None:
     talk = pen.talk
     talk.sound_ms = max(talk.sound_ms, event.sound_at_ms)
     if event.source == "vad":
-        talk.sounding = True
-    if talk.state is S.USER_SPEAKING or talk.state is S.INTERRUPTED:
+        talk.sounding, talk.vad_ms = True, event.sound_at_ms
+    elif event.source == "vendor":
+        talk.vendor_ms = event.sound_at_ms
+    resuming = talk.state is S.INTERRUPTED and talk.utterance is not None and talk.utterance.phase == "asked"
+    if talk.state is S.USER_SPEAKING or (talk.state is S.INTERRUPTED and not resuming):
         if pen.cancel_timer("turn_end", "the customer goes on"):
             _expect_words(pen, "a sound began; words should follow")
     elif talk.state is S.IDLE and talk.utterance is None:
@@ -69,7 +72,7 @@ def _judge(pen: Pen, sound: Sound) -> None:
         case Ignore():
             pen.ignore(sound.event, decision.reason)
         case Yield():
-            _interrupted_by_sound(pen, decision.reason)
+            _interrupted_by_sound(pen, decision)
 
 
 def _let_go(pen: Pen, event: ev.Event) -> None:
@@ -80,11 +83,13 @@ def _let_go(pen: Pen, event: ev.Event) -> None:
             pen.do(do.FinalizeWords, "a short sound ended: were there words in it?")
 
 
-def _interrupted_by_sound(pen: Pen, why: str) -> None:
+def _interrupted_by_sound(pen: Pen, decision: Yield) -> None:
+    why = decision.reason
     pen.forget_sound(why)
-    pen.cancel_timer("retry", why)
+    if decision.sure:
+        pen.cancel_timer("retry", why)
     pen.change(S.INTERRUPTED, why, S.AVATAR_SPEAKING)
-    speaking.silence(pen, why)
+    speaking.silence(pen, why, sure=decision.sure)
     pen.change(S.USER_SPEAKING, f"the customer speaks before Clara does: {why}", S.PROCESSING, S.IDLE)
     _expect_words(pen, "words should follow the sound")
 
@@ -94,16 +99,21 @@ def no_words(pen: Pen, why: str) -> None:
     talk = pen.talk
     pen.cancel_timer("no_words", why)
     if talk.state is S.INTERRUPTED:
-        if talk.utterance is None:  # else she is resuming already
-            speaking.after_false_interruption(pen, why)
+        if talk.utterance is None or talk.utterance.phase == "waiting":  # else she is resuming already
+            going_on.go_on(pen, why)
     elif talk.state is not S.USER_SPEAKING:
         return
+    elif talk.turn.words and (talk.replies or talk.utterance is not None or "retry" in talk.timers):
+        pen.change(S.PROCESSING, f"{why}; the answer is on its way")
+        speaking.release(pen, f"{why}; saying what has waited")
     elif talk.turn.words:
         replying.answer(pen, f"{why}; answering what was said before")
+    elif talk.cut is not None or talk.unfinished or talk.replies:
+        going_on.go_on(pen, why)
     else:
         pen.change(S.IDLE, why)
-        if talk.cut is not None:
-            speaking.after_false_interruption(pen, why)
+        if talk.utterance is not None:
+            speaking.release(pen, f"{why}; saying what has waited")
         elif talk.left_to_say:
             speaking.say(pen, talk.left_to_say, f"{why}; saying what was not heard")
 
@@ -148,7 +158,7 @@ def final(pen: Pen, event: ev.TranscriptFinal) -> None:
     if event.speech_ended_ms <= turn.taken_until_ms:
         return pen.ignore(event, "these words were taken from the interim results already")
     turn.ended_ms = event.speech_ended_ms
-    take_words(pen, text)
+    take_words(pen, text, joins=decision.joins)
 
 
 def _began_ms(pen: Pen) -> float:
@@ -157,10 +167,10 @@ def _began_ms(pen: Pen) -> float:
     return talk.now_ms if talk.sound_ms < 0 else talk.sound_ms
 
 
-def take_words(pen: Pen, text: str) -> None:
-    """Words are final: add them to the turn and ask whether it is over."""
+def take_words(pen: Pen, text: str, *, joins: bool = False) -> None:
+    """Words are final: add them to the turn and ask whether it is over. `joins`: she had just begun to answer that turn."""
     pen.cancel_timers("the words are final", "no_words", "final_wait", "turn_end")
-    _words_came(pen, f"words are final: {short(text)}", final=True)
+    _words_came(pen, f"words are final: {short(text)}", final=True, joins=joins)
     pen.add_words(text)
     decision = pen.ask(Turn("final", text))
     if isinstance(decision, Wait):
@@ -205,14 +215,15 @@ def expected(pen: Pen, event: ev.TurnEndExpected | ev.TurnResumed) -> None:
         pen.ignore(event, decision.reason)
 
 
-def _words_came(pen: Pen, why: str, *, final: bool = False) -> None:
+def _words_came(pen: Pen, why: str, *, final: bool = False, joins: bool = False) -> None:
     """The sound was speech: give the customer the floor, whatever Clara was about."""
     talk = pen.talk
     pen.forget_sound(why)
     pen.change(S.INTERRUPTED, why, S.AVATAR_SPEAKING)
-    if talk.state is not S.USER_SPEAKING:
-        speaking.silence(pen, why)
-    if final:  # words that are withdrawn were none: what was cut may still go on
+    speaking.silence(pen, why)
+    if joins:
+        speaking.take_back(pen)
+    elif final:  # words that are withdrawn were none: what was cut may still go on
         speaking.settle(pen)
     if talk.state is S.PROCESSING:
         pen.change(S.USER_SPEAKING, f"the customer went on; {why}")
@@ -248,7 +259,7 @@ def button(pen: Pen, event: ev.InterruptRequested) -> None:
         return pen.ignore(event, "Clara is neither speaking nor about to")
     pen.forget_sound(why)
     _give_the_floor(pen, why)
-    talk.left_to_say = []
+    talk.left_to_say, talk.unfinished = [], False
     pen.turn_is_heard()  # asked, never answered: the next request must still know it
     if talk.state in (S.INTERRUPTED, S.PROCESSING):
         pen.cancel_timer("no_words", why)

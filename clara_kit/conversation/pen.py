@@ -104,7 +104,7 @@ class Pen:
         turn = self.talk.turn
         if turn.words:
             self.talk.history.add_user(turn.question)
-            turn.words = []
+            turn.answered, turn.answered_ms, turn.words = turn.question, self.talk.now_ms, []
 
     def forget_sound(self, why: str) -> None:
         """A held sound needs no judgement any more."""
@@ -126,7 +126,8 @@ class Pen:
 
     def cancel_reply(self, why: str) -> None:
         """Whatever is being written is not wanted any more."""
-        for reply_id in list(self.talk.replies):
+        for reply_id, reply in list(self.talk.replies.items()):
+            self.talk.unfinished |= reply.said_something
             self.end_reply(reply_id)
             self.do(do.CancelReply, why, reply_id=reply_id)
 

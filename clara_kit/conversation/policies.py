@@ -23,7 +23,10 @@ from clara_kit.conversation import (
 from clara_kit.conversation.backchannel import backchannel
 from clara_kit.conversation.echo import echo
 from clara_kit.conversation.lexicon import Lexicon
+from clara_kit.conversation.min_words import min_words
 from clara_kit.conversation.policy import Policy, Question
+from clara_kit.conversation.protected import PROTECTED
+from clara_kit.conversation.second_thought import second_thought
 from clara_kit.conversation.unfinished import unfinished
 
 _Rules = tuple[Policy, ...]
@@ -36,6 +39,7 @@ class Policies:
     sound: _Rules = (
         barge_in.SOUNDS_OFF,
         sustained.EARS,
+        PROTECTED,
         sustained.SUSTAINED,
         barge_in.DEBOUNCE,
     )  # is this sound an interruption?
@@ -46,7 +50,12 @@ class Policies:
     failure: _Rules = (
         retrying.BROKE_OFF, retrying.RECONNECT, retrying.BY_POLICY, retrying.APOLOGY, retrying.GIVE_UP,
     )  # fmt: skip  # what after a failure?
-    quiet: _Rules = (resuming.RESUME, resuming.END)  # what after a cut that brought no words?
+    quiet: _Rules = (
+        resuming.IN_VAIN,
+        resuming.RESTATE,
+        resuming.RESUME,
+        resuming.END,
+    )  # what after a cut that brought no words?
     keep: _Rules = (remembering.SAID_ANEW, remembering.HEARD)  # what is remembered?
 
     def first(self, question: str, *rules: Policy) -> Policies:
@@ -71,6 +80,7 @@ STANDARD = Policies()
 
 def knowing(lexicon: Lexicon, knows: str) -> Policies:
     """The kit's own judgement with what short words mean; `knows`: the hash of that."""
-    words = (barge_in.WORDS_OFF, backchannel(lexicon, knows), echo(lexicon, knows), barge_in.ANY_WORD)
+    rules = (backchannel, echo, min_words, second_thought)
+    words = (barge_in.WORDS_OFF, *(rule(lexicon, knows) for rule in rules), barge_in.ANY_WORD)
     turn = (turn_taking.NO_SPECULATION, unfinished(lexicon, knows), turn_taking.HOLD, turn_taking.ENDPOINTING)
     return Policies(words=words, turn=turn)

@@ -68,9 +68,17 @@ class Failure(Struct, frozen=True):
 
 
 class Quiet(Struct, frozen=True):
-    """What after a cut that brought no words? `unheard`: pieces from the cut one on."""
+    """What after a cut that brought no words? `unheard`: what is ready of the rest, from the cut clause on.
+
+    unfinished: the model was stopped before it had written the rest. coming: it is writing it still. broken: voice or
+    avatar cut her off, not a sound. tries: how often this rest was begun in vain.
+    """
 
     unheard: tuple[str, ...]
+    unfinished: bool = False
+    coming: bool = False
+    broken: bool = False
+    tries: int = 0
 
 
 class Keep(Struct, frozen=True):
@@ -78,7 +86,7 @@ class Keep(Struct, frozen=True):
 
     pieces: tuple[str, ...]
     heard: str
-    again: int | None = None  # number of the piece
+    again: int | None = None  # a character of the pieces joined by single spaces
 
 
 Question: TypeAlias = Sound | Words | Turn | Answer | Piece | Failure | Quiet | Keep
@@ -103,7 +111,13 @@ class Release(Decision, frozen=True):
 
 
 class Yield(Decision, frozen=True):
-    """The customer has the floor."""
+    """The customer has the floor. `sure`: what the model writes is not wanted any more; else only her sound stops.
+
+    joins: the words go on with the turn that she has just begun to answer; what she has said of it is taken back.
+    """
+
+    sure: bool = True
+    joins: bool = False
 
 
 class Ignore(Decision, frozen=True):
@@ -156,6 +170,10 @@ class Resume(Decision, frozen=True):
     """Say these pieces once more."""
 
     pieces: tuple[str, ...]
+
+
+class Restate(Decision, frozen=True):
+    """Ask the model once more, which knows what was heard."""
 
 
 class End(Decision, frozen=True):

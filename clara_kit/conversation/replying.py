@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from clara_kit.conversation import speaking
 from clara_kit.conversation.chunking import chunker_for
+from clara_kit.conversation.history import GO_ON
 from clara_kit.conversation.pen import Pen
 from clara_kit.conversation.policy import Answer, Drop, Piece, Request, Speak
 from clara_kit.conversation.talk import Reply
@@ -17,7 +18,7 @@ def answer(pen: Pen, why: str) -> None:
     talk = pen.talk
     pen.cancel_timers(why, "no_words", "final_wait", "turn_end")
     pen.change(S.PROCESSING, why)
-    talk.left_to_say = []
+    talk.left_to_say, talk.unfinished = [], False
     pen.health("llm").attempt = 0
     decision = pen.ask(Answer(talk.turn.question, why))
     if isinstance(decision, Request):
@@ -25,9 +26,10 @@ def answer(pen: Pen, why: str) -> None:
 
 
 def request(pen: Pen, why: str) -> None:
-    """Ask the model for the customer's words so far."""
+    """Ask the model for the customer's words so far; where they were answered in part, for the rest of that."""
     talk, question = pen.talk, pen.talk.turn.question
-    reply, messages = pen.begin_reply(chunker_for(talk.settings)), talk.history.messages(question)
+    messages = talk.history.messages(question or GO_ON)
+    question, reply = question or talk.turn.answered, pen.begin_reply(chunker_for(talk.settings))
     pen.do(do.RequestReply, why, turn_id=talk.turn.turn_id, reply_id=reply.reply_id, text=question, messages=messages)
 
 

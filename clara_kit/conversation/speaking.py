@@ -10,7 +10,7 @@ from math import inf
 from typing import Any
 
 from clara_kit.conversation.pen import Pen
-from clara_kit.conversation.policy import End, Keep, Quiet, Remember, Resume
+from clara_kit.conversation.policy import Keep, Remember
 from clara_kit.conversation.talk import Utterance
 from clara_kit.core import commands as do
 from clara_kit.core import events as ev
@@ -29,15 +29,16 @@ def say(pen: Pen, pieces: Sequence[str], why: str) -> None:
 
 
 def begin(pen: Pen) -> Utterance:
-    """A new utterance; it waits where the avatar is just being connected again."""
-    return pen.begin_utterance(pen.talk.turn.turn_id, waiting=pen.talk.health("avatar").down == "broken")
+    """A new utterance; it waits where the avatar is just being connected again, or the customer has the floor."""
+    talk = pen.talk
+    waiting = talk.health("avatar").down == "broken" or talk.state is S.USER_SPEAKING or talk.state is S.INTERRUPTED
+    return pen.begin_utterance(talk.turn.turn_id, waiting=waiting)
 
 
 def speak(pen: Pen, utterance: Utterance, piece: str, why: str) -> None:
     """The next piece of an utterance."""
     utterance.pieces.append(piece)
-    if utterance.phase != "waiting":
-        _order(pen, utterance, len(utterance.pieces) - 1, why)
+    give(pen, utterance, why)
 
 
 def close(pen: Pen, why: str) -> None:
@@ -45,14 +46,14 @@ def close(pen: Pen, why: str) -> None:
     utterance = pen.talk.utterance
     if utterance is not None and not utterance.closed:
         utterance.closed = True
-        if utterance.phase != "waiting":
-            pen.do(do.EndSpeech, why, utterance_id=utterance.utterance_id)
+        give(pen, utterance, why)
 
 
-def silence(pen: Pen, why: str) -> None:
-    """Stop whatever Clara does: sound first, work second."""
-    pen.cancel_timers(why, "retry", "retry_voice")
+def silence(pen: Pen, why: str, *, sure: bool = True) -> None:
+    """Stop whatever Clara does: sound first, work second. Not `sure`: only the sound; the model writes on."""
     talk = pen.talk
+    if sure:
+        pen.cancel_timers(why, "retry", "retry_voice")
     utterance = talk.utterance
     if utterance is not None:
         if utterance.phase != "waiting":
@@ -60,65 +61,58 @@ def silence(pen: Pen, why: str) -> None:
         if utterance.started_ms is not None:
             settle(pen)
             pen.cut_utterance(utterance)
+        elif not sure:
+            hold_back(pen, utterance)
         else:
             pen.end_utterance(utterance)
             if not talk.turn.words:
                 talk.left_to_say = utterance.pieces
-    pen.cancel_reply(why)
+    if sure:
+        pen.cancel_reply(why)
 
 
 def settle(pen: Pen) -> None:
     """Write the heard part of the cut utterance into the history."""
     if (cut := pen.talk.cut) is not None:
-        _remember(pen, cut)
+        remember(pen, cut)
 
 
-def after_false_interruption(pen: Pen, why: str) -> None:
-    """Clara was cut off for nothing: resume, or leave it at that."""
-    cut = pen.talk.cut
-    unheard = [] if cut is None else cut.pieces[cut.heard_until(cut.cut_ms).cut_piece :]
-    decision = pen.ask(Quiet(tuple(unheard)))
-    if cut is not None:
-        _remember(pen, cut, resumes=isinstance(decision, Resume))
-    if isinstance(decision, Resume):
-        say(pen, decision.pieces, f"{why}; {decision.reason}")
-    elif isinstance(decision, End):
-        pen.change(S.IDLE, f"{why}; {decision.reason}")
-
-
-def broke_off(pen: Pen, utterance: Utterance, why: str) -> None:
-    """The utterance ended in the middle; nobody wanted it."""
-    talk = pen.talk
-    pen.cancel_reply(why)
-    pen.turn_is_heard()
-    if (older := talk.cut) is not None:
-        pen.end_utterance(older)  # two cuts without a word in between: only the newer one is remembered
-    pen.cut_utterance(utterance)
-    settle(pen)
-    pen.change(S.INTERRUPTED, why, S.AVATAR_SPEAKING)
-    if talk.state in (S.INTERRUPTED, S.PROCESSING):
-        pen.cancel_timer("no_words", why)
-        pen.change(S.IDLE, why)
-    _floor_is_free(pen)
+def take_back(pen: Pen) -> None:
+    """The customer goes on with what Clara has just begun to answer: it is their turn still, and her words were none."""
+    talk, cut = pen.talk, pen.talk.cut
+    if cut is None or not talk.history.take_back(talk.turn.answered):
+        return settle(pen)
+    pen.end_utterance(cut)
+    pen.heard(cut, cut.heard_until(cut.cut_ms))
+    talk.turn.words = [talk.turn.answered]
 
 
 def hold_back(pen: Pen, utterance: Utterance) -> None:
     """What was given and not heard is said again later, under a number of its own: nothing late can be taken for it."""
     pen.end_utterance(utterance)
     later = pen.begin_utterance(utterance.turn_id, waiting=True)
-    later.pieces, later.closed = utterance.pieces, utterance.closed
+    later.pieces, later.closed, later.tries = utterance.pieces, utterance.closed, utterance.tries
 
 
 def release(pen: Pen, why: str) -> None:
-    """The voice is there (again): say what has waited."""
-    utterance = pen.talk.utterance
-    if utterance is None or utterance.phase != "waiting":
+    """The voice is there (again), or the floor is Clara's: say what has waited."""
+    talk, utterance = pen.talk, pen.talk.utterance
+    if utterance is None or utterance.phase != "waiting" or talk.health("avatar").down == "broken":
         return
-    utterance.phase = "asked"
-    for piece_no in range(len(utterance.pieces)):
-        _order(pen, utterance, piece_no, why)
-    if utterance.closed:
-        pen.do(do.EndSpeech, why, utterance_id=utterance.utterance_id)
+    if talk.state is not S.USER_SPEAKING and talk.state is not S.INTERRUPTED:
+        utterance.phase = "asked"
+        give(pen, utterance, why)
+
+
+def mind_the_sound(pen: Pen) -> None:
+    """While a sound is held Clara is low, and begins nothing new; afterwards what has waited is said."""
+    talk, utterance = pen.talk, pen.talk.utterance
+    low = talk.held is not None and talk.settings.duck and utterance is not None and utterance.phase == "sounding"
+    if low is not talk.ducked:
+        talk.ducked = low
+        pen.do(do.Duck, "a sound is heard: it may be an interruption" if low else "no sound is held any more", on=low)
+    if talk.held is None and utterance is not None:
+        give(pen, utterance, "no sound is held any more")
 
 
 # --- what the voice and the avatar tell ------------------------------------------------------------------------
@@ -172,45 +166,56 @@ def ended(pen: Pen, event: ev.SpeakingEnded) -> None:
         return
     pen.end_utterance(utterance)
     pen.turn_is_heard()
-    _keep(pen, utterance, utterance.text)
-    if talk.reply is not None and not utterance.closed:
+    given, held_back = utterance.pieces[: utterance.given], utterance.pieces[utterance.given :]
+    keep(pen, given, " ".join(given))
+    if held_back:  # a sound is held
+        later = begin(pen)
+        later.pieces, later.closed = held_back, utterance.closed
+    if held_back or (talk.reply is not None and not utterance.closed):
         pen.change(S.PROCESSING, "what was ready has been spoken; more of the reply is to come", S.AVATAR_SPEAKING)
     else:
         pen.change(S.IDLE, "Clara is done", S.AVATAR_SPEAKING, S.PROCESSING, S.INTERRUPTED)
-    _floor_is_free(pen)
-
-
-def interrupted(pen: Pen, event: ev.SpeakingInterrupted) -> None:
-    """The avatar fell silent: as ordered, or by itself."""
-    cut = pen.talk.cut
-    if cut is not None and cut.utterance_id == event.utterance_id:
-        pen.cut_utterance(cut)
-    elif (utterance := current(pen, event)) is not None:
-        broke_off(pen, utterance, "the avatar stopped without being asked")
+    floor_is_free(pen)
 
 
 # --- inside ----------------------------------------------------------------------------------------------------
 
 
-def _order(pen: Pen, utterance: Utterance, piece_no: int, why: str) -> None:
-    pen.do(
-        do.Speak, why,
-        turn_id=utterance.turn_id, utterance_id=utterance.utterance_id, piece_no=piece_no,
-        text=utterance.pieces[piece_no],
-    )  # fmt: skip
+def give(pen: Pen, utterance: Utterance, why: str) -> None:
+    """To the voice, what it has not got yet; not now where a sound may be an interruption."""
+    if utterance.phase == "waiting" or _minds_a_sound(pen, utterance):
+        return
+    for piece_no in range(utterance.given, len(utterance.pieces)):
+        pen.do(
+            do.Speak, why,
+            turn_id=utterance.turn_id, utterance_id=utterance.utterance_id, piece_no=piece_no,
+            text=utterance.pieces[piece_no],
+        )  # fmt: skip
+    utterance.given = len(utterance.pieces)
+    if utterance.closed and not utterance.ended:
+        utterance.ended = True
+        pen.do(do.EndSpeech, why, utterance_id=utterance.utterance_id)
 
 
-def _remember(pen: Pen, cut: Utterance, *, resumes: bool = False) -> None:
+def _minds_a_sound(pen: Pen, utterance: Utterance) -> bool:
+    """A cough, which only the local ear takes for something, does not delay the answer's beginning; speech does."""
+    talk = pen.talk
+    return talk.held is not None and talk.settings.duck and (utterance.phase == "sounding" or talk.ears_agree)
+
+
+def remember(pen: Pen, cut: Utterance, again: int | None = None) -> None:
+    """What was heard of what was cut goes into the history; not what is said `again`, from that character on."""
     pen.end_utterance(cut)
     heard = cut.heard_until(cut.cut_ms)
     pen.heard(cut, heard)
-    _keep(pen, cut, heard.heard, heard.cut_piece if resumes else None)
+    keep(pen, cut.pieces, heard.heard, again)
 
 
-def _keep(pen: Pen, utterance: Utterance, heard: str, again: int | None = None) -> None:
-    keep = pen.ask(Keep(tuple(utterance.pieces), heard, again), sign=False)
-    if isinstance(keep, Remember):
-        pen.talk.history.add_assistant(keep.text)
+def keep(pen: Pen, pieces: Sequence[str], heard: str, again: int | None = None) -> None:
+    """Ask what of it is remembered."""
+    decision = pen.ask(Keep(tuple(pieces), heard, again), sign=False)
+    if isinstance(decision, Remember):
+        pen.talk.history.add_assistant(decision.text)
 
 
 def _check_speed(pen: Pen) -> None:
@@ -226,7 +231,7 @@ def _check_speed(pen: Pen) -> None:
         )  # fmt: skip
 
 
-def _floor_is_free(pen: Pen) -> None:
+def floor_is_free(pen: Pen) -> None:
     """Clara is done while a sound is held: it is the customer's turn, not an interruption."""
     talk = pen.talk
     if talk.state is S.IDLE and talk.held is not None:

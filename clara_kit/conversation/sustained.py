@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from clara_kit.conversation.policy import Hold, Ignore, Policy, Release, Sound, Yield
-from clara_kit.conversation.talk import Talk
+from clara_kit.conversation.talk import SAME_SOUND_MS, Talk
 from clara_kit.core.events import SpeechEnded, SpeechStarted
 
 NEXT_WORDS_MS = 1200.0  # a recogniser tells its words about once a second
-SAME_SOUND_MS = 250.0  # two ears name the beginning of one sound so far apart at most
 
 
 def _sustained(talk: Talk, sound: Sound) -> Hold | Release | Yield | None:
@@ -30,12 +29,20 @@ def _sustained(talk: Talk, sound: Sound) -> Hold | Release | Yield | None:
             reason=f"the sound stopped after {made_ms:.0f} ms, {settings.sustained_ms - made_ms:.0f} ms too soon"
         )
     lasted_ms = talk.now_ms - talk.held.sound_at_ms
+    if not talk.ears_agree:
+        # The recogniser's ear is made for speech, the local one for loudness: what only one of them hears is a fan, a
+        # door, a far voice. Words will tell; the other ear may be late by as much again.
+        ear, longest_ms = "the local ear" if talk.held.source == "vad" else "the recogniser", 2 * settings.sustained_ms
+        if lasted_ms >= longest_ms:
+            return Release(reason=f"only {ear} hears it, for {lasted_ms:.0f} ms: a noise, unless words come")
+        until_ms = talk.held.sound_at_ms + longest_ms
+        return Hold(until_ms, reason=f"only {ear} hears it: waiting {longest_ms:.0f} ms for the other, or for words")
     until_ms = talk.aside_ms + NEXT_WORDS_MS
     if talk.aside_ms >= talk.held.sound_at_ms and until_ms > talk.now_ms:
         return Hold(
             until_ms, reason=f"its words so far ask for nothing; an interruption if none come in {NEXT_WORDS_MS:.0f} ms"
         )
-    return Yield(reason=f"the sound lasted {lasted_ms:.0f} ms")
+    return Yield(sure=False, reason=f"the sound lasted {lasted_ms:.0f} ms")
 
 
 def _ears(talk: Talk, sound: Sound) -> Ignore | Release | None:

@@ -18,6 +18,7 @@ from clara_kit.core.events import Service, SpeechStarted, SpokenWord
 from clara_kit.core.settings import Settings
 from clara_kit.core.states import ConversationState, ConversationStateMachine
 
+SAME_SOUND_MS = 250.0  # two ears name the beginning of one sound so far apart at most
 FARTHEST_MS = 1e12  # thirty years: a time beyond it is nonsense and must not move the clock
 
 
@@ -26,6 +27,8 @@ class Turn(Struct):
 
     turn_id: int = 0
     words: list[str] = []
+    answered: str = ""  # what Clara answers aloud, and since when
+    answered_ms: float = -FARTHEST_MS
     interim: str = ""
     interim_at_ms: float = 0.0
     taken_until_ms: float = -FARTHEST_MS  # words said before this were taken from interim results
@@ -50,15 +53,18 @@ class Reply(Struct):
 class Utterance(Struct):
     """What Clara says: its pieces, its sound as far as known, and where it stands.
 
-    waiting: not given to the voice yet, which is being connected or tried again. asked: given, not heard yet.
-    sounding: heard now. cut: silenced at `cut_ms`, not in the history yet.
+    waiting: not given to the voice yet, which is being connected or tried again, or while the customer may be speaking.
+    asked: given, not heard yet. sounding: heard now. cut: silenced at `cut_ms`, not in the history yet.
     """
 
     utterance_id: int
     turn_id: int
     phase: Literal["waiting", "asked", "sounding", "cut"] = "asked"
     pieces: list[str] = []
+    given: int = 0  # pieces that went to the voice
     closed: bool = False  # no more pieces will come
+    ended: bool = False  # and the voice knows
+    tries: int = 0  # how often it was begun before, and broke off where it began
     started_ms: float | None = None
     cut_ms: float = 0.0
     voiced: list[tuple[int, float]] = []
@@ -105,8 +111,11 @@ class Talk:
     customer_key: str = ""
     turn: Turn = field(default_factory=Turn)
     held: SpeechStarted | None = None  # a sound that may become an interruption
+    ducked: bool = False  # Clara's sound is low meanwhile, and no new piece of hers is begun
     sounding: bool = False  # the local ear hears the customer now
     sound_ms: float = -FARTHEST_MS  # where the last sound began
+    vendor_ms: float = -FARTHEST_MS  # and where, as the recogniser has it
+    vad_ms: float = -FARTHEST_MS  # and as the local ear has it
     aside_ms: float = -FARTHEST_MS  # when the held sound last brought words that take no floor
     let_go: tuple[float, float] = (-FARTHEST_MS, -FARTHEST_MS)  # the last sound that was none: its beginning and end
     spoke_from_ms: float = -FARTHEST_MS  # when Clara was last heard, once she has ended
@@ -115,6 +124,7 @@ class Talk:
     replies: dict[int, Reply] = field(default_factory=dict)
     utterances: dict[int, Utterance] = field(default_factory=dict)
     left_to_say: list[str] = field(default_factory=list)  # silenced before it was heard at all
+    unfinished: bool = False  # a reply was stopped before it was written to its end, and nothing was asked since
     services: dict[Service, Health] = field(default_factory=dict)
     timers: dict[str, Timer] = field(default_factory=dict)  # by what they are for: one of a kind
     replies_begun: int = 0
@@ -146,6 +156,15 @@ class Talk:
             if utterance.phase == "cut":
                 return utterance
         return None
+
+    @property
+    def ears_agree(self) -> bool:
+        """The sound that is held is one for the recogniser and for the local ear, or there is but one of them."""
+        if self.held is None or not self.settings.local_vad or self.held.source == "script":
+            return self.held is not None
+        if self.health("stt").down:
+            return True
+        return min(self.vendor_ms, self.vad_ms) >= self.held.sound_at_ms - SAME_SOUND_MS
 
     @property
     def is_quiet(self) -> bool:

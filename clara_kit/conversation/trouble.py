@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from clara_kit.conversation import listening, opening, replying, speaking
+from clara_kit.conversation import going_on, listening, opening, replying, speaking
 from clara_kit.conversation.pen import Pen
 from clara_kit.conversation.policy import Decision, Failure, Retry, Say
 from clara_kit.core import commands as do
@@ -106,7 +106,8 @@ def _voice_failed(pen: Pen, event: ev.ProviderFailed) -> None:
             if not connection:
                 pen.set_timer("retry_voice", decision.after_ms, f"{why}; {decision.reason}")
         else:
-            speaking.broke_off(pen, utterance, why)
+            again = event.retryable and (isinstance(decision, Retry) if connection else spoken)
+            going_on.broke_off(pen, utterance, why, again=again)
     if connection:
         _connect_or_not(pen, "avatar", decision, why)
 

@@ -38,7 +38,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     "plan": {},
     "tuned": {
         "sustained_ms": 700, "finalize_short_sounds": True, "ignore_backchannels": True, "ignore_echo": True, "unfinished_hold_ms": 1500,
-        "no_words_after_sound_ms": 800,
+        "no_words_after_sound_ms": 800, "duck": True, "taken_back_ms": 800,
     },
 }  # fmt: skip
 _YES, _NO = ("yes", "on", "y", "t"), ("no", "off", "n", "f")

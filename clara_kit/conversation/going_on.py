@@ -1,0 +1,73 @@
+"""After Clara was cut off: by a sound that was none, or because her voice or her avatar broke off.
+
+Mechanics only: what of the rest there is, and where it goes. Whether it is said, asked for anew or left is asked.
+"""
+
+from __future__ import annotations
+
+from clara_kit.conversation import replying, speaking
+from clara_kit.conversation.pen import Pen
+from clara_kit.conversation.policy import Quiet, Restate, Resume
+from clara_kit.conversation.resuming import rest_of
+from clara_kit.conversation.talk import Utterance
+from clara_kit.core import events as ev
+from clara_kit.core.states import ConversationState as S
+
+
+def go_on(pen: Pen, why: str, *, broken: bool = False) -> None:
+    """Nobody wanted her to stop: the rest is said, as far as it is written, or asked for once more, or left."""
+    talk, cut, ready = pen.talk, pen.talk.cut, pen.talk.utterance
+    again, tries, unheard = 0, 0, (*talk.left_to_say, *(ready.pieces if ready is not None else ()))
+    if cut is not None:
+        again, rest = rest_of(cut.pieces, len(cut.heard_until(cut.cut_ms).heard))
+        unheard, tries = rest + unheard, 0 if again else cut.tries + 1
+    unfinished = talk.unfinished and bool(talk.turn.answered)
+    decision = pen.ask(Quiet(unheard, unfinished=unfinished, coming=bool(talk.replies), broken=broken, tries=tries))
+    why, talk.left_to_say, talk.unfinished = f"{why}; {decision.reason}", [], False
+    if cut is not None:
+        speaking.remember(pen, cut, again if isinstance(decision, Resume) else None)
+    if not isinstance(decision, Resume):
+        pen.cancel_reply(why)
+        if ready is not None:
+            pen.end_utterance(ready)
+        if isinstance(decision, Restate):
+            pen.change(S.PROCESSING, why)
+            return replying.request(pen, why)
+        return pen.change(S.IDLE, why)
+    if talk.replies:
+        pen.change(S.PROCESSING, why)
+    elif talk.state is S.USER_SPEAKING or talk.health("avatar").down:
+        pen.change(S.IDLE, why)
+    if decision.pieces:
+        utterance = ready or speaking.begin(pen)
+        utterance.pieces, utterance.closed, utterance.tries = list(decision.pieces), not talk.replies, tries
+        if talk.health("avatar").down != "broken":
+            utterance.phase = "asked"
+        speaking.give(pen, utterance, why)
+
+
+def broke_off(pen: Pen, utterance: Utterance, why: str, *, again: bool = True) -> None:
+    """The utterance ended in the middle, and nobody wanted it. Not `again`: it would break off once more."""
+    talk = pen.talk
+    pen.turn_is_heard()
+    if (older := talk.cut) is not None:
+        pen.end_utterance(older)  # two cuts without a word in between: only the newer one is remembered
+    pen.cut_utterance(utterance)
+    pen.change(S.INTERRUPTED, why, S.AVATAR_SPEAKING)
+    pen.cancel_timer("no_words", why)
+    if again:
+        go_on(pen, why, broken=True)
+    else:
+        pen.cancel_reply(why)
+        speaking.settle(pen)
+        pen.change(S.IDLE, why, S.INTERRUPTED, S.PROCESSING)
+    speaking.floor_is_free(pen)
+
+
+def stopped(pen: Pen, event: ev.SpeakingInterrupted) -> None:
+    """The avatar fell silent: as ordered, or by itself."""
+    cut = pen.talk.cut
+    if cut is not None and cut.utterance_id == event.utterance_id:
+        pen.cut_utterance(cut)
+    elif (utterance := speaking.current(pen, event)) is not None:
+        broke_off(pen, utterance, "the avatar stopped without being asked")
