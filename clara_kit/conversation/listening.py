@@ -152,8 +152,11 @@ def final(pen: Pen, event: ev.TranscriptFinal) -> None:
         return no_words(pen, decision.reason) if talk.state in (S.USER_SPEAKING, S.INTERRUPTED) else None
     if not text:
         pen.by = ""  # there were no words to judge
-        if talk.state in (S.USER_SPEAKING, S.INTERRUPTED) and not turn.interim:
-            return no_words(pen, "the recogniser heard a sound without words")
+        if talk.state in (S.USER_SPEAKING, S.INTERRUPTED):
+            withdrawn, turn.interim = turn.interim, ""
+            pen.cancel_timer("final_wait", "its words are withdrawn")
+            what = f"a sound without words, and takes {short(withdrawn)} back" if withdrawn else "a sound without words"
+            return no_words(pen, f"the recogniser heard {what}")
         return pen.ignore(event, "no words in it")
     if event.speech_ended_ms <= turn.taken_until_ms:
         return pen.ignore(event, "these words were taken from the interim results already")
