@@ -15,17 +15,20 @@ def backchannel(lexicon: Lexicon, knows: str) -> Policy:
     """The policy that knows these words; `knows`: their hash."""
 
     def decide(talk: Talk, words: Words) -> Aside | None:
-        if not talk.settings.ignore_backchannels or not lexicon.is_backchannel(words.text):
+        if not talk.settings.ignore_backchannels:
+            return None
+        if not (lexicon.is_backchannel if words.final else lexicon.may_become_backchannel)(words.text):
             return None
         said = short(words.text)
-        if talk.state is ConversationState.PROCESSING:
+        turn = talk.turn
+        if talk.state is ConversationState.PROCESSING or turn.over_ms <= words.said_ms < turn.answered_ms:
             return Aside(reason=f"{said} asks for nothing, and the answer is on its way")
         clara = over_clara(talk, words.said_ms)
         if clara is None or clara.rstrip().endswith("?"):
             return None  # she had asked, or was done: it is an answer
         return Aside(reason=f"{said} only says «go on»: it is in the list of backchannels, and Clara had asked nothing")
 
-    return Policy("backchannel", decide, knows=knows)
+    return Policy("backchannel", decide, version=2, knows=knows)
 
 
 def audible(talk: Talk, at_ms: float) -> Utterance | None:

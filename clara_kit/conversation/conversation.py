@@ -35,7 +35,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from clara_kit.conversation import going_on, listening, opening, replying, speaking, trouble
+from clara_kit.conversation import going_on, listening, opening, replying, speaking, trouble, voicing
 from clara_kit.conversation.history import History
 from clara_kit.conversation.pen import Pen
 from clara_kit.conversation.policies import STANDARD, Policies
@@ -85,7 +85,7 @@ REDUCERS: dict[type[ev.Event], Reducer] = {
     ev.ProfileLoaded: opening.profile_loaded,
     ev.ConversationStopped: opening.stopped,
     ev.SettingsChanged: opening.settings_changed,
-    ev.ServiceExchanged: _recorded,
+    ev.ServiceExchanged: voicing.exchanged,
     ev.SpeechStarted: listening.sound_began,
     ev.SpeechEnded: listening.sound_ended,
     ev.TranscriptInterim: listening.interim,
@@ -99,9 +99,9 @@ REDUCERS: dict[type[ev.Event], Reducer] = {
     ev.ReplyCompleted: replying.completed,
     ev.AnswerFound: _not_asked,
     ev.AnswerNotFound: _not_asked,
-    ev.SpeechSent: speaking.current,
-    ev.FirstAudio: speaking.current,
-    ev.SpeechVoiced: speaking.voiced,
+    ev.SpeechSent: voicing.sent,
+    ev.FirstAudio: voicing.first_audio,
+    ev.SpeechVoiced: voicing.voiced,
     ev.SpeakingStarted: speaking.started,
     ev.SpeakingEnded: speaking.ended,
     ev.SpeakingInterrupted: going_on.stopped,

@@ -12,6 +12,7 @@ from clara_kit.conversation.talk import Talk
 
 ALIKE = 0.75  # share of the letters that are hers, in her order; a recogniser mishears about one word in eight
 LATEST_MS = 3000.0  # an echo comes at once; the rest is how little is known of where in her words she is
+AHEAD_MS = 1000.0  # nor of what she is about to say
 LEAST_WORDS = 3  # shorter ones are as likely the customer's, taking up a word of hers
 LEAST_LETTERS = 3  # of a run that counts as hers
 
@@ -27,7 +28,7 @@ def echo(lexicon: Lexicon, knows: str) -> Policy:
             return None
         hers = " ".join(plain(_lately(talk, words.said_ms)))
         if len(theirs) < LEAST_WORDS:
-            begun = not words.final and f" {' '.join(theirs)} " in f" {hers} "
+            begun = not words.final and not lexicon.yields_in(words.text) and f" {' '.join(theirs)} " in f" {hers} "
             return (
                 Ignore(reason=f"{short(words.text)} may be Clara's own voice: more words will tell") if begun else None
             )
@@ -38,7 +39,7 @@ def echo(lexicon: Lexicon, knows: str) -> Policy:
             return None
         return Ignore(reason=f"{short(words.text)} is Clara's own voice: {share:.0%} of it is what she is saying")
 
-    return Policy("echo", decide, knows=knows)
+    return Policy("echo", decide, version=2, knows=knows)
 
 
 def _lately(talk: Talk, said_ms: float) -> str:
@@ -46,7 +47,8 @@ def _lately(talk: Talk, said_ms: float) -> str:
     utterance = audible(talk, said_ms)
     if utterance is None:
         return talk.spoke_text
-    return utterance.text[len(utterance.heard_until(said_ms - LATEST_MS).heard) :]
+    until = len(utterance.heard_until(talk.now_ms + AHEAD_MS).heard) if utterance.phase != "cut" else None
+    return utterance.text[len(utterance.heard_until(said_ms - LATEST_MS).heard) : until]
 
 
 def alike(hers: str, theirs: str) -> float:

@@ -41,8 +41,7 @@ def go_on(pen: Pen, why: str, *, broken: bool = False) -> None:
     if decision.pieces:
         utterance = ready or speaking.begin(pen)
         utterance.pieces, utterance.closed, utterance.tries = list(decision.pieces), not talk.replies, tries
-        if talk.health("avatar").down != "broken":
-            utterance.phase = "asked"
+        speaking.release(pen, why)
         speaking.give(pen, utterance, why)
 
 

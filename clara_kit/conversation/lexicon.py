@@ -11,7 +11,7 @@ from functools import lru_cache
 
 from msgspec import Struct
 
-MOST_WORDS = 3  # of a backchannel; longer ones are a turn, whatever they are made of
+MOST_WORDS = 3  # of a backchannel, a phrase being one; longer ones are a turn, whatever they are made of
 _LONG = re.compile(r"([^\W\d_])\1{2,}")
 _LETTERS = re.compile(r"[^\W_]+")
 _STRESSED = re.compile(r"\b(?:mí|tú|él|sé|sí|té|qué|quién|cómo|cuál|cuándo|dónde)\W*$")  # unlike «mi», «que»
@@ -38,7 +38,10 @@ class Lexicon(Struct, frozen=True, kw_only=True):
     def is_backchannel(self, text: str) -> bool:
         """Only words that ask for nothing: «ajá», «sí, claro», «qué bueno»."""
         words = plain(text)
-        if not 1 <= len(words) <= MOST_WORDS or self.yields_in(text):
+        if not words or self.yields_in(text):
+            return False
+        phrases, rest = _phrases(self.phrases, words)
+        if phrases + len(rest) > MOST_WORDS:
             return False
         said = " ".join(words)
         if said in self.phrases:
@@ -47,16 +50,31 @@ class Lexicon(Struct, frozen=True, kw_only=True):
             return False
         if len(words) >= _IMPATIENT and len(set(words)) == 1:
             return False
-        return self.backchannels.issuperset(_without(self.phrases, words))
+        return self.backchannels.issuperset(rest)
+
+    def may_become_backchannel(self, text: str) -> bool:
+        """It is one, or would be if its last words go on as a phrase does: «sí, claro que…»."""
+        if self.is_backchannel(text):
+            return True
+        words = plain(text)
+        exclaims = unicodedata.normalize("NFC", text.casefold()).lstrip("¡ ").startswith("qué")  # «¡qué bueno!»
+        tails = ((words[:at], " ".join(words[at:])) for at in range(0 if exclaims else 1, len(words)))
+        return any(
+            self.is_backchannel(f"{' '.join(before)} {phrase}")
+            for before, tail in tails for phrase in self.phrases if phrase.startswith(f"{tail} ")
+        )  # fmt: skip
 
     def goes_on(self, text: str) -> str:
         """The word or phrase at its end after which a clause goes on; empty where it may be complete."""
-        if text.rstrip().endswith(("?", "!")) or _STRESSED.search(unicodedata.normalize("NFC", text.casefold())):
+        if text.rstrip().endswith(("?", "!")):
             return ""
+        stressed = _STRESSED.search(unicodedata.normalize("NFC", text.casefold()))
         words = plain(text)
         ends = [" ".join(words[-n:]) for n in (3, 2, 1) if len(words) >= n]
         if self.complete.intersection(ends):
             return ""
+        if stressed:
+            ends = ends[:-1]  # «saber cuál» goes on, «sé» does not
         return next((end for end in ends if end in self.unfinished or end in self.fillers), "")
 
 
@@ -71,9 +89,10 @@ def plain(text: str) -> tuple[str, ...]:
     return tuple(words)
 
 
-def _without(phrases: frozenset[str], words: tuple[str, ...]) -> tuple[str, ...]:
-    """The words that stand outside a phrase."""
-    rest = f" {' '.join(words)} "
+def _phrases(phrases: frozenset[str], words: tuple[str, ...]) -> tuple[int, tuple[str, ...]]:
+    """How many phrases there are in it, and the words that stand outside of them."""
+    rest, found = f" {' '.join(words)} ", 0
     for phrase in sorted(phrases, key=len, reverse=True):
+        found += rest.count(f" {phrase} ")
         rest = rest.replace(f" {phrase} ", " ")
-    return tuple(rest.split())
+    return found, tuple(rest.split())

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from clara_kit.conversation import going_on, replying, speaking
 from clara_kit.conversation.barge_in import short
+from clara_kit.conversation.counted import KEPT, New, new_in, new_in_interim, said
 from clara_kit.conversation.pen import Pen
 from clara_kit.conversation.policy import Aside, Hold, Ignore, Release, Sound, Turn, Wait, Words, Yield
 from clara_kit.core import commands as do
@@ -65,6 +66,8 @@ def _judge(pen: Pen, sound: Sound) -> None:
             if isinstance(sound.event, ev.SpeechStarted):
                 pen.talk.held = sound.event
             pen.set_timer_at("barge_in", decision.until_ms, decision.reason)
+            if decision.words:
+                pen.do(do.FinalizeWords, decision.reason, over=False)
         case Release():
             _let_go(pen, sound.event)
             pen.forget_sound(decision.reason)
@@ -126,6 +129,8 @@ def interim(pen: Pen, event: ev.TranscriptInterim) -> None:
     talk, turn = pen.talk, pen.talk.turn
     if not event.text.strip():
         return pen.ignore(event, "no words in it")
+    if not _new_in_interim(pen, event.text, talk.now_ms).text:
+        return pen.ignore(event, "these words count already")
     decision = pen.ask(Words(event.text, final=False, said_ms=_began_ms(pen)))
     if not isinstance(decision, Yield):
         talk.aside_ms = talk.now_ms
@@ -140,28 +145,53 @@ def interim(pen: Pen, event: ev.TranscriptInterim) -> None:
 
 def final(pen: Pen, event: ev.TranscriptFinal) -> None:
     """The recogniser is sure of an utterance."""
-    talk, turn, text = pen.talk, pen.talk.turn, event.text.strip()
-    decision = pen.ask(Words(text, final=True, said_ms=event.speech_started_ms))
+    talk, turn = pen.talk, pen.talk.turn
+    if not event.text.strip():
+        turn.taken = ()
+        return _nothing_new(pen, event, "the recogniser heard a sound without words")
+    new = new_in(event, turn.counted, turn.taken, turn.taken_until_ms)
+    turn.taken = new.taken
+    if not new.text:
+        turn.counted = [*turn.counted[-KEPT:], said(event)]
+        if turn.interim and talk.sound_ms > event.speech_ended_ms:
+            return pen.ignore(event, "these words count already, and others are being said")
+        return _nothing_new(pen, event, "these words count already")
+    decision = pen.ask(Words(new.text, final=True, said_ms=new.began_ms))
+    if isinstance(decision, Yield | Aside):
+        turn.counted = [*turn.counted[-KEPT:], said(event)]
     if not isinstance(decision, Yield):
         turn.interim = ""
         pen.cancel_timer("final_wait", "the words are ignored")
         pen.forget_sound(decision.reason)
         pen.ignore(event, decision.reason)
-        if isinstance(decision, Aside) and event.speech_ended_ms > turn.taken_until_ms:
-            talk.history.add_aside(text)
+        if isinstance(decision, Aside):
+            talk.history.add_aside(new.text)
         return no_words(pen, decision.reason) if talk.state in (S.USER_SPEAKING, S.INTERRUPTED) else None
-    if not text:
-        pen.by = ""  # there were no words to judge
-        if talk.state in (S.USER_SPEAKING, S.INTERRUPTED):
-            withdrawn, turn.interim = turn.interim, ""
-            pen.cancel_timer("final_wait", "its words are withdrawn")
-            what = f"a sound without words, and takes {short(withdrawn)} back" if withdrawn else "a sound without words"
-            return no_words(pen, f"the recogniser heard {what}")
-        return pen.ignore(event, "no words in it")
-    if event.speech_ended_ms <= turn.taken_until_ms:
-        return pen.ignore(event, "these words were taken from the interim results already")
     turn.ended_ms = event.speech_ended_ms
-    take_words(pen, text, joins=decision.joins)
+    take_words(pen, new.text, joins=decision.joins)
+
+
+def _nothing_new(pen: Pen, event: ev.Event, why: str) -> None:
+    """What was thought to be words was none, or counts already."""
+    talk = pen.talk
+    talk.turn.interim = ""
+    pen.cancel_timer("final_wait", why)
+    if talk.state in (S.USER_SPEAKING, S.INTERRUPTED) and "turn_end" not in talk.timers:
+        return no_words(pen, why)
+    pen.ignore(event, why)
+
+
+def _take_interim(pen: Pen) -> str:
+    """The interim words count from now on; returns what of them is new."""
+    turn = pen.talk.turn
+    new = _new_in_interim(pen, turn.interim, turn.interim_at_ms)
+    turn.interim, turn.taken, turn.taken_until_ms = "", new.taken, turn.interim_at_ms
+    return new.text
+
+
+def _new_in_interim(pen: Pen, text: str, at_ms: float) -> New:
+    talk, turn = pen.talk, pen.talk.turn
+    return new_in_interim(text, at_ms, talk.sound_ms, turn.counted, turn.taken, turn.taken_until_ms)
 
 
 def _began_ms(pen: Pen) -> float:
@@ -206,8 +236,10 @@ def final_never_came(pen: Pen, event: ev.TimerFired) -> None:
     due_ms = turn.interim_at_ms + talk.settings.final_timeout_ms  # a sum, for a difference may not reach it
     if due_ms > talk.now_ms:
         return pen.set_timer_at("final_wait", due_ms, "the words are still growing")
-    turn.ended_ms = turn.taken_until_ms = turn.interim_at_ms
-    take_words(pen, turn.interim)
+    if not (text := _take_interim(pen)):
+        return _nothing_new(pen, event, "these words count already")
+    turn.ended_ms = turn.interim_at_ms
+    take_words(pen, text)
 
 
 def expected(pen: Pen, event: ev.TurnEndExpected | ev.TurnResumed) -> None:
@@ -251,7 +283,7 @@ def typed(pen: Pen, event: ev.TextTyped) -> None:
     pen.forget_sound(why)
     _give_the_floor(pen, why)
     pen.change(S.USER_SPEAKING, "the customer went on by typing", S.PROCESSING)
-    pen.add_words(*filter(None, (turn.interim, text)))
+    pen.add_words(*filter(None, (_take_interim(pen) if turn.interim else "", text)))
     replying.answer(pen, why)
 
 

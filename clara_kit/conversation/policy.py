@@ -101,9 +101,10 @@ class Decision(Struct, frozen=True, kw_only=True):
 
 
 class Hold(Decision, frozen=True):
-    """Wait until `until_ms` with judging this sound."""
+    """Wait until `until_ms` with judging this sound. `words`: and ask the recogniser for its words so far."""
 
     until_ms: float
+    words: bool = False
 
 
 class Release(Decision, frozen=True):

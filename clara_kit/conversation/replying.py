@@ -18,7 +18,7 @@ def answer(pen: Pen, why: str) -> None:
     talk = pen.talk
     pen.cancel_timers(why, "no_words", "final_wait", "turn_end")
     pen.change(S.PROCESSING, why)
-    talk.left_to_say, talk.unfinished = [], False
+    talk.left_to_say, talk.unfinished, talk.turn.over_ms = [], False, talk.now_ms
     pen.health("llm").attempt = 0
     decision = pen.ask(Answer(talk.turn.question, why))
     if isinstance(decision, Request):

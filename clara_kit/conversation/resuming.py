@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from clara_kit.conversation.policy import End, Policy, Quiet, Restate, Resume
 from clara_kit.conversation.talk import Talk
 
-_CLAUSE = re.compile(r"[,;:–—)…]\s+|\s[–—]\s")  # pieces are sentences: only what divides one is looked for
+_CLAUSE = re.compile(r"[,;:.?!–—)…]\s+")
 
 
 def rest_of(pieces: Sequence[str], heard_chars: int) -> tuple[int, tuple[str, ...]]:

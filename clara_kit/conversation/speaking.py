@@ -31,7 +31,7 @@ def say(pen: Pen, pieces: Sequence[str], why: str) -> None:
 def begin(pen: Pen) -> Utterance:
     """A new utterance; it waits where the avatar is just being connected again, or the customer has the floor."""
     talk = pen.talk
-    waiting = talk.health("avatar").down == "broken" or talk.state is S.USER_SPEAKING or talk.state is S.INTERRUPTED
+    waiting = talk.health("avatar").down == "broken" or talk.customers_floor
     return pen.begin_utterance(talk.turn.turn_id, waiting=waiting)
 
 
@@ -99,7 +99,7 @@ def release(pen: Pen, why: str) -> None:
     talk, utterance = pen.talk, pen.talk.utterance
     if utterance is None or utterance.phase != "waiting" or talk.health("avatar").down == "broken":
         return
-    if talk.state is not S.USER_SPEAKING and talk.state is not S.INTERRUPTED:
+    if not talk.customers_floor:
         utterance.phase = "asked"
         give(pen, utterance, why)
 
@@ -125,15 +125,6 @@ def current(pen: Pen, event: Any) -> Utterance | None:
         pen.ignore(event, f"utterance {event.utterance_id} is over or unknown")
         return None
     return utterance
-
-
-def voiced(pen: Pen, event: ev.SpeechVoiced) -> None:
-    """More is known of the sound, also of one that was cut."""
-    utterance = pen.talk.utterances.get(event.utterance_id)
-    if utterance is None:
-        return pen.ignore(event, f"utterance {event.utterance_id} is over or unknown")
-    utterance.voiced.append((event.piece_no, event.audio_ms))
-    utterance.words.extend(event.words)
 
 
 def started(pen: Pen, event: ev.SpeakingStarted) -> None:
@@ -215,7 +206,8 @@ def keep(pen: Pen, pieces: Sequence[str], heard: str, again: int | None = None) 
     """Ask what of it is remembered."""
     decision = pen.ask(Keep(tuple(pieces), heard, again), sign=False)
     if isinstance(decision, Remember):
-        pen.talk.history.add_assistant(decision.text)
+        cut = again is None and len(decision.text) < len(" ".join(pieces))
+        pen.talk.history.add_assistant(decision.text, cut=cut)
 
 
 def _check_speed(pen: Pen) -> None:

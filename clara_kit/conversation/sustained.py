@@ -5,7 +5,9 @@ from __future__ import annotations
 from clara_kit.conversation.policy import Hold, Ignore, Policy, Release, Sound, Yield
 from clara_kit.conversation.talk import SAME_SOUND_MS, Talk
 from clara_kit.core.events import SpeechEnded, SpeechStarted
+from clara_kit.core.states import ConversationState
 
+ONE_EAR = 1.75  # times as long, where only one ear hears a sound, or nobody tells its end
 NEXT_WORDS_MS = 1200.0  # a recogniser tells its words about once a second
 
 
@@ -17,10 +19,11 @@ def _sustained(talk: Talk, sound: Sound) -> Hold | Release | Yield | None:
     if isinstance(event, SpeechStarted):
         if talk.held is not None:
             return None
-        due_ms = max(event.sound_at_ms + settings.sustained_ms, event.at_ms)
-        return Hold(
-            due_ms, reason=f"a sound began: an interruption if it lasts {settings.sustained_ms:.0f} ms or brings words"
+        first_ms = (
+            settings.words_so_far_ms if 0 < settings.words_so_far_ms < settings.sustained_ms else settings.sustained_ms
         )
+        reason = f"a sound began: an interruption if it lasts {settings.sustained_ms:.0f} ms or brings words"
+        return Hold(max(event.sound_at_ms + first_ms, event.at_ms), reason=reason)
     if talk.held is None:
         return None
     if isinstance(event, SpeechEnded):
@@ -28,20 +31,33 @@ def _sustained(talk: Talk, sound: Sound) -> Hold | Release | Yield | None:
         return Release(
             reason=f"the sound stopped after {made_ms:.0f} ms, {settings.sustained_ms - made_ms:.0f} ms too soon"
         )
-    lasted_ms = talk.now_ms - talk.held.sound_at_ms
-    if not talk.ears_agree:
-        # The recogniser's ear is made for speech, the local one for loudness: what only one of them hears is a fan, a
-        # door, a far voice. Words will tell; the other ear may be late by as much again.
-        ear, longest_ms = "the local ear" if talk.held.source == "vad" else "the recogniser", 2 * settings.sustained_ms
-        if lasted_ms >= longest_ms:
-            return Release(reason=f"only {ear} hears it, for {lasted_ms:.0f} ms: a noise, unless words come")
-        until_ms = talk.held.sound_at_ms + longest_ms
-        return Hold(until_ms, reason=f"only {ear} hears it: waiting {longest_ms:.0f} ms for the other, or for words")
-    until_ms = talk.aside_ms + NEXT_WORDS_MS
-    if talk.aside_ms >= talk.held.sound_at_ms and until_ms > talk.now_ms:
+    # Times are compared as sums, as the timers were set: a difference may never reach them.
+    began_ms = talk.held.sound_at_ms
+    lasted_ms, enough_ms, longest_ms = (
+        talk.now_ms - began_ms,
+        began_ms + settings.sustained_ms,
+        began_ms + ONE_EAR * settings.sustained_ms,
+    )
+    if talk.now_ms < enough_ms:
+        asks = talk.state is ConversationState.AVATAR_SPEAKING and talk.aside_ms < began_ms
         return Hold(
-            until_ms, reason=f"its words so far ask for nothing; an interruption if none come in {NEXT_WORDS_MS:.0f} ms"
+            enough_ms, words=asks, reason=f"the sound has lasted {lasted_ms:.0f} ms: what are its words so far?"
         )
+    if not settings.local_vad and talk.now_ms < longest_ms:
+        return Hold(longest_ms, reason="the recogniser tells no end of a sound: words, or none, will tell")
+    if not talk.ears_agree:
+        # The recogniser's ear is made for speech, the local one for loudness: what only one of them hears is a door, a
+        # chair, a far voice. The other may be late by nearly as much again; a sound near by that does not end is none
+        # to talk into, whatever it is, and one far off is left to its words.
+        ear = "the local ear" if talk.held.source == "vad" else "the recogniser"
+        if talk.now_ms < longest_ms:
+            return Hold(longest_ms, reason=f"only {ear} hears it: waiting for the other, or for words")
+        if talk.held.source == "vendor":
+            return Release(reason=f"only {ear} hears it, for {lasted_ms:.0f} ms: a noise, unless words come")
+    until_ms = talk.aside_ms + NEXT_WORDS_MS
+    if talk.aside_ms >= began_ms and until_ms > talk.now_ms:
+        reason = f"its words so far ask for nothing; an interruption if none come in {NEXT_WORDS_MS:.0f} ms"
+        return Hold(until_ms, words=settings.words_so_far_ms > 0, reason=reason)
     return Yield(sure=False, reason=f"the sound lasted {lasted_ms:.0f} ms")
 
 

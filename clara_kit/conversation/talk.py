@@ -6,12 +6,13 @@ One object, copied in some microseconds, so that a moment can be kept, shown, an
 from __future__ import annotations
 
 from copy import copy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from msgspec import Struct
 
-from clara_kit.conversation.heard import Heard, estimate
+from clara_kit.conversation.counted import Said
+from clara_kit.conversation.heard import Heard, Known, Voice, estimate
 from clara_kit.conversation.history import History
 from clara_kit.conversation.sentences import Chunker
 from clara_kit.core.events import Service, SpeechStarted, SpokenWord
@@ -31,7 +32,10 @@ class Turn(Struct):
     answered_ms: float = -FARTHEST_MS
     interim: str = ""
     interim_at_ms: float = 0.0
-    taken_until_ms: float = -FARTHEST_MS  # words said before this were taken from interim results
+    over_ms: float = -FARTHEST_MS  # when it was taken to be over
+    taken: tuple[str, ...] = ()  # words that count though no final has brought them yet, and when they were learnt of
+    taken_until_ms: float = -FARTHEST_MS
+    counted: list[Said] = []  # the last finals, which may come again
     ended_ms: float | None = None  # when the last word ended, until Clara is heard
     hold_ms: float = 0.0  # how long more words are waited for
 
@@ -67,8 +71,11 @@ class Utterance(Struct):
     tries: int = 0  # how often it was begun before, and broke off where it began
     started_ms: float | None = None
     cut_ms: float = 0.0
-    voiced: list[tuple[int, float]] = []
+    voiced: list[tuple[float, ...]] = []  # as `heard.estimate` wants it
     words: list[SpokenWord] = []
+    voice: Voice = Voice()
+    handed_ms: list[float] = []  # when each piece was handed to the voice
+    seen: bool = False  # its sound goes through the kit
 
     @property
     def text(self) -> str:
@@ -77,8 +84,14 @@ class Utterance(Struct):
 
     def heard_until(self, at_ms: float) -> Heard:
         """What of it had been heard at `at_ms` on the conversation's clock."""
-        played_ms = 0.0 if self.started_ms is None else at_ms - self.started_ms
-        return estimate(self.pieces, played_ms, self.voiced, self.words)
+        if self.started_ms is None:
+            return estimate(self.pieces, 0.0)
+        known = Known(self.voice, tuple(handed_ms - self.started_ms for handed_ms in self.handed_ms), self.seen)
+        heard = estimate(self.pieces[: self.given], at_ms - self.started_ms, self.voiced, self.words, known)
+        if self.given < len(self.pieces):  # what the voice never got nobody heard
+            rest = self.pieces[self.given :]
+            heard = replace(heard, unheard=" ".join((heard.unheard, *rest) if heard.unheard else rest))
+        return heard
 
 
 class Health(Struct):
@@ -123,6 +136,7 @@ class Talk:
     spoke_text: str = ""
     replies: dict[int, Reply] = field(default_factory=dict)
     utterances: dict[int, Utterance] = field(default_factory=dict)
+    voice: Voice = field(default_factory=Voice)  # in use, as far as it was measured
     left_to_say: list[str] = field(default_factory=list)  # silenced before it was heard at all
     unfinished: bool = False  # a reply was stopped before it was written to its end, and nothing was asked since
     services: dict[Service, Health] = field(default_factory=dict)
@@ -156,6 +170,13 @@ class Talk:
             if utterance.phase == "cut":
                 return utterance
         return None
+
+    @property
+    def customers_floor(self) -> bool:
+        """The customer speaks, or it is not known yet that they do not."""
+        return self.state is ConversationState.USER_SPEAKING or (
+            self.state is ConversationState.INTERRUPTED and ("no_words" in self.timers or bool(self.turn.interim))
+        )
 
     @property
     def ears_agree(self) -> bool:

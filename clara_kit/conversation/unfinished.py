@@ -9,7 +9,57 @@ from clara_kit.conversation.policy import Policy, Turn, Wait
 from clara_kit.conversation.talk import Talk
 
 PHONE_DIGITS = 9  # of a Chilean number
-_DIGITS = ["cero", "uno", "una", "dos", "tres", "cuatro", "cinco", "seis", "siete", "ocho", "nueve"]
+_UNITS = ["cero", "uno", "una", "un", "dos", "tres", "cuatro", "cinco", "seis", "siete", "ocho", "nueve"]
+_TEENS = [
+    "diez",
+    "once",
+    "doce",
+    "trece",
+    "catorce",
+    "quince",
+    "dieciseis",
+    "diecisiete",
+    "dieciocho",
+    "diecinueve",
+    "veinte",
+    "veintiuno",
+    "veintidos",
+    "veintitres",
+    "veinticuatro",
+    "veinticinco",
+    "veintiseis",
+    "veintisiete",
+    "veintiocho",
+    "veintinueve",
+]
+_TENS = ["treinta", "cuarenta", "cincuenta", "sesenta", "setenta", "ochenta", "noventa"]
+_HUNDREDS = [
+    "cien",
+    "ciento",
+    "doscientos",
+    "trescientos",
+    "cuatrocientos",
+    "quinientos",
+    "seiscientos",
+    "setecientos",
+    "ochocientos",
+    "novecientos",
+]
+_DIGITS = {**dict.fromkeys(_UNITS, 1), **dict.fromkeys(_TEENS + _TENS, 2), **dict.fromkeys(_HUNDREDS, 3)}
+_SCALES = {"mil", "millon", "millones"}
+_NAMED = {
+    "rut",
+    "run",
+    "numero",
+    "telefono",
+    "celular",
+    "fono",
+    "codigo",
+    "pedido",
+    "orden",
+}  # what a number is told of
+_ADDRESS = re.compile(r"\b(?:correo|mail|email)\b.* es\b(?P<told>.*)")
+_WHOLE = re.compile(r"(?:@|\barroba\b).*(?:\.|\bpunto )(?:com|cl|net|org|es|ar|pe|mx|co)\W*$")
 
 
 def unfinished(lexicon: Lexicon, knows: str) -> Policy:
@@ -26,19 +76,36 @@ def unfinished(lexicon: Lexicon, knows: str) -> Policy:
             return Wait(hold_ms, reason=f"the clause is open: waiting {hold_ms:.0f} ms for the rest")
         if 0 < (digits := spoken_digits(talk.turn.question)) < PHONE_DIGITS:
             return Wait(hold_ms, reason=f"{digits} digits of a number: waiting {hold_ms:.0f} ms for the rest")
+        if open_address(talk.turn.question):
+            return Wait(hold_ms, reason=f"an address without its end: waiting {hold_ms:.0f} ms for the rest")
         return None
 
-    return Policy("unfinished", decide, knows=knows)
+    return Policy("unfinished", decide, version=2, knows=knows)
 
 
 def spoken_digits(text: str) -> int:
-    """How many digits were said one by one, or in groups, at its end; 0 where it ends otherwise, or is one number."""
-    groups = []
-    for word in reversed(plain(re.sub(r"(?<=\d)[.,-](?=\d)", "", text))):  # «$14.990», «9.876.543-2»: one number
-        if word.isdigit():
-            groups.append(len(word))
-        elif word in _DIGITS:
-            groups.append(1)
-        else:
-            break
-    return sum(groups) if len(groups) > 1 else 0
+    """How many digits were said one by one, or in groups, at its end; 0 where it ends otherwise, or is one number.
+
+    One number is enough where it is told of something that has more («mi RUT es doce millones…»).
+    """
+    words = plain(re.sub(r"(?<=\d)[.,-](?=\d)", "", text))  # «$14.990», «9.876.543-2»: one number
+    groups: list[int] = []
+    scaled = False
+    at = len(words)
+    while at and (n := len(words[at - 1]) if words[at - 1].isdigit() else _DIGITS.get(words[at - 1], 0)) | (
+        words[at - 1] in _SCALES
+    ):
+        at -= 1
+        scaled |= words[at] in _SCALES
+        if n == 1 and at > 1 and words[at - 1] == "y" and words[at - 2] in _TENS:  # «ochenta y cuatro»
+            at, n = at - 2, 2
+        groups.append(n)
+    if any(word in _NAMED for word in words[:at]) and not any(len(word) > 1 and word.isdigit() for word in words[at:]):
+        return max(sum(groups), bool(groups))
+    return sum(groups) if len(groups) > 1 and not scaled else 0
+
+
+def open_address(text: str) -> bool:
+    """Whether an e-mail address is being dictated and has no end yet."""
+    told = _ADDRESS.search(text.casefold())
+    return told is not None and "?" not in text and not _WHOLE.search(told["told"])

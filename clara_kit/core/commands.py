@@ -37,7 +37,12 @@ class StopListening(Command, frozen=True, kw_only=True):
 
 
 class FinalizeWords(Command, frozen=True, kw_only=True):
-    """Ask the recogniser for the final words of what it has heard so far, without waiting for its silence."""
+    """Ask the recogniser for the words of what it has heard so far, without waiting for its silence.
+
+    over: the sound has ended, and these are all its words; else more will come, and what is told are interim words.
+    """
+
+    over: bool = True
 
 
 class LoadProfile(Command, frozen=True, kw_only=True):

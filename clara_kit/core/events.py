@@ -245,12 +245,14 @@ class SpokenWord(Struct, frozen=True, kw_only=True, gc=False):
 class SpeechVoiced(Event, frozen=True, kw_only=True):
     """The sound of every piece up to `piece_no` is complete; they last `audio_ms` from the first sample.
 
-    `words` are given where the voice knows its own word times; a vendor's usually does not.
+    `lead_ms`: the silence with which the sound begins that is new in it. `words` are given where the voice knows its
+    own word times; a vendor's usually does not.
     """
 
     utterance_id: int
     piece_no: int
     audio_ms: float
+    lead_ms: float = 0.0
     words: tuple[SpokenWord, ...] = ()
 
 

@@ -37,7 +37,7 @@ _LATER = {
 PRESETS: dict[str, dict[str, Any]] = {
     "plan": {},
     "tuned": {
-        "sustained_ms": 700, "finalize_short_sounds": True, "ignore_backchannels": True, "ignore_echo": True, "unfinished_hold_ms": 1500,
+        "sustained_ms": 780, "finalize_short_sounds": True, "words_so_far_ms": 460, "ignore_backchannels": True, "ignore_echo": True, "unfinished_hold_ms": 1500,
         "no_words_after_sound_ms": 800, "duck": True, "taken_back_ms": 800,
     },
 }  # fmt: skip
@@ -86,6 +86,9 @@ class Settings(_Frozen, frozen=True, kw_only=True):
     )
     taken_back_ms: Ms = 0  # a customer who goes on so shortly after Clara has begun: her answer is taken back, both parts are answered once
     finalize_short_sounds: bool = False  # ask for the words of a sound at once when it ends while Clara speaks
+    words_so_far_ms: Ms = (
+        0  # nor wait for interim words of a sound that has lasted this long while Clara is heard (0: wait)
+    )
     ignore_backchannels: bool = False  # «ajá» while Clara speaks neither stops her nor is answered
     ignore_echo: bool = False  # nor do her own words, heard by the customer's microphone
     unfinished_hold_ms: Ms = 0  # wait this long where a clause is not finished («y también…»)

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from clara_kit.conversation.conversation import Conversation
-from clara_kit.conversation.history import ARRIVAL
+from clara_kit.conversation.history import without_notes
 from clara_kit.core import commands as do
 from clara_kit.core import events as ev
 from clara_kit.core.outside import printable
@@ -126,9 +126,9 @@ class Stepper:
             return next((r.unheard for r in reversed(cuts) if text.endswith(r.heard)), "")
 
         return tuple(
-            Said(role=m.role, text=m.text, unheard=unheard(m.text) if m.role == "assistant" else "")
+            Said(role=m.role, text=text, unheard=unheard(m.text) if m.role == "assistant" else "")
             for m in conversation.history.said
-            if m.text != ARRIVAL  # what stands in the customer's place for the model nobody has said
+            if (text := without_notes(m.text))  # what is told to the model in the customer's place nobody has said
         )
 
     def nearest(self, at_ms: float) -> int:

@@ -140,8 +140,8 @@ class Story:
         self.interim = event.text
 
     def _final(self, event: ev.TranscriptFinal) -> None:
+        self.interim = ""
         if event.text.strip():
-            self.interim = ""
             self._words("spoken", event, event.speech_started_ms, event.speech_ended_ms)
 
     def _words(self, kind: Literal["spoken", "typed"], event: Any, began_ms: float, ended_ms: float) -> None:

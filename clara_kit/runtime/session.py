@@ -122,7 +122,7 @@ class Session:
                 do.InterruptAvatar: self._orders.interrupt,
                 do.RequestReply: self._request_reply,
                 do.CancelReply: self._cancel_reply,
-                do.FinalizeWords: lambda _: self._tasks.create_task(finalize(self.stt)),
+                do.FinalizeWords: lambda command: self._tasks.create_task(finalize(self.stt, over=command.over)),
                 do.LoadProfile: lambda _: self._tasks.create_task(self._load_profile()),
                 do.SetTimer: self._timers.set,
                 do.CancelTimer: lambda command: self._timers.cancel(command.timer_id),

@@ -101,7 +101,7 @@ class Mouth:
         return [
             *happens,
             ev.FirstAudio(at_ms=made.first_ms, utterance_id=who),
-            ev.SpeechVoiced(at_ms=made.made_ms, utterance_id=who, piece_no=0, audio_ms=made.audio_ms),
+            self._voiced(made, 0),
             ev.SpeakingStarted(at_ms=self._start_ms, utterance_id=who),
         ]
 
@@ -121,8 +121,16 @@ class Mouth:
         self._texts = []
         self._audio_ms += made.audio_ms
         self._free_ms = max(self._free_ms, made.first_ms) + made.audio_ms
-        who, last = self.utterance_id, self._last_piece
-        return [ev.SpeechVoiced(at_ms=made.made_ms, utterance_id=who, piece_no=last, audio_ms=self._audio_ms)]
+        return [self._voiced(made, self._last_piece)]
+
+    def _voiced(self, made: Flush, last: int) -> ev.SpeechVoiced:
+        return ev.SpeechVoiced(
+            at_ms=made.made_ms,
+            utterance_id=self.utterance_id,
+            piece_no=last,
+            audio_ms=self._audio_ms,
+            lead_ms=made.lead_ms,
+        )
 
     def _flush(self, texts: Sequence[str], now_ms: float, late_ms: float = 0.0) -> Flush:
         made = flush(texts, now_ms, self._draw, self._length, late_ms=late_ms)

@@ -18,6 +18,7 @@ from typing import Any, Self
 from clara_kit.audio.pcm import Sound, silence
 from clara_kit.audio.spoken import Pronunciation
 from clara_kit.audio.voice import OfflineVoice
+from clara_kit.conversation.history import without_notes
 from clara_kit.core import events as ev
 from clara_kit.core.clock import Clock
 from clara_kit.core.errors import ProviderError
@@ -139,9 +140,9 @@ class PlayedSTT(Scheduled):
         for event in events:
             self._at(event.at_ms, lambda event=event: self._out.put_nowait(event) if self._ear.tells(event) else None)  # type: ignore[misc]
 
-    async def finalize(self) -> None:
-        """The last words are wanted before the silence is over."""
-        self._schedule(self._ear.finalize(self._stage.clock.now_ms()))
+    async def finalize(self, *, over: bool = True) -> None:
+        """The last words are wanted before the silence is over, or the words so far."""
+        self._schedule(self._ear.finalize(self._stage.clock.now_ms(), over=over))
 
     async def reopen(self) -> None:
         """It is connected again: what was said meanwhile is not lost."""
@@ -199,7 +200,8 @@ class PlayedLLM:
     async def _events(self, request: ReplyRequest, told: list[ev.Event]) -> AsyncIterator[ev.Event]:
         stage, prompt = self._stage, request.prompt
         first = sum(m.role == "user" for m in request.messages) <= 1
-        question = request.messages[-1].text
+        asked = (without_notes(m.text, asides=False) for m in reversed(request.messages) if m.role == "user")
+        question = next(filter(None, asked), "")
         for event in timelines.reply(
             timelines.answer_tokens(self._book, question, prompt if prompt.text else None, first=first),
             request.messages,

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
 from functools import partial
 
+from clara_kit.audio.lead import Lead
 from clara_kit.audio.pcm import Sound, concat, silence
 from clara_kit.core import events as ev
 from clara_kit.core.errors import ProviderError
@@ -138,17 +139,18 @@ class PlayedFace(Scheduled):
                 number += 1
                 yield text
 
-        start_ms = free_ms = 0.0
+        start_ms, free_ms, lead = 0.0, 0.0, Lead(self._tts.rate_hz)
         async with self._tts.speak(pieces()) as stream:
             async for part in stream:
                 if isinstance(part, PiecesVoiced):
                     tell(
                         ev.SpeechVoiced(
                             at_ms=now(), utterance_id=utterance_id, piece_no=part.pieces - 1,
-                            audio_ms=part.audio_ms, words=part.words,
+                            audio_ms=part.audio_ms, lead_ms=lead.end(), words=part.words,
                         )
                     )  # fmt: skip
                     continue
+                lead.hear(part.pcm)
                 if not start_ms:
                     tell(ev.FirstAudio(at_ms=now(), utterance_id=utterance_id))
                     start_ms = free_ms = now() + stage.draw("avatar_start")

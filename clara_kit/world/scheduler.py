@@ -93,7 +93,7 @@ class World:
                 do.SetTimer: self._set_timer,
                 do.CancelTimer: lambda command: self._void.add(command.timer_id),
                 do.LoadProfile: self._load_profile,
-                do.FinalizeWords: lambda _: self._heard(self._ear.finalize(self._now_ms)),
+                do.FinalizeWords: lambda command: self._heard(self._ear.finalize(self._now_ms, over=command.over)),
                 do.Connect: self._connect,
                 do.Disconnect: self._disconnect,
             },

@@ -141,10 +141,18 @@ class Ear:
             taken = at_ms + max(0.0, min(at_ms, ended) - start_ms - words[0].start_ms) / CATCH_UP
             yield self._final(words, start_ms, max(ended, taken), self._draw("stt_results"))
 
-    def finalize(self, now_ms: float) -> Iterator[ev.Event]:
-        """Somebody does not want to wait for the silence: the last final comes at once, where its words are over."""
+    def finalize(self, now_ms: float, *, over: bool = True) -> Iterator[ev.Event]:
+        """Somebody does not want to wait for the silence: the last final comes at once, where its words are over.
+
+        Not `over`: the words so far, as interim ones; none of them is cut in two here, as a real recogniser may.
+        """
         if self._last is not None:
             final, results_ms = self._last
+            if not over:
+                said = " ".join(w.text for w in final.words if w.end_ms <= now_ms)
+                if said and now_ms < final.speech_ended_ms:
+                    yield ev.TranscriptInterim(at_ms=now_ms + results_ms, text=said)
+                return
             if final.speech_ended_ms <= now_ms < final.at_ms - results_ms:
                 self._last, self._void = None, final
                 yield structs.replace(final, at_ms=now_ms + results_ms)

@@ -34,11 +34,14 @@ from tests.conversation import stage
 from tests.conversation.stage import Act, Outcome, Stage
 
 CASES = Path(__file__).parent / "cases" / "es.yml"
+KNOWN = CASES.with_name("known.yml")
 PRESETS = ("plan", "tuned")
 SOUNDS = ("backchannel", "noise")  # that are no interruption
 NEVER_MS, CUT_IN_MS, WRONG_MS = 4000.0, 1000.0, 2000.0
 BY_S = 1.2  # an order to stop later than this after the first sound is too late
 LATER_MS = 60.0  # a complete turn may be answered so much later than without any hold
+FALSE_STOPS = {"published": 4, "0.8 s": 2}  # no more than so many: to be lowered as they are mended
+PENALTY_MS = {"published": 420.0, "0.8 s": 390.0}
 CLAUSE_CHARS = 75  # who goes on «from the cut clause» says no more than this twice
 
 
@@ -102,10 +105,27 @@ def read(path: Path = CASES) -> list[Case]:
     return cases
 
 
+def known() -> dict[str, Any]:
+    """What is not right yet, by name: of the labelled moments in each world, and of the timelines of others."""
+    found: dict[str, Any] = yaml.safe_load(KNOWN.read_text("utf-8"))
+    return found
+
+
+def _note_known() -> None:
+    from tests.conversation import others
+
+    es = {w: [v.case.id for v in (judge(c, w, "tuned") for c in read()) if v.wrong] for w in _worlds()}
+    found = {"es": es, "others": [name for name, why in others.judge("tuned").items() if why]}
+    head = "# Labelled moments that are not right yet under the tuned preset; `python -m tests.conversation.judge --known`.\n"
+    KNOWN.write_text(head + yaml.safe_dump(found, default_flow_style=None, width=120, allow_unicode=True), "utf-8")
+
+
 def _acts(case: Case, heard_to_done_ms: float) -> list[Act]:
     made = []
     for row in case.acts:
-        act = Act(row.get("cue", "then"), row["at"] * 1000, ears=row.get("ears", {}), sound_ms=row.get("sound", 0) * 1000)
+        act = Act(
+            row.get("cue", "then"), row["at"] * 1000, ears=row.get("ears", {}), sound_ms=row.get("sound", 0) * 1000
+        )
         if row.get("typed"):
             act.typed = row["say"]
         elif "say" in row:
@@ -154,6 +174,7 @@ class Verdict:
     missed: bool = False
     answered: bool = False  # though it asked for nothing
     cut_in: bool = False
+    wasted: int = 0  # requests whose answer nobody heard
     order_ms: float | None = None
     duck_ms: float | None = None
     penalty_ms: float = 0.0
@@ -234,6 +255,9 @@ def _answers(verdict: Verdict, result: Outcome) -> None:
     if case.kind == "backchannel" and any(len(plain(r)) > len(plain(case.ask)) for r in result.requests):
         verdict.wrong.append("the model was asked about a backchannel")
         verdict.answered = True
+    elif case.kind == "backchannel" and case.said not in result.history:
+        verdict.wrong.append("the history does not know what was said meanwhile")
+    verdict.wasted = max(0, len(result.requests) - len(got))
     if expects.get("requests") not in (None, len(result.requests)):
         verdict.wrong.append(f"{len(result.requests)} requests, not {expects['requests']}")
     if expects.get("whole") and not stage.said_whole(case.clara, result.spoken):
@@ -271,6 +295,7 @@ def table(verdicts: Iterable[Verdict]) -> str:
         f"  all           {sum(not v.wrong for v in everything)}/{len(everything)}"
         f" | false stops {sum(v.false_stops for v in everything)}/{sum(v.case.kind in SOUNDS for v in everything)}"
         f" | missed {sum(v.missed for v in everything)} | backchannels answered {sum(v.answered for v in everything)}"
+        f" | wasted requests {sum(v.wasted for v in everything)}"
         f" | cut in {sum(v.cut_in for v in everything)} | penalty {mean(v.penalty_ms for v in everything) / 1000:.2f} s"
         f" | order {median(orders) / 1000 if orders else 0:.2f} s (max {max(orders, default=0) / 1000:.2f})"
         f" | duck {f'{median(ducks) / 1000:.2f} s' if ducks else 'none'}"
@@ -288,12 +313,16 @@ def why(verdict: Verdict, most: int = 14) -> str:
     for r in kept[-most:]:
         what = f"{r.source}->{r.target}" if isinstance(r, StateChanged) else r.event if isinstance(r, Ignored) else ""
         what = what or getattr(r, "text", "") or getattr(r, "timer_id", "")
-        told.append(f"      {r.at_ms:8.0f} {type(r).__name__} {what} {getattr(r, 'by', '')} · {getattr(r, 'reason', '')}")
+        told.append(
+            f"      {r.at_ms:8.0f} {type(r).__name__} {what} {getattr(r, 'by', '')} · {getattr(r, 'reason', '')}"
+        )
     return "\n".join(told)
 
 
 def main(argv: list[str]) -> None:
     """Print it."""
+    if "--known" in argv:
+        return _note_known()
     only = argv[argv.index("--case") + 1].split(",") if "--case" in argv else None
     presets = [p for p in PRESETS if p in argv] or PRESETS
     cases = [c for c in read() if only is None or c.id in only]
@@ -303,7 +332,9 @@ def main(argv: list[str]) -> None:
             print(f"{preset}, {world} world (simulated)\n{table(verdicts)}")
             for verdict in verdicts:
                 if verdict.wrong and "--quiet" not in argv:
-                    print(f"    {verdict.case.id} {verdict.case.kind} «{verdict.case.said}»: {'; '.join(verdict.wrong)}")
+                    print(
+                        f"    {verdict.case.id} {verdict.case.kind} «{verdict.case.said}»: {'; '.join(verdict.wrong)}"
+                    )
                 if only is not None:
                     print(why(verdict, 200))
 

@@ -72,7 +72,12 @@ COMPLETE = (
     "¿Cuánto cuesta el sérum?", "Quiero comprar dos.", "¿Hacen envíos?", "No, gracias.", "Tengo la piel seca.", "¿Cuál me recomiendas?",
     "Quiero hablar con una persona.", "Sí, por favor.", "Eso es todo.", "¿Abren el domingo?", "Hola.", "Ya lo compré.",
 )  # fmt: skip
-ECHOES = ("te conviene el gel brisa que", "después aplica el sérum con la piel", "si sales al sol no olvides el", "úsalo mañana y noche con agua")
+ECHOES = (
+    "te conviene el gel brisa que",
+    "después aplica el sérum con la piel",
+    "si sales al sol no olvides el",
+    "úsalo mañana y noche con agua",
+)
 
 
 def _spoken_s(text: str, rng: Random) -> float:
@@ -88,21 +93,26 @@ class Ears:
     results_s: float
     interims_s: float  # between two; 0: none
     source: str = "vad"
+    exact: bool = True  # when a sound was made is known, and not only when it was told
 
     @classmethod
     def some(cls, rng: Random) -> Ears:
         """Local detectors with 0.06 to 0.55 s of hangover, recognisers with 0.2 to 0.7 s, some without interims."""
         return cls(
             rng.choice((0.0, 0.05, 0.1, 0.2)), rng.choice((0.06, 0.1, 0.2, 0.3, 0.55)), rng.uniform(0.2, 0.7),
-            rng.choice((0.0, 0.25, 0.5, 1.0)),
+            rng.choice((0.0, 0.25, 0.5, 1.0)), rng.choice(("vad", "vad", "vendor", "both")), rng.random() < 0.5,
         )  # fmt: skip
 
     def hear(self, at_s: float, for_s: float, text: str, *, final: bool = True) -> list[tuple[float, str, str]]:
         """The events of one stretch."""
         end_s = at_s + for_s
         told = []
-        if self.source and self.onset_s < for_s:
-            told += [(at_s + self.onset_s, f"{self.source} start", f"{at_s}"), (end_s + self.hang_s, f"{self.source} stop", f"{end_s}")]
+        for source in ("vad", "vendor") if self.source == "both" else (self.source,) if self.source else ():
+            late_s = 0.12 if source == "vendor" else 0.0
+            begun_s, over_s = at_s + self.onset_s + late_s, end_s + self.hang_s + late_s
+            if begun_s < end_s:
+                told.append((begun_s, f"{source} start", f"{at_s if self.exact else begun_s}"))
+                told.append((over_s, f"{source} stop", f"{end_s if self.exact else over_s}"))
         words = text.split()
         tick = self.interims_s
         while words and tick and tick < for_s:
@@ -135,9 +145,26 @@ def _english(rng: Random, n: int) -> Timeline:
 
 
 def _english_stop(rng: Random, n: int) -> Timeline:
-    texts = ("wait", "stop", "hold on", "no no", "actually, one question", "excuse me", "how much is it?", "sorry, what?")
+    texts = (
+        "wait",
+        "stop",
+        "hold on",
+        "no no",
+        "actually, one question",
+        "excuse me",
+        "how much is it?",
+        "sorry, what?",
+    )
     text, (agent, at), ears = texts[n % len(texts)], _over(rng), Ears.some(rng)
-    return Timeline("", "should_stop", max(0.5, ears.onset_s + 0.3), at, agent, ears.hear(at, _spoken_s(text, rng), text), said=text)
+    return Timeline(
+        "",
+        "should_stop",
+        max(0.5, ears.onset_s + 0.42),
+        at,
+        agent,
+        ears.hear(at, _spoken_s(text, rng), text),
+        said=text,
+    )
 
 
 def _series(rng: Random, n: int) -> Timeline:
@@ -172,7 +199,7 @@ def _echo(rng: Random, n: int) -> Timeline:
 def _stop(rng: Random, n: int) -> Timeline:
     text, (agent, at), ears = STOPS[n % len(STOPS)], _over(rng), Ears.some(rng)
     for_s = _spoken_s(text, rng)
-    return Timeline("", "should_stop", max(0.5, ears.onset_s + 0.3), at, agent, ears.hear(at, for_s, text), said=text)
+    return Timeline("", "should_stop", max(0.5, ears.onset_s + 0.42), at, agent, ears.hear(at, for_s, text), said=text)
 
 
 def _only_words(rng: Random, n: int) -> Timeline:
@@ -191,7 +218,7 @@ def _after_cough(rng: Random, n: int) -> Timeline:
     cough = rng.uniform(0.1, 0.4)
     later, for_s = at + cough + rng.uniform(0.6, 1.2), _spoken_s(text, rng)
     user = [*ears.hear(at, cough, ""), *ears.hear(later, for_s, text)]
-    return Timeline("", "should_stop", max(0.5, ears.onset_s + 0.3), later, agent, user, said=text)
+    return Timeline("", "should_stop", max(0.5, ears.onset_s + 0.42), later, agent, user, said=text)
 
 
 def _after_backchannel(rng: Random, n: int) -> Timeline:
@@ -207,7 +234,15 @@ def _two_segments(rng: Random, n: int) -> Timeline:
     text, ears = STOPS[n % len(STOPS)], Ears.some(rng)
     agent = [(1.0, 3.0, "Déjame ver qué hay en bodega."), (4.5, 12.0, STORY[:110])]
     at = rng.uniform(5.0, 9.0)
-    return Timeline("", "should_stop", max(0.5, ears.onset_s + 0.3), at, agent, ears.hear(at, _spoken_s(text, rng), text), said=text)
+    return Timeline(
+        "",
+        "should_stop",
+        max(0.5, ears.onset_s + 0.42),
+        at,
+        agent,
+        ears.hear(at, _spoken_s(text, rng), text),
+        said=text,
+    )
 
 
 def _between(rng: Random, n: int) -> Timeline:
@@ -216,7 +251,9 @@ def _between(rng: Random, n: int) -> Timeline:
     agent = [(1.0, 3.0, "Déjame ver qué hay en bodega."), (9.5, 12.0, STORY[:110])]
     ears, at = Ears.some(rng), rng.uniform(3.5, 4.5)
     said_s = _spoken_s(text, rng)
-    return Timeline("", "should_answer", said_s + ears.results_s + 0.2, at, agent, ears.hear(at, said_s, text), said=text)
+    return Timeline(
+        "", "should_answer", said_s + ears.results_s + 0.2, at, agent, ears.hear(at, said_s, text), said=text
+    )
 
 
 def _wait(rng: Random, n: int) -> Timeline:
@@ -232,7 +269,9 @@ def _wait(rng: Random, n: int) -> Timeline:
 def _answer(rng: Random, n: int) -> Timeline:
     text, ears = COMPLETE[n % len(COMPLETE)], Ears.some(rng)
     said_s = _spoken_s(text, rng)
-    return Timeline("", "should_answer", said_s + ears.results_s + 0.15, 1.0, [], ears.hear(1.0, said_s, text), said=text)
+    return Timeline(
+        "", "should_answer", said_s + ears.results_s + 0.15, 1.0, [], ears.hear(1.0, said_s, text), said=text
+    )
 
 
 def _yes(rng: Random, n: int) -> Timeline:
@@ -240,15 +279,28 @@ def _yes(rng: Random, n: int) -> Timeline:
     text, ears = rng.choice(("sí", "no", "ya", "claro", "sí, claro", "ok", "dale", "perfecto")), Ears.some(rng)
     end = 1.0 + len(ASKS) / 15.5
     at = end + rng.choice((-0.2, 0.1, 0.3, 0.6, 1.5))
-    return Timeline("", "should_answer", 0.35 + ears.results_s + 0.5, at, [(1.0, end, ASKS)], ears.hear(at, 0.35, text), said=text)
+    return Timeline(
+        "", "should_answer", 0.35 + ears.results_s + 0.5, at, [(1.0, end, ASKS)], ears.hear(at, 0.35, text), said=text
+    )
 
 
 def _before_sound(rng: Random, n: int) -> Timeline:
     """Speech between the request and the first sound: the answer that was being made is not given."""
-    text, ears = rng.choice(("pero que sea sin perfume", "y que no sea caro", "mejor el de niños", "no, mejor una crema")), Ears.some(rng)
+    text, ears = (
+        rng.choice(("pero que sea sin perfume", "y que no sea caro", "mejor el de niños", "no, mejor una crema")),
+        Ears.some(rng),
+    )
     said_s = _spoken_s(text, rng)
     agent = [(0.4 + said_s + 3.0, 18.0, STORY)]
-    return Timeline("", "should_answer", said_s + ears.results_s + 0.2, 0.4, agent, ears.hear(0.4, said_s, text), said=f"Hola, cuéntame. {text}")
+    return Timeline(
+        "",
+        "should_answer",
+        said_s + ears.results_s + 0.2,
+        0.4,
+        agent,
+        ears.hear(0.4, said_s, text),
+        said=f"Hola, cuéntame. {text}",
+    )
 
 
 KINDS: dict[str, tuple[Callable[[Random, int], Timeline], int]] = {
@@ -302,7 +354,9 @@ class Driver:
     def play(self) -> list[do.Command]:
         self._feed(ev.ConversationStarted(at_ms=-1000.0))
         if self._first:  # somebody asked, and this is the answer
-            self._feed(ev.TranscriptFinal(at_ms=0.0, text="Hola, cuéntame.", speech_started_ms=-900, speech_ended_ms=-400))
+            self._feed(
+                ev.TranscriptFinal(at_ms=0.0, text="Hola, cuéntame.", speech_started_ms=-900, speech_ended_ms=-400)
+            )
         for at_s, what, text in self.timeline.user:
             self.at(at_s * 1000, _event(at_s * 1000, what, text))
         while self._heap and self._heap[0][0] < 60_000:
@@ -373,14 +427,18 @@ def _event(at_ms: float, what: str, text: str) -> ev.Event:
     if what == "interim":
         return ev.TranscriptInterim(at_ms=at_ms, text=text)
     since, until, words = text.split("|", 2)
-    return ev.TranscriptFinal(at_ms=at_ms, text=words, speech_started_ms=float(since) * 1000, speech_ended_ms=float(until) * 1000)
+    return ev.TranscriptFinal(
+        at_ms=at_ms, text=words, speech_started_ms=float(since) * 1000, speech_ended_ms=float(until) * 1000
+    )
 
 
 def wrong(timeline: Timeline, commands: list[do.Command]) -> str:
     """Why the commands do not fit the label; empty where they do."""
     onset_ms, within_ms = timeline.onset_s * 1000, timeline.within_s * 1000
     begun_ms = min((u[0] for u in timeline.user), default=0.0) * 1000
-    stops = [max(0.0, c.at_ms - onset_ms) for c in commands if isinstance(c, do.InterruptAvatar) and c.at_ms >= begun_ms]
+    stops = [
+        max(0.0, c.at_ms - onset_ms) for c in commands if isinstance(c, do.InterruptAvatar) and c.at_ms >= begun_ms
+    ]
     ducks = [c for c in commands if isinstance(c, do.Duck)]
     asked = [c for c in commands if isinstance(c, do.RequestReply) and c.at_ms > 0]
     said = " ".join(plain(timeline.said))

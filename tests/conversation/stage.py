@@ -172,6 +172,8 @@ class Stage(World):
                     on(ended_ms + 64, ev.SpeechEnded(at_ms=ended_ms + 64, source=source, sound_at_ms=ended_ms))  # type: ignore[arg-type]
         for s, text in ears.get("interim", ()):
             on(now_ms + s * 1000, ev.TranscriptInterim(at_ms=now_ms + s * 1000, text=text))
+        if "button" in ears:
+            on(now_ms, ev.InterruptRequested(at_ms=now_ms))
         if "typed" in ears:
             s, text = ears["typed"]
             on(now_ms + s * 1000, ev.TextTyped(at_ms=now_ms + s * 1000, text=text))
@@ -216,6 +218,7 @@ class Outcome:
     requests: list[str]
     spoken: list[str]  # of each utterance what was heard, in order
     last_ms: float
+    history: str = ""
 
     def ducked_ms(self, from_ms: float, to_ms: float) -> float:
         """How much of a stretch was ducked while she sounded."""
@@ -274,7 +277,7 @@ def outcome(trace: list[Any], history: Any) -> Outcome:
     asked = [re.sub(r"\([^()]*\)", " ", m.text).strip() for m in history.said if m.role == "user"]
     return Outcome(
         trace, sorted(sounds, key=lambda s: s[1]), ducked, stops, [a for a in asked if a], requests,
-        [text for _, text in heard], last_ms,
+        [text for _, text in heard], last_ms, " ".join(m.text for m in history.said),
     )  # fmt: skip
 
 

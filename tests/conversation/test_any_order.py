@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from clara_kit.conversation.conversation import Conversation
 from clara_kit.core import commands as do
 from clara_kit.core import events as ev
-from clara_kit.core.records import Ignored, StateChanged
+from clara_kit.core.records import HeardEstimated, Ignored, StateChanged
 from clara_kit.core.settings import Settings
 from clara_kit.core.states import TRANSITIONS
 from clara_kit.turns import usual_policies
@@ -91,6 +91,8 @@ class Checker:
         self.utterances: dict[int, bool] = {}  # id -> EndSpeech was given
         self.timers: dict[str, float] = {}
         self.all_timers: set[str] = set()
+        self.texts: dict[int, str] = {}  # of each utterance, as far as it was given to the voice
+        self.low = False
 
     def event(self, event: ev.Event) -> None:
         match event:
@@ -125,7 +127,13 @@ class Checker:
                     assert command.utterance_id not in self.utterances
                     self.utterances[command.utterance_id] = False
                 assert self.utterances.get(command.utterance_id) is False, "spoke in an utterance that is over"
+                assert list(self.utterances) == [command.utterance_id], "two utterances at once"
                 assert command.text.strip()
+                so_far = self.texts.get(command.utterance_id, "")
+                self.texts[command.utterance_id] = f"{so_far} {command.text}".strip()
+            case do.Duck():
+                assert command.on is not self.low, "lowered twice, or brought back what was not low"
+                self.low = command.on
             case do.EndSpeech():
                 assert self.utterances.get(command.utterance_id) is False, (
                     "ended an utterance twice, or one that is over"
@@ -172,6 +180,10 @@ def _play(steps: list[object], flags: dict[str, bool], preset: Literal["plan", "
             assert record.target in TRANSITIONS[record.source]
         if isinstance(record, Ignored):
             assert "internal error" not in record.reason, record.reason
+        if isinstance(record, HeardEstimated):
+            assert checker.texts[record.utterance_id].startswith(record.heard), "heard more than was said"
+    roles = [message.role for message in conversation.history.said]
+    assert all(a != b for a, b in zip(roles, roles[1:], strict=False)), roles
     return conversation
 
 
@@ -209,8 +221,10 @@ def test_any_order_of_events_is_survived_and_no_command_is_for_something_ended(
 @settings(max_examples=300, deadline=None)
 @given(steps=st.lists(st.one_of(EVENTS, FIRE, CURRENT), max_size=40))
 def test_after_hanging_up_nothing_is_commanded_any_more(steps: list[object]) -> None:
-    conversation = _play([*steps], {})
+    conversation = _play([*steps], {}, "tuned")
     conversation.handle(ev.ConversationStopped(at_ms=70_000))
+    ducks = [record for record in conversation.trace if isinstance(record, do.Duck)]
+    assert not ducks or not ducks[-1].on, "her sound stays low for ever"
     assert not any(conversation.handle(step) for step in steps if isinstance(step, ev.Event))
 
 

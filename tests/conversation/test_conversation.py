@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from clara_kit.conversation.conversation import Conversation
+from clara_kit.conversation.history import CUT
 from clara_kit.core import commands as do
 from clara_kit.core import events as ev
 from clara_kit.core.records import HeardEstimated
@@ -66,7 +67,7 @@ def test_the_history_keeps_only_the_heard_words() -> None:
     heard = next(r for r in talk.trace if isinstance(r, HeardEstimated))
     assert f"{heard.heard} {heard.unheard}" == "Te recomiendo el gel Brisa. Cuesta poco."
     assert [(m.role, m.text) for m in request.messages] == [
-        ("user", "Hola"), ("assistant", heard.heard), ("user", "Espera, otra cosa"),
+        ("user", "Hola"), ("assistant", heard.heard), ("user", f"{CUT} Espera, otra cosa"),
     ]  # fmt: skip
     assert heard.heard == "Te recomiendo el gel"
 

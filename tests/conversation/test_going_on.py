@@ -22,7 +22,7 @@ class Talking:
     """A conversation in which Clara is heard from 2,000 ms on; 4,000 ms of sound for each sentence."""
 
     def __init__(self, *, written: bool = True, preset: Any = "tuned", **changes: Any) -> None:
-        settings = Settings.preset(preset).with_changes(**changes)
+        settings = Settings.preset(preset).with_changes(**{"words_so_far_ms": 0, **changes})
         self.conversation = Conversation(settings, policies=usual_policies())
         self.said("Quiero algo para la cara", 0, 900)
         self(ev.ReplyStarted(at_ms=1310, reply_id=1, model="m"))
@@ -161,12 +161,33 @@ def test_a_sound_while_the_answer_is_prepared_does_not_throw_it_away() -> None:
     assert piece.text == "Cuesta poco." and talk.conversation.state is S.PROCESSING
 
 
-def test_what_only_the_local_ear_hears_stops_nobody() -> None:
+def test_what_only_the_local_ear_hears_must_last_nearly_twice_as_long_and_a_door_does_not() -> None:
     talk = Talking()
     talk.sound(3000, "vad")
+    assert names(talk.ring("barge_in")) == []
+    assert ducked(talk.silence(4200)) == [False] and talk.conversation.state is S.AVATAR_SPEAKING
+    talk.sound(5000, "vad")
     talk.ring("barge_in")
-    assert ducked(talk.ring("barge_in")) == [False] and talk.conversation.state is S.AVATAR_SPEAKING
-    assert "Duck" not in names(talk.silence(9000))
+    assert "InterruptAvatar" in names(talk.ring("barge_in"))
+
+
+def test_what_only_the_recogniser_hears_is_left_to_its_words() -> None:
+    talk = Talking()
+    talk.sound(3000, "vendor")
+    talk.ring("barge_in")
+    assert names(talk.ring("barge_in")) == ["Duck"] and talk.conversation.state is S.AVATAR_SPEAKING
+    assert "InterruptAvatar" in names(talk(ev.TranscriptInterim(at_ms=5000, text="oye espera")))
+
+
+def test_the_words_so_far_of_a_sound_that_lasts_are_asked_for_and_decide_before_its_length_does() -> None:
+    talk = Talking(words_so_far_ms=460)
+    talk.sound(3000)
+    (asked,) = (c for c in talk.ring("barge_in") if isinstance(c, do.FinalizeWords))
+    assert asked.at_ms == 3460 and not asked.over
+    talk(ev.TranscriptInterim(at_ms=3710, text="sí, claro"))
+    assert names(talk.ring("barge_in")) == ["FinalizeWords"]  # they ask for nothing: what follows?
+    assert names(talk(ev.TranscriptInterim(at_ms=4010, text="sí, claro que"))) == []
+    assert "Duck" in names(talk.silence(4100)) and talk.conversation.state is S.AVATAR_SPEAKING
 
 
 def test_where_the_recogniser_is_gone_the_local_ear_is_believed() -> None:

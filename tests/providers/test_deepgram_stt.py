@@ -366,3 +366,99 @@ async def test_leaving_a_silent_peer_takes_less_than_a_second() -> None:
 def test_keyterms_and_nova_2_do_not_go_together() -> None:
     with pytest.raises(SettingsError, match="nova-3"):
         DeepgramStreamingSTT(api_key="test-key", clock=Clock(), model="nova-2", keyterms=["Brisa"])
+
+
+def asked_for(*lines: str, answer: str = "", before_close_s: float = 2.0) -> tuple[Play, list[str]]:
+    """A server that sends lines, and `answer` when it is asked to finalize; and what it was asked."""
+    asked: list[str] = []
+
+    async def play(socket: ServerConnection) -> None:
+        for line in lines:
+            await socket.send(line)
+        try:
+            async with asyncio.timeout(before_close_s):
+                async for received in socket:
+                    if isinstance(received, str) and json.loads(received)["type"] == "Finalize":
+                        asked.append(received)
+                        if answer:
+                            await socket.send(answer)
+        except TimeoutError:
+            await socket.close(1000)
+
+    return play, asked
+
+
+INTERIM = results("Busco un", 0.1, 0.4, final=False)
+OVER = message("UtteranceEnd", channel=[0, 1], last_word_end=0.5)
+
+
+async def test_where_only_interims_came_the_words_are_asked_for_once_when_the_utterance_is_over() -> None:
+    final = json.dumps({**json.loads(results("Busco un protector.", 0.1, 0.6)), "from_finalize": True})
+    play, asked = asked_for(INTERIM, OVER, OVER, answer=final)
+    assert words_of(await collect(play)) == ["Busco un protector."] and len(asked) == 1
+
+
+async def test_where_none_come_then_what_was_told_is_taken_and_its_late_final_is_not_another() -> None:
+    play, asked = asked_for(INTERIM, OVER)
+    events = await collect(play)
+    (final,) = [e for e in events if isinstance(e, TranscriptFinal)]
+    assert final.text == "Busco un" and len(asked) == 1
+    assert [(w.text, w.start_ms, w.end_ms) for w in final.words] == [
+        ("Busco", pytest.approx(1100), pytest.approx(1300)), ("un", pytest.approx(1300), pytest.approx(1500)),
+    ]  # fmt: skip
+
+
+async def test_words_that_were_told_after_final_ones_are_asked_for_too() -> None:
+    play, asked = asked_for(results("Hola,", 0.0, 0.1), INTERIM, OVER)
+    assert words_of(await collect(play)) == ["Hola, Busco un"] and len(asked) == 1
+
+
+async def test_who_goes_on_after_a_gap_is_not_cut_off() -> None:
+    async def play(socket: ServerConnection) -> None:
+        for line in (INTERIM, OVER, results("Busco un protector", 0.1, 0.8, final=False)):
+            await socket.send(line)
+        await asyncio.sleep(2)
+        await socket.send(results("Busco un protector solar.", 0.1, 1.2, speech_final=True))
+        await socket.close(1000)
+
+    assert words_of(await collect(play)) == ["Busco un protector solar."]
+
+
+async def test_a_late_utterance_end_asks_for_nothing() -> None:
+    play, asked = asked_for(
+        results("Hola.", 0.0, 0.1, speech_final=True), INTERIM, message("UtteranceEnd", channel=[0, 1], last_word_end=0.1),
+        before_close_s=1.0,
+    )  # fmt: skip
+    events = await collect(play)
+    assert words_of(events) == ["Hola.", "Busco un"] and not asked  # the second as the stream was at its end
+
+
+@pytest.mark.parametrize("end", [{"speech_final": True}, {"from_finalize": True}, {}])
+async def test_interim_words_that_an_empty_final_covers_are_withdrawn(end: dict[str, bool]) -> None:
+    nothing = json.dumps({**json.loads(results("", 0.1, 0.4)), **end})
+    events = await collect(
+        script(message("SpeechStarted", channel=[0, 1], timestamp=0.1), results("eh", 0.1, 0.3, final=False), nothing)
+    )
+    assert words_of(events) == [""]
+    (withdrawn,) = [e for e in events if isinstance(e, TranscriptFinal)]
+    assert withdrawn.speech_started_ms == pytest.approx(1100)
+    assert sum(isinstance(e, SpeechEnded) for e in events) == bool(end)
+
+
+async def test_an_empty_final_that_ends_before_the_words_leaves_them_open() -> None:
+    events = await collect(
+        script(
+            results("eh", 0.3, 0.3, final=False),
+            results("", 0.0, 0.3),
+            results("eh, hola", 0.3, 0.5, speech_final=True),
+        )
+    )
+    assert words_of(events) == ["eh, hola"]
+
+
+async def test_what_was_only_told_is_not_lost_when_the_recogniser_is_given_up() -> None:
+    async def play(socket: ServerConnection) -> None:
+        await socket.send(INTERIM)
+        await socket.close(1011, "NET-0000: no")
+
+    assert words_of(await collect(play)) == ["Busco un"]

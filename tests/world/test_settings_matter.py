@@ -25,6 +25,17 @@ CASES: dict[str, tuple[Any, dict[str, Any]]] = {
     "profile_deadline_ms": (50, {"customer": "camila"}),
     "barge_in_debounce_ms": (400, {}),
     "sustained_ms": (700, {}),
+    "duck": (True, {}),
+    "words_so_far_ms": (400, {"script": [LINES[0], CUT_IN], "with": {"sustained_ms": 700}}),
+    "protected_opening_ms": (
+        3000,
+        {
+            "script": [LINES[0], {"text": "Espera un momento", "interrupt_after_ms": 200}],
+            "with": {"sustained_ms": 500, "local_vad": True},
+        },
+    ),
+    "min_words": (3, {"script": [LINES[0], {"text": "crema", "interrupt_after_ms": 1500}]}),
+    "taken_back_ms": (800, {"script": [LINES[0], {"text": "que no deje grasa", "interrupt_after_ms": 100}]}),
     "finalize_short_sounds": (
         True,
         {"script": [LINES[0], {"text": "para", "interrupt_after_ms": 1500}], "with": {"sustained_ms": 700}},

@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
+from clara_kit.audio.lead import Lead
 from clara_kit.core.errors import ProtocolError, ProviderError
 from clara_kit.core.events import FirstAudio, SpeechSent, SpeechVoiced
 from clara_kit.providers.avatar import lite_protocol
@@ -44,7 +45,7 @@ class Utterance:
     ack_timer: asyncio.TimerHandle | None = None
 
     def __post_init__(self) -> None:
-        self.sound, self.playhead = Chunker(self.timing), Playhead(self.timing)
+        self.sound, self.playhead, self.lead = Chunker(self.timing), Playhead(self.timing), Lead(lite_protocol.RATE_HZ)
         self._low_water_ms = self.timing.chunk_ms / 4  # with less than this to play, less than a chunk will do
 
     @property
@@ -149,6 +150,7 @@ def _take_sound(utterance: Utterance, chunk: AudioChunk, tell: Tell) -> None:
     if not utterance.sound_came:
         utterance.sound_came = True
         tell(utterance, FirstAudio)
+    utterance.lead.hear(chunk.pcm)
     utterance.sound.add(chunk.pcm)
     utterance.woken.set()
 
@@ -159,4 +161,5 @@ def _take_mark(utterance: Utterance, mark: PiecesVoiced, tell: Tell) -> None:
     utterance.piece_voiced = True
     utterance.woken.set()
     piece_no = utterance.handed[mark.pieces - 1]
-    tell(utterance, SpeechVoiced, piece_no=piece_no, audio_ms=mark.audio_ms, words=mark.words)
+    lead_ms = utterance.lead.end()
+    tell(utterance, SpeechVoiced, piece_no=piece_no, audio_ms=mark.audio_ms, lead_ms=lead_ms, words=mark.words)

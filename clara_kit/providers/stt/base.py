@@ -14,7 +14,8 @@ class STTProvider(Protocol):
 
     Entering connects (or raises `ProviderRefused` / `ProviderUnavailable`); leaving closes within a second,
     whatever the far end does. `events()` gives SpeechStarted, TranscriptInterim..., and for each utterance
-    exactly one TranscriptFinal with all final segments joined (or one SpeechEnded where no words came);
+    exactly one TranscriptFinal with all final segments joined (or one SpeechEnded where no words came; before that
+    an empty TranscriptFinal where interim words are withdrawn);
     after a failure one ProviderFailed, then it ends (but see `Reopens`). It is iterated once.
     """
 
@@ -63,14 +64,17 @@ class Reopens(Protocol):
 class Finalizes(Protocol):
     """A recogniser that can be asked for its words before the silence is over. Optional."""
 
-    async def finalize(self) -> None:
-        """Give the final words of what has been sent so far. Never raises for a broken connection."""
+    async def finalize(self, *, over: bool = True) -> None:
+        """Give the final words of what has been sent so far; not `over`: as interim words, for more will come.
+
+        Never raises for a broken connection.
+        """
 
 
-async def finalize(stt: STTProvider | None) -> None:
+async def finalize(stt: STTProvider | None, *, over: bool = True) -> None:
     """Ask a recogniser for its words, if there is one that can be asked."""
     if isinstance(stt, Finalizes):
-        await stt.finalize()
+        await stt.finalize(over=over)
 
 
 @runtime_checkable

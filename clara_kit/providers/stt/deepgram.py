@@ -33,6 +33,7 @@ KEEP_ALIVE_S = 4.0  # Deepgram closes after 10 s without a sign and asks for one
 UNANSWERED_MS = 2000.0  # so much sound without an answer is odd
 DEAF_S = 5.0  # and means that none will come when this has passed, too
 _HEARS = ("Results", "SpeechStarted", "UtteranceEnd")  # whatever else may come is no answer to sound
+LAST_WORDS_S = 0.8  # for final words that were asked for; a result takes 150 to 350 ms
 FAREWELL_S = 15.0  # for all that is still to come when no more sound is sent
 
 
@@ -88,7 +89,8 @@ class DeepgramStreamingSTT:
         self._farewell_due_s = inf
         self._out: asyncio.Queue[Event | None] = asyncio.Queue()
         self._emit = self._out.put_nowait
-        self._results = Results(clock, self._outbox, self._emit)
+        self._results = Results(clock, self._outbox, self._emit, self._ask_for_words)
+        self._asked: asyncio.TimerHandle | None = None
 
     @property
     def passed_over(self) -> int:
@@ -101,12 +103,14 @@ class DeepgramStreamingSTT:
 
     async def __aexit__(self, *_: object) -> None:
         self._running.cancel()
+        if self._asked is not None:
+            self._asked.cancel()
         await leave(self._connection, self._socket)
         await asyncio.wait({self._running}, timeout=0.5)
         # Given up: what was understood until then is the customer's all the same.
         if self._broken is not None:
             self._broken = None
-            self._results.end()
+            self._results.take_told()
         self._out.put_nowait(None)
 
     async def send(self, pcm: bytes, captured_ms: float) -> None:
@@ -115,10 +119,20 @@ class DeepgramStreamingSTT:
             self._outbox.add(pcm, captured_ms)
             self._fresh.set()
 
-    async def finalize(self) -> None:
-        """Ask for the final words of what has been sent so far, without waiting for a silence."""
+    async def finalize(self, *, over: bool = True) -> None:
+        """Ask for the words of what has been sent so far, without waiting for a silence; not `over`: more will come.
+
+        A word that is just being said may then be cut in two; so it is asked only where no word has come yet.
+        """
+        self._results.asked.append(over)
         self._flushing = True
         self._fresh.set()
+
+    def _ask_for_words(self) -> None:
+        """An utterance is over whose words are not final: ask once, and take what was told if nothing comes."""
+        self._flushing = True
+        self._fresh.set()
+        self._asked = asyncio.get_running_loop().call_later(LAST_WORDS_S, self._results.take_asked)
 
     async def finish(self) -> None:
         """See the Protocol."""
@@ -159,7 +173,7 @@ class DeepgramStreamingSTT:
         """Use the connection until it ends, and tell how it ended."""
         broken = await self._use()
         if broken is None or not broken.retryable:
-            self._results.end()
+            self._results.take_told()
         else:
             self._lost_ms = self._outbox.lost_ms
             self._outbox.rewind()

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from clara_kit.core.clock import Clock
 from clara_kit.core.events import (
@@ -28,13 +28,20 @@ LONGEST_S = 1e6  # no connection lasts eleven days: a later time is none
 
 
 class Results:
-    """Gives `emit` the events of the vendor's messages, and tells `outbox` what a final result covers."""
+    """Gives `emit` the events of the vendor's messages, and tells `outbox` what a final result covers.
 
-    def __init__(self, clock: Clock, outbox: Outbox, emit: Callable[[Event], None]) -> None:
-        self._clock, self._outbox, self._emit = clock, outbox, emit
+    ask: called where an utterance is over of whose words not all are final; `take_told` then, if none come.
+    """
+
+    def __init__(
+        self, clock: Clock, outbox: Outbox, emit: Callable[[Event], None], ask: Callable[[], None] = lambda: None
+    ) -> None:
+        self._clock, self._outbox, self._emit, self._ask = clock, outbox, emit, ask
         self._utterance = _Utterance()
         self.passed_over = 0
         """Messages, times and words that no document describes, so far."""
+        self.asked: deque[bool] = deque()
+        """What was asked for and not answered: True where an utterance is over, False for its words so far."""
         self._warned: set[str] = set()
         self._finals: deque[tuple[float, str]] = deque(maxlen=32)  # when each of the last began, and what it said
 
@@ -50,16 +57,27 @@ class Results:
                 sound_at_ms = self._at(self._second(message, "timestamp"), now_ms)
                 self._emit(SpeechStarted(at_ms=now_ms, source="vendor", sound_at_ms=sound_at_ms))
             elif kind == "UtteranceEnd":
-                if self._utterance.parts:
-                    named = getattr(message, "last_word_end", -1) != -1  # which means that it does not know
-                    last_s = self._second(message, "last_word_end") if named else None
-                    ended_ms = self._at(last_s, self._utterance.ended_ms)
-                    if ended_ms >= self._utterance.began_ms:  # else it is the end of what was said before
-                        self.end(ended_ms)
+                self._utterance_end(message)
             elif kind != "Metadata":
                 self.pass_over("an error" if kind == "Error" else "a message of an unknown type")
         except (AttributeError, TypeError, ValueError, LookupError, ArithmeticError) as exc:
             self.pass_over(f"a message of an unknown shape ({type(exc).__name__})")
+
+    def take_told(self) -> None:
+        """No final result will come any more: what was told counts. Nothing where that is settled already."""
+        utterance = self._utterance
+        if (told := utterance.open) is not None:
+            utterance.open = None
+            utterance.parts.append(told.text)
+            utterance.words += told.words
+            utterance.ended_ms = told.until_ms if utterance.over_ms is None else utterance.over_ms
+            self._finals.append((told.segment_ms, told.text))
+        self.end()
+
+    def take_asked(self) -> None:
+        """The same, where it was asked for and has not come."""
+        if self._utterance.over_ms is not None:
+            self.take_told()
 
     def end(self, ended_ms: float | None = None, *, silent: bool = False) -> None:
         """The utterance is over: one final with everything; `silent`: without words, the end of a sound.
@@ -70,6 +88,8 @@ class Results:
         now_ms = self._clock.now_ms()
         ended_ms = utterance.ended_ms if ended_ms is None else ended_ms
         if not utterance.parts:
+            if silent and utterance.told:
+                self._withdraw(utterance, ended_ms)
             if utterance.sound and silent:
                 self._emit(SpeechEnded(at_ms=now_ms, source="vendor", sound_at_ms=ended_ms))
             return
@@ -106,6 +126,8 @@ class Results:
         if repeated:
             self.pass_over("a result twice")
         if not getattr(message, "is_final", False):
+            if text and not repeated:
+                self._told(text, best, segment[0], self._at(end_s, now_ms))
             self._interim("" if repeated else " ".join([*utterance.parts, text]).strip())
             return
         if end_s is not None:
@@ -116,12 +138,52 @@ class Results:
             utterance.parts.append(text)
             utterance.ended_ms = self._at(end_s, now_ms)
             utterance.words += self._words(best, segment[0], utterance.ended_ms)
+            utterance.open = None
         if not newest:
             return  # the end of what was said before is none of what is being said now
-        if getattr(message, "speech_final", False) or getattr(message, "from_finalize", False):
+        if getattr(message, "speech_final", False):
+            over = True
+            self.asked.clear()
+        else:  # answers come in the order of the questions; one that never comes is made good by the silence
+            over = getattr(message, "from_finalize", False) and (self.asked.popleft() if self.asked else True)
+        if over:
             self.end(None if utterance.parts else self._at(end_s, now_ms), silent=True)
         elif text and not repeated:
             self._interim(" ".join(utterance.parts))
+        elif not text and utterance.open is not None and utterance.open.until_ms <= self._at(end_s, now_ms):
+            utterance.open = None
+            if utterance.parts:
+                self._interim(" ".join(utterance.parts))
+            elif utterance.told:
+                self._withdraw(utterance, self._at(end_s, now_ms))
+
+    def _told(self, text: str, best: Any, from_ms: float, until_ms: float) -> None:
+        utterance, words = self._utterance, self._words(best, from_ms, until_ms)
+        if utterance.open is None or utterance.open.text != text:
+            utterance.over_ms = None  # the customer goes on
+        began_ms, ended_ms = (words[0].start_ms, words[-1].end_ms) if words else (from_ms, until_ms)
+        utterance.open = _Open(text, words, from_ms, began_ms, ended_ms)
+        if not utterance.parts:
+            utterance.began_ms = began_ms
+
+    def _withdraw(self, utterance: _Utterance, ended_ms: float) -> None:
+        """The words that were told were none."""
+        utterance.told = ""
+        now_ms, began_ms = self._clock.now_ms(), min(utterance.began_ms, ended_ms)
+        self._emit(TranscriptFinal(at_ms=now_ms, text="", speech_started_ms=began_ms, speech_ended_ms=ended_ms))
+
+    def _utterance_end(self, message: Any) -> None:
+        """The gap between words is long enough. A late one, of what was said before, ends nothing."""
+        utterance = self._utterance
+        named = getattr(message, "last_word_end", -1) != -1  # which means that it does not know
+        last_s = self._second(message, "last_word_end") if named else None
+        if (told := utterance.open) is not None:  # some or all of its words are not final
+            over_ms = self._at(last_s, told.until_ms)
+            if over_ms > told.began_ms and utterance.over_ms is None:
+                utterance.over_ms = over_ms
+                self._ask()
+        elif utterance.parts and (ended_ms := self._at(last_s, utterance.ended_ms)) >= utterance.began_ms:
+            self.end(ended_ms)
 
     def _words(self, best: Any, from_ms: float, until_ms: float) -> list[Word]:
         words, given = [], getattr(best, "words", None)
@@ -158,6 +220,16 @@ class Results:
         return min(self._outbox.frames.at(stream_s * 1000), self._clock.now_ms())
 
 
+class _Open(NamedTuple):
+    """Words that were told and are not final."""
+
+    text: str
+    words: list[Word]
+    segment_ms: float  # where their result begins
+    began_ms: float
+    until_ms: float
+
+
 class _Utterance:
     """What has come of the utterance so far."""
 
@@ -165,5 +237,7 @@ class _Utterance:
         self.parts: list[str] = []
         self.words: list[Word] = []
         self.told = ""
+        self.open: _Open | None = None
+        self.over_ms: float | None = None  # it is over, and its last words were asked for
         self.sound = False
         self.began_ms = self.ended_ms = 0.0

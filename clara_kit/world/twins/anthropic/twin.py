@@ -11,6 +11,7 @@ from typing import Any
 
 from aiohttp import web
 
+from clara_kit.conversation.history import without_notes
 from clara_kit.world.answers import AnswerBook, tokenize
 from clara_kit.world.faults import Fault, find
 from clara_kit.world.instructions import sense
@@ -166,7 +167,8 @@ class AnthropicTwin:
             return Said([], "max_tokens")
         asked = [text for role, text in checked.turns if role == "user"]
         sensed, first = sense(checked.system), len(asked) == 1
-        text = answer(self._book, asked[-1], sensed, history=asked[:-1], first=first)
+        *before, question = [said for text in asked if (said := without_notes(text, asides=False))] or asked
+        text = answer(self._book, question, sensed, history=before, first=first)
         at, stop = min(
             ((text.index(stop), stop) for stop in checked.stop_sequences if stop in text), default=(None, None)
         )
