@@ -48,9 +48,11 @@ def sound_ended(pen: Pen, event: ev.SpeechEnded) -> None:
         _judge(pen, Sound("ended", event))
     elif talk.state not in (S.USER_SPEAKING, S.INTERRUPTED) or talk.turn.interim:
         return
+    elif "no_words" not in talk.timers:
+        return  # no words are awaited: what was said is, or the rest of it
     elif event.source == "vendor":
         no_words(pen, "the recogniser heard a sound without words")
-    elif evidence_ms and "no_words" in talk.timers:
+    elif evidence_ms:
         pen.set_timer("no_words", evidence_ms, "the sound ended; its words should follow")
 
 
