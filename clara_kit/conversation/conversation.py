@@ -9,13 +9,16 @@ Which machines there are. Five states are declared (`core/states.py`): whose tur
 independent of them, live
 
 - **replies**, by id: speculative → adopted → gone. In PROCESSING one is being written, or a retry waits (timer
-  "retry"), or what was ready is spoken already. In USER_SPEAKING and INTERRUPTED none is: taking the floor cancels it.
+  "retry"), or what was ready is spoken already. Words take the floor for good: they cancel it. A sound alone may leave
+  it: in USER_SPEAKING and INTERRUPTED it is then written on, and what it brings waits.
 - **utterances**, by id: waiting → asked → sounding → gone, and from sounding to cut when silenced. AVATAR_SPEAKING
   means that one is sounding. At most one is not cut; at most one is cut, until the next word (or its absence)
-  settles how much of it was heard. IDLE with one *asked* is the moment between an order to speak and the sound.
+  settles how much of it was heard. IDLE with one *asked* is the moment between an order to speak and the sound. One
+  *waits* for a voice that is being connected or tried again, or for a customer who may be speaking.
 - **the customer's turn**: words that Clara has not begun to answer aloud. They grow across interruptions, are sent
-  with each request, and become history when she is heard, never before.
-- **a held sound**: at most one, exactly while the timer "barge_in" runs.
+  with each request, and become history when she is heard. Who goes on just then gets them back.
+- **a held sound**: at most one, exactly while the timer "barge_in" runs. This is the first of two steps: while it is
+  held, Clara is low (`Duck`) and begins no new piece, which undoes itself; only the second one, yielding, stops her.
 - **services**: working, broken (being connected again), given up. A broken one is awaited; its state changes no other
   machine, but what it can no longer bring is not waited for.
 - **timers**, one of a kind. Each implies something: "no_words" a sound without words yet, "final_wait" interim words,
