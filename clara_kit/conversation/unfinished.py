@@ -63,7 +63,6 @@ _BEFORE = re.compile(
     r"(?:y |pero |bueno )?(?:(?:si|cuando|aunque|mientras|apenas) (?!por |gracias|claro|señor)\w+ \w+|(?:aparte|además|fuera) de |en cuanto a |por otro lado|respecto )"
 )
 MOST_BEFORE = 5  # words of such a beginning; a longer one has said what it means
-LEAST_SIGNED = 4  # words of a clause that a recogniser signs: shorter ones are answers as often («no, eso es»)
 _ADDRESS = re.compile(r"\b(?:correo|mail|email)\b.* es\b(?P<told>.*)")
 _WHOLE = re.compile(r"(?:@|\barroba\b).*(?:\.|\bpunto )(?:com|cl|net|org|es|ar|pe|mx|co)\W*$")
 
@@ -122,9 +121,6 @@ def _left_open(text: str) -> str:
         return "a question without its end"
     if "," not in said and len(words) <= MOST_BEFORE and _BEFORE.match(said.casefold()):
         return f"what begins with «{words[0]}» comes before what is meant"
-    number = words[-1] in _DIGITS or words[-1].isdigit()
-    if said[0].isupper() and len(words) >= LEAST_SIGNED and not number:
-        return "a recogniser that writes capitals gave no sign of an end"
     return ""
 
 
