@@ -21,7 +21,11 @@ def backchannel(lexicon: Lexicon, knows: str) -> Policy:
             return None
         said = short(words.text)
         turn = talk.turn
-        if talk.state is ConversationState.PROCESSING or turn.over_ms <= words.said_ms < turn.answered_ms:
+        coming = bool(turn.words) and (
+            bool(talk.replies) or talk.utterance is not None
+        )  # held back for this very sound
+        since_asked = turn.over_ms <= words.said_ms and (coming or words.said_ms < turn.answered_ms)
+        if talk.state is ConversationState.PROCESSING or since_asked:
             return Aside(reason=f"{said} asks for nothing, and the answer is on its way")
         clara = over_clara(talk, words.said_ms)
         if clara is None or clara.rstrip().endswith("?"):

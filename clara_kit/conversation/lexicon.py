@@ -62,7 +62,7 @@ class Lexicon(Struct, frozen=True, kw_only=True):
         tails = ((words[:at], " ".join(words[at:])) for at in starts)
         return any(
             self.is_backchannel(f"{' '.join(before)} {phrase}")
-            for before, tail in tails for phrase in self.phrases if phrase.startswith(f"{tail} ")
+            for before, tail in tails for phrase in self.phrases if tail != "no" and phrase.startswith(f"{tail} ")
         )  # fmt: skip
 
     def goes_on(self, text: str) -> str:

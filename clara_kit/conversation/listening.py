@@ -15,6 +15,7 @@ from clara_kit.core import commands as do
 from clara_kit.core import events as ev
 from clara_kit.core.states import ConversationState as S
 
+ASK_EVERY_MS = 200.0  # no oftener is a recogniser asked for the words so far
 NOISE_MS = 10_000.0  # what lasts longer and brings no word is nobody's voice
 
 # --- sounds ----------------------------------------------------------------------------------------------------
@@ -48,9 +49,11 @@ def sound_ended(pen: Pen, event: ev.SpeechEnded) -> None:
         _judge(pen, Sound("ended", event))
     elif talk.state not in (S.USER_SPEAKING, S.INTERRUPTED) or talk.turn.interim:
         return
+    elif "no_words" not in talk.timers:
+        return  # no words are awaited: what was said is, or the rest of it
     elif event.source == "vendor":
         no_words(pen, "the recogniser heard a sound without words")
-    elif evidence_ms and "no_words" in talk.timers:
+    elif evidence_ms:
         pen.set_timer("no_words", evidence_ms, "the sound ended; its words should follow")
 
 
@@ -134,8 +137,14 @@ def interim(pen: Pen, event: ev.TranscriptInterim) -> None:
         return pen.ignore(event, "these words count already")
     decision = pen.ask(Words(event.text, final=False, said_ms=_began_ms(pen)))
     if not isinstance(decision, Yield):
-        talk.aside_ms = talk.now_ms
-        return pen.ignore(event, decision.reason)
+        pen.ignore(event, decision.reason)
+        nod = event.text if isinstance(decision, Aside) else ""
+        if not nod or talk.held is None or talk.nod != nod or talk.aside_ms < talk.held.sound_at_ms:
+            talk.nod, talk.aside_ms = nod, talk.now_ms
+        if talk.held is not None and talk.settings.words_so_far_ms and talk.now_ms >= talk.asked_ms + ASK_EVERY_MS:
+            talk.asked_ms = talk.now_ms
+            pen.do(do.FinalizeWords, "it goes on: what are its words by now?", over=False)
+        return None
     if not turn.interim:
         pen.cancel_timer("no_words", "words came")
         pen.cancel_timer("turn_end", "the customer goes on")

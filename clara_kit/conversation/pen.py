@@ -127,7 +127,8 @@ class Pen:
     def cancel_reply(self, why: str) -> None:
         """Whatever is being written is not wanted any more."""
         for reply_id, reply in list(self.talk.replies.items()):
-            self.talk.unfinished |= reply.said_something
+            # What answers a question that is history already was asked anew, or begun: nobody else will ask.
+            self.talk.unfinished |= reply.said_something or not self.talk.turn.words
             self.end_reply(reply_id)
             self.do(do.CancelReply, why, reply_id=reply_id)
 

@@ -9,6 +9,7 @@ from clara_kit.core.states import ConversationState
 
 ONE_EAR = 1.75  # times as long, where only one ear hears a sound, or nobody tells its end
 NEXT_WORDS_MS = 1200.0  # a recogniser tells its words about once a second
+ASKED_WORDS_MS = 600.0  # and within a third of one where it is asked; who nods does not go on for longer without a word
 
 
 def _sustained(talk: Talk, sound: Sound) -> Hold | Release | Yield | None:
@@ -38,6 +39,9 @@ def _sustained(talk: Talk, sound: Sound) -> Hold | Release | Yield | None:
         began_ms + settings.sustained_ms,
         began_ms + ONE_EAR * settings.sustained_ms,
     )
+    ready = talk.utterance
+    if talk.ears_agree and talk.sounding and ready is not None and ready.phase == "asked":
+        return Yield(sure=False, reason=f"the customer goes on, for {lasted_ms:.0f} ms, and Clara is not heard yet")
     if talk.now_ms < enough_ms:
         asks = talk.state is ConversationState.AVATAR_SPEAKING and talk.aside_ms < began_ms
         return Hold(
@@ -54,10 +58,12 @@ def _sustained(talk: Talk, sound: Sound) -> Hold | Release | Yield | None:
             return Hold(longest_ms, reason=f"only {ear} hears it: waiting for the other, or for words")
         if talk.held.source == "vendor":
             return Release(reason=f"only {ear} hears it, for {lasted_ms:.0f} ms: a noise, unless words come")
-    until_ms = talk.aside_ms + NEXT_WORDS_MS
+    next_ms = ASKED_WORDS_MS if settings.words_so_far_ms and talk.nod else NEXT_WORDS_MS
+    until_ms = talk.aside_ms + next_ms
     if talk.aside_ms >= began_ms and until_ms > talk.now_ms:
-        reason = f"its words so far ask for nothing; an interruption if none come in {NEXT_WORDS_MS:.0f} ms"
-        return Hold(until_ms, words=settings.words_so_far_ms > 0, reason=reason)
+        return Hold(
+            until_ms, reason=f"its words so far ask for nothing; an interruption if none come in {next_ms:.0f} ms"
+        )
     return Yield(sure=False, reason=f"the sound lasted {lasted_ms:.0f} ms")
 
 

@@ -128,6 +128,8 @@ class Talk:
     sound_ms: float = -FARTHEST_MS  # where the last sound began
     vendor_ms: float = -FARTHEST_MS  # and where, as the recogniser has it
     vad_ms: float = -FARTHEST_MS  # and as the local ear has it
+    nod: str = ""  # what the held sound has brought, where that only says «go on»
+    asked_ms: float = -FARTHEST_MS  # when the recogniser was last asked for the words of a sound that goes on
     aside_ms: float = -FARTHEST_MS  # when the held sound last brought words that take no floor
     let_go: tuple[float, float] = (-FARTHEST_MS, -FARTHEST_MS)  # the last sound that was none: its beginning and end
     spoke_from_ms: float = -FARTHEST_MS  # when Clara was last heard, once she has ended

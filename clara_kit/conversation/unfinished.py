@@ -58,6 +58,11 @@ _NAMED = {
     "pedido",
     "orden",
 }  # what a number is told of
+# «Si compro dos», «aparte de eso»: not «sí», and not «¿cuándo?».
+_BEFORE = re.compile(
+    r"(?:y |pero |bueno )?(?:(?:si|cuando|aunque|mientras|apenas) (?!por |gracias|claro|señor)\w+ \w+|(?:aparte|además|fuera) de |en cuanto a |por otro lado|respecto )"
+)
+MOST_BEFORE = 5  # words of such a beginning; a longer one has said what it means
 _ADDRESS = re.compile(r"\b(?:correo|mail|email)\b.* es\b(?P<told>.*)")
 _WHOLE = re.compile(r"(?:@|\barroba\b).*(?:\.|\bpunto )(?:com|cl|net|org|es|ar|pe|mx|co)\W*$")
 
@@ -76,6 +81,8 @@ def unfinished(lexicon: Lexicon, knows: str) -> Policy:
             return Wait(hold_ms, reason=f"the clause is open: waiting {hold_ms:.0f} ms for the rest")
         if 0 < (digits := spoken_digits(talk.turn.question)) < PHONE_DIGITS:
             return Wait(hold_ms, reason=f"{digits} digits of a number: waiting {hold_ms:.0f} ms for the rest")
+        if sign := _left_open(turn.text):
+            return Wait(hold_ms, reason=f"{sign}: waiting {hold_ms:.0f} ms for the rest")
         if open_address(talk.turn.question):
             return Wait(hold_ms, reason=f"an address without its end: waiting {hold_ms:.0f} ms for the rest")
         return None
@@ -103,6 +110,18 @@ def spoken_digits(text: str) -> int:
     if any(word in _NAMED for word in words[:at]) and not any(len(word) > 1 and word.isdigit() for word in words[at:]):
         return max(sum(groups), bool(groups))
     return sum(groups) if len(groups) > 1 and not scaled else 0
+
+
+def _left_open(text: str) -> str:
+    """What shows that a clause has a part to come, whatever its last word is; empty where nothing does."""
+    said, words = text.strip(), plain(text)
+    if not words or said[-1] in ".?!":
+        return ""
+    if "¿" in said:
+        return "a question without its end"
+    if "," not in said and len(words) <= MOST_BEFORE and _BEFORE.match(said.casefold()):
+        return f"what begins with «{words[0]}» comes before what is meant"
+    return ""
 
 
 def open_address(text: str) -> bool:

@@ -184,9 +184,10 @@ def test_the_words_so_far_of_a_sound_that_lasts_are_asked_for_and_decide_before_
     talk.sound(3000)
     (asked,) = (c for c in talk.ring("barge_in") if isinstance(c, do.FinalizeWords))
     assert asked.at_ms == 3460 and not asked.over
-    talk(ev.TranscriptInterim(at_ms=3710, text="sí, claro"))
-    assert names(talk.ring("barge_in")) == ["FinalizeWords"]  # they ask for nothing: what follows?
-    assert names(talk(ev.TranscriptInterim(at_ms=4010, text="sí, claro que"))) == []
+    said = talk(ev.TranscriptInterim(at_ms=3710, text="sí, claro"))
+    assert names(said) == ["FinalizeWords"]  # they ask for nothing: what follows?
+    assert names(talk.ring("barge_in")) == []
+    assert names(talk(ev.TranscriptInterim(at_ms=4010, text="sí, claro que"))) == ["FinalizeWords"]
     assert "Duck" in names(talk.silence(4100)) and talk.conversation.state is S.AVATAR_SPEAKING
 
 
@@ -293,3 +294,21 @@ def test_the_decisions_are_policies_that_can_be_left_out() -> None:
     other = Conversation(talk=conversation.snapshot(), policies=STANDARD.first("sound", every))
     commands = other.handle(ev.SpeechStarted(at_ms=3000, source="vad", sound_at_ms=2910))
     assert isinstance(commands[0], do.InterruptAvatar) and commands[0].by == "every_sound"
+
+
+def test_a_hold_outlasts_the_vendor_s_word_that_the_sound_is_over() -> None:
+    talk = Conversation(Settings.preset("tuned"), policies=usual_policies())
+    talk.handle(ev.TranscriptFinal(at_ms=1300, text="me gustaría saber si", speech_started_ms=0, speech_ended_ms=900))
+    assert talk.handle(ev.SpeechEnded(at_ms=1500, source="vendor", sound_at_ms=900)) == ()
+    assert talk.state is S.USER_SPEAKING
+
+
+def test_who_has_long_gone_on_when_she_would_begin_is_not_talked_into_and_a_nod_costs_nothing() -> None:
+    talk = Talking(words_so_far_ms=460)
+    talk(ev.SpeakingEnded(at_ms=6000, utterance_id=1))
+    talk.said("¿Y el gel?", 7000, 8000)
+    talk(ev.ReplyDelta(at_ms=8450, reply_id=2, text="Claro, el gel cuesta poco. Y"))
+    talk.sound(8500)
+    assert names(talk.ring("barge_in"))[:1] == ["InterruptAvatar"]  # unheard: nothing is lost
+    out = talk(ev.TranscriptFinal(at_ms=9500, text="ajá", speech_started_ms=8500, speech_ended_ms=9100))
+    assert [c.text for c in out if isinstance(c, do.Speak)] == ["Claro, el gel cuesta poco."]
