@@ -37,7 +37,7 @@ async def one_turn(clara: ConversationManager, services: BenchServices) -> Sampl
     times.quiet.clear()
     cpu_s = process_time()
     at_ms = now()
-    final = ev.TranscriptFinal(at_ms=at_ms, text=QUESTION, speech_started_ms=at_ms - 900, speech_ended_ms=at_ms - 300)
+    final = ev.TranscriptFinal(at_ms=at_ms, text=QUESTION, speech_started_ms=at_ms, speech_ended_ms=at_ms)
     times.final = perf_counter()
     services.ear.told.put_nowait(final)
     await times.spoke.wait()
