@@ -166,7 +166,10 @@ class Story:
             asked_ms=command.at_ms,
             exchanged=self.exchanged,
         )
-        self._turn(command.turn_id, words.kind if words else "spoken").replies.append(reply)
+        turn = self._turn(command.turn_id, words.kind if words else "spoken")
+        turn.replies.append(reply)
+        if words is not None:
+            turn.speaking_ms = None  # her answer was taken back: the way begins anew
 
     def _turn(self, turn_id: int, kind: Literal["greeting", "spoken", "typed"]) -> Turn:
         return self.turns.setdefault(turn_id, Turn(turn_id=turn_id, kind=kind))
