@@ -38,7 +38,7 @@ AudioNode.prototype.connect = function (to, ...more) {
 };
 window.hands = {};
 const values = { words: {}, offers: {}, chosen: {}, phase: "talking", state: "AVATAR_SPEAKING", said: [], turns: [], running: [],
-  unpriced: [], rate: {}, spent_usd: 0, gives_sound: true, language: "en", mix: "", problem: "", here: "", is_new: false };
+  unpriced: [], rate: {}, spent_usd: 0, gives_sound: true, did: {}, armed: [], language: "en", mix: "", problem: "", here: "", is_new: false };
 const model = { get: (name) => values[name], set() {}, save_changes() {}, send() {}, off() {},
   on: (names, hand) => names.split(" ").forEach((name) => (window.hands[name] = hand)) };
 const tell = (content, pcm) => window.hands["msg:custom"](content, pcm ? [new DataView(pcm.buffer)] : []);
