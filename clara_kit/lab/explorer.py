@@ -80,7 +80,7 @@ class Outcome(Struct, frozen=True):
 
 def outcome(case: Case, log: Log, weights: Weights = USUAL) -> Outcome:
     """What is to be said of a case and of what Clara did."""
-    at: dict[str, list[float]] = {"stop": [], "duck": [], "back": [], "ask": [], "say": [], "begin": []}
+    at: dict[str, list[float]] = {"stop": [], "duck": [], "back": [], "ask": [], "drop": [], "say": [], "begin": []}
     for what, at_ms, _ in log:
         at[what].append(at_ms)
     asks, stop_ms = at["ask"], next(iter(at["stop"]), None)

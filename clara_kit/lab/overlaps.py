@@ -27,6 +27,7 @@ from clara_kit.core.rng import child_rng
 from clara_kit.world.latency import LatencyProfile
 from clara_kit.world.mouths import spoken_ms
 from clara_kit.world.scheduler import VAD_HANG_MS
+from clara_kit.world.timelines import words_until
 
 PATH = DATA / "turns" / "overlaps.yml"
 HINT = "see the head of data/turns/overlaps.yml."
@@ -43,8 +44,9 @@ class Case(Struct, frozen=True, kw_only=True):
     """One moment, with what Clara should do: stop; go on; wait for the rest; answer. Times in ms from her first sound.
 
     events: what the ears told, in order. results_ms: how long words asked for with `FinalizeWords` take. answer_ms: from a
-    request to Clara's first sound; restart_ms: from the order to speak on. per_min: how often such a thing happens in a
-    minute of her speech, shared among the cases of its kind; 0: a labelled one, of which nobody knows.
+    request to Clara's first sound; restart_ms: from the order to speak on. asked_ms, text_ms: when she was asked what she
+    answers here (None: she greets), and had her text. per_min: how often such a thing happens in a minute of her speech,
+    shared among the cases of its kind; 0: a labelled one, of which nobody knows.
     """
 
     kind: str
@@ -58,6 +60,8 @@ class Case(Struct, frozen=True, kw_only=True):
     results_ms: float = 250.0
     answer_ms: float = 1900.0
     restart_ms: float = 1100.0
+    asked_ms: float | None = -1000.0
+    text_ms: float = -1000.0
     per_min: float = 0.0
 
 
@@ -85,14 +89,10 @@ class Parameter(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         return min(high, max(low, self._drawn(rng)))
 
     def _drawn(self, rng: Random) -> float:
-        if self.uniform:
-            return rng.uniform(*self.uniform)
-        if self.normal:
-            return rng.gauss(*self.normal)
         if self.lognormal:
             return self.lognormal[0] * exp(rng.gauss(0.0, self.lognormal[1]))
-        assert self.beta
-        return rng.betavariate(*self.beta)
+        laws = ((self.uniform, rng.uniform), (self.normal, rng.gauss), (self.beta, rng.betavariate))
+        return next(draw(*law) for law, draw in laws if law)
 
 
 class _Words(Struct, frozen=True, forbid_unknown_fields=True):
@@ -341,7 +341,7 @@ def _recognised(spans: Sequence[Span], onset_ms: float, draw: Any) -> Iterator[e
         yield ev.SpeechStarted(at_ms=start + onset_ms, source="vendor", sound_at_ms=start)
         tick = start + draw["stt_interim_every"]
         while tick < end:
-            if said := " ".join(word.text for word in words if word.end_ms <= tick):
+            if said := words_until(words, tick):
                 yield ev.TranscriptInterim(at_ms=tick + draw["stt_results"], text=said)
             tick += draw["stt_interim_every"]
         yield ev.TranscriptFinal(

@@ -23,11 +23,6 @@ Step = tuple[ev.Event, tuple[Record, ...]]
 """An event and all that was decided upon it."""
 
 
-def so_far(final: ev.TranscriptFinal | None, at_ms: float) -> str:
-    """The words of an utterance that had been said by then, where their times are known."""
-    return " ".join(w.text for w in final.words if w.end_ms <= at_ms) if final is not None else ""
-
-
 @dataclass(slots=True)
 class Reply:
     """A recorded request and what came of it."""
