@@ -151,31 +151,27 @@ def _stopped(recorded: Recorded, at_ms: float, label: Label) -> Labelled:
         what = "was not stopped" if label == "should not have stopped" else "had not begun to speak"
         raise ClaraError(f"Clara {what} at this moment.", hint="go to the moment that you mean, or right after it.")
     said = recorded.said[min(near)[1]]
-    texts, started = [command.text for _, command in said.pieces], said.first(ev.SpeakingStarted)
-    zero_ms = started.at_ms if started is not None else said.pieces[0][1].at_ms + _SOON_MS
-    turn_id, whole = said.pieces[0][1].turn_id, " ".join(texts)
-    reply = next((r for r in reversed(recorded.replies.values()) if r.asked.turn_id == turn_id), None)
-    if reply is not None and reply.asked.at_ms > said.pieces[0][1].at_ms:
-        reply = None
-    if reply is not None and len(reply.text) > len(whole) and reply.text.startswith(texts[0]):
-        whole = reply.text.strip()
+    texts, ordered, stop = [command.text for _, command in said.pieces], said.pieces[0][1], said.stopped
+    started, whole, since_ms = said.first(ev.SpeakingStarted), " ".join(texts), ordered.at_ms
+    zero_ms = ordered.at_ms + _SOON_MS if started is None else started.at_ms
+    asked_ms = text_ms = None
+    for reply in recorded.replies.values():  # the last that was asked for before it was said
+        if reply.asked.turn_id == ordered.turn_id and reply.asked.at_ms <= ordered.at_ms:
+            since_ms, first = (
+                reply.asked.at_ms,
+                next((e for _, e in reply.events if isinstance(e, ev.ReplyDelta)), None),
+            )
+            asked_ms, text_ms = _ms(since_ms - zero_ms), None if first is None else _ms(first.at_ms - zero_ms)
+            if len(reply.text) > len(whole) and reply.text.startswith(texts[0]):
+                whole = reply.text.strip()
     told_ms = max((e.audio_ms for _, e in said.events if isinstance(e, ev.SpeechVoiced)), default=0.0)
-    stop = said.stopped
     moment_ms = stop.at_ms if stop is not None and label == "should not have stopped" else at_ms
-    since_ms = reply.asked.at_ms if reply is not None else said.pieces[0][1].at_ms
-    first = next((e.at_ms for _, e in reply.events if isinstance(e, ev.ReplyDelta)), None) if reply else None
     return Labelled(
-        label=label,
-        moment_ms=_ms(moment_ms - zero_ms),
-        decided=f"stopped: {stop.reason}" if stop is not None else "went on",
-        decided_ms=None if stop is None else _ms(stop.at_ms - zero_ms),
-        said=whole,
-        lasts_ms=_ms(max(told_ms, recorded.length(whole))),
-        asked_ms=None if reply is None else _ms(reply.asked.at_ms - zero_ms),
-        text_ms=None if first is None else _ms(first - zero_ms),
-        results_ms=_ms(recorded.results_ms or 150.0),
+        label=label, moment_ms=_ms(moment_ms - zero_ms), decided=f"stopped: {stop.reason}" if stop is not None else "went on",
+        decided_ms=None if stop is None else _ms(stop.at_ms - zero_ms), said=whole, asked_ms=asked_ms, text_ms=text_ms,
+        lasts_ms=_ms(max(told_ms, recorded.length(whole))), results_ms=_ms(recorded.results_ms or 150.0),
         events=_heard(recorded, since_ms, moment_ms, zero_ms),
-    )
+    )  # fmt: skip
 
 
 def _too_early(recorded: Recorded, at_ms: float) -> Labelled:
@@ -188,13 +184,10 @@ def _too_early(recorded: Recorded, at_ms: float) -> Labelled:
     if finals:
         since_ms, zero_ms = finals[-1].speech_started_ms - 100.0, finals[-1].speech_ended_ms
     return Labelled(
-        label="answered too early",
-        moment_ms=_ms(at_ms - zero_ms),
-        decided=f"asked the model: {reply.asked.reason}",
-        decided_ms=_ms(reply.asked.at_ms - zero_ms),
-        results_ms=_ms(recorded.results_ms or 150.0),
+        label="answered too early", moment_ms=_ms(at_ms - zero_ms), decided=f"asked the model: {reply.asked.reason}",
+        decided_ms=_ms(reply.asked.at_ms - zero_ms), results_ms=_ms(recorded.results_ms or 150.0),
         events=_heard(recorded, since_ms, reply.asked.at_ms, zero_ms, other_ms=2 * AFTER_MS),
-    )
+    )  # fmt: skip
 
 
 def _heard(

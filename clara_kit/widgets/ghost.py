@@ -46,7 +46,7 @@ Words = dict[str, str]
 def ghost_svg(ghost: WhatIf, language: Language = "en") -> str:
     """The recorded conversation and its ghost on one scale; what is replayed and what is drawn anew is marked."""
     words = spoken_in(language)
-    real, other = (timeline(_shown(run).trace, language) for run in (ghost.of, ghost.run))
+    real, other = (timeline(run.shown().trace, language) for run in (ghost.of, ghost.run))
     begin, end = real.begin_ms, max(real.end_ms, other.end_ms)
     x = places(begin, end, GUTTER)
     until = end if ghost.same else min(max(ghost.replayed_until_ms, begin), end)
@@ -87,10 +87,6 @@ def difference(ghost: WhatIf, language: Language) -> tuple[str, ...]:
 
 def _value(value: Any, words: Words) -> str:
     return words["gh_on" if value else "gh_off"] if isinstance(value, bool) else f"{value:g}" if isinstance(value, float | int) else str(value)  # fmt: skip
-
-
-def _shown(run: Run) -> Run:
-    return run if run.modes.get("shop", "").startswith("live") else run.revealed()
 
 
 def _band(begin: float, until: float, end: float, words: Words, *, drawn: bool) -> Iterator[str]:
@@ -160,10 +156,7 @@ class WhatIfView(anywidget.AnyWidget):
             self._draw()
 
     @traitlets.observe("value")
-    def _dragged(self, _change: Any) -> None:
-        self._draw()
-
-    def _draw(self) -> None:
+    def _draw(self, _change: Any = None) -> None:
         try:
             usual = self._of(self._settings())
             value = bool(self.value) if isinstance(usual, bool) else int(self.value) if isinstance(usual, int) else self.value  # fmt: skip
