@@ -41,14 +41,10 @@ Log: TypeAlias = "list[tuple[str, float, str]]"
 
 
 class Judge:
-    """Judges these cases under any settings; what it learns of words under one serves the next.
+    """Judges these cases under any settings; what it learns of words under one serves the next."""
 
-    policies: who decides, the kit's own unless given.
-    """
-
-    def __init__(self, cases: Sequence[Case], policies: Policies | None = None) -> None:
-        self.cases = tuple(cases)
-        self._policies = policies or usual_policies()
+    def __init__(self, cases: Sequence[Case]) -> None:
+        self.cases, self._policies = tuple(cases), usual_policies()
         self._known: tuple[dict[Any, Any], ...] = tuple({} for _ in self.cases)
 
     def logs(self, settings: Settings) -> Iterator[Log]:

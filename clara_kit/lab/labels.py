@@ -286,6 +286,5 @@ def check_labels(
 ) -> Checked:
     """Decide every labelled case again with these settings (default: all that there are). Raises `ScriptError`."""
     policies = policies or usual_policies()
-    return Checked(
-        settings, tuple((c, judge(c, settings, policies)) for c in (labels() if cases is None else cases))
-    )  # fmt: skip
+    cases = labels() if cases is None else cases
+    return Checked(settings, tuple((one, judge(one, settings, policies)) for one in cases))

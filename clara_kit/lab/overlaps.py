@@ -112,9 +112,9 @@ class Overlaps(Struct, frozen=True, forbid_unknown_fields=True):
     words: _Words
 
     @classmethod
-    def load(cls, path: Path = PATH) -> Overlaps:
+    def load(cls) -> Overlaps:
         """The parameters and words as they stand in the file. Raises `ScriptError`."""
-        return data_files.made(path, _read)
+        return data_files.made(PATH, _read)
 
     def with_changes(self, **changes: float | dict[str, Any]) -> Overlaps:
         """The same with other numbers (`coughs_per_min=1`) or laws (`pause_s={"lognormal": [0.6, 0.65]}`). Raises `ScriptError`."""
@@ -162,12 +162,10 @@ def overlaps(
     for kind, (should, share) in SHARES.items():
         many = round(count * share)
         cases += [customer.case(kind, should, child_rng(seed, kind, n), rates[kind] / many) for n in range(many)]
-    if answers_ms is None:
-        return tuple(cases)
-    return tuple(
-        msgspec.structs.replace(case, answer_ms=answers_ms, restart_ms=min(case.restart_ms, answers_ms / 2))
-        for case in cases
-    )
+    if answers_ms is not None:
+        soon = ((case, min(case.restart_ms, answers_ms / 2)) for case in cases)
+        cases = [msgspec.structs.replace(case, answer_ms=answers_ms, restart_ms=ms) for case, ms in soon]
+    return tuple(cases)
 
 
 @dataclass(frozen=True)
@@ -277,10 +275,9 @@ def known_backchannels(known: bool) -> tuple[str, ...]:
 def _known_backchannels(path: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
     lists = data_files.data(path)
     words, phrases = ({" ".join(plain(text)) for text in lists[name]} for name in ("backchannels", "phrases"))
-    mine = [
-        t for t in Overlaps.load().words.backchannels if not words >= {*plain(t)} and " ".join(plain(t)) not in phrases
-    ]
-    return (*lists["backchannels"], *lists["phrases"]), tuple(mine)
+    ours = ((text, plain(text)) for text in Overlaps.load().words.backchannels)
+    unknown = tuple(text for text, said in ours if not words >= {*said} and " ".join(said) not in phrases)
+    return (*lists["backchannels"], *lists["phrases"]), unknown
 
 
 def answers() -> tuple[tuple[tuple[str, ...], float], ...]:

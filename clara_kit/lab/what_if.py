@@ -234,8 +234,8 @@ class _Again:
 
     def _is_vain(self, was: list[Record], does: list[Record], step: int, at_ms: float) -> bool:
         """Whether all that differs is that the recogniser is hurried, and no words are on their way to it."""
-        rest = [[r for r in records if type(r) is not do.FinalizeWords] for records in (was, does)]
-        if rest[0] != rest[1]:
+        rest, other = ([r for r in records if type(r) is not do.FinalizeWords] for records in (was, does))
+        if rest != other:
             return False
         finals = [e for e, _ in self.recorded.steps[step + 1 :] if type(e) is ev.TranscriptFinal]
         hurries = [r for r in (*was, *does) if isinstance(r, do.FinalizeWords)]

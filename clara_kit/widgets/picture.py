@@ -48,11 +48,8 @@ def svg(line: Timeline, *, title: str, mix: str, language: Language = "en") -> s
     body = [ruler(line.begin_ms, line.end_ms, x, 280), *(_lane(name, words) for name in LANE_TOP)]
     body += [_took(wait, x, words) for wait in line.waits]
     body += [box(span, LANE_TOP[span.lane], LANE_HEIGHT[span.lane] - 4, x, words) for span in line.spans]
-    body += [
-        sign(mark, LANE_TOP[mark.lane] + SIGN_Y.get(mark.lane, 12), x, words)
-        for mark in line.marks
-        if mark.kind != "interim"
-    ]
+    marks = (mark for mark in line.marks if mark.kind != "interim")
+    body += [sign(mark, LANE_TOP[mark.lane] + SIGN_Y.get(mark.lane, 12), x, words) for mark in marks]
     body += [_wait(n, wait, words) for n, wait in enumerate(line.waits)]
     height = HEIGHT + ceil(len(line.waits) / CELLS) * CELL_HEIGHT + 6
     waited = f'<tspan font-weight="bold">{words["w_waits"]}</tspan> ({escape(of_whom)}). {words["w_aim"]}.' * bool(
