@@ -113,9 +113,8 @@ class _Finder:
             return  # words, or a hand, decided
         talk, began = before
         started: Any = self.events[began]
-        ended: Any = next(
-            (e for e in self.events[began:] if type(e) is ev.SpeechEnded and e.sound_at_ms > started.sound_at_ms), None
-        )
+        ends = (e for e in self.events[began:] if type(e) is ev.SpeechEnded)
+        ended = next((e for e in ends if e.sound_at_ms > started.sound_at_ms), None)
         if ended is None:
             return
         length_ms, hang_ms = ended.sound_at_ms - started.sound_at_ms, ended.at_ms - ended.sound_at_ms

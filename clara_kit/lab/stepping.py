@@ -78,9 +78,8 @@ class Stepper:
         self.telling = tuple(_telling(trace))
         """(step, time) of each event upon which something was decided that a customer could notice."""
         self._cuts = [r for r in trace if isinstance(r, HeardEstimated) and r.heard and r.unheard]
-        self._snapshots = {
-            0: Conversation(settings, policies=usual_policies()).snapshot()
-        }  # the state before the event of this number
+        # The state before the event of this number:
+        self._snapshots = {0: Conversation(settings, policies=usual_policies()).snapshot()}
 
     def __len__(self) -> int:
         return len(self._events)
