@@ -21,9 +21,8 @@ def backchannel(lexicon: Lexicon, knows: str) -> Policy:
             return None
         said = short(words.text)
         turn = talk.turn
-        coming = bool(turn.words) and (
-            bool(talk.replies) or talk.utterance is not None
-        )  # held back for this very sound
+        # Held back for this very sound:
+        coming = bool(turn.words) and (bool(talk.replies) or talk.utterance is not None)
         since_asked = turn.over_ms <= words.said_ms and (coming or words.said_ms < turn.answered_ms)
         if talk.state is ConversationState.PROCESSING or since_asked:
             return Aside(reason=f"{said} asks for nothing, and the answer is on its way")

@@ -1,7 +1,6 @@
-"""Is this sound an interruption, do these words take the floor? A sound is held for the debounce; what stops sooner
-was none.
+"""The plan's own rules: a sound is held for the debounce, and what stops sooner was none; any word takes the floor.
 
-Comes after the recogniser's (or the local VAD's) SpeechStarted.
+Comes after the recogniser's (or the local VAD's) SpeechStarted. Rules that know more are asked before (`policies.py`).
 """
 
 from __future__ import annotations

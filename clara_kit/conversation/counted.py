@@ -61,14 +61,11 @@ def new_in_interim(
     taken_until_ms: float,
 ) -> New:
     """What of interim words, learnt of at `at_ms`, was not counted; `taken`: with them. sound_ms: of the last sound."""
-    words, last = _bare(text), counted[-1] if counted else None
-    if (
-        last
-        and sound_ms < last.speech_ended_ms
-        and at_ms < last.speech_ended_ms + TWICE_MS
-        and words == _bare(last.text)
-    ):
-        return New("", at_ms, tuple(taken))
+    words = _bare(text)
+    for last in counted[-1:]:
+        soon = sound_ms < last.speech_ended_ms and at_ms < last.speech_ended_ms + TWICE_MS
+        if soon and words == _bare(last.text):
+            return New("", at_ms, tuple(taken))
     count = 0
     if sound_ms < taken_until_ms:  # no sound began since: perhaps the same words, grown
         count, _ = _aligned(taken, words, sure=False)

@@ -28,10 +28,9 @@ def echo(lexicon: Lexicon, knows: str) -> Policy:
             return None
         hers = " ".join(plain(_lately(talk, words.said_ms)))
         if len(theirs) < LEAST_WORDS:
-            begun = not words.final and not lexicon.yields_in(words.text) and f" {' '.join(theirs)} " in f" {hers} "
-            return (
-                Ignore(reason=f"{short(words.text)} may be Clara's own voice: more words will tell") if begun else None
-            )
+            if words.final or lexicon.yields_in(words.text) or f" {' '.join(theirs)} " not in f" {hers} ":
+                return None
+            return Ignore(reason=f"{short(words.text)} may be Clara's own voice: more words will tell")
         if any(f" {word} " not in f" {hers} " for word in lexicon.yields_in(words.text)):
             return None
         share = alike(hers, " ".join(theirs))

@@ -10,7 +10,7 @@ the sound goes through the kit nothing beyond what is complete was heard.
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
+from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
@@ -65,13 +65,12 @@ class Known(Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """`heard` + `unheard` are the utterance's text. `cut_piece`: the number of the piece that was cut."""
+    """`heard` + `unheard` are the utterance's text."""
 
     heard: str
     unheard: str
     method: str
     plus_minus_words: int
-    cut_piece: int
 
 
 _NOTHING = Known()
@@ -93,12 +92,12 @@ def estimate(
     """
     text = " ".join(pieces)
     if played_ms <= 0 or not text:
-        return Heard("", text, "nothing was played", 0, 0)
+        return Heard("", text, "nothing was played", 0)
     if played_ms == inf:
-        return Heard(text, "", "the avatar said that it was done", 0, len(pieces))
+        return Heard(text, "", "the avatar said that it was done", 0)
     if words and words[-1].end_ms >= played_ms:
         chars = max((w.char_end for w in words if w.end_ms <= played_ms), default=0)
-        return _split(pieces, text, chars, "word times", 0)
+        return _split(text, chars, "word times", 0)
     said = [spoken(piece) for piece in pieces]
     ends = _ends([one.text for one in said])
 
@@ -116,9 +115,9 @@ def estimate(
             continue
         if played_ms < sound.end_ms:
             share = max(0.0, played_ms - sound.begin_ms) / (sound.end_ms - sound.begin_ms)
-            return _split(pieces, text, until(before + share * (sound.chars - before)), "length of sound", 1)
+            return _split(text, until(before + share * (sound.chars - before)), "length of sound", 1)
     if sound.chars >= ends[-1]:
-        return Heard(text, "", "length of sound", 0, len(pieces))
+        return Heard(text, "", "length of sound", 0)
     return _beyond(pieces, text, until, sound, played_ms, known)
 
 
@@ -160,17 +159,16 @@ def _beyond(
     else:
         chars = min(sound.chars + beyond_s * rate, sound.ends[min(handed, len(pieces)) - 1])
         error, method = int(beyond_s * give / CHARS_PER_WORD) + 1, "speech rate"
-    return _split(pieces, text, until(chars), method, error)
+    return _split(text, until(chars), method, error)
 
 
-def _split(pieces: Sequence[str], text: str, chars: int, method: str, error: int) -> Heard:
+def _split(text: str, chars: int, method: str, error: int) -> Heard:
     """Cut at the last word end at or before `chars`."""
     chars = min(max(chars, 0), len(text))
     if chars < len(text) and not text[chars].isspace():
         chars = text.rfind(" ", 0, chars) + 1
     heard = text[:chars].rstrip()
-    rest = text[len(heard) :].lstrip()
-    return Heard(heard, rest, method, error, bisect_right(_ends(pieces), len(heard)))
+    return Heard(heard, text[len(heard) :].lstrip(), method, error)
 
 
 def _ends(pieces: Sequence[str]) -> list[int]:

@@ -135,7 +135,7 @@ def interim(pen: Pen, event: ev.TranscriptInterim) -> None:
     lately = turn.taken or (turn.counted and talk.now_ms < turn.counted[-1].speech_ended_ms + TWICE_MS)
     if lately and not _new_in_interim(pen, event.text, talk.now_ms).text:
         return pen.ignore(event, "these words count already")
-    decision = pen.ask(Words(event.text, final=False, said_ms=_began_ms(pen)))
+    decision = pen.ask(Words(event.text, final=False, said_ms=talk.began_ms))
     if not isinstance(decision, Yield):
         pen.ignore(event, decision.reason)
         nod = event.text if isinstance(decision, Aside) else ""
@@ -202,12 +202,6 @@ def _take_interim(pen: Pen) -> str:
 def _new_in_interim(pen: Pen, text: str, at_ms: float) -> New:
     talk, turn = pen.talk, pen.talk.turn
     return new_in_interim(text, at_ms, talk.sound_ms, turn.counted, turn.taken, turn.taken_until_ms)
-
-
-def _began_ms(pen: Pen) -> float:
-    """When the words of an interim result began, as far as the ears know."""
-    talk = pen.talk
-    return talk.now_ms if talk.sound_ms < 0 else talk.sound_ms
 
 
 def take_words(pen: Pen, text: str, *, joins: bool = False) -> None:

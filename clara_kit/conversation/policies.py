@@ -36,26 +36,16 @@ _Rules = tuple[Policy, ...]
 class Policies:
     """Who is asked what. `None` of a policy passes the question on; the last of a tuple must have an answer."""
 
-    sound: _Rules = (
-        barge_in.SOUNDS_OFF,
-        sustained.EARS,
-        PROTECTED,
-        sustained.SUSTAINED,
-        barge_in.DEBOUNCE,
-    )  # is this sound an interruption?
+    # Is this sound an interruption?
+    sound: _Rules = (barge_in.SOUNDS_OFF, sustained.EARS, PROTECTED, sustained.SUSTAINED, barge_in.DEBOUNCE)
     words: _Rules = (barge_in.WORDS_OFF, barge_in.ANY_WORD)  # are these words one?
     turn: _Rules = (turn_taking.NO_SPECULATION, turn_taking.HOLD, turn_taking.ENDPOINTING)  # is the turn over?
     answer: _Rules = (answering.MODEL,)  # what answers it?
     piece: _Rules = (chunking.HALF_SENTENCE, chunking.SPEAK)  # is this piece spoken now?
-    failure: _Rules = (
-        retrying.BROKE_OFF, retrying.RECONNECT, retrying.BY_POLICY, retrying.APOLOGY, retrying.GIVE_UP,
-    )  # fmt: skip  # what after a failure?
-    quiet: _Rules = (
-        resuming.IN_VAIN,
-        resuming.RESTATE,
-        resuming.RESUME,
-        resuming.END,
-    )  # what after a cut that brought no words?
+    # What after a failure?
+    failure: _Rules = (retrying.BROKE_OFF, retrying.RECONNECT, retrying.BY_POLICY, retrying.APOLOGY, retrying.GIVE_UP)
+    # What after a cut that brought no words?
+    quiet: _Rules = (resuming.IN_VAIN, resuming.RESTATE, resuming.RESUME, resuming.END)
     keep: _Rules = (remembering.SAID_ANEW, remembering.HEARD)  # what is remembered?
 
     def first(self, question: str, *rules: Policy) -> Policies:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import inf
+
 from clara_kit.conversation.policy import Hold, Ignore, Policy, Release, Sound, Yield
 from clara_kit.conversation.talk import SAME_SOUND_MS, Talk
 from clara_kit.core.events import SpeechEnded, SpeechStarted
@@ -20,33 +22,27 @@ def _sustained(talk: Talk, sound: Sound) -> Hold | Release | Yield | None:
     if isinstance(event, SpeechStarted):
         if talk.held is not None:
             return None
-        first_ms = (
-            settings.words_so_far_ms if 0 < settings.words_so_far_ms < settings.sustained_ms else settings.sustained_ms
-        )
+        until_ms = event.sound_at_ms + min(settings.words_so_far_ms or inf, settings.sustained_ms)
         reason = f"a sound began: an interruption if it lasts {settings.sustained_ms:.0f} ms or brings words"
-        return Hold(max(event.sound_at_ms + first_ms, event.at_ms), reason=reason)
+        return Hold(max(until_ms, event.at_ms), reason=reason)
     if talk.held is None:
         return None
     if isinstance(event, SpeechEnded):
         made_ms = max(0.0, event.sound_at_ms - talk.held.sound_at_ms)
-        return Release(
-            reason=f"the sound stopped after {made_ms:.0f} ms, {settings.sustained_ms - made_ms:.0f} ms too soon"
-        )
+        missing_ms = settings.sustained_ms - made_ms  # none where it was held for longer than usual
+        short = f"{missing_ms:.0f} ms too soon" if missing_ms > 0 else "while it was not known yet what it is"
+        return Release(reason=f"the sound stopped after {made_ms:.0f} ms, {short}")
     # Times are compared as sums, as the timers were set: a difference may never reach them.
     began_ms = talk.held.sound_at_ms
-    lasted_ms, enough_ms, longest_ms = (
-        talk.now_ms - began_ms,
-        began_ms + settings.sustained_ms,
-        began_ms + ONE_EAR * settings.sustained_ms,
-    )
+    lasted_ms = max(0.0, talk.now_ms - began_ms)
+    enough_ms, longest_ms = began_ms + settings.sustained_ms, began_ms + ONE_EAR * settings.sustained_ms
     ready = talk.utterance
     if talk.ears_agree and talk.sounding and ready is not None and ready.phase == "asked":
         return Yield(sure=False, reason=f"the customer goes on, for {lasted_ms:.0f} ms, and Clara is not heard yet")
     if talk.now_ms < enough_ms:
         asks = talk.state is ConversationState.AVATAR_SPEAKING and talk.aside_ms < began_ms
-        return Hold(
-            enough_ms, words=asks, reason=f"the sound has lasted {lasted_ms:.0f} ms: what are its words so far?"
-        )
+        reason = f"the sound has lasted {lasted_ms:.0f} ms: what are its words so far?"
+        return Hold(enough_ms, words=asks, reason=reason)
     if not settings.local_vad and talk.now_ms < longest_ms:
         return Hold(longest_ms, reason="the recogniser tells no end of a sound: words, or none, will tell")
     if not talk.ears_agree:
@@ -61,9 +57,8 @@ def _sustained(talk: Talk, sound: Sound) -> Hold | Release | Yield | None:
     next_ms = ASKED_WORDS_MS if settings.words_so_far_ms and talk.nod else NEXT_WORDS_MS
     until_ms = talk.aside_ms + next_ms
     if talk.aside_ms >= began_ms and until_ms > talk.now_ms:
-        return Hold(
-            until_ms, reason=f"its words so far ask for nothing; an interruption if none come in {next_ms:.0f} ms"
-        )
+        reason = f"its words so far ask for nothing; an interruption if none come in {next_ms:.0f} ms"
+        return Hold(until_ms, reason=reason)
     return Yield(sure=False, reason=f"the sound lasted {lasted_ms:.0f} ms")
 
 

@@ -180,6 +180,11 @@ class Talk:
         )
 
     @property
+    def began_ms(self) -> float:
+        """When the words of an interim result began, as far as the ears know."""
+        return self.now_ms if self.sound_ms < 0 else self.sound_ms
+
+    @property
     def ears_agree(self) -> bool:
         """The sound that is held is one for the recogniser and for the local ear, or there is but one of them."""
         if self.held is None or not self.settings.local_vad or self.held.source == "script":

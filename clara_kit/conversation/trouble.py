@@ -156,12 +156,8 @@ def _ask(pen: Pen, event: ev.ProviderFailed, *, spoken: bool = False, connection
         health.attempt = 0  # it worked for a while: this is a new trouble
     if not spoken:
         health.attempt += 1
-    decision = pen.ask(
-        Failure(
-            event.service, event.kind, event.retryable, health.attempt, spoken=spoken, connection=connection,
-            asked_ms=event.retry_after_ms,
-        )
-    )  # fmt: skip
+    asked_ms, known = event.retry_after_ms, (event.service, event.kind, event.retryable, health.attempt)
+    decision = pen.ask(Failure(*known, spoken=spoken, connection=connection, asked_ms=asked_ms))
     given_up = connection and not isinstance(decision, Retry)
     if event.service != "shop" and (given_up or health.failures >= talk.settings.failure_threshold):
         pen.do(do.RaiseAlert, why, name=f"{event.service}_down", message=event.message)

@@ -11,53 +11,18 @@ from clara_kit.conversation.talk import Talk
 PHONE_DIGITS = 9  # of a Chilean number
 _UNITS = ["cero", "uno", "una", "un", "dos", "tres", "cuatro", "cinco", "seis", "siete", "ocho", "nueve"]
 _TEENS = [
-    "diez",
-    "once",
-    "doce",
-    "trece",
-    "catorce",
-    "quince",
-    "dieciseis",
-    "diecisiete",
-    "dieciocho",
-    "diecinueve",
-    "veinte",
-    "veintiuno",
-    "veintidos",
-    "veintitres",
-    "veinticuatro",
-    "veinticinco",
-    "veintiseis",
-    "veintisiete",
-    "veintiocho",
-    "veintinueve",
-]
+    "diez", "once", "doce", "trece", "catorce", "quince", "dieciseis", "diecisiete", "dieciocho", "diecinueve", "veinte",
+    "veintiuno", "veintidos", "veintitres", "veinticuatro", "veinticinco", "veintiseis", "veintisiete", "veintiocho", "veintinueve",
+]  # fmt: skip
 _TENS = ["treinta", "cuarenta", "cincuenta", "sesenta", "setenta", "ochenta", "noventa"]
 _HUNDREDS = [
-    "cien",
-    "ciento",
-    "doscientos",
-    "trescientos",
-    "cuatrocientos",
-    "quinientos",
-    "seiscientos",
-    "setecientos",
-    "ochocientos",
+    "cien", "ciento", "doscientos", "trescientos", "cuatrocientos", "quinientos", "seiscientos", "setecientos", "ochocientos",
     "novecientos",
-]
+]  # fmt: skip
 _DIGITS = {**dict.fromkeys(_UNITS, 1), **dict.fromkeys(_TEENS + _TENS, 2), **dict.fromkeys(_HUNDREDS, 3)}
 _SCALES = {"mil", "millon", "millones"}
-_NAMED = {
-    "rut",
-    "run",
-    "numero",
-    "telefono",
-    "celular",
-    "fono",
-    "codigo",
-    "pedido",
-    "orden",
-}  # what a number is told of
+# What a number is told of:
+_NAMED = {"rut", "run", "numero", "telefono", "celular", "fono", "codigo", "pedido", "orden"}
 # «Si compro dos», «aparte de eso»: not «sí», and not «¿cuándo?».
 _BEFORE = re.compile(
     r"(?:y |pero |bueno )?(?:(?:si|cuando|aunque|mientras|apenas) (?!por |gracias|claro|señor)\w+ \w+|(?:aparte|además|fuera) de |en cuanto a |por otro lado|respecto )"
@@ -77,14 +42,8 @@ def unfinished(lexicon: Lexicon, knows: str) -> Policy:
         hold_ms = max(settings.unfinished_hold_ms, settings.turn_hold_ms)
         if word := lexicon.goes_on(turn.text):
             return Wait(hold_ms, reason=f"after «{word}» a clause goes on: waiting {hold_ms:.0f} ms for it")
-        if turn.text.rstrip().endswith(("...", "…", ",", ":")):
-            return Wait(hold_ms, reason=f"the clause is open: waiting {hold_ms:.0f} ms for the rest")
-        if 0 < (digits := spoken_digits(talk.turn.question)) < PHONE_DIGITS:
-            return Wait(hold_ms, reason=f"{digits} digits of a number: waiting {hold_ms:.0f} ms for the rest")
-        if sign := _left_open(turn.text):
+        if sign := _left_open(turn.text, talk.turn.question):
             return Wait(hold_ms, reason=f"{sign}: waiting {hold_ms:.0f} ms for the rest")
-        if open_address(talk.turn.question):
-            return Wait(hold_ms, reason=f"an address without its end: waiting {hold_ms:.0f} ms for the rest")
         return None
 
     return Policy("unfinished", decide, version=2, knows=knows)
@@ -112,16 +71,19 @@ def spoken_digits(text: str) -> int:
     return sum(groups) if len(groups) > 1 and not scaled else 0
 
 
-def _left_open(text: str) -> str:
-    """What shows that a clause has a part to come, whatever its last word is; empty where nothing does."""
+def _left_open(text: str, question: str) -> str:
+    """What shows that more is to come, whatever the last word is; empty where nothing does. question: the whole turn."""
     said, words = text.strip(), plain(text)
-    if not words or said[-1] in ".?!":
-        return ""
-    if "¿" in said:
-        return "a question without its end"
-    if "," not in said and len(words) <= MOST_BEFORE and _BEFORE.match(said.casefold()):
-        return f"what begins with «{words[0]}» comes before what is meant"
-    return ""
+    if said.endswith(("...", "…", ",", ":")):
+        return "the clause is open"
+    if 0 < (digits := spoken_digits(question)) < PHONE_DIGITS:
+        return f"{digits} digits of a number"
+    if words and said[-1] not in ".?!":
+        if "¿" in said:
+            return "a question without its end"
+        if "," not in said and len(words) <= MOST_BEFORE and _BEFORE.match(said.casefold()):
+            return f"what begins with «{words[0]}» comes before what is meant"
+    return "an address without its end" if open_address(question) else ""
 
 
 def open_address(text: str) -> bool:

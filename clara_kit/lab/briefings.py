@@ -37,6 +37,7 @@ _STYLE = (
     ".clara-told h4{margin:.8em 0 .2em;font-size:13px;font-weight:700}.clara-told details{margin:.3em 0}"
     ".clara-side{display:flex;gap:2em;flex-wrap:wrap}.clara-side>div{flex:1 1 38ch;min-width:0}</style>"
 )
+ASKED = "¿Qué hidratante me recomiendas?"
 LEGEND = (
     "<small><mark>bold on a tint</mark>: comes from this customer. <span class='unsensed'>Dotted</span>: the offline "
     "model cannot sense this sentence; only the real one obeys it.</small>"
@@ -149,14 +150,8 @@ def noticed(
     """What a customer would notice of each fault of the shop, simulated: the greeting, when, and the answer after it."""
     rows = []
     for fault in (None, *faults):
-        run = simulate(
-            ["¿Qué hidratante me recomiendas?"],
-            settings,
-            seed=seed,
-            customer=customer,
-            template=template,
-            faults=[fault] if fault else [],
-        )
+        broken = [fault] if fault else []
+        run = simulate([ASKED], settings, seed=seed, customer=customer, template=template, faults=broken)
         rows.append({"the shop": str(fault).removeprefix("shop: ") if fault else "works", **_noticed(run)})
     return Sheet.of(rows)
 

@@ -100,8 +100,7 @@ def differences(left: Run | str | Path, right: Run | str | Path) -> Differences:
 
     The words of an invented customer are shown; of a real one the placeholders stay.
     """
-    a, b = (run if isinstance(run, Run) else Run.load(run) for run in (left, right))
-    a, b = (run if run.modes.get("shop") == "live" else run.revealed() for run in (a, b))
+    a, b = ((run if isinstance(run, Run) else Run.load(run)).shown() for run in (left, right))
     pairs = list(_aligned(a.ledger, b.ledger, lambda turn: _plain(turn.customer) or turn.kind))
     contrasts = (
         *_of_run(a, b),

@@ -6,6 +6,7 @@ Every figure is of generated cases (or labelled ones that are handed in), simula
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import nan
@@ -43,25 +44,11 @@ words at least; words that ask for nothing; the tuned preset."""
 VALUES = {"barge_in_debounce_ms": tuple(range(50, 1050, 50)), "sustained_ms": tuple(range(150, 1150, 50))}  # ms
 
 
-class Weights(Struct, frozen=True, kw_only=True):
-    """What the penalty counts, in seconds beside those in which Clara is silent for nothing or speaks over somebody.
-
-    ducked: of a second in which her sound is lowered. waited: of a second of hold. The others for each that happened: a
-    backchannel or echo answered, words missed, a turn answered in mid-thought, its halves answered apart, the rest of an
-    answer never said, a request for nothing.
-    """
-
-    ducked: float = 0.5
-    answered_s: float = 3.0
-    missed_s: float = 3.0
-    cut_off_s: float = 1.0
-    apart_s: float = 2.0
-    lost_s: float = 3.0
-    wasted_s: float = 0.3
-    waited: float = 1.0
-
-
-USUAL = Weights()
+# What the penalty counts, in seconds, beside those in which Clara is silent for nothing or speaks over somebody:
+DUCKED = 0.5  # of a second in which her sound is lowered
+ANSWERED_S, LOST_S = 3.0, 3.0  # a backchannel or echo that is answered, the rest of an answer that is never said
+MISSED_S, WASTED_S = 3.0, 0.3  # words that are missed, a request for nothing
+CUT_OFF_S, APART_S = 1.0, 2.0  # a turn that is answered in mid-thought, its halves that are answered apart
 
 
 class Outcome(Struct, frozen=True):
@@ -78,34 +65,34 @@ class Outcome(Struct, frozen=True):
     penalty_s: float = 0.0
 
 
-def outcome(case: Case, log: Log, weights: Weights = USUAL) -> Outcome:
+def outcome(case: Case, log: Log) -> Outcome:
     """What is to be said of a case and of what Clara did."""
-    at: dict[str, list[float]] = {"stop": [], "duck": [], "back": [], "ask": [], "say": [], "begin": []}
+    at: dict[str, list[float]] = defaultdict(list)
     for what, at_ms, _ in log:
         at[what].append(at_ms)
     asks, stop_ms = at["ask"], next(iter(at["stop"]), None)
     began_ms, ended_ms = case.begins_ms, case.ends_ms
     until_ms = case.clara_ms if stop_ms is None else min(stop_ms, case.clara_ms)
-    ducked_s = weights.ducked * _lowered(at, until_ms) / 1000
+    ducked_s = DUCKED * _lowered(at, until_ms) / 1000
     duck_ms = at["duck"][0] - began_ms if at["duck"] else nan
     if case.should == "go_on":
         silent_s = 0.0
         if stop_ms is not None:
             after = [ms + case.restart_ms for ms in at["say"] if ms >= stop_ms]
             after += [ms + case.answer_ms for ms in asks]
-            silent_s = (min(after) - stop_ms) / 1000 if after else weights.lost_s
-        penalty_s = silent_s + ducked_s + weights.answered_s * bool(asks)
+            silent_s = (min(after) - stop_ms) / 1000 if after else LOST_S
+        penalty_s = silent_s + ducked_s + ANSWERED_S * bool(asks)
         return Outcome(
             false_stop=float(stop_ms is not None), duck_ms=duck_ms, answered=float(bool(asks)) if case.text else nan,
             wasted=float(len(asks)), penalty_s=penalty_s,
         )  # fmt: skip
     waited_s = max(0.0, asks[-1] - ended_ms - ENDPOINTING_MS - case.results_ms) / 1000 if asks else 0.0
     wasted = max(0.0, len(asks) - 1.0)
-    penalty_s = weights.waited * waited_s + weights.wasted_s * wasted + weights.missed_s * (not asks)
+    penalty_s = waited_s + WASTED_S * wasted + MISSED_S * (not asks)
     if case.should == "stop":
         yield_ms = until_ms - began_ms
         late = yield_ms > LATE_MS
-        penalty_s += yield_ms / 1000 - ducked_s + weights.missed_s * (late and bool(asks))
+        penalty_s += yield_ms / 1000 - ducked_s + MISSED_S * (late and bool(asks))
         return Outcome(
             yield_ms=yield_ms, duck_ms=duck_ms, missed=float(late or not asks), wasted=wasted, penalty_s=penalty_s
         )
@@ -113,11 +100,11 @@ def outcome(case: Case, log: Log, weights: Weights = USUAL) -> Outcome:
         return Outcome(missed=float(not asks), wasted=wasted, penalty_s=penalty_s)
     cut_off = any(began_ms < ms < ended_ms for ms in at["begin"])
     apart = bool(asks) and [text for what, _, text in log if what == "ask"][-1] != case.text
-    penalty_s += weights.cut_off_s * cut_off + weights.apart_s * apart
+    penalty_s += CUT_OFF_S * cut_off + APART_S * apart
     return Outcome(cut_off=float(cut_off), apart=float(apart), wasted=wasted, penalty_s=penalty_s)
 
 
-def _lowered(at: Mapping[str, Sequence[float]], until_ms: float) -> float:
+def _lowered(at: Mapping[str, list[float]], until_ms: float) -> float:
     """How long her sound is lowered before it stops, ms."""
     backs = [*(ms for ms in (*at["back"], *at["stop"]) if ms < until_ms), until_ms]
     begins = [ms for ms in at["duck"] if ms < until_ms]
@@ -160,9 +147,9 @@ class Sample:
     cases: `overlaps()` unless given; labelled ones (`per_min` 0) count as much as an average one, and in no rate.
     """
 
-    def __init__(self, cases: Sequence[Case] | None = None, *, weights: Weights = USUAL, draws: int = DRAWS) -> None:
+    def __init__(self, cases: Sequence[Case] | None = None, *, draws: int = DRAWS) -> None:
         self.cases = tuple(overlaps() if cases is None else cases)
-        self.judge, self.weights = Judge(self.cases), weights
+        self.judge = Judge(self.cases)
         self._rate = np.array([case.per_min for case in self.cases])
         known = self._rate[self._rate > 0]
         self._weight = np.where(self._rate > 0, self._rate, known.mean() if len(known) else 1.0)
@@ -179,7 +166,7 @@ class Sample:
 
     def outcomes(self, settings: Settings) -> list[Outcome]:
         """Each case judged."""
-        return [outcome(case, log, self.weights) for case, log in zip(self.cases, self.judge.logs(settings))]
+        return [outcome(case, log) for case, log in zip(self.cases, self.judge.logs(settings))]
 
     def figures(self, settings: Settings, *, intervals: bool = True) -> Figures:
         """What these settings cost."""
@@ -187,23 +174,19 @@ class Sample:
 
     def better(self, settings: Settings, beside: Settings) -> Figure:
         """How many seconds of penalty a case these settings spare beside the others (above 0: they are better), paired."""
-        one, other = (
-            self._mean(self._columns(self.outcomes(s))["penalty_s"], self._counts) for s in (settings, beside)
-        )
+        each = (self._columns(self.outcomes(one))["penalty_s"] for one in (settings, beside))
+        one, other = (self._mean(column, self._counts) for column in each)
         return _figure(other - one)
 
     def swept(self, rule: str) -> list[tuple[float, Figures]]:
         """A set of rules at each of its values: (ms, figures without intervals)."""
         knob, changes = RULES[rule]
-        return self.curve(Settings.of(**changes), knob, VALUES[knob])
-
-    def curve(self, settings: Settings, knob: str, values: Sequence[float]) -> list[tuple[float, Figures]]:
-        """Other values of one setting."""
+        settings, values = Settings.of(**changes), VALUES[knob]
         found: list[tuple[float, Figures]] = []
         before: Sequence[tuple[Log | None, Outcome]] = [(None, Outcome())] * len(self.cases)
         for value, logs in zip(values, self.judge.swept(settings, knob, values)):
             before = [
-                (log, known if log is same else outcome(case, log, self.weights))
+                (log, known if log is same else outcome(case, log))
                 for case, log, (same, known) in zip(self.cases, logs, before)
             ]
             found.append((float(value), self._figures([one for _, one in before], intervals=False)))
@@ -218,9 +201,7 @@ class Sample:
         found = {f"{name}_per_min": counts @ (self._rate * columns[column]) for name, column in _RATES.items()}
         if not self._rate.any():
             found = {name: rates * nan for name, rates in found.items()}
-        found |= {
-            name: self._mean(columns[name], counts) for name in ("missed", "answered", "cut_off", "apart", "penalty_s")
-        }
+        found |= {name: self._mean(columns[name], counts) for name in _MEANS}
         for name, column, share in _QUANTILES:
             found[name] = self._quantile(columns[column], counts, share)
         return Figures(**{name: _figure(values) for name, values in found.items()})
@@ -241,6 +222,7 @@ class Sample:
 
 
 _RATES = {"false_stops": "false_stop", "wasted": "wasted"}
+_MEANS = ("missed", "answered", "cut_off", "apart", "penalty_s")
 _QUANTILES = (("yield_ms", "yield_ms", 0.5), ("yield_p90_ms", "yield_ms", 0.9), ("duck_ms", "duck_ms", 0.5))
 
 
@@ -285,19 +267,16 @@ KNOBS: dict[str, tuple[float, ...]] = {
 
 
 def tune(
-    cases: Sequence[Case] | None = None,
-    start: Mapping[str, Any] | None = None,
-    *,
-    knobs: Mapping[str, Sequence[float]] = KNOBS,
-    weights: Weights = USUAL,
-) -> Tuned:
+    cases: Sequence[Case] | None = None, start: Mapping[str, Any] | None = None, *, knobs: Mapping[str, Sequence[float]] = KNOBS
+) -> Tuned:  # fmt: skip
     """Choose each knob's value by the penalty on every other case of a kind; told is what comes of it on the others.
     No value is taken that misses more of what was meant.
 
     start: what is changed of `Settings()` at the beginning (default: the tuned preset).
     """
-    cases, chosen = overlaps() if cases is None else cases, dict(PRESETS["tuned"] if start is None else start)
-    seen, held = (Sample(half, weights=weights) for half in _halves(cases))
+    start = PRESETS["tuned"] if start is None else start
+    cases, chosen = overlaps() if cases is None else cases, dict(start)
+    seen, held = (Sample(half) for half in _halves(cases))
     best, changed = seen.figures(Settings.of(**chosen), intervals=False), True
     while changed:
         changed = False
@@ -307,17 +286,14 @@ def tune(
                 found = seen.figures(Settings.of(**tried), intervals=False)
                 if _spares(found, best):
                     chosen, best, changed = tried, found, True
-    before, after = Settings.of(**(PRESETS["tuned"] if start is None else start)), Settings.of(**chosen)
+    before, after = Settings.of(**start), Settings.of(**chosen)
     return Tuned(chosen, held.better(after, before), held.figures(after), held.figures(before))
 
 
 def _spares(one: Figures, best: Figures) -> bool:
     """It costs less, and nothing is bought with an interruption that is missed."""
-    missed, penalty_s = (
-        (one.missed.value or 0.0, best.missed.value or 0.0),
-        (one.penalty_s.value, best.penalty_s.value),
-    )
-    return missed[0] <= missed[1] and (penalty_s[0] or 0.0) < (penalty_s[1] or 0.0) - 1e-9
+    worse = (one.missed.value or 0.0) > (best.missed.value or 0.0)
+    return not worse and (one.penalty_s.value or 0.0) < (best.penalty_s.value or 0.0) - 1e-9
 
 
 def _halves(cases: Sequence[Case]) -> tuple[list[Case], list[Case]]:

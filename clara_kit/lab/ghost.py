@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from clara_kit.conversation.conversation import Conversation
 from clara_kit.core import commands as do
 from clara_kit.core import events as ev
-from clara_kit.lab.recorded import ENDS, Recorded, Reply, Said, so_far
+from clara_kit.lab.recorded import ENDS, Recorded, Reply, Said
 from clara_kit.world import timelines
 from clara_kit.world.answers import tokenize
 from clara_kit.world.mouths import Mouth
@@ -137,10 +137,8 @@ class Ghost(World):
         """The words whose sound is over come at once; of a sound that lasts, those so far."""
         results_ms = self._recorded.results_ms
         if not command.over:
-            final = next(
-                (e for _, e, _ in self._finals if e.speech_started_ms <= self._now_ms < e.speech_ended_ms), None
-            )
-            if said := so_far(final, self._now_ms):
+            lasting = (e for _, e, _ in self._finals if e.speech_started_ms <= self._now_ms < e.speech_ended_ms)
+            if (final := next(lasting, None)) and (said := timelines.words_until(final.words, self._now_ms)):
                 at_ms = self._now_ms + results_ms
                 self.at(at_ms, ev.TranscriptInterim(at_ms=at_ms, text=said))
             return

@@ -29,6 +29,7 @@ from clara_kit.core.states import ConversationState
 from clara_kit.lab.overlaps import EARS, Case
 from clara_kit.turns import usual_policies
 from clara_kit.world.mouths import spoken_ms
+from clara_kit.world.timelines import words_until
 
 ASKED = "¿Qué me recomiendas?"
 ANSWER = "Claro, te cuento."  # what Clara says to whatever she is asked meanwhile
@@ -36,18 +37,14 @@ EARLIER_MS = 10_000.0  # of a whole conversation, before the moment that is judg
 
 Order: TypeAlias = "tuple[type[do.Command], float, dict[str, Any]]"
 Log: TypeAlias = "list[tuple[str, float, str]]"
-"""What was ordered, stop | duck | back | ask | say, and that Clara began: ms from her first sound, and the words asked."""
+"""What was ordered, stop | duck | back | ask | drop | say, and that Clara began: ms from her first sound, and the words asked."""
 
 
 class Judge:
-    """Judges these cases under any settings; what it learns of words under one serves the next.
+    """Judges these cases under any settings; what it learns of words under one serves the next."""
 
-    policies: who decides, the kit's own unless given.
-    """
-
-    def __init__(self, cases: Sequence[Case], policies: Policies | None = None) -> None:
-        self.cases = tuple(cases)
-        self._policies = policies or usual_policies()
+    def __init__(self, cases: Sequence[Case]) -> None:
+        self.cases, self._policies = tuple(cases), usual_policies()
         self._known: tuple[dict[Any, Any], ...] = tuple({} for _ in self.cases)
 
     def logs(self, settings: Settings) -> Iterator[Log]:
@@ -89,56 +86,50 @@ class Judge:
         talk = _talk(case, settings, known)
         pen = _Pen(talk, self._policies, known)
         pen.turn_is_heard()
-        return _play(case, talk, pen.handle, pen.fire), pen
+        return _play(_World(case, case.events), talk, pen.handle, pen.fire), pen
 
 
 def played(case: Case, settings: Settings, policies: Policies | None = None) -> Log:
     """The same case through a whole `Conversation` in virtual time, from its beginning on."""
-    clara = Conversation(settings, policies=policies or usual_policies())
-    early = EARLIER_MS - 1000
-    clara.handle(ev.ConversationStarted(at_ms=0.0))
-    clara.handle(ev.TextTyped(at_ms=early, text=ASKED))
-    clara.handle(ev.ReplyDelta(at_ms=early, reply_id=1, text=" ".join(case.clara)))
-    clara.handle(ev.ReplyCompleted(at_ms=early, reply_id=1, stop_reason="end_turn"))
-    clara.handle(ev.SpeakingStarted(at_ms=EARLIER_MS, utterance_id=1))
-    clara.handle(ev.SpeechVoiced(at_ms=EARLIER_MS, utterance_id=1, piece_no=99, audio_ms=case.clara_ms))
+    clara, said = Conversation(settings, policies=policies or usual_policies()), " ".join(case.clara)
+    began_ms = EARLIER_MS - min([0.0, case.asked_ms or 0.0, *(event.at_ms for event in case.events)])
+    before: list[ev.Event] = [ev.ConversationStarted(at_ms=0.0, greeting=said if case.asked_ms is None else "")]
+    if case.asked_ms is not None:
+        before.append(ev.TextTyped(at_ms=began_ms + case.asked_ms, text=ASKED))
+        before.append(ev.ReplyDelta(at_ms=began_ms + case.text_ms, reply_id=1, text=said))
+        before.append(ev.ReplyCompleted(at_ms=began_ms + case.text_ms, reply_id=1, stop_reason="end_turn"))
+    before.append(ev.SpeakingStarted(at_ms=began_ms, utterance_id=1))
+    before.append(ev.SpeechVoiced(at_ms=began_ms, utterance_id=1, piece_no=99, audio_ms=case.clara_ms))
 
     def handle(event: ev.Event) -> list[Order]:
-        return [(type(c), c.at_ms, {n: getattr(c, n) for n in c.__struct_fields__}) for c in clara.handle(event)]
+        orders = clara.handle(event)
+        if any(event is one for one in before):
+            return []  # what comes of them is told already
+        return [(type(c), c.at_ms, {n: getattr(c, n) for n in c.__struct_fields__}) for c in orders]
 
     def fire(kind: str, at_ms: float) -> list[Order]:
         return handle(ev.TimerFired(at_ms=at_ms, timer_id=clara.talk.timers[kind].timer_id))
 
-    log = _play(_later(case, EARLIER_MS), clara.talk, handle, fire, EARLIER_MS)
-    return [(what, at_ms - EARLIER_MS, text) for what, at_ms, text in log]
+    events = sorted([*before, *(moved(event, began_ms) for event in case.events)], key=lambda event: event.at_ms)
+    log = _play(_World(case, events, began_ms), clara.talk, handle, fire)
+    return [(what, at_ms - began_ms, text) for what, at_ms, text in log]
 
 
-def _later(case: Case, by_ms: float) -> Case:
-    """The same case at another time of a conversation."""
-    times = ("at_ms", "sound_at_ms", "speech_started_ms", "speech_ended_ms")
-    moved = (
-        replace(event, **{n: getattr(event, n) + by_ms for n in times if hasattr(event, n)}) for event in case.events
-    )
-    moved = (
-        replace(e, words=tuple(_word(w, by_ms) for w in e.words)) if isinstance(e, ev.TranscriptFinal) else e
-        for e in moved
-    )
-    return replace(case, events=tuple(moved))
+def moved(event: ev.Event, by_ms: float, digits: int = 12) -> Any:
+    """What the ears told, at another time."""
 
+    def later(part: Any) -> Any:
+        times = {n: getattr(part, n) for n in part.__struct_fields__ if n.endswith("_ms")}
+        return replace(part, **{name: round(at_ms + by_ms, digits) for name, at_ms in times.items()})
 
-def _word(word: ev.Word, by_ms: float) -> ev.Word:
-    return replace(word, start_ms=word.start_ms + by_ms, end_ms=word.end_ms + by_ms)
+    whole = later(event)
+    return replace(whole, words=tuple(map(later, event.words))) if isinstance(event, ev.TranscriptFinal) else whole
 
 
 def _play(
-    case: Case,
-    talk: Talk,
-    handle: Callable[[ev.Event], list[Order]],
-    fire: Callable[[str, float], list[Order]],
-    began_ms: float = 0.0,
+    world: _World, talk: Talk, handle: Callable[[ev.Event], list[Order]], fire: Callable[[str, float], list[Order]]
 ) -> Log:
     """The ears tell, timers ring, Clara begins and ends, until nothing of the customer is left to happen."""
-    world = _World(case, began_ms)
     events, timers = world.events, talk.timers
     while world.left or timers:
         due_ms, kind = inf, ""
@@ -150,7 +141,7 @@ def _play(
             orders = handle(event)
             if type(event) in _EARS:
                 world.left -= 1
-            elif type(event) is ev.SpeakingStarted:
+            elif type(event) is ev.SpeakingStarted and event.utterance_id in world.ends_ms:
                 world.log.append(("begin", event.at_ms, ""))
         elif kind:
             orders = fire(kind, due_ms)
@@ -170,11 +161,11 @@ class _World:
 
     __slots__ = ("case", "ends_ms", "events", "left", "log")
 
-    def __init__(self, case: Case, began_ms: float) -> None:
+    def __init__(self, case: Case, events: Sequence[ev.Event], began_ms: float = 0.0) -> None:
         self.case = case
         self.log: Log = []
-        self.events: list[Any] = [*reversed(case.events)]
-        self.left = len(self.events)  # of the ears
+        self.events: list[Any] = [*reversed(events)]
+        self.left = len(case.events)  # of the ears
         self.ends_ms: dict[int, float] = {}
         self._add(ev.SpeakingEnded(at_ms=began_ms + case.clara_ms, utterance_id=1))
 
@@ -198,7 +189,8 @@ class _World:
             self._add(ev.ReplyCompleted(at_ms=ready_ms, reply_id=reply_id, stop_reason="end_turn"))
             self._add(ev.ReplyDelta(at_ms=ready_ms, reply_id=reply_id, text=ANSWER))
         elif kind is do.CancelReply:
-            self._drop(ev.ReplyDelta, ev.ReplyCompleted)
+            log.append(("drop", at_ms, ""))
+            self._drop(ev.ReplyDelta, ev.ReplyCompleted, ev.SpeakingStarted)
         elif kind is do.Speak:
             utterance = fields["utterance_id"]
             if utterance not in self.ends_ms:
@@ -222,8 +214,7 @@ class _World:
             self.events.remove(final)
             self._add(replace(final, at_ms=told_ms))
             return
-        said = " ".join(word.text for word in final.words if word.end_ms <= at_ms)
-        if said and not over and at_ms < final.speech_ended_ms:
+        if not over and at_ms < final.speech_ended_ms and (said := words_until(final.words, at_ms)):
             self._add(ev.TranscriptInterim(at_ms=told_ms, text=said))
             self.left += 1
 

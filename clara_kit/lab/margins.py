@@ -113,9 +113,8 @@ class _Finder:
             return  # words, or a hand, decided
         talk, began = before
         started: Any = self.events[began]
-        ended: Any = next(
-            (e for e in self.events[began:] if type(e) is ev.SpeechEnded and e.sound_at_ms > started.sound_at_ms), None
-        )
+        ends = (e for e in self.events[began:] if type(e) is ev.SpeechEnded)
+        ended = next((e for e in ends if e.sound_at_ms > started.sound_at_ms), None)
         if ended is None:
             return
         length_ms, hang_ms = ended.sound_at_ms - started.sound_at_ms, ended.at_ms - ended.sound_at_ms
@@ -124,8 +123,22 @@ class _Finder:
             if isinstance(e, ev.SpeechStarted | ev.TranscriptInterim) and e.at_ms < started.at_ms + length_ms + LONGER_MS
         ]  # fmt: skip
 
-        def stops(sound_ms: float, settings: Settings | None = None) -> bool:
-            return self._stops(talk, started, sound_ms, hang_ms, between, settings)
+        def stops(sound_ms: float, settings: Settings = talk.settings) -> bool:
+            """Whether she would have stopped for a sound of this length, with all that was heard meanwhile."""
+            conversation = Conversation(talk=talk.copy(), policies=self.policies)
+            conversation.talk.settings = settings
+            ended_ms = started.sound_at_ms + sound_ms
+            ended = ev.SpeechEnded(at_ms=ended_ms + hang_ms, source=started.source, sound_at_ms=ended_ms)
+            coming = [started, *(e for e in between if e.at_ms < ended.at_ms), ended]
+            while coming:
+                timer = conversation.talk.timers.get("barge_in")
+                if timer is not None and timer.due_ms < coming[0].at_ms:
+                    event: ev.Event = ev.TimerFired(at_ms=timer.due_ms, timer_id=timer.timer_id)
+                else:
+                    event = coming.pop(0)
+                if any(isinstance(c, _TAKES) for c in conversation.handle(event)):
+                    return True
+            return False
 
         border_ms = _border(stops, 0.0, length_ms) if stopped else _border(stops, length_ms, length_ms + LONGER_MS)
         if border_ms is None:
@@ -137,25 +150,6 @@ class _Finder:
         close = _close(ms, length_ms)
         self._add("stopped" if stopped else "let_go", step, close=close, ms=ms, length=length_ms, setting=name, border=border)  # fmt: skip
 
-    def _stops(
-        self, talk: Talk, started: ev.SpeechStarted, sound_ms: float, hang_ms: float, between: list[ev.Event], settings: Settings | None
-    ) -> bool:  # fmt: skip
-        """Whether she would have stopped for a sound of this length, with all that was heard meanwhile."""
-        conversation = Conversation(talk=talk.copy(), policies=self.policies)
-        conversation.talk.settings = settings or talk.settings
-        ended_ms = started.sound_at_ms + sound_ms
-        ended = ev.SpeechEnded(at_ms=ended_ms + hang_ms, source=started.source, sound_at_ms=ended_ms)
-        coming = [started, *(e for e in between if e.at_ms < ended.at_ms), ended]
-        while coming:
-            timer = conversation.talk.timers.get("barge_in")
-            if timer is not None and timer.due_ms < coming[0].at_ms:
-                event: ev.Event = ev.TimerFired(at_ms=timer.due_ms, timer_id=timer.timer_id)
-            else:
-                event = coming.pop(0)
-            if any(isinstance(c, _TAKES) for c in conversation.handle(event)):
-                return True
-        return False
-
     # --- words --------------------------------------------------------------------------------------------
 
     def _words(self, step: int, event: Any, talk: Talk) -> None:
@@ -163,7 +157,7 @@ class _Finder:
         if not text or not (talk.state in (S.AVATAR_SPEAKING, S.PROCESSING) or talk.cut is not None):
             return
         final = isinstance(event, ev.TranscriptFinal)
-        said_ms = event.speech_started_ms if final else talk.now_ms if talk.sound_ms < 0 else talk.sound_ms
+        said_ms = event.speech_started_ms if final else talk.began_ms
 
         def ask(words: str, at_ms: float = said_ms) -> tuple[str, Decision]:
             asked = ((p.name, p.decide(talk, Words(words, final, at_ms))) for p in self.policies.words)

@@ -27,6 +27,7 @@ from clara_kit.core.rng import child_rng
 from clara_kit.world.latency import LatencyProfile
 from clara_kit.world.mouths import spoken_ms
 from clara_kit.world.scheduler import VAD_HANG_MS
+from clara_kit.world.timelines import words_until
 
 PATH = DATA / "turns" / "overlaps.yml"
 HINT = "see the head of data/turns/overlaps.yml."
@@ -43,8 +44,9 @@ class Case(Struct, frozen=True, kw_only=True):
     """One moment, with what Clara should do: stop; go on; wait for the rest; answer. Times in ms from her first sound.
 
     events: what the ears told, in order. results_ms: how long words asked for with `FinalizeWords` take. answer_ms: from a
-    request to Clara's first sound; restart_ms: from the order to speak on. per_min: how often such a thing happens in a
-    minute of her speech, shared among the cases of its kind; 0: a labelled one, of which nobody knows.
+    request to Clara's first sound; restart_ms: from the order to speak on. asked_ms, text_ms: when she was asked what she
+    answers here (None: she greets), and had her text. per_min: how often such a thing happens in a minute of her speech,
+    shared among the cases of its kind; 0: a labelled one, of which nobody knows.
     """
 
     kind: str
@@ -58,6 +60,8 @@ class Case(Struct, frozen=True, kw_only=True):
     results_ms: float = 250.0
     answer_ms: float = 1900.0
     restart_ms: float = 1100.0
+    asked_ms: float | None = -1000.0
+    text_ms: float = -1000.0
     per_min: float = 0.0
 
 
@@ -85,14 +89,10 @@ class Parameter(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         return min(high, max(low, self._drawn(rng)))
 
     def _drawn(self, rng: Random) -> float:
-        if self.uniform:
-            return rng.uniform(*self.uniform)
-        if self.normal:
-            return rng.gauss(*self.normal)
         if self.lognormal:
             return self.lognormal[0] * exp(rng.gauss(0.0, self.lognormal[1]))
-        assert self.beta
-        return rng.betavariate(*self.beta)
+        laws = ((self.uniform, rng.uniform), (self.normal, rng.gauss), (self.beta, rng.betavariate))
+        return next(draw(*law) for law, draw in laws if law)
 
 
 class _Words(Struct, frozen=True, forbid_unknown_fields=True):
@@ -112,9 +112,9 @@ class Overlaps(Struct, frozen=True, forbid_unknown_fields=True):
     words: _Words
 
     @classmethod
-    def load(cls, path: Path = PATH) -> Overlaps:
+    def load(cls) -> Overlaps:
         """The parameters and words as they stand in the file. Raises `ScriptError`."""
-        return data_files.made(path, _read)
+        return data_files.made(PATH, _read)
 
     def with_changes(self, **changes: float | dict[str, Any]) -> Overlaps:
         """The same with other numbers (`coughs_per_min=1`) or laws (`pause_s={"lognormal": [0.6, 0.65]}`). Raises `ScriptError`."""
@@ -162,12 +162,10 @@ def overlaps(
     for kind, (should, share) in SHARES.items():
         many = round(count * share)
         cases += [customer.case(kind, should, child_rng(seed, kind, n), rates[kind] / many) for n in range(many)]
-    if answers_ms is None:
-        return tuple(cases)
-    return tuple(
-        msgspec.structs.replace(case, answer_ms=answers_ms, restart_ms=min(case.restart_ms, answers_ms / 2))
-        for case in cases
-    )
+    if answers_ms is not None:
+        soon = ((case, min(case.restart_ms, answers_ms / 2)) for case in cases)
+        cases = [msgspec.structs.replace(case, answer_ms=answers_ms, restart_ms=ms) for case, ms in soon]
+    return tuple(cases)
 
 
 @dataclass(frozen=True)
@@ -277,10 +275,9 @@ def known_backchannels(known: bool) -> tuple[str, ...]:
 def _known_backchannels(path: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
     lists = data_files.data(path)
     words, phrases = ({" ".join(plain(text)) for text in lists[name]} for name in ("backchannels", "phrases"))
-    mine = [
-        t for t in Overlaps.load().words.backchannels if not words >= {*plain(t)} and " ".join(plain(t)) not in phrases
-    ]
-    return (*lists["backchannels"], *lists["phrases"]), tuple(mine)
+    ours = ((text, plain(text)) for text in Overlaps.load().words.backchannels)
+    unknown = tuple(text for text, said in ours if not words >= {*said} and " ".join(said) not in phrases)
+    return (*lists["backchannels"], *lists["phrases"]), unknown
 
 
 def answers() -> tuple[tuple[tuple[str, ...], float], ...]:
@@ -341,7 +338,7 @@ def _recognised(spans: Sequence[Span], onset_ms: float, draw: Any) -> Iterator[e
         yield ev.SpeechStarted(at_ms=start + onset_ms, source="vendor", sound_at_ms=start)
         tick = start + draw["stt_interim_every"]
         while tick < end:
-            if said := " ".join(word.text for word in words if word.end_ms <= tick):
+            if said := words_until(words, tick):
                 yield ev.TranscriptInterim(at_ms=tick + draw["stt_results"], text=said)
             tick += draw["stt_interim_every"]
         yield ev.TranscriptFinal(

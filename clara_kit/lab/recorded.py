@@ -1,4 +1,4 @@
-"""What the services of a recorded conversation were asked and did, read once: for whoever plays it anew (`ghost.py`)."""
+"""What the services of a recorded conversation were asked and did, read once: for whoever decides or plays it anew."""
 
 from __future__ import annotations
 
@@ -21,11 +21,6 @@ ENDS = (ev.SpeakingEnded, ev.SpeakingInterrupted, ev.ProviderFailed)
 
 Step = tuple[ev.Event, tuple[Record, ...]]
 """An event and all that was decided upon it."""
-
-
-def so_far(final: ev.TranscriptFinal | None, at_ms: float) -> str:
-    """The words of an utterance that had been said by then, where their times are known."""
-    return " ".join(w.text for w in final.words if w.end_ms <= at_ms) if final is not None else ""
 
 
 @dataclass(slots=True)
@@ -107,8 +102,7 @@ class Recorded:
         """The reply that was being written before event `step`."""
         for reply in self.replies.values():
             over = [n for n, e in reply.events if e is reply.end]
-            over += [reply.dropped_step] if reply.dropped_step is not None else []
-            if reply.step < step <= min(over, default=step):
+            if _under_way(step, reply.step, over, reply.dropped_step):
                 return reply
         return None
 
@@ -116,8 +110,7 @@ class Recorded:
         """The utterance that was given, and neither over nor stopped, before event `step`."""
         for who, said in self.said.items():
             over = [n for n, e in said.events if isinstance(e, ENDS)]
-            over += [said.stopped_step] if said.stopped_step is not None else []
-            if said.pieces[0][0] < step <= min(over, default=step):
+            if _under_way(step, said.pieces[0][0], over, said.stopped_step):
                 return who
         return None
 
@@ -198,3 +191,8 @@ class Recorded:
         """How long the sound of a text is, recorded or by the pace of the voice."""
         ms = self.lengths.get(text)
         return round((len(spoken(text).text) * self.ms_a_char if ms is None else ms) / faster, 3)
+
+
+def _under_way(step: int, begun: int, over: list[int], stopped: int | None) -> bool:
+    """Whether what was begun at one step was neither over nor stopped before another."""
+    return begun < step <= min(over if stopped is None else [*over, stopped], default=step)

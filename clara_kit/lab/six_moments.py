@@ -20,7 +20,7 @@ from clara_kit.measure.story import Story, Utterance
 from clara_kit.world.sim import simulate
 
 QUESTION = "¿Qué protector solar me recomiendas?"
-MIDDLE_MS, COUGH_MS = 2000.0, 300.0
+MIDDLE_MS, COUGH_MS, SEED = 2000.0, 300.0, 5
 SAYS = {
     "early": "a question in her first second", "late": "a question in her last half second", "backchannel": "«ajá»",
     "cough": "a cough", "question": "a question in the middle", "echo": "her own voice",
@@ -59,25 +59,25 @@ def did(trace: Iterable[Record], since_ms: float) -> Did:
     return Did(stopped_ms, asked, rest)
 
 
-def six_moments(choices: Mapping[str, Settings], *, seed: int = 5, latency: str = "published") -> Sheet:
+def six_moments(choices: Mapping[str, Settings]) -> Sheet:
     """The same six moments of one answer under each of these settings, simulated: equal arguments give an equal table."""
     rows = []
     for name, says in SAYS.items():
         told = {}
         for column, settings in choices.items():
-            run, since_ms = moment(name, settings, seed=seed, latency=latency)
+            run, since_ms = moment(name, settings)
             told[f"{column} (simulated)"] = str(did(run.trace, since_ms))
         rows.append({"while she speaks": says, **told})
     return Sheet.of(rows)
 
 
-def moment(name: str, settings: Settings, *, seed: int = 5, latency: str = "published") -> tuple[Run, float]:
+def moment(name: str, settings: Settings) -> tuple[Run, float]:
     """One of `CUT_INS` in the answer to `QUESTION`, simulated, and when it begins."""
-    usual = _answer(settings, seed, latency)
+    usual = _answer(settings)
 
     def played(ms: float) -> tuple[Run, float]:
         line = _line(name, usual, ms)
-        run = simulate({"lines": [QUESTION, line]}, settings, seed=seed, latency=latency)
+        run = simulate({"lines": [QUESTION, line]}, settings, seed=SEED)
         return run, (usual.started_ms or 0.0) + line["interrupt_after_ms"]
 
     run, began_ms = played(HEARD_MS[-1])
@@ -87,12 +87,11 @@ def moment(name: str, settings: Settings, *, seed: int = 5, latency: str = "publ
     return run, began_ms
 
 
-def six_in_a_row(settings: Settings, *, seed: int = 5, latency: str = "published") -> Run:
+def six_in_a_row(settings: Settings) -> Run:
     """A simulated customer who asks the same six times, and cuts in on each answer in another way."""
-    usual = _answer(settings, seed, latency)
+    usual = _answer(settings)
     lines = [line for name in SAYS for line in (QUESTION, _line(name, usual, HEARD_MS[-1]))]
-    script = {"title": "a customer who cuts in six times", "lines": lines}
-    return simulate(script, settings, seed=seed, latency=latency)
+    return simulate({"title": "a customer who cuts in six times", "lines": lines}, settings, seed=SEED)
 
 
 class FourTimes(Sheet):
@@ -117,9 +116,9 @@ def four_times(run: Run) -> Sheet:
     return FourTimes.of(rows, caption) if rows else Sheet.of([{"outcome": "Nobody cut in."}])
 
 
-def _answer(settings: Settings, seed: int, latency: str) -> Utterance:
+def _answer(settings: Settings) -> Utterance:
     """What she says when nobody cuts in."""
-    return Story(simulate([QUESTION], settings, seed=seed, latency=latency).trace).turns[1].utterances[0]
+    return Story(simulate([QUESTION], settings, seed=SEED).trace).turns[1].utterances[0]
 
 
 def _line(name: str, usual: Utterance, echo_ms: float) -> dict[str, Any]:

@@ -78,9 +78,8 @@ class Stepper:
         self.telling = tuple(_telling(trace))
         """(step, time) of each event upon which something was decided that a customer could notice."""
         self._cuts = [r for r in trace if isinstance(r, HeardEstimated) and r.heard and r.unheard]
-        self._snapshots = {
-            0: Conversation(settings, policies=usual_policies()).snapshot()
-        }  # the state before the event of this number
+        # The state before the event of this number:
+        self._snapshots = {0: Conversation(settings, policies=usual_policies()).snapshot()}
 
     def __len__(self) -> int:
         return len(self._events)
@@ -95,19 +94,14 @@ class Stepper:
         conversation.handle(event)
         decided = [r for r in conversation.trace[before:] if not isinstance(r, ev.Event)]
         title, data = happened(event, self.language), codec.to_dict(event)
+        timers = (f"{kind} at {timer.due_ms / 1000:.2f} s" for kind, timer in conversation.talk.timers.items())
         return Moment(
-            step=step,
-            at_ms=event.at_ms,
-            title=title,
+            step=step, at_ms=event.at_ms, title=title, language=self.language, state=str(conversation.state),
             plain=(title, *(followed(decided, self.language) or (frame("nothing", self.language),))),
-            event=type(event).__name__,
+            event=type(event).__name__, timers=tuple(timers), decided=tuple(map(_decision, decided)),
             fields={k: v for k, v in data.items() if k not in ("type", "at_ms", "words") and v != ""},
-            state=str(conversation.state),
-            decided=tuple(map(_decision, decided)),
             said=self._said(conversation, event.at_ms),
-            timers=tuple(f"{kind} at {timer.due_ms / 1000:.2f} s" for kind, timer in conversation.talk.timers.items()),
-            language=self.language,
-        )
+        )  # fmt: skip
 
     def _before(self, step: int) -> Conversation:
         """The conversation right before event number `step`: from the nearest snapshot, leaving some on the way."""

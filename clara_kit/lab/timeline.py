@@ -1,7 +1,7 @@
 """A conversation as lanes in time: what every picture of it draws. From a trace alone, as plain data.
 
-Used by `widgets/window.py` (which shows it and lets one walk through it) and `widgets/picture.py` (the static
-picture). A span or mark knows its `step`: the number, from 0, of the event that brought it about.
+Used by `widgets/window.py` (which shows it and lets one walk through it), `widgets/picture.py` (the static picture) and
+`widgets/ghost.py`. A span or mark knows its `step`: the number, from 0, of the event that brought it about.
 """
 
 from __future__ import annotations

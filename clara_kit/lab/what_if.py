@@ -24,7 +24,6 @@ from clara_kit.core.page import Html, escape, table
 from clara_kit.core.records import Ignored, Record
 from clara_kit.core.settings import FeatureFlags, Settings
 from clara_kit.lab.ghost import Ghost
-from clara_kit.lab.looks import Looks
 from clara_kit.lab.recorded import Recorded
 from clara_kit.lab.sentences import Language, happened
 from clara_kit.measure.run import Run
@@ -132,11 +131,7 @@ def what_if(run: Run | str | Path, settings: Settings, *, policies: Policies | N
     the first order to a service that differs on, Clara's side is drawn anew, with the times that this run's services took.
     run: a `Run` or a path to one. Raises `RunLogError` if it cannot be read.
     """
-    ghosts = WhatIfs(run)
-    policies = policies or usual_policies()
-    changed = changes(ghosts.run.settings, settings)
-    again = _Again(ghosts.recorded, Conversation(settings, policies=policies), changed)
-    return ghosts._of(settings, policies, again)
+    return WhatIfs(run).of(settings, policies=policies)
 
 
 def changes(was: Settings, now: Settings) -> dict[str, tuple[Any, Any]]:
@@ -152,59 +147,42 @@ class WhatIfs:
     def __init__(self, run: Run | str | Path) -> None:
         self.run = run if isinstance(run, Run) else Run.load(run)
         self.recorded = Recorded(self.run)
-        self._looks: Looks | None = None
 
     def of(self, settings: Settings, *, policies: Policies | None = None) -> WhatIf:
-        """The ghost with these settings: decided again from where one that differs is first looked at."""
+        """The ghost with these settings."""
         policies = policies or usual_policies()
-        if self._looks is None or self._looks.policies is not policies:
-            self._looks = Looks(self.recorded, policies)
-        changed = changes(self.run.settings, settings)
-        step, conversation = self._looks.before(changed, settings)
-        return self._of(settings, policies, _Again(self.recorded, conversation, changed, step))
+        again = _Again(self.recorded, settings, policies)
+        differs, ghost, own = again.differs, again.ghost, self._own
+        return WhatIf(
+            of=self.run, settings=settings, trace=tuple(again.conversation.trace), differs=differs, policies=policies,
+            replayed_until_ms=self.recorded.ends_ms if ghost is None else again.until_ms,
+            drawn={} if ghost is None else {stage: law.low for stage, law in self.recorded.latency.laws.items()},
+            assumed=() if ghost is None else tuple(ghost.assumed),
+            by_version=differs is not None and own is not None and (own.step, own.recorded) == (differs.step, differs.recorded),
+        )  # fmt: skip
 
     @cached_property
     def _own(self) -> Changed | None:
         """What this version decides otherwise with the recorded settings."""
-        again = _Again(self.recorded, Conversation(self.run.settings, policies=usual_policies()), {})
-        again.play()
-        return again.differs
-
-    def _of(self, settings: Settings, policies: Policies, again: _Again) -> WhatIf:
-        again.play()
-        ghost = again.ghost
-        until_ms = again.until_ms if ghost is not None else self.recorded.ends_ms
-        drawn: dict[str, float] = (
-            {stage: law.low for stage, law in self.recorded.latency.laws.items()} if ghost is not None else {}
-        )
-        differs = again.differs
-        by_version = (
-            differs is not None
-            and (own := self._own) is not None
-            and own.recorded == differs.recorded
-            and own.step == differs.step
-        )
-        return WhatIf(
-            by_version=by_version, of=self.run, settings=settings, trace=tuple(again.conversation.trace), differs=differs, policies=policies,
-            replayed_until_ms=until_ms, drawn=drawn, assumed=tuple(ghost.assumed) if ghost is not None else (),
-        )  # fmt: skip
+        return _Again(self.recorded, self.run.settings, usual_policies()).differs
 
 
 class _Again:
     """Decides a record again until a service would have been asked for something else; a ghost plays what follows."""
 
-    def __init__(self, recorded: Recorded, conversation: Conversation, changed: dict[str, Any], start: int = 0) -> None:
-        self.recorded, self.conversation, self._changed, self._start = recorded, conversation, changed, start
+    def __init__(self, recorded: Recorded, settings: Settings, policies: Policies) -> None:
+        self.recorded, self.conversation = recorded, Conversation(settings, policies=policies)
+        self._changed = changes(recorded.run.settings, settings)
         self.differs: Changed | None = None
         self.ghost: Ghost | None = None
         self.until_ms = 0.0
         self._mine: dict[str, float] = {}  # timers that are set here and were not, by their time
         self._theirs: dict[str, str | None] = {}  # the record's timers, and which of ours each is
+        self._play()
 
-    def play(self) -> None:
-        """To the end."""
+    def _play(self) -> None:
         handle, trace = self.conversation.handle, self.conversation.trace
-        for step, (event, then) in enumerate(self.recorded.steps[self._start :], self._start):
+        for step, (event, then) in enumerate(self.recorded.steps):
             if self._mine and self._rings_before(event.at_ms, step):
                 return
             kind = type(event)
@@ -220,8 +198,6 @@ class _Again:
                 event = ev.SettingsChanged(at_ms=event.at_ms, changes=kept)
             began = len(trace) + 1
             handle(event)
-            if len(trace) == began and not then:
-                continue
             now = tuple(trace[began:])
             if now != then and self._departs(then, now, step, step + 1, event.at_ms):
                 return
@@ -244,14 +220,10 @@ class _Again:
         """What was decided is not what is decided now: whether the services are asked for something else."""
         self._pair_timers(then, now)
         was, does = _seen(then), _seen(now)
-        if was == does:
-            return False
-        if self._is_vain(was, does, step, at_ms):
+        if was == does or self._is_vain(was, does, step, at_ms):
             return False
         asks_alike = _asks(was) == _asks(does)
-        if (
-            self.differs is None or not asks_alike
-        ):  # what the services are asked weighs more than a lowered voice before
+        if self.differs is None or not asks_alike:  # what services are asked weighs more than a lowered voice before
             self.differs = self._told(was, does, max(0, fed - 1), at_ms)
         if asks_alike:
             return False
@@ -262,8 +234,8 @@ class _Again:
 
     def _is_vain(self, was: list[Record], does: list[Record], step: int, at_ms: float) -> bool:
         """Whether all that differs is that the recogniser is hurried, and no words are on their way to it."""
-        rest = [[r for r in records if type(r) is not do.FinalizeWords] for records in (was, does)]
-        if rest[0] != rest[1]:
+        rest, other = ([r for r in records if type(r) is not do.FinalizeWords] for records in (was, does))
+        if rest != other:
             return False
         finals = [e for e, _ in self.recorded.steps[step + 1 :] if type(e) is ev.TranscriptFinal]
         hurries = [r for r in (*was, *does) if isinstance(r, do.FinalizeWords)]

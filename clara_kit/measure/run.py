@@ -50,6 +50,10 @@ class Run:
         """The same run with the customer's words in place of the placeholders: for eyes, not for files."""
         return replace(self, trace=codec.reveal(self.trace, self.words)) if self.words else self
 
+    def shown(self) -> Run:
+        """As it is shown: an invented customer has nothing to protect; a real one's words stay out of what a page may keep."""
+        return self if self.modes.get("shop", "").startswith("live") else self.revealed()
+
     @property
     def experiment_id(self) -> str:
         """The first 12 hex digits of the SHA-256 of the inputs."""

@@ -60,15 +60,8 @@ class Choice:
         live: dict[str, Any] = dict.fromkeys(self.live, "live")
         if not self.customer:
             live.pop("shop", None)
-        return compose(
-            "twin",
-            **live,
-            settings=self.settings(settings),
-            keys=load_keys(),
-            customer=self.customer,
-            template=self.prompt,
-            latency=self.speed,
-        )
+        made: dict[str, Any] = {"customer": self.customer, "template": self.prompt, "latency": self.speed}
+        return compose("twin", **live, **made, settings=self.settings(settings), keys=load_keys())
 
 
 _RULES = tuple(dict.fromkeys(name for changes in PRESETS.values() for name in changes))

@@ -17,7 +17,7 @@ import traitlets
 from clara_kit.core.errors import ClaraError
 from clara_kit.core.settings import PRESETS, Settings
 from clara_kit.lab.explorer import RULES, TOLD, WORLDS, Figures, Outcome, Sample
-from clara_kit.lab.moments import Labelled, of_label
+from clara_kit.lab.labels import Labelled
 from clara_kit.lab.overlaps import Case, overlaps
 from clara_kit.widgets.telling import tell
 from clara_kit.widgets.view import style, view
@@ -72,7 +72,7 @@ class Explorer(anywidget.AnyWidget):
         super().__init__(words=spoken_in(self._language), rules=[*RULES], worlds=[*WORLDS], world=next(iter(WORLDS)))
         self.controls = {"sliders": {name: [*span] for name, span in SLIDERS.items()}, "ticks": [*TICKS]}
         self._settings = settings or Settings.preset("tuned")
-        cases = [case for one in labelled if (case := one if isinstance(one, Case) else of_label(one)) is not None]
+        cases = [case for one in labelled if (case := one if isinstance(one, Case) else one.case()) is not None]
         self._labelled = Sample(cases, draws=1) if cases else None
         self.figures: dict[str, Figures] = {}
         self.on_msg(self._asked)

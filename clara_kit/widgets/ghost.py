@@ -5,7 +5,7 @@ What is drawn is found by `lab/what_if.py`; the view is in `ghost.js`. What a sl
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -14,13 +14,12 @@ import anywidget
 import traitlets
 
 from clara_kit.core.errors import ClaraError
-from clara_kit.core.outside import printable
 from clara_kit.core.settings import FeatureFlags, Settings
 from clara_kit.lab.sentences import in_plain
-from clara_kit.lab.timeline import Mark, Span, Timeline, timeline
+from clara_kit.lab.timeline import timeline
 from clara_kit.lab.what_if import WhatIf, WhatIfs
 from clara_kit.measure.run import Run
-from clara_kit.widgets.picture import CHAR_PX, DEFS, EDGE, FILL, LETTER, SIGN, clip
+from clara_kit.widgets.picture import CHAR_PX, box, clip, places, ruler, sheet, sign
 from clara_kit.widgets.telling import tell
 from clara_kit.widgets.view import HERE, view
 from clara_kit.widgets.words import Language, spoken_in, usual_language, whose
@@ -35,49 +34,38 @@ KNOBS: dict[str, tuple[float, float, float]] = {
 """What can be dragged: least, most, step. 0 and 1 of a switch are off and on."""
 BASES = ("recorded", "plan", "tuned")
 
-WIDTH, GUTTER, RIGHT, HEIGHT = 960, 118, 14, 286
+GUTTER, HEIGHT, BAND_TOP = 118, 286, 236
 # Where each lane lies: the recorded Clara above the customer, the ghost beneath, the states next to the customer.
 ROWS = {
     ("real", "Clara"): (56, 36), ("real", "state"): (94, 18), ("", "customer"): (118, 44), ("ghost", "state"): (168, 18),
     ("ghost", "Clara"): (188, 36),
 }  # fmt: skip
-BAND_TOP = 236
 Words = dict[str, str]
 
 
 def ghost_svg(ghost: WhatIf, language: Language = "en") -> str:
     """The recorded conversation and its ghost on one scale; what is replayed and what is drawn anew is marked."""
     words = spoken_in(language)
-    real, other = (timeline(_shown(run).trace, language) for run in (ghost.of, ghost.run))
-    begin, end = real.begin_ms, max(real.end_ms, other.end_ms, real.begin_ms + 1)
-
-    def x(ms: float) -> float:
-        return GUTTER + (ms - begin) * (WIDTH - GUTTER - RIGHT) / (end - begin)
-
+    real, other = (timeline(run.shown().trace, language) for run in (ghost.of, ghost.run))
+    begin, end = real.begin_ms, max(real.end_ms, other.end_ms)
+    x = places(begin, end, GUTTER)
     until = end if ghost.same else min(max(ghost.replayed_until_ms, begin), end)
-    title = words["gh_title"].format(what=told_changes(ghost, words))
-    of_whom = whose(ghost.run.mix, language)
-    body = [*_ruler(begin, end, x), *_band(x(begin), x(until), x(end), words, drawn=until < end)]
-    body += [
-        f'<text x="12" y="{top + height / 2 + 4}" class="dim" fill="#555">{escape(_lane(side, lane, words))}</text>'
-        for (side, lane), (top, height) in ROWS.items()
-    ]
-    for side, line in (("", real), ("real", real), ("ghost", other)):
-        body += _lanes(side, line, x, words)
+    title, of_whom = words["gh_title"].format(what=told_changes(ghost, words)), whose(ghost.run.mix, language)
+    body = [ruler(begin, end, x, 230), *_band(x(begin), x(until), x(end), words, drawn=until < end)]
+    for (side, lane), (top, height) in ROWS.items():
+        name = words["lane_customer"] if lane == "customer" else words[f"gh_{side}"] if lane == "Clara" else ""
+        body.append(f'<text x="14" y="{top + height / 2 + 4}" fill="#444">{escape(name)}</text>')
+        line = other if side == "ghost" else real
+        body += [box(span, top, height, x, words) for span in line.spans if span.lane == lane]
+        shown = (mark for mark in line.marks if mark.lane == lane and mark.kind in ("interrupt", "typed", "button"))
+        body += [sign(mark, top + 12, x, words) for mark in shown]
     if ghost.differs is not None:
-        at = x(ghost.differs.at_ms)
-        hover = escape(" ".join(difference(ghost, language)))
+        at, hover = x(ghost.differs.at_ms), escape(" ".join(difference(ghost, language)))
         body.append(
             f'<g class="differs"><title>{hover}</title><path d="M{at:.1f} 48V230" stroke="#b34700" stroke-width="1.5" stroke-dasharray="4 3"/>'
             f'<path d="M{at - 5:.1f} 43h10l-5 8z" fill="#b34700"/></g>'
         )
-    return printable(
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" style="max-width:100%;height:auto" '
-        f'role="img" aria-label="{escape(f"{title}. {of_whom}", quote=True)}" font-family="sans-serif" font-size="11">{DEFS}'
-        f'<rect class="paper" width="{WIDTH}" height="{HEIGHT}" rx="8" fill="#fff" stroke="#ccc"/>'
-        f'<text x="12" y="20" font-size="13" font-weight="bold" fill="#222">{escape(clip(title, 560, 7.4))}</text>'
-        f'<text x="{WIDTH - 12}" y="20" text-anchor="end" fill="#222">{escape(clip(of_whom, 330, CHAR_PX))}</text>{"".join(body)}</svg>'
-    )
+    return sheet(body, HEIGHT, title, f"{title}. {of_whom}", clip(of_whom, 330, CHAR_PX))
 
 
 def told_changes(ghost: WhatIf, words: Words) -> str:
@@ -101,25 +89,6 @@ def _value(value: Any, words: Words) -> str:
     return words["gh_on" if value else "gh_off"] if isinstance(value, bool) else f"{value:g}" if isinstance(value, float | int) else str(value)  # fmt: skip
 
 
-def _shown(run: Run) -> Run:
-    return run if run.modes.get("shop", "").startswith("live") else run.revealed()
-
-
-def _lane(side: str, lane: str, words: Words) -> str:
-    if lane == "customer":
-        return words["lane_customer"]
-    return words[f"gh_{side}"] if lane == "Clara" else ""
-
-
-def _ruler(begin: float, end: float, x: Callable[[float], float]) -> Iterator[str]:
-    step = next(s for s in (1, 2, 5, 10, 20, 60, 120, 300, 600, 3600, 10**9) if (end - begin) / 1000 / s <= 14)
-    for s in range(-int(-begin // 1000), int(end / 1000) + 1):
-        if s % step == 0:
-            at = x(s * 1000)
-            yield f'<path d="M{at:.1f} 48V230" class="grid" stroke="#e4e4e4"/>'
-            yield f'<text x="{at:.1f}" y="40" text-anchor="middle" class="dim" fill="#555">{s} s</text>'
-
-
 def _band(begin: float, until: float, end: float, words: Words, *, drawn: bool) -> Iterator[str]:
     """Beneath all: what is replayed, what is drawn anew."""
     for left, right, kind in ((begin, until, "replayed"), (until, end, "drawn"))[: 1 + drawn]:
@@ -128,45 +97,7 @@ def _band(begin: float, until: float, end: float, words: Words, *, drawn: bool) 
             f'fill="{"#d9d9d9" if kind == "replayed" else "url(#wait)"}" stroke="#888"/>'
             f'<text x="{left + 5:.1f}" y="{BAND_TOP + 12}" fill="#222">{escape(clip(words[f"gh_{kind}"], right - left - 8, CHAR_PX))}</text></g>'
         )
-    yield f'<text x="{GUTTER}" y="{BAND_TOP + 34}" class="dim" fill="#555">{escape(words["gh_legend"])}</text>'
-
-
-def _lanes(side: str, line: Timeline, x: Callable[[float], float], words: Words) -> Iterator[str]:
-    for span in line.spans:
-        if (side, span.lane) in ROWS:
-            yield _span(span, *ROWS[side, span.lane], x, words)
-    for mark in line.marks:
-        if (side, mark.lane) in ROWS and mark.kind in ("interrupt", "typed", "button"):
-            yield _mark(mark, ROWS[side, mark.lane][0], x, words)
-
-
-def _span(span: Span, top: float, height: float, x: Callable[[float], float], words: Words) -> str:
-    left, width = x(span.from_ms), max(1.0, x(span.to_ms) - x(span.from_ms))
-    state = span.lane == "state"
-    if span.kind == "sound":
-        top, height = top + height - 8, 8
-    elif span.kind == "words":
-        height -= 11
-    name = words[span.label] if state else words[f"kind_{span.kind}"]
-    text = "" if span.kind in ("sound", "on the way") else clip(name if state else span.label, width - 6, CHAR_PX)
-    if state and text != name:
-        text = LETTER[span.label] if width > 9 else ""
-    said = "" if state or not span.label else f" «{span.label}»"
-    hover = escape(f"{name}{said}: {span.from_ms / 1000:.2f} s, {span.to_ms - span.from_ms:.0f} ms")
-    strike = ' text-decoration="line-through"' if span.kind == "unheard" else ""
-    label = f'<text class="on" x="{left + min(4, width / 3):.1f}" y="{top + height / 2 + 4:.1f}" fill="#111"{strike}>{escape(text)}</text>' if text else ""  # fmt: skip
-    return (
-        f'<g><title>{hover}</title><rect x="{left:.1f}" y="{top}" width="{width:.1f}" height="{height}" rx="2" '
-        f'fill="{FILL.get(span.kind) or FILL[span.label]}" stroke="{EDGE.get(span.kind, "none")}"/>{label}</g>'
-    )
-
-
-def _mark(mark: Mark, top: float, x: Callable[[float], float], words: Words) -> str:
-    hover = escape(f"{words[f'kind_{mark.kind}']}: {mark.at_ms / 1000:.2f} s. {mark.label}")
-    return (
-        f'<text class="mark" x="{x(mark.at_ms):.1f}" y="{top + 12}" text-anchor="middle" font-size="12" font-weight="bold" '
-        f'fill="#7a2e00"><title>{hover}</title>{SIGN[mark.kind]}</text>'
-    )
+    yield f'<text x="{GUTTER}" y="{BAND_TOP + 34}" fill="#555">{escape(words["gh_legend"])}</text>'
 
 
 class WhatIfView(anywidget.AnyWidget):
@@ -225,10 +156,7 @@ class WhatIfView(anywidget.AnyWidget):
             self._draw()
 
     @traitlets.observe("value")
-    def _dragged(self, _change: Any) -> None:
-        self._draw()
-
-    def _draw(self) -> None:
+    def _draw(self, _change: Any = None) -> None:
         try:
             usual = self._of(self._settings())
             value = bool(self.value) if isinstance(usual, bool) else int(self.value) if isinstance(usual, int) else self.value  # fmt: skip

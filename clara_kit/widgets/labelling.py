@@ -11,7 +11,7 @@ import traitlets
 
 from clara_kit.core.errors import ClaraError
 from clara_kit.lab import labels
-from clara_kit.lab.labels import LABELS, Case, Label
+from clara_kit.lab.labels import LABELS, Label, Labelled
 from clara_kit.lab.stepping import Moment
 from clara_kit.measure.run import Run
 from clara_kit.widgets.telling import tell
@@ -31,7 +31,7 @@ class Labelling(traitlets.HasTraits):
         """The moment that is shown."""
         raise NotImplementedError
 
-    def label(self, label: Label) -> Case:
+    def label(self, label: Label) -> Labelled:
         """Keep the moment as a case: Clara should (not) have stopped, or answered too early. Raises `ClaraError`."""
         if self._run is None:
             raise ClaraError("This conversation is not over yet.", hint="label it when it is.")
@@ -41,7 +41,7 @@ class Labelling(traitlets.HasTraits):
         self.labelled = self.words["lb_kept"].format(label=self.words[f"lb_{LABELS.index(label)}"], at=at, n=len(labels.labels(mine=True)))  # fmt: skip
         return case
 
-    def undo_label(self) -> Case | None:
+    def undo_label(self) -> Labelled | None:
         """Forget the case that was kept last, in whatever window; returns it. Raises `ClaraError`."""
         case = labels.undo()
         self.labelled = self.words["lb_none" if case is None else "lb_undone"].format(n=len(labels.labels(mine=True)))

@@ -6,7 +6,7 @@ colour-blind people can tell apart ("Color Universal Design", 2008); nothing is 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from html import escape
 from math import ceil
 
@@ -33,9 +33,9 @@ FILL = {
 EDGE = {"words": "#0072b2", "writing": "#a04c7d", "speaking": "#00795a", "ducked": "#00795a", "unheard": "#b34700"}
 SIGN = {
     "interim": "·", "typed": "⌨", "button": "◆", "piece": "▸", "first audio": "♪", "interrupt": "■",
-    "cancelled": "⊗", "fault": "▲", "failed": "✕", "recovered": "✓", "alert": "!",
-    "close": "≈",
+    "cancelled": "⊗", "fault": "▲", "failed": "✕", "recovered": "✓", "alert": "!", "close": "≈",
 }  # fmt: skip
+SIGN_Y = {"model": 34, "Clara": 52, "trouble": 16}  # of a lane
 LETTER = {"IDLE": "–", "USER_SPEAKING": "C", "PROCESSING": "…", "AVATAR_SPEAKING": "A", "INTERRUPTED": "!"}
 VERDICT = {"faster": "✓✓", "within": "✓", "slower": "✕", "none": "–"}
 
@@ -44,25 +44,29 @@ def svg(line: Timeline, *, title: str, mix: str, language: Language = "en") -> s
     """The whole conversation in one picture, 960 units wide, and beneath it how long each answer took."""
     words, of_whom = spoken_in(language), whose(mix, language)
     lasted_ms = line.end_ms - line.begin_ms
-    scale = (WIDTH - GUTTER - RIGHT) / max(1.0, lasted_ms)
-
-    def x(ms: float) -> float:
-        return GUTTER + (ms - line.begin_ms) * scale
-
-    body = [_ruler(line, x), *(_lane(name, words) for name in LANE_TOP)]
+    x = places(line.begin_ms, line.end_ms, GUTTER)
+    body = [ruler(line.begin_ms, line.end_ms, x, 280), *(_lane(name, words) for name in LANE_TOP)]
     body += [_took(wait, x, words) for wait in line.waits]
-    body += [_span(span, x, words) for span in line.spans]
-    body += [_mark(mark, x, words) for mark in line.marks if mark.kind != "interim"]
+    body += [box(span, LANE_TOP[span.lane], LANE_HEIGHT[span.lane] - 4, x, words) for span in line.spans]
+    marks = (mark for mark in line.marks if mark.kind != "interim")
+    body += [sign(mark, LANE_TOP[mark.lane] + SIGN_Y.get(mark.lane, 12), x, words) for mark in marks]
     body += [_wait(n, wait, words) for n, wait in enumerate(line.waits)]
-    summary = f"{title}: {lasted_ms / 1000:.1f} s, {of_whom}"
     height = HEIGHT + ceil(len(line.waits) / CELLS) * CELL_HEIGHT + 6
-    waited = (
-        f'<tspan font-weight="bold">{words["w_waits"]}</tspan> ({escape(of_whom)}). {words["w_aim"]}.'
-        if line.waits
-        else ""
+    waited = f'<tspan font-weight="bold">{words["w_waits"]}</tspan> ({escape(of_whom)}). {words["w_aim"]}.' * bool(
+        line.waits
     )
     letters = "   ".join(f"{letter} {words[state]}" for state, letter in LETTER.items())
     letters += f"   ▀ {words['kind_held']}   ▫ {words['kind_ducked']}"
+    body.append(
+        f'<text x="{GUTTER}" y="294" fill="#666">{words["picture_legend"]}</text>'
+        f'<text x="{GUTTER}" y="310" fill="#666">{letters}</text>'
+        f'<text x="14" y="334" fill="#222">{waited}</text>'
+    )
+    return sheet(body, height, title, f"{title}: {lasted_ms / 1000:.1f} s, {of_whom}", of_whom)
+
+
+def sheet(body: Iterable[str], height: int, title: str, summary: str, of_whom: str) -> str:
+    """The picture around what is drawn."""
     return printable(
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" style="max-width:100%;height:auto" role="img" '
         f'aria-label="{escape(summary, quote=True)}" font-family="sans-serif" font-size="11">'
@@ -70,9 +74,7 @@ def svg(line: Timeline, *, title: str, mix: str, language: Language = "en") -> s
         f'<rect width="{WIDTH}" height="{height}" rx="8" fill="#fff" stroke="#ccc"/>'
         f'<text x="14" y="22" font-size="14" font-weight="bold" fill="#222">{escape(clip(title, 560, 8))}</text>'
         f'<text x="{WIDTH - 14}" y="22" text-anchor="end" fill="#222">{escape(of_whom)}</text>'
-        f'{"".join(body)}<text x="{GUTTER}" y="294" fill="#666">{words["picture_legend"]}</text>'
-        f'<text x="{GUTTER}" y="310" fill="#666">{letters}</text>'
-        f'<text x="14" y="334" fill="#222">{waited}</text></svg>'
+        f"{''.join(body)}</svg>"
     )
 
 
@@ -86,14 +88,21 @@ DEFS = (
 )
 
 
-def _ruler(line: Timeline, x: _Place) -> str:
-    lasts_s = (line.end_ms - line.begin_ms) / 1000
+def places(begin_ms: float, end_ms: float, gutter: float) -> _Place:
+    """Where each time lies."""
+    scale = (WIDTH - gutter - RIGHT) / max(1.0, end_ms - begin_ms)
+    return lambda ms: gutter + (ms - begin_ms) * scale
+
+
+def ruler(begin_ms: float, end_ms: float, x: _Place, bottom: int) -> str:
+    """The seconds, down to where the lanes end."""
+    lasts_s = (end_ms - begin_ms) / 1000
     step_s = next(s for s in (1, 2, 5, 10, 20, 60, 120, 300, 600, 3600, 10**9) if lasts_s / s <= 14)
     ticks = []
-    for at_s in range(ceil(line.begin_ms / 1000 / step_s) * step_s, int(line.end_ms / 1000) + 1, step_s):
+    for at_s in range(ceil(begin_ms / 1000 / step_s) * step_s, int(end_ms / 1000) + 1, step_s):
         at = x(at_s * 1000)
         ticks.append(
-            f'<line x1="{at:.1f}" x2="{at:.1f}" y1="44" y2="280" stroke="#eee"/>'
+            f'<line x1="{at:.1f}" x2="{at:.1f}" y1="44" y2="{bottom}" stroke="#eee"/>'
             f'<text x="{at:.1f}" y="42" text-anchor="middle" fill="#666">{at_s} s</text>'
         )
     return "".join(ticks)
@@ -104,9 +113,9 @@ def _lane(name: str, words: Words) -> str:
     return f'<text x="14" y="{y:.1f}" fill="#444">{words[f"lane_{name}"]}</text>'
 
 
-def _span(span: Span, x: _Place, words: Words) -> str:
+def box(span: Span, top: float, height: float, x: _Place, words: Words) -> str:
+    """What lasted, in its lane."""
     left, width = x(span.from_ms), max(1.0, x(span.to_ms) - x(span.from_ms))
-    top, height = LANE_TOP[span.lane], LANE_HEIGHT[span.lane] - 4
     if span.kind == "sound":
         top, height = top + height - 8, 8
     elif span.kind == "words":
@@ -120,16 +129,15 @@ def _span(span: Span, x: _Place, words: Words) -> str:
     if state and text != name:  # cut short, «Clara thinks» and «Clara speaks» would look the same
         text = LETTER[span.label] if width > 9 else ""
     strike = ' text-decoration="line-through"' if span.kind == "unheard" else ""
-    label = (
-        f'<text x="{left + min(4, width / 3):.1f}" y="{top + height / 2 + 4:.1f}" fill="#111" stroke="#fff" stroke-width="2.5" '
-        f'paint-order="stroke"{strike}>{escape(text)}</text>'
-        if text and span.kind not in ("sound", "waiting", "on the way", "held", "ducked")
-        else ""
-    )
+    told = span.kind in ("held", "ducked")
+    label = ""
+    if text and not told and span.kind not in ("sound", "waiting", "on the way"):
+        label = (
+            f'<text x="{left + min(4, width / 3):.1f}" y="{top + height / 2 + 4:.1f}" fill="#111" stroke="#fff" stroke-width="2.5" '
+            f'paint-order="stroke"{strike}>{escape(text)}</text>'
+        )
     means = words[f"means_{span.label if state else span.kind}"]
-    said = (
-        "" if state or not span.label else f". {span.label}" if span.kind in ("held", "ducked") else f" «{span.label}»"
-    )
+    said = "" if state or not span.label else f". {span.label}" if told else f" «{span.label}»"
     hover = escape(f"{name}{said}: {span.from_ms / 1000:.2f} s, {span.to_ms - span.from_ms:.0f} ms. {means}")
     return (
         f'<g><title>{hover}</title><rect x="{left:.1f}" y="{top}" width="{width:.1f}" height="{height}" rx="2" '
@@ -137,16 +145,11 @@ def _span(span: Span, x: _Place, words: Words) -> str:
     )
 
 
-def _mark(mark: Mark, x: _Place, words: Words) -> str:
-    y = LANE_TOP[mark.lane] + {"customer": 12, "model": 34, "Clara": 52, "trouble": 16}.get(mark.lane, 12)
-    whose_words = mark.kind in ("interim", "typed", "piece")
-    said = (
-        f" «{mark.label}»"
-        if whose_words
-        else f". {mark.label}"
-        if mark.lane == "trouble" or mark.kind in ("interrupt", "close")
-        else ""
-    )
+def sign(mark: Mark, y: float, x: _Place, words: Words) -> str:
+    """What happened at a moment."""
+    said = f" «{mark.label}»" if mark.kind in ("interim", "typed", "piece") else ""
+    if mark.lane == "trouble" or mark.kind in ("interrupt", "close"):
+        said = f". {mark.label}"
     hover = f"{words[f'kind_{mark.kind}']}{said}: {mark.at_ms / 1000:.2f} s. {words[f'means_{mark.kind}']}"
     return (
         f'<text x="{x(mark.at_ms):.1f}" y="{y}" text-anchor="middle" font-size="12" font-weight="bold" fill="#7a2e00">'
@@ -169,11 +172,8 @@ def _took(wait: Wait, x: _Place, words: Words) -> str:
 
 def _waited(wait: Wait, words: Words) -> str:
     took = f": {words['w_wait'].format(ms=f'{wait.total_ms:.0f}')}" if wait.total_ms is not None else ""
-    longest = (
-        words["w_longest"].format(what=words[f"part_{wait.longest}"], ms=f"{wait.longest_ms:.0f}")
-        if wait.longest
-        else ""
-    )
+    ms = f"{wait.longest_ms:.0f}"
+    longest = words["w_longest"].format(what=words[f"part_{wait.longest}"], ms=ms) if wait.longest else ""
     told = "; ".join(filter(None, (words[f"verdict_{wait.verdict}"], longest)))
     return f"{words['w_turn'].format(turn=wait.turn)}{took}. {told}"
 
@@ -183,11 +183,9 @@ def _wait(n: int, wait: Wait, words: Words) -> str:
     left, top, most = 14 + n % CELLS * 156, HEIGHT + n // CELLS * CELL_HEIGHT, 140.0
     fast, slow = (ms / LONGEST_MS * most for ms in TARGET_MS)
     took = min(wait.total_ms or 0.0, LONGEST_MS) / LONGEST_MS * most
-    figure = (
-        f"{wait.total_ms:.0f} ms {VERDICT[wait.verdict]}{' »' * (wait.total_ms > LONGEST_MS)}"
-        if wait.total_ms is not None
-        else VERDICT["none"]
-    )
+    figure = VERDICT[wait.verdict]
+    if wait.total_ms is not None:
+        figure = f"{wait.total_ms:.0f} ms {figure}{' »' * (wait.total_ms > LONGEST_MS)}"
     return (
         f"<g><title>{escape(_waited(wait, words))}</title>"
         f'<text x="{left}" y="{top + 12}" fill="#222">{words["w_turn"].format(turn=wait.turn)}: {figure}</text>'

@@ -236,11 +236,8 @@ class PromptStudio(anywidget.AnyWidget):
 
     def _asked(self, _widget: Any, content: Any, _buffers: Any) -> None:
         asked = content if isinstance(content, dict) else {}
-        said = {
-            key: value
-            for key in ("text", "note", "root", "customer", "template")
-            if isinstance(value := asked.get(key), str)
-        }
+        texts = ("text", "note", "root", "customer", "template")
+        said = {key: asked[key] for key in texts if isinstance(asked.get(key), str)}
         acts: dict[Any, Callable[[], Any]] = {
             "shown": lambda: self._shown(said.get("root", "")),
             "begin": lambda: self._draft.begin(asked["n"] if isinstance(asked.get("n"), int) else -1),

@@ -155,19 +155,16 @@ def runs(root: Path | str | None = None) -> Shelf:
 
 def _row(one: Kept) -> dict[str, Any]:
     started, running = one.started.astimezone() if one.started else None, one.ended == RUNNING
+    same = {
+        name: getattr(one, name) for name in ("title", "customer", "prompt", "mix", "turns", "interruptions", "ended")
+    }
     return {
+        **same,
         "name": one.folder.name,
         "folder": str(one.folder.resolve()),
         "at": started.timestamp() if started else 0.0,
         "when": f"{started:%Y-%m-%d %H:%M}" if started else "",
-        "title": one.title,
-        "customer": one.customer,
-        "prompt": one.prompt,
-        "mix": one.mix,
-        "turns": one.turns,
         "first_sound": one.first_sound_ms,
-        "interruptions": one.interruptions,
-        "ended": one.ended,
         "size": None if running else one.size_bytes,  # it grows, and would be sent again and again
         "sound": one.has_sound and not running,
     }

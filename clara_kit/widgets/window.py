@@ -122,9 +122,7 @@ class ConversationWindow(Labelling, anywidget.AnyWidget):
         self.sound_from_ms = run.sound_from_ms
         self.has_sound = self._sound is not None and self._sound.is_file()
         self.growing = False
-        # An invented customer has nothing to protect; a real one's words stay out of what a notebook may keep.
-        shown = run if run.modes.get("shop") == "live" else run.revealed()
-        self._show(shown.trace, run.settings)
+        self._show(run.shown().trace, run.settings)
 
     def _show(self, trace: Sequence[Record], settings: Settings) -> None:
         self._shown = trace, settings

@@ -94,6 +94,11 @@ def stretches(line: Line, endpointing_ms: float) -> list[list[WordTime]]:
     return found
 
 
+def words_until(words: Iterable[ev.Word], at_ms: float) -> str:
+    """Those that had been said by then."""
+    return " ".join(word.text for word in words if word.end_ms <= at_ms)
+
+
 class Ear:
     """A recogniser: told each line as it is said, it tells what it makes of it."""
 
@@ -149,7 +154,7 @@ class Ear:
         if self._last is not None:
             final, results_ms = self._last
             if not over:
-                said = " ".join(w.text for w in final.words if w.end_ms <= now_ms)
+                said = words_until(final.words, now_ms)
                 if said and now_ms < final.speech_ended_ms:
                     yield ev.TranscriptInterim(at_ms=now_ms + results_ms, text=said)
                 return

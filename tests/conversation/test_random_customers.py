@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from tests.conversation.random_customers import Played, broken, play
@@ -22,6 +24,12 @@ def test_the_random_customers_reach_what_they_are_for(played: list[Played]) -> N
     kinds = {type(r).__name__ for p in played for r in p.trace}
     assert {"InterruptAvatar", "Duck", "HeardEstimated", "CancelReply", "FinalizeWords", "ProviderFailed"} <= kinds
     assert {p.preset for p in played} == {"plan", "tuned", "any"}
+
+
+def test_no_reason_tells_of_less_than_no_time(played: list[Played]) -> None:
+    reasons = {reason for p in played for r in p.trace if (reason := getattr(r, "reason", ""))}
+    assert any("not known yet what it is" in reason for reason in reasons)  # a sound that was held for long
+    assert not {reason for reason in reasons if re.search(r"-\d+ ms", reason)}
 
 
 @pytest.mark.soak

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from clara_kit import Settings
 from clara_kit.core.settings import PRESETS
 from clara_kit.lab import explorer
-from clara_kit.lab.explorer import RULES, VALUES, Sample, Weights, outcome, tune
+from clara_kit.lab.explorer import APART_S, CUT_OFF_S, MISSED_S, RULES, VALUES, Sample, outcome, tune
 from clara_kit.lab.overlaps import overlaps
 
 CASES = overlaps(400, 4)
@@ -30,7 +30,7 @@ def test_an_interruption_costs_what_is_said_over_it_and_lowered_sound_half_of_th
     assert outcome(case, told).yield_ms == pytest.approx(700) and outcome(case, told).penalty_s == pytest.approx(0.7)
     ducked = outcome(case, [("duck", from_ms + 100, ""), *told])
     assert ducked.penalty_s == pytest.approx(0.1 + 0.6 / 2) and ducked.missed == 0
-    assert outcome(case, []).missed == 1 and outcome(case, []).penalty_s >= Weights().missed_s
+    assert outcome(case, []).missed == 1 and outcome(case, []).penalty_s >= MISSED_S
 
 
 def test_an_answer_in_mid_thought_is_a_cut_off_turn_and_one_before_she_is_heard_only_wasted() -> None:
@@ -39,11 +39,9 @@ def test_an_answer_in_mid_thought_is_a_cut_off_turn_and_one_before_she_is_heard_
     begun = outcome(case, [asked[0], ("begin", case.ends_ms - 200, ""), asked[1]])
     wasted = outcome(case, asked)
     assert (begun.cut_off, begun.wasted, wasted.cut_off, wasted.wasted) == (1, 1, 0, 1)
-    assert begun.penalty_s == pytest.approx(wasted.penalty_s + Weights().cut_off_s)
+    assert begun.penalty_s == pytest.approx(wasted.penalty_s + CUT_OFF_S)
     apart = outcome(case, [asked[0], ("ask", case.ends_ms + 500, case.text.split()[-1])])
-    assert (apart.apart, wasted.apart) == (1, 0) and apart.penalty_s == pytest.approx(
-        wasted.penalty_s + Weights().apart_s
-    )
+    assert (apart.apart, wasted.apart) == (1, 0) and apart.penalty_s == pytest.approx(wasted.penalty_s + APART_S)
 
 
 def test_figures_are_rates_and_shares_with_intervals_and_two_settings_are_compared_in_pairs() -> None:

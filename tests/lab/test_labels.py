@@ -11,7 +11,7 @@ from clara_kit.core import commands as do
 from clara_kit.core import events as ev
 from clara_kit.core.errors import ClaraError, ScriptError
 from clara_kit.lab import labels as kept
-from clara_kit.lab.labels import Case, case_of, judge
+from clara_kit.lab.labels import Labelled, case_of, judge
 
 ASKED = "¿Qué protector solar me recomiendas?"
 PLAN, TUNED = Settings.preset("plan"), Settings.preset("tuned")
@@ -32,7 +32,7 @@ def first(run: Run, kind: type) -> float:
 @pytest.mark.parametrize(
     "case", [c for c, _ in CASES], ids=[f"{n} {whose}, {c.label}" for n, (c, whose) in enumerate(CASES)]
 )
-def test_a_labelled_moment_comes_out_as_the_person_wants_it(case: Case) -> None:
+def test_a_labelled_moment_comes_out_as_the_person_wants_it(case: Labelled) -> None:
     assert judge(case, TUNED).right, f"{case.label}, but: {judge(case, TUNED)}; recorded: {case.decided}"
 
 
@@ -75,7 +75,7 @@ def test_kept_listed_undone_and_checked(mine: Path) -> None:
     run = simulate([ASKED, COUGH], PLAN, seed=5)
     case = case_of(run, first(run, do.InterruptAvatar), "should not have stopped")
     assert kept.keep(case) == mine and labels(mine=True) == (case,) and labels()[-1] == case
-    assert case.run == run.run_id and case.sound == (2000.0, 300.0) and case.words == ()
+    assert case.run == run.run_id and case.begins_ms == 2000.0 and case.words == ()
     (row,) = check_labels(PLAN, [case]).rows
     assert row == (case, (True, case.decided_ms, False))
     assert check_labels(TUNED).right == len(labels()) and "should not have stopped" in check_labels(PLAN)._repr_html_()

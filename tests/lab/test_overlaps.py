@@ -14,7 +14,6 @@ from clara_kit.core.settings import PRESETS
 from clara_kit.lab.explorer import RULES, VALUES
 from clara_kit.lab.judging import Judge, Log, played
 from clara_kit.lab.overlaps import SHARES, Overlaps, known_backchannels, overlaps
-from clara_kit.turns import usual_policies
 
 CASES = overlaps(1000, 7)
 
@@ -49,7 +48,7 @@ def test_every_parameter_says_where_it_comes_from_and_how_sure_that_is() -> None
 
 
 def test_words_that_no_list_has_are_none_of_the_lists_and_those_it_has_are() -> None:
-    judge = Judge([c for c in CASES if c.kind in ("backchannel", "unknown backchannel")], usual_policies())
+    judge = Judge([c for c in CASES if c.kind in ("backchannel", "unknown backchannel")])
     long_enough = Settings.of(sustained_ms=9000, ignore_backchannels=True)
     asked = [
         (case.kind, any(what == "ask" for what, *_ in log)) for case, log in zip(judge.cases, judge.logs(long_enough))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import Any
 
 import pytest
 
 from clara_kit import Explorer, Settings
 from clara_kit.core import events as ev
 from clara_kit.core.settings import PRESETS
+from clara_kit.lab.labels import Label, Labelled
 from clara_kit.lab.overlaps import overlaps
 from clara_kit.widgets import explorer as module
 from clara_kit.widgets.words import WORDS
@@ -73,15 +74,9 @@ def test_labelled_moments_are_dots_full_where_the_settings_are_right() -> None:
     assert sum(right for _, right, _ in explorer.dots) > len(cases) * 0.8
 
 
-@dataclass
-class Moment:
-    """As a person labels it in the window."""
-
-    label: str
-    events: tuple[ev.Event, ...]
-    said: str = "Para tu piel te va bien el gel Brisa. Cuesta $9.990 y dura dos meses."
-    lasts_ms: float = 5000.0
-    results_ms: float = 150.0
+def labelled(label: Label, *events: Any) -> Labelled:
+    said = "Para tu piel te va bien el gel Brisa. Cuesta $9.990 y dura dos meses."
+    return Labelled(label=label, events=events, said=said, lasts_ms=5000.0)
 
 
 def test_what_a_person_labelled_is_taken_as_it_is_kept() -> None:
@@ -98,7 +93,11 @@ def test_what_a_person_labelled_is_taken_as_it_is_kept() -> None:
             ev.TranscriptFinal(at_ms=end + 550, text=text, speech_started_ms=start, speech_ended_ms=end),
         )
     )
-    moments = [Moment("should not have stopped", cough), Moment("answered too early", early), Moment("sleepy", cough)]
+    moments = [
+        labelled("should not have stopped", *cough),
+        labelled("answered too early", *early),
+        labelled("should have stopped"),
+    ]
     explorer = Explorer(Settings(), labelled=moments)
     assert [right for _, right, _ in explorer.dots] == [False, True]  # the second: half a second later, she is slow
     assert [told for _, _, told in explorer.dots] == ["labelled: go_on", "y también quería una crema de manos: wait"]

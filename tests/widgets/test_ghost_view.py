@@ -47,6 +47,15 @@ def test_the_picture_marks_what_is_replayed_and_what_is_drawn_anew(shown: WhatIf
     assert again.svg == shown.svg == shown._repr_mimebundle_()[0]["image/svg+xml"]
 
 
+def test_a_sound_that_is_held_covers_no_words_of_hers(shown: WhatIfView) -> None:
+    shown.choose("sustained_ms", 700, base="tuned")
+    boxes = [
+        g for g in ElementTree.fromstring(shown.svg).iter("{http://www.w3.org/2000/svg}g") if g.get("class") is None
+    ]
+    held = [rect for group in boxes for rect in group if rect.get("fill") == "#0072b2"]
+    assert held and all(float(rect.get("height") or 99) <= 5 for rect in held)
+
+
 def test_another_setting_begins_where_it_stands_and_a_preset_is_the_rest(shown: WhatIfView) -> None:
     shown.knob = "no_words_timeout_ms"
     assert shown.value == 2500 and shown.ghost.same
