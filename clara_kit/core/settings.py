@@ -196,3 +196,11 @@ def __getattr__(name: str) -> Any:
 
         return getattr(keys, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def sure(settings: Any) -> Settings:
+    """The same, if these are settings. Raises `SettingsError`."""
+    if not isinstance(settings, Settings):
+        hint = 'give Settings(), or Settings.preset("tuned").with_changes(...).'
+        raise SettingsError(f"A {type(settings).__name__} was given in place of settings.", hint=hint)
+    return settings

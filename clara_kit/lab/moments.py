@@ -7,6 +7,7 @@ from typing import Any, Protocol
 from msgspec.structs import replace
 
 from clara_kit.core import events as ev
+from clara_kit.core.errors import ScriptError
 from clara_kit.lab.overlaps import EARS, Case, Should, pieces
 
 
@@ -34,7 +35,9 @@ _TIMES = ("at_ms", "sound_at_ms", "speech_started_ms", "speech_ended_ms")
 
 
 def of_label(one: Labelled) -> Case | None:
-    """The same moment as a case; None where its label is none of those that are known, or nothing was heard."""
+    """The same moment as a case; None where its label is not known or nothing was heard. Raises `ScriptError` where it has none."""
+    if not isinstance(getattr(one, "label", None), str):
+        raise ScriptError(f"{one!r} is no labelled moment.", hint="give labels(), or cases of overlaps().")
     should, told = _SHOULD.get(one.label), [e for e in one.events if isinstance(e, EARS)]
     if should is None or not told:
         return None

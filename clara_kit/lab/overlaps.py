@@ -122,9 +122,12 @@ class Overlaps(Struct, frozen=True, forbid_unknown_fields=True):
         for name, change in changes.items():
             if name not in parameters:
                 raise ScriptError(f"There is no parameter {name!r}.", hint=f"there are {', '.join(parameters)}.")
-            law = change if isinstance(change, dict) else {"value": float(change)}
+            law = change if isinstance(change, dict) else {"value": change}
             told = {"source": "chosen for this sweep", "confidence": "L", "clip": parameters[name].clip}
-            parameters[name] = msgspec.convert({**told, **law}, Parameter)
+            try:
+                parameters[name] = msgspec.convert({**told, **law}, Parameter)
+            except msgspec.ValidationError as exc:
+                raise ScriptError(f"{name} cannot be {change!r}.", hint=HINT) from exc
         return msgspec.structs.replace(self, parameters=parameters)
 
 

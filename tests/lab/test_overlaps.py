@@ -38,6 +38,8 @@ def test_a_parameter_that_is_swept_shifts_no_other_number() -> None:
     assert all(a.text == b.text and a.begins_ms == b.begins_ms for a, b in pairs)
     assert fmean(b.ends_ms - b.begins_ms for _, b in pairs) > 1.5 * fmean(a.ends_ms - a.begins_ms for a, _ in pairs)
     assert [a for a in CASES if "backchannel" not in a.kind] == [b for b in longer if "backchannel" not in b.kind]
+    with pytest.raises(ScriptError, match="cough_s cannot be 'long'"):
+        Overlaps.load().with_changes(cough_s="long")  # type: ignore[arg-type]
     with pytest.raises(ScriptError, match="no parameter 'coughs'"):
         overlaps(10, coughs=1)
 
