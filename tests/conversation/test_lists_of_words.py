@@ -16,7 +16,11 @@ SHIPPED = (DATA / "turns" / "es-419.yml").read_text("utf-8")
 @pytest.mark.parametrize(
     ("was", "becomes", "says"),
     [
-        ("yields:\n  [", "yields:\n  [no, ", r"line 20: entry 1 of yields is no word\. What to do: put quotes around it"),
+        (
+            "yields:\n  [",
+            "yields:\n  [no, ",
+            r"line 20: entry 1 of yields is no word\. What to do: put quotes around it",
+        ),
         ("repairs: [", "repairs: ['¡!', ", r"line 26: entry 1 of repairs is no word"),
         ("repairs: [", "repairs: how # [", r"line 26: repairs is no list of words"),
         ("repairs:", "repair:", r"the lists are backchannels, "),
