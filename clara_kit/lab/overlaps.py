@@ -30,6 +30,7 @@ from clara_kit.world.scheduler import VAD_HANG_MS
 
 PATH = DATA / "turns" / "overlaps.yml"
 HINT = "see the head of data/turns/overlaps.yml."
+CHOSEN = {"source": "chosen for this sweep", "confidence": "L"}
 ENDPOINTING_MS = 300.0  # of the recogniser in every case; the plan's
 LATEST_MS = 800.0  # what begins later before Clara's end is hardly an overlap
 LAST_MS = 500.0  # what begins so shortly before her end answers her
@@ -122,10 +123,9 @@ class Overlaps(Struct, frozen=True, forbid_unknown_fields=True):
         for name, change in changes.items():
             if name not in parameters:
                 raise ScriptError(f"There is no parameter {name!r}.", hint=f"there are {', '.join(parameters)}.")
-            law = change if isinstance(change, dict) else {"value": change}
-            told = {"source": "chosen for this sweep", "confidence": "L", "clip": parameters[name].clip}
+            told: dict[str, Any] = change if isinstance(change, dict) else {"value": change}
             try:
-                parameters[name] = msgspec.convert({**told, **law}, Parameter)
+                parameters[name] = msgspec.convert({**CHOSEN, "clip": parameters[name].clip, **told}, Parameter)
             except msgspec.ValidationError as exc:
                 raise ScriptError(f"{name} cannot be {change!r}.", hint=HINT) from exc
         return msgspec.structs.replace(self, parameters=parameters)
@@ -167,10 +167,8 @@ def overlaps(
         cases += [customer.case(kind, should, child_rng(seed, kind, n), rates[kind] / many) for n in range(many)]
     if answers_ms is None:
         return tuple(cases)
-    return tuple(
-        msgspec.structs.replace(case, answer_ms=answers_ms, restart_ms=min(case.restart_ms, answers_ms / 2))
-        for case in cases
-    )
+    soon_ms, replace = answers_ms, msgspec.structs.replace
+    return tuple(replace(c, answer_ms=soon_ms, restart_ms=min(c.restart_ms, soon_ms / 2)) for c in cases)
 
 
 @dataclass(frozen=True)
@@ -280,9 +278,8 @@ def known_backchannels(known: bool) -> tuple[str, ...]:
 def _known_backchannels(path: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
     lists = data_files.data(path)
     words, phrases = ({" ".join(plain(text)) for text in lists[name]} for name in ("backchannels", "phrases"))
-    mine = [
-        t for t in Overlaps.load().words.backchannels if not words >= {*plain(t)} and " ".join(plain(t)) not in phrases
-    ]
+    ours = Overlaps.load().words.backchannels
+    mine = [t for t in ours if not words >= {*plain(t)} and " ".join(plain(t)) not in phrases]
     return (*lists["backchannels"], *lists["phrases"]), tuple(mine)
 
 
