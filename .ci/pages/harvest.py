@@ -49,6 +49,8 @@ def harvested(widget: Any, folder: Path) -> dict[str, Any]:
     out["state"] = widget.get_state()
     if out["state"].get("_model_name") == "PasswordModel":
         out["state"]["value"] = ""  # it is empty anyway: no page ever holds a key
+    if "can_label" in out["state"]:
+        out["state"]["can_label"] = False  # a page keeps nothing
     return out
 
 
