@@ -110,7 +110,11 @@ def wrong(exc: msgspec.ValidationError, hint: str) -> ScriptError:
     """What msgspec found, and where."""
     says, _, where = str(exc).partition(" - at `")
     where = where.rstrip("`")
-    return ScriptError(f"{where[2:] or 'the file'} is malformed: {says}.", hint=hint, where=f"{where} {says}")
+    return ScriptError(
+        f"{where.removeprefix('$').removeprefix('.') or 'the file'} is malformed: {says}.",
+        hint=hint,
+        where=f"{where} {says}",
+    )
 
 
 def _line(source: str, where: str) -> int:

@@ -12,6 +12,7 @@ from clara_kit.core.errors import ScriptError
 from clara_kit.core.paths import DATA
 
 HINT = "each list of data/turns/ is one of words or short phrases."
+QUOTES = "put quotes around it: YAML takes no, yes, on, off and numbers for something else than words."
 
 
 def usual_policies() -> Policies:
@@ -29,6 +30,10 @@ def _lexicon(data: Any) -> Lexicon:
     if not isinstance(data, dict) or set(data) != set(Lexicon.__struct_fields__):
         raise ScriptError(f"the lists are {', '.join(Lexicon.__struct_fields__)}.", hint=HINT)
     for name, words in data.items():
-        if not isinstance(words, list) or not all(isinstance(word, str) and plain(word) for word in words):
+        if not isinstance(words, list):
             raise ScriptError(f"{name} is no list of words.", hint=HINT, where=f"$.{name}")
+        if (
+            odd := next((n for n, word in enumerate(words) if not isinstance(word, str) or not plain(word)), None)
+        ) is not None:
+            raise ScriptError(f"entry {odd + 1} of {name} is no word.", hint=QUOTES, where=f"$.{name}[{odd}]")
     return Lexicon(**{name: frozenset(" ".join(plain(word)) for word in words) for name, words in data.items()})

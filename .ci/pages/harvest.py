@@ -42,10 +42,15 @@ def harvested(widget: Any, folder: Path) -> dict[str, Any]:
             {"kind": "hear", "row": row, "side": side} for row in range(len(widget.rows)) for side in ("left", "right")
         ]
         sounds += _sounds(widget, folder, asked)
+    elif {"curves", "rules"} <= set(widget.keys):  # a page that is looked at asks for each; here nobody has
+        for rule in widget.rules:
+            widget._handle_custom_msg({"kind": "draw", "rule": rule}, [])
     out["sounds"] = sounds
     out["state"] = widget.get_state()
     if out["state"].get("_model_name") == "PasswordModel":
         out["state"]["value"] = ""  # it is empty anyway: no page ever holds a key
+    if "can_label" in out["state"]:
+        out["state"]["can_label"] = False  # a page keeps nothing
     return out
 
 

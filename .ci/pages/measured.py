@@ -41,10 +41,14 @@ class Measured:
         """The twin's run with the invented customer's words in it."""
         return self.twin.revealed()
 
-    def runs(self, latency: str = "published", **settings: Any) -> list[Run]:
-        """Many simulated conversations at this speed, each with a seed of its own."""
+    def simulated(self, latency: str = "published", **settings: Any) -> list[Run]:
+        """Many conversations at this speed, each with a seed of its own, with placeholders for the customer's words."""
         chosen = Settings.of(**settings)
-        return [simulate(SCRIPT, chosen, seed=n, latency=latency, customer=CUSTOMER).revealed() for n in self.seeds]
+        return [simulate(SCRIPT, chosen, seed=n, latency=latency, customer=CUSTOMER) for n in self.seeds]
+
+    def runs(self, latency: str = "published", **settings: Any) -> list[Run]:
+        """The same with the words."""
+        return [run.revealed() for run in self.simulated(latency, **settings)]
 
     def spoken(self, latency: str = "published", **settings: Any) -> list[Turn]:
         """Their spoken turns."""

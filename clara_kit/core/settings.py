@@ -82,14 +82,12 @@ class Settings(_Frozen, frozen=True, kw_only=True):
     sustained_ms: Ms = 0  # a sound without words must last this long to stop Clara (0: the debounce decides alone)
     duck: bool = False  # lower Clara's sound while it is not known yet whether a sound is an interruption
     protected_opening_ms: Ms = 0  # so long after Clara's first sound only words stop her (0: nothing is protected)
-    min_words: Annotated[int, Meta(ge=1, le=10)] = (
-        1  # fewer words take no floor, unless one of them means «stop» or asks
-    )
-    taken_back_ms: Ms = 0  # a customer who goes on so shortly after Clara has begun: her answer is taken back, both parts are answered once
+    # Fewer words take no floor, unless one of them means «stop» or asks.
+    min_words: Annotated[int, Meta(ge=1, le=10)] = 1
+    # Who goes on so shortly after Clara has begun had not finished: her answer is taken back, both parts are answered once.
+    taken_back_ms: Ms = 0
     finalize_short_sounds: bool = False  # ask for the words of a sound at once when it ends while Clara speaks
-    words_so_far_ms: Ms = (
-        0  # nor wait for interim words of a sound that has lasted this long while Clara is heard (0: wait)
-    )
+    words_so_far_ms: Ms = 0  # and for those so far of one that has lasted this long (0: wait for interim words)
     ignore_backchannels: bool = False  # «ajá» while Clara speaks neither stops her nor is answered
     ignore_echo: bool = False  # nor do her own words, heard by the customer's microphone
     unfinished_hold_ms: Ms = 0  # wait this long where a clause is not finished («y también…»)
@@ -196,3 +194,11 @@ def __getattr__(name: str) -> Any:
 
         return getattr(keys, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def sure(settings: Any) -> Settings:
+    """The same, if these are settings. Raises `SettingsError`."""
+    if not isinstance(settings, Settings):
+        hint = 'give Settings(), or Settings.preset("tuned").with_changes(...).'
+        raise SettingsError(f"A {type(settings).__name__} was given in place of settings.", hint=hint)
+    return settings

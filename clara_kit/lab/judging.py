@@ -15,17 +15,15 @@ from typing import Any, TypeAlias
 
 from msgspec.structs import replace
 
-from clara_kit.conversation.conversation import REDUCERS, TIMERS, Conversation, Reducer, decide
-from clara_kit.conversation.heard import Heard
+from clara_kit.conversation.conversation import Conversation
 from clara_kit.conversation.history import History
-from clara_kit.conversation.pen import Pen
 from clara_kit.conversation.policies import Policies
-from clara_kit.conversation.policy import Decision, Question, Turn, Words
-from clara_kit.conversation.talk import Talk, Timer, Utterance
+from clara_kit.conversation.talk import Talk
 from clara_kit.core import commands as do
 from clara_kit.core import events as ev
 from clara_kit.core.settings import Settings
 from clara_kit.core.states import ConversationState
+from clara_kit.lab.judging_pen import Asked, JudgingPen, KnownAnswer, Order, read_alike
 from clara_kit.lab.overlaps import EARS, Case
 from clara_kit.turns import usual_policies
 from clara_kit.world.mouths import spoken_ms
@@ -35,9 +33,13 @@ ASKED = "¿Qué me recomiendas?"
 ANSWER = "Claro, te cuento."  # what Clara says to whatever she is asked meanwhile
 EARLIER_MS = 10_000.0  # of a whole conversation, before the moment that is judged
 
-Order: TypeAlias = "tuple[type[do.Command], float, dict[str, Any]]"
 Log: TypeAlias = "list[tuple[str, float, str]]"
 """What was ordered, stop | duck | back | ask | drop | say, and that Clara began: ms from her first sound, and the words asked."""
+
+OF_WORDS: dict[str, Any] = {"ignore_backchannels": False, "ignore_echo": False, "min_words": 1}
+"""Settings that are read only where words are judged (a test holds it), at their plainest."""
+
+_Play: TypeAlias = "tuple[Log, bool, list[Asked]]"
 
 
 class Judge:
@@ -46,6 +48,8 @@ class Judge:
     def __init__(self, cases: Sequence[Case]) -> None:
         self.cases, self._policies = tuple(cases), usual_policies()
         self._known: tuple[dict[Any, Any], ...] = tuple({} for _ in self.cases)
+        self._alike: list[Settings] = []  # what was swept last, apart from `OF_WORDS`, and what came of it
+        self._plays: list[dict[int, list[_Play]]] = []
 
     def logs(self, settings: Settings) -> Iterator[Log]:
         """What Clara would do in each case."""
@@ -56,7 +60,7 @@ class Judge:
         """The same for several values of one setting, ascending, that says how long a sound must last: one list each.
 
         A sound that was over before the shorter time was up is over before a longer one too: nothing else comes of it, and
-        the log is the same object.
+        the log is the same object. So it is where the sweep before differed only in what words mean, and these meant the same.
         """
         short = knob == "sustained_ms"  # below the debounce it has no say
         every = [settings.with_changes(**{knob: value}) for value in values]
@@ -71,22 +75,37 @@ class Judge:
         return found
 
     def _swept(self, every: list[Settings], found: tuple[list[Log], ...], knob: str, short: bool) -> None:
-        for case, known in zip(self.cases, self._known, strict=True):
+        alike = [one.with_changes(**OF_WORDS) for one in every]
+        if alike != self._alike:
+            self._alike, self._plays = alike, [{} for _ in self.cases]
+        for case, known, plays in zip(self.cases, self._known, self._plays, strict=True):
             log: Log = []
             over = False
-            for one, logs in zip(every, found):
+            for n, (one, logs) in enumerate(zip(every, found)):
                 if not over:
-                    log, pen = self._played(case, one, known)
-                    over = not (
-                        pen.rang or knob in pen.read or (short and one.sustained_ms <= one.barge_in_debounce_ms)
-                    )
+                    before = plays.setdefault(n, [])
+                    if (same := _like_before(before, one)) is not None:
+                        log, rang, read = same
+                    else:
+                        log, pen = self._played(case, one, known)
+                        rang, read = pen.rang, pen.read
+                        before.append((log, rang, pen.asked))
+                    over = not (rang or knob in read or (short and one.sustained_ms <= one.barge_in_debounce_ms))
                 logs.append(log)
 
-    def _played(self, case: Case, settings: Settings, known: dict[Any, Any]) -> tuple[Log, _Pen]:
+    def _played(self, case: Case, settings: Settings, known: dict[Any, Any]) -> tuple[Log, JudgingPen]:
         talk = _talk(case, settings, known)
-        pen = _Pen(talk, self._policies, known)
+        pen = JudgingPen(talk, self._policies, known)
         pen.turn_is_heard()
         return _play(_World(case, case.events), talk, pen.handle, pen.fire), pen
+
+
+def _like_before(plays: Sequence[_Play], settings: Settings) -> tuple[Log, bool, set[str]] | None:
+    """The play in which all that was asked about words has the same answer under these settings, where that is known."""
+    for log, rang, asked in plays:
+        if (read := read_alike(asked, settings)) is not None:
+            return log, rang, read
+    return None
 
 
 def played(case: Case, settings: Settings, policies: Policies | None = None) -> Log:
@@ -225,109 +244,8 @@ def _talk(case: Case, settings: Settings, known: dict[Any, Any]) -> Talk:
     talk.begun, talk.utterances_begun, talk.turn.words = True, 1, [ASKED]
     talk.machine.state = ConversationState.AVATAR_SPEAKING
     pieces = [*case.clara] or [""]
-    talk.utterances[1] = _Answer(
+    talk.utterances[1] = KnownAnswer(
         utterance_id=1, turn_id=1, phase="sounding", pieces=pieces, given=len(pieces), closed=True, ended=True, started_ms=0.0,
         voiced=[(len(pieces) - 1, case.clara_ms)], known=known,
     )  # fmt: skip
     return talk
-
-
-class _Answer(Utterance):
-    """Clara's answer, of which it is known how much is heard by when."""
-
-    known: dict[Any, Any] = {}  # noqa: RUF012 - msgspec gives each a dict of its own
-
-    def heard_until(self, at_ms: float) -> Heard:
-        if (heard := self.known.get(at_ms)) is None:
-            heard = self.known[at_ms] = Utterance.heard_until(self, at_ms)
-        return heard
-
-
-class _Pen(Pen):
-    """Keeps no trace, and knows what was said of words before."""
-
-    __slots__ = ("known", "rang", "read")
-
-    def __init__(self, talk: Talk, policies: Policies, known: dict[Any, Any]) -> None:
-        super().__init__(talk, policies)
-        self.known = known
-        self.rang = False  # a sound has lasted
-        self.read: set[str] = set()  # settings by which words were judged
-
-    def handle(self, event: ev.Event) -> list[Order]:
-        """What `Conversation.handle` does, without its record."""
-        self.talk.now_ms, self.out = max(event.at_ms, self.talk.now_ms), []
-        return self._reduced(REDUCERS[type(event)], event)
-
-    def fire(self, kind: str, at_ms: float) -> list[Order]:
-        """A timer rings."""
-        self.talk.now_ms, self.out = at_ms, []
-        self.rang |= kind == "barge_in"
-        del self.talk.timers[kind]
-        return self._reduced(TIMERS[kind], ev.TimerFired(at_ms=at_ms, timer_id=kind))
-
-    def _reduced(self, reducer: Reducer, event: ev.Event) -> list[Order]:
-        decide(self, reducer, event)
-        return self.out  # type: ignore[return-value]
-
-    def ask(self, question: Question, *, sign: bool = True) -> Decision:
-        kind = type(question)
-        if kind is not Words and kind is not Turn:
-            return super().ask(question, sign=sign)
-        talk, settings = self.talk, self.talk.settings
-        said_ms = question.said_ms if kind is Words else inf  # type: ignore[union-attr]
-        key: list[Any] = [question, talk.now_ms, talk.machine.state, talk.held is None, talk.spoke_until_ms]
-        key.append(talk.turn.answered_ms)
-        for utterance in talk.utterances.values():
-            # What was cut after these words began had been heard alike when they began, wherever it was cut then.
-            key += utterance.phase, utterance.started_ms, min(utterance.cut_ms, said_ms)
-        answers = self.known.setdefault((*key, *talk.turn.words), [])
-        for names, values, known in answers:
-            if values == [getattr(settings, name) for name in names]:
-                decision: Decision = known
-                break
-        else:
-            talk.settings = reading = _Reading(settings)  # type: ignore[assignment]
-            try:
-                decision = super().ask(question, sign=sign)
-            finally:
-                talk.settings = settings
-            names = (*reading.names,)
-            answers.append((names, [getattr(settings, name) for name in names], decision))
-        self.read.update(names)
-        return decision
-
-    def do(self, kind: type[do.Command], why: str, **fields: Any) -> None:
-        self.out.append((kind, self.talk.now_ms, fields))  # type: ignore[arg-type]
-
-    def ignore(self, event: Any, why: str) -> None:
-        pass
-
-    def change(self, state: ConversationState, why: str, *only_from: ConversationState) -> None:
-        machine = self.talk.machine
-        if not only_from or machine.state in only_from:
-            machine.state = state
-
-    def set_timer(self, kind: str, after_ms: float, why: str) -> None:
-        self.talk.timers[kind] = Timer(kind, self.talk.now_ms + after_ms)
-
-    def set_timer_at(self, kind: str, due_ms: float, why: str) -> None:
-        self.talk.timers[kind] = Timer(kind, due_ms)
-
-    def cancel_timer(self, kind: str, why: str) -> bool:
-        return self.talk.timers.pop(kind, None) is not None
-
-    def heard(self, utterance: Utterance, heard: Heard) -> None:
-        pass
-
-
-class _Reading:
-    """Settings that note which of them are read."""
-
-    def __init__(self, settings: Settings) -> None:
-        self.names: dict[str, None] = {}
-        self._settings = settings
-
-    def __getattr__(self, name: str) -> Any:
-        self.names[name] = None
-        return getattr(self._settings, name)

@@ -8,7 +8,8 @@ are as a run's log has them: what the shop knows of a person stands there as a p
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args
@@ -131,11 +132,22 @@ def case_of(run: Run, at_ms: float, label: Label) -> Labelled:
         raise ClaraError(f"{label!r} is no label.", hint=f"use one of: {', '.join(LABELS)}.")
     recorded = Recorded(run)
     case = _too_early(recorded, at_ms) if label == "answered too early" else _stopped(recorded, at_ms, label)
-    hidden = {word: name for name, word in run.words.items()}  # also where somebody shows the words to themselves
-    text = msgspec.json.encode(msgspec.structs.replace(case, run=run.run_id)).decode()
-    for word, name in hidden.items():
-        text = text.replace(msgspec.json.encode(word).decode()[1:-1], name)
-    return msgspec.json.decode(text, type=Labelled)
+    case = msgspec.structs.replace(case, run=run.run_id)
+    if not run.words:
+        return case
+    # Also where somebody shows the words to themselves. Whole words only: «Ana» is no part of «mañana».
+    names = {word: name for name, word in run.words.items()}
+    words = re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, sorted(names, key=len, reverse=True)))})(?!\w)")
+    return msgspec.convert(_hidden(msgspec.to_builtins(case), words, names), Labelled)
+
+
+def _hidden(plain: Any, words: re.Pattern[str], names: Mapping[str, str]) -> Any:
+    """The same with placeholders in its texts."""
+    if isinstance(plain, dict):
+        return {key: _hidden(value, words, names) for key, value in plain.items()}
+    if isinstance(plain, list | tuple):
+        return [_hidden(one, words, names) for one in plain]
+    return words.sub(lambda found: names[found.group()], plain) if isinstance(plain, str) else plain
 
 
 def _stopped(recorded: Recorded, at_ms: float, label: Label) -> Labelled:

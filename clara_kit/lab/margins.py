@@ -6,7 +6,8 @@ said earlier or later. On demand, for whoever looks at a conversation; nothing o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +20,7 @@ from clara_kit.conversation.policy import Decision, Words, Yield
 from clara_kit.conversation.talk import Talk
 from clara_kit.core import commands as do
 from clara_kit.core import events as ev
+from clara_kit.core.profile import fill
 from clara_kit.core.records import Record
 from clara_kit.core.settings import Settings
 from clara_kit.core.states import ConversationState as S
@@ -57,9 +59,12 @@ def margins(run: Run, language: Language = "en") -> tuple[Margin, ...]:
     return margins_of(run.trace, run.settings, language)
 
 
-def margins_of(trace: Sequence[Record], settings: Settings, language: Language = "en") -> tuple[Margin, ...]:
-    """The same of a trace."""
-    return tuple(_Finder([r for r in trace if isinstance(r, ev.Event)], settings, language).find())
+def margins_of(
+    trace: Sequence[Record], settings: Settings, language: Language = "en", words: Mapping[str, str] | None = None
+) -> tuple[Margin, ...]:
+    """The same of a trace; told with the `words` that its placeholders stand for."""
+    found = _Finder([r for r in trace if isinstance(r, ev.Event)], settings, language).find()
+    return tuple(dataclasses.replace(one, text=fill(one.text, words)) for one in found) if words else tuple(found)
 
 
 def close_calls(found: Sequence[Margin]) -> list[Mark]:

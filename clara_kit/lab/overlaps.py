@@ -31,6 +31,7 @@ from clara_kit.world.timelines import words_until
 
 PATH = DATA / "turns" / "overlaps.yml"
 HINT = "see the head of data/turns/overlaps.yml."
+CHOSEN = {"source": "chosen for this sweep", "confidence": "L"}
 ENDPOINTING_MS = 300.0  # of the recogniser in every case; the plan's
 LATEST_MS = 800.0  # what begins later before Clara's end is hardly an overlap
 LAST_MS = 500.0  # what begins so shortly before her end answers her
@@ -122,9 +123,11 @@ class Overlaps(Struct, frozen=True, forbid_unknown_fields=True):
         for name, change in changes.items():
             if name not in parameters:
                 raise ScriptError(f"There is no parameter {name!r}.", hint=f"there are {', '.join(parameters)}.")
-            law = change if isinstance(change, dict) else {"value": float(change)}
-            told = {"source": "chosen for this sweep", "confidence": "L", "clip": parameters[name].clip}
-            parameters[name] = msgspec.convert({**told, **law}, Parameter)
+            told: dict[str, Any] = change if isinstance(change, dict) else {"value": change}
+            try:
+                parameters[name] = msgspec.convert({**CHOSEN, "clip": parameters[name].clip, **told}, Parameter)
+            except msgspec.ValidationError as exc:
+                raise ScriptError(f"{name} cannot be {change!r}.", hint=HINT) from exc
         return msgspec.structs.replace(self, parameters=parameters)
 
 

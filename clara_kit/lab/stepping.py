@@ -5,8 +5,9 @@ A recorded run is decided again up to the chosen event: decisions are pure, so w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from types import MappingProxyType
 from typing import Any
 
 from clara_kit.conversation.conversation import Conversation
@@ -14,6 +15,7 @@ from clara_kit.conversation.history import without_notes
 from clara_kit.core import commands as do
 from clara_kit.core import events as ev
 from clara_kit.core.outside import printable
+from clara_kit.core.profile import fill
 from clara_kit.core.records import HeardEstimated, Ignored, Record, StateChanged
 from clara_kit.core.settings import Settings
 from clara_kit.lab.sentences import Language, followed, frame, happened
@@ -69,11 +71,20 @@ class Moment:
 EVERY = 100  # events between two snapshots: what a step decides again at the most
 
 
-class Stepper:
-    """The events of a trace, one step each. Raises `IndexError` outside of them."""
+_NONE: Mapping[str, str] = MappingProxyType({})
 
-    def __init__(self, trace: Sequence[Record], settings: Settings, language: Language = "en") -> None:
-        self.language = language
+
+class Stepper:
+    """The events of a trace, one step each. Raises `IndexError` outside of them.
+
+    words: what the placeholders of the trace stand for. It is decided with the placeholders, as it was, and told with the
+    words: a name of another length would have been cut elsewhere.
+    """
+
+    def __init__(
+        self, trace: Sequence[Record], settings: Settings, language: Language = "en", words: Mapping[str, str] = _NONE
+    ) -> None:
+        self.language, self._words = language, words
         self._events = [r for r in trace if isinstance(r, ev.Event)]
         self.telling = tuple(_telling(trace))
         """(step, time) of each event upon which something was decided that a customer could notice."""
@@ -90,9 +101,9 @@ class Stepper:
             raise IndexError(f"There is no step {step}; there are {len(self._events)}, from 0.")
         conversation = self._before(step)
         before = len(conversation.trace)
-        event = self._events[step]
-        conversation.handle(event)
-        decided = [r for r in conversation.trace[before:] if not isinstance(r, ev.Event)]
+        conversation.handle(self._events[step])
+        followed_by = (r for r in conversation.trace[before:] if not isinstance(r, ev.Event))
+        event, *decided = codec.reveal((self._events[step], *followed_by), self._words)
         title, data = happened(event, self.language), codec.to_dict(event)
         timers = (f"{kind} at {timer.due_ms / 1000:.2f} s" for kind, timer in conversation.talk.timers.items())
         return Moment(
@@ -120,7 +131,11 @@ class Stepper:
             return next((r.unheard for r in reversed(cuts) if text.endswith(r.heard)), "")
 
         return tuple(
-            Said(role=m.role, text=text, unheard=unheard(m.text) if m.role == "assistant" else "")
+            Said(
+                role=m.role,
+                text=fill(text, self._words),
+                unheard=fill(unheard(m.text), self._words) if m.role == "assistant" else "",
+            )
             for m in conversation.history.said
             if (text := without_notes(m.text))  # what is told to the model in the customer's place nobody has said
         )

@@ -22,7 +22,7 @@ from clara_kit.core import events as ev
 from clara_kit.core.outside import printable
 from clara_kit.core.page import Html, escape, table
 from clara_kit.core.records import Ignored, Record
-from clara_kit.core.settings import FeatureFlags, Settings
+from clara_kit.core.settings import FeatureFlags, Settings, sure
 from clara_kit.lab.ghost import Ghost
 from clara_kit.lab.recorded import Recorded
 from clara_kit.lab.sentences import Language, happened
@@ -135,7 +135,8 @@ def what_if(run: Run | str | Path, settings: Settings, *, policies: Policies | N
 
 
 def changes(was: Settings, now: Settings) -> dict[str, tuple[Any, Any]]:
-    """The fields that differ, flags by their own names."""
+    """The fields that differ, flags by their own names. Raises `SettingsError` where these are none."""
+    sure(now)
     pairs = {n: (getattr(was, n), getattr(now, n)) for n in Settings.__struct_fields__ if n != "flags"}
     pairs |= {n: (getattr(was.flags, n), getattr(now.flags, n)) for n in FeatureFlags.__struct_fields__}
     return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}

@@ -15,7 +15,7 @@ import anywidget
 import traitlets
 
 from clara_kit.core.errors import ClaraError
-from clara_kit.core.settings import PRESETS, Settings
+from clara_kit.core.settings import PRESETS, Settings, sure
 from clara_kit.lab.explorer import RULES, TOLD, WORLDS, Figures, Outcome, Sample
 from clara_kit.lab.labels import Labelled
 from clara_kit.lab.overlaps import Case, overlaps
@@ -71,7 +71,7 @@ class Explorer(anywidget.AnyWidget):
         self._language = language or usual_language()
         super().__init__(words=spoken_in(self._language), rules=[*RULES], worlds=[*WORLDS], world=next(iter(WORLDS)))
         self.controls = {"sliders": {name: [*span] for name, span in SLIDERS.items()}, "ticks": [*TICKS]}
-        self._settings = settings or Settings.preset("tuned")
+        self._settings = sure(settings or Settings.preset("tuned"))
         cases = [case for one in labelled if (case := one if isinstance(one, Case) else one.case()) is not None]
         self._labelled = Sample(cases, draws=1) if cases else None
         self.figures: dict[str, Figures] = {}

@@ -132,8 +132,10 @@ class WhatIfView(anywidget.AnyWidget):
     ) -> WhatIf:
         """Drag a setting (of `KNOBS`) to a value; base: the other settings, as "recorded", or a preset's."""
         setting, base = setting or self.knob, base or self.base
-        if setting not in KNOBS or base not in BASES:
+        if setting not in KNOBS:
             raise ClaraError(f"{setting!r} cannot be dragged here.", hint=f"use one of {', '.join(KNOBS)}.")
+        if base not in BASES:
+            raise ClaraError(f"The other settings cannot be as in {base!r}.", hint=f"use one of {', '.join(BASES)}.")
         self.knob, self.base = setting, base
         if value is not None:
             self.value = float(value)

@@ -6,7 +6,7 @@ still runs. The model is here, the view in `window.js`. What the view does, a me
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from clara_kit.lab.margins import Margin, close_calls, margins_of, told
 from clara_kit.lab.sentences import frame
 from clara_kit.lab.stepping import Moment, Stepper
 from clara_kit.lab.timeline import timeline
+from clara_kit.measure.codec import reveal
 from clara_kit.measure.run import Run
 from clara_kit.runtime.manager import ConversationManager
 from clara_kit.widgets.following import follow
@@ -38,7 +39,7 @@ class ConversationWindow(Labelling, anywidget.AnyWidget):
 
     _stepper: Stepper | None = None
     _margins: tuple[Margin, ...] = ()
-    _shown: tuple[Sequence[Record], Settings] | None = None
+    _shown: tuple[Sequence[Record], Settings, Mapping[str, str]] | None = None
 
     title = traitlets.Unicode().tag(sync=True)
     mix = traitlets.Unicode().tag(sync=True)
@@ -122,14 +123,16 @@ class ConversationWindow(Labelling, anywidget.AnyWidget):
         self.sound_from_ms = run.sound_from_ms
         self.has_sound = self._sound is not None and self._sound.is_file()
         self.growing = False
-        self._show(run.shown().trace, run.settings)
+        # An invented customer has nothing to protect; a real one's words stay out of what a notebook may keep.
+        self._show(run.trace, run.settings, {} if run.modes.get("shop") == "live" else run.words)
 
-    def _show(self, trace: Sequence[Record], settings: Settings) -> None:
-        self._shown = trace, settings
-        self._timeline = timeline(trace, self._language)
-        self._margins = () if self.growing else margins_of(trace, settings, self._language)
+    def _show(self, trace: Sequence[Record], settings: Settings, words: Mapping[str, str]) -> None:
+        """words: what the placeholders of the trace stand for; it is decided with these, and shown with the words."""
+        self._shown = trace, settings, words
+        self._timeline = timeline(reveal(trace, words), self._language)
+        self._margins = () if self.growing else margins_of(trace, settings, self._language, words)
         self._timeline.marks += close_calls(self._margins)
-        self._stepper = Stepper(trace, settings, self._language)
+        self._stepper = Stepper(trace, settings, self._language, words)
         with self.hold_trait_notifications():
             self.timeline = self._timeline.to_dict()
             self.steps = len(self._stepper)
@@ -165,7 +168,7 @@ class ConversationWindow(Labelling, anywidget.AnyWidget):
         trace: Sequence[Record] = tuple(self._manager.conversation.trace)
         if self._manager.services.modes.get("shop") != "live":
             trace = self._manager.revealed(trace)
-        self._show(trace, self._manager.settings)
+        self._show(trace, self._manager.settings, {})
         if at_the_end:
             self.step = max(0, self.steps - 1)
 

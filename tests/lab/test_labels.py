@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -96,6 +97,24 @@ def test_nothing_personal_is_kept_not_even_of_a_run_that_is_shown_with_its_words
     for one in (run, shown):
         text = kept.written([case_of(one, at_ms, "should not have stopped")])
         assert "Camila" not in text and "{first_name}" in text
+
+
+def test_a_name_is_hidden_where_it_is_a_word_and_not_within_another_one() -> None:
+    run = simulate([ASKED, {"text": "espera, hasta mañana", "interrupt_after_ms": 1500}], PLAN, seed=5)
+    shown = replace(run, words={"{first_name}": "ana", "{purchase_1}": "text", "{purchase_2}": "espera"})
+    case = case_of(shown, first(run, do.InterruptAvatar), "should have stopped")
+    assert case.words[-1][0] == "{purchase_2}, hasta mañana"
+
+
+def test_a_damaged_file_says_where_and_what_is_wrong(tmp_path: Path) -> None:
+    for text, says in (
+        ("- label: yes", r"line 1: \[0\]\.label is malformed"),
+        ("- should have stopped", r"line 1: \[0\] is malformed"),
+        ("yes", "line 1: the file is malformed"),
+    ):
+        (path := tmp_path / "cases.yml").write_text(text, "utf-8")
+        with pytest.raises(ScriptError, match=says):
+            kept.read(path)
 
 
 def test_a_moment_that_the_label_cannot_mean_is_said() -> None:

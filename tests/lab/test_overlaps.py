@@ -37,6 +37,8 @@ def test_a_parameter_that_is_swept_shifts_no_other_number() -> None:
     assert all(a.text == b.text and a.begins_ms == b.begins_ms for a, b in pairs)
     assert fmean(b.ends_ms - b.begins_ms for _, b in pairs) > 1.5 * fmean(a.ends_ms - a.begins_ms for a, _ in pairs)
     assert [a for a in CASES if "backchannel" not in a.kind] == [b for b in longer if "backchannel" not in b.kind]
+    with pytest.raises(ScriptError, match="cough_s cannot be 'long'"):
+        Overlaps.load().with_changes(cough_s="long")  # type: ignore[arg-type]
     with pytest.raises(ScriptError, match="no parameter 'coughs'"):
         overlaps(10, coughs=1)
 
@@ -91,3 +93,23 @@ def test_what_is_swept_at_once_is_what_each_value_gives_by_itself() -> None:
         together = judge.swept(settings, knob, values)
         for value, logs in zip(values, together, strict=True):
             assert logs == list(Judge(sample).logs(settings.with_changes(**{knob: value})))
+
+
+def test_a_sweep_that_takes_over_from_the_one_before_says_what_it_would_say_alone() -> None:
+    sample, values, judge = CASES[3::12], (250, 500, 800), Judge(CASES[3::12])
+    rules = (
+        {},
+        {"min_words": 2},
+        {"ignore_backchannels": True},
+        {"ignore_echo": True},
+        PRESETS["tuned"],
+        {"min_words": 3},
+    )
+    taken_over = 0
+    for changes in rules:
+        settings = Settings.of(**{"finalize_short_sounds": True, "no_words_after_sound_ms": 800, **changes})
+        before = {id(log) for plays in judge._plays for known in plays.values() for log, *_ in known}
+        together = judge.swept(settings, "sustained_ms", values)
+        assert list(together) == list(Judge(sample).swept(settings, "sustained_ms", values)), changes
+        taken_over += sum(id(log) in before for logs in together for log in logs)
+    assert taken_over > len(sample) * len(values)

@@ -76,6 +76,19 @@ def test_every_step_decides_what_was_decided(run: Run) -> None:
     assert any(s.unheard and s.text.endswith(run.ledger[1].heard or "?") for s in end.said)
 
 
+def test_a_run_is_decided_with_placeholders_and_told_with_the_words() -> None:
+    line = {"text": "Espera, ¿cuánto cuesta el despacho?"}
+    script = ["¿Qué protector solar me recomiendas?", line]
+    for after_ms in range(1200, 3000, 300):  # a name of another length would have been cut elsewhere
+        line["interrupt_after_ms"] = after_ms  # type: ignore[assignment]
+        run = simulate(script, seed=1, customer="camila", latency="optimistic")
+        shown = [turn for turn in run.revealed().ledger if turn.interrupted and turn.unheard]
+        stepper = Stepper(run.trace, run.settings, words=run.words)
+        said = stepper.moment(len(stepper) - 1).said
+        assert shown and shown[0].unheard in [one.unheard for one in said]
+        assert not any("{" in one.text + one.unheard for one in said)
+
+
 def test_a_moment_says_why_with_the_numbers(run: Run) -> None:
     stepper = Stepper(run.trace, run.settings)
     final = next(n for n, e in enumerate(run.events) if type(e).__name__ == "TranscriptFinal")

@@ -11,6 +11,7 @@ import pytest
 from clara_kit import Run, Settings, replay, simulate, what_if
 from clara_kit.core import commands as do
 from clara_kit.core import events as ev
+from clara_kit.core.errors import SettingsError
 from clara_kit.lab.what_if import AS_RECORDED, WhatIfs, changes
 
 FIRST_VERSION = Path(__file__).parent / "run_of_the_first_version"
@@ -135,3 +136,9 @@ def test_many_settings_on_one_run_give_what_each_gives_by_itself_and_every_ghost
             times = [e.at_ms for e in ghost.run.events]
             assert times == sorted(times)
             assert not any(isinstance(r, do.RaiseAlert) and r.name == "internal_error" for r in ghost.trace)
+
+
+@pytest.mark.parametrize("given", [None, {"sustained_ms": 300}])
+def test_what_are_no_settings_are_refused_with_a_word_what_to_give(given: Any) -> None:
+    with pytest.raises(SettingsError, match=r"in place of settings\. What to do: give Settings\(\)"):
+        what_if(simulate([ASKED]), given)

@@ -19,7 +19,7 @@ import clara_kit
 KIT = Path(clara_kit.__file__).parent
 ROOMS = (
     "core", "prompts", "shop", "runtime", "lab", "measure", "providers", "widgets", "world", "audio",
-    "doctor/keys.py", "doctor/shop.py", "data_files.py", "store.py",
+    "doctor/keys.py", "doctor/shop.py", "data_files.py", "store.py", "turns.py",
 )  # fmt: skip
 TWINS = tuple(f"world/twins/{name}" for name in ("anthropic", "deepgram", "heygen", "liveavatar", "shopify"))
 ERRORS = ("Error", "ProviderRefused", "ProviderUnavailable", "InvalidTransition", "KeyAnswer", "ProviderFailed")

@@ -63,6 +63,8 @@ def test_another_setting_begins_where_it_stands_and_a_preset_is_the_rest(shown: 
     assert shown.ghost.settings == Settings.preset("tuned") and not shown.ghost.same
     shown.choose("enable_barge_in", False, base="recorded")
     assert shown.shown == "off" and not shown.ghost.settings.flags.enable_barge_in and not shown.ghost.same
+    with pytest.raises(ClaraError, match="as in 'mine'"):
+        shown.choose(base="mine")
     with pytest.raises(ClaraError, match="cannot be dragged"):
         shown.choose("stt_model")
     shown.choose("sustained_ms", 700)

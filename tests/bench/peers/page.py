@@ -1,4 +1,4 @@
-"""The stored page: ten moments, three lanes each, drawn from `data/turns/peers.json` alone."""
+"""The stored page: ten moments, each with the lanes of all three, drawn from `data/turns/peers.json` alone."""
 
 from __future__ import annotations
 
