@@ -186,7 +186,7 @@ class WhatIfs:
         )
         return WhatIf(
             by_version=by_version, of=self.run, settings=settings, trace=tuple(again.conversation.trace), differs=differs, policies=policies,
-            replayed_until_ms=until_ms, drawn=drawn, assumed=tuple(ghost.assumed) if ghost is not None else (),
+            replayed_until_ms=until_ms, drawn=drawn, assumed=tuple(dict.fromkeys(ghost.assumed)) if ghost is not None else (),
         )  # fmt: skip
 
 

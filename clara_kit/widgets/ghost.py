@@ -35,7 +35,7 @@ KNOBS: dict[str, tuple[float, float, float]] = {
 """What can be dragged: least, most, step. 0 and 1 of a switch are off and on."""
 BASES = ("recorded", "plan", "tuned")
 
-WIDTH, GUTTER, RIGHT, HEIGHT = 960, 118, 14, 286
+WIDTH, GUTTER, RIGHT, HEIGHT = 960, 118, 14, 302
 # Where each lane lies: the recorded Clara above the customer, the ghost beneath, the states next to the customer.
 ROWS = {
     ("real", "Clara"): (56, 36), ("real", "state"): (94, 18), ("", "customer"): (118, 44), ("ghost", "state"): (168, 18),
@@ -75,8 +75,8 @@ def ghost_svg(ghost: WhatIf, language: Language = "en") -> str:
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" style="max-width:100%;height:auto" '
         f'role="img" aria-label="{escape(f"{title}. {of_whom}", quote=True)}" font-family="sans-serif" font-size="11">{DEFS}'
         f'<rect class="paper" width="{WIDTH}" height="{HEIGHT}" rx="8" fill="#fff" stroke="#ccc"/>'
-        f'<text x="12" y="20" font-size="13" font-weight="bold" fill="#222">{escape(clip(title, 560, 7.4))}</text>'
-        f'<text x="{WIDTH - 12}" y="20" text-anchor="end" fill="#222">{escape(clip(of_whom, 330, CHAR_PX))}</text>{"".join(body)}</svg>'
+        f'<text x="12" y="20" font-size="13" font-weight="bold" fill="#222">{escape(clip(title, WIDTH - 24, 7.4))}</text>'
+        f'<text x="{GUTTER}" y="{BAND_TOP + 52}" fill="#222">{escape(clip(of_whom, WIDTH - GUTTER, CHAR_PX))}</text>{"".join(body)}</svg>'
     )
 
 
