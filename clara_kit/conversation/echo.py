@@ -14,7 +14,7 @@ ALIKE = 0.75  # share of the letters that are hers, in her order; a recogniser m
 LATEST_MS = 3000.0  # an echo comes at once; the rest is how little is known of where in her words she is
 AHEAD_MS = 1000.0  # nor of what she is about to say
 LEAST_WORDS = 3  # shorter ones are as likely the customer's, taking up a word of hers,
-SHORT_WORDS, AT_ONCE_MS = 2, 700.0  # unless two words of hers come in the very moment in which she says them
+AT_ONCE_MS = 700.0  # unless they come in the very moment in which she says them
 LEAST_LETTERS = 3  # of a run that counts as hers
 
 
@@ -33,7 +33,7 @@ def echo(lexicon: Lexicon, knows: str) -> Policy:
                 return None
             if not words.final:
                 return Ignore(reason=f"{short(words.text)} may be Clara's own voice: more words will tell")
-            if len(theirs) < SHORT_WORDS or not _at_once(talk, words.said_ms, " ".join(theirs)):
+            if not _at_once(talk, words.said_ms, " ".join(theirs)):
                 return None
             return Ignore(reason=f"{short(words.text)} is Clara's own voice: she was just saying it")
         if any(f" {word} " not in f" {hers} " for word in lexicon.yields_in(words.text)):
