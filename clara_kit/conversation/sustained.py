@@ -29,9 +29,10 @@ def _sustained(talk: Talk, sound: Sound) -> Hold | Release | Yield | None:
         return None
     if isinstance(event, SpeechEnded):
         made_ms = max(0.0, event.sound_at_ms - talk.held.sound_at_ms)
-        missing_ms = settings.sustained_ms - made_ms  # none where it was held for longer than usual
-        short = f"{missing_ms:.0f} ms too soon" if missing_ms > 0 else "while it was not known yet what it is"
-        return Release(reason=f"the sound stopped after {made_ms:.0f} ms, {short}")
+        short_ms = settings.sustained_ms * (1.0 if talk.ears_agree else ONE_EAR) - made_ms
+        if short_ms <= 0.0:
+            return Release(reason=f"the sound stopped after {made_ms:.0f} ms: its words so far ask for nothing")
+        return Release(reason=f"the sound stopped after {made_ms:.0f} ms, {short_ms:.0f} ms too soon")
     # Times are compared as sums, as the timers were set: a difference may never reach them.
     began_ms = talk.held.sound_at_ms
     lasted_ms = max(0.0, talk.now_ms - began_ms)

@@ -181,7 +181,10 @@ class Sample:
     def swept(self, rule: str) -> list[tuple[float, Figures]]:
         """A set of rules at each of its values: (ms, figures without intervals)."""
         knob, changes = RULES[rule]
-        settings, values = Settings.of(**changes), VALUES[knob]
+        return self.curve(Settings.of(**changes), knob, VALUES[knob])
+
+    def curve(self, settings: Settings, knob: str, values: Sequence[float]) -> list[tuple[float, Figures]]:
+        """Settings at other values of one of them."""
         found: list[tuple[float, Figures]] = []
         before: Sequence[tuple[Log | None, Outcome]] = [(None, Outcome())] * len(self.cases)
         for value, logs in zip(values, self.judge.swept(settings, knob, values)):

@@ -29,11 +29,12 @@ SAYS = {
 
 @dataclass(frozen=True)
 class Did:
-    """stopped_ms: from the sound's beginning to the order to stop; None: she spoke on. asked: what the model was asked for it. rest: what was cut off was said again."""
+    """stopped_ms: from the sound's beginning to the order to stop; None: she spoke on. asked: what the model was asked for it. rest: what was cut off was said again. noticed: an ear did."""
 
     stopped_ms: float | None = None
     asked: str = ""
     rest: bool = False
+    noticed: bool = False
 
     def __str__(self) -> str:
         told = "spoke on" if self.stopped_ms is None else f"stopped after {self.stopped_ms / 1000:.2f} s"
@@ -56,7 +57,7 @@ def did(trace: Iterable[Record], since_ms: float) -> Did:
                 asked = record.text
             case do.Speak() if stopped_ms is not None and not asked:
                 rest = True
-    return Did(stopped_ms, asked, rest)
+    return Did(stopped_ms, asked, rest, noticed=began_ms < inf)
 
 
 def six_moments(choices: Mapping[str, Settings]) -> Sheet:

@@ -158,7 +158,7 @@ class WhatIfs:
             of=self.run, settings=settings, trace=tuple(again.conversation.trace), differs=differs, policies=policies,
             replayed_until_ms=self.recorded.ends_ms if ghost is None else again.until_ms,
             drawn={} if ghost is None else {stage: law.low for stage, law in self.recorded.latency.laws.items()},
-            assumed=() if ghost is None else tuple(ghost.assumed),
+            assumed=() if ghost is None else tuple(dict.fromkeys(ghost.assumed)),
             by_version=differs is not None and own is not None and (own.step, own.recorded) == (differs.step, differs.recorded),
         )  # fmt: skip
 

@@ -29,6 +29,7 @@ class CuttingIn:
             self._last = name, self._clara.clock.now_ms()
             self._waits.pop(name, None)
             self._show()
+            self._view.did = self.told()
 
     def _show(self) -> None:
         self._view.armed = [*self._waits]
@@ -54,9 +55,10 @@ class CuttingIn:
             task.cancel()
 
     def told(self) -> dict[str, Any]:
-        """What Clara did about the last, as the view has it."""
+        """What Clara did about the last so far, as the view has it."""
         if self._last is None:
             return {}
         name, since_ms = self._last
-        what = did(self._clara.conversation.trace, since_ms)
-        return {"name": name, "stopped_ms": what.stopped_ms, "asked": what.asked, "rest": what.rest}
+        what, held = did(self._clara.conversation.trace, since_ms), self._clara.conversation.talk.held
+        told = {"name": name, "stopped_ms": what.stopped_ms, "asked": what.asked, "rest": what.rest}
+        return {**told, "noticed": what.noticed or bool(what.asked), "held": held is not None}

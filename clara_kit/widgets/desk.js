@@ -305,7 +305,7 @@ function render({ model, el }) {
     cutSays.textContent = w(cannot(name));
   }
   function cutIns() {
-    const armed = model.get("armed"), { name, stopped_ms: stopped, asked, rest } = model.get("did");
+    const armed = model.get("armed"), { name, stopped_ms: stopped, asked, rest, noticed, held } = model.get("did");
     CUTS.forEach((one, n) => {
       const node = cutButtons[n], waits = armed.includes(one), why = cannot(one);
       node.firstChild.textContent = waits ? `${w(`cut_${one}`)} …` : w(`cut_${one}`);
@@ -314,7 +314,7 @@ function render({ model, el }) {
       if (LATER.includes(one)) node.setAttribute("aria-pressed", waits);
     });
     const told = !name ? "" : [
-      stopped == null ? w("did_on") : w("did_stopped").replace("{s}", (stopped / 1000).toFixed(2)),
+      stopped == null ? w(!noticed ? "did_unnoticed" : held && !asked ? "did_held" : "did_on") : w("did_stopped").replace("{s}", (stopped / 1000).toFixed(2)),
       ...(rest ? [w("did_rest")] : []), ...(asked ? [w("did_asked").replace("{text}", asked)] : []),
     ].join("; ");
     const says = armed.length ? `${armed.map((one) => w(`cut_${one}`)).join(", ")}: ${w("cut_waits")}`

@@ -1,5 +1,5 @@
 // The view of explorer.py: the curves, the settings in force on them, and sliders that are answered at once.
-const CURVE = { debounce: ["#e69f00", "2 4"], sustained: ["#56b4e9", "8 4"], min_words: ["#cc79a7", "1 5"], words: ["#009e73", "8 3 2 3"], tuned: ["#0072b2", ""] };
+const CURVE = { debounce: ["#e69f00", "2 4"], sustained: ["#56b4e9", "8 4"], min_words: ["#cc79a7", "1 5"], words: ["#009e73", "8 3 2 3"], tuned: ["#0072b2", ""], yours: ["#d55e00", "6 3"] };
 const WIDE = 640, HIGH = 330, LEFT = 52, BOTTOM = 44, TOP = 14, RIGHT = 16;
 function render({ model, el }) {
   const w = (name) => model.get("words")[name] ?? name;
@@ -18,13 +18,14 @@ function render({ model, el }) {
   let waiting = false, next = null, rest = 0;
   const drawn = new Set();
   const ask = (what) => (waiting ? (next = what) : ((waiting = true), model.send(what)));
-  const settle = () => (clearTimeout(rest), (rest = setTimeout(() => ask({ kind: "choose", changes: {} }), 250)));
-  const change = (name, value) => (ask({ kind: "choose", quick: true, changes: { ...(next && next.changes), [name]: value } }), settle());
+  const settle = () => (clearTimeout(rest), (rest = setTimeout(() => ((rest = 0), ask({ kind: "choose", changes: {} })), 250)));
+  const change = (name, value) => (drawn.delete("yours"), ask({ kind: "choose", quick: true, changes: { ...(next && next.changes), [name]: value } }), settle());
   function answered() {
     waiting = false;
     const now = next;
     next = null;
     if (now) return ask(now);
+    if (rest) return; // a slider is still on its way
     const rule = model.get("rules").find((one) => !(one in model.get("curves")) && !drawn.has(one));
     if (rule) drawn.add(rule), ask({ kind: "draw", rule });
   }
@@ -39,7 +40,7 @@ function render({ model, el }) {
   for (const preset of ["plan", "tuned"]) {
     const button = make("button", "", w(`ex_${preset}`));
     button.dataset.testid = `ex_take_${preset}`;
-    button.addEventListener("click", () => ask({ kind: "take", preset }));
+    button.addEventListener("click", () => (drawn.delete("yours"), ask({ kind: "take", preset })));
     presets.append(button);
   }
   side.append(where, make("div", "ex-own", w("ex_own")));
@@ -154,7 +155,7 @@ function render({ model, el }) {
     problem.textContent = model.get("problem");
   };
   root.addEventListener("keydown", (event) => event.stopPropagation());
-  model.on("change:marks change:curves change:dots", draw);
+  model.on("change:marks change:curves change:rules change:dots", draw);
   model.on("change:rows", figures);
   model.on("change:chosen change:world change:problem", says);
   model.on("change:answered", answered);

@@ -16,7 +16,7 @@ import traitlets
 
 from clara_kit.core.errors import ClaraError
 from clara_kit.core.settings import PRESETS, Settings, sure
-from clara_kit.lab.explorer import RULES, TOLD, WORLDS, Figures, Outcome, Sample
+from clara_kit.lab.explorer import RULES, TOLD, VALUES, WORLDS, Figures, Outcome, Sample
 from clara_kit.lab.labels import Labelled
 from clara_kit.lab.overlaps import Case, overlaps
 from clara_kit.widgets.telling import tell
@@ -24,6 +24,7 @@ from clara_kit.widgets.view import style, view
 from clara_kit.widgets.words import Language, spoken_in, usual_language
 
 CASES, QUICK = 1000, 240
+YOURS, KNOB = "yours", "sustained_ms"  # the curve of the sliders, and the one of them that it runs along
 SLIDERS = {  # from, to, step
     "sustained_ms": (0, 1500, 20),
     "words_so_far_ms": (0, 1000, 20), "barge_in_debounce_ms": (0, 1000, 20), "min_words": (1, 5, 1),
@@ -72,6 +73,7 @@ class Explorer(anywidget.AnyWidget):
         super().__init__(words=spoken_in(self._language), rules=[*RULES], worlds=[*WORLDS], world=next(iter(WORLDS)))
         self.controls = {"sliders": {name: [*span] for name, span in SLIDERS.items()}, "ticks": [*TICKS]}
         self._settings = sure(settings or Settings.preset("tuned"))
+        self._others: Settings | None = None
         cases = [case for one in labelled if (case := one if isinstance(one, Case) else one.case()) is not None]
         self._labelled = Sample(cases, draws=1) if cases else None
         self.figures: dict[str, Figures] = {}
@@ -89,10 +91,21 @@ class Explorer(anywidget.AnyWidget):
         """Change some settings by their names and judge anew (quick: on a smaller sample, without intervals). Raises `SettingsError`."""
         self._settings = self._settings.with_changes(**changes)
         self.chosen = {name: getattr(self._settings, name) for name in OWN}
+        self._your_curve()
         sample = _sample(self.world, QUICK if quick else CASES)
         self._mark("yours", sample.figures(self._settings, intervals=not quick))
         self.dots = [*self._dots()]
         return self.figures["yours"]
+
+    def _your_curve(self) -> None:
+        """It is drawn where it is another than that of «tuned»; the one that was is no longer true."""
+        others = self._settings.with_changes(**{KNOB: 0.0})
+        if others == self._others:
+            return
+        self._others = others
+        tuned = others == Settings.preset("tuned").with_changes(**{KNOB: 0.0})
+        self.rules = [*RULES] if tuned else [*RULES, YOURS]
+        self.curves = {rule: points for rule, points in self.curves.items() if rule != YOURS}
 
     def take(self, preset: str) -> Figures:
         """Begin anew from a preset. Raises `SettingsError`."""
@@ -106,9 +119,10 @@ class Explorer(anywidget.AnyWidget):
         self.choose()
 
     def draw(self, *rules: str) -> None:
-        """Draw the curves of these sets of rules (default: of all)."""
-        for rule in rules or RULES:
-            points = _sample(self.world, CASES).swept(rule)
+        """Draw the curves of these sets of rules (default: of all; "yours": of the sliders)."""
+        sample = _sample(self.world, CASES)
+        for rule in rules or self.rules:
+            points = sample.curve(self._settings, KNOB, VALUES[KNOB]) if rule == YOURS else sample.swept(rule)
             self.curves = {**self.curves, rule: [[*_place(figures), value] for value, figures in points]}
 
     def _preset_marks(self) -> None:
@@ -139,7 +153,7 @@ class Explorer(anywidget.AnyWidget):
                 self.take(asked["preset"])
             elif kind == "world" and asked.get("world") in WORLDS:
                 self.turn_to(asked["world"])
-            elif kind == "draw" and asked.get("rule") in RULES:
+            elif kind == "draw" and asked.get("rule") in self.rules:
                 self.draw(asked["rule"])
         except ClaraError as exc:
             self.problem = tell(exc, self._language)

@@ -19,7 +19,7 @@ from clara_kit.lab.sentences import in_plain
 from clara_kit.lab.timeline import timeline
 from clara_kit.lab.what_if import WhatIf, WhatIfs
 from clara_kit.measure.run import Run
-from clara_kit.widgets.picture import CHAR_PX, box, clip, places, ruler, sheet, sign
+from clara_kit.widgets.picture import CHAR_PX, WIDTH, box, clip, places, ruler, sheet, sign
 from clara_kit.widgets.telling import tell
 from clara_kit.widgets.view import HERE, view
 from clara_kit.widgets.words import Language, spoken_in, usual_language, whose
@@ -34,7 +34,7 @@ KNOBS: dict[str, tuple[float, float, float]] = {
 """What can be dragged: least, most, step. 0 and 1 of a switch are off and on."""
 BASES = ("recorded", "plan", "tuned")
 
-GUTTER, HEIGHT, BAND_TOP = 118, 286, 236
+GUTTER, HEIGHT, BAND_TOP = 118, 302, 236
 # Where each lane lies: the recorded Clara above the customer, the ghost beneath, the states next to the customer.
 ROWS = {
     ("real", "Clara"): (56, 36), ("real", "state"): (94, 18), ("", "customer"): (118, 44), ("ghost", "state"): (168, 18),
@@ -65,7 +65,8 @@ def ghost_svg(ghost: WhatIf, language: Language = "en") -> str:
             f'<g class="differs"><title>{hover}</title><path d="M{at:.1f} 48V230" stroke="#b34700" stroke-width="1.5" stroke-dasharray="4 3"/>'
             f'<path d="M{at - 5:.1f} 43h10l-5 8z" fill="#b34700"/></g>'
         )
-    return sheet(body, HEIGHT, title, f"{title}. {of_whom}", clip(of_whom, 330, CHAR_PX))
+    body.append(f'<text x="{GUTTER}" y="{BAND_TOP + 52}" fill="#222">{escape(clip(of_whom, WIDTH - GUTTER, CHAR_PX))}</text>')
+    return sheet(body, HEIGHT, title, f"{title}. {of_whom}", "")
 
 
 def told_changes(ghost: WhatIf, words: Words) -> str:

@@ -111,8 +111,18 @@ def test_her_own_voice_in_the_microphone_is_nobody_s_turn(world: str) -> None:
 
 
 @pytest.mark.parametrize("world", WORLDS)
+@pytest.mark.parametrize(("said", "after_ms"), [("las pieles", 1100), ("pieles", 1200)])
+def test_one_or_two_words_of_hers_in_the_moment_in_which_she_says_them_are_her_echo_too(
+    said: str, after_ms: float, world: str
+) -> None:
+    run = play([ASKED, during(said, after_ms)], world)
+    assert asked(run) == [ASKED] and said_whole(run)
+
+
+@pytest.mark.parametrize("world", WORLDS)
 @pytest.mark.parametrize(
-    ("said", "after_ms"), [("el protector Sol Ligero", 8500), ("todas las pieles te va espera", 1200)]
+    ("said", "after_ms"),
+    [("el protector Sol Ligero", 8500), ("Sol Ligero", 6500), ("todas las pieles te va espera", 1200)],
 )
 def test_who_takes_up_what_she_said_long_ago_or_stops_her_with_it_is_no_echo(
     said: str, after_ms: float, world: str
