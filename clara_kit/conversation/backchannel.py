@@ -32,7 +32,7 @@ def backchannel(lexicon: Lexicon, knows: str) -> Policy:
             return None  # she had asked, or was done: it is an answer
         return Aside(reason=f"{said} only says «go on»: it is in the list of backchannels, and Clara had asked nothing")
 
-    return Policy("backchannel", decide, version=2, knows=knows)
+    return Policy("backchannel", decide, version=3, knows=knows)
 
 
 def audible(talk: Talk, at_ms: float) -> Utterance | None:
