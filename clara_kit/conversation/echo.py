@@ -28,14 +28,17 @@ def echo(lexicon: Lexicon, knows: str) -> Policy:
         if not talk.settings.ignore_echo:
             return None
         theirs = plain(words.text)
-        if not theirs or over_clara(talk, words.said_ms) is None:
+        few = len(theirs) < LEAST_WORDS
+        if not theirs or (few and (words.final or lexicon.yields_in(words.text))):
+            return None
+        if not over_clara(talk, words.said_ms):
             return None
         lately = _lately(talk, words.said_ms)
         if any(sign in words.text and sign not in lately for sign in "¿?"):
             return None  # she asks nothing
         hers = " ".join(plain(lately))
-        if len(theirs) < LEAST_WORDS:
-            begun = not words.final and not lexicon.yields_in(words.text) and f" {' '.join(theirs)} " in f" {hers} "
+        if few:
+            begun = f" {' '.join(theirs)} " in f" {hers} "
             return (
                 Ignore(reason=f"{short(words.text)} may be Clara's own voice: more words will tell") if begun else None
             )

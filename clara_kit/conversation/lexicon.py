@@ -11,6 +11,7 @@ from functools import lru_cache
 
 from msgspec import Struct
 
+LONGEST_PHRASE = 4  # words of what the lists have
 MOST_WORDS = 3  # of a backchannel, a phrase being one; longer ones are a turn, whatever they are made of
 _LONG = re.compile(r"([^\W\d_])\1{2,}")
 _LETTERS = re.compile(r"[^\W_]+")
@@ -33,10 +34,9 @@ class Lexicon(Struct, frozen=True, kw_only=True):
     complete: frozenset[str] = frozenset()
     fillers: frozenset[str] = frozenset()
 
-    def yields_in(self, text: str) -> set[str]:
+    def yields_in(self, text: str) -> frozenset[str]:
         """The words and phrases in it that take the floor by themselves."""
-        said = f" {' '.join(plain(text))} "
-        return {word for word in self.yields if f" {word} " in said}
+        return self.yields & _runs(plain(text))
 
     def is_backchannel(self, text: str) -> bool:
         """Only words that ask for nothing: «ajá», «sí, claro», «qué bueno»."""
@@ -65,10 +65,10 @@ class Lexicon(Struct, frozen=True, kw_only=True):
         exclaims = _EXCLAIMS.search(unicodedata.normalize("NFC", text.casefold()))  # «¡qué…», «uy, qué…»
         alone = len(words) == 1 and words[0] != "que"  # «de…»; after other words a single one begins too much
         starts = range(len(words) if exclaims or alone else len(words) - 1)
-        tails = ((words[:at], " ".join(words[at:])) for at in starts)
+        begun = _begun(self.phrases)
         return any(
-            self.is_backchannel(f"{' '.join(before)} {phrase}")
-            for before, tail in tails for phrase in self.phrases if phrase.startswith(f"{tail} ") and not phrase.startswith("no ")
+            self.is_backchannel(" ".join((*words[:at], phrase)))
+            for at in starts for phrase in begun.get(" ".join(words[at:]), ())
         )  # fmt: skip
 
     def goes_on(self, text: str) -> str:
@@ -94,10 +94,28 @@ def plain(text: str) -> tuple[str, ...]:
     return tuple(word for n, word in enumerate(words) if not n or word not in _PARTICLE)
 
 
+@lru_cache(maxsize=8)
+def _begun(phrases: frozenset[str]) -> dict[str, list[str]]:
+    """Phrases by their beginnings; «no me…» begins too much else."""
+    begun: dict[str, list[str]] = {}
+    for phrase in sorted(phrases):
+        words = phrase.split()
+        for n in range(1, len(words) if words[0] != "no" else 0):
+            begun.setdefault(" ".join(words[:n]), []).append(phrase)
+    return begun
+
+
+@lru_cache(maxsize=512)
+def _runs(words: tuple[str, ...]) -> frozenset[str]:
+    """All that stands in it, up to as many words as a phrase has."""
+    ends = range(1, LONGEST_PHRASE + 1)
+    return frozenset(" ".join(words[at : at + n]) for at in range(len(words)) for n in ends)
+
+
 def _phrases(phrases: frozenset[str], words: tuple[str, ...]) -> tuple[int, tuple[str, ...]]:
-    """How many phrases there are in it, and the words that stand outside of them."""
+    """How many phrases there are in it, the longer ones first, and the words that stand outside of them."""
     rest, found = f" {' '.join(words)} ", 0
-    for phrase in sorted(phrases, key=len, reverse=True):
+    for phrase in sorted(phrases & _runs(words), key=len, reverse=True):
         found += rest.count(f" {phrase} ")
         rest = rest.replace(f" {phrase} ", " ")
     return found, tuple(rest.split())
