@@ -58,8 +58,7 @@ def _lately(talk: Talk, said_ms: float) -> str:
     if utterance is None:
         chars = (talk.spoke_until_ms - said_ms + LATEST_MS) / 1000 * talk.voice.pace()[0]
         return talk.spoke_text[-int(chars) :]
-    until_ms = min(talk.now_ms, utterance.cut_ms) if utterance.phase == "cut" else talk.now_ms
-    until = len(utterance.heard_until(until_ms + AHEAD_MS).heard)
+    until = len(utterance.heard_until(talk.now_ms + AHEAD_MS).heard)  # were she not cut
     return utterance.text[len(utterance.heard_until(said_ms - LATEST_MS).heard) : until]
 
 
