@@ -26,12 +26,11 @@ def backchannel(lexicon: Lexicon, knows: str) -> Policy:
         since_asked = turn.over_ms <= words.said_ms and (coming or words.said_ms < turn.answered_ms)
         if talk.state is ConversationState.PROCESSING or since_asked:
             return Aside(reason=f"{said} asks for nothing, and the answer is on its way")
-        clara = over_clara(talk, words.said_ms)
-        if clara is None or clara.rstrip().endswith("?"):
+        if not over_clara(talk, words.said_ms) or had_asked(talk, words.said_ms):
             return None  # she had asked, or was done: it is an answer
         return Aside(reason=f"{said} only says «go on»: it is in the list of backchannels, and Clara had asked nothing")
 
-    return Policy("backchannel", decide, version=2, knows=knows)
+    return Policy("backchannel", decide, version=3, knows=knows)
 
 
 def audible(talk: Talk, at_ms: float) -> Utterance | None:
@@ -41,12 +40,15 @@ def audible(talk: Talk, at_ms: float) -> Utterance | None:
     return utterance if utterance is not None and (utterance.started_ms or 0.0) <= at_ms else None
 
 
-def over_clara(talk: Talk, said_ms: float) -> str | None:
-    """What she had said, as far as it was heard, when these words began; None where they began in her silence."""
+def over_clara(talk: Talk, said_ms: float) -> bool:
+    """Whether these words began while she was heard, and not so late that they answer her."""
+    return audible(talk, said_ms) is not None or talk.spoke_from_ms <= said_ms < talk.spoke_until_ms - ANSWERS_MS
+
+
+def had_asked(talk: Talk, said_ms: float) -> bool:
+    """Whether what was heard of her, when these words began, ended with a question."""
     utterance = audible(talk, said_ms)
-    if utterance is not None:
-        until_ms = min(said_ms, utterance.cut_ms) if utterance.phase == "cut" else said_ms
-        return utterance.heard_until(until_ms).heard
-    if talk.spoke_from_ms <= said_ms < talk.spoke_until_ms - ANSWERS_MS:
-        return ""
-    return None
+    if utterance is None or "?" not in utterance.text:
+        return False
+    until_ms = min(said_ms, utterance.cut_ms) if utterance.phase == "cut" else said_ms
+    return utterance.heard_until(until_ms).heard.rstrip().endswith("?")

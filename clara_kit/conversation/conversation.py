@@ -114,6 +114,7 @@ REDUCERS: dict[type[ev.Event], Reducer] = {
     ev.FaultInjected: _recorded,
     ev.TimerFired: _timer_fired,
 }
+_MAY_BE_HELD = listening.sound_began
 
 
 def decide(pen: Pen, reducer: Reducer, event: ev.Event) -> None:
@@ -203,7 +204,10 @@ class Conversation:
             if talk.over:
                 pen.ignore(event, "the conversation is over")
             else:
-                decide(pen, reducer, event)
+                if talk.held is None and reducer is not _MAY_BE_HELD:  # nearly always, and a call less
+                    reducer(pen, event)
+                else:
+                    decide(pen, reducer, event)
         except Exception as exc:  # the promise is never to raise; a mistake of ours must be seen, not felt
             pen.ignore(event, f"internal error: {type(exc).__name__}: {exc}")
             pen.do(do.RaiseAlert, "a mistake in the kit", name="internal_error", message=str(exc))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from clara_kit.conversation.backchannel import over_clara
+from clara_kit.conversation.backchannel import had_asked, over_clara
 from clara_kit.conversation.barge_in import short
 from clara_kit.conversation.lexicon import Lexicon, plain
 from clara_kit.conversation.policy import Aside, Policy, Words
@@ -16,8 +16,7 @@ def min_words(lexicon: Lexicon, knows: str) -> Policy:
         least, said = talk.settings.min_words, plain(words.text)
         if len(said) >= least or not said or "?" in words.text or lexicon.yields_in(words.text):
             return None
-        clara = over_clara(talk, words.said_ms)
-        if clara is None or clara.rstrip().endswith("?"):
+        if not over_clara(talk, words.said_ms) or had_asked(talk, words.said_ms):
             return None
         return Aside(reason=f"{short(words.text)} is {len(said)} of the {least} words that take the floor")
 

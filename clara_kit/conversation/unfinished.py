@@ -27,6 +27,10 @@ _NAMED = {"rut", "run", "numero", "telefono", "celular", "fono", "codigo", "pedi
 _BEFORE = re.compile(
     r"(?:y |pero |bueno )?(?:(?:si|cuando|aunque|mientras|apenas) (?!por |gracias|claro|señor)\w+ \w+|(?:aparte|además|fuera) de |en cuanto a |por otro lado|respecto )"
 )
+# «Quiero dos cremas, un sérum»: two things named alike, and no «y» yet.
+_THING = r"(?:un|una|unos|unas|el|la|los|las|mi|mis|dos|tres|cuatro) \w+(?: de \w+)?"
+_STREET = re.compile(r"\b(?:avenida|av|calle|pasaje|camino) (?P<after>.*)")
+_LIST = re.compile(rf"\b{_THING}, {_THING}$")
 MOST_BEFORE = 5  # words of such a beginning; a longer one has said what it means
 _ADDRESS = re.compile(r"\b(?:correo|mail|email)\b.* es\b(?P<told>.*)")
 _WHOLE = re.compile(r"(?:@|\barroba\b).*(?:\.|\bpunto )(?:com|cl|net|org|es|ar|pe|mx|co)\W*$")
@@ -46,7 +50,7 @@ def unfinished(lexicon: Lexicon, knows: str) -> Policy:
             return Wait(hold_ms, reason=f"{sign}: waiting {hold_ms:.0f} ms for the rest")
         return None
 
-    return Policy("unfinished", decide, version=2, knows=knows)
+    return Policy("unfinished", decide, version=3, knows=knows)
 
 
 def spoken_digits(text: str) -> int:
@@ -81,6 +85,11 @@ def _left_open(text: str, question: str) -> str:
     if words and said[-1] not in ".?!":
         if "¿" in said:
             return "a question without its end"
+        if _LIST.search(said.casefold()):
+            return "a list without its last"
+        street = _STREET.search(" ".join(words))
+        if street and not any(word.isdigit() or word in _DIGITS or word in _SCALES for word in street["after"].split()):
+            return "a street without its number"
         if "," not in said and len(words) <= MOST_BEFORE and _BEFORE.match(said.casefold()):
             return f"what begins with «{words[0]}» comes before what is meant"
     return "an address without its end" if open_address(question) else ""

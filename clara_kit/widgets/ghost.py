@@ -65,7 +65,9 @@ def ghost_svg(ghost: WhatIf, language: Language = "en") -> str:
             f'<g class="differs"><title>{hover}</title><path d="M{at:.1f} 48V230" stroke="#b34700" stroke-width="1.5" stroke-dasharray="4 3"/>'
             f'<path d="M{at - 5:.1f} 43h10l-5 8z" fill="#b34700"/></g>'
         )
-    body.append(f'<text x="{GUTTER}" y="{BAND_TOP + 52}" fill="#222">{escape(clip(of_whom, WIDTH - GUTTER, CHAR_PX))}</text>')
+    body.append(
+        f'<text x="{GUTTER}" y="{BAND_TOP + 52}" fill="#222">{escape(clip(of_whom, WIDTH - GUTTER, CHAR_PX))}</text>'
+    )
     return sheet(body, HEIGHT, title, f"{title}. {of_whom}", "")
 
 

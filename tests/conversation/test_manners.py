@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 
 from clara_kit import Run, Settings, simulate
+from clara_kit.conversation.echo import ALIKE, echoed
+from clara_kit.conversation.lexicon import plain
 from clara_kit.core.commands import InterruptAvatar, RequestReply, Speak
 from clara_kit.core.events import SpeakingEnded
 from clara_kit.core.records import StateChanged
@@ -17,21 +19,26 @@ WORLDS = ("published", "fast")
 BACKCHANNELS = (
     "ajá", "Ajá.", "mmm", "mhm", "ya", "sí", "claro", "ok", "dale", "perfecto", "bacán", "obvio", "siii", "buenísimo", "eso",
 )  # fmt: skip
-LONG_ONES = ("Ya, ya", "sí, claro", "claro po", "ya po", "sí po", "qué bueno", "Ah, ya.", "en serio", "no me digas")
+LONG_ONES = (
+    "Ya, ya", "sí, claro", "claro po", "ya po", "sí po", "qué bueno", "Ah, ya.", "en serio", "no me digas", "ya po, dale", "aah ya",
+    "de acuerdo", "claro que sí", "uy, qué rico", "excelente", "ehm",
+)  # fmt: skip
 INTERRUPTIONS = (
     "espera", "Para.", "no", "pero", "oye", "disculpa", "un momento", "a ver", "¿cómo?", "¿qué?", "ya, ya, ya", "ya, para",
     "no, gracias", "espera, ¿cuánto cuesta?", "¿y hacen despachos?", "mejor una crema", "sí, pero tengo piel seca", "¿ah?",
-    "quiero otra cosa", "¿y en regiones?", "claro, ¿y el despacho?", "perdón",
+    "quiero otra cosa", "o a Talca", "no me gusta", "es que tengo poca plata", "de hecho ya lo usé", "me refiero a otra", "¿y en regiones?", "claro, ¿y el despacho?", "perdón",
 )  # fmt: skip
 UNFINISHED = (
     ("Y también quería", "una crema de manos"), ("Busco algo para", "la piel seca"), ("Tengo la piel mixta y", "me salen granitos"),
     ("Mi número es el nueve ocho", "siete seis cinco cuatro tres dos uno"), ("Me gustaría un", "protector solar"),
-    ("¿Tienen, eh,", "despacho a regiones?"), ("Necesito o sea", "un sérum"), ("Lo quiero para mi", "hermana"),
+    ("¿Tienen, eh,", "despacho a regiones?"), ("Necesito o sea", "un sérum"), ("Quiero dos cremas, un gel", "y un sérum"),
+    ("Me gustaría", "devolverlo"), ("Vivo en avenida Matta", "mil doscientos"), ("Lo quiero para mi", "hermana"),
 )  # fmt: skip
 
 COMPLETE = (
     "¿Hacen despachos a regiones?", "Quiero una crema de manos.", "Gracias.", "No.", "Sí", "No sé", "Nada más", "Es para mí", "Bueno",
     "Sí, esa", "Quiero este", "Creo que sí", "No, eso es", "El de $14.990", "Es el 9.876.543-2", "Mi número es el 9 2222 1111",
+    "Sí, la crema", "No puedo", "Vivo en avenida Matta 1200", "El gel, la crema y el sérum",
 )  # fmt: skip
 
 
@@ -128,6 +135,26 @@ def test_who_takes_up_what_she_said_long_ago_or_stops_her_with_it_is_no_echo(
     said: str, after_ms: float, world: str
 ) -> None:
     assert asked(play([ASKED, during(said, after_ms)], world)) == [ASKED, said]
+
+
+HERS = "para la piel seca te recomiendo la crema nutritiva beta que tiene karite tambien en la mañana nos escribes y la mandamos"
+
+
+@pytest.mark.parametrize(
+    ("said", "is_hers"),
+    [
+        ("para la piel seca te recomiendo", True),
+        ("la crema nutritiva veta", True),  # misheard
+        ("que tiene carité también en la mañana", True),
+        ("para la piel grasa no", False),  # a word of it is quite another
+        ("para la piel seca no", False),
+        ("y también para las manos", False),  # pieces from everywhere
+    ],
+)
+def test_her_own_voice_is_one_stretch_of_what_she_says_and_has_no_word_of_the_customer_s(
+    said: str, is_hers: bool
+) -> None:
+    assert (echoed(HERS, plain(said)) >= ALIKE) is is_hers
 
 
 @pytest.mark.parametrize("world", WORLDS)
