@@ -154,8 +154,7 @@ class Ear:
         if self._last is not None:
             final, results_ms = self._last
             if not over:
-                said = words_until(final.words, now_ms)
-                if said and now_ms < final.speech_ended_ms:
+                if now_ms < final.speech_ended_ms and (said := words_until(final.words, now_ms)):
                     yield ev.TranscriptInterim(at_ms=now_ms + results_ms, text=said)
                 return
             if final.speech_ended_ms <= now_ms < final.at_ms - results_ms:

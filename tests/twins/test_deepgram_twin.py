@@ -133,6 +133,13 @@ async def test_what_is_no_known_line_is_an_empty_transcript(server: TwinServer, 
     assert "".join(finals(await heard(server, sound))) == ""
 
 
+async def test_a_cough_close_behind_a_line_does_not_undo_its_words(server: TwinServer) -> None:
+    cough = OfflineVoice(voice_variant="m3", rate_wpm=220, pitch=20).synthesize("ejem").sound.at_rate(16_000)
+    line = CUSTOMER.synthesize(LINE).sound.at_rate(16_000)
+    sound = concat(silence(500, 16_000), line, silence(60, 16_000), cough, silence(1800, 16_000))
+    assert " ".join(filter(None, finals(await heard(server, sound)))) == LINE
+
+
 @pytest.mark.parametrize(
     ("changes", "status"),
     [

@@ -105,6 +105,7 @@ class _Ear:
         self._begin_ms: float | None = None  # of the stretch of speech that is going on
         self._interim_due_ms = QUIET_INTERIM_MS
         self._committed = 0  # words of the stretch that were finalised already
+        self._recognised: list[WordTime] = []  # words of the stretch, as they were last made out
         self._result_from_ms = 0.0
         self._last_word_end_ms: float | None = None
 
@@ -186,7 +187,7 @@ class _Ear:
     def _begin(self, sound_at_ms: float) -> None:
         self._begin_ms = sound_at_ms
         self._result_from_ms = sound_at_ms
-        self._committed = 0
+        self._committed, self._recognised = 0, []
         self._interim_due_ms = sound_at_ms + self._desk.context.draw("stt_interim_every")
         if self._options.vad_events:
             self.outbox.post({"type": "SpeechStarted", "channel": [0, 1], "timestamp": round(sound_at_ms / 1000, 3)})
@@ -239,14 +240,15 @@ class _Ear:
         sound = Sound(self._sound[first:last], RATE_HZ)
         base_ms = self._sound_from_ms + first * 1000 / RATE_HZ
         match = await asyncio.to_thread(self._desk.lines.match, sound)
-        if match is None:
-            return []
-        return [
+        if match is None:  # a cough close behind words does not undo them
+            return self._recognised
+        self._recognised = [
             WordTime(
                 w.word, base_ms + max(0.0, w.start_ms), min(base_ms + w.end_ms, until_ms), w.char_start, w.char_end
             )
             for w in match.words
         ]
+        return self._recognised
 
     def _forget(self, before_ms: float) -> None:
         count = round((before_ms - self._sound_from_ms) * RATE_HZ / 1000)
