@@ -125,10 +125,13 @@ class CutIns:
         return self._clara.clock.now_ms() - (utterance.started_ms or 0.0)
 
     def _left_ms(self, utterance: Utterance) -> float:
-        """Until she ends; without end while more may come."""
+        """Until she ends; without end while more may come. An avatar with a voice of its own tells no length: estimated."""
+        if not utterance.closed:
+            return float("inf")
         last, sound_ms, *_ = utterance.voiced[-1] if utterance.voiced else (-1, 0.0)
-        whole = utterance.closed and last >= len(utterance.pieces) - 1
-        return sound_ms - self._played_ms(utterance) if whole else float("inf")
+        if last < len(utterance.pieces) - 1:
+            sound_ms = len(spoken(utterance.text).text) / CHARS_PER_S * 1000
+        return sound_ms - self._played_ms(utterance)
 
     # --- an echo ------------------------------------------------------------------------------------------
 
