@@ -152,7 +152,7 @@ class WhatIfs:
     def of(self, settings: Settings, *, policies: Policies | None = None) -> WhatIf:
         """The ghost with these settings."""
         policies = policies or usual_policies()
-        again = _Again(self.recorded, settings, policies)
+        again = _Again(self.recorded, sure(settings), policies)
         differs, ghost, own = again.differs, again.ghost, self._own
         return WhatIf(
             of=self.run, settings=settings, trace=tuple(again.conversation.trace), differs=differs, policies=policies,
