@@ -99,7 +99,7 @@ async def test_her_sound_is_lowered_brought_back_and_reset_without_a_click() -> 
         times = []
         for content, wait_s in zip(orders, (0.4, 0.3, 0.4, 0.3, 0.01, 0.15, 0.15, 0.4), strict=True):
             times.append(await page.evaluate("(content) => (tell(content), tap.context.currentTime)", content))
-            await asyncio.sleep(wait_s)
+            await page.wait_for_function("(until) => tap.context.currentTime >= until", arg=times[-1] + wait_s)
         taps = await page.evaluate("() => window.taps")
     assert errors == []
     sound = np.zeros(taps[-1][0] + 128)
