@@ -22,6 +22,7 @@ from clara_kit.measure.run import SERVICES, Run
 from clara_kit.turns import usual_policies
 from clara_kit.world.faults import Fault
 from clara_kit.world.latency import LatencyProfile
+from clara_kit.world.scenario import Scenario
 from clara_kit.world.scheduler import World
 from clara_kit.world.script import Script, ScriptLike
 
@@ -48,7 +49,7 @@ WITHOUT_EFFECT = {
 
 
 def simulate(
-    script: ScriptLike,
+    script: ScriptLike | Scenario,
     settings: Settings | None = None,
     *,
     seed: int = 0,
@@ -67,7 +68,8 @@ def simulate(
     (default: none; with a customer, the kit's own). customer: whom the simulated shop knows: an invented customer of
     `data/customers/` by name, or a profile. policies: who decides, the kit's own unless given.
     """
-    script, settings = Script.of(script), settings or _usual()
+    script = Script.of(script.script or ()) if isinstance(script, Scenario) else Script.of(script)
+    settings = settings or _usual()
     policies = policies or usual_policies()
     latency = latency if profile is None else profile
     laws = latency if isinstance(latency, LatencyProfile) else LatencyProfile.load(latency)

@@ -1,0 +1,1 @@
+"""What models answered, kept by the hash of what they were asked."""

@@ -1,0 +1,1 @@
+"""Variants × scenarios × customers × seeds, played, kept and compared."""
