@@ -9,6 +9,7 @@ from .core.settings import Keys as Keys
 from .core.settings import Settings as Settings
 from .core.states import ConversationState as ConversationState
 from .core.states import ConversationStateMachine as ConversationStateMachine
+from .lab.branches import branch as branch
 from .lab.experiment.cells import Variant as Variant
 from .lab.experiment.experiment import Experiment as Experiment
 from .lab.experiment.experiment import experiments as experiments
