@@ -9,6 +9,9 @@ from .core.settings import Keys as Keys
 from .core.settings import Settings as Settings
 from .core.states import ConversationState as ConversationState
 from .core.states import ConversationStateMachine as ConversationStateMachine
+from .lab.keeping import bundle as bundle
+from .lab.keeping import keep as keep
+from .lab.keeping import unbundle as unbundle
 from .lab.labels import check_labels as check_labels
 from .lab.labels import labels as labels
 from .lab.replay import replay as replay

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from copy import copy
 from typing import Any
 
@@ -183,6 +183,17 @@ class _Stream:
         hidden = self._of.hide_after(self._before, out)
         self._before = (self._before + out)[-1:]
         return hidden
+
+
+def masked(text: str, words: Mapping[str, str]) -> str:
+    """The text with placeholders for whatever they stand for, where a map of them is all that is known of a person."""
+    names = {_fold(value): name for name, value in words.items() if value.strip()}
+    either = "|".join(map(re.escape, sorted(names, key=len, reverse=True)))
+    out, at = [], 0
+    for match in re.finditer(rf"(?<!\w)(?:{either})(?!\w)", _fold(text)) if names else ():
+        out += [text[at : match.start()], names[match.group()]]
+        at = match.end()
+    return "".join((*out, text[at:]))
 
 
 def _personal(profile: CustomerProfile) -> Iterator[tuple[str, str]]:
