@@ -15,6 +15,9 @@ from .lab.experiment.experiment import Experiment as Experiment
 from .lab.experiment.experiment import experiments as experiments
 from .lab.experiment.runner import plan as plan
 from .lab.experiment.runner import run_experiment as run_experiment
+from .lab.keeping import bundle as bundle
+from .lab.keeping import keep as keep
+from .lab.keeping import unbundle as unbundle
 from .lab.labels import check_labels as check_labels
 from .lab.labels import labels as labels
 from .lab.replay import replay as replay
