@@ -20,6 +20,7 @@ from .lab.keeping import keep as keep
 from .lab.keeping import unbundle as unbundle
 from .lab.labels import check_labels as check_labels
 from .lab.labels import labels as labels
+from .lab.recordings import from_recording as from_recording
 from .lab.replay import replay as replay
 from .lab.what_if import what_if as what_if
 from .lab.what_if_shelf import what_if_shelf as what_if_shelf
