@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -109,6 +112,38 @@ def test_a_line_that_was_cut_off_in_the_middle_is_played_again(whole: Experiment
 
     assert len(stopped.rows) == 19
     assert kept(small(tmp_path)) == kept(whole)
+
+
+KILLED = """
+import os, pathlib, signal, sys
+from clara_kit.lab.experiment import executors, store
+from tests.lab.test_run_experiment import small
+
+executors.BATCH, add, count = 1, store.Shelf.add, 0
+
+def cut(self, played):
+    global count
+    count += 1
+    if count == 9:
+        self._file.write(b'{"n": 8, "row": {"variant"')
+        self._file.flush()
+        os.kill(os.getpid(), signal.SIGKILL)
+    add(self, played)
+
+store.Shelf.add = cut
+small(pathlib.Path(sys.argv[1]))
+"""
+
+
+def test_killed_in_the_middle_of_a_write_it_loses_nothing_that_was_whole(whole: Experiment, tmp_path: Path) -> None:
+    done = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path)], capture_output=True, text=True)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    found = Experiment.load(tmp_path / whole.id)
+    assert len(found.rows) == 8 and not found.complete
+
+    counts: list[int] = []
+    assert kept(small(tmp_path, progress=lambda p: counts.append(p.done))) == kept(whole)
+    assert counts[-1] == 24
 
 
 def test_nobody_else_may_write_what_is_being_written(tmp_path: Path) -> None:

@@ -20,7 +20,8 @@ from clara_kit.prompts.briefing import brief
 from clara_kit.providers.llm.pricing import cost_usd
 from clara_kit.world.personas import Persona
 
-TRIAL = 8  # conversations played beforehand, evenly spread, to know how long one takes and how often it asks the model
+TRIAL = 8  # conversations played beforehand at most, evenly spread: how long does one take, how often does it ask the model?
+ENOUGH_S = 0.1  # a trial that took so long is long enough, where nobody pays for a call
 CALL_S = 2.0  # a spoken answer of a fast model from the request to its end, with its way there and back: an estimate
 ANSWER_TOKENS = 60  # a spoken answer: two or three sentences
 CHARS_PER_TOKEN = 3.3  # of Spanish; `world/answers.py`
@@ -88,6 +89,8 @@ def made(
     spread = [cells[at * len(cells) // min(TRIAL, len(cells))] for at in range(min(TRIAL, len(cells)))]
     times, calls, costs = [], [], []
     for n, cell in enumerate([*spread[:1], *spread]):  # the first twice: it also loads what all need
+        if len(times) > 1 and sum(times) > ENOUGH_S and design.llm == "scripted":
+            break
         began = timer()
         run = play(design, cell)
         played(design, cell, run)
