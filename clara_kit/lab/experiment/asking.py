@@ -108,7 +108,12 @@ class Paid:
         with self._spending.call(most_usd(request, self._settings)):
             written = self._brain.write(request, words=words)
         failed = written.failed
-        if failed is not None and failed.kind in _NO_USE and not written.chunks and not failed.message.startswith(UNKNOWN):
+        if (
+            failed is not None
+            and failed.kind in _NO_USE
+            and not written.chunks
+            and not failed.message.startswith(UNKNOWN)
+        ):
             raise failed
         return written
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from clara_kit.core.errors import ClaraError, RunLogError, SettingsError
 from clara_kit.core.page import Figure, escape, table
-from clara_kit.lab.experiment.design import Design
 from clara_kit.core.settings import Keys
+from clara_kit.lab.experiment.design import Design
 from clara_kit.lab.experiment.playing import brains_of, play, played
 from clara_kit.lab.experiment.store import MANIFEST, ROOT, Shelf
 from clara_kit.lab.scores.metrics import METRICS
@@ -128,7 +128,11 @@ class Experiment:
                 f"There is no conversation {wanted} in experiment {self.id}.",
                 hint="take variant, scenario, customer and seed from a row of `rows`.",
             )
-        replayed = self.design if self.inputs["llm"] != "live" else replace(self.design, inputs={**self.inputs, "llm": "recorded"})
+        replayed = (
+            self.design
+            if self.inputs["llm"] != "live"
+            else replace(self.design, inputs={**self.inputs, "llm": "recorded"})
+        )
         run = play(self.design, cell, brains_of(replayed, str(calls or ""), Keys()).get(variant))
         return run if self._as_kept(run, cell) else replace(run, problems=(*run.problems, _OTHERWISE))
 

@@ -28,6 +28,8 @@ CHARS_PER_TOKEN = 3.3  # of Spanish; `world/answers.py`
 OFF_BY = 0.5  # answers of half and of one and a half the length are usual, and the tokens are estimated from letters
 START_S = 1.0  # until processes have loaded what they need
 LONG_S = 60.0  # from here on a person is asked first
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """The figures, and how far to trust them. `usd` None: a model without a known price; `known`: played before."""

@@ -22,7 +22,9 @@ from clara_kit.world.brain import Brain
 class Players:
     """Enter it to play. may_ask: a vendor may be asked, and paid. kept: with "recorded", what only knows the record."""
 
-    def __init__(self, design: Design, *, executor: Executor | None, workers: int, keys: Keys | None, calls: str) -> None:
+    def __init__(
+        self, design: Design, *, executor: Executor | None, workers: int, keys: Keys | None, calls: str
+    ) -> None:
         self.workers = workers
         self._design, self._executor, self._calls = design, executor, calls
         self._brains = brains_of(design, calls, Keys() if executor is not None else keys)

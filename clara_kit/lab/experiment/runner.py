@@ -80,7 +80,9 @@ def run_experiment(
     Raises `SettingsError`, `TemplateError`, `ScriptError` before anything is played, `RunLogError` where it cannot be
     kept, or is being run already, and `ProviderError` where the vendor refuses the first conversation.
     """
-    design = Design.of(variants, scenarios, customers, seeds, seed=seed, latency=latency, llm=llm, stop_when_sure=stop_when_sure)
+    design = Design.of(
+        variants, scenarios, customers, seeds, seed=seed, latency=latency, llm=llm, stop_when_sure=stop_when_sure
+    )
     _check(design, executor, workers, budget_usd)
     shelf = Shelf(Path(folder or ROOT) / design.id)
     before = _kept(shelf)
@@ -91,7 +93,9 @@ def run_experiment(
     agreed = _planned(design, shelf, set() if anew else shelf.done(), players)
     kept = Experiment(folder=shelf.folder, inputs=design.inputs, facts=before, plan=agreed)
     if budget_usd is not None and agreed.usd is None:
-        raise SettingsError("The price of this model is not known, so no budget can be kept.", hint="leave out budget_usd.")
+        raise SettingsError(
+            "The price of this model is not known, so no budget can be kept.", hint="leave out budget_usd."
+        )
     if agreed.asks and not (ask or ask_here)(agreed):
         return replace(kept, note="Not begun: nobody agreed to the plan.")
     with shelf.writing():
@@ -128,11 +132,15 @@ def plan(
     calls: Path | str | None = None,
 ) -> Plan:
     """What `run_experiment` of the same would take; nothing is run but a short trial with scripted answers."""
-    design = Design.of(variants, scenarios, customers, seeds, seed=seed, latency=latency, llm=llm, stop_when_sure=stop_when_sure)
+    design = Design.of(
+        variants, scenarios, customers, seeds, seed=seed, latency=latency, llm=llm, stop_when_sure=stop_when_sure
+    )
     _check(design, executor, workers, None)
     shelf = Shelf(Path(folder or ROOT) / design.id)
     done = set(range(len(design.cells))) if _kept(shelf).get("complete") else shelf.done()
-    return _planned(design, shelf, done, Players(design, executor=executor, workers=workers, keys=keys, calls=str(calls or "")))
+    return _planned(
+        design, shelf, done, Players(design, executor=executor, workers=workers, keys=keys, calls=str(calls or ""))
+    )
 
 
 def _check(design: Design, executor: Executor | None, workers: int, budget_usd: float | None) -> None:
