@@ -12,6 +12,7 @@ from .core.states import ConversationStateMachine as ConversationStateMachine
 from .lab.labels import check_labels as check_labels
 from .lab.labels import labels as labels
 from .lab.replay import replay as replay
+from .lab.statistics.compare import compare as compare
 from .lab.what_if import what_if as what_if
 from .measure.ledger import LatencyMetrics as LatencyMetrics
 from .measure.run import Run as Run
