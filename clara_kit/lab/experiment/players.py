@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import ExitStack
-from functools import partial
+from contextlib import AbstractContextManager, ExitStack
 from typing import Self
 
 from clara_kit.core.settings import Keys
@@ -66,20 +65,24 @@ class Players:
 
     def play(self, cells: Sequence[Cell], stop: Callable[[], bool]) -> Iterator[list[Played]]:
         """Batches as they come. Raises what went wrong, after what went well."""
-        size = executors.BATCH
-        if self.may_ask or self._design.llm == "local":
-            threads = self._pool(partial(ThreadPoolExecutor, self.workers, "clara-asks"))
-            submit = partial(threads.submit, ask_for, self._design, brains=self._brains, spending=self._spending)
-            return executors.elsewhere(cells, submit, stop, self.workers, 1, self._spending.room)
+        design, size = self._design, executors.BATCH
+        if self.may_ask or design.llm == "local":
+            threads = self._pool(lambda: ThreadPoolExecutor(self.workers, "clara-asks"))
+            return executors.elsewhere(
+                cells, lambda batch: threads.submit(ask_for, design, batch, self._brains, self._spending),
+                stop, self.workers, 1, self._spending.room,
+            )  # fmt: skip
         if self._executor is None and self.workers == 1:
-            return executors.here(cells, partial(play_here, self._design, brains=self._brains), stop, size)
-        others = self._pool(partial(executors.processes, self.workers))
-        job = json.dumps(self._design.inputs, ensure_ascii=False)
-        submit_batch = partial(others.submit, play_batch, job, code_here(), self._calls)
-        return executors.elsewhere(cells, submit_batch, stop, 2 * self.workers, size)
+            return executors.here(cells, lambda batch: play_here(design, batch, self._brains), stop, size)
+        others, job = (
+            self._pool(lambda: executors.processes(self.workers)),
+            json.dumps(design.inputs, ensure_ascii=False),
+        )
+        return executors.elsewhere(
+            cells, lambda batch: others.submit(play_batch, job, code_here(), self._calls, batch), stop, 2 * self.workers, size
+        )  # fmt: skip
 
-    def _pool(self, make: Callable[[], ExitStack]) -> Executor:
+    def _pool(self, make: Callable[[], AbstractContextManager[Executor]]) -> Executor:
         if self._executor is None:
-            self._executor = self._entered.enter_context(make())  # type: ignore[assignment]
-        assert self._executor is not None
+            self._executor = self._entered.enter_context(make())
         return self._executor
