@@ -43,8 +43,8 @@ class Placeholders:
         self._streams: dict[int, _Stream] = {}
         self._spoken: dict[int, list[str]] = {}  # pieces with placeholders, of the last utterances
         for name, value in _personal(profile):
-            if value and _fold(value) not in self._names:
-                self._names[_fold(value)] = name
+            if value and fold(value) not in self._names:
+                self._names[fold(value)] = name
                 self._value_of[f"{{{name}}}"] = value
         either = "|".join(map(re.escape, sorted(self._names, key=len, reverse=True)))
         self._pattern = re.compile(rf"(?<!\w)(?:{either})(?!\w)") if either else None
@@ -74,7 +74,7 @@ class Placeholders:
             return text
         whole, start, out = before + text, len(before), []
         at = start
-        for match in self._pattern.finditer(_fold(whole), start):
+        for match in self._pattern.finditer(fold(whole), start):
             out += [whole[at : match.start()], self._placeholder(whole[match.start() : match.end()])]
             at = match.end()
         return "".join((*out, whole[at:]))
@@ -137,7 +137,7 @@ class Placeholders:
     def _words(self, words: tuple[ev.Word, ...]) -> tuple[ev.Word, ...]:
         """Words that together are one value become one word."""
         assert self._pattern is not None
-        values = self._pattern.finditer(_fold(" ".join(w.text for w in words)))
+        values = self._pattern.finditer(fold(" ".join(w.text for w in words)))
         inside = {at for value in values for at in range(value.start() + 1, value.end())}
         out: list[ev.Word] = []
         group: list[ev.Word] = []
@@ -152,7 +152,7 @@ class Placeholders:
         return tuple(out)
 
     def _placeholder(self, value: str) -> str:
-        name = self._names[_fold(value)]
+        name = self._names[fold(value)]
         plain = f"{{{name}}}"
         number = 1
         while self._value_of.setdefault(plain, value) != value:
@@ -162,7 +162,7 @@ class Placeholders:
 
     def held_from(self, before: str, text: str) -> int:
         """From where on `text` must wait: it may be, or become, the beginning of a value."""
-        folded = _fold(before + text)
+        folded = fold(before + text)
         for at in range(max(len(before), len(folded) - self._longest), len(folded)):
             if folded[at:] in self._begins and (at == 0 or not folded[at - 1].isalnum()):
                 return at - len(before)
@@ -208,5 +208,6 @@ class _Folds(dict[int, str]):
 _FOLDS = _Folds()
 
 
-def _fold(text: str) -> str:
+def fold(text: str) -> str:
+    """The text without case and accents, letter for letter: places in it are places in the text."""
     return text.translate(_FOLDS)
