@@ -166,6 +166,7 @@ class _Mind:
     misses: int = 0
     said: int = 0  # lines
     known: int = 0  # utterances of Clara that had been heard, at least in part, when she spoke last
+    greeting: int = 0  # and when she spoke first: a greeting answers nothing
 
 
 class ReactingCustomer:
@@ -193,7 +194,7 @@ class ReactingCustomer:
 
     def account(self) -> dict[str, Any]:
         """What became of her; see data/scenarios/README.md. Times in ms on the conversation's clock."""
-        heard = " ".join(self._hears(self._ended_ms))
+        missing = self._missing(self._hears(self._ended_ms))
         return {
             "goal": self.reacts.goal,
             "manner": self.reacts.manner,
@@ -202,7 +203,7 @@ class ReactingCustomer:
             "hung_up": self.gone,
             "misses": self._mind.misses,
             "asked": self._mind.said,
-            "missing": [want.name for want in self.reacts.wants if not said(want.hears, heard)],
+            "missing": [want.name for want in missing],
             "ended_ms": self._ended_ms,
         }
 
@@ -259,9 +260,11 @@ class ReactingCustomer:
 
     def _next(self, heard: Sequence[str], now_ms: float) -> str:
         """What she says to all that she has heard; empty: she hangs up."""
-        mind, manner, everything = self._mind, self._manner, " ".join(heard)
+        mind, manner = self._mind, self._manner
         fresh, mind.known = heard[mind.known :], len(heard)
-        missing = [want for want in self.reacts.wants if not said(want.hears, everything)]
+        if not mind.said:
+            mind.greeting = len(heard)
+        missing = self._missing(heard)
         if not missing:
             self._leaving, self._reached_ms = True, round(now_ms, 3)
             return self._one_of(manner.thanks, "thanks")
@@ -283,6 +286,10 @@ class ReactingCustomer:
         else:
             before = self._one_of(manner.chats, "chats")
         return f"{before} {words}".strip()
+
+    def _missing(self, heard: Sequence[str]) -> list[Want]:
+        text = " ".join(heard[self._mind.greeting :])
+        return [want for want in self.reacts.wants if not said(want.hears, text)]
 
     def _tells(self, fresh: Sequence[str]) -> str:
         """Her answer to Clara's last question, where she has one and has not given it yet."""
