@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeAlias
 
 from msgspec import Meta
 
@@ -304,9 +304,10 @@ class ReactingCustomer:
         return ""
 
 
-def customer_of(
-    script: Script | Reacts, door: Door, *, greeted: bool, seed: int
-) -> ScriptedCustomer | ReactingCustomer:
+Customer: TypeAlias = ScriptedCustomer | ReactingCustomer
+
+
+def customer_of(script: Script | Reacts, door: Door, *, greeted: bool, seed: int) -> Customer:
     """Who speaks to Clara in this conversation."""
     if isinstance(script, Script):
         return ScriptedCustomer(script, greeted=greeted)

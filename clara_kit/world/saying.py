@@ -38,5 +38,7 @@ def pattern(says: tuple[str, ...]) -> re.Pattern[str]:
         try:
             re.compile(parts[-1])
         except re.error as exc:
-            raise ScriptError(f"{one} is no regular expression: {exc}.", hint="mend it, or leave the slashes out.") from exc
+            raise ScriptError(
+                f"{one} is no regular expression: {exc}.", hint="mend it, or leave the slashes out."
+            ) from exc
     return re.compile("|".join(parts), re.IGNORECASE)

@@ -17,6 +17,7 @@ from clara_kit.core.checked import Checked
 from clara_kit.core.errors import ScriptError
 from clara_kit.core.paths import DATA
 from clara_kit.core.placeholders import fold
+from clara_kit.world import spreadsheet
 from clara_kit.world.reacting import Reacts, Tell, Want
 from clara_kit.world.saying import pattern
 from clara_kit.world.script import Script, each_of
@@ -140,13 +141,24 @@ class Scenario(_Part, frozen=True, kw_only=True):
         rest = {k: v for k, v in data.items() if k not in ("lines", "faults", "reacts", *made)}
         return cls.model_validate({**rest, **made, "name": name, "script": script, "reacts": reacts})
 
+    @classmethod
+    def from_csv(cls, path: str | Path) -> tuple[Scenario, ...]:
+        """The scenarios of a spreadsheet's CSV, one row a scenario or a turn. Raises `ScriptError`, with row and column."""
+        made = []
+        for found in spreadsheet.scenarios(Path(path)):
+            try:
+                made.append(cls.of(found.data, name=_stem(found.name)))
+            except ScriptError as exc:
+                raise found.wrong(exc) from exc
+        return tuple(made)
+
     def keep(self, folder: Path | None = None) -> Scenario:
         """Keep it among one's own (`data/scenarios/mine/`) under its name, or the next that is free; returns it so named.
 
         Raises `ScriptError` where it cannot be written.
         """
         folder = folder or MINE
-        stem = re.sub(r"[^a-z0-9]+", "_", fold(self.name or self.title)).strip("_")[:50] or "scenario"
+        stem = _stem(self.name or self.title)
         taken = {*data_files.known(FOLDER), *data_files.known(folder)}
         name = next(n for n in (stem, *(f"{stem}_{k}" for k in range(2, 10_000))) if n not in taken)
         path = folder / f"{name}.yaml"
@@ -154,12 +166,19 @@ class Scenario(_Part, frozen=True, kw_only=True):
             folder.mkdir(parents=True, exist_ok=True)
             path.write_text(self.to_yaml(), "utf-8")
         except OSError as exc:
-            raise ScriptError(f"{path.name} cannot be kept: {exc.strerror}.", hint=f"may one write in {folder}?") from exc
+            raise ScriptError(
+                f"{path.name} cannot be kept: {exc.strerror}.", hint=f"may one write in {folder}?"
+            ) from exc
         return structs.replace(self, name=name)
 
     def to_yaml(self) -> str:
         """As a file of `data/scenarios/`."""
         return yaml.safe_dump(_plain(self), allow_unicode=True, sort_keys=False, width=120)
+
+
+def _stem(text: str) -> str:
+    """A name for a file."""
+    return re.sub(r"[^a-z0-9]+", "_", fold(text)).strip("_")[:50].strip("_") or "scenario"
 
 
 def _reacts(data: Any) -> Reacts:
