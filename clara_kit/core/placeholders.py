@@ -13,8 +13,9 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from copy import copy
+from types import MappingProxyType
 from typing import Any
 
 from msgspec.structs import replace
@@ -23,6 +24,7 @@ from clara_kit.core import commands as do
 from clara_kit.core import events as ev
 from clara_kit.core.profile import ANONYMOUS, CustomerProfile, fill, placeholders_in
 
+NONE: Mapping[str, str] = MappingProxyType({})
 _NAME_PARTS = 3  # a name of more words is hidden only as a whole: its words may be anything
 _UTTERANCES = 4  # whose pieces are remembered: the sound of a cut one may still be told
 _PART_CHARS = 3  # shorter parts of a name («de», «la») are words of their own
@@ -35,9 +37,12 @@ _FREE_TEXT: dict[type, str] = {
 
 
 class Placeholders:
-    """The words of one profile and what stands for them. Without a profile nothing is hidden."""
+    """The words of one profile and what stands for them. Without a profile nothing is hidden.
 
-    def __init__(self, profile: CustomerProfile = ANONYMOUS) -> None:
+    words: in its place, what `map` gave once: the same words are hidden by the same placeholders again.
+    """
+
+    def __init__(self, profile: CustomerProfile = ANONYMOUS, words: Mapping[str, str] = NONE) -> None:
         self._names: dict[str, str] = {}  # folded value -> name of its placeholder
         self._value_of: dict[str, str] = {}  # placeholder -> what it stands for
         self._streams: dict[int, _Stream] = {}
@@ -46,6 +51,9 @@ class Placeholders:
             if value and fold(value) not in self._names:
                 self._names[fold(value)] = name
                 self._value_of[f"{{{name}}}"] = value
+        for placeholder, value in words.items():
+            self._names.setdefault(fold(value), placeholder[1:-1].partition("~")[0])
+            self._value_of[placeholder] = value
         either = "|".join(map(re.escape, sorted(self._names, key=len, reverse=True)))
         self._pattern = re.compile(rf"(?<!\w)(?:{either})(?!\w)") if either else None
         self._longest = max(map(len, self._names), default=0)
@@ -183,6 +191,17 @@ class _Stream:
         hidden = self._of.hide_after(self._before, out)
         self._before = (self._before + out)[-1:]
         return hidden
+
+
+def masked(text: str, words: Mapping[str, str]) -> str:
+    """The text with placeholders for whatever they stand for, where a map of them is all that is known of a person."""
+    names = {fold(value): name for name, value in words.items() if value.strip()}
+    either = "|".join(map(re.escape, sorted(names, key=len, reverse=True)))
+    out, at = [], 0
+    for match in re.finditer(rf"(?<!\w)(?:{either})(?!\w)", fold(text)) if names else ():
+        out += [text[at : match.start()], names[match.group()]]
+        at = match.end()
+    return "".join((*out, text[at:]))
 
 
 def _personal(profile: CustomerProfile) -> Iterator[tuple[str, str]]:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Annotated, Any, TypeAlias
 
 from msgspec import Meta
+from msgspec.structs import replace
 
 from clara_kit import data_files
 from clara_kit.conversation.door import Door
@@ -87,7 +88,8 @@ class Tell(_Part, frozen=True, kw_only=True):
 class Reacts(_Part, frozen=True, kw_only=True):
     """A customer who reacts. goal: for people. patience: after so many answers without what she asked for she hangs up.
 
-    cuts_in_ms: how long she listens to one answer at most; None: as her manner has it. 0: she never cuts in.
+    cuts_in_ms: how long she listens to one answer at most; None: as her manner has it. 0: she never cuts in. speaks: what
+    her manner is, so that she is the same when `manners.yml` has changed.
     """
 
     goal: _Text
@@ -96,16 +98,18 @@ class Reacts(_Part, frozen=True, kw_only=True):
     patience: Annotated[int, Meta(ge=1, le=9)] = 2
     manner: str = "calm"
     cuts_in_ms: _Ms | None = None
+    speaks: Manner | None = None
 
     @property
-    def spoken(self) -> Manner:
-        """How she speaks."""
-        return manners()[self.manner]
+    def whole(self) -> Reacts:
+        """The same, with what her manner is."""
+        return self if self.speaks is not None else replace(self, speaks=manners()[self.manner])
 
     def problems(self) -> list[str]:
         """Her manner is one that there is."""
-        known = manners()
-        return [] if self.manner in known else [f"manner: there is no {self.manner!r}; use one of: {', '.join(known)}"]
+        if self.speaks is not None or self.manner in (known := manners()):
+            return []
+        return [f"manner: there is no {self.manner!r}; use one of: {', '.join(known)}"]
 
 
 def _sought(field_name: str, texts: tuple[str, ...]) -> list[str]:
@@ -176,7 +180,7 @@ class ReactingCustomer:
         self, reacts: Reacts, hears: Callable[[float], Sequence[str]], *, greeted: bool, seed: int = 0
     ) -> None:
         self.reacts, self._hears, self._seed = reacts, hears, seed
-        self._manner = reacts.spoken
+        self._manner: Manner = reacts.whole.speaks  # type: ignore[assignment]  # `whole` sets it
         self._mind = _Mind()
         self._token, self._due_ms = 0, 0.0
         self._talking = self._clara_speaks = False

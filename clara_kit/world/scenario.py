@@ -18,7 +18,7 @@ from clara_kit.core.errors import ScriptError
 from clara_kit.core.paths import DATA
 from clara_kit.core.placeholders import fold
 from clara_kit.world import spreadsheet
-from clara_kit.world.reacting import Reacts, Tell, Want
+from clara_kit.world.reacting import Reacts, Tell, Want, manners
 from clara_kit.world.saying import pattern
 from clara_kit.world.script import Script, each_of
 
@@ -30,6 +30,7 @@ Topic = Literal[
 ]  # fmt: skip
 TOPICS: tuple[Topic, ...] = get_args(Topic)
 _Text = Annotated[str, Meta(pattern=r"\S")]
+_ONE_WAY = "a scenario has either `lines` or a customer who `reacts`"
 
 
 class _Part(Checked, frozen=True, kw_only=True):
@@ -85,22 +86,26 @@ class Scenario(_Part, frozen=True, kw_only=True):
     must_not: tuple[Rule, ...] = ()
 
     def problems(self) -> list[str]:
-        """Somebody speaks, and but one way."""
-        if (self.script is None) == (self.reacts is None):
-            return ["a scenario has either `lines` or a customer who `reacts`"]
-        return []
+        """Somebody speaks one way."""
+        return [_ONE_WAY] if self.script is not None and self.reacts is not None else []
 
     @property
     def plays(self) -> Script | Reacts:
-        """Who speaks."""
-        return self.script or self.reacts  # type: ignore[return-value]  # one of them, by `problems`
+        """Who speaks. Raises `ScriptError` where nobody does."""
+        plays = self.script or self.reacts
+        if plays is None:
+            raise ScriptError(f"Nobody speaks in {self.title!r}: {_ONE_WAY}.", hint=self.hint)
+        return plays
 
     @property
     def played(self) -> dict[str, Any]:
         """What of it a conversation depends on: what is said, not what is expected."""
-        if self.reacts is None:
-            return self.plays.model_dump()
-        return {"title": self.title, "reacts": self.reacts.model_dump(), "manner": self.reacts.spoken.model_dump()}
+        plays = self.plays
+        return (
+            plays.model_dump()
+            if isinstance(plays, Script)
+            else {"title": self.title, "reacts": plays.whole.model_dump()}
+        )
 
     @property
     def about(self) -> dict[str, Any]:
@@ -138,6 +143,8 @@ class Scenario(_Part, frozen=True, kw_only=True):
             script = Script.of(lines, name=title if isinstance(title, str) else name)
         if data.get("reacts"):
             reacts = _reacts(data["reacts"])
+        if script is None and reacts is None:
+            raise ScriptError(f"Nobody speaks: {_ONE_WAY}.", hint=cls.hint)
         rest = {k: v for k, v in data.items() if k not in ("lines", "faults", "reacts", *made)}
         return cls.model_validate({**rest, **made, "name": name, "script": script, "reacts": reacts})
 
@@ -189,7 +196,7 @@ def _reacts(data: Any) -> Reacts:
             "wants": each_of(data, "wants", Want.model_validate, "reacts, want {}: "),
             "tells": each_of(data, "tells", Tell.model_validate, "reacts, tell {}: "),
         }
-        return Reacts.model_validate({**data, **parts})
+        return Reacts.model_validate({**data, **parts}).whole
     except ScriptError as exc:
         raise ScriptError(exc.message, hint=exc.hint, where=f"$.reacts{exc.where[1:]}") from exc
 
@@ -201,6 +208,8 @@ def _read(path: Path) -> Scenario:
 def _plain(scenario: Scenario) -> dict[str, Any]:
     """What a file would say of it, without what is the default anyway."""
     data = {key: value for key, value in _brief(scenario).items() if key not in ("name", "script")}
+    if scenario.reacts is not None and scenario.reacts.speaks == manners().get(scenario.reacts.manner):
+        data["reacts"].pop("speaks", None)
     if scenario.script is not None:
         lines = [_brief(line) for line in scenario.script.lines]
         data["lines"] = [line["text"] if line.keys() == {"text"} else line for line in lines]
@@ -222,7 +231,7 @@ def _brief(value: Any) -> Any:
 
 @lru_cache(maxsize=1024)
 def _hash(scenario: Scenario) -> str:
-    data = scenario.model_dump() | {"name": ""}
     if scenario.reacts is not None:
-        data["manner"] = scenario.reacts.spoken.model_dump()
+        scenario = structs.replace(scenario, reacts=scenario.reacts.whole)
+    data = scenario.model_dump() | {"name": ""}
     return sha256(json.dumps(data, sort_keys=True, ensure_ascii=False).encode()).hexdigest()[:12]
