@@ -177,7 +177,9 @@ class PromptLab(ipywidgets.VBox):  # type: ignore[misc]
         if new:
             self.studio.save(note)
         template = self.studio.template if side == "B" else PromptTemplate.load(self._view.chosen["a"])
-        told = self.words["pl_saved" if new else "pl_not_new"].format(label=(label := f"{template.id} v{template.version}"))
+        told = self.words["pl_saved" if new else "pl_not_new"].format(
+            label=(label := f"{template.id} v{template.version}")
+        )
         if use:
             KERNEL.use(template.name)
             told = f"{told} {self.words['pl_used'].format(label=label)}"
@@ -214,7 +216,10 @@ class PromptLab(ipywidgets.VBox):  # type: ignore[misc]
     def _show_plan(self) -> None:
         """What the choice would take, from a short trial."""
         asked = self._asked_for()
-        told: dict[str, Any] = {"nothing": not (asked["scenarios"] and asked["customers"]), "few": len(asked["scenarios"]) < FEW}
+        told: dict[str, Any] = {
+            "nothing": not (asked["scenarios"] and asked["customers"]),
+            "few": len(asked["scenarios"]) < FEW,
+        }
         if not told["nothing"]:
             found = plan(**asked, folder=self._root, workers=self._workers)
             money = "?" if found.usd is None else f"{found.usd:.2f} ± {found.usd_more:.2f}" if found.usd else "0"
@@ -274,4 +279,7 @@ class PromptLab(ipywidgets.VBox):  # type: ignore[misc]
 def _changes(given: Any) -> dict[str, Any]:
     """Of what a page sends only what can be chosen, as it must be."""
     kinds = {"a": str, "scenarios": list, "customers": list, "seeds": int, "llm": str}
-    return {k: v for k, v in (given or {}).items() if isinstance(v, kinds.get(k, ())) and (k != "seeds" or 0 < v <= 20)}
+    known = {k: v for k, v in given.items() if isinstance(v, kinds.get(k, ()))} if isinstance(given, dict) else {}
+    if "seeds" in known:
+        known["seeds"] = min(20, max(1, known["seeds"]))
+    return known

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import accumulate, zip_longest
+from statistics import fmean
 from typing import Any
 
 from clara_kit.lab.apart import marked
@@ -83,14 +84,20 @@ def transcripts(runs: Sequence[Any], failures: Sequence[Sequence[Any]], language
 
 def _numbers(ledger: Sequence[Any]) -> list[int]:
     """Which answer each turn is; 0: the greeting."""
-    return [n if turn.kind != "greeting" else 0 for n, turn in zip(accumulate(t.kind != "greeting" for t in ledger), ledger)]
+    return [
+        n if turn.kind != "greeting" else 0 for n, turn in zip(accumulate(t.kind != "greeting" for t in ledger), ledger)
+    ]
 
 
 def seconds(value: float | None, words: Mapping[str, str]) -> str:
     """A time as people say it."""
     if value is None:
         return "…"
-    return words["pl_seconds"].format(n=max(1, round(value))) if value < 90 else words["pl_minutes"].format(n=round(value / 60))
+    return (
+        words["pl_seconds"].format(n=max(1, round(value)))
+        if value < 90
+        else words["pl_minutes"].format(n=round(value / 60))
+    )
 
 
 def figures(experiment: Experiment, language: Language) -> list[list[str]]:
@@ -98,7 +105,8 @@ def figures(experiment: Experiment, language: Language) -> list[list[str]]:
     rows, found = experiment.rows, []
     for name, metric in METRICS.items():
         if name in rows.columns and rows[name].null_count() < len(rows):
-            means = [rows.filter(variant=side)[name].cast(float).mean() for side in "AB"]
+            known = ([float(v) for v in rows.filter(variant=side)[name].drop_nulls()] for side in "AB")
+            means = (fmean(values) if values else None for values in known)
             found.append([label(name, language), *(figure(mean, metric.kind) for mean in means)])
     return found
 
@@ -126,14 +134,22 @@ def by_scenario(compared: Compared, metric: str, titles: Mapping[str, str]) -> d
 
 def _losing(compared: Compared, metric: Metric, titles: Mapping[str, str]) -> list[list[str]]:
     return [
-        [titles.get(name, name), figure(a, metric.kind), figure(b, metric.kind), figure(change, metric.kind, signed=True)]
+        [
+            titles.get(name, name),
+            figure(a, metric.kind),
+            figure(b, metric.kind),
+            figure(change, metric.kind, signed=True),
+        ]
         for name, a, b, change, _ in compared.by_scenario(metric.name).iter_rows()
         if (change < -_NOTHING if metric.better == "more" else change > _NOTHING)
     ][:_WORST]
 
 
 def _effect(one: Effect, language: Language) -> dict[str, Any]:
-    turned = [value if value is None or one.metric.better != "less" else -value for value in (one.low, one.difference, one.high)]
+    turned = [
+        value if value is None or one.metric.better != "less" else -value
+        for value in (one.low, one.difference, one.high)
+    ]
     interval = "" if one.low is None else " … ".join(telling.amount(one, x, language) for x in (one.low, one.high))
     says = telling.word(f"so_{one.outcome}", language)
     return {
