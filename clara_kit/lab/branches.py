@@ -25,13 +25,13 @@ from clara_kit.core.records import HeardEstimated, Record
 from clara_kit.core.settings import Settings
 from clara_kit.lab.apart import Piece, marked
 from clara_kit.lab.briefings import Customer
+from clara_kit.lab.deciding import changes
 from clara_kit.lab.onward import Onward
 from clara_kit.lab.recorded import Recorded
 from clara_kit.lab.retold import Told, retold
 from clara_kit.lab.sentences import Language, table
 from clara_kit.lab.stepping import Moment, Stepper
 from clara_kit.lab.voiced import Recording, voiced
-from clara_kit.lab.what_if import changes
 from clara_kit.measure.ledger import Turn
 from clara_kit.measure.run import Run
 from clara_kit.prompts.template import PromptTemplate

@@ -30,7 +30,12 @@ LINES: tuple[Sequence[Any], ...] = (
     ["¿Qué limpiador me recomiendas?", "¿Y cuánto cuesta?", "gracias"],
     ["¿Hacen despachos a regiones?", {"text": "ajá", "interrupt_after_ms": 1200}, "no, gracias"],
     ["¿Puedo usar retinol embarazada?", {"text": "espera, ¿y vitamina C?", "interrupt_after_ms": 1500}],
-    ["¿Qué protector solar me recomiendas?", {"sound": "cough", "interrupt_after_ms": 900}, "¿cuánto vale?", "ya, gracias"],
+    [
+        "¿Qué protector solar me recomiendas?",
+        {"sound": "cough", "interrupt_after_ms": 900},
+        "¿cuánto vale?",
+        "ya, gracias",
+    ],
 )
 
 
