@@ -5,13 +5,21 @@ From a run's trace alone. What Clara had written but was cut before is no part o
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
 
+from clara_kit.audio.pronunciation import usual_pronunciation
+from clara_kit.audio.spoken import spoken
+from clara_kit.conversation.sentences import SentenceChunker
 from clara_kit.core.profile import CustomerProfile, fill
 from clara_kit.measure.ledger import Turn, turns
 from clara_kit.measure.run import Run
 from clara_kit.measure.story import Story
+from clara_kit.prompts.catalog import Catalog
+
+Found = tuple[tuple[str, str], ...]
+"""What is wrong with one text: why, and the offending words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +44,10 @@ class Answer:
     text: str
     unheard: str = ""
 
+    def failures(self, rule: str, found: Found) -> Iterator[Failure]:
+        """What was found in it, as failures of a rule."""
+        return (Failure(self.turn, rule, why, text) for why, text in found)
+
 
 @dataclass(frozen=True)
 class Heard:
@@ -45,6 +57,7 @@ class Heard:
     name: str = ""
     tts_speed: float = 1.0
     ledger: tuple[Turn, ...] = ()
+    catalog: Catalog = field(default_factory=Catalog.load)
 
     @classmethod
     def of(cls, run: Run, customer: CustomerProfile | None = None) -> Heard:
@@ -69,3 +82,16 @@ class Heard:
     def replies(self) -> tuple[Answer, ...]:
         """The answers after the greeting."""
         return tuple(one for one in self.answers if one.turn)
+
+
+@lru_cache(maxsize=8192)
+def sentences(text: str) -> tuple[str, ...]:
+    """The sentences of a text as Clara's voice gets them."""
+    cutter = SentenceChunker()
+    return (*cutter.feed(text), *cutter.flush())
+
+
+@lru_cache(maxsize=8192)
+def aloud(text: str) -> str:
+    """The text as it is said: sentence by sentence, as the voice has had it, so that nothing is worked out twice."""
+    return " ".join(spoken(sentence, usual_pronunciation()).text for sentence in sentences(text))

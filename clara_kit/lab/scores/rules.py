@@ -7,11 +7,10 @@ from collections.abc import Iterator
 from dataclasses import replace
 from functools import lru_cache
 
-from clara_kit.audio.spoken import spoken
 from clara_kit.core.errors import ScriptError
 from clara_kit.core.placeholders import fold
 from clara_kit.lab.scores.checks import CHECKS
-from clara_kit.lab.scores.heard import Answer, Failure, Heard
+from clara_kit.lab.scores.heard import Answer, Failure, Heard, aloud
 from clara_kit.world.scenario import Rule, Scenario
 
 _HINT = "see data/scenarios/README.md."
@@ -40,8 +39,8 @@ def broken(heard: Heard, scenario: Scenario) -> Iterator[Failure]:
 
 def said(says: tuple[str, ...], text: str) -> str:
     """The words of the text that are one of these, as it is written or as it is said aloud; empty where none is."""
-    pattern, aloud = _pattern(says), spoken(text).text
-    for words in (text, aloud):
+    pattern = _pattern(says)
+    for words in (text, aloud(text)):
         if found := pattern.search(fold(words)):
             return words[found.start() : found.end()]
     return ""
