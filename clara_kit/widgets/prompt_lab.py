@@ -122,6 +122,8 @@ class PromptLab(ipywidgets.VBox):  # type: ignore[misc]
     def run(self) -> None:
         """Begin, or go on where it was stopped; returns at once. Raises `ClaraError`."""
         asked = self._asked_for()
+        if not (asked["scenarios"] and asked["customers"]):
+            raise ClaraError("Nothing is chosen.", hint="tick at least one scenario and one customer.")
         self._ran, self._view.reading, self._view.verdict = self._now(), {}, {}
         self._running.start(lambda progress, stop: run_experiment(
             **asked, folder=self._root, workers=self._workers, ask=lambda _plan: True, progress=progress, should_stop=stop,
@@ -279,7 +281,5 @@ class PromptLab(ipywidgets.VBox):  # type: ignore[misc]
 def _changes(given: Any) -> dict[str, Any]:
     """Of what a page sends only what can be chosen, as it must be."""
     kinds = {"a": str, "scenarios": list, "customers": list, "seeds": int, "llm": str}
-    known = {k: v for k, v in given.items() if isinstance(v, kinds.get(k, ()))} if isinstance(given, dict) else {}
-    if "seeds" in known:
-        known["seeds"] = min(20, max(1, known["seeds"]))
-    return known
+    known: dict[str, Any] = given if isinstance(given, dict) else {}
+    return {k: v for k, v in known.items() if isinstance(v, kinds.get(k, ())) and (k != "seeds" or 0 < v <= 20)}
