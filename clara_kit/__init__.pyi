@@ -10,6 +10,8 @@ from .core.settings import Settings as Settings
 from .core.states import ConversationState as ConversationState
 from .core.states import ConversationStateMachine as ConversationStateMachine
 from .lab.branches import branch as branch
+from .lab.experiment.assignment import assign as assign
+from .lab.experiment.assignment import sample_ratio as sample_ratio
 from .lab.experiment.cells import Variant as Variant
 from .lab.experiment.experiment import Experiment as Experiment
 from .lab.experiment.experiment import experiments as experiments
