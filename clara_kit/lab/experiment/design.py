@@ -138,9 +138,18 @@ class Design:
             for seed in self.inputs["seeds"]
             for variant in self.variants
         )
-        return tuple(
-            Cell(number=n, variant=v, scenario=s, customer=c, seed=i) for n, (v, s, c, i) in enumerate(found)
-        )  # fmt: skip
+        return tuple(Cell(number=n, variant=v, scenario=s, customer=c, seed=i) for n, (v, s, c, i) in enumerate(found))
+
+    @cached_property
+    def rounds(self) -> tuple[tuple[Cell, ...], ...]:
+        """The cells up to each moment at which somebody looks whether it is sure; all of them where nobody does."""
+        if "stop_when_sure" not in self.inputs:
+            return (self.cells,)
+        size = _ROUND * len(self.cells) // len(self.scenarios)
+        return tuple(self.cells[at : at + size] for at in range(0, len(self.cells), size))
+
+
+_ROUND = 2  # scenarios, after which whoever wants to stop when it is sure looks at what there is
 
 
 def usual_customers() -> tuple[str, ...]:

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from clara_kit.core.errors import ClaraError, RunLogError, SettingsError
 from clara_kit.core.page import Figure, escape, table
+from clara_kit.core.settings import Keys
 from clara_kit.lab.experiment.design import Design
-from clara_kit.lab.experiment.playing import play, played
+from clara_kit.lab.experiment.playing import brains_of, play, played
 from clara_kit.lab.experiment.store import MANIFEST, ROOT, Shelf
 from clara_kit.lab.scores.metrics import METRICS
 from clara_kit.measure.run import Run, experiment_id
@@ -111,8 +112,12 @@ class Experiment:
         """What was asked for, ready to be played. Raises `RunLogError` where templates or data are others here."""
         return Design.kept(self.inputs)
 
-    def run(self, variant: str, scenario: str, customer: str = "", seed: int = 0) -> Run:
+    def run(
+        self, variant: str, scenario: str, customer: str = "", seed: int = 0, *, calls: Path | str | None = None
+    ) -> Run:  # fmt: skip
         """One conversation, played again: equal bytes, or `problems` says that the kit has changed since.
+
+        calls: where its answers are kept (default `data/calls`); nobody is asked.
 
         Raises `SettingsError` where the experiment has no such conversation, `RunLogError` as `design`.
         """
@@ -123,7 +128,12 @@ class Experiment:
                 f"There is no conversation {wanted} in experiment {self.id}.",
                 hint="take variant, scenario, customer and seed from a row of `rows`.",
             )
-        run = play(self.design, cell)
+        replayed = (
+            self.design
+            if self.inputs["llm"] != "live"
+            else replace(self.design, inputs={**self.inputs, "llm": "recorded"})
+        )
+        run = play(self.design, cell, brains_of(replayed, str(calls or ""), Keys()).get(variant))
         return run if self._as_kept(run, cell) else replace(run, problems=(*run.problems, _OTHERWISE))
 
     def _as_kept(self, run: Run, cell: Any) -> bool:

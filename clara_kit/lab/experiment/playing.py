@@ -6,12 +6,13 @@ What comes of a cell depends on the design and the cell alone: not on who plays 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
 from clara_kit.core.errors import SettingsError
 from clara_kit.core.profile import fill
+from clara_kit.core.settings import Keys
 from clara_kit.lab.experiment.cells import Cell
 from clara_kit.lab.experiment.design import Design, code_here
 from clara_kit.lab.scores.checks import CHECKS
@@ -22,6 +23,7 @@ from clara_kit.world.brain import Brain
 from clara_kit.world.personas import Persona
 from clara_kit.world.sim import simulate
 
+NOT_RECORDED = "not recorded"
 Played = dict[str, Any]
 """`n`: the cell's number; `row` and `turns`, as the tables have them."""
 
@@ -39,24 +41,27 @@ def played(design: Design, cell: Cell, run: Run) -> Played:
     """What the tables keep of a conversation. Customers are invented: their words stand there, not placeholders."""
     scenario = design.scenarios[cell.scenario]
     found = score(run, scenario, Persona.load(cell.customer).profile if cell.customer else None)
-    failed = [(one.turn, one.rule if one.rule in CHECKS else f"{one.rule}: {one.why}") for one in found.failed]
+    answers = answers_of(run)
+    told = found.failed if answers != NOT_RECORDED else ()  # not tested: nothing is known of it
+    failed = [(one.turn, one.rule if one.rule in CHECKS else f"{one.rule}: {one.why}") for one in told]
     where = {"variant": cell.variant, "scenario": cell.scenario, "customer": cell.customer, "seed": cell.seed}
-    answers, number, turns = answers_of(run), 0, []
+    number, turns = 0, list[dict[str, Any]]()
     for turn in run.ledger:
         number += turn.kind != "greeting"
-        told = {
+        words = {
             "said": turn.customer, "clara": turn.clara, "heard": turn.clara if turn.heard is None else turn.heard,
             "unheard": turn.unheard,
         }  # fmt: skip
         turns.append({
-            **where, "turn": number if turn.kind != "greeting" else 0, **{k: fill(v, run.words) for k, v in told.items()},
+            **where, "turn": number if turn.kind != "greeting" else 0, **{k: fill(v, run.words) for k, v in words.items()},
             "total_ms": None if turn.total_ms is None else round(turn.total_ms, 3), "failed": [], "source": answers,
         })  # fmt: skip
     for at, rule in failed:
         for answer in turns:
             if answer["turn"] == at:
                 answer["failed"].append(rule)
-    row = {**where, "topic": scenario.topic, **{name: found.values.get(name) for name in METRICS}}
+    known = found.values if answers != NOT_RECORDED else {}
+    row = {**where, "topic": scenario.topic, **{name: known.get(name) for name in METRICS}}
     return {
         "n": cell.number,
         "row": {**row, "failed": [rule for _, rule in failed], "mix": run.mix, "answers": answers},
@@ -65,22 +70,49 @@ def played(design: Design, cell: Cell, run: Run) -> Played:
 
 
 def answers_of(run: Run) -> str:
-    """Who wrote Clara's answers: scripted, recorded, live or local."""
+    """Who wrote Clara's answers: scripted, recorded, live or local; `NOT_RECORDED` where one of them is not kept."""
     mode = str(run.modes.get("llm", "sim"))
-    return "scripted" if mode == "sim" else mode
+    if mode == "sim":
+        return "scripted"
+    from clara_kit.lab.calls.brains import not_recorded
+
+    return NOT_RECORDED if not_recorded(run) else mode
 
 
-def play_batch(job: str, code: str, cells: Sequence[Cell]) -> list[Played]:
-    """What a worker does: `job` is the design's inputs as JSON. Raises `SettingsError` where its kit is another."""
+def play_batch(job: str, code: str, calls: str, cells: Sequence[Cell]) -> list[Played]:
+    """What a worker does: `job` is the design's inputs as JSON, `calls` where kept answers are.
+
+    Raises `SettingsError` where its kit is another. Nobody is asked: a worker has no key.
+    """
     if code != (here := code_here()):
         raise SettingsError(
             f"A worker has another kit: {here}, where the experiment was begun with {code}.",
             hint="install the same version of the kit on every machine, and start the workers anew.",
         )
-    design = _design(job)
-    return [played(design, cell, play(design, cell)) for cell in cells]
+    design, brains = _prepared(job, calls)
+    return play_here(design, cells, brains)
+
+
+def play_here(design: Design, cells: Sequence[Cell], brains: Mapping[str, Brain]) -> list[Played]:
+    """Play cells with what is scripted, or kept."""
+    return [played(design, cell, play(design, cell, brains.get(cell.variant))) for cell in cells]
+
+
+def brains_of(design: Design, calls: str, keys: Keys | None) -> dict[str, Brain]:
+    """What writes the answers of each variant; nothing where they are scripted. keys: `Keys()`: nobody is asked."""
+    if design.llm == "scripted":
+        return {}
+    from clara_kit.lab.calls.brains import brain_for
+
+    found: dict[str, Brain] = {}
+    for name, variant in design.variants.items():
+        assert variant.settings is not None
+        brain = brain_for(design.llm, variant.settings, keys=keys, folder=calls or None)
+        found |= {name: brain} if brain is not None else {}
+    return found
 
 
 @lru_cache(maxsize=2)  # loaded once a worker, not once a batch
-def _design(job: str) -> Design:
-    return Design.kept(json.loads(job))
+def _prepared(job: str, calls: str) -> tuple[Design, dict[str, Brain]]:
+    design = Design.kept(json.loads(job))
+    return design, brains_of(design, calls, Keys())
