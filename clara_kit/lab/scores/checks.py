@@ -57,12 +57,12 @@ def _spanish(heard: Heard) -> Iterator[Failure]:
 
 @lru_cache(maxsize=8192)
 def _foreign(text: str) -> Found:
-    """A sentence with two words that only another language has, or with nothing else. Names of houses are no words."""
+    """A sentence with two words that only another language has, with nothing else, or with one that leaves no doubt. Names of houses are no words."""
     words, found = usual_words(), []
     for sentence in sentences(words.brands.sub(lambda m: "·" * len(m[0]), fold(_QUOTED.sub("·", text)))):
         said = _WORD.findall(sentence)
         other = [word for word in said if word in words.foreign]
-        if len(set(other)) > 1 or (other and len(other) == len(said)):
+        if len(set(other)) > 1 or (other and len(other) == len(said)) or words.foreign_alone.intersection(other):
             found.append(("not Spanish", " ".join(other)))
     return tuple(found)
 

@@ -111,14 +111,18 @@ _AMOUNT = re.compile(
 @lru_cache(maxsize=8192)
 def amounts(text: str) -> tuple[Amount, ...]:
     """The amounts of pesos in a text, written in figures or in words; a number counts from 1,000 on, or before «pesos»."""
-    found = []
+    found, end = list[Amount](), 0
     said = aloud(text)
     for match in _AMOUNT.finditer(plain := fold(said)):
         pesos, unit = _number(match["n"].split()), (match["unit"] or "").strip()
         pesos = pesos * 1000 if unit.startswith("luca") and pesos < 1000 else pesos
         if unit or (pesos >= 1000 and not re.match(r" (?:por|de|veces|anos|personas|client)", plain[match.end() :])):
-            about = bool(match["about"]) and match["about"] not in ("los ", "las ")
+            about = match["about"] not in (None, "los ", "las ")
+            about |= (
+                bool(found) and found[-1].about and plain[end : match.start()] == " y "
+            )  # «entre doce y veinte mil»
             found.append(Amount(pesos, said[match.start("n") : match.end()], about))
+            end = match.end()
     return tuple(found)
 
 

@@ -14,7 +14,7 @@ from clara_kit.lab.scores.words import usual_words
 from clara_kit.prompts.catalog import Catalog, Product
 
 SHOP_CLP = frozenset((3990, 30000))  # what sending costs, and from what on it is free: data/prompts/parts/shop.md
-_PROPER = r"(?P<name>(?:[A-ZÁÉÍÓÚÑ][\w'’-]*)(?: (?:de |del |la |con |y )?[A-ZÁÉÍÓÚÑ][\w'’-]*)*)"
+_PROPER = r"(?P<name>(?:[A-ZÁÉÍÓÚÑ][\w'’-]*)(?: [A-ZÁÉÍÓÚÑ][\w'’-]*)*)"
 _NO_NAME = frozenset(words("spf fps uv uva uvb aha bha pha beta skincare vitamina clara q10 si no el la usa para"))
 _SHARES = (0.8, 1.8)  # of the price: the second of two at 20 % less, and both together
 _MANY = re.compile(r"\b(?:dos|segund[oa]|tres|cuatro|cinco|ambos|juntos|total|descuento|por ciento)\b")
@@ -25,7 +25,7 @@ def _kind_and_name(kinds: frozenset[str]) -> tuple[re.Pattern[str], re.Pattern[s
     either = "|".join(sorted(kinds, key=len, reverse=True))
     return (
         re.compile(rf"(?<!\w)(?P<kind>(?i:{either}))(?: (?:solar|facial|corporal|labial|limpiadora?|hidratante|reparadora?|micelar|nocturn[oa]|(?:de|para) (?:noche|día|manos|ojos)))* {_PROPER}"),
-        re.compile(rf"(?:recomiendo|prueba|tenemos|usa|lleva|ofrezco|sugiero)(?: (?:el|la|los|las|un|una|con))? {_PROPER}"),
+        re.compile(rf"(?i:recomiendo|prueba|tenemos|usa|ofrezco|sugiero|combina(?:lo|la)? con)(?: (?:el|la|los|las|un|una|con))? {_PROPER}"),
     )  # fmt: skip
 
 
@@ -52,26 +52,26 @@ def _unknown(sentence: str, catalog: Catalog, name: str) -> Iterator[str]:
     ours = named(sentence, catalog)
     kinds, recommended = _kind_and_name(usual_words().kinds)
     plain = _accents(sentence)
+    generic = {
+        fold(word) for p in catalog for word in (p.product_type.split()[0], p.title.split()[0])
+    } | usual_words().kinds
     for pattern in (kinds, recommended):
         for match in pattern.finditer(plain):
+            proper = match["name"].split()
+            while proper and fold(proper[-1]) in _NO_NAME:
+                proper.pop()
             start = match.start("kind") if pattern is kinds else match.start("name")
-            first = fold(match["name"]).split()[0]
+            end = match.start("name") + len(" ".join(proper))
             if (
-                first in _NO_NAME
-                or first in name
-                or any(n.start <= start and match.start("name") < n.end for n in ours)
+                not proper
+                or fold(proper[0]) in _NO_NAME
+                or fold(proper[0]) in name.split()
+                or generic.issuperset(map(fold, proper))
             ):
-                continue
-            if pattern is kinds and _too_wide(match, catalog):
-                continue
-            yield sentence[start : match.end()]
-            return
-
-
-def _too_wide(match: re.Match[str], catalog: Catalog) -> bool:
-    """«Crema Hidratante» is a kind in capitals, no name."""
-    kinds = {fold(word) for p in catalog for word in (p.product_type.split()[0], p.title.split()[0])}
-    return set(fold(match["name"]).split()) <= kinds | usual_words().kinds
+                continue  # «Crema Hidratante» is a kind in capitals
+            if not any(n.start <= start and end <= n.end for n in ours):
+                yield sentence[start:end]
+                return
 
 
 def price_right(heard: Heard) -> Iterator[Failure]:
@@ -88,11 +88,12 @@ def price_right(heard: Heard) -> Iterator[Failure]:
         for sentence in sentences(one.text):
             about = tuple(p for n in named(sentence, heard.catalog) for p in n.products) or about
             for amount in amounts(sentence):
-                if amount.about or amount.pesos in told | SHOP_CLP or amount.pesos in _prices(about, sentence):
+                vague = amount.about and "gratis" not in sentence  # from what amount on it is, is a fact of the shop's
+                right = told | SHOP_CLP | (_prices(about, sentence) if about else known)
+                if vague or amount.pesos in right:
                     continue
                 if about and amount.pesos in known:
-                    right = ", ".join(f"{p.title} {p.price_text}" for p in about[:3])
-                    yield Failure(one.turn, "price_right", f"another product's price: {right}", amount.text)
+                    yield Failure(one.turn, "price_right", "the price of another product", amount.text)
                 else:
                     yield Failure(one.turn, "price_right", "no price of the catalogue", amount.text)
 

@@ -31,6 +31,7 @@ class _Lists(msgspec.Struct, forbid_unknown_fields=True):
     formal_first: list[str]
     formal_asking: str
     foreign: list[str]
+    foreign_alone: list[str]
     claims: list[str]
     claims_always: list[str]
     diagnoses: str
@@ -50,6 +51,7 @@ class Words:
     also_words: frozenset[str]
     kinds: frozenset[str]
     foreign: frozenset[str]
+    foreign_alone: frozenset[str]
     brands: re.Pattern[str]
     not_ours: re.Pattern[str]
     others: re.Pattern[str]
@@ -85,7 +87,7 @@ def _words(lists: _Lists) -> Words:
     pregnant, retinol = (_any(pattern, before=r"\b", after="") for pattern in lists.pregnancy)
     return Words(
         names=frozenset(map(fold, (*lists.names, *lists.names_that_are_words))), also_words=frozenset(map(fold, lists.names_that_are_words)),
-        kinds=frozenset(lists.kinds), foreign=frozenset(map(fold, lists.foreign)),
+        kinds=frozenset(lists.kinds), foreign=frozenset(map(fold, lists.foreign)), foreign_alone=frozenset(map(fold, lists.foreign_alone)),
         brands=_any(re.escape(fold(name)) for name in sorted(lists.brands, key=len, reverse=True)),
         questions=tuple((what, _any(asks), _any(needs, before="")) for what, asks, needs in lists.questions),
         pregnant=pregnant, retinol=retinol, **one, **first,
