@@ -88,7 +88,10 @@ function note(name, role = "status") {
   node.setAttribute("role", role);
   return node;
 }
-const set = (model, name, change) => (model.set(name, { ...model.get(name), ...change }), model.save_changes());
+function planned_in(w, model) {
+  const now = model.get("plan");
+  return now.nothing ? w("pl_nothing") : now.conversations ? w(now.calls ? "pl_plan" : "pl_plan_scripted", now) : "";
+}
 
 // One answer at a time is heard; the button that began it stops it.
 function player(root, model) {
@@ -140,9 +143,11 @@ function prompts({ model, w, ask }) {
 // --- 2: scenarios by topic, customers, repetitions, and what it comes to ---
 function trying({ model, w, ask }) {
   const node = part("try"), cols = make("div", "pl-two"), row = make("div", "cd-row cd-choices"), plan = note("pl-plan"), warn = note("pl-warn");
-  const seeds = make("input"), llm = make("select");
+  const seeds = make("input"), llm = make("select"), budget = make("input"), most = field(w, "pl_budget", budget);
   Object.assign(seeds, { type: "number", min: 1, max: 20, step: 1 });
-  row.append(field(w, "pl_seeds", seeds), field(w, "pl_llm", llm));
+  row.append(field(w, "pl_seeds", seeds), field(w, "pl_llm", llm), most);
+  Object.assign(budget, { type: "number", min: 0, step: 0.5 });
+  budget.addEventListener("change", () => choose({ budget_usd: Math.max(0, Number(budget.value) || 0) }));
   warn.classList.add("warn");
   const choose = (changes) => ask("choose", { changes });
   seeds.addEventListener("change", () => choose({ seeds: Math.min(20, Math.max(1, Math.round(Number(seeds.value)) || 1)) }));
@@ -215,12 +220,14 @@ function trying({ model, w, ask }) {
     }
     seeds.value = now.seeds;
     llm.value = now.llm;
+    budget.value = now.budget_usd;
+    most.hidden = now.llm !== "live";
   };
   let timer = 0;
   const later = () => (clearTimeout(timer), (timer = setTimeout(() => node.isConnected && ask("plan"), REST_MS)));
   const planned = () => {
     const now = model.get("plan");
-    plan.textContent = now.nothing ? w("pl_nothing") : now.conversations ? w("pl_plan", now) : "";
+    plan.textContent = planned_in(w, model);
     warn.textContent = now.problem || (now.few ? w("pl_few") : "");
   };
   node.append(cols, row, plan, warn);
@@ -230,7 +237,8 @@ function trying({ model, w, ask }) {
 // --- 3: it runs; what has arrived so far ---
 function running({ model, w, ask }) {
   const node = part("run"), row = make("div", "cd-row"), meter = make("progress"), says = note("pl-progress"), stale = note("pl-stale"), figures = make("div", "cd-wide"), kept = make("p", "pl-note");
-  const start = button(w, "pl_start", () => ask("run"), "call"), stop = button(w, "pl_stop", () => ask("stop")), plan = note("pl-run-plan");
+  const start = button(w, "pl_start", () => (model.get("plan").costs && !agreed ? ((agreed = true), draw()) : ((agreed = false), ask("run"))), "call"), stop = button(w, "pl_stop", () => ask("stop")), plan = note("pl-run-plan");
+  let agreed = false; // whoever spends says so twice
   meter.setAttribute("aria-label", w("pl_run"));
   row.append(start, stop, meter);
   stale.classList.add("warn");
@@ -239,7 +247,7 @@ function running({ model, w, ask }) {
   const draw = () => {
     const now = model.get("progress"), state = now.state ?? "idle", busy = ["starting", "running", "reckoning"].includes(state), at = model.get("plan");
     start.disabled = busy || at.nothing;
-    start.textContent = w(state === "stopped" && !now.stale ? "pl_resume" : "pl_start");
+    start.textContent = agreed ? w("pl_agree", at) : w(state === "stopped" && !now.stale ? "pl_resume" : "pl_start");
     stop.disabled = !["starting", "running"].includes(state);
     meter.hidden = state === "idle";
     if (state === "starting") meter.removeAttribute("value");
@@ -247,7 +255,7 @@ function running({ model, w, ask }) {
     says.textContent = state === "failed" ? now.error : w({ reckoning: "pl_reckons" }[state] ?? `pl_${state}`, now);
     says.classList.toggle("wrong", state === "failed");
     stale.textContent = now.stale ? w("pl_changed") : "";
-    plan.textContent = at.nothing ? w("pl_nothing") : at.conversations ? w("pl_plan", at) : "";
+    plan.textContent = planned_in(w, model);
     kept.replaceChildren(...(now.folder ? [`${w("pl_kept")} `, labLink(now.folder)] : []));
     const rows = now.figures ?? [];
     if (!rows.length) return figures.replaceChildren();

@@ -20,10 +20,12 @@ from clara_kit.core.errors import ClaraError
 from clara_kit.lab.experiment.cells import Variant
 from clara_kit.lab.experiment.runner import plan, run_experiment
 from clara_kit.lab.kernel import KERNEL
+from clara_kit.lab.scenarios import scenario_of
 from clara_kit.lab.scores.scoring import score
 from clara_kit.lab.statistics.compare import compare
 from clara_kit.prompts.template import PromptTemplate
 from clara_kit.widgets import prompt_lab_shown as shown
+from clara_kit.widgets.prompt_lab_rating import BlindRating
 from clara_kit.widgets.prompt_lab_run import Running
 from clara_kit.widgets.prompt_studio import PromptStudio
 from clara_kit.widgets.telling import tell
@@ -33,7 +35,7 @@ from clara_kit.world.scenario import Scenario
 from clara_kit.world.voices import clara_voice
 
 STEPS = ("prompts", "try", "run", "read", "rate", "verdict", "save")
-CUSTOMERS = ("camila", "rosario", "matias", "emilia")  # to begin with
+CUSTOMERS = ("antonia", "benjamin", "camila", "emilia", "matias", "rosario")  # to begin with
 ANSWERS = ("scripted", "recorded", "live", "local")
 FEW = 10  # scenarios: below, intervals are wide
 log = logging.getLogger("clara_kit.widgets")
@@ -72,18 +74,22 @@ class PromptLab(ipywidgets.VBox):  # type: ignore[misc]
         customer: str = "camila",
         folder: str | Path | None = None,
         root: str | Path | None = None,
+        scenarios: Path | None = None,
         workers: int = 1,
         language: Language | None = None,
     ) -> None:
         self._language = language or usual_language()
+        self._scenarios = scenarios
         self._root, self._workers = Path(root) if root is not None else None, workers
         self.studio = PromptStudio(customer, b, folder=folder, language=self._language)
         self.words = spoken_in(self._language)
         renamed = {"studio": "pl_studio", "prompt": "pl_prompt_b", "studio_customer": "pl_preview_customer"}
         self.studio.words = {**self.words, **{name: self.words[other] for name, other in renamed.items()}}
         self._view = LabView(words=self.words, offers=shown.offers())
-        self._titles = {s.name: s.title for s in Scenario.all()}
+        self._titles: dict[str, str] = {}
         self._running = Running()
+        self._blind: BlindRating | None = None
+        self._rater = self.words["pl_rater_usual"]
         self._pair: tuple[Any, ...] = ()
         self._shown: Any = None
         self._ran: list[Any] = []
@@ -91,7 +97,7 @@ class PromptLab(ipywidgets.VBox):  # type: ignore[misc]
         self.studio.observe(self._show_sides, names=["changed", "text", "chosen", "problem"])
         super().__init__([self._view, self.studio])
         self.choose(
-            a=a, scenarios=[*self._titles], customers=[*CUSTOMERS], seeds=1, llm="scripted",
+            a=a, scenarios=[one.name for one in Scenario.all()], customers=[*CUSTOMERS], seeds=1, llm="scripted", budget_usd=1.0,
         )  # fmt: skip
 
     # --- what the hand does, without a hand ---------------------------------------------------------------
@@ -104,8 +110,8 @@ class PromptLab(ipywidgets.VBox):  # type: ignore[misc]
         self._view.step = step
         if step == "read" and not self._view.reading and self._view.pairs:
             self.read(*self._view.pairs[0]["key"])
-        if step == "rate":
-            self._rate()
+        if step == "rate" and self.experiment is not None:
+            self.rater(self._rater)
 
     def choose(self, **changes: Any) -> None:
         """Choose prompt A (`a`), `scenarios`, `customers`, `seeds` and who answers (`llm`), all or some. Raises `ClaraError`."""
@@ -161,9 +167,28 @@ class PromptLab(ipywidgets.VBox):  # type: ignore[misc]
             "mix": mixed(runs[0].mix, self._language), **shown.transcripts(self._pair, failed, self._language),
         }  # fmt: skip
 
-    def hear(self, side: int, turn: int) -> bytes:
-        """What A (0) or B (1) said in a turn of what is read, by the offline voice, as a WAV."""
-        return wav_bytes(clara_voice().synthesize(self._pair[side].ledger[turn].clara).sound)
+    def rater(self, alias: str) -> None:
+        """Rate under this alias; whoever rated before goes on where they were. Raises `ClaraError`."""
+        if self.experiment is None:
+            raise ClaraError("There is nothing to rate yet.", hint="run both prompts first.")
+        self._blind = None
+        self._blind, self._rater = BlindRating(self.experiment, alias), alias
+        self._show_rating()
+
+    def rate(self, what: str) -> None:
+        """ "left", "right", "same" or "both_bad" of the pair that is shown, or "undo". Raises `ClaraError`."""
+        if self._blind is not None:
+            self._blind.take(what)
+            self._show_rating()
+
+    def make(self, side: int, turn: int) -> Scenario:
+        """Make what is read, up to this turn, a scenario of one's own. Raises `ClaraError`."""
+        run, reading = self._pair[side], self._view.reading
+        topic = self.experiment.design.scenarios[reading["key"][0]].topic
+        made = scenario_of(run, run.ledger[turn].turn_id, topic=topic).keep(self._scenarios)
+        self._view.reading = {**reading, "made": made.title}
+        self._show_offers()
+        return made
 
     def lose(self, metric: str) -> None:
         """Show by scenario where B loses on a metric."""
@@ -212,7 +237,7 @@ class PromptLab(ipywidgets.VBox):  # type: ignore[misc]
             "a": f"{a.id} v{a.version}", "equal": a.hash == b.hash, "wrong": bool(self.studio.problem),
             "b": self.words["pl_draft"].format(label=label) if self.studio.changed else label,
         }  # fmt: skip
-        self._view.offers = {**shown.offers(), "prompts": self.studio.prompts, "llms": [*ANSWERS]}
+        self._show_offers()
         self._show_progress()
 
     def _show_plan(self) -> None:
@@ -226,7 +251,7 @@ class PromptLab(ipywidgets.VBox):  # type: ignore[misc]
             found = plan(**asked, folder=self._root, workers=self._workers)
             money = "?" if found.usd is None else f"{found.usd:.2f} ± {found.usd_more:.2f}" if found.usd else "0"
             told |= {"conversations": found.conversations, "calls": found.calls, "usd": money}
-            told |= {"time": shown.seconds(found.seconds, self.words), "known": found.known}
+            told |= {"time": shown.seconds(found.seconds, self.words), "known": found.known, "costs": found.costs}
         self._view.plan = told
 
     def _show_progress(self) -> None:
@@ -245,7 +270,22 @@ class PromptLab(ipywidgets.VBox):  # type: ignore[misc]
         if now.compared is not None and not self._view.verdict:
             self._view.verdict = shown.verdict(now.compared, self._titles, self._language)
 
-    def _rate(self) -> None: ...
+    def _say(self, asked: dict[str, Any], runs: Any) -> None:
+        """Let a turn of a run be heard, by the offline voice."""
+        turn = runs[asked["side"]].ledger[asked["turn"]]
+        heard = turn.heard if asked["kind"] == "hear_rated" and turn.heard is not None else turn.clara
+        self._view.send({"kind": "sound", "of": asked.get("of")}, [wav_bytes(clara_voice().synthesize(heard).sound)])
+
+    def _show_result(self) -> None:
+        if self._blind is not None:
+            self._view.rating = {**self._view.rating, "result": self._blind.result(self._language)}
+
+    def _show_offers(self) -> None:
+        self._titles = {one.name: one.title for one in Scenario.all()}
+        self._view.offers = {**shown.offers(), "prompts": self.studio.prompts, "llms": [*ANSWERS]}
+
+    def _show_rating(self) -> None:
+        self._view.rating = self._blind.shown() if self._blind is not None else {}
 
     # --- what the page asks for ---------------------------------------------------------------------------
 
@@ -261,7 +301,12 @@ class PromptLab(ipywidgets.VBox):  # type: ignore[misc]
             "run": self.run,
             "stop": self.stop,
             "read": lambda: self.read(*asked["key"]),
-            "hear": lambda: self._view.send({"kind": "sound", "of": asked.get("of")}, [self.hear(asked["side"], asked["turn"])]),
+            "hear": lambda: self._say(asked, self._pair),
+            "hear_rated": lambda: self._say(asked, self._blind and self._blind.runs),
+            "rater": lambda: self.rater(str(asked.get("name"))),
+            "rate": lambda: self.rate(str(asked.get("which"))),
+            "rates": self._show_result,
+            "make": lambda: self.make(asked["side"], asked["turn"]),
             "by": lambda: self.lose(str(asked.get("metric"))),
             "save": lambda: self.save(str(asked.get("side")), str(asked.get("note", "")), use=bool(asked.get("use"))),
         }  # fmt: skip
@@ -280,6 +325,6 @@ class PromptLab(ipywidgets.VBox):  # type: ignore[misc]
 
 def _changes(given: Any) -> dict[str, Any]:
     """Of what a page sends only what can be chosen, as it must be."""
-    kinds = {"a": str, "scenarios": list, "customers": list, "seeds": int, "llm": str}
+    kinds = {"a": str, "scenarios": list, "customers": list, "seeds": int, "llm": str, "budget_usd": int | float}
     known: dict[str, Any] = given if isinstance(given, dict) else {}
-    return {k: v for k, v in known.items() if isinstance(v, kinds.get(k, ())) and (k != "seeds" or 0 < v <= 20)}
+    return {k: v for k, v in known.items() if isinstance(v, kinds.get(k, ())) and (k != "seeds" or 0 < known[k] <= 20)}

@@ -49,7 +49,7 @@ function reading({ model, w, play, ask }) {
       item.dataset.testid = "pl-pair";
       item.setAttribute("role", "option");
       item.setAttribute("aria-selected", String(same(pair.key, now)));
-      marks.append(make("span", pair.differs ? "pl-mark differs" : "pl-mark", w(pair.differs ? "pl_differs" : "pl_same")));
+      marks.append(make("span", pair.differs ? "pl-mark differs" : "pl-mark", w(pair.differs ? "pl_differs" : pair.greeting ? "pl_differs_greeting" : "pl_same", { n: pair.differs })));
       pair.failed.forEach((n, side) => n && marks.append(make("span", "pl-mark failed", w("pl_failed", { side: "AB"[side], n }))));
       item.append(make("span", "pl-name", pair.title), make("small", "", `${customer || w("pl_stranger")}${pair.several ? ` · ${seed + 1}` : ""}`), marks);
       item.addEventListener("click", () => ask("read", { key: pair.key }));
@@ -113,15 +113,15 @@ function reading({ model, w, play, ask }) {
     }
     const made = make("p", "pl-note");
     made.dataset.testid = "pl-made";
-    if (now.made) made.append(`${w("pl_made")} `, labLink(now.made));
+    if (now.made) made.append(`${w("pl_made")} «${now.made}»`);
     sheet.replaceChildren(make("h3", "", now.title), make("p", "pl-note", [now.about, now.mix].filter(Boolean).join(" · ")), made, table);
   }
   return { node, on: { "change:pairs": pairs, "change:reading": read } };
 }
 
-const KEYS = { ArrowLeft: "left", ArrowRight: "right", ArrowUp: "tie", ArrowDown: "skip", u: "undo", U: "undo" };
+const KEYS = { ArrowLeft: "left", ArrowRight: "right", ArrowDown: "same", ArrowUp: "both_bad", u: "undo", U: "undo" };
 function rating({ model, w, play, ask, root }) {
-  const node = part("rate"), box = make("div", "pl-rate"), says = note("pl-rated"), cols = make("div", "pl-two"), asked = make("div", "pl-asked"), acts = make("div", "cd-row"), row = make("div", "cd-row cd-choices"), alias = make("input");
+  const node = part("rate"), box = make("div", "pl-rate"), says = note("pl-rated"), title = make("h3"), cols = make("div", "pl-two"), acts = make("div", "cd-row"), row = make("div", "cd-row cd-choices"), alias = make("input");
   const sides = ["left", "right"].map((name) => {
     const own = make("div", "pl-answer");
     own.dataset.testid = `pl-answer-${name}`;
@@ -136,31 +136,40 @@ function rating({ model, w, play, ask, root }) {
   alias.maxLength = 40;
   row.append(field(w, "pl_rater", alias));
   alias.addEventListener("change", () => ask("rater", { name: alias.value }));
-  const act = (which) => (play.hush(), ask("rate", { which }), box.focus());
-  const buttons = { left: "pl_left", tie: "pl_tie", right: "pl_right", skip: "pl_skip", undo: "pl_undo" };
+  const act = (which) => !buttons[which].disabled && (play.hush(), ask("rate", { which }), box.focus({ preventScroll: true }));
+  const buttons = { left: "pl_left", same: "pl_tie", right: "pl_right", both_bad: "pl_both_bad", undo: "pl_undo" };
   for (const [which, name] of Object.entries(buttons)) acts.append((buttons[which] = button(w, name, () => act(which))));
   const result = note("pl-rate-result"), show = button(w, "pl_rate_show", () => ask("rates"));
-  box.append(asked, cols, acts);
+  box.append(title, cols, acts);
   node.append(make("p", "", w("pl_rate_how")), make("p", "pl-note", w("pl_rate_keys")), row, box, says, show, result);
   node.addEventListener("keydown", (event) => {
     if (event.target === alias || event.ctrlKey || event.metaKey || event.altKey) return;
     if (KEYS[event.key]) event.preventDefault(), act(KEYS[event.key]);
-    if (event.key === "1" || event.key === "2") sides[Number(event.key) - 1].querySelector("button")?.click();
+    const side = sides[Number(event.key) - 1];
+    (side?.querySelector("button.differs") ?? side?.querySelector("button"))?.click();
   });
+  const turn = (side) => ([said, heard, differs], n) => {
+    const own = make("div", "pl-turn"), clara = make("p", "clara");
+    if (said) own.append(make("p", "pl-said", said));
+    if (heard) {
+      const play_it = hearing(w, play, { kind: "hear_rated", side, turn: n }, `pl-hear-rated-${side}-${n}`);
+      play_it.classList.toggle("differs", differs);
+      clara.append(play_it, " ", heard);
+    } else clara.append(make("span", "pl-note", w("pl_silent")));
+    clara.classList.toggle("pl-alike", !differs);
+    own.append(clara);
+    return own;
+  };
   function draw() {
     play.hush();
-    const now = model.get("rating"), here = Boolean(now.answers);
+    const now = model.get("rating"), here = Boolean(now.sides);
     if (alias !== root.getRootNode().activeElement) alias.value = now.rater ?? "";
-    cols.hidden = asked.hidden = !here;
-    for (const which of ["left", "tie", "right", "skip"]) buttons[which].disabled = !here;
+    cols.hidden = !here;
+    title.textContent = now.title ?? "";
+    for (const which of ["left", "same", "right", "both_bad"]) buttons[which].disabled = !here;
     buttons.undo.disabled = !now.can_undo;
-    asked.replaceChildren(...(now.asked ?? []).map(([who, said]) => {
-      const line = make("p", who);
-      line.append(make("b", "", `${who === "clara" ? "Clara" : w("who_customer")}: `), said);
-      return line;
-    }));
-    sides.forEach((side, n) => side.replaceChildren(...(here ? [make("h4", "", w(n ? "pl_b_side" : "pl_a_side")), hearing(w, play, { kind: "hear_rated", side: n }, `pl-hear-rated-${n}`), " ", now.answers[n]] : [])));
-    says.textContent = !now.all ? w("pl_rate_none") : now.n >= now.all ? w("pl_rated_all", now) : w("pl_rated", now);
+    sides.forEach((side, n) => side.replaceChildren(...(here ? [make("h4", "", w(n ? "pl_b_side" : "pl_a_side")), ...now.sides[n].map(turn(n))] : [])));
+    says.textContent = !now.all ? w("pl_rate_none") : w(now.n >= now.all ? "pl_rated_all" : "pl_rated", now);
     show.hidden = !now.n;
     result.textContent = now.result ?? "";
   }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from itertools import accumulate, zip_longest
 from statistics import fmean
-from typing import Any
+from typing import Any, get_args
 
 from clara_kit.lab.apart import marked
 from clara_kit.lab.experiment.design import usual_customers
@@ -16,7 +16,7 @@ from clara_kit.lab.statistics.compare import Compared
 from clara_kit.lab.statistics.effects import Effect
 from clara_kit.widgets.words import Language, spoken_in
 from clara_kit.world.personas import Persona
-from clara_kit.world.scenario import Scenario
+from clara_kit.world.scenario import Scenario, Topic
 
 _UNITS = {"yes_no": (100, "", " %"), "share": (100, "", " %"), "ms": (1, "", " ms"), "usd": (1, "US$ ", "")}
 _WORST, _NOTHING = 8, 1e-12
@@ -26,29 +26,32 @@ Key = tuple[str, str, int]
 
 def offers() -> dict[str, Any]:
     """Scenarios by topic, and customers."""
-    topics: dict[str, list[list[Any]]] = {}
+    topics: dict[str, list[list[Any]]] = {topic: [] for topic in get_args(Topic)}
     for one in Scenario.all():
         topics.setdefault(one.topic, []).append([one.name, one.title, one.reacts is not None])
     customers = [*([name, Persona.load(name).about] for name in usual_customers()), ["", ""]]
-    return {"topics": [[topic, found] for topic, found in topics.items()], "customers": customers}
+    return {"topics": [[topic, found] for topic, found in topics.items() if found], "customers": customers}
 
 
 def pairs(experiment: Experiment, titles: Mapping[str, str]) -> list[dict[str, Any]]:
-    """Each occasion that both variants have met: whether their words differ, and what each failed."""
-    said: dict[tuple[str, Key], list[str]] = {}
+    """Each occasion that both variants have met, by its title: how many answers differ, and what each failed."""
+    said: dict[tuple[str, Key], dict[int, str]] = {}
     for one in experiment.turns.iter_rows(named=True):
-        said.setdefault((one["variant"], _key(one)), []).append(" ".join((one["clara"] or "").split()))
+        said.setdefault((one["variant"], _key(one)), {})[one["turn"]] = " ".join((one["clara"] or "").split())
     cells: dict[Key, dict[str, Any]] = {}
     for row in experiment.rows.iter_rows(named=True):
         cells.setdefault(_key(row), {})[row["variant"]] = row
-    return [
-        {
-            "key": [*key], "title": titles.get(key[0], key[0]), "topic": both["A"]["topic"],
-            "differs": said.get(("A", key)) != said.get(("B", key)),
-            "failed": [len(both[side]["failed"] or ()) for side in "AB"],
-        }
-        for key, both in cells.items() if {"A", "B"} <= both.keys()
-    ]  # fmt: skip
+    found = []
+    for key, both in cells.items():
+        if both.keys() >= {"A", "B"}:
+            a, b = (said.get((side, key), {}) for side in "AB")
+            other = [turn for turn in {*a, *b} if a.get(turn) != b.get(turn)]
+            found.append({
+                "key": [*key], "title": titles.get(key[0], key[0]), "topic": both["A"]["topic"],
+                "differs": sum(turn > 0 for turn in other), "greeting": 0 in other,
+                "failed": [len(both[side]["failed"] or ()) for side in "AB"],
+            })  # fmt: skip
+    return sorted(found, key=lambda pair: (pair["title"], pair["key"]))
 
 
 def _key(row: Mapping[str, Any]) -> Key:
@@ -156,6 +159,7 @@ def _effect(one: Effect, language: Language) -> dict[str, Any]:
         "name": one.metric.name, "label": telling.label(one, language), "a": figure(one.a, one.metric.kind),
         "b": figure(one.b, one.metric.kind), "effect": telling.amount(one, one.difference, language), "interval": interval,
         "low": turned[0], "mid": turned[1], "high": turned[2], "sure": _SURE.get(one.outcome, "unsure"), "says": says,
+        "told_apart": one.outcome not in ("same", "unknown"),
         "told": f"{telling.label(one, language)}: {telling.in_range(one, language)}, {says}",
     }  # fmt: skip
 

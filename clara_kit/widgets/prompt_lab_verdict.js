@@ -53,6 +53,7 @@ function verdict({ model, w, ask }) {
       const plot = make("td", "plot"), says = make("td", `says ${row.sure}`, `${SAYS[row.sure]} ${row.says}`);
       plot.append(interval(row));
       const own = line("th", [row.label, figured(row.a), figured(row.b), figured(row.effect, row.interval), plot, says]);
+      [w("pl_metric"), "A", "B", w("pl_effect")].forEach((label, n) => (own.children[n].dataset.label = label));
       own.dataset.testid = `pl-effect-${row.name}`;
       return own;
     }));
@@ -72,7 +73,10 @@ function verdict({ model, w, ask }) {
     heading.classList.toggle("warn", now.rehearsal);
     why.textContent = now.rehearsal ? w("pl_rehearsal_why") : now.mix;
     sentence.textContent = now.sentence;
-    figure.replaceChildren(make("figcaption", "pl-note", w("pl_effects")), effects(now.effects));
+    const told = now.effects.filter((row) => row.told_apart), rest = now.effects.filter((row) => !row.told_apart), fold = make("details");
+    fold.append(make("summary", "", w("pl_rest", { n: rest.length })), effects(rest));
+    fold.open = !told.length;
+    figure.replaceChildren(make("figcaption", "pl-note", w("pl_effects")), ...(told.length ? [effects(told)] : []), ...(rest.length ? [fold] : []));
     notes.replaceChildren(...(now.notes ?? []).map((text) => make("li", "", text)));
     const held = JSON.stringify(now.metrics ?? []);
     if (held !== which.dataset.held) which.replaceChildren(...(now.metrics ?? []).map(([name, label]) => new Option(label, name)));

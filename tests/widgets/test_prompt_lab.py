@@ -31,7 +31,7 @@ def kernel(monkeypatch: pytest.MonkeyPatch) -> Kernel:
 
 @pytest.fixture
 def lab(tmp_path: Path) -> PromptLab:
-    lab = PromptLab(folder=tmp_path / "prompts", root=tmp_path / "experiments")
+    lab = PromptLab(folder=tmp_path / "prompts", root=tmp_path / "experiments", scenarios=tmp_path / "mine")
     lab.choose(scenarios=[CLEANSER], customers=["camila", "rosario"])
     return lab
 
@@ -88,6 +88,46 @@ def test_an_answer_is_heard_as_it_was_written(lab: PromptLab) -> None:
     sound, _ = soundfile.read(io.BytesIO(sent[0][1][0]), dtype="int16")
     words = " ".join(text for text, _ in lab._view.reading["turns"][1]["sides"][1]["pieces"])
     assert (sound == clara_voice().synthesize(words).sound.samples).all() and sent[0][0]["of"] == "x"
+
+
+def test_a_bad_answer_becomes_a_scenario(lab: PromptLab, tmp_path: Path) -> None:
+    lab.run()
+    lab.wait()
+    lab.go("read")
+    by_hand(lab, "make", side=1, turn=2)
+    (kept,) = (tmp_path / "mine").glob("*.yaml")
+    made = Scenario.load(kept)
+    assert made.topic == "routine" and made.script is not None and lab._view.reading["made"] == made.title
+    assert [line.text for line in made.script.lines] == [line.text for line in Scenario.load(CLEANSER).script.lines]  # type: ignore[union-attr]
+    by_hand(lab, "make", side=0, turn=0)
+    assert lab._view.problem  # a greeting answers nobody
+
+
+def test_a_rater_never_learns_which_prompt_is_which_goes_on_where_they_were_and_may_undo(lab: PromptLab) -> None:
+    by_hand(lab, "rater", name="ana")
+    assert "nothing to rate" in lab._view.problem
+    lab.run()
+    lab.wait()
+    by_hand(lab, "go", step="rate")
+    by_hand(lab, "rater", name="ana")
+    rating = lab._view.rating
+    assert (rating["n"], rating["all"], rating["can_undo"]) == (0, 2, False)
+    assert not {"key", "left", "right", "runs"} & rating.keys()
+    by_hand(lab, "rate", which="left")
+    preferred = lab._blind.blind.ratings.kept()[0].preferred  # type: ignore[union-attr]
+    by_hand(lab, "rate", which="undo")
+    assert lab._view.rating["sides"] == rating["sides"]  # the same pair, the same sides
+    by_hand(lab, "rate", which="right")
+    by_hand(lab, "rater", name="ana")
+    assert lab._view.rating["n"] == 1
+    by_hand(lab, "rates")
+    other = "B" if preferred == "A" else "A"
+    assert f"{other} {'preferred ' if other == 'A' else ''}1 times" in lab._view.rating["result"]
+    for nonsense in ("nobody", None):
+        by_hand(lab, "rate", which=nonsense)
+        assert lab._view.rating["n"] == 1 and "no choice" in lab._view.problem
+    by_hand(lab, "rater", name="  ")
+    assert "alias" in lab._view.problem
 
 
 def test_a_stopped_run_goes_on_where_it_was_and_other_choices_make_its_results_stale(lab: PromptLab) -> None:
