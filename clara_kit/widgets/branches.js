@@ -219,7 +219,7 @@ function branchPanel(model, root) {
     const open = model.get("branch_open");
     box.hidden = !model.get("can_branch");
     panel.hidden = !open;
-    opener.textContent = `⑂ ${say("br_open")}`;
+    opener.textContent = `↳ ${say("br_open")}`;
     opener.title = say("br_open_hint");
     opener.setAttribute("aria-expanded", open);
   }
