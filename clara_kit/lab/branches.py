@@ -23,6 +23,7 @@ from clara_kit.core.prompt import Prompt
 from clara_kit.core.settings import Settings
 from clara_kit.lab.apart import Piece, marked
 from clara_kit.lab.briefings import Customer
+from clara_kit.lab.deciding import changes
 from clara_kit.lab.onward import Note, Onward
 from clara_kit.lab.recorded import Recorded
 from clara_kit.lab.retold import Told, retold
@@ -30,12 +31,12 @@ from clara_kit.lab.sentences import Language, table
 from clara_kit.lab.shelf import kept
 from clara_kit.lab.stepping import Moment, Stepper
 from clara_kit.lab.voiced import Recording, recording_of, voiced
-from clara_kit.lab.what_if import changes
 from clara_kit.measure.ledger import Turn
 from clara_kit.measure.run import Run
 from clara_kit.prompts.template import PromptTemplate
 from clara_kit.runtime.run_log import RunLog, write_whole
 from clara_kit.turns import usual_policies
+from clara_kit.world.brain import Brain
 from clara_kit.world.personas import Persona
 
 TAIL_MS = 400.0  # of silence after the last sound
@@ -64,12 +65,13 @@ class Branch:
     def go_on(
         self, line: str, *, settings: Settings | Mapping[str, Any] | None = None,
         template: PromptTemplate | Prompt | str | None = None, customer: Customer | None = None, cuts_in: bool = True,
-        step: int | None = None, at_ms: float | None = None, name: str = "",
+        step: int | None = None, at_ms: float | None = None, name: str = "", brain: Brain | None = None,
     ) -> Branch:  # fmt: skip
         """The other answer to this moment: `line` typed in it, with another prompt, customer or settings where given.
 
         settings: all of them, or only those that change. template, customer: as `simulate` takes them. cuts_in: the line comes
         now, whatever is under way; else once that has come to its end. step, at_ms: go on from another moment of this node.
+        brain: who writes the answers, as `simulate` takes one (default: the scripted brain, at the medians of this run).
         Raises `ClaraError` where the line is empty, or something given cannot be used.
         """
         if not line.strip():
@@ -80,7 +82,7 @@ class Branch:
         conversation = Conversation(talk=before.copy(), policies=usual_policies())
         conversation.talk.now_ms = at.at_ms
         conversation.trace[:] = at._again.trace
-        world = Onward(at._recorded, conversation, at.step, told, changed)
+        world = Onward(at._recorded, conversation, at.step, told, changed, brain)
         under_way = None if before.is_quiet else "cut" if cuts_in else "continued"
         world.go_on(line, cuts_in=cuts_in)
         version = tuple(at._again.trace) != self.run.trace[: len(at._again.trace)]
@@ -90,7 +92,9 @@ class Branch:
             "template": told.inputs["template"] if template is not None else None,
             "customer": _name(customer, told), "under_way": under_way, "notes": [list(note) for note in notes],
         }  # fmt: skip
-        run = Run(inputs=self._inputs(told, about), trace=tuple(conversation.trace), words=world.door.placeholders.map)
+        inputs = self._inputs(told, about, "sim" if brain is None else brain.mode)
+        inputs["answers"] = world.writer.answers
+        run = Run(inputs=inputs, trace=tuple(conversation.trace), words=world.door.placeholders.map)
         child = self._grown(run, name)
         who = at._recorded.sounding(at.step + 1)
         child.recording = at.recording and at.recording.shared(at.at_ms, who, self.run, run)
@@ -258,12 +262,14 @@ class Branch:
         step, at_ms = _moment(self.run, step, at_ms)
         return Branch(run=self.run, step=step, at_ms=at_ms, parent=self.parent, recording=self.recording)
 
-    def _inputs(self, told: Told, about: dict[str, Any]) -> dict[str, Any]:
+    def _inputs(self, told: Told, about: dict[str, Any], llm: str) -> dict[str, Any]:
         """The recorded run's inputs, but for what is not as it was, and where this comes from."""
         inputs = {**self.run.inputs, **told.inputs, OF: about, "policies": usual_policies().to_dict()}
         modes = dict(inputs.get("modes") or {})
-        real = {name: modes[name] for name in ("llm", "tts", "avatar") if modes.get(name, "sim").split()[-1] != "sim"}
-        return {**inputs, "modes": {**modes, **{name: f"{mode} then sim" for name, mode in real.items()}}}
+        for name, mode in (("llm", llm), ("tts", "sim"), ("avatar", "sim")):
+            before = str(modes.get(name, mode))
+            modes[name] = before if before.split()[-1] == mode else f"{before} then {mode}"
+        return {**inputs, "modes": modes}
 
 
 def branch(run: Run | str | Path, step: int | None = None, *, at_ms: float | None = None) -> Branch:

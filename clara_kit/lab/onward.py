@@ -20,6 +20,7 @@ from clara_kit.core.records import HeardEstimated
 from clara_kit.lab.ghost import LONGER_MS, Ghost
 from clara_kit.lab.recorded import Recorded
 from clara_kit.lab.retold import Told
+from clara_kit.world.brain import Brain
 from clara_kit.world.scheduler import World
 
 Note = tuple[str, dict[str, str]]
@@ -30,12 +31,13 @@ class Onward(Ghost):
     """Plays on from where `conversation` stands, right after event number `step`, with what Clara is `told` from there on."""
 
     def __init__(
-        self, recorded: Recorded, conversation: Conversation, step: int, told: Told, changed: dict[str, Any]
-    ) -> None:
+        self, recorded: Recorded, conversation: Conversation, step: int, told: Told, changed: dict[str, Any], brain: Brain | None = None
+    ) -> None:  # fmt: skip
         self._line, self._begins = "", len(conversation.trace)
         if changed:
             conversation.handle(ev.SettingsChanged(at_ms=conversation.talk.now_ms, changes=tuple(changed.items())))
         super().__init__(recorded, conversation, step + 1, step + 1)
+        self.writer.brain = brain
         self._briefing, self._prompt = told.briefing, told.prompt
         self.door.placeholders = told.placeholders.fresh()
         broken = (name for name, health in conversation.talk.services.items() if health.down == "broken")

@@ -1,8 +1,9 @@
-"""Feed a recorded conversation's events to the decisions again and compare what they decide."""
+"""Whether a recorded conversation gives the same numbers today: decided again, played again, and what has changed since."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import zip_longest
 from pathlib import Path
 
@@ -10,9 +11,12 @@ import msgspec
 
 from clara_kit.conversation.conversation import Conversation
 from clara_kit.conversation.policies import Policies
+from clara_kit.core.errors import RunLogError
 from clara_kit.core.events import Event
 from clara_kit.core.outside import printable
+from clara_kit.core.page import Html, table
 from clara_kit.core.records import Record
+from clara_kit.lab.again import Change, again, changes
 from clara_kit.measure import codec
 from clara_kit.measure.run import Run
 from clara_kit.turns import usual_policies
@@ -35,18 +39,63 @@ class Difference:
         return printable(f"record {self.n}: was {was}, is {now}{f' ({self.cause})' if self.cause else ''}")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Replay:
-    """The outcome: `same`, or the `differences` in order."""
+    """The outcome: `same`, or the `differences` in order; and the `changes`, by name, of what the run depends on."""
 
     run: Run
     trace: tuple[Record, ...]
     differences: tuple[Difference, ...]
+    policies: Policies = field(default_factory=usual_policies, repr=False)
 
     @property
     def same(self) -> bool:
         """Whether every decision came out as recorded."""
         return not self.differences
+
+    @cached_property
+    def changes(self) -> tuple[Change, ...]:
+        """Prompt, data, settings, policies, packages and code that are no longer as they were, each then → now."""
+        return changes(self.run, self.policies)
+
+    @cached_property
+    def again(self) -> Run | None:
+        """A simulation played anew by this build; None for any other run: what vendors and twins do is not repeated."""
+        if set(self.run.modes.values()) != {"sim"} or not isinstance(self.run.inputs.get("script"), dict):
+            return None
+        try:
+            return again(self.run)
+        except RunLogError:
+            return None
+
+    @property
+    def proven(self) -> bool | None:
+        """Whether a simulation comes out the same record by record; None where it cannot be played anew."""
+        return None if self.again is None else self.again.trace == self.run.trace
+
+    @property
+    def numbers(self) -> dict[str, tuple[float | None, float | None]]:
+        """The run's figures then and now: of the simulation played anew, else of the same events decided again."""
+        now = self.again or Run(inputs=self.run.inputs, trace=self.trace)
+        return {name: (was, now.figures[name]) for name, was in self.run.figures.items()}
+
+    def _repr_html_(self) -> str:
+        rows = [(c.kind, c.name, c.then, c.now) for c in self.changes]
+        decided = [(f"record {d.n}", str(d)) for d in self.differences[:5]]
+        parts = [table(rows, ("what", "which", "then", "now"), self.verdict)]
+        return "".join((*parts, table(decided, ("where", "decided otherwise")) if decided else Html("")))
+
+    @property
+    def verdict(self) -> str:
+        """In one sentence, for people."""
+        count = len(self.trace)
+        told = f"every one of {count} records comes out as recorded" if self.same else (
+            f"{len(self.differences)} of {count} records come out otherwise, the first is {self.differences[0]}"
+        )  # fmt: skip
+        if self.proven is not None:
+            told += "; played anew, its numbers are the same" if self.proven else "; played anew, it goes otherwise"
+        since = f"; changed since: {', '.join(f'{c.kind} {c.name}' for c in self.changes)}" if self.changes else ""
+        return f"{told}{since or '; nothing that it depends on has changed'}."
 
     def __repr__(self) -> str:
         if self.same:
@@ -66,7 +115,7 @@ def replay(run_or_path: Run | str | Path, *, policies: Policies | None = None) -
     differences = tuple(
         Difference(n, was, now, _cause(run, was, now, policies)) for n, (was, now) in pairs if not _alike(was, now)
     )
-    return Replay(run, tuple(conversation.trace), differences)
+    return Replay(run, tuple(conversation.trace), differences, policies)
 
 
 def _alike(was: Record | None, now: Record | None) -> bool:

@@ -129,8 +129,10 @@ def _read(folder: Path, names: dict[str, str]) -> Kept:
     try:
         manifest = opening.manifest(folder)
         inputs, facts = dict(manifest["inputs"]), dict(manifest["facts"])
-        started = datetime.fromisoformat(str(facts["started"]))
-        started.timestamp()  # else nothing could be sorted by it
+        simulated = "started" not in facts and "ended" in facts  # and bundled: nobody knows when
+        started = None if simulated else datetime.fromisoformat(str(facts["started"]))
+        if started is not None:
+            started.timestamp()  # else nothing could be sorted by it
         return here(
             started=started,
             title=opening.later_title(folder) or str(facts.get("title") or ""),

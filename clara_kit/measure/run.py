@@ -52,7 +52,13 @@ class Run:
 
     def shown(self) -> Run:
         """As it is shown: an invented customer has nothing to protect; a real one's words stay out of what a page may keep."""
-        return self if self.modes.get("shop", "").startswith("live") else self.revealed()
+        return self if self.of_a_person else self.revealed()
+
+    @property
+    def of_a_person(self) -> bool:
+        """Whether a real shop told of its customer, or that is not known: the words behind the placeholders stay here."""
+        exchanged = any(type(r) is ServiceExchanged and (r.service, r.mode) == ("shop", "live") for r in self.trace)
+        return exchanged or self.modes.get("shop", "").startswith("live") or bool(self.words and not self.modes)
 
     @property
     def experiment_id(self) -> str:
@@ -86,7 +92,7 @@ class Run:
                     modes[record.service] = f"{before} then {record.mode}"
         return mix_of(modes)
 
-    @property
+    @cached_property
     def settings(self) -> Settings:
         """The settings it was run with. Raises `RunLogError` where this version cannot have them."""
         hint = "`trace`, `turns` and `ledger` can be read; to decide it again, use the version that recorded it."

@@ -68,7 +68,7 @@ class RunLog:
                 "tags": list(tags),
                 "started": started.isoformat(timespec="milliseconds"),
                 "versions": versions(),
-                **_git(),
+                **code(),
             }
         )
         self._written = self._end_bytes = 0
@@ -230,7 +230,7 @@ def versions() -> dict[str, str]:
 
 
 @cache  # it is the code that was loaded which counts, and asking takes a while
-def _git() -> dict[str, str]:
+def code() -> dict[str, str]:
     """The commit of the kit, and the patch where the tree was dirty; empty outside a checkout."""
 
     def git(*args: str) -> str:

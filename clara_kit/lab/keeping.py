@@ -1,0 +1,313 @@
+"""Copies of what was recorded: kept in the repository (`keep`), or in one file for another machine (`bundle`).
+
+After the shelf, which finds what there is. What leaves the folder of its owner holds placeholders where a person was named,
+never a key, and never what the placeholders of a real person stand for. What comes from elsewhere is not trusted: a bundle is
+opened beside the runs, file by file, and only what it says of itself, whole.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import zipfile
+import zlib
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from hashlib import sha256
+from pathlib import Path, PurePosixPath
+from tempfile import mkdtemp
+from typing import Any, Protocol
+
+from pydantic import SecretStr
+
+from clara_kit.core.errors import ClaraError, RunLogError
+from clara_kit.core.paths import DATA
+from clara_kit.core.placeholders import masked
+from clara_kit.measure import codec, opening
+from clara_kit.measure.run import WORDS_FILE, Run
+from clara_kit.runtime.config import load_keys
+from clara_kit.runtime.run_log import EVENTS_FILE, private, write_whole
+
+MANIFEST, SOUND, REMARKS, ABOUT = "manifest.json", "conversation.wav", "remarks.json", "bundle.json"
+RUN_FILES = (MANIFEST, EVENTS_FILE, "turns.parquet", "events.parquet", opening.TITLE_FILE, REMARKS, SOUND, WORDS_FILE)
+FORMAT = 1
+ENDING = ".clara.zip"
+KEPT_RUN_BYTES, KEPT_BYTES = 1_000_000, 10_000_000
+"""The most that one kept run, and all together, may take in the repository."""
+MOST_FILES, MOST_BYTES = 20_000, 1 << 30
+"""The most that a bundle may hold when it is opened."""
+_CHUNK_BYTES = 1 << 20
+_THEIRS = "ask who made it for a fresh one; nothing of it was kept."
+
+
+class HasFolder(Protocol):
+    """An experiment, as far as it matters here."""
+
+    @property
+    def folder(self) -> Path | None:
+        """Where it is kept; None: nowhere."""
+
+
+Kept = Run | HasFolder | str | Path
+
+
+def keep(run: Run | str | Path, *, sound: bool = False, root: Path | str | None = None) -> Path:
+    """Copy a run into `data/runs/kept/`, which git tracks. Names stay placeholders; what was kept before is written anew.
+
+    sound: its recording too. Raises `RunLogError` where it would be too large (1 MB a run, 10 MB in all), and for a
+    conversation with a real customer, who is nobody to be tracked.
+    """
+    run = run if isinstance(run, Run) else Run.load(run)
+    if run.of_a_person:
+        hint = "make a bundle for whom it concerns, or keep a conversation with an invented customer."
+        raise RunLogError("A conversation with a customer of the shop is not put into the repository.", hint=hint)
+    root = Path(root or DATA / "runs")
+    folder, parts = root / "kept" / name_of(run), dict(parts_of(run, sound=sound))
+    there = sum(f.stat().st_size for f in (root / "kept").rglob("*") if f.is_file() and f.parent != folder)
+    for size, most in ((sum(map(len, parts.values())), KEPT_RUN_BYTES), (there, KEPT_BYTES)):
+        if (size if most == KEPT_RUN_BYTES else size + sum(map(len, parts.values()))) > most:
+            hint = "keep it without its sound, or delete others from data/runs/kept; a bundle may be larger."
+            raise RunLogError(f"It would take more than the {most / 1e6:.0f} MB that are for it.", hint=hint)
+    _write(folder, parts.items())
+    return folder
+
+
+def bundle(what: Kept, path: Path | str, *, names: bool = False, sound: bool = True) -> Path:
+    """One file with everything that a run, or an experiment with its folder, needs on another machine: see `unbundle`.
+
+    path: where it goes; in a folder it is called after what it holds. names: an invented customer's words too, instead of
+    placeholders alone. Of a real customer neither words nor sound are ever in it. Equal contents give equal bytes. Raises
+    `RunLogError`.
+    """
+    if isinstance(what, str | Path) and (Path(what) / EVENTS_FILE).exists():
+        what = Run.load(what)
+    if isinstance(what, Run):
+        kind, name, parts = "run", name_of(what), parts_of(what, names=names, sound=sound)
+    else:
+        folder = Path(what) if isinstance(what, str | Path) else what.folder
+        if folder is None or not folder.is_dir():
+            raise RunLogError(
+                "There is no folder to be bundled.", hint="give a run, an experiment, or the folder of one."
+            )
+        kind, name, parts = "experiment", folder.name, _tree(folder)
+    target = Path(path)
+    target = target / f"{name}{ENDING}" if target.is_dir() else target
+    fresh = target.with_name(target.name + ".new")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with private(fresh) as file, zipfile.ZipFile(file, "w") as zipped:
+            files, secrets = {}, _secrets()
+            for inside, raw in parts:
+                if any(secret in raw for secret in secrets):
+                    raise RunLogError(
+                        f"One of your keys stands in {inside}.", hint="take it out; then make the bundle."
+                    )
+                files[inside] = [len(raw), sha256(raw).hexdigest()]
+                _put(zipped, f"files/{inside}", raw)
+            about = {"format": FORMAT, "kind": kind, "name": name, "files": files}
+            _put(zipped, ABOUT, json.dumps(about, ensure_ascii=False, indent=1, sort_keys=True).encode())
+        os.replace(fresh, target)
+    except OSError as exc:
+        raise RunLogError(
+            f"The bundle cannot be written to {target}: {exc.strerror}.", hint="choose another place."
+        ) from exc
+    finally:
+        with suppress(OSError):
+            fresh.unlink()
+    return target
+
+
+def unbundle(path: Path | str, root: Path | str | None = None, *, most_bytes: int = MOST_BYTES) -> Path:
+    """Open a bundle under `root` (default `data/runs`, or `data/experiments`): the folder, for `Run.load` to read.
+
+    Every file is checked by its hash before anything is there. A folder of that name with the same content is that one; with
+    other content stays, and the new one gets a number. Raises `RunLogError` for what is damaged, larger than `most_bytes`, or
+    would be written anywhere else.
+    """
+    try:
+        with zipfile.ZipFile(path) as zipped:
+            return _opened(zipped, root, most_bytes)
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, UnicodeError) as exc:
+        raise RunLogError(f"{Path(path).name} is no bundle, or is damaged.", hint=_THEIRS) from exc
+    except OSError as exc:
+        raise RunLogError(
+            f"{path} cannot be opened: {exc.strerror or exc}.", hint="is it there, and is there room?"
+        ) from exc
+
+
+def _opened(zipped: zipfile.ZipFile, root: Path | str | None, most_bytes: int) -> Path:
+    about = _about(zipped)
+    usual = DATA / ("runs" if about["kind"] == "run" else "experiments")
+    place = Path(root or usual)
+    held = {info.filename: info for info in zipped.infolist()}
+    files: dict[str, list[Any]] = about["files"]
+    if len(held) != len(zipped.infolist()) or set(held) != {ABOUT, *(f"files/{name}" for name in files)}:
+        raise RunLogError("The bundle does not hold what it says.", hint=_THEIRS)
+    if len(files) > MOST_FILES or sum(size for size, _ in files.values()) > most_bytes:
+        hint = "if you trust who made it, raise `most_bytes`."
+        raise RunLogError(f"The bundle is larger than {most_bytes / 1e6:,.0f} MB, or has too many files.", hint=hint)
+    place.mkdir(parents=True, exist_ok=True)
+    fresh = Path(mkdtemp(prefix=".opening-", dir=place))  # 0700; the shelf looks at no name that begins so
+    try:
+        for name, (size, digest) in files.items():
+            _copy(zipped, held[f"files/{name}"], fresh / name, size, digest)
+        for number in range(1, 1000):
+            folder = place / (about["name"] if number == 1 else f"{about['name']}-{number}")
+            if not folder.exists():
+                fresh.rename(folder)
+                return folder
+            if all(_digest(folder / name) == digest for name, (_, digest) in files.items()):
+                return folder
+        raise RunLogError(f"There are too many called {about['name']}.", hint="delete some of them.")
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+
+
+def _about(zipped: zipfile.ZipFile) -> dict[str, Any]:
+    """What the bundle says of itself, where every name in it is one that may be written."""
+    try:
+        info = zipped.getinfo(ABOUT)
+        about = json.loads(zipped.read(info)) if info.file_size < 8 * _CHUNK_BYTES else None
+    except (KeyError, ValueError, RecursionError):
+        about = None
+    good = (
+        isinstance(about, dict)
+        and about.get("kind") in ("run", "experiment")
+        and _plain(about.get("name"), parts=1)
+        and isinstance(files := about.get("files"), dict)
+        and all(_plain(name) and _is_file(told) for name, told in files.items())
+    )
+    if not good or not isinstance(about, dict):
+        raise RunLogError("This is no bundle, or one that would write where it must not.", hint=_THEIRS)
+    if about.get("format") != FORMAT:
+        hint = "open it with the version of the kit that made it, or a newer one."
+        raise RunLogError("Another version of the kit made this bundle.", hint=hint)
+    return about
+
+
+def _plain(name: object, parts: int = 6) -> bool:
+    """Whether it is a name of a file beneath, on every system: no way up, no root, no drive, nothing hidden."""
+    if (
+        not isinstance(name, str)
+        or not 0 < len(name) < 250
+        or not name.isprintable()
+        or any(c in name for c in '\\:*?"<>|')
+    ):
+        return False
+    steps = name.split("/")
+    return len(steps) <= parts and all(s and s[0] != "." and s[-1] not in ". " for s in steps)
+
+
+def _is_file(told: object) -> bool:
+    match told:
+        case [int(size), str(digest)]:
+            return not isinstance(size, bool) and size >= 0 and len(digest) == 64
+    return False
+
+
+def _copy(zipped: zipfile.ZipFile, info: zipfile.ZipInfo, to: Path, size: int, digest: str) -> None:
+    """Not a byte more than was announced is unpacked, whatever the archive's own figures say."""
+    to.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    seen, left = sha256(), size
+    with zipped.open(info) as source, private(to) as target:
+        while left >= 0 and (chunk := source.read(_CHUNK_BYTES)):
+            left -= len(chunk)
+            seen.update(chunk)
+            target.write(chunk)
+    if left != 0 or seen.hexdigest() != digest:
+        raise RunLogError(f"{PurePosixPath(info.filename).name} is damaged in this bundle.", hint=_THEIRS)
+
+
+def _digest(path: Path) -> str:
+    try:
+        return sha256(path.read_bytes()).hexdigest()
+    except OSError:
+        return ""
+
+
+def name_of(run: Run) -> str:
+    """What its folder is called, here and elsewhere."""
+    return run.folder.name if run.folder is not None else run.run_id
+
+
+def parts_of(run: Run, *, names: bool = False, sound: bool = True) -> Iterator[tuple[str, bytes]]:
+    """Its files by name, as they may leave the machine: in a fixed order, with placeholders, `names` of invented ones too."""
+    made = {MANIFEST: _manifest(run, names), EVENTS_FILE: codec.to_log(run.trace).encode()}
+    for name in RUN_FILES:
+        file = run.folder / name if run.folder is not None else None
+        if (
+            (name == WORDS_FILE and not names)
+            or (name in (WORDS_FILE, SOUND) and run.of_a_person)
+            or (name == SOUND and not sound)
+        ):
+            continue
+        if file is not None and file.is_file() and not file.is_symlink() and name != MANIFEST:
+            raw = file.read_bytes()
+            personal = name in (opening.TITLE_FILE, REMARKS) and not (names and not run.of_a_person)
+            yield name, masked(raw.decode("utf-8", "replace"), run.words).encode() if personal else raw
+        elif name in made:
+            yield name, made[name]
+        elif name == WORDS_FILE and run.words:
+            yield name, (json.dumps(run.words, ensure_ascii=False, indent=1) + "\n").encode()
+
+
+def _manifest(run: Run, names: bool) -> bytes:
+    """As it was written, but for the names in its title and note, which stand outside the hash."""
+    figures = {"ended": "", "records": len(run.trace), "figures": run.figures}  # of a simulation, which nobody wrote
+    whole = {
+        "schema": codec.SCHEMA,
+        "experiment_id": run.experiment_id,
+        "inputs": run.inputs,
+        "facts": figures | run.facts,
+    }
+    if run.folder is not None:
+        with suppress(RunLogError):
+            whole = opening.manifest(run.folder)
+    facts = whole.get("facts")
+    if isinstance(facts, dict) and (not names or run.of_a_person):
+        told = {k: masked(facts[k], run.words) for k in ("title", "note") if isinstance(facts.get(k), str)}
+        whole = {**whole, "facts": {**facts, **told}}
+    return (json.dumps(whole, ensure_ascii=False, indent=1) + "\n").encode()
+
+
+def _tree(folder: Path) -> Iterator[tuple[str, bytes]]:
+    """Every file of an experiment's folder; what is being written, hidden or elsewhere is none of it."""
+    for file in sorted(folder.rglob("*"), key=lambda f: f.relative_to(folder).as_posix()):
+        name = file.relative_to(folder).as_posix()
+        if file.is_file() and not file.is_symlink() and _plain(name) and file.suffix not in (".new", ".lock", ".tmp"):
+            yield name, file.read_bytes()
+
+
+def _secrets() -> tuple[bytes, ...]:
+    """The keys of this machine, which nothing that leaves it may hold."""
+    try:
+        keys = load_keys()
+    except (ClaraError, OSError):
+        return ()
+    held = (getattr(keys, name) for name in type(keys).model_fields)
+    return tuple(
+        k.get_secret_value().encode() for k in held if isinstance(k, SecretStr) and len(k.get_secret_value()) >= 8
+    )
+
+
+def _put(zipped: zipfile.ZipFile, name: str, raw: bytes) -> None:
+    info = zipfile.ZipInfo(name)  # of 1980: when a bundle was made is none of its content
+    info.compress_type, info.create_system, info.external_attr = zipfile.ZIP_DEFLATED, 3, 0o600 << 16
+    zipped.writestr(info, raw, compresslevel=6)
+
+
+def _write(folder: Path, parts: Iterable[tuple[str, bytes]]) -> None:
+    """The whole folder, in place of the one that was there."""
+    fresh = folder.with_name(f".new-{folder.name}")
+    try:
+        shutil.rmtree(fresh, ignore_errors=True)
+        fresh.mkdir(parents=True)
+        for name, raw in parts:
+            write_whole(fresh / name, raw)
+        shutil.rmtree(folder, ignore_errors=True)
+        fresh.rename(folder)
+    except OSError as exc:
+        raise RunLogError(
+            f"The run cannot be kept in {folder}: {exc.strerror}.", hint="make room on the disk."
+        ) from exc
