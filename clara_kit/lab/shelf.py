@@ -51,6 +51,8 @@ class Kept:
     """`RUNNING`, `OVER`, `NOT_CLOSED`, `UNREADABLE`, or what went wrong."""
     size_bytes: int = 0
     has_sound: bool = False
+    branch_of: str = ""
+    """What it was gone on from (`lab/branches.py`); empty for a conversation of its own."""
 
     def load(self) -> Run:
         """The whole run; raises `RunLogError`."""
@@ -136,6 +138,7 @@ def _read(folder: Path, names: dict[str, str]) -> Kept:
             title=opening.later_title(folder) or str(facts.get("title") or ""),
             customer=customer_of(inputs, names),
             prompt=prompt_of(inputs),
+            branch_of=str(facts.get("branch_of") or ""),
             mix=str(facts.get("mix") or Run(inputs=inputs, trace=()).mix),
             ended=RUNNING if "ended" not in facts and is_being_written(folder) else ended_of(facts),
             **_figures(folder, facts),
