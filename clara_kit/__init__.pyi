@@ -39,6 +39,7 @@ from .widgets.console import Console as Console
 from .widgets.desk import Desk as Desk
 from .widgets.explorer import Explorer as Explorer
 from .widgets.ghost import WhatIfView as WhatIfView
+from .widgets.sharing import share as share
 from .widgets.shelf import runs as runs
 from .widgets.window import ConversationWindow as ConversationWindow
 from .world.faults import Fault as Fault
