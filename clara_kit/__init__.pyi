@@ -9,6 +9,12 @@ from .core.settings import Keys as Keys
 from .core.settings import Settings as Settings
 from .core.states import ConversationState as ConversationState
 from .core.states import ConversationStateMachine as ConversationStateMachine
+from .lab.branches import branch as branch
+from .lab.experiment.cells import Variant as Variant
+from .lab.experiment.experiment import Experiment as Experiment
+from .lab.experiment.experiment import experiments as experiments
+from .lab.experiment.runner import plan as plan
+from .lab.experiment.runner import run_experiment as run_experiment
 from .lab.keeping import bundle as bundle
 from .lab.keeping import keep as keep
 from .lab.keeping import unbundle as unbundle
@@ -16,6 +22,7 @@ from .lab.labels import check_labels as check_labels
 from .lab.labels import labels as labels
 from .lab.replay import replay as replay
 from .lab.what_if import what_if as what_if
+from .lab.what_if_shelf import what_if_shelf as what_if_shelf
 from .measure.ledger import LatencyMetrics as LatencyMetrics
 from .measure.run import Run as Run
 from .prompts.template import PromptTemplate as PromptTemplate
@@ -43,4 +50,5 @@ from .widgets.sharing import share as share
 from .widgets.shelf import runs as runs
 from .widgets.window import ConversationWindow as ConversationWindow
 from .world.faults import Fault as Fault
+from .world.scenario import Scenario as Scenario
 from .world.sim import simulate as simulate

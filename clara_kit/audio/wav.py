@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from clara_kit.audio.pcm import Samples, Sound, clipped
 from clara_kit.core.errors import AudioError
@@ -22,6 +23,20 @@ def read_wav(path: str | Path, *, rate_hz: int | None = None, allow_truncated: b
     installed; and for a WAV that is shorter than its header says, or whose header was never finished, as streaming
     writers leave it (with `allow_truncated`, what is there is taken).
     """
+    frames, rate = _frames(path, allow_truncated)
+    return clipped(np.clip(np.nan_to_num(frames), -1, 1).mean(axis=1) * 32768, rate).at_rate(
+        rate if rate_hz is None else rate_hz
+    )
+
+
+def read_channels(path: str | Path) -> tuple[Sound, ...]:
+    """Each channel of a sound file by itself; of one that was cut, what is there. Raises `AudioError` as `read_wav` does."""
+    frames, rate = _frames(path, allow_truncated=True)
+    return tuple(clipped(np.clip(np.nan_to_num(one), -1, 1) * 32768, rate) for one in frames.T)
+
+
+def _frames(path: str | Path, allow_truncated: bool) -> tuple[npt.NDArray[np.float64], int]:
+    """The frames of a sound file, one row each, and how many there are a second."""
     try:
         import soundfile  # type: ignore[import-untyped]
 
@@ -38,9 +53,7 @@ def read_wav(path: str | Path, *, rate_hz: int | None = None, allow_truncated: b
         raise AudioError(f"{path} cannot be used: it is {kind}.", hint="convert it to 16-bit PCM WAV first.") from exc
     if not len(frames):
         raise AudioError(f"{path} holds no sound.", hint="was the recording stopped before it began?")
-    return clipped(np.clip(np.nan_to_num(frames), -1, 1).mean(axis=1) * 32768, rate).at_rate(
-        rate if rate_hz is None else rate_hz
-    )
+    return frames, int(rate)
 
 
 def _plain_wav(path: str | Path, data: bytes, allow_truncated: bool) -> bytes:
@@ -83,10 +96,10 @@ def write_wav(path: str | Path, *channels: Sound) -> None:
         writer.write(*(np.pad(row, (0, max(map(len, rows)) - len(row))) for row in rows))
 
 
-def wav_bytes(sound: Sound) -> bytes:
-    """The sound as a WAV file that is in no folder: for a page to play."""
-    data = sound.to_bytes()
-    return _header(sound.rate_hz, 1, len(data)) + data
+def wav_bytes(*channels: Sound) -> bytes:
+    """Sounds of equal length and rate as a WAV file that is in no folder: for a page to play."""
+    data = np.stack([one.samples for one in channels], axis=1).astype("<i2").tobytes()
+    return _header(channels[0].rate_hz, len(channels), len(data)) + data
 
 
 def _header(rate_hz: int, channels: int, data_bytes: int) -> bytes:

@@ -57,6 +57,10 @@ class History:
         self.add_user(last.text[: -len(text)])
         return True
 
+    def is_like(self, other: History) -> bool:
+        """The same is remembered, however long a request may be."""
+        return self._cut == other._cut and self._messages == other._messages
+
     @property
     def said(self) -> tuple[Message, ...]:
         """Everything that is remembered, in order."""

@@ -210,20 +210,22 @@ class Talk:
 
 def _copied(part: Any) -> Any:
     """A copy of what can change; what cannot (texts, events, settings) is shared."""
-    if type(part) in _PLAIN:  # most are; and to ask whether one is a Chunker takes the longest of all
+    kind: Any = type(part)
+    if kind in _PLAIN:  # most are; and to ask whether one is a Chunker takes the longest of all
         return part
-    if isinstance(part, list):
+    if kind is list:
         return [*part]  # of texts, pairs and words, none of which can change
-    if isinstance(part, dict):
+    if kind is dict:
         return {key: _copied(value) for key, value in part.items()}
-    if isinstance(part, _PARTS):
-        twin = copy(part)
-        for name in type(part).__slots__:  # type: ignore[union-attr]
-            setattr(twin, name, _copied(getattr(part, name)))
+    if kind in _PARTS:
+        twin = copy(part) if isinstance(part, Struct) else kind.__new__(kind)
+        for name in kind.__slots__:
+            value = getattr(part, name)
+            setattr(twin, name, value if type(value) in _PLAIN else _copied(value))
         return twin
     return part.copy() if isinstance(part, Chunker) else part
 
 
 _WELL = Health()  # of whom nothing was heard; nobody writes into it
-_PLAIN = frozenset((str, float, int, bool, tuple, type(None), Settings, SpeechStarted))
-_PARTS = (Talk, Turn, Reply, Utterance, Health, Timer, History, ConversationStateMachine)
+_PLAIN = frozenset((str, float, int, bool, tuple, type(None), Settings, SpeechStarted, ConversationState, Voice))
+_PARTS = frozenset((Talk, Turn, Reply, Utterance, Health, Timer, History, ConversationStateMachine))

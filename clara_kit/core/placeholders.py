@@ -15,6 +15,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from copy import copy
+from types import MappingProxyType
 from typing import Any
 
 from msgspec.structs import replace
@@ -23,6 +24,7 @@ from clara_kit.core import commands as do
 from clara_kit.core import events as ev
 from clara_kit.core.profile import ANONYMOUS, CustomerProfile, fill, placeholders_in
 
+NONE: Mapping[str, str] = MappingProxyType({})
 _NAME_PARTS = 3  # a name of more words is hidden only as a whole: its words may be anything
 _UTTERANCES = 4  # whose pieces are remembered: the sound of a cut one may still be told
 _PART_CHARS = 3  # shorter parts of a name («de», «la») are words of their own
@@ -35,17 +37,23 @@ _FREE_TEXT: dict[type, str] = {
 
 
 class Placeholders:
-    """The words of one profile and what stands for them. Without a profile nothing is hidden."""
+    """The words of one profile and what stands for them. Without a profile nothing is hidden.
 
-    def __init__(self, profile: CustomerProfile = ANONYMOUS) -> None:
+    words: in its place, what `map` gave once: the same words are hidden by the same placeholders again.
+    """
+
+    def __init__(self, profile: CustomerProfile = ANONYMOUS, words: Mapping[str, str] = NONE) -> None:
         self._names: dict[str, str] = {}  # folded value -> name of its placeholder
         self._value_of: dict[str, str] = {}  # placeholder -> what it stands for
         self._streams: dict[int, _Stream] = {}
         self._spoken: dict[int, list[str]] = {}  # pieces with placeholders, of the last utterances
         for name, value in _personal(profile):
-            if value and _fold(value) not in self._names:
-                self._names[_fold(value)] = name
+            if value and fold(value) not in self._names:
+                self._names[fold(value)] = name
                 self._value_of[f"{{{name}}}"] = value
+        for placeholder, value in words.items():
+            self._names.setdefault(fold(value), placeholder[1:-1].partition("~")[0])
+            self._value_of[placeholder] = value
         either = "|".join(map(re.escape, sorted(self._names, key=len, reverse=True)))
         self._pattern = re.compile(rf"(?<!\w)(?:{either})(?!\w)") if either else None
         self._longest = max(map(len, self._names), default=0)
@@ -74,7 +82,7 @@ class Placeholders:
             return text
         whole, start, out = before + text, len(before), []
         at = start
-        for match in self._pattern.finditer(_fold(whole), start):
+        for match in self._pattern.finditer(fold(whole), start):
             out += [whole[at : match.start()], self._placeholder(whole[match.start() : match.end()])]
             at = match.end()
         return "".join((*out, whole[at:]))
@@ -137,7 +145,7 @@ class Placeholders:
     def _words(self, words: tuple[ev.Word, ...]) -> tuple[ev.Word, ...]:
         """Words that together are one value become one word."""
         assert self._pattern is not None
-        values = self._pattern.finditer(_fold(" ".join(w.text for w in words)))
+        values = self._pattern.finditer(fold(" ".join(w.text for w in words)))
         inside = {at for value in values for at in range(value.start() + 1, value.end())}
         out: list[ev.Word] = []
         group: list[ev.Word] = []
@@ -152,7 +160,7 @@ class Placeholders:
         return tuple(out)
 
     def _placeholder(self, value: str) -> str:
-        name = self._names[_fold(value)]
+        name = self._names[fold(value)]
         plain = f"{{{name}}}"
         number = 1
         while self._value_of.setdefault(plain, value) != value:
@@ -162,7 +170,7 @@ class Placeholders:
 
     def held_from(self, before: str, text: str) -> int:
         """From where on `text` must wait: it may be, or become, the beginning of a value."""
-        folded = _fold(before + text)
+        folded = fold(before + text)
         for at in range(max(len(before), len(folded) - self._longest), len(folded)):
             if folded[at:] in self._begins and (at == 0 or not folded[at - 1].isalnum()):
                 return at - len(before)
@@ -187,10 +195,10 @@ class _Stream:
 
 def masked(text: str, words: Mapping[str, str]) -> str:
     """The text with placeholders for whatever they stand for, where a map of them is all that is known of a person."""
-    names = {_fold(value): name for name, value in words.items() if value.strip()}
+    names = {fold(value): name for name, value in words.items() if value.strip()}
     either = "|".join(map(re.escape, sorted(names, key=len, reverse=True)))
     out, at = [], 0
-    for match in re.finditer(rf"(?<!\w)(?:{either})(?!\w)", _fold(text)) if names else ():
+    for match in re.finditer(rf"(?<!\w)(?:{either})(?!\w)", fold(text)) if names else ():
         out += [text[at : match.start()], names[match.group()]]
         at = match.end()
     return "".join((*out, text[at:]))
@@ -219,5 +227,6 @@ class _Folds(dict[int, str]):
 _FOLDS = _Folds()
 
 
-def _fold(text: str) -> str:
+def fold(text: str) -> str:
+    """The text without case and accents, letter for letter: places in it are places in the text."""
     return text.translate(_FOLDS)

@@ -64,37 +64,36 @@ class Recorded:
 
     def __init__(self, run: Run) -> None:
         self.run = run
-        self.replies: dict[int, Reply] = {}
-        self.said: dict[int, Said] = {}
-        self.finalized: list[int] = []  # the steps at which the recogniser was hurried
         steps: list[tuple[ev.Event, list[Record]]] = []
         for record in run.trace:
             if isinstance(record, ev.Event):
                 steps.append((record, []))
             elif steps:
                 steps[-1][1].append(record)
-            self._read(len(steps) - 1, record)
         self.steps: tuple[Step, ...] = tuple((event, tuple(decided)) for event, decided in steps)
 
-    def _read(self, step: int, record: Any) -> None:
-        match record:
-            case do.RequestReply():
-                self.replies[record.reply_id] = Reply(record, step)
-            case do.CancelReply() if record.reply_id in self.replies:
-                self.replies[record.reply_id].dropped_step = step
-            case do.Speak():
-                self.said.setdefault(record.utterance_id, Said()).pieces.append((step, record))
-            case do.EndSpeech() if record.utterance_id in self.said:
-                self.said[record.utterance_id].closed_step = step
-            case do.InterruptAvatar() if record.utterance_id in self.said:
-                self.said[record.utterance_id].stopped, self.said[record.utterance_id].stopped_step = record, step
-            case do.FinalizeWords() if record.over:
-                self.finalized.append(step)
-            case ev.Event():
-                if (reply := self.replies.get(getattr(record, "reply_id", None) or -1)) is not None:
-                    reply.events.append((step, record))
-                if (said := self.said.get(getattr(record, "utterance_id", None) or -1)) is not None:
-                    said.events.append((step, record))
+    @cached_property
+    def _services(self) -> tuple[dict[int, Reply], dict[int, Said], list[int]]:
+        found: tuple[dict[int, Reply], dict[int, Said], list[int]] = ({}, {}, [])
+        for step, (event, decided) in enumerate(self.steps):
+            for record in (event, *decided):
+                _read(*found, step, record)
+        return found
+
+    @property
+    def replies(self) -> dict[int, Reply]:
+        """What the model was asked, by id."""
+        return self._services[0]
+
+    @property
+    def said(self) -> dict[int, Said]:
+        """What the voice was given, by id."""
+        return self._services[1]
+
+    @property
+    def finalized(self) -> list[int]:
+        """The steps at which the recogniser was hurried."""
+        return self._services[2]
 
     # --- what was under way -------------------------------------------------------------------------------
 
@@ -196,3 +195,24 @@ class Recorded:
 def _under_way(step: int, begun: int, over: list[int], stopped: int | None) -> bool:
     """Whether what was begun at one step was neither over nor stopped before another."""
     return begun < step <= min(over if stopped is None else [*over, stopped], default=step)
+
+
+def _read(replies: dict[int, Reply], said: dict[int, Said], finalized: list[int], step: int, record: Any) -> None:
+    match record:
+        case do.RequestReply():
+            replies[record.reply_id] = Reply(record, step)
+        case do.CancelReply() if record.reply_id in replies:
+            replies[record.reply_id].dropped_step = step
+        case do.Speak():
+            said.setdefault(record.utterance_id, Said()).pieces.append((step, record))
+        case do.EndSpeech() if record.utterance_id in said:
+            said[record.utterance_id].closed_step = step
+        case do.InterruptAvatar() if record.utterance_id in said:
+            said[record.utterance_id].stopped, said[record.utterance_id].stopped_step = record, step
+        case do.FinalizeWords() if record.over:
+            finalized.append(step)
+        case ev.Event():
+            if (reply := replies.get(getattr(record, "reply_id", None) or -1)) is not None:
+                reply.events.append((step, record))
+            if (voiced := said.get(getattr(record, "utterance_id", None) or -1)) is not None:
+                voiced.events.append((step, record))

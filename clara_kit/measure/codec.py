@@ -7,11 +7,12 @@ how many of the former messages it begins, `skips`: after how many).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from functools import cache, reduce
 from itertools import takewhile
 from operator import or_
-from typing import Any
+from typing import Any, NoReturn
 
 import msgspec
 
@@ -32,6 +33,7 @@ TYPES: dict[str, type] = {cls.__name__: cls for cls in _ALL}
 _PLAIN = frozenset((str, float, int, bool))
 _encoder = msgspec.json.Encoder()
 FARTHEST = 1e12  # milliseconds of thirty years; also more than any count, and what every table and picture can hold
+_FAR = re.compile(r"\d{10}|\d[eE]")
 _decoder: msgspec.json.Decoder[Record] = msgspec.json.Decoder(reduce(or_, _ALL))
 
 
@@ -113,9 +115,16 @@ def from_line(line: str | bytes) -> Record:
         raise RunLogError(f"This is no record: {exc}.", hint="was it recorded by a newer version?") from exc
     except (msgspec.DecodeError, UnicodeError, RecursionError) as exc:
         raise RunLogError(f"This is not JSON: {exc}.", hint=CUT) from exc
-    if not _fits(record):
-        raise RunLogError(f"This is no record: a number of {type(record).__name__} is out of range.", hint=CUT)
-    return record
+    return record if _is_near(line) or _fits(record) else _out_of_range(record)
+
+
+def _out_of_range(record: Record) -> NoReturn:
+    raise RunLogError(f"This is no record: a number of {type(record).__name__} is out of range.", hint=CUT)
+
+
+def _is_near(line: str | bytes) -> bool:
+    """Whether no number in it can be far: one beyond a billion has ten digits, or an exponent. Nearly all lines are."""
+    return type(line) is str and _FAR.search(line) is None
 
 
 def _fits(value: Any) -> bool:
@@ -143,7 +152,9 @@ def from_log(line: str, said: tuple[Message, ...] = ()) -> list[Record]:
             plain["messages"] = [*msgspec.to_builtins(said[skips : skips + keeps]), *plain.get("messages", ())]
             return [from_dict(plain)]
         pairs = zip(plain["at_ms"], plain["text"], strict=True)
-        return [from_dict({**plain, "at_ms": at_ms, "text": text}) for at_ms, text in pairs]
+        told = [{**plain, "at_ms": at_ms, "text": text} for at_ms, text in pairs]
+        deltas: list[Record] = [*msgspec.convert(told, list[events.ReplyDelta])]  # many, and all of one kind
+        return deltas if _is_near(line) or all(map(_fits, deltas)) else _out_of_range(deltas[0])
     except (msgspec.DecodeError, KeyError, TypeError, ValueError, OverflowError, RecursionError) as exc:
         raise RunLogError(f"This is no record: {exc}.", hint=CUT) from exc
 

@@ -92,7 +92,7 @@ class Run:
                     modes[record.service] = f"{before} then {record.mode}"
         return mix_of(modes)
 
-    @property
+    @cached_property
     def settings(self) -> Settings:
         """The settings it was run with. Raises `RunLogError` where this version cannot have them."""
         hint = "`trace`, `turns` and `ledger` can be read; to decide it again, use the version that recorded it."

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -36,8 +37,8 @@ class Brain(Protocol):
     """Answers requests, one after the other; equal requests get equal answers where it can."""
 
     @property
-    def mode(self) -> Source:
-        """What stands behind the model, for the run's manifest."""
+    def mode(self) -> str:
+        """What stands behind the model, for the run's manifest: a `Source`; where a twin played the vendor, that too."""
 
-    def write(self, request: ReplyRequest, *, words: dict[str, str]) -> Written:
+    def write(self, request: ReplyRequest, *, words: Mapping[str, str]) -> Written:
         """The answer to `request`, whose placeholders stand for `words`. Failures are in `failed`, never raised."""

@@ -28,11 +28,12 @@ from clara_kit.core.prompt import Prompt
 from clara_kit.core.records import StateChanged
 from clara_kit.core.settings import USUAL_GREETING, Settings
 from clara_kit.world import mouths, timelines
-from clara_kit.world.answers import AnswerBook
+from clara_kit.world.brain import Brain
 from clara_kit.world.customer import ScriptedCustomer, Wish
 from clara_kit.world.faults import Fault, FaultBox
 from clara_kit.world.latency import LatencyProfile
 from clara_kit.world.script import Line, Script, word_times
+from clara_kit.world.writing import Writer
 
 if TYPE_CHECKING:
     from clara_kit.prompts.briefing import Briefing
@@ -59,8 +60,9 @@ class World:
         customer: CustomerProfile | None = None,
         pronunciation: Pronunciation = (),
         policies: Policies = STANDARD,
+        brain: Brain | None = None,
     ) -> None:
-        self.settings, self.book = settings, AnswerBook.load()
+        self.settings = settings
         self._draw = timelines.Drawn(latency, seed)
         self._faults = FaultBox(faults)
         self._faults.watch(self._fault_played)
@@ -81,6 +83,8 @@ class World:
         self._next: ev.Event | None = None
         self._next_at: tuple[float, int] = _NEVER
         self._asked: do.RequestReply | None = None
+        self.writer = Writer(settings, self._draw, brain)
+        self.book = self.writer.book
         self.conversation = Conversation(settings, policies=policies)
         self.door = Door(
             self.conversation,
@@ -239,19 +243,10 @@ class World:
         prompt = logged = self._prompt
         if self._briefing is not None:
             prompt, logged = self._briefing.prompt, self._briefing.hidden_prompt
-        first = sum(m.role == "user" for m in command.messages) <= 1
         self._number += 1
         self._asked, self._next_at = command, (self._now_ms, self._number)
-        faults = self.faults("llm")
-        self._writing = timelines.reply(
-            timelines.answer_tokens(self.book, command.text, prompt, first=first),
-            command.messages,
-            reply_id=command.reply_id,
-            now_ms=self._now_ms,
-            prompt_hash=logged.hash if logged is not None else "",
-            settings=self.settings,
-            draw=self._draw,
-            faults=faults,
+        self._writing = self.writer.reply(
+            command, prompt, logged, self.door.placeholders, now_ms=self._now_ms, faults=self.faults("llm")
         )
         self._write_on()
 
@@ -267,7 +262,7 @@ class World:
                 lambda r: type(r) is not do.RequestReply or r.reply_id != who, reversed(self.conversation.trace)
             )
             if written := sum(type(r) is ev.ReplyDelta and r.reply_id == who for r in since):
-                usage = timelines.dropped(asked.messages, written)
+                usage = self.writer.dropped(asked, written)
                 late = ev.ReplyCompleted(at_ms=at_ms, reply_id=who, stop_reason=ev.CANCELLED, usage=usage)
                 self.at(at_ms, late)
         self._writing = iter(())

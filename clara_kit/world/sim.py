@@ -20,6 +20,7 @@ from clara_kit.core.prompt import Prompt
 from clara_kit.core.settings import Settings
 from clara_kit.measure.run import SERVICES, Run
 from clara_kit.turns import usual_policies
+from clara_kit.world.brain import Brain
 from clara_kit.world.faults import Fault
 from clara_kit.world.latency import LatencyProfile
 from clara_kit.world.scenario import Scenario
@@ -59,6 +60,7 @@ def simulate(
     customer: str | Persona | CustomerProfile | None = None,
     template: PromptTemplate | Prompt | str | None = None,
     policies: Policies | None = None,
+    brain: Brain | None = None,
 ) -> Run:
     """Play a script in virtual time and return the whole run. Equal arguments give equal bytes.
 
@@ -66,7 +68,8 @@ def simulate(
     latency: how long services take: a name in `data/latency/` or a `LatencyProfile` (`profile`: its former name).
     template: the prompt to be obeyed: a `PromptTemplate` or the id of one, a plain `Prompt`, or the text of one
     (default: none; with a customer, the kit's own). customer: whom the simulated shop knows: an invented customer of
-    `data/customers/` by name, or a profile. policies: who decides, the kit's own unless given.
+    `data/customers/` by name, or a profile. policies: who decides, the kit's own unless given. brain: who writes Clara's answers and when
+    they come, as `lab/calls/brains.py` makes one (default: the scripted brain, at the latency's times).
     """
     script = Script.of(script.script or ()) if isinstance(script, Scenario) else Script.of(script)
     settings = settings or _usual()
@@ -81,7 +84,7 @@ def simulate(
         raise SettingsError("Nobody asks the shop, so its faults cannot happen.", hint="give a customer.")
     world = World(
         script, settings, seed=seed, latency=laws, faults=faults, briefing=briefing, prompt=prompt, customer=known,
-        pronunciation=(names := usual_pronunciation()), policies=policies,
+        pronunciation=(names := usual_pronunciation()), policies=policies, brain=brain,
     )  # fmt: skip
     world.play()
     told = briefing.prompt if briefing is not None else prompt
@@ -94,9 +97,11 @@ def simulate(
         "faults": [f.to_dict() for f in faults],
         "seed": seed,
         "prompt_hash": told.hash if told else "",
-        "answers": world.book.hash,
+        "answers": world.writer.answers,
         "pronunciation": _fingerprint(names),
     }
+    if brain is not None:
+        inputs["modes"]["llm"] = brain.mode
     if briefing is not None:
         inputs["template"] = briefing.template.about
     if known is not None:

@@ -229,14 +229,16 @@ def reply(
                 yield failed(broken, at_ms, reply_id=reply_id, usage=dropped(messages, written) if begun else None)
                 return
         if at_ms > since_ms + patience_ms:
-            yield _too_late(since_ms + patience_ms, patience_ms, reply_id, messages, written)
+            yield too_late(
+                since_ms + patience_ms, patience_ms, reply_id, dropped(messages, written) if written else None
+            )
             return
         yield ev.ReplyDelta(at_ms=at_ms, reply_id=reply_id, text=token)
         written += 1
         since_ms, patience_ms = at_ms, settings.llm_stall_timeout_ms
         at_ms = round(at_ms + per_token_ms, 3)
     if at_ms > since_ms + patience_ms:
-        yield _too_late(since_ms + patience_ms, patience_ms, reply_id, messages, written)
+        yield too_late(since_ms + patience_ms, patience_ms, reply_id, dropped(messages, written) if written else None)
         return
     usage = ev.Usage(input_tokens=_prompt_tokens(messages), output_tokens=min(len(tokens), limit))
     reason = "max_tokens" if len(tokens) > limit or cut_short else "refusal" if declined else "end_turn"
@@ -252,13 +254,12 @@ def _prompt_tokens(messages: Sequence[Message]) -> int:
     return sum([token_count(message.text) for message in messages])
 
 
-def _too_late(
-    at_ms: float, patience_ms: float, reply_id: int, messages: Sequence[Message], written: int
-) -> ev.ProviderFailed:
+def too_late(at_ms: float, patience_ms: float, reply_id: int, usage: ev.Usage | None) -> ev.ProviderFailed:
+    """The model's provider gave up waiting."""
     return ev.ProviderFailed(
         at_ms=at_ms, service="llm", kind="stalled", retryable=True, reply_id=reply_id,
         message=f"The simulated model sent nothing for {patience_ms / 1000:g} s.",
-        usage=dropped(messages, written) if written else None,
+        usage=usage,
     )  # fmt: skip
 
 

@@ -28,6 +28,7 @@ from tests.bench.judging import judging
 from tests.bench.overhead import floor_turn, memory_kib, turns
 from tests.bench.playing import playing
 from tests.bench.probe import LINES
+from tests.bench.shelves import shelves
 from tests.bench.sockets import barge_ins
 
 REPLY = "Para piel mixta te recomiendo el gel Brisa. Cuesta $9.990. ¿Te cuento cómo usarlo? " * 200
@@ -152,6 +153,7 @@ def measure(*, quick: bool = False) -> dict[str, Any]:
         "simulated": simulated(30 if quick else 600, 1 if quick else 5),
         "cutting": cutting(1 if quick else 5),
         "judging": judging(60, 1) if quick else judging(1000, 3),
+        "shelves": shelves(8, 2) if quick else shelves(1000),
         "import": import_ms(1 if quick else 7),
         **asyncio.run(overhead(8 if quick else 200, crowd, beside=not quick)),
         "playing": asyncio.run(playing(0.5 if quick else 3.0)),
@@ -191,6 +193,7 @@ def show(found: dict[str, Any]) -> None:
     console.print(before.table(found["before"]))
     played = found["playing"]
     sim, cut, imp, judged = found["simulated"], found["cutting"], found["import"], found["judging"]
+    asked = found["shelves"]
     console.print(
         f"CPU {found['cpu_ms_per_turn']:.2f} ms a turn; memory {found['memory_kib_per_conversation']:.0f} KiB a conversation\n"
         f"Clara's sound played by the avatar's twin: CPU {played['cpu_ms_per_s']:.0f} ms a second, its end told "
@@ -199,6 +202,8 @@ def show(found: dict[str, Any]) -> None:
         f"{sim['times_the_heap']:.1f} x a bare heap)\n"
         f"overlaps judged a second: {judged['judged_per_s']:.0f} ({judged['times_simulate']:.0f} x playing them through simulate); "
         f"{judged['cases']} under {judged['settings']} settings in {judged['sweep_s']:.1f} s\n"
+        f"a shelf of {asked['conversations']} conversations asked about {asked['settings']} settings: {asked['shelf_s']:.1f} s of "
+        f"one core, files read ({asked['times_each_alone']:.1f} x quicker than one by one)\n"
         f"sentence cutting: {cut['kit_us']:.2f} µs a delta ({cut['kit_us'] / cut['floor_us']:.1f} x looking at it once)\n"
         f"import clara_kit: {imp['kit_ms']:.0f} ms ({imp['kit_ms'] / imp['floor_ms']:.1f} x starting Python alone)"
     )

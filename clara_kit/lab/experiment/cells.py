@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
 
+from clara_kit.core.errors import SettingsError
+from clara_kit.core.rng import child_rng
 from clara_kit.core.settings import Settings
 from clara_kit.prompts.template import PromptTemplate
 
@@ -27,3 +31,52 @@ class Cell:
     customer: str
     """The name of an invented customer; empty: a stranger."""
     seed: int
+
+    @property
+    def occasion(self) -> tuple[str, str, int]:
+        """Who meets what, and which time."""
+        return self.scenario, self.customer, self.seed
+
+    def drawn_with(self, seed: int) -> int:
+        """The seed of its simulation: of the experiment's own seed and the occasion, never of the variant."""
+        return child_rng(seed, "experiment", *self.occasion).getrandbits(31)
+
+
+Tried = PromptTemplate | str | Settings | Variant | Mapping[str, Any]
+Variants = Mapping[str, Tried] | Iterable[Tried]
+_HINT = 'give names of templates, as ["warm", "expert"], or {"A": "warm", "B": {"template": "warm", "llm_model": …}}.'
+
+
+def variants_of(given: Variants) -> tuple[Variant, ...]:
+    """The variants, each with its template loaded and its settings. Raises `SettingsError`, `TemplateError`.
+
+    given: templates or their names, `Variant`s, or a mapping from a name to a template, settings or both: a mapping with
+    `template` and whatever settings are changed.
+    """
+    named = given.items() if isinstance(given, Mapping) else [("", one) for one in given]
+    made = tuple(_variant(str(name), one) for name, one in named)
+    names = [v.name for v in made]
+    if not made or len(set(names)) < len(names):
+        twice = sorted({name for name in names if names.count(name) > 1})
+        why = f"Two variants are called {', '.join(twice)}." if twice else "There is no variant to try."
+        raise SettingsError(why, hint=_HINT)
+    return made
+
+
+def _variant(name: str, given: Any) -> Variant:
+    if isinstance(given, Settings):
+        given = Variant(name=name, settings=given)
+    elif isinstance(given, Mapping):
+        changes = {k: v for k, v in given.items() if k not in ("template", "settings")}
+        settings = given.get("settings") or Settings()
+        given = Variant(
+            name=name, template=given.get("template", "warm"), settings=settings.with_changes(**changes) if changes else settings
+        )  # fmt: skip
+    elif isinstance(given, str | PromptTemplate):
+        given = Variant(name=name, template=given)
+    if not isinstance(given, Variant):
+        raise SettingsError(f"{type(given).__name__} is no variant.", hint=_HINT)
+    template = given.template
+    template = PromptTemplate.load(template) if isinstance(template, str) else template
+    said = name or given.name or (given.template if isinstance(given.template, str) else template.name)
+    return replace(given, name=said, template=template, settings=given.settings or Settings())

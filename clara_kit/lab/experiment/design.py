@@ -1,0 +1,195 @@
+"""The design of an experiment: everything that its outcome depends on, as plain data whose hash is the experiment's id.
+
+Made of what was asked for (`of`), or of what was kept (`kept`): in the folder of an experiment, or in a worker that is to
+play a part of it. No key is ever part of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from hashlib import sha256
+from importlib import metadata
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Literal, cast
+
+from clara_kit import data_files
+from clara_kit.audio.pronunciation import usual_pronunciation
+from clara_kit.core.errors import RunLogError, SettingsError
+from clara_kit.core.rng import child_rng
+from clara_kit.core.settings import Settings
+from clara_kit.lab.experiment.cells import Cell, Variant, Variants, variants_of
+from clara_kit.measure.run import experiment_id
+from clara_kit.prompts.catalog import Catalog
+from clara_kit.prompts.template import PromptTemplate
+from clara_kit.turns import usual_policies
+from clara_kit.world.answers import AnswerBook
+from clara_kit.world.latency import LatencyProfile, Law
+from clara_kit.world.personas import Persona
+from clara_kit.world.scenario import Scenario
+
+Llm = Literal["scripted", "recorded", "live", "local"]
+LLMS: tuple[Llm, ...] = ("scripted", "recorded", "live", "local")
+WELL_FORMED = frozenset(
+    [
+        "no_orders",
+        "many_orders",
+        "bought_the_best",
+        "many_concerns",
+        "doctor",
+        "long_name",
+        "spelling",
+        "deleted_product",
+        "no_metafields",
+    ]
+)
+"""What may be hard about a customer of the usual set: the rest are there to test the shop and its data, not prompts."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Design:
+    """`inputs`: what the outcome depends on, as JSON has it. The rest is made of them."""
+
+    inputs: dict[str, Any]
+    variants: Mapping[str, Variant]
+    scenarios: Mapping[str, Scenario]
+    latency: LatencyProfile
+
+    @classmethod
+    def of(
+        cls, variants: Variants, scenarios: Iterable[Scenario | str] | None = None, customers: Iterable[str] | None = None,
+        seeds: int | Sequence[int] = 1, *, seed: int = 0, latency: str | LatencyProfile = "published", llm: Llm = "scripted",
+        stop_when_sure: str = "",
+    ) -> Design:  # fmt: skip
+        """What is asked for, checked. Raises `SettingsError`, `TemplateError`, `ScriptError`."""
+        if llm not in LLMS:
+            raise SettingsError(f"llm is one of {', '.join(LLMS)}, not {llm!r}.", hint='leave it out for "scripted".')
+        tried = variants_of(variants)
+        met = (
+            Scenario.all()
+            if scenarios is None
+            else [s if isinstance(s, Scenario) else Scenario.load(s) for s in scenarios]
+        )
+        who = usual_customers() if customers is None else tuple(customers)
+        times = list(range(seeds)) if isinstance(seeds, int) else [int(s) for s in seeds]
+        laws = latency if isinstance(latency, LatencyProfile) else LatencyProfile.load(latency)
+        for what, names in (("scenarios", [s.name for s in met]), ("customers", who), ("seeds", times)):
+            if not names or len(set(names)) < len(names):
+                raise SettingsError(f"The {what} are none, or one stands there twice.", hint=f"give other {what}.")
+        inputs = {
+            "variants": [_plain(v) for v in tried],
+            "scenarios": [s.model_dump(mode="json") for s in met],
+            "customers": list(who),
+            "seeds": times,
+            "seed": seed,
+            "latency": laws.to_dict(),
+            "llm": llm,
+            "data": data_here(who),
+        }
+        if stop_when_sure:
+            inputs["stop_when_sure"] = stop_when_sure
+        return cls(
+            inputs=inputs, variants={v.name: v for v in tried}, scenarios={s.name: s for s in met}, latency=laws
+        )  # fmt: skip
+
+    @classmethod
+    def kept(cls, inputs: dict[str, Any]) -> Design:
+        """The same of its inputs, wherever they come from. Raises `RunLogError` where templates or data are others here."""
+        try:
+            variants = {v["name"]: _variant(v) for v in inputs["variants"]}
+            scenarios = {s["name"]: Scenario.model_validate(s) for s in inputs["scenarios"]}
+            laws = _laws(inputs["latency"])
+            here = data_here(inputs["customers"])
+        except (KeyError, TypeError, ValueError, AttributeError) as exc:
+            raise RunLogError(f"This is no design of an experiment ({type(exc).__name__}: {exc}).") from exc
+        changed = [what for what, was in inputs["data"].items() if here.get(what) != was]
+        if changed:
+            raise RunLogError(
+                f"The experiment was made with other data: {', '.join(changed)}.",
+                hint="its rows stand; to play it again, use the data that it was made with, or run it anew.",
+            )
+        return cls(inputs=inputs, variants=variants, scenarios=scenarios, latency=laws)
+
+    @cached_property
+    def id(self) -> str:
+        """The first 12 hex digits of the SHA-256 of the inputs."""
+        return experiment_id(self.inputs)
+
+    @property
+    def llm(self) -> Llm:
+        """What stands behind the model."""
+        return cast(Llm, self.inputs["llm"])
+
+    @cached_property
+    def cells(self) -> tuple[Cell, ...]:
+        """Every conversation, in the order in which they are played: scenario by scenario, in random order.
+
+        So whoever stops in between, or looks in between, has seen a random part of the scenarios, each with all of its
+        customers, seeds and variants.
+        """
+        order = list(self.scenarios)
+        child_rng(self.inputs["seed"], "order of scenarios").shuffle(order)
+        found = (
+            (variant, scenario, customer, seed)
+            for scenario in order
+            for customer in self.inputs["customers"]
+            for seed in self.inputs["seeds"]
+            for variant in self.variants
+        )
+        return tuple(
+            Cell(number=n, variant=v, scenario=s, customer=c, seed=i) for n, (v, s, c, i) in enumerate(found)
+        )  # fmt: skip
+
+
+def usual_customers() -> tuple[str, ...]:
+    """The invented customers whose data are as a shop has them, by name."""
+    return tuple(p.name for p in Persona.all() if not p.blocked and set(p.hard) <= WELL_FORMED)
+
+
+def data_here(customers: Iterable[str]) -> dict[str, Any]:
+    """Fingerprints of the data on this machine that a conversation, or its score, depends on."""
+    return {
+        "answers": AnswerBook.load().hash,
+        "catalog": Catalog.load().hash,
+        "pronunciation": data_files.fingerprint(usual_pronunciation()),
+        "policies": usual_policies().to_dict(),
+        "customers": [data_files.fingerprint(Persona.load(name).profile) if name else "" for name in customers],
+    }
+
+
+@lru_cache(maxsize=1)  # it is the code that was loaded which counts
+def code_here() -> str:
+    """Version of the kit, and a hash of its source: two machines of one cluster must have the same."""
+    package, digest = Path(data_files.__file__).parent, sha256()
+    for path in sorted(package.rglob("*.py")):
+        digest.update(path.relative_to(package).as_posix().encode() + b"\0" + path.read_bytes())
+    try:
+        version = metadata.version("clara-kit")
+    except metadata.PackageNotFoundError:
+        version = "not installed"
+    return f"{version} ({digest.hexdigest()[:12]})"
+
+
+def _plain(variant: Variant) -> dict[str, Any]:
+    assert isinstance(variant.template, PromptTemplate) and variant.settings is not None
+    template = {**variant.template.about, "source": variant.template.source}
+    return {"name": variant.name, "template": template, "settings": variant.settings.model_dump(mode="json")}
+
+
+def _variant(data: dict[str, Any]) -> Variant:
+    kept = data["template"]
+    template = PromptTemplate.from_source(kept["source"])
+    if template.hash != kept["hash"]:
+        raise RunLogError(
+            f"The template of «{data['name']}» includes parts that have changed since ({kept['hash']}, now {template.hash}).",
+            hint="its rows stand; to play it again, put back data/prompts/parts as it was.",
+        )
+    return Variant(name=data["name"], template=template, settings=Settings.model_validate(data["settings"]))
+
+
+def _laws(data: dict[str, Any]) -> LatencyProfile:
+    names = ("kind", "low", "high", "spike_share", "spike_low", "spike_high")
+    laws = {stage: Law(**dict(zip(names, law, strict=True)), source="as kept") for stage, law in data["laws"].items()}
+    return LatencyProfile(name=data["name"], description="", laws=MappingProxyType(cast(Any, laws)))

@@ -1,0 +1,106 @@
+"""Who plays the cells: this process, processes of its own, or any `concurrent.futures.Executor`, batch by batch.
+
+Batches, because a cluster takes milliseconds for each task it is sent, and a few at a time, because whoever stops wants to
+wait for little. In which order they come back is nobody's concern: the tables are in the order of the cells.
+
+On a cluster, with Dask as an example (`pip install distributed` on every machine, the same kit on every machine):
+
+    from dask.distributed import Client
+    with Client("tcp://scheduler:8786") as client:
+        run_experiment(["warm", "expert"], seeds=50, executor=client.get_executor(), workers=32)
+
+`workers` says how many batches are worth having under way. Each worker checks that its kit and its data are this one's.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, ProcessPoolExecutor, wait
+from contextlib import contextmanager
+from itertools import islice
+from multiprocessing import get_context
+from typing import Any
+
+from clara_kit.core.errors import RunLogError
+from clara_kit.lab.experiment.cells import Cell
+from clara_kit.lab.experiment.playing import Played
+
+BATCH = 20  # conversations: about a tenth of a second of work, some kilobytes to send
+_LOOK_S = 0.2  # how often somebody asks whether to stop while nothing comes
+Work = Callable[[Sequence[Cell]], list[Played]]
+
+
+def here(cells: Iterable[Cell], work: Work, stop: Callable[[], bool], size: int) -> Iterator[list[Played]]:
+    """Played in this process, one after the other."""
+    for batch in batches(cells, size):
+        if stop():
+            return
+        yield work(batch)
+
+
+def elsewhere(
+    cells: Iterable[Cell], submit: Callable[[Sequence[Cell]], Future[list[Played]]], stop: Callable[[], bool],
+    under_way: int, size: int,
+) -> Iterator[list[Played]]:  # fmt: skip
+    """Played by whoever `submit` gives it to, at most `under_way` batches at a time, as they come back.
+
+    Raises what a worker raised, and `RunLogError` where a worker died.
+    """
+    waiting, running = batches(cells, size), set[Future[list[Played]]]()
+    try:
+        while not stop():
+            running |= {submit(batch) for batch in islice(waiting, under_way - len(running))}
+            if not running:
+                return
+            over, running = wait(running, timeout=_LOOK_S, return_when=FIRST_COMPLETED)
+            for future in over:
+                yield future.result()
+        for future in running:  # what has begun is nearly over, and may have been paid for
+            if not future.cancel():
+                yield future.result()
+    except BrokenExecutor as exc:
+        raise RunLogError(
+            "A worker process ended in the middle of its work.",
+            hint="is there enough memory? What was played is kept: ask for the same experiment again, with fewer workers.",
+        ) from exc
+    finally:
+        for future in running:
+            future.cancel()
+
+
+@contextmanager
+def processes(workers: int) -> Iterator[Executor]:
+    """So many processes of this machine, for as long as it is entered."""
+    pool = _Pool(workers, mp_context=get_context("spawn"), initializer=_begin)
+    try:
+        yield pool
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+class _Pool(ProcessPoolExecutor):
+    """A worker needs nothing of the script or notebook that asks for it: an unguarded script would start itself again."""
+
+    def submit(self, *args: Any, **kwargs: Any) -> Future[Any]:
+        main = sys.modules["__main__"]
+        known: dict[str, Any] = {
+            name: main.__dict__.pop(name) for name in ("__file__", "__spec__") if name in main.__dict__
+        }
+        main.__spec__ = None
+        try:
+            return super().submit(*args, **kwargs)
+        finally:
+            main.__dict__.update(known)
+
+
+def _begin() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process that asked is told, and says when to stop
+
+
+def batches(cells: Iterable[Cell], size: int) -> Iterator[tuple[Cell, ...]]:
+    """The cells, so many at a time."""
+    cells = iter(cells)
+    while batch := tuple(islice(cells, size)):
+        yield batch

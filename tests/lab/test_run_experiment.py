@@ -1,0 +1,231 @@
+"""Experiments: planned, played, kept, stopped and taken up again, wherever they are played."""
+
+from __future__ import annotations
+
+import json
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from clara_kit import Experiment, PromptTemplate, Scenario, Settings, Variant, experiments, plan, run_experiment
+from clara_kit.core.errors import RunLogError, SettingsError
+from clara_kit.lab.experiment import runner
+from clara_kit.lab.experiment.design import Design, usual_customers
+from clara_kit.lab.experiment.store import Shelf
+
+WHO = ("camila", "matias", "")
+
+
+def scenario(name: str, *lines: str) -> Scenario:
+    script = {"lines": [{"text": line} for line in lines]}
+    return Scenario.model_validate({"name": name, "title": name, "topic": "other", "script": script})
+
+
+SCENARIOS = [
+    scenario("price", "¿Cuánto cuesta el gel Brisa?"),
+    scenario("routine", "¿Qué rutina me recomiendas?", "Gracias"),
+]
+
+
+def small(folder: Path, **more: Any) -> Experiment:
+    given = {"variants": {"A": "warm", "B": "expert"}, "scenarios": SCENARIOS, "customers": WHO, "seeds": 2, **more}
+    return run_experiment(folder=folder, **given)
+
+
+def kept(experiment: Experiment) -> dict[str, Any]:
+    """What lies in its folder, without times."""
+    found: dict[str, Any] = {path.name: path.read_bytes() for path in experiment.folder.glob("*.parquet")}
+    manifest = json.loads((experiment.folder / "manifest.json").read_text(encoding="utf-8"))
+    del manifest["facts"]["times"]
+    return {**found, "manifest": manifest}
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Experiment:
+    return small(tmp_path_factory.mktemp("whole"))
+
+
+def test_every_variant_meets_the_same_customers_and_questions_with_the_same_seed(whole: Experiment) -> None:
+    rows = whole.rows
+
+    assert len(rows) == 2 * 2 * 3 * 2
+    for part in rows.partition_by("scenario", "customer", "seed"):
+        assert sorted(part["variant"].to_list()) == ["A", "B"]
+    a, b = (whole.run(v, "price", "camila", 1) for v in "AB")
+    assert a.inputs["seed"] == b.inputs["seed"] != whole.run("A", "price", "camila", 0).inputs["seed"]
+    assert (
+        whole.turns.filter(variant="A", scenario="price", customer="camila", turn=1)["said"].to_list()
+        == ["¿Cuánto cuesta el gel Brisa?"] * 2
+    )
+
+
+def test_scripted_answers_are_a_rehearsal_and_say_so(whole: Experiment) -> None:
+    assert whole.rehearsal
+    assert "simulated" in whole.mix and "scripted" in whole.mix
+    assert "no verdict on the prompts" in whole._repr_html_()
+
+
+def test_what_was_run_is_read_and_not_run_again(whole: Experiment, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runner, "_play_all", None)
+
+    again = small(whole.folder.parent)
+
+    assert again.id == whole.id and again.rows.equals(whole.rows)
+    assert "not run" in again.note
+    assert Experiment.load(whole.folder).turns.equals(whole.turns)
+    assert [e.id for e in experiments(whole.folder.parent)] == [whole.id]
+
+
+def test_a_conversation_is_played_again_with_equal_bytes(whole: Experiment) -> None:
+    one, two = whole.run("A", "routine", "matias", 1), Experiment.load(whole.folder).run("A", "routine", "matias", 1)
+
+    assert one.to_jsonl() == two.to_jsonl() and not one.problems
+    heard = whole.turns.filter(variant="A", scenario="routine", customer="matias", seed=1)["heard"].to_list()
+    assert [t.clara if t.heard is None else t.heard for t in one.revealed().ledger] == heard
+
+
+@pytest.mark.parametrize("after", [1, 7, 23])
+def test_stopped_and_taken_up_again_it_is_the_same_to_the_byte(
+    whole: Experiment, tmp_path: Path, after: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner.executors, "BATCH", 1)
+    seen: list[int] = []
+
+    stopped = small(tmp_path, should_stop=lambda: len(seen) >= after, progress=lambda p: seen.append(p.done))
+
+    assert not stopped.complete and f"{after} of 24" in stopped.note and len(stopped.rows) == after
+    seen.clear()
+    resumed = small(tmp_path, progress=lambda p: seen.append(p.done))
+    assert seen == list(range(after + 1, 25))  # nothing twice
+    assert kept(resumed) == kept(whole)
+
+
+def test_a_line_that_was_cut_off_in_the_middle_is_played_again(whole: Experiment, tmp_path: Path) -> None:
+    stopped = small(tmp_path, should_stop=iter([False, True]).__next__)
+    lines = stopped.folder / "cells.jsonl"
+    lines.write_bytes(lines.read_bytes()[:-40])
+
+    assert len(stopped.rows) == 19
+    assert kept(small(tmp_path)) == kept(whole)
+
+
+def test_nobody_else_may_write_what_is_being_written(tmp_path: Path) -> None:
+    def meanwhile(_: object) -> None:
+        with pytest.raises(RunLogError, match="being run already"):
+            small(tmp_path)
+
+    assert small(tmp_path, progress=meanwhile).complete
+
+
+class Backwards(Executor):
+    """Gives back what it was sent last first."""
+
+    def __init__(self) -> None:
+        self.waiting: list[tuple[Future[Any], Any]] = []
+
+    def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
+        future: Future[Any] = Future()
+        self.waiting.append((future, lambda: fn(*args, **kwargs)))
+        if len(self.waiting) == 2:
+            for held, work in reversed(self.waiting):
+                held.set_result(work())
+            self.waiting.clear()
+        return future
+
+
+@pytest.mark.parametrize("make", [Backwards, lambda: ThreadPoolExecutor(3)], ids=["backwards", "threads"])
+def test_whoever_plays_it_the_bytes_are_the_same(
+    whole: Experiment, tmp_path: Path, make: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner.executors, "BATCH", 6)
+
+    assert kept(small(tmp_path, executor=make())) == kept(whole)
+
+
+@pytest.mark.wall
+def test_two_processes_give_the_same_bytes(whole: Experiment, tmp_path: Path) -> None:
+    assert kept(small(tmp_path, workers=2)) == kept(whole)
+
+
+def test_a_worker_with_another_kit_is_refused(whole: Experiment) -> None:
+    with pytest.raises(SettingsError, match="another kit"):
+        runner.play_batch(json.dumps(whole.inputs), "0.0 (0123)", whole.design.cells[:1])
+
+
+def test_a_worker_with_other_data_is_refused(whole: Experiment) -> None:
+    inputs = {**whole.inputs, "data": {**whole.inputs["data"], "catalog": "0123"}}
+
+    with pytest.raises(RunLogError, match="catalog"):
+        Design.kept(inputs)
+
+
+def test_one_byte_of_a_prompt_makes_another_experiment_and_is_named(whole: Experiment) -> None:
+    warm = PromptTemplate.load("warm")
+    other = warm.with_source(warm.source.replace("Clara", "Klara", 1))
+    asked = {"variants": {"A": other, "B": "expert"}, "scenarios": SCENARIOS, "customers": WHO, "seeds": 2}
+
+    planned = plan(**asked, folder=whole.folder.parent)
+
+    assert planned.id != whole.id and planned.beside == whole.id
+    (difference,) = planned.differences
+    assert "the prompt of «A»" in difference and "Klara" in difference
+
+
+def test_the_plan_is_said_before_and_nothing_is_asked_where_it_costs_nothing(tmp_path: Path) -> None:
+    asked: list[object] = []
+
+    done = small(tmp_path, ask=asked.append)
+
+    assert done.complete and not asked
+    assert done.plan is not None and done.plan.conversations == 24 and done.plan.calls == 0
+    assert str(done.plan).startswith("24 conversations, no call to any model")
+
+
+def test_who_does_not_agree_gets_nothing_played(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("clara_kit.lab.experiment.plan.LONG_S", 0.0)
+
+    refused = small(tmp_path, ask=lambda plan: False)
+
+    assert "Not begun" in refused.note and not list(tmp_path.iterdir())
+
+
+def test_variants_are_given_in_many_ways() -> None:
+    slow = Settings(turn_hold_ms=900)
+    design = Design.of(
+        {"A": "warm", "B": slow, "C": {"template": "expert", "turn_hold_ms": 700}, "D": Variant(name="x", settings=slow)},
+        SCENARIOS, WHO,
+    )  # fmt: skip
+
+    assert [v.name for v in design.variants.values()] == ["A", "B", "C", "D"]
+    assert [v.settings.turn_hold_ms for v in design.variants.values() if v.settings] == [
+        Settings().turn_hold_ms,
+        900,
+        700,
+        900,
+    ]
+    assert list(Design.of(["warm", "expert"], SCENARIOS, WHO).variants) == ["warm", "expert"]
+    for wrong in ([], ["warm", "warm"], [3]):
+        with pytest.raises(SettingsError):
+            Design.of(wrong, SCENARIOS, WHO)  # type: ignore[arg-type]
+
+
+def test_the_usual_customers_are_those_with_whole_data() -> None:
+    assert {"camila", "matias", "rosario"} <= set(usual_customers())
+    assert not {"hostil", "orden", "lista_rota", "plan_bajo"} & set(usual_customers())
+
+
+def test_no_key_is_ever_in_what_a_worker_is_sent(whole: Experiment, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-very-secret")
+
+    sent = json.dumps(Design.of(["warm"], SCENARIOS, WHO).inputs)
+
+    assert "secret" not in sent and "api_key" not in sent
+
+
+def test_what_is_no_experiment_is_refused_by_name(tmp_path: Path) -> None:
+    with pytest.raises(RunLogError, match="no experiment"):
+        Experiment.load(tmp_path)
+    with pytest.raises(RunLogError, match="no experiment"):
+        Shelf(tmp_path / "none").manifest()
