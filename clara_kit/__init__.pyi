@@ -21,6 +21,7 @@ from .lab.keeping import unbundle as unbundle
 from .lab.labels import check_labels as check_labels
 from .lab.labels import labels as labels
 from .lab.replay import replay as replay
+from .lab.summary import summary as summary
 from .lab.what_if import what_if as what_if
 from .lab.what_if_shelf import what_if_shelf as what_if_shelf
 from .measure.ledger import LatencyMetrics as LatencyMetrics
