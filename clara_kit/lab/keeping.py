@@ -223,7 +223,7 @@ def _copy(zipped: zipfile.ZipFile, info: zipfile.ZipInfo, to: Path, size: int, d
     to.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     seen, left = sha256(), size
     with zipped.open(info) as source, private(to) as target:
-        while left >= 0 and (chunk := source.read(_CHUNK_BYTES)):
+        while left >= 0 and (chunk := source.read(min(_CHUNK_BYTES, left + 1))):
             left -= len(chunk)
             seen.update(chunk)
             target.write(chunk)

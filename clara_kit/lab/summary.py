@@ -125,10 +125,12 @@ def _of_logs(found: dict[str, Kept]) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=_counts(), orient="row")
 
 
-def _counts() -> dict[str, Any]:
+def _counts() -> pl.Schema:
     import polars as pl
 
-    return {"run": pl.String, "type": pl.String, "n": pl.Int64, "first_ms": pl.Float64, "last_ms": pl.Float64}
+    return pl.Schema(
+        {"run": pl.String, "type": pl.String, "n": pl.Int64, "first_ms": pl.Float64, "last_ms": pl.Float64}
+    )
 
 
 def _turns(found: dict[str, Kept]) -> pl.DataFrame:
@@ -136,7 +138,9 @@ def _turns(found: dict[str, Kept]) -> pl.DataFrame:
     import polars as pl
 
     files = [one.folder / "turns.parquet" for one in found.values() if (one.folder / "turns.parquet").is_file()]
-    schema = {name: getattr(pl, kind) for name, kind in {**_WAITS, **dict.fromkeys(STAGE_LABELS, "Float64")}.items()}
+    schema: dict[str, Any] = {
+        name: getattr(pl, kind) for name, kind in {**_WAITS, **dict.fromkeys(STAGE_LABELS, "Float64")}.items()
+    }
 
     def read(some: list[Path]) -> pl.DataFrame:
         scanned = pl.scan_parquet(some, include_file_paths="file", missing_columns="insert")
@@ -145,9 +149,9 @@ def _turns(found: dict[str, Kept]) -> pl.DataFrame:
 
     held = _each(files, read)
     if held is None:
-        return pl.DataFrame(schema={"run": pl.String, **schema})
+        return pl.DataFrame(schema=pl.Schema({"run": pl.String, **schema}))
     folder = pl.col("file").str.replace_all("\\", "/", literal=True).str.split("/").list.get(-2)
-    return held.select(folder.alias("run"), *schema).cast({"run": pl.String, **schema})
+    return held.select(folder.alias("run"), *schema).cast(pl.Schema({"run": pl.String, **schema}))
 
 
 def _each(files: list[Path], read: Callable[[list[Path]], pl.DataFrame]) -> pl.DataFrame | None:
