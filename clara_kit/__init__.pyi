@@ -28,6 +28,7 @@ from .lab.statistics.agreement import agreement as agreement
 from .lab.statistics.compare import compare as compare
 from .lab.statistics.method_check import method_check as method_check
 from .lab.statistics.sequential import Watch as Watch
+from .lab.summary import summary as summary
 from .lab.what_if import what_if as what_if
 from .lab.what_if_shelf import what_if_shelf as what_if_shelf
 from .measure.ledger import LatencyMetrics as LatencyMetrics
@@ -54,6 +55,7 @@ from .widgets.desk import Desk as Desk
 from .widgets.explorer import Explorer as Explorer
 from .widgets.ghost import WhatIfView as WhatIfView
 from .widgets.prompt_lab import PromptLab as PromptLab
+from .widgets.sharing import share as share
 from .widgets.shelf import runs as runs
 from .widgets.window import ConversationWindow as ConversationWindow
 from .world.faults import Fault as Fault
