@@ -58,6 +58,7 @@ class Kept:
     remarks: Remarks = NONE
     """Star, tags (those that it was recorded with, until somebody says others) and comments."""
     tracked: bool = False
+    """Whether `data/runs/kept`, which git tracks, has it (too)."""
 
     def load(self) -> Run:
         """The whole run; raises `RunLogError`."""
