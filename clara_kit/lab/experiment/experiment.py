@@ -132,7 +132,9 @@ class Experiment:
         """Whether it goes as its turns say; true where it was not kept."""
         where = {"variant": cell.variant, "scenario": cell.scenario, "customer": cell.customer, "seed": cell.seed}
         kept = self.turns.filter(**where).drop("source").to_dicts()  # asked then, from the record now
-        now = [{name: turn[name] for name in turn if name != "source"} for turn in played(self.design, cell, run)["turns"]]
+        now = [
+            {name: turn[name] for name in turn if name != "source"} for turn in played(self.design, cell, run)["turns"]
+        ]
         return not kept or kept == now
 
     def differences(self, other: Experiment | Design) -> tuple[str, ...]:
