@@ -5,7 +5,7 @@ From a run's trace alone. What Clara had written but was cut before is no part o
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 
@@ -63,25 +63,33 @@ class Heard:
     def of(cls, run: Run, customer: CustomerProfile | None = None) -> Heard:
         """What was heard in a run; its placeholders are filled where it is known what they stand for."""
         told = Story(run.trace)
-        ledger = turns(told)
-        number, answers = 0, list[Answer]()
-        for turn in ledger:
-            number += turn.kind != "greeting"
-            given = told.turns[turn.turn_id].utterances
-            parts = [u.heard.heard if u.heard else u.text if u.started_ms is not None else "" for u in given]
-            rest = given[-1].heard if given else None  # of an earlier one it was said in the next, or is lost
-            answers.append(Answer(
-                turn=number if turn.kind != "greeting" else 0, question=fill(turn.customer, run.words),
-                text=fill(" ".join(filter(None, parts)), run.words), unheard=fill(rest.unheard, run.words) if rest else "",
-            ))  # fmt: skip
         name = (customer.first_name if customer is not None else "") or run.words.get("{first_name}", "")
         speed = run.inputs.get("settings", {}).get("tts_speed", 1.0)
-        return cls(tuple(answers), name, float(speed), ledger)
+        return cls(tuple(_answers(told, run.words)), name, float(speed), turns(told))
 
     @cached_property
     def replies(self) -> tuple[Answer, ...]:
         """The answers after the greeting."""
         return tuple(one for one in self.answers if one.turn)
+
+
+def answers_of(run: Run, words: Mapping[str, str]) -> tuple[Answer, ...]:
+    """What was heard of each turn, with these words in place of their placeholders."""
+    return tuple(_answers(Story(run.trace), words))
+
+
+def _answers(told: Story, words: Mapping[str, str]) -> Iterator[Answer]:
+    number = 0
+    for turn in told.turns.values():
+        greeting = turn.kind == "greeting"
+        number += not greeting
+        parts = [u.heard.heard if u.heard else u.text if u.started_ms is not None else "" for u in turn.utterances]
+        cut = (
+            turn.utterances[-1].heard if turn.utterances else None
+        )  # of an earlier one the rest was said later, or lost
+        question = turn.replies[-1].question if turn.replies else ""
+        text, unheard = " ".join(filter(None, parts)), cut.unheard if cut else ""
+        yield Answer(0 if greeting else number, *(fill(one, words) for one in (question, text, unheard)))
 
 
 @lru_cache(maxsize=8192)

@@ -40,3 +40,7 @@ METRICS: dict[str, Metric] = {m.name: m for m in (
     Metric("speakable", "yes_no", "more", ("can be said aloud", "se puede decir en voz alta")),
 )}  # fmt: skip
 """In the order in which they are shown; from `short` on they are the checks of `checks.py`."""
+
+JUDGE = Metric("judge", "rating", "more", ("preferred by the judge", "preferida por el juez"))
+PEOPLE = Metric("people", "rating", "more", ("preferred by people", "preferida por las personas"))
+"""Of pairs, so that no conversation has them by itself: 1 preferred, 0.5 neither, 0 the other. For `compare(metrics=…)`."""
