@@ -132,7 +132,9 @@ class Experiment:
         """Whether it goes as its turns say; true where it was not kept."""
         where = {"variant": cell.variant, "scenario": cell.scenario, "customer": cell.customer, "seed": cell.seed}
         kept = self.turns.filter(**where).drop("source").to_dicts()  # asked then, from the record now
-        now = [{name: turn[name] for name in turn if name != "source"} for turn in played(self.design, cell, run)["turns"]]
+        now = [
+            {name: turn[name] for name in turn if name != "source"} for turn in played(self.design, cell, run)["turns"]
+        ]
         return not kept or kept == now
 
     def differences(self, other: Experiment | Design) -> tuple[str, ...]:
@@ -143,6 +145,9 @@ class Experiment:
         from statistics import fmean
 
         head = f"Experiment {self.id} ({self.mix})"
+        if not len(self.rows):
+            plan = "" if self.plan is None else f" {self.plan}"
+            return f"<p>{escape(f'{head}. {self.note}{plan}')}</p>"
         rows: list[tuple[Any, ...]] = []
         shown = [
             m
