@@ -13,6 +13,7 @@ from clara_kit.lab.scores.metrics import Metric
 from clara_kit.lab.statistics.compare import compare
 from clara_kit.lab.statistics.crossed import Cells, interval, more_scenarios, power, would_find
 from clara_kit.lab.statistics.exact import holm, middle, sign_flips, sign_test, skewed
+from clara_kit.lab.statistics.method_check import method_check
 
 SLEEP = (1.2, 2.4, 1.3, 1.3, 0.0, 1.0, 1.8, 0.8, 4.6, 1.4)  # Student 1908
 MAIZE = (49, -67, 8, 16, 6, 23, 28, 41, 14, 29, 56, 24, 75, 60, -48)  # Darwin 1876, eighths of an inch
@@ -52,10 +53,16 @@ def test_students_sleep_and_darwins_maize_have_their_published_intervals() -> No
 
 def test_the_exact_tests_have_their_published_values() -> None:
     assert sign_flips(MAIZE) == pytest.approx(1726 / 32768)
-    assert sign_flips([1.0] * 12 + [-1.0] * 3) == sign_test([1.0] * 12 + [-1.0] * 3) == pytest.approx(0.03515625)
+    assert sign_flips([1.0] * 12 + [-1.0] * 3) == pytest.approx(0.03515625)
+    assert sign_test([1.0] * 12 + [-1.0] * 3) == pytest.approx(0.03515625)
     agresti = [1.0] * 150 + [-1.0] * 86 + [0.0] * (794 + 570)
     assert sign_test(agresti) == pytest.approx(3.716e-5, rel=1e-3)
     assert sum(p is not None and p <= 0.05 for p in holm(BENJAMINI_HOCHBERG)) == 3
+
+
+def test_flips_of_many_clusters_are_drawn_always_the_same_and_near_the_truth() -> None:
+    sums = [*[1.0] * 20, *[-1.0] * 10]
+    assert sign_flips(sums) == sign_flips(sums) == pytest.approx(sign_test(sums), abs=0.006)
 
 
 def test_what_is_not_known_spoils_no_correction() -> None:
@@ -117,12 +124,25 @@ def test_under_four_scenarios_nothing_is_said() -> None:
     assert outcome(rows(lambda s, c: 50 + noise(s, c), scenarios=4))[0] == "worse"
 
 
-def test_skewed_differences_are_compared_by_the_middle_scenario_and_it_is_said() -> None:
-    what, said = outcome(rows(lambda s, c: 0.9**s * 40 - 1 + 0.001 * c if s % 9 == 0 else -1 - 0.001 * s, scenarios=40))
+def test_skewed_differences_are_compared_by_counting_scenarios_and_it_is_said() -> None:
+    what, said = outcome(rows(lambda s, c: -60 - s if s % 9 == 0 else -1 - 0.001 * s, scenarios=40))
     assert what == "better"
-    assert "skewed, so the middle scenario was compared" in said
+    assert "skewed, so scenarios were counted: higher in 0, lower in 40, the same in 0" in said
     assert skewed(np.exp(np.random.default_rng(0).normal(size=40)))
     assert not skewed(np.random.default_rng(0).normal(size=40))
+
+
+def test_a_few_scenarios_that_turn_the_average_round_are_no_verdict() -> None:
+    compared = compare(rows(lambda s, c: 60 if s % 9 == 0 else -1, scenarios=40), metrics=["seconds"])
+    assert compared.effect("seconds").outcome == "mixed"
+    assert "most scenarios say one thing and the average another" in compared.verdict
+    assert compared.by_scenario("seconds")["difference"].to_list()[:5] == [60.0] * 5
+
+
+def test_where_most_scenarios_do_not_differ_the_others_are_counted() -> None:
+    found = compare(rows(lambda s, c: -9 - s if s % 4 == 0 else 0, scenarios=40), metrics=["seconds"]).effect("seconds")
+    assert (found.outcome, found.higher, found.lower, found.low) == ("better", 0, 10, None)
+    assert found.difference is not None and found.difference < 0
 
 
 def test_one_customer_speaks_for_nobody_else() -> None:
@@ -238,3 +258,23 @@ def test_what_it_shows_is_the_same_whatever_the_order_of_the_rows() -> None:
         "triangle-up",
     }
     assert one.figure("es").to_json() == other.figure("es").to_json()
+
+
+@pytest.mark.parametrize("metric", ["kept", "first_sound_ms", "heard_share"])
+def test_the_method_finds_a_planted_difference_and_none_between_equals(metric: str) -> None:
+    found = method_check(metric=metric, times=60)
+    assert found.false_calls <= 6
+    assert found.found >= 50
+    assert found.equal.found[0].outcome == "cannot_tell"
+    assert found.planted.found[0].outcome in ("better", "worse")
+    assert "Generated numbers, no conversations" in found._repr_html_()
+
+
+def test_the_names_of_a_real_pair_dealt_anew_are_equal_whatever_the_difference_was() -> None:
+    table = rows(lambda s, c: 1 + noise(s, c), scenarios=20, customers=10, answers="scripted")
+    assert compare(table).effect("seconds").outcome == "worse"
+    found = method_check(table, "seconds", 2.0, times=60)
+    assert found.false_calls <= 6
+    assert found.found >= 50
+    assert found.equal.rehearsal
+    assert found.told("es").startswith("De 60 pares iguales por construcción")

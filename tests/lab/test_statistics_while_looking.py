@@ -176,7 +176,10 @@ def test_lost_customers_are_noticed_and_chance_is_not() -> None:
     lost = sample_ratio({"new": 330, "old": 3600}, shares)
     assert lost.suspicious
     assert "Something lost customers: new 330 (393), old 3,600 (3,537)" in lost.told()
-    assert sample_ratio({"a": 100, "b": 101, "c": 240}, {"a": 0.25, "b": 0.25, "c": 0.5}).p > 0.05
+    assert sample_ratio({"a": 12, "b": 3}, {"a": 0.5, "b": 0.5}).p == pytest.approx(0.03515625)
+    thirds = {"a": 0.25, "b": 0.25, "c": 0.5}
+    assert sample_ratio({"a": 100, "b": 101, "c": 240}, thirds).p == pytest.approx(0.177, abs=0.001)
+    assert sample_ratio({"a": 0, "b": 500}, {"a": 0.5, "b": 0.5}).suspicious
     assert sample_ratio({"a": 1, "b": 100}, {"a": 0.0, "b": 1.0}).suspicious
 
 

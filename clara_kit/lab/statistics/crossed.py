@@ -68,7 +68,7 @@ class Cells:
 
 def interval(cells: Cells, confidence: float = 0.95) -> Interval:
     """The mean of the cells with an interval, clustered by scenarios and, from six customers on, by customers too."""
-    from scipy import stats
+    from scipy import special
 
     values, mean = cells.values, float(cells.values.mean())
     scenarios, customers = (len(np.unique(one)) for one in (cells.scenario, cells.customer))
@@ -77,8 +77,8 @@ def interval(cells: Cells, confidence: float = 0.95) -> Interval:
     shape: dict[str, Any] = {"scenarios": scenarios, "customers": customers, "both_ways": both}
     if error <= 1e-12 * max(1e-300, float(np.abs(values).max())) or degrees <= 0:
         return Interval(mean=mean, low=None, high=None, p=None, error=0.0, degrees=0.0, **shape)
-    half = float(stats.t.ppf((1 + confidence) / 2, degrees)) * error
-    p = float(2 * stats.t.sf(abs(mean) / error, degrees))
+    half = float(special.stdtrit(degrees, (1 + confidence) / 2)) * error
+    p = float(2 * special.stdtr(degrees, -abs(mean) / error))
     share = min(1.0, fixed / variance)
     return Interval(
         mean=mean, low=mean - half, high=mean + half, p=p, error=error, degrees=degrees, customers_share=share, **shape
@@ -132,23 +132,23 @@ def _means(values: Floats, group: NDArray[np.intp]) -> Floats:
 
 def power(difference: float, error: float, degrees: float, level: float = 0.05) -> float:
     """How often an experiment finds a true difference of this size: two-sided t test at `level`, 0..1."""
-    from scipy import stats
+    from scipy import special
 
     if error <= 0 or degrees <= 0:
         return 0.0
-    limit, shift = float(stats.t.ppf(1 - level / 2, degrees)), abs(difference) / error
+    limit, shift = float(special.stdtrit(degrees, 1 - level / 2)), abs(difference) / error
     # So far out the other side has nothing, and scipy's noncentral t gives nan for it, later for both.
-    other = float(stats.nct.cdf(-limit, degrees, shift)) if shift < 5 else 0.0
-    return float(stats.nct.sf(limit, degrees, shift)) + other if shift < 20 + limit else 1.0
+    other = float(special.nctdtr(degrees, shift, -limit)) if shift < 5 else 0.0
+    return 1 - float(special.nctdtr(degrees, shift, limit)) + other if shift < 20 + limit else 1.0
 
 
 def would_find(found: Interval, level: float = 0.05) -> float | None:
     """The smallest true difference that four of five such experiments would find; None where nothing can be said."""
-    from scipy import stats
+    from scipy import special
 
     if not found.error:
         return None
-    return float(stats.t.ppf(1 - level / 2, found.degrees) + stats.t.ppf(POWER, found.degrees)) * found.error
+    return float(special.stdtrit(found.degrees, 1 - level / 2) + special.stdtrit(found.degrees, POWER)) * found.error
 
 
 def more_scenarios(found: Interval, level: float = 0.05) -> int | None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from math import sqrt
 
 import numpy as np
 
-from clara_kit.lab.statistics.crossed import Floats, smallest
+from clara_kit.lab.statistics.crossed import POWER, Floats, smallest
 
-_EXACT = 15  # clusters whose flips are all counted (2 to the 15th); of more, as many are drawn
+_EXACT = 15  # clusters whose flips are all counted (2 to the 15th); of more, so many are drawn:
 _DRAWN = 9999
 
 
@@ -18,46 +19,52 @@ def sign_flips(sums: Sequence[float] | Floats) -> float:
 
     Exact up to 15 clusters that differ; with more, 9,999 draws that are always the same ones.
     """
-    from scipy import stats
-
     differ = np.asarray([one for one in sums if one != 0], np.float64)
     if len(differ) < 2:
         return 1.0
-    draws = max(_DRAWN, 2 ** len(differ)) if len(differ) <= _EXACT else _DRAWN
-    found = stats.permutation_test(
-        (differ,), np.sum, permutation_type="samples", vectorized=True, n_resamples=draws, rng=np.random.default_rng(0)
-    )
-    return float(min(1.0, found.pvalue))
+    flipped = np.abs(_signs(len(differ)) @ differ)
+    # A little less than the sum itself: what adds up to the same in another order counts as the same.
+    as_much = int((flipped >= abs(float(differ.sum())) - 1e-9 * float(np.abs(differ).sum())).sum())
+    return as_much / len(flipped) if len(differ) <= _EXACT else (as_much + 1) / (_DRAWN + 1)
+
+
+@lru_cache(maxsize=8)  # scipy's permutation_test draws them anew each time: 120 ms instead of a quarter
+def _signs(clusters: int) -> Floats:
+    if clusters <= _EXACT:
+        bits = np.arange(2**clusters)[:, None] >> np.arange(clusters) & 1
+    else:
+        bits = np.random.default_rng(0).integers(0, 2, (_DRAWN, clusters))
+    return np.asarray(bits * 2 - 1, np.float64)
 
 
 def sign_test(values: Sequence[float] | Floats) -> float:
     """p of «as many above zero as below», exact; zeros say nothing. With pairs of yes and no it is McNemar's exact test."""
-    from scipy import stats
+    from scipy import special
 
     above, below = (int((np.sign(values) == sign).sum()) for sign in (1, -1))
-    return float(stats.binomtest(above, above + below).pvalue) if above + below else 1.0
+    return min(1.0, 2 * float(special.bdtr(float(min(above, below)), above + below, 0.5)))
 
 
 def middle(values: Sequence[float] | Floats, confidence: float = 0.95) -> tuple[float, float | None, float | None]:
     """The median, and an interval between two of the values, whatever their shape; None under six values (at 95 %)."""
-    from scipy import stats
+    from scipy import special
 
     order = np.sort(np.asarray(values, np.float64))
-    outside = int(stats.binom.ppf((1 - confidence) / 2, len(order), 0.5))
-    while outside > 0 and stats.binom.cdf(outside - 1, len(order), 0.5) > (1 - confidence) / 2:
-        outside -= 1
+    below = special.bdtr(np.arange(len(order), dtype=np.float64), len(order), 0.5)
+    outside = int((below <= (1 - confidence) / 2).sum())
     median = float(np.median(order))
     return (median, float(order[outside - 1]), float(order[-outside])) if outside else (median, None, None)
 
 
 def more_for_the_middle(values: Floats, level: float = 0.05) -> int | None:
     """How many scenarios more the sign test needs, if as large a share of them lies on one side."""
-    from scipy import stats
+    from scipy import special
 
     share = float((values > 0).sum() / max(1, (values != 0).sum()))
     away = abs(share - 0.5)
-    wide = float(stats.norm.ppf(1 - level / 2)) / 2 + float(stats.norm.ppf(0.8)) * sqrt(share * (1 - share))
-    return smallest(lambda n: bool(away * sqrt(n) >= wide), len(values), away > 0)
+    wide = float(special.ndtri(1 - level / 2)) / 2 + float(special.ndtri(POWER)) * sqrt(share * (1 - share))
+    differ = float((values != 0).mean())  # the others say nothing
+    return smallest(lambda n: bool(away * sqrt(n * differ) >= wide), len(values), away > 0)
 
 
 def skewed(values: Sequence[float] | Floats) -> bool:

@@ -111,9 +111,9 @@ class Watch:
 @cache
 def _small(n: int, level: float) -> float:
     """How much wider for a spread that is estimated from n: as Student's t beside the bell curve."""
-    from scipy import stats
+    from scipy import special
 
-    return float(stats.t.ppf(1 - level / 2, n - 1) / stats.norm.ppf(1 - level / 2))
+    return float(special.stdtrit(n - 1, 1 - level / 2) / special.ndtri(1 - level / 2))
 
 
 def differences(rows: pl.DataFrame, metric: str, a: str | None = None, b: str | None = None) -> list[float]:
