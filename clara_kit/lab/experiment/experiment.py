@@ -148,6 +148,9 @@ class Experiment:
         from statistics import fmean
 
         head = f"Experiment {self.id} ({self.mix})"
+        if not len(self.rows):
+            plan = "" if self.plan is None else f" {self.plan}"
+            return f"<p>{escape(f'{head}. {self.note}{plan}')}</p>"
         rows: list[tuple[Any, ...]] = []
         shown = [
             m
