@@ -10,6 +10,8 @@ from .core.settings import Settings as Settings
 from .core.states import ConversationState as ConversationState
 from .core.states import ConversationStateMachine as ConversationStateMachine
 from .lab.branches import branch as branch
+from .lab.experiment.assignment import assign as assign
+from .lab.experiment.assignment import sample_ratio as sample_ratio
 from .lab.experiment.cells import Variant as Variant
 from .lab.experiment.experiment import Experiment as Experiment
 from .lab.experiment.experiment import experiments as experiments
@@ -20,7 +22,13 @@ from .lab.keeping import keep as keep
 from .lab.keeping import unbundle as unbundle
 from .lab.labels import check_labels as check_labels
 from .lab.labels import labels as labels
+from .lab.recordings import from_recording as from_recording
 from .lab.replay import replay as replay
+from .lab.statistics.agreement import agreement as agreement
+from .lab.statistics.compare import compare as compare
+from .lab.statistics.method_check import method_check as method_check
+from .lab.statistics.sequential import Watch as Watch
+from .lab.summary import summary as summary
 from .lab.what_if import what_if as what_if
 from .lab.what_if_shelf import what_if_shelf as what_if_shelf
 from .measure.ledger import LatencyMetrics as LatencyMetrics
@@ -46,6 +54,8 @@ from .widgets.console import Console as Console
 from .widgets.desk import Desk as Desk
 from .widgets.explorer import Explorer as Explorer
 from .widgets.ghost import WhatIfView as WhatIfView
+from .widgets.prompt_lab import PromptLab as PromptLab
+from .widgets.sharing import share as share
 from .widgets.shelf import runs as runs
 from .widgets.window import ConversationWindow as ConversationWindow
 from .world.faults import Fault as Fault

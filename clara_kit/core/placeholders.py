@@ -45,7 +45,7 @@ class Placeholders:
     def __init__(self, profile: CustomerProfile = ANONYMOUS, words: Mapping[str, str] = NONE) -> None:
         self._names: dict[str, str] = {}  # folded value -> name of its placeholder
         self._value_of: dict[str, str] = {}  # placeholder -> what it stands for
-        self._streams: dict[int, _Stream] = {}
+        self._streams: dict[int, Stream] = {}
         self._spoken: dict[int, list[str]] = {}  # pieces with placeholders, of the last utterances
         for name, value in _personal(profile):
             if value and fold(value) not in self._names:
@@ -87,6 +87,10 @@ class Placeholders:
             at = match.end()
         return "".join((*out, whole[at:]))
 
+    def stream(self) -> Stream:
+        """What hides a text that comes in pieces."""
+        return Stream(self)
+
     def fill(self, text: str) -> str:
         """The text with every placeholder replaced by what it stands for; unknown ones stay."""
         return fill(text, self._value_of)
@@ -111,7 +115,7 @@ class Placeholders:
         match event:
             case ev.ReplyDelta():
                 if event.reply_id not in self._streams:  # one reply at a time: another was cancelled
-                    self._streams = {event.reply_id: _Stream(self)}
+                    self._streams = {event.reply_id: Stream(self)}
                 text = self._streams[event.reply_id].feed(event.text)
                 return (event if text == event.text else replace(event, text=text),)  # perhaps empty: its time counts
             case ev.ReplyCompleted(reply_id=n) | ev.ProviderFailed(reply_id=int(n)) if n in self._streams:
@@ -177,13 +181,14 @@ class Placeholders:
         return len(text)
 
 
-class _Stream:
+class Stream:
     """A reply that comes in pieces: a value cut in two is held back until the rest of it has come."""
 
     def __init__(self, of: Placeholders) -> None:
         self._of, self._before, self._held = of, "", ""
 
     def feed(self, delta: str, *, last: bool = False) -> str:
+        """What can be shown by now."""
         text = self._held + delta
         end = len(text) if last else self._of.held_from(self._before, text)
         out, self._held = text[:end], text[end:]

@@ -31,6 +31,6 @@ class Prompt:
         return f"{self.static}\n\n{self.personal}" if self.personal else self.static
 
 
-@lru_cache(maxsize=64)  # asked for with every reply, of the same few prompts
+@lru_cache(maxsize=512)  # asked for with every reply, of the same few prompts
 def _hash(static: str, personal: str) -> str:
     return sha256(f"{static}\0{personal}".encode()).hexdigest()[:12]

@@ -93,7 +93,7 @@ class Branch:
             "customer": _name(customer, told), "under_way": under_way, "notes": [list(note) for note in notes],
         }  # fmt: skip
         inputs = self._inputs(told, about, "sim" if brain is None else brain.mode)
-        inputs["answers"] = world.writer.answers
+        inputs["answers"] = world.writer.book.hash if brain is None else world.writer.written
         run = Run(inputs=inputs, trace=tuple(conversation.trace), words=world.door.placeholders.map)
         child = self._grown(run, name)
         who = at._recorded.sounding(at.step + 1)

@@ -92,8 +92,8 @@ def brief_or_why(
         )
 
 
-# As many as a demonstration or a sweep has people; in memory alone, so that no name outlives the process.
-@lru_cache(maxsize=64)
+# As many as an experiment has people, for each of its prompts; in memory alone, so that no name outlives the process.
+@lru_cache(maxsize=512)
 def _filled(template: PromptTemplate, profile: CustomerProfile, catalog: Catalog) -> tuple[Recommendations, Rendered]:
     recommended = recommend(profile, catalog)
     return recommended, template.render(profile, catalog=catalog, recommended=recommended)

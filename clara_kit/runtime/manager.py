@@ -32,9 +32,10 @@ from clara_kit.runtime.clock import MonotonicClock
 from clara_kit.runtime.compose import Services, compose, customer_voice
 from clara_kit.runtime.session import Listener, Session, SoundListener
 from clara_kit.runtime.thread import ConversationThread, awake, make_room, running
-from clara_kit.world.customer import ScriptedCustomer
 from clara_kit.world.faults import Fault
 from clara_kit.world.pace import asked, loop_factory
+from clara_kit.world.reacting import Reacts, customer_of
+from clara_kit.world.scenario import Scenario
 from clara_kit.world.script import Line, Script, ScriptLike
 from clara_kit.world.scripted import ScriptPlayer, line_speech
 
@@ -258,9 +259,11 @@ class ConversationManager:
         """Let so much of the conversation's time go by."""
         await self._call(asyncio.sleep(seconds))
 
-    async def play_script(self, script: ScriptLike) -> None:
-        """Let a scripted customer talk to Clara from the first line to the last reply."""
-        await self._call(self._play_script(Script.of(script)))
+    async def play_script(self, script: ScriptLike | Scenario) -> None:
+        """Let a customer talk to Clara, scripted or one who reacts, from the first line to the last reply."""
+        if not isinstance(script, Scenario):
+            return await self._call(self._play_script(Script.of(script)))
+        await self._call(self._play_script(script.plays, scenario=script.about["scenario"]))
 
     async def _call(self, work: Coroutine[Any, Any, T]) -> T:
         thread = self._thread
@@ -347,15 +350,19 @@ class ConversationManager:
             ) from exc
         return self.state
 
-    async def _play_script(self, script: Script) -> None:
-        customer = ScriptedCustomer(script, greeted=bool(self.services.greeting.strip()))
+    async def _play_script(self, script: Script | Reacts, **facts: Any) -> None:
+        greeted, seed = bool(self.services.greeting.strip()), self.services.seed
+        customer = customer_of(script, self._session.door, greeted=greeted, seed=seed)
         player = ScriptPlayer(customer, self.clock, self._say)
         self._session.listeners.append(player.see)
         try:
             await player.play()
-            await self._hear_clara_out()
+            if not customer.gone:
+                await self._hear_clara_out()
         finally:
             self._session.listeners.remove(player.see)
+            account = customer.account()
+            self._session.note(**facts, **({} if account is None else {"customer": account}))
 
     async def _hear_clara_out(self, *, at_most_s: float = 30) -> None:
         """After the last line: wait for Clara's reply and its end, or until it is clear that none comes."""

@@ -115,7 +115,7 @@ class Session:
                 "avatar", lambda: services.avatar(self.clock, self._tts), self._use_avatar, self.feed, self.clock
             ),
         }  # fmt: skip
-        self._door = Door(
+        self.door = Door(
             self.conversation,
             {
                 do.Speak: self._orders.put,
@@ -132,7 +132,7 @@ class Session:
                 do.Disconnect: lambda command: connections[command.service].disconnect(),
             },  # StartListening, Notify, RaiseAlert: listeners read them in the trace
         )
-        self._door.placeholders = self.profile.placeholders
+        self.door.placeholders = self.profile.placeholders
         try:
             async with asyncio.TaskGroup() as tasks:
                 self._tasks = tasks
@@ -170,6 +170,11 @@ class Session:
         """Where its run log is."""
         return self._run_log.folder if self._run_log is not None else None
 
+    def note(self, **facts: Any) -> None:
+        """What else the run log's manifest shall tell of this conversation."""
+        assert self._run_log is not None
+        self._run_log.facts |= facts
+
     def _finish(self) -> None:
         assert self._run_log is not None
         briefing = self.profile.briefing if self.profile is not None else None
@@ -197,7 +202,7 @@ class Session:
 
     def feed(self, event: ev.Event) -> None:
         """Let an event in; whoever looks on sees what came of it."""
-        began = self._door.feed(event)
+        began = self.door.feed(event)
         if not self._log_due:
             self._log_due = True
             self.loop.call_later(LOG_EVERY_S, self._write_log)
@@ -234,7 +239,7 @@ class Session:
     def _write_log(self) -> None:
         self._log_due = False
         assert self._run_log is not None
-        self._run_log.append(self.conversation.trace, self._door.placeholders.map)
+        self._run_log.append(self.conversation.trace, self.door.placeholders.map)
 
     def _fault_played(self, fault: Fault) -> None:
         """Called in a twin's thread."""
@@ -263,7 +268,7 @@ class Session:
     async def _load_profile(self) -> None:
         assert self.profile is not None
         events = await self.profile.load()
-        self._door.placeholders = self.profile.placeholders
+        self.door.placeholders = self.profile.placeholders
         for event in events:
             self.feed(event)
 

@@ -23,6 +23,8 @@ class Wish:
 class ScriptedCustomer:
     """Walks through a script's lines, reacting to what Clara does."""
 
+    gone = False  # she hears all to its end
+
     def __init__(self, script: Script, *, greeted: bool) -> None:
         self._lines = script.lines
         self._next = 0
@@ -71,6 +73,9 @@ class ScriptedCustomer:
         self._was_sound = line.sound is not None
         self._next += 1
         return line
+
+    def account(self) -> None:
+        """Nothing can be told of one who says her lines whatever she hears."""
 
     def _waiting_line(self) -> Line | None:
         return None if self._talking or self._next >= len(self._lines) else self._lines[self._next]

@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterable, Set
 from dataclasses import dataclass
 from difflib import get_close_matches
-from functools import cache
+from functools import cache, lru_cache
 from typing import NamedTuple
 
 from clara_kit.prompts.catalog import Product
@@ -140,18 +140,23 @@ def sense(prompt: str) -> Sensed:
     found: list[Instruction] = []
     unsensed: list[str] = []
     for sentence in (s.strip(" -•*\t") for s in _SENTENCE.findall(text)):
-        if not any(map(str.isalnum, sentence)):
-            continue
-        here = []
-        conditional = re.match(r"(?i)(?:si|cuando|when|if)\b", sentence)  # whether it holds cannot be told here
-        for kind, pattern in () if conditional else _compiled():
-            match = pattern.search(sentence) or pattern.search(sentence[:1].lower() + sentence[1:])
-            if match:
-                here.append(Instruction(kind, next((g for g in match.groups() if g), ""), sentence))
-        found += here
-        if not here:
-            unsensed.append(sentence)
+        if any(map(str.isalnum, sentence)):
+            here = _told(sentence)
+            found += here
+            unsensed += () if here else (sentence,)
     return Sensed((*found, *_known(data)), tuple(unsensed))
+
+
+@lru_cache(maxsize=2048)  # most sentences of a prompt are the same for every customer
+def _told(sentence: str) -> tuple[Instruction, ...]:
+    if re.match(r"(?i)(?:si|cuando|when|if)\b", sentence):  # whether it holds cannot be told here
+        return ()
+    here = []
+    for kind, pattern in _compiled():
+        match = pattern.search(sentence) or pattern.search(sentence[:1].lower() + sentence[1:])
+        if match:
+            here.append(Instruction(kind, next((g for g in match.groups() if g), ""), sentence))
+    return tuple(here)
 
 
 def unsensed(prompt: str) -> tuple[str, ...]:

@@ -29,9 +29,10 @@ from clara_kit.core.records import StateChanged
 from clara_kit.core.settings import USUAL_GREETING, Settings
 from clara_kit.world import mouths, timelines
 from clara_kit.world.brain import Brain
-from clara_kit.world.customer import ScriptedCustomer, Wish
+from clara_kit.world.customer import Wish
 from clara_kit.world.faults import Fault, FaultBox
 from clara_kit.world.latency import LatencyProfile
+from clara_kit.world.reacting import Reacts, customer_of
 from clara_kit.world.script import Line, Script, word_times
 from clara_kit.world.writing import Writer
 
@@ -49,7 +50,7 @@ class World:
 
     def __init__(
         self,
-        script: Script,
+        script: Script | Reacts,
         settings: Settings,
         *,
         seed: int,
@@ -68,7 +69,6 @@ class World:
         self._faults.watch(self._fault_played)
         self._briefing, self._prompt, self._known = briefing, prompt, customer
         self._greeting = _greeting(settings, briefing)
-        self._customer = ScriptedCustomer(script, greeted=bool(self._greeting.strip()))
         self._heap: list[tuple[float, int, ev.Event | Action]] = []
         self._number = 0
         self._now_ms = 0.0
@@ -102,12 +102,13 @@ class World:
                 do.Disconnect: self._disconnect,
             },
         )
+        self.customer = customer_of(script, self.door, greeted=bool(self._greeting.strip()), seed=seed)
 
     def play(self, *, at_most_ms: float = 1e9) -> None:
         """Run until nothing is left to happen, or until `at_most_ms` of virtual time (eleven days)."""
         key = "sim" if self._known is not None else ""
         self._feed(ev.ConversationStarted(at_ms=0.0, greeting=self._greeting, customer_key=key))
-        self._wish(self._customer.begin(0.0))
+        self._wish(self.customer.begin(0.0))
         heap, void = self._heap, self._void
         while self._now_ms <= at_most_ms:
             if heap and heap[0] < self._next_at:
@@ -155,7 +156,7 @@ class World:
         if len(trace) > began + 1:  # more than the event itself
             for record in trace[began:]:
                 if type(record) is StateChanged:
-                    self._wish(self._customer.saw(record.target, self._now_ms))
+                    self._wish(self.customer.saw(record.target, self._now_ms))
 
     def _set_timer(self, command: do.SetTimer) -> None:
         self.at(command.due_ms, ev.TimerFired(at_ms=command.due_ms, timer_id=command.timer_id))
@@ -166,17 +167,20 @@ class World:
         if wish is not None:
             token = wish.token
             self.at(wish.due_ms, lambda now_ms: self._say(token, now_ms))
+        elif self.customer.gone:  # nobody is there any more: nothing happens
+            self._heap.clear()
+            self._next, self._next_at, self._writing = None, _NEVER, iter(())
 
     def _say(self, token: int, now_ms: float) -> None:
-        line = self._customer.fire(token)
+        line = self.customer.fire(token)
         if line is None:
-            return
+            return self._wish(None)
         if line.typed:
             self._feed(ev.TextTyped(at_ms=now_ms, text=line.text))
-            self._wish(self._customer.line_ended(now_ms))
+            self._wish(self.customer.line_ended(now_ms))
             return
         end_ms = now_ms + (line.sound_ms if line.sound else word_times(line)[-1].end_ms)
-        self.at(end_ms, lambda then_ms: self._wish(self._customer.line_ended(then_ms)))
+        self.at(end_ms, lambda then_ms: self._wish(self.customer.line_ended(then_ms)))
         if line.sound:
             self._vad(now_ms, end_ms)
         else:

@@ -98,12 +98,12 @@ class Script(_Part, frozen=True, kw_only=True):
             data = {"lines": list(data)}
         if not isinstance(data, dict):
             raise ScriptError(f"A script is a list of lines or a mapping, not {type(data).__name__}.", hint=_Part.hint)
-        lines = _each(data, "lines", _line, f"Script {name!r}, line {{}}: ")
-        faults = _each(data, "faults", Fault.from_dict)
+        lines = each_of(data, "lines", _line, f"Script {name!r}, line {{}}: ")
+        faults = each_of(data, "faults", Fault.from_dict)
         return cls.model_validate({"title": name, **data, "lines": lines, "faults": faults})
 
 
-def _each(data: dict[str, Any], field: str, make: Callable[[Any], Any], whose: str = "") -> tuple[Any, ...]:
+def each_of(data: dict[str, Any], field: str, make: Callable[[Any], Any], whose: str = "") -> tuple[Any, ...]:
     """Every entry of a list made into what it stands for; an error says which one it is."""
     entries, made, number = data.get(field) or (), [], 0
     try:

@@ -10,19 +10,20 @@ from clara_kit.audio.pcm import Sound, concat, cough, silence, white_noise
 from clara_kit.audio.voice import OfflineVoice, Speech
 from clara_kit.core.clock import Clock
 from clara_kit.core.records import Record, StateChanged
-from clara_kit.world.customer import ScriptedCustomer, Wish
+from clara_kit.world.customer import Wish
+from clara_kit.world.reacting import Customer
 from clara_kit.world.script import Line
 
 RATE_HZ = 16_000  # as the microphone gives it
 
 
 class ScriptPlayer:
-    """One scripted customer. Shown each record with `see`, it speaks when its script says so.
+    """One customer. Shown each record with `see`, it speaks when its script says so.
 
     say: makes a line's sound (or types it) and gives the time at which it was over.
     """
 
-    def __init__(self, customer: ScriptedCustomer, clock: Clock, say: Callable[[Line], Awaitable[float]]) -> None:
+    def __init__(self, customer: Customer, clock: Clock, say: Callable[[Line], Awaitable[float]]) -> None:
         self._customer, self._clock, self._say = customer, clock, say
         self._wishes: asyncio.Queue[Wish | None] = asyncio.Queue()
 
@@ -49,8 +50,8 @@ class ScriptPlayer:
     async def _fire(self, wish: Wish) -> None:
         await asyncio.sleep(max(0.0, wish.due_ms - self._clock.now_ms()) / 1000)
         line = self._customer.fire(wish.token)
-        if line is not None:
-            self._wishes.put_nowait(self._customer.line_ended(await self._say(line)))
+        ended = None if line is None else self._customer.line_ended(await self._say(line))
+        self._wishes.put_nowait(ended)  # also without a line: she may have hung up
 
 
 def line_speech(line: Line, voice: OfflineVoice) -> Speech:

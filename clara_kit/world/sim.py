@@ -64,14 +64,16 @@ def simulate(
 ) -> Run:
     """Play a script in virtual time and return the whole run. Equal arguments give equal bytes.
 
-    script: a `Script`, the name of one in `data/scripts/`, a path, or a plain list of strings.
+    script: a `Script`, the name of one in `data/scripts/`, a path, a plain list of strings, or a `Scenario`; what became
+    of a customer who reacts is in `Run.facts["customer"]`.
     latency: how long services take: a name in `data/latency/` or a `LatencyProfile` (`profile`: its former name).
     template: the prompt to be obeyed: a `PromptTemplate` or the id of one, a plain `Prompt`, or the text of one
     (default: none; with a customer, the kit's own). customer: whom the simulated shop knows: an invented customer of
     `data/customers/` by name, or a profile. policies: who decides, the kit's own unless given. brain: who writes Clara's answers and when
     they come, as `lab/calls/brains.py` makes one (default: the scripted brain, at the latency's times).
     """
-    script = Script.of(script.script or ()) if isinstance(script, Scenario) else Script.of(script)
+    scenario = script if isinstance(script, Scenario) else None
+    plays = scenario.plays if scenario is not None else Script.of(script)  # type: ignore[arg-type]
     settings = settings or _usual()
     policies = policies or usual_policies()
     latency = latency if profile is None else profile
@@ -79,25 +81,25 @@ def simulate(
     prompt = _plain(template, customer)
     briefing = _briefing(template) if prompt is None and (template, customer) != (None, None) else None
     known = _known(customer) if customer is not None else None
-    faults = (*script.faults, *faults)
+    faults = (*(plays.faults if isinstance(plays, Script) else ()), *faults)
     if known is None and any(fault.service == "shop" for fault in faults):
         raise SettingsError("Nobody asks the shop, so its faults cannot happen.", hint="give a customer.")
     world = World(
-        script, settings, seed=seed, latency=laws, faults=faults, briefing=briefing, prompt=prompt, customer=known,
+        plays, settings, seed=seed, latency=laws, faults=faults, briefing=briefing, prompt=prompt, customer=known,
         pronunciation=(names := usual_pronunciation()), policies=policies, brain=brain,
     )  # fmt: skip
     world.play()
     told = briefing.prompt if briefing is not None else prompt
     inputs: dict[str, Any] = {
         "modes": dict.fromkeys(SERVICES if known is None else (*SERVICES, "shop"), "sim"),
-        "script": script.model_dump(mode="json"),
+        "script": plays.model_dump(mode="json") if scenario is None else scenario.played,
         "settings": {**_dumped(settings)},
         "policies": policies.to_dict(),
         "latency": laws.to_dict(),
         "faults": [f.to_dict() for f in faults],
         "seed": seed,
         "prompt_hash": told.hash if told else "",
-        "answers": world.writer.answers,
+        **({"answers": world.book.hash} if brain is None else {"written": world.writer.written}),
         "pronunciation": _fingerprint(names),
     }
     if brain is not None:
@@ -107,7 +109,12 @@ def simulate(
     if known is not None:
         inputs["customer"] = _fingerprint(known)
     trace = tuple(world.conversation.trace)
-    return Run(inputs=inputs, trace=trace, facts={"title": script.title}, words=world.door.placeholders.map)
+    facts: dict[str, Any] = {"title": plays.title if isinstance(plays, Script) else plays.goal}
+    if scenario is not None:
+        facts |= scenario.about
+    if (account := world.customer.account()) is not None:
+        facts["customer"] = account
+    return Run(inputs=inputs, trace=trace, facts=facts, words=world.door.placeholders.map)
 
 
 _usual = lru_cache(maxsize=1)(Settings)

@@ -281,7 +281,7 @@ def answer(book: AnswerBook, question: str, sensed: Sensed, *, history: Sequence
     return apply(book.reply(question, history, known).text, sensed, first=first, products=book.products)
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=512)  # an experiment has a prompt for each variant and customer
 def _sensed(prompt: Prompt) -> Sensed:
     return sense(prompt.text)
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import signal
+import subprocess
+import sys
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -11,7 +15,7 @@ import pytest
 
 from clara_kit import Experiment, PromptTemplate, Scenario, Settings, Variant, experiments, plan, run_experiment
 from clara_kit.core.errors import RunLogError, SettingsError
-from clara_kit.lab.experiment import runner
+from clara_kit.lab.experiment import executors, playing, runner
 from clara_kit.lab.experiment.design import Design, usual_customers
 from clara_kit.lab.experiment.store import Shelf
 
@@ -90,7 +94,7 @@ def test_a_conversation_is_played_again_with_equal_bytes(whole: Experiment) -> N
 def test_stopped_and_taken_up_again_it_is_the_same_to_the_byte(
     whole: Experiment, tmp_path: Path, after: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runner.executors, "BATCH", 1)
+    monkeypatch.setattr(executors, "BATCH", 1)
     seen: list[int] = []
 
     stopped = small(tmp_path, should_stop=lambda: len(seen) >= after, progress=lambda p: seen.append(p.done))
@@ -103,12 +107,44 @@ def test_stopped_and_taken_up_again_it_is_the_same_to_the_byte(
 
 
 def test_a_line_that_was_cut_off_in_the_middle_is_played_again(whole: Experiment, tmp_path: Path) -> None:
-    stopped = small(tmp_path, should_stop=iter([False, True]).__next__)
+    stopped = small(tmp_path, should_stop=itertools.chain([False], itertools.repeat(True)).__next__)
     lines = stopped.folder / "cells.jsonl"
     lines.write_bytes(lines.read_bytes()[:-40])
 
     assert len(stopped.rows) == 19
     assert kept(small(tmp_path)) == kept(whole)
+
+
+KILLED = """
+import os, pathlib, signal, sys
+from clara_kit.lab.experiment import executors, store
+from tests.lab.test_run_experiment import small
+
+executors.BATCH, add, count = 1, store.Shelf.add, 0
+
+def cut(self, played):
+    global count
+    count += 1
+    if count == 9:
+        self._file.write(b'{"n": 8, "row": {"variant"')
+        self._file.flush()
+        os.kill(os.getpid(), signal.SIGKILL)
+    add(self, played)
+
+store.Shelf.add = cut
+small(pathlib.Path(sys.argv[1]))
+"""
+
+
+def test_killed_in_the_middle_of_a_write_it_loses_nothing_that_was_whole(whole: Experiment, tmp_path: Path) -> None:
+    done = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path)], capture_output=True, text=True)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    found = Experiment.load(tmp_path / whole.id)
+    assert len(found.rows) == 8 and not found.complete
+
+    counts: list[int] = []
+    assert kept(small(tmp_path, progress=lambda p: counts.append(p.done))) == kept(whole)
+    assert counts[-1] == 24
 
 
 def test_nobody_else_may_write_what_is_being_written(tmp_path: Path) -> None:
@@ -139,7 +175,7 @@ class Backwards(Executor):
 def test_whoever_plays_it_the_bytes_are_the_same(
     whole: Experiment, tmp_path: Path, make: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runner.executors, "BATCH", 6)
+    monkeypatch.setattr(executors, "BATCH", 6)
 
     assert kept(small(tmp_path, executor=make())) == kept(whole)
 
@@ -151,7 +187,7 @@ def test_two_processes_give_the_same_bytes(whole: Experiment, tmp_path: Path) ->
 
 def test_a_worker_with_another_kit_is_refused(whole: Experiment) -> None:
     with pytest.raises(SettingsError, match="another kit"):
-        runner.play_batch(json.dumps(whole.inputs), "0.0 (0123)", whole.design.cells[:1])
+        playing.play_batch(json.dumps(whole.inputs), "0.0 (0123)", "", whole.design.cells[:1])
 
 
 def test_a_worker_with_other_data_is_refused(whole: Experiment) -> None:
@@ -164,7 +200,12 @@ def test_a_worker_with_other_data_is_refused(whole: Experiment) -> None:
 def test_one_byte_of_a_prompt_makes_another_experiment_and_is_named(whole: Experiment) -> None:
     warm = PromptTemplate.load("warm")
     other = warm.with_source(warm.source.replace("Clara", "Klara", 1))
-    asked = {"variants": {"A": other, "B": "expert"}, "scenarios": SCENARIOS, "customers": WHO, "seeds": 2}
+    asked: dict[str, Any] = {
+        "variants": {"A": other, "B": "expert"},
+        "scenarios": SCENARIOS,
+        "customers": WHO,
+        "seeds": 2,
+    }
 
     planned = plan(**asked, folder=whole.folder.parent)
 

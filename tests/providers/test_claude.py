@@ -36,8 +36,9 @@ from clara_kit.core.prompt import Prompt
 from clara_kit.core.settings import Settings
 from clara_kit.providers.llm import pricing
 from clara_kit.providers.llm.base import LLMProvider, ReplyRequest
-from clara_kit.providers.llm.claude import ClaudeStreamingLLM, _Tally
+from clara_kit.providers.llm.claude import ClaudeStreamingLLM
 from clara_kit.providers.llm.claude_request import wire_messages
+from clara_kit.providers.llm.claude_tally import Tally
 from clara_kit.world.pace import now_s
 
 KEY = "test-key-1234"
@@ -906,6 +907,6 @@ def test_a_long_prompt_costs_more_where_the_vendor_says_so() -> None:
 
 
 def test_numbers_that_are_none_do_not_disturb_the_count() -> None:
-    tally = _Tally()
+    tally = Tally()
     tally.take(type("E", (), {"type": "message_delta", "usage": type("U", (), {"output_tokens": None})})())
     assert tally.usage("claude-haiku-5-5").output_tokens == 0

@@ -61,9 +61,12 @@ class Design:
     def of(
         cls, variants: Variants, scenarios: Iterable[Scenario | str] | None = None, customers: Iterable[str] | None = None,
         seeds: int | Sequence[int] = 1, *, seed: int = 0, latency: str | LatencyProfile = "published", llm: Llm = "scripted",
-        stop_when_sure: str = "",
+        stop_when_sure: str = "", twin: bool = False,
     ) -> Design:  # fmt: skip
-        """What is asked for, checked. Raises `SettingsError`, `TemplateError`, `ScriptError`."""
+        """What is asked for, checked. twin: whoever answers in the vendor's place is on this machine, and no vendor.
+
+        Raises `SettingsError`, `TemplateError`, `ScriptError`.
+        """
         if llm not in LLMS:
             raise SettingsError(f"llm is one of {', '.join(LLMS)}, not {llm!r}.", hint='leave it out for "scripted".')
         tried = variants_of(variants)
@@ -88,8 +91,8 @@ class Design:
             "llm": llm,
             "data": data_here(who),
         }
-        if stop_when_sure:
-            inputs["stop_when_sure"] = stop_when_sure
+        inputs |= {"stop_when_sure": stop_when_sure} if stop_when_sure else {}
+        inputs |= {"twin": True} if twin and llm in ("recorded", "live") else {}
         return cls(
             inputs=inputs, variants={v.name: v for v in tried}, scenarios={s.name: s for s in met}, latency=laws
         )  # fmt: skip
@@ -138,9 +141,18 @@ class Design:
             for seed in self.inputs["seeds"]
             for variant in self.variants
         )
-        return tuple(
-            Cell(number=n, variant=v, scenario=s, customer=c, seed=i) for n, (v, s, c, i) in enumerate(found)
-        )  # fmt: skip
+        return tuple(Cell(number=n, variant=v, scenario=s, customer=c, seed=i) for n, (v, s, c, i) in enumerate(found))
+
+    @cached_property
+    def rounds(self) -> tuple[tuple[Cell, ...], ...]:
+        """The cells up to each moment at which somebody looks whether it is sure; all of them where nobody does."""
+        if "stop_when_sure" not in self.inputs:
+            return (self.cells,)
+        size = _ROUND * len(self.cells) // len(self.scenarios)
+        return tuple(self.cells[at : at + size] for at in range(0, len(self.cells), size))
+
+
+_ROUND = 2  # scenarios, after which whoever wants to stop when it is sure looks at what there is
 
 
 def usual_customers() -> tuple[str, ...]:

@@ -42,32 +42,42 @@ def here(cells: Iterable[Cell], work: Work, stop: Callable[[], bool], size: int)
 
 def elsewhere(
     cells: Iterable[Cell], submit: Callable[[Sequence[Cell]], Future[list[Played]]], stop: Callable[[], bool],
-    under_way: int, size: int,
+    under_way: int, size: int, room: Callable[[], bool] = lambda: True,
 ) -> Iterator[list[Played]]:  # fmt: skip
-    """Played by whoever `submit` gives it to, at most `under_way` batches at a time, as they come back.
+    """Played by whoever `submit` gives it to, at most `under_way` batches at a time and where there is `room`, as they come.
 
-    Raises what a worker raised, and `RunLogError` where a worker died.
+    Raises what a worker raised, when the others that had begun have come back; `RunLogError` where a worker died.
     """
-    waiting, running = batches(cells, size), set[Future[list[Played]]]()
+    waiting, running, wrong = batches(cells, size), set[Future[list[Played]]](), list[BaseException]()
     try:
-        while not stop():
-            running |= {submit(batch) for batch in islice(waiting, under_way - len(running))}
+        while not stop() and not wrong:
+            while len(running) < under_way and room() and (batch := next(waiting, None)) is not None:
+                running.add(submit(batch))
             if not running:
                 return
             over, running = wait(running, timeout=_LOOK_S, return_when=FIRST_COMPLETED)
-            for future in over:
-                yield future.result()
-        for future in running:  # what has begun is nearly over, and may have been paid for
-            if not future.cancel():
-                yield future.result()
-    except BrokenExecutor as exc:
-        raise RunLogError(
-            "A worker process ended in the middle of its work.",
-            hint="is there enough memory? What was played is kept: ask for the same experiment again, with fewer workers.",
-        ) from exc
+            yield from _well(over, wrong)
+        # What has begun is nearly over, and may have been paid for.
+        yield from _well(wait({one for one in running if not one.cancel()}).done, wrong)
     finally:
         for future in running:
             future.cancel()
+    if wrong and isinstance(wrong[0], BrokenExecutor):
+        raise RunLogError(
+            "A worker process ended in the middle of its work.",
+            hint="is there enough memory? What was played is kept: ask for the same experiment again, with fewer workers.",
+        ) from wrong[0]
+    if wrong:
+        raise wrong[0]
+
+
+def _well(over: Iterable[Future[list[Played]]], wrong: list[BaseException]) -> Iterator[list[Played]]:
+    """What came of those that went well; what went wrong with the others is added."""
+    for future in over:
+        if (exc := future.exception()) is None:
+            yield future.result()
+        else:
+            wrong.append(exc)
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from clara_kit.core.errors import ClaraError, RunLogError, SettingsError
 from clara_kit.core.page import Figure, escape, table
 from clara_kit.lab.experiment.design import Design
-from clara_kit.lab.experiment.playing import play, played
+from clara_kit.lab.experiment.playing import brains_of, play, played
 from clara_kit.lab.experiment.store import MANIFEST, ROOT, Shelf
 from clara_kit.lab.scores.metrics import METRICS
 from clara_kit.measure.run import Run, experiment_id
@@ -101,18 +101,20 @@ class Experiment:
 
     @cached_property
     def rehearsal(self) -> bool:
-        """Whether answers are scripted, so that it says nothing about prompts."""
-        return self.inputs["llm"] == "scripted" or (
-            len(self.rows) > 0 and "scripted" in set(self.rows["answers"].to_list())
-        )
+        """Whether answers are scripted, or a twin's (which are too), so that it says nothing about prompts."""
+        return self.inputs["llm"] == "scripted" or bool(self.inputs.get("twin"))
 
     @cached_property
     def design(self) -> Design:
         """What was asked for, ready to be played. Raises `RunLogError` where templates or data are others here."""
         return Design.kept(self.inputs)
 
-    def run(self, variant: str, scenario: str, customer: str = "", seed: int = 0) -> Run:
+    def run(
+        self, variant: str, scenario: str, customer: str = "", seed: int = 0, *, calls: Path | str | None = None
+    ) -> Run:  # fmt: skip
         """One conversation, played again: equal bytes, or `problems` says that the kit has changed since.
+
+        calls: where its answers are kept (default `data/calls`); nobody is asked.
 
         Raises `SettingsError` where the experiment has no such conversation, `RunLogError` as `design`.
         """
@@ -123,14 +125,17 @@ class Experiment:
                 f"There is no conversation {wanted} in experiment {self.id}.",
                 hint="take variant, scenario, customer and seed from a row of `rows`.",
             )
-        run = play(self.design, cell)
+        run = play(self.design, cell, brains_of(self.design, str(calls or ""), asking=False).get(variant))
         return run if self._as_kept(run, cell) else replace(run, problems=(*run.problems, _OTHERWISE))
 
     def _as_kept(self, run: Run, cell: Any) -> bool:
         """Whether it goes as its turns say; true where it was not kept."""
         where = {"variant": cell.variant, "scenario": cell.scenario, "customer": cell.customer, "seed": cell.seed}
-        kept = self.turns.filter(**where).to_dicts()
-        return not kept or kept == played(self.design, cell, run)["turns"]
+        kept = self.turns.filter(**where).drop("source").to_dicts()  # asked then, from the record now
+        now = [
+            {name: turn[name] for name in turn if name != "source"} for turn in played(self.design, cell, run)["turns"]
+        ]
+        return not kept or kept == now
 
     def differences(self, other: Experiment | Design) -> tuple[str, ...]:
         """What this one has otherwise than the other, in words; empty where their inputs are equal."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 from time import perf_counter
@@ -14,20 +14,20 @@ from clara_kit.core.events import Usage
 from clara_kit.core.page import escape
 from clara_kit.lab.experiment.cells import Cell
 from clara_kit.lab.experiment.design import Design, Llm
-from clara_kit.lab.experiment.playing import play, played
-from clara_kit.measure.run import Run
+from clara_kit.lab.experiment.playing import NOT_RECORDED, answers_of, play, played
 from clara_kit.prompts.briefing import brief
 from clara_kit.providers.llm.pricing import cost_usd
+from clara_kit.world.brain import Brain
 from clara_kit.world.personas import Persona
 
-TRIAL = 8  # conversations played beforehand, evenly spread, to know how long one takes and how often it asks the model
+TRIAL = 8  # conversations played beforehand at most, evenly spread: how long does one take, how often does it ask the model?
+ENOUGH_S = 0.1  # a trial that took so long is long enough, where nobody pays for a call
 CALL_S = 2.0  # a spoken answer of a fast model from the request to its end, with its way there and back: an estimate
 ANSWER_TOKENS = 60  # a spoken answer: two or three sentences
 CHARS_PER_TOKEN = 3.3  # of Spanish; `world/answers.py`
 OFF_BY = 0.5  # answers of half and of one and a half the length are usual, and the tokens are estimated from letters
 START_S = 1.0  # until processes have loaded what they need
 LONG_S = 60.0  # from here on a person is asked first
-NEEDS_KEY: tuple[Llm, ...] = ("live",)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +43,10 @@ class Plan:
     """Plus or minus so many US dollars."""
     seconds: float
     llm: Llm
+    pays: bool = False
+    """Whether a vendor is asked: with "live" always, with "recorded" where answers are missing and there is a key."""
+    missing: int = 0
+    """With "recorded": so many conversations, about, have an answer that is not kept."""
     beside: str = ""
     """The kept experiment that differs least from this one, and how."""
     differences: tuple[str, ...] = ()
@@ -55,7 +59,7 @@ class Plan:
     @property
     def costs(self) -> bool:
         """Whether somebody will have to pay, as far as is known."""
-        return self.left > 0 and self.llm in NEEDS_KEY
+        return self.left > 0 and self.pays
 
     @property
     def asks(self) -> bool:
@@ -64,11 +68,11 @@ class Plan:
 
     def __str__(self) -> str:
         played = f" ({self.known:,} of them played before)" if self.known else ""
-        calls = (
-            f"{self.calls:,} calls to the model"
-            if self.llm != "scripted"
-            else "no call to any model (scripted answers)"
-        )
+        calls = "no call to any model (scripted answers)" if self.llm == "scripted" else (
+            f"{self.calls:,} calls to the model" if self.llm != "recorded" else f"{self.calls:,} recorded answers"
+        )  # fmt: skip
+        if self.missing:
+            calls += f" (about {self.missing:,} conversations lack one: {'they are asked for' if self.pays else 'not tested'})"
         money = "" if not self.costs else "; the price of this model is not known" if self.usd is None else (
             f"; about US$ {self.usd:.2f} ± {self.usd_more:.2f}"
         )  # fmt: skip
@@ -80,14 +84,19 @@ class Plan:
 
 
 def made(
-    design: Design, done: Collection[int], *, workers: int = 1, beside: str = "", differences: tuple[str, ...] = (),
-    timer: Callable[[], float] = perf_counter,
+    design: Design, done: Collection[int], *, workers: int = 1, kept: Mapping[str, Brain] | None = None, may_ask: bool = False,
+    beside: str = "", differences: tuple[str, ...] = (), timer: Callable[[], float] = perf_counter,
 ) -> Plan:  # fmt: skip
-    """The plan of what is left of a design, from a short trial with scripted answers."""
+    """The plan of what is left of a design, from a short trial with scripted answers.
+
+    kept: with "recorded", what answers from the record alone. may_ask: a vendor may be asked, and paid.
+    """
     cells = [cell for cell in design.cells if cell.number not in done]
     spread = [cells[at * len(cells) // min(TRIAL, len(cells))] for at in range(min(TRIAL, len(cells)))]
-    times, calls, costs = [], [], []
+    times, calls, costs, missing = list[float](), list[int](), list[float | None](), 0
     for n, cell in enumerate([*spread[:1], *spread]):  # the first twice: it also loads what all need
+        if len(times) > 1 and sum(times) > ENOUGH_S and design.llm == "scripted":
+            break
         began = timer()
         run = play(design, cell)
         played(design, cell, run)
@@ -95,23 +104,25 @@ def made(
             times.append(timer() - began)
             asked = [r for r in run.trace if type(r) is do.RequestReply]
             calls.append(len(asked))
-            costs.append(_usd(design, cell, asked))
-    ended = fmean(times) * len(cells) if times else 0.0
-    asks = fmean(calls) * len(cells) if calls else 0.0
-    usd = None if None in costs else fmean([c or 0.0 for c in costs] or [0.0]) * len(cells)
-    live = design.llm in ("live", "local")
-    seconds = asks * CALL_S / max(1, workers) if live else ended / workers + START_S * (workers > 1)
+            costs.append(_usd(design, cell, asked) if may_ask else 0.0)
+            if kept and answers_of(play(design, cell, kept[cell.variant])) == NOT_RECORDED:
+                missing += 1
+    lacks = missing / len(times) if times and design.llm == "recorded" else 1.0
+    played_s, asks = (fmean(each) * len(cells) if each else 0.0 for each in (times, calls))
+    usd = None if None in costs else fmean([c or 0.0 for c in costs] or [0.0]) * len(cells) * lacks
+    seconds = played_s / workers + START_S * (workers > 1)
+    if may_ask or design.llm == "local":
+        seconds = asks * lacks * CALL_S / workers + played_s
     return Plan(
         id=design.id, conversations=len(design.cells), known=len(design.cells) - len(cells),
-        calls=round(asks) if design.llm != "scripted" else 0, usd=usd if design.llm in NEEDS_KEY else 0.0,
-        usd_more=OFF_BY * (usd or 0.0), seconds=seconds, llm=design.llm, beside=beside, differences=differences,
+        calls=round(asks) if design.llm != "scripted" else 0, usd=usd, usd_more=OFF_BY * (usd or 0.0), seconds=seconds,
+        llm=design.llm, pays=may_ask and (design.llm == "live" or missing > 0),
+        missing=round(missing / max(1, len(times)) * len(cells)), beside=beside, differences=differences,
     )  # fmt: skip
 
 
 def _usd(design: Design, cell: Cell, asked: Sequence[do.RequestReply]) -> float | None:
     """What the requests of a conversation would cost, nothing cached."""
-    if design.llm not in NEEDS_KEY:
-        return 0.0
     variant = design.variants[cell.variant]
     assert variant.settings is not None
     known = (Persona.load(cell.customer).profile,) if cell.customer else ()
@@ -147,8 +158,3 @@ def duration(seconds: float) -> str:
     if seconds < 90:
         return f"about {max(1, round(seconds))} s"
     return f"about {seconds / 60:.0f} min" if seconds < 5400 else f"about {seconds / 3600:.1f} h"
-
-
-def cost_of(run: Run) -> float:
-    """US dollars that the vendor charges for a conversation, as its own counts of tokens say; 0 where none are known."""
-    return sum(t.usage.cost_usd or 0.0 for t in run.ledger if t.usage is not None)

@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Executor
-from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from time import monotonic
 from typing import Any
 
-from clara_kit.core.errors import RunLogError, SettingsError
-from clara_kit.lab.experiment import executors
-from clara_kit.lab.experiment.cells import Cell, Variants
+from clara_kit.core.errors import ProviderError, RunLogError, SettingsError
+from clara_kit.core.settings import Keys
+from clara_kit.lab.experiment.asking import OverBudget
+from clara_kit.lab.experiment.cells import Variants
 from clara_kit.lab.experiment.design import Design, Llm, code_here
 from clara_kit.lab.experiment.experiment import Experiment, nearest
 from clara_kit.lab.experiment.plan import Plan, ask_here, duration, made
-from clara_kit.lab.experiment.playing import Played, play, play_batch, played
+from clara_kit.lab.experiment.players import Players
 from clara_kit.lab.experiment.store import ROOT, Shelf
 from clara_kit.lab.progress import Progress as Line
+from clara_kit.lab.scores.metrics import METRICS
+from clara_kit.providers import http
+from clara_kit.runtime.config import load_keys
 from clara_kit.runtime.run_log import versions
 from clara_kit.world.latency import LatencyProfile
 from clara_kit.world.scenario import Scenario
@@ -61,52 +63,66 @@ def run_experiment(
     should_stop: Callable[[], bool] | None = None,
     stop_when_sure: str = "",
     again: bool = False,
+    keys: Keys | None = None,
+    calls: Path | str | None = None,
 ) -> Experiment:
     """Try variants on the same occasions. What was run before is read, and what was stopped goes on.
 
     variants: names of templates, `Variant`s, or a mapping name → template, settings, or both. scenarios: default all.
     customers: invented ones by name ("": a stranger), default those whose data are as a shop has them. seeds: how many
-    conversations for each, or their numbers. llm: "scripted" (a rehearsal), "recorded", "live" (asks the vendor; costs
-    money) or "local". workers: processes of this machine; executor: any other, as a cluster's (`executors.py`), of which
+    conversations for each, or their numbers. llm: "scripted" (a rehearsal), "recorded" (kept answers; what is missing is
+    asked for where there is a key), "live" (asks the vendor; costs money) or "local". workers: processes of this machine,
+    or, where a model is asked, conversations at a time; executor: any other, as a cluster's (`executors.py`), of which
     `workers` batches are under way. folder: where experiments are kept (default `data/experiments`), each under its id.
     ask: agrees to the plan or does not; by default a person is asked where it costs money or takes a minute. budget_usd:
-    it stops before more is spent. should_stop: asked again and again; Ctrl-C stops too. stop_when_sure: a metric; it ends
-    when the difference in it is sure. again: run it anew.
+    it stops before more is spent. should_stop: asked again and again; Ctrl-C stops too. stop_when_sure: a metric; after
+    every two scenarios one looks, and it ends when the difference in it is sure. again: run it anew. keys: default, the
+    environment's; `Keys()`: nobody is asked. calls: where answers are kept (default `data/calls`).
 
-    Raises `SettingsError`, `TemplateError`, `ScriptError` before anything is played, and `RunLogError` where it cannot be
-    kept, or is being run already.
+    Raises `SettingsError`, `TemplateError`, `ScriptError` before anything is played, `RunLogError` where it cannot be
+    kept, or is being run already, and `ProviderError` where the vendor refuses the first conversation.
     """
     design = Design.of(
-        variants, scenarios, customers, seeds, seed=seed, latency=latency, llm=llm, stop_when_sure=stop_when_sure
+        variants,
+        scenarios,
+        customers,
+        seeds,
+        seed=seed,
+        latency=latency,
+        llm=llm,
+        stop_when_sure=stop_when_sure,
+        twin=_twin(llm, keys),
     )
-    if llm != "scripted":
-        raise SettingsError(f"llm={llm!r} is not part of this version.", hint='leave it out for "scripted".')
-    if workers < 1:
-        raise SettingsError(f"workers is 1 or more, not {workers}.", hint="leave it out to play in this process.")
+    _check(design, executor, workers, budget_usd)
     shelf = Shelf(Path(folder or ROOT) / design.id)
     before = _kept(shelf)
     if before.get("complete") and not again:
         return replace(Experiment.load(shelf.folder), note=_read_note(before))
     anew = again or before.get("code", code_here()) != code_here()
-    agreed = _planned(design, shelf, set() if anew else shelf.done(), workers)
+    players = Players(design, executor=executor, workers=workers, keys=keys, calls=str(calls or ""))
+    agreed = _planned(design, shelf, set() if anew else shelf.done(), players)
     kept = Experiment(folder=shelf.folder, inputs=design.inputs, facts=before, plan=agreed)
+    if budget_usd is not None and agreed.usd is None:
+        raise SettingsError(
+            "The price of this model is not known, so no budget can be kept.", hint="leave out budget_usd."
+        )
     if agreed.asks and not (ask or ask_here)(agreed):
         return replace(kept, note="Not begun: nobody agreed to the plan.")
     with shelf.writing():
         if anew:
             shelf.begin_anew()
-        started = before.get("times", {}).get("started") if not anew else None
-        times = {"started": started or datetime.now(UTC).isoformat(timespec="milliseconds")}
+        times = {"started": (not anew and before.get("times", {}).get("started")) or _now()}
         facts = {"complete": False, "code": code_here(), "versions": versions(), "times": times}
         shelf.write_manifest(design.inputs, facts)
-        note = _play_all(design, shelf, executor, workers, progress, should_stop or (lambda: False))
-        if not note:
+        players.may_spend(budget_usd, 0.0 if anew else shelf.spent_usd(), agreed)
+        ended = _play_all(design, shelf, players, progress, should_stop or (lambda: False))
+        if not ended.note:
             shelf.write_tables()
-            times["ended"] = datetime.now(UTC).isoformat(timespec="milliseconds")
-            facts |= {"complete": True, "conversations": len(design.cells)}
+            times["ended"] = _now()
+            facts |= {"complete": True, "conversations": ended.conversations, "ended_early": ended.early}
             shelf.write_manifest(design.inputs, facts)
             shelf.forget_lines()
-    return replace(kept, facts=facts, note=note)
+    return replace(kept, facts=facts, note=ended.note)
 
 
 def plan(
@@ -118,23 +134,60 @@ def plan(
     seed: int = 0,
     latency: str | LatencyProfile = "published",
     llm: Llm = "scripted",
+    executor: Executor | None = None,
     workers: int = 1,
     folder: Path | str | None = None,
     stop_when_sure: str = "",
+    keys: Keys | None = None,
+    calls: Path | str | None = None,
 ) -> Plan:
     """What `run_experiment` of the same would take; nothing is run but a short trial with scripted answers."""
     design = Design.of(
-        variants, scenarios, customers, seeds, seed=seed, latency=latency, llm=llm, stop_when_sure=stop_when_sure
+        variants,
+        scenarios,
+        customers,
+        seeds,
+        seed=seed,
+        latency=latency,
+        llm=llm,
+        stop_when_sure=stop_when_sure,
+        twin=_twin(llm, keys),
     )
+    _check(design, executor, workers, None)
     shelf = Shelf(Path(folder or ROOT) / design.id)
-    before = _kept(shelf)
-    done = set(range(len(design.cells))) if before.get("complete") else shelf.done()
-    return _planned(design, shelf, done, workers)
+    done = set(range(len(design.cells))) if _kept(shelf).get("complete") else shelf.done()
+    return _planned(
+        design, shelf, done, Players(design, executor=executor, workers=workers, keys=keys, calls=str(calls or ""))
+    )
 
 
-def _planned(design: Design, shelf: Shelf, done: set[int], workers: int) -> Plan:
+def _twin(llm: Llm, keys: Keys | None) -> bool:
+    """Whether who is asked, or was, listens on this machine in the vendor's place."""
+    return llm in ("recorded", "live") and http.is_loopback((keys or load_keys()).anthropic_base_url)
+
+
+def _check(design: Design, executor: Executor | None, workers: int, budget_usd: float | None) -> None:
+    if workers < 1:
+        raise SettingsError(f"workers is 1 or more, not {workers}.", hint="leave it out to play in this process.")
+    if executor is not None and design.llm in ("live", "local"):
+        raise SettingsError(
+            "Other processes are given no key, and a budget holds in one process only.",
+            hint="leave out executor; workers says how many conversations are under way at a time.",
+        )
+    if budget_usd is not None and not budget_usd > 0:
+        raise SettingsError(f"budget_usd is above 0, not {budget_usd}.", hint="leave it out for no limit.")
+    if (metric := design.inputs.get("stop_when_sure")) and (metric not in METRICS or len(design.variants) < 2):
+        raise SettingsError(
+            f"Nobody can be sure of {metric!r} here.", hint=f"give two variants, and one of: {', '.join(METRICS)}."
+        )  # fmt: skip
+
+
+def _planned(design: Design, shelf: Shelf, done: set[int], players: Players) -> Plan:
     other, differences = nearest(design, shelf.folder.parent) if not done else (None, ())
-    return made(design, done, workers=workers, beside=other.id if other else "", differences=differences)
+    return made(
+        design, done, workers=players.workers, kept=players.kept, may_ask=players.may_ask,
+        beside=other.id if other else "", differences=differences,
+    )  # fmt: skip
 
 
 def _kept(shelf: Shelf) -> dict[str, Any]:
@@ -151,49 +204,63 @@ def _read_note(facts: dict[str, Any]) -> str:
     return f"Read, not run: it had been run before, by another kit ({facts.get('code')}); again=True runs it with this one."
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Ended:
+    """note: why it is not whole; early: why it is whole with less than was asked for."""
+
+    note: str = ""
+    early: str = ""
+    conversations: int = 0
+
+
 def _play_all(
-    design: Design, shelf: Shelf, executor: Executor | None, workers: int, progress: Any, stop: Callable[[], bool]
-) -> str:
-    """Play what is left. Why it is not whole, or nothing."""
-    done = shelf.done()
-    cells = [cell for cell in design.cells if cell.number not in done]
-    count, of, began = len(done), len(design.cells), monotonic()
-    with ExitStack() as stack:
-        line = stack.enter_context(Line(f"{count:,} of {of:,} conversations"))
-        for batch in _results(design, cells, executor, workers, stop, stack):
-            shelf.add(batch)
-            count += len(batch)
-            pace = (monotonic() - began) / (count - len(done))
-            told = Progress(done=count, of=of, seconds_left=pace * (of - count), usd=0.0, folder=shelf.folder)
-            line.tell(str(told))
-            if progress is not None:
-                progress(told)
-    return (
-        ""
-        if count >= of
-        else f"Stopped after {count:,} of {of:,} conversations: ask for the same again, and it goes on."
-    )
+    design: Design, shelf: Shelf, players: Players, progress: Callable[[Progress], object] | None, stop: Callable[[], bool]
+) -> _Ended:  # fmt: skip
+    """Play what is left, round by round."""
+    done, of, began = shelf.done(), len(design.cells), monotonic()
+    first = count = len(done)
+    early = why = ""
+    with Line(f"{count:,} of {of:,} conversations") as line, players:
+        try:
+            for number, cells in enumerate(design.rounds, start=1):
+                left = [cell for cell in cells if cell.number not in done]
+                for batch in players.play(left, stop):
+                    shelf.add(batch)
+                    count += len(batch)
+                    done |= {one["n"] for one in batch}
+                    pace = (monotonic() - began) / (count - first)
+                    told = Progress(
+                        done=count, of=of, seconds_left=pace * (of - count), usd=players.spent_usd, folder=shelf.folder
+                    )  # fmt: skip
+                    line.tell(str(told))
+                    if progress is not None:
+                        progress(told)
+                if any(cell.number not in done for cell in cells):
+                    why = "" if stop() else players.why_not
+                    break
+                if number < len(design.rounds) and (early := _sure(design, shelf)):
+                    return _Ended(early=early, conversations=count)
+        except (OverBudget, ProviderError) as exc:
+            if count == first and isinstance(exc, ProviderError):
+                raise
+            why = str(exc)
+    if count < of:
+        said = f"Stopped after {count:,} of {of:,} conversations: "
+        return _Ended(note=said + (why or "ask for the same again, and it goes on."))
+    return _Ended(conversations=count)
 
 
-def _results(
-    design: Design,
-    cells: Sequence[Cell],
-    executor: Executor | None,
-    workers: int,
-    stop: Callable[[], bool],
-    stack: ExitStack,
-) -> Iterator[list[Played]]:
-    if executor is None and workers == 1:
-        return executors.here(
-            cells, lambda batch: [played(design, cell, play(design, cell)) for cell in batch], stop, executors.BATCH
-        )
-    if executor is None:
-        executor = stack.enter_context(executors.processes(workers))
-    job, who = json.dumps(design.inputs, ensure_ascii=False), executor
-    return executors.elsewhere(
-        cells,
-        lambda batch: who.submit(play_batch, job, code_here(), batch),
-        stop,
-        under_way=2 * workers,
-        size=executors.BATCH,
-    )
+def _sure(design: Design, shelf: Shelf) -> str:
+    """Whether every variant's difference from the first is sure by now: what to say of it, or nothing."""
+    metric = design.inputs.get("stop_when_sure")
+    if not metric:
+        return ""
+    from clara_kit.lab.statistics.sequential import Watch, differences
+
+    rows, (first, *others) = shelf.table("rows"), design.variants
+    looks = [Watch(planned=len(design.scenarios)).look(differences(rows, metric, first, other)) for other in others]
+    return f"Ended early, by {metric}: {looks[0].told()}" if all(look.sure for look in looks) else ""
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")

@@ -91,6 +91,10 @@ class Shelf:
         """The numbers of the cells that were played."""
         return {int(one["n"]) for one in self.lines()}
 
+    def spent_usd(self) -> float:
+        """What its calls have cost so far, in US dollars."""
+        return max((float(one.get("spent_usd") or 0.0) for one in self.lines()), default=0.0)
+
     def lines(self) -> Iterator[Played]:
         """What was played, in the order in which it came; cut lines are passed over."""
         with suppress(FileNotFoundError), open(self.folder / CELLS, "rb") as file:

@@ -5,13 +5,21 @@ From a run's trace alone. What Clara had written but was cut before is no part o
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
 
+from clara_kit.audio.pronunciation import usual_pronunciation
+from clara_kit.audio.spoken import spoken
+from clara_kit.conversation.sentences import SentenceChunker
 from clara_kit.core.profile import CustomerProfile, fill
 from clara_kit.measure.ledger import Turn, turns
 from clara_kit.measure.run import Run
 from clara_kit.measure.story import Story
+from clara_kit.prompts.catalog import Catalog
+
+Found = tuple[tuple[str, str], ...]
+"""What is wrong with one text: why, and the offending words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +44,10 @@ class Answer:
     text: str
     unheard: str = ""
 
+    def failures(self, rule: str, found: Found) -> Iterator[Failure]:
+        """What was found in it, as failures of a rule."""
+        return (Failure(self.turn, rule, why, text) for why, text in found)
+
 
 @dataclass(frozen=True)
 class Heard:
@@ -45,27 +57,49 @@ class Heard:
     name: str = ""
     tts_speed: float = 1.0
     ledger: tuple[Turn, ...] = ()
+    catalog: Catalog = field(default_factory=Catalog.load)
 
     @classmethod
     def of(cls, run: Run, customer: CustomerProfile | None = None) -> Heard:
         """What was heard in a run; its placeholders are filled where it is known what they stand for."""
         told = Story(run.trace)
-        ledger = turns(told)
-        number, answers = 0, list[Answer]()
-        for turn in ledger:
-            number += turn.kind != "greeting"
-            given = told.turns[turn.turn_id].utterances
-            parts = [u.heard.heard if u.heard else u.text if u.started_ms is not None else "" for u in given]
-            rest = given[-1].heard if given else None  # of an earlier one it was said in the next, or is lost
-            answers.append(Answer(
-                turn=number if turn.kind != "greeting" else 0, question=fill(turn.customer, run.words),
-                text=fill(" ".join(filter(None, parts)), run.words), unheard=fill(rest.unheard, run.words) if rest else "",
-            ))  # fmt: skip
         name = (customer.first_name if customer is not None else "") or run.words.get("{first_name}", "")
         speed = run.inputs.get("settings", {}).get("tts_speed", 1.0)
-        return cls(tuple(answers), name, float(speed), ledger)
+        return cls(tuple(_answers(told, run.words)), name, float(speed), turns(told))
 
     @cached_property
     def replies(self) -> tuple[Answer, ...]:
         """The answers after the greeting."""
         return tuple(one for one in self.answers if one.turn)
+
+
+def answers_of(run: Run, words: Mapping[str, str]) -> tuple[Answer, ...]:
+    """What was heard of each turn, with these words in place of their placeholders."""
+    return tuple(_answers(Story(run.trace), words))
+
+
+def _answers(told: Story, words: Mapping[str, str]) -> Iterator[Answer]:
+    number = 0
+    for turn in told.turns.values():
+        greeting = turn.kind == "greeting"
+        number += not greeting
+        parts = [u.heard.heard if u.heard else u.text if u.started_ms is not None else "" for u in turn.utterances]
+        cut = (
+            turn.utterances[-1].heard if turn.utterances else None
+        )  # of an earlier one the rest was said later, or lost
+        question = turn.replies[-1].question if turn.replies else ""
+        text, unheard = " ".join(filter(None, parts)), cut.unheard if cut else ""
+        yield Answer(0 if greeting else number, *(fill(one, words) for one in (question, text, unheard)))
+
+
+@lru_cache(maxsize=8192)
+def sentences(text: str) -> tuple[str, ...]:
+    """The sentences of a text as Clara's voice gets them."""
+    cutter = SentenceChunker()
+    return (*cutter.feed(text), *cutter.flush())
+
+
+@lru_cache(maxsize=8192)
+def aloud(text: str) -> str:
+    """The text as it is said: sentence by sentence, as the voice has had it, so that nothing is worked out twice."""
+    return " ".join(spoken(sentence, usual_pronunciation()).text for sentence in sentences(text))

@@ -29,5 +29,18 @@ METRICS: dict[str, Metric] = {m.name: m for m in (
     Metric("interruptions", "count", "less", ("interruptions", "interrupciones")),
     Metric("heard_share", "share", "more", ("share of her words heard", "parte escuchada de lo dicho")),
     Metric("usd_per_turn", "usd", "less", ("cost per turn", "costo por turno")),
+    Metric("short", "yes_no", "more", ("short enough to listen to", "breve al oído")),
+    Metric("name", "yes_no", "more", ("name used well", "usa bien el nombre")),
+    Metric("tu", "yes_no", "more", ("says tú", "trata de tú")),
+    Metric("catalogue_only", "yes_no", "more", ("only products of the catalogue", "solo productos del catálogo")),
+    Metric("price_right", "yes_no", "more", ("prices right", "precios correctos")),
+    Metric("no_medical_claim", "yes_no", "more", ("no medical claim", "sin promesas médicas")),
+    Metric("answers_question", "yes_no", "more", ("answers what was asked", "responde lo preguntado")),
+    Metric("spanish", "yes_no", "more", ("only Spanish", "solo español")),
+    Metric("speakable", "yes_no", "more", ("can be said aloud", "se puede decir en voz alta")),
 )}  # fmt: skip
-"""In the order in which they are shown. The checks of `checks.py` and the judge add their own."""
+"""In the order in which they are shown; from `short` on they are the checks of `checks.py`."""
+
+JUDGE = Metric("judge", "rating", "more", ("preferred by the judge", "preferida por el juez"))
+PEOPLE = Metric("people", "rating", "more", ("preferred by people", "preferida por las personas"))
+"""Of pairs, so that no conversation has them by itself: 1 preferred, 0.5 neither, 0 the other. For `compare(metrics=…)`."""

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import replace
-from functools import lru_cache
 
-from clara_kit.audio.spoken import spoken
 from clara_kit.core.errors import ScriptError
-from clara_kit.core.placeholders import fold
 from clara_kit.lab.scores.checks import CHECKS
 from clara_kit.lab.scores.heard import Answer, Failure, Heard
+from clara_kit.world.saying import said
 from clara_kit.world.scenario import Rule, Scenario
-
-_HINT = "see data/scenarios/README.md."
 
 
 def broken(heard: Heard, scenario: Scenario) -> Iterator[Failure]:
@@ -38,15 +33,6 @@ def broken(heard: Heard, scenario: Scenario) -> Iterator[Failure]:
                 yield Failure(one.turn, "must_not", rule.why or "this must not be said", words)
 
 
-def said(says: tuple[str, ...], text: str) -> str:
-    """The words of the text that are one of these, as it is written or as it is said aloud; empty where none is."""
-    pattern, aloud = _pattern(says), spoken(text).text
-    for words in (text, aloud):
-        if found := pattern.search(fold(words)):
-            return words[found.start() : found.end()]
-    return ""
-
-
 def _of(heard: Heard, rule: Rule) -> tuple[Answer, ...]:
     return tuple(one for one in heard.replies if rule.turn in (None, one.turn))
 
@@ -56,22 +42,3 @@ def _checked(heard: Heard, rule: Rule) -> list[Failure]:
     if check is None:
         raise ScriptError(f"There is no check {rule.check!r}.", hint=f"use one of: {', '.join(CHECKS)}.")
     return [one for one in check(heard) if rule.turn in (None, one.turn)]
-
-
-@lru_cache(maxsize=4096)
-def _pattern(says: tuple[str, ...]) -> re.Pattern[str]:
-    """Any of the texts, as whole words; one in slashes is a regular expression. All without case and accents."""
-    parts = []
-    for one in says:
-        if len(one) > 2 and one[0] == one[-1] == "/":
-            parts.append(f"(?:{one[1:-1].translate(_NO_ACCENTS)})")
-        else:
-            words = r"\s+".join(map(re.escape, fold(one).split()))
-            parts.append(rf"(?<!\w){words}(?!\w)")
-    try:
-        return re.compile("|".join(parts), re.IGNORECASE)
-    except re.error as exc:
-        raise ScriptError(f"The rule {' / '.join(says)} is no regular expression: {exc}.", hint=_HINT) from exc
-
-
-_NO_ACCENTS = str.maketrans("áéíóúüñÁÉÍÓÚÜÑ", "aeiouunAEIOUUN")

@@ -27,32 +27,23 @@ from msgspec.structs import replace
 
 from clara_kit.core.clock import Clock
 from clara_kit.core.errors import ProtocolError, ProviderError
-from clara_kit.core.events import CANCELLED, Event, ProviderFailed, ReplyCompleted, ReplyDelta, ReplyStarted, Usage
+from clara_kit.core.events import CANCELLED, Event, ProviderFailed, ReplyCompleted, ReplyDelta, ReplyStarted
 from clara_kit.providers import http
 from clara_kit.providers.llm import pricing
 from clara_kit.providers.llm.base import ReplyRequest
 from clara_kit.providers.llm.claude_errors import describe
-from clara_kit.providers.llm.claude_request import fixed_parameters, system_blocks, wire_messages
+from clara_kit.providers.llm.claude_request import body_of, fixed_parameters
+from clara_kit.providers.llm.claude_tally import Tally
 
 if TYPE_CHECKING:
     import anthropic
     import httpx2
 
+    Through = Callable[[httpx2.AsyncClient], httpx2.AsyncClient]
+
 _KEEP_CONNECTIONS_S = 600.0
 _CONNECT_TIMEOUT_S = 5.0
 _END_OF_BODY_S = 0.02  # after message_stop: reading the body's end keeps the connection for the next reply
-_CHARS_PER_TOKEN = 2.7  # 3.5 in English (Anthropic's glossary), and 30 % more tokens since Haiku 5.5: an estimate
-_MOST_TOKENS = 10**9  # more is no count
-_COUNTED = {  # the API's names of what a reply used, and the kit's
-    "input_tokens": "input_tokens",
-    "output_tokens": "output_tokens",
-    "cache_read_input_tokens": "cache_read_tokens",
-    "cache_creation_input_tokens": "cache_write_tokens",
-}
-
-_STOP_REASONS = (  # of the SDK's types
-    "end_turn", "max_tokens", "stop_sequence", "tool_use", "pause_turn", "refusal", "model_context_window_exceeded",
-)  # fmt: skip
 
 
 class ClaudeStreamingLLM:
@@ -61,6 +52,7 @@ class ClaudeStreamingLLM:
     `first_token_timeout_ms` runs from the request to the first text, `stall_timeout_ms` from each piece of text to
     the next, or to the end. A history that the API would refuse gives one ProviderFailed (bad_input) and no ReplyStarted,
     for nothing was sent. max_tokens, temperature (None: the vendor's) and the time limits come from Settings.
+    through: makes of the HTTP client another that stands before it (`recorded.py`).
     """
 
     def __init__(
@@ -74,6 +66,7 @@ class ClaudeStreamingLLM:
         temperature: float | None = 0.7,
         first_token_timeout_ms: float = 8000,
         stall_timeout_ms: float = 5000,
+        through: Through | None = None,
     ) -> None:
         self.model = model
         self._api_key = http.checked_key(api_key, "ANTHROPIC_API_KEY", "https://platform.claude.com")
@@ -82,13 +75,14 @@ class ClaudeStreamingLLM:
         self._stall_timeout_s = stall_timeout_ms / 1000
         self.on_cancelled: Callable[[ReplyCompleted], object] | None = None
         self._fixed = fixed_parameters(model, max_tokens, temperature)
-        self._unused: anthropic.AsyncAnthropic | None = _new_client(self._api_key, base_url)
+        self._through = through
+        self._unused: anthropic.AsyncAnthropic | None = _new_client(self._api_key, base_url, through)
         self._clients: dict[asyncio.AbstractEventLoop, anthropic.AsyncAnthropic] = {}
 
     @asynccontextmanager
     async def reply(self, request: ReplyRequest) -> AsyncIterator[AsyncIterator[Event]]:
         """One reply as events; leaving the context ends the request at the server at once."""
-        tally = _Tally()
+        tally = Tally()
         try:
             async with aclosing(self._reply(request, tally)) as events:
                 yield events
@@ -122,20 +116,20 @@ class ClaudeStreamingLLM:
         loop = asyncio.get_running_loop()
         if loop not in self._clients:
             self._clients = {kept: client for kept, client in self._clients.items() if not kept.is_closed()}
-            self._clients[loop] = self._unused or _new_client(self._api_key, self._base_url)
+            self._clients[loop] = self._unused or _new_client(self._api_key, self._base_url, self._through)
             self._unused = None
         return self._clients[loop]
 
-    def _completed(self, request: ReplyRequest, reason: str, tally: _Tally) -> ReplyCompleted:
+    def _completed(self, request: ReplyRequest, reason: str, tally: Tally) -> ReplyCompleted:
         now_ms, usage = self._clock.now_ms(), tally.usage(self.model)
         return ReplyCompleted(at_ms=now_ms, reply_id=request.reply_id, stop_reason=reason, usage=usage)
 
-    async def _reply(self, request: ReplyRequest, tally: _Tally) -> AsyncGenerator[Event, None]:
+    async def _reply(self, request: ReplyRequest, tally: Tally) -> AsyncGenerator[Event, None]:
         def failed(error: ProviderError) -> ProviderFailed:
             return ProviderFailed.of(error, "llm", self._clock.now_ms(), reply_id=request.reply_id)
 
         try:
-            messages = wire_messages(request.messages)
+            body = body_of(self._fixed, request)
         except ValueError as exc:
             hint = "this is the kit's own doing, not the vendor's: see conversation/history.py."
             yield failed(http.failure("bad_input", f"The history cannot be sent: {exc}.", hint))
@@ -143,7 +137,6 @@ class ClaudeStreamingLLM:
         yield ReplyStarted(
             at_ms=self._clock.now_ms(), reply_id=request.reply_id, model=self.model, prompt_hash=request.prompt.hash
         )
-        body = {**self._fixed, "messages": messages, **system_blocks(request.prompt)}
         error = None
         try:
             async with aclosing(self._texts(body, tally)) as texts:
@@ -157,7 +150,7 @@ class ClaudeStreamingLLM:
             return
         yield self._completed(request, tally.stop_reason, tally)
 
-    async def _texts(self, body: dict[str, Any], tally: _Tally) -> AsyncGenerator[str, None]:
+    async def _texts(self, body: dict[str, Any], tally: Tally) -> AsyncGenerator[str, None]:
         """The request itself: every piece of text as it comes; `tally` gets the rest."""
         loop = asyncio.get_running_loop()
         due_s = loop.time() + self._first_token_timeout_s
@@ -181,78 +174,14 @@ class ClaudeStreamingLLM:
         return describe(error, model=self.model, base_url=self._base_url, waited_s=limit_s, key=self._api_key)
 
 
-class _Tally:
-    """What a stream says besides its text. Lenient: what it does not understand changes nothing."""
-
-    def __init__(self) -> None:
-        self.events = 0
-        self.text_came = False
-        self.stopped = False
-        self.stop_reason = "unknown"
-        self.owed = False
-        """The model has begun, and nobody was told yet what that costs."""
-        self._tokens: dict[str, int] = {}
-        self._chars = 0
-        self._output_told = False
-
-    def take(self, event: Any) -> str:
-        """Note one event of the SDK; returns the text it brought, if any."""
-        self.events += 1
-        kind, part = getattr(event, "type", None), getattr(event, "delta", None)
-        text = ""
-        if kind == "message_start":
-            self._count(getattr(getattr(event, "message", None), "usage", None))
-        elif kind == "content_block_start":
-            text = _text_of(getattr(event, "content_block", None))
-        elif kind == "content_block_delta":
-            text = _text_of(part)
-            thought = getattr(part, "thinking", "")
-            self._chars += len(thought) if isinstance(thought, str) else 0
-        elif kind == "message_delta":
-            reason = getattr(part, "stop_reason", None)
-            self.stop_reason = reason if reason in _STOP_REASONS else self.stop_reason
-            self._output_told |= self._count(getattr(event, "usage", None))
-        elif kind == "message_stop":
-            self.stopped = True
-        self._chars += len(text)
-        self.text_came = self.text_came or bool(text.strip())
-        self.owed = self.owed or bool(text) or kind == "message_start"
-        return text
-
-    def usage(self, model: str) -> Usage:
-        """All tokens, and what they cost; where the end is missing, the output is estimated by the text that came."""
-        counted = replace(Usage(), **self._tokens)
-        if not self._output_told:
-            tokens = max(counted.output_tokens, round(self._chars / _CHARS_PER_TOKEN))
-            counted = replace(counted, output_tokens=tokens, output_estimated=True)
-        return replace(counted, cost_usd=pricing.cost_usd(model, counted))
-
-    def _count(self, usage: Any) -> bool:
-        """Take over what is counted there; returns whether the output is."""
-        # The numbers are cumulative: one that is missing, or smaller than before, takes nothing back.
-        told = False
-        for name, ours in _COUNTED.items():
-            value = getattr(usage, name, None)
-            if isinstance(value, int) and not isinstance(value, bool) and 0 < value < _MOST_TOKENS:
-                self._tokens[ours] = max(value, self._tokens.get(ours, 0))
-                told = told or name == "output_tokens"
-        return told
-
-
-def _text_of(part: Any) -> str:
-    """Its text; of what is no text (thinking, say) nothing."""
-    text = getattr(part, "text", "") if getattr(part, "type", None) in ("text", "text_delta") else ""
-    return text if isinstance(text, str) else ""
-
-
-def _cut(tally: _Tally) -> ProviderError:
+def _cut(tally: Tally) -> ProviderError:
     if tally.events == 0:
         message = "Anthropic's answer held no event at all: this is not an event stream."
         return ProtocolError(message, hint="check ANTHROPIC_BASE_URL.", retryable=False)
     return http.failure("cut", "Anthropic's stream ended before its message_stop.", "ask again.")
 
 
-def _new_client(api_key: str, base_url: str) -> anthropic.AsyncAnthropic:
+def _new_client(api_key: str, base_url: str, through: Through | None) -> anthropic.AsyncAnthropic:
     import anthropic
     import httpx2
 
@@ -265,6 +194,8 @@ def _new_client(api_key: str, base_url: str) -> anthropic.AsyncAnthropic:
         http_client = httpx2.AsyncClient(limits=limits, timeout=timeout, trust_env=False)
     else:
         http_client = anthropic.DefaultAsyncHttpxClient(limits=limits, timeout=timeout)
+    if through is not None:
+        http_client = through(http_client)
     return anthropic.AsyncAnthropic(
         api_key=api_key, base_url=address.url, max_retries=0, timeout=timeout, http_client=http_client,
         default_headers=address.login,

@@ -55,6 +55,8 @@ def describe(error: Exception, *, model: str, base_url: str, waited_s: float, ke
         return _status(error, model, key)
     if isinstance(error, anthropic.APIConnectionError | httpx2.HTTPError):
         cause = error if isinstance(error, httpx2.HTTPError) else error.__cause__ or error
+        if isinstance(cause, ProviderError):  # of what stands in the wire: see `recorded.py`
+            return cause
         return http.broken(cause, "Anthropic", base_url, setting="ANTHROPIC_BASE_URL")
     if isinstance(error, ValueError | TypeError | AttributeError | KeyError | anthropic.APIError):
         message = f"Anthropic's stream held something that is not of its protocol ({type(error).__name__})."

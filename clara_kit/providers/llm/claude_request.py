@@ -1,6 +1,6 @@
 """What is sent to Claude: the parameters, the system prompt and the history, as the API wants them.
 
-Pure; used by `claude.py` alone.
+Pure; used by `claude.py`, and by whoever must know a request before it is sent.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from clara_kit.core.commands import Message
 from clara_kit.core.prompt import Prompt
 from clara_kit.core.text import whole
 from clara_kit.providers.llm import pricing
+from clara_kit.providers.llm.base import ReplyRequest
 
 
 def fixed_parameters(model: str, max_tokens: int, temperature: float | None) -> dict[str, Any]:
@@ -23,6 +24,17 @@ def fixed_parameters(model: str, max_tokens: int, temperature: float | None) -> 
         fixed["extra_headers"] = {"anthropic-version": "2023-06-01"}
         fixed["extra_body"] = {"temperature": temperature}
     return fixed
+
+
+def body_of(fixed: dict[str, Any], request: ReplyRequest) -> dict[str, Any]:
+    """What the SDK's `create` gets; raises ValueError with the reason where the history cannot be sent."""
+    return {**fixed, "messages": wire_messages(request.messages), **system_blocks(request.prompt)}
+
+
+def on_the_wire(body: dict[str, Any]) -> dict[str, Any]:
+    """The JSON that the SDK makes of it for a stream."""
+    plain = {name: value for name, value in body.items() if name not in ("extra_headers", "extra_body")}
+    return {**plain, **body.get("extra_body", {}), "stream": True}
 
 
 def system_blocks(prompt: Prompt) -> dict[str, Any]:
