@@ -155,7 +155,10 @@ class Branching(traitlets.HasTraits):
             "notes": list(node.told(self.language)), "whose": whose(node.run.mix, self.language),
         }  # fmt: skip
 
-    def _branch_offers(self) -> None:
+    def open_branches(self) -> None:
+        """Open the panel, with all that was ever kept of this conversation."""
+        self._grow(self._branch(self.branch_node or self.branch_shown))
+        self.branch_open = True
         self.branch_choices = {
             "prompts": [one.name for one in PromptTemplate.all()], "knobs": [[name, *knob] for name, knob in KNOBS.items()],
             "customers": [[one.name, one.about] for one in Persona.all()],
@@ -168,9 +171,7 @@ class Branching(traitlets.HasTraits):
         try:
             match asked.get("do"), number, text:
                 case "open", _, _:
-                    self._branch_offers()
-                    self._grow(self._branch(self.branch_shown))
-                    self.branch_open = True
+                    self.open_branches()
                 case "close", _, _:
                     self.branch_open = False
                 case "ask", _, str():
