@@ -28,6 +28,7 @@ class Keys(BaseModel):
     liveavatar_base_url: str = "https://api.liveavatar.com"
     heygen_base_url: str = "https://api.heygen.com"
     shopify_base_url: str = ""  # empty: https:// and the shop's own name
+    local_llm_base_url: str = "http://127.0.0.1:11434"  # a model's server on this machine, for llm="local"
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> Self:

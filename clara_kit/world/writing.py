@@ -34,9 +34,9 @@ class Writer:
         self._all = sha256()
 
     @property
-    def answers(self) -> str:
-        """The hash of what was answered from: the book, or all that the brain wrote so far, and when."""
-        return self.book.hash if self.brain is None else self._all.hexdigest()[:12]
+    def written(self) -> str:
+        """The hash of all that the brain wrote so far, and of when: for a run, what it was answered from."""
+        return self._all.hexdigest()[:12]
 
     def reply(
         self, command: do.RequestReply, prompt: Prompt | None, logged: Prompt | None, hides: Placeholders, *,

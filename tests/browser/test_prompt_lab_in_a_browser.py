@@ -14,7 +14,7 @@ from clara_kit.prompts.template import PromptTemplate
 from clara_kit.world.scenario import Scenario
 from tests.browser.lab import DARK, DRAWN, Lab, lab
 
-pytestmark = [pytest.mark.timeout(240), pytest.mark.wall]
+pytestmark = [pytest.mark.timeout(300), pytest.mark.wall]
 
 CODE = """from pathlib import Path
 from clara_kit import PromptLab

@@ -9,9 +9,11 @@ import pytest
 import yaml
 
 from clara_kit.lab.scores.checks import CHECKS
-from clara_kit.lab.scores.heard import Answer, Heard, sentences
+from clara_kit.lab.scores.heard import Answer, Failure, Heard, sentences
 from clara_kit.lab.scores.metrics import METRICS
 from clara_kit.lab.scores.products import amounts, named
+from clara_kit.lab.scores.scoring import told
+from clara_kit.lab.sentences import in_plain
 from clara_kit.prompts.catalog import Catalog
 
 EXAMPLES: dict[str, Any] = yaml.safe_load(Path(__file__).with_name("score_examples.yml").read_text("utf-8"))
@@ -65,6 +67,16 @@ def test_every_failure_names_its_answer_its_reason_and_words_of_it() -> None:
                     "spanish",
                 ):  # an amount is told as it is said, foreign words without accents
                     assert all(part.lower().strip() in texts for part in failure.text.replace(", ", " … ").split(" … "))
+
+
+def test_every_reason_is_told_in_spanish_too() -> None:
+    for name, check in CHECKS.items():
+        for one in EXAMPLES[name]["bad"]:
+            for failure in check(heard(one)):
+                assert in_plain(failure.why, "es") not in ("", failure.why), failure.why
+    failure = Failure(2, "price_right", "the price of another product", "doce mil pesos")
+    assert told(failure, "es") == "precios correctos: es el precio de otro producto («doce mil pesos»)"
+    assert told(Failure(1, "must", "she asked for it"), "en") == "must be said: she asked for it"
 
 
 def test_every_check_is_a_metric() -> None:

@@ -124,12 +124,25 @@ def test_under_four_scenarios_nothing_is_said() -> None:
     assert outcome(rows(lambda s, c: 50 + noise(s, c), scenarios=4))[0] == "worse"
 
 
-def test_skewed_differences_are_compared_by_the_middle_scenario_and_it_is_said() -> None:
-    what, said = outcome(rows(lambda s, c: 0.9**s * 40 - 1 + 0.001 * c if s % 9 == 0 else -1 - 0.001 * s, scenarios=40))
+def test_skewed_differences_are_compared_by_counting_scenarios_and_it_is_said() -> None:
+    what, said = outcome(rows(lambda s, c: -60 - s if s % 9 == 0 else -1 - 0.001 * s, scenarios=40))
     assert what == "better"
-    assert "skewed, so the middle scenario was compared" in said
+    assert "skewed, so scenarios were counted: higher in 0, lower in 40, the same in 0" in said
     assert skewed(np.exp(np.random.default_rng(0).normal(size=40)))
     assert not skewed(np.random.default_rng(0).normal(size=40))
+
+
+def test_a_few_scenarios_that_turn_the_average_round_are_no_verdict() -> None:
+    compared = compare(rows(lambda s, c: 60 if s % 9 == 0 else -1, scenarios=40), metrics=["seconds"])
+    assert compared.effect("seconds").outcome == "mixed"
+    assert "most scenarios say one thing and the average another" in compared.verdict
+    assert compared.by_scenario("seconds")["difference"].to_list()[:5] == [60.0] * 5
+
+
+def test_where_most_scenarios_do_not_differ_the_others_are_counted() -> None:
+    found = compare(rows(lambda s, c: -9 - s if s % 4 == 0 else 0, scenarios=40), metrics=["seconds"]).effect("seconds")
+    assert (found.outcome, found.higher, found.lower, found.low) == ("better", 0, 10, None)
+    assert found.difference is not None and found.difference < 0
 
 
 def test_one_customer_speaks_for_nobody_else() -> None:

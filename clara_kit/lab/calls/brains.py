@@ -10,19 +10,22 @@ environment, for none is ever written anywhere.
 from __future__ import annotations
 
 import asyncio
-import os
 import threading
-from collections.abc import Coroutine, Mapping
-from concurrent.futures import Future
+from collections.abc import Mapping, Sequence
 from datetime import date
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal
+
+from msgspec.structs import replace
 
 from clara_kit.core import events as ev
 from clara_kit.core.errors import ProviderError, SettingsError
 from clara_kit.core.placeholders import Placeholders
+from clara_kit.core.profile import fill
+from clara_kit.core.prompt import Prompt
 from clara_kit.core.settings import Keys, Settings
+from clara_kit.lab.calls.loop import Loop
 from clara_kit.lab.calls.store import CallStore
 from clara_kit.measure.run import Run
 from clara_kit.providers import http
@@ -30,10 +33,10 @@ from clara_kit.providers.llm import calls
 from clara_kit.providers.llm.base import LLMProvider, ReplyRequest
 from clara_kit.providers.llm.claude_request import body_of, fixed_parameters, on_the_wire
 from clara_kit.providers.llm.claude_tally import Tally
+from clara_kit.providers.llm.local import LocalLLM
 from clara_kit.runtime.clock import MonotonicClock
 from clara_kit.runtime.config import load_keys
 from clara_kit.world.brain import Brain, Source, Written
-from clara_kit.world.pace import loop_factory, only_waits
 from clara_kit.world.personas import Persona
 
 if TYPE_CHECKING:
@@ -42,7 +45,6 @@ if TYPE_CHECKING:
 LLM = Literal["scripted", "recorded", "live", "local"]
 TRIES = 5  # of a request that the vendor has no room for
 _LONGEST_WAIT_MS = 60_000.0
-T = TypeVar("T")
 
 
 def brain_for(
@@ -62,7 +64,7 @@ def brain_for(
     if llm == "scripted":
         return None
     if llm == "local":
-        raise SettingsError("There is no local model yet.", hint="choose recorded, live or scripted.")
+        return LocalBrain(settings, base_url=(load_keys() if keys is None else keys).local_llm_base_url)
     if llm not in ("recorded", "live"):
         raise SettingsError(f"There is no {llm!r} to write answers.", hint="use scripted, recorded, live or local.")
     return ClaudeBrain(llm, settings, keys=keys, folder=folder, real_customers=real_customers)
@@ -95,7 +97,7 @@ class ClaudeBrain:
         self._who: calls.Who = who or here
         self.may_ask = keys.anthropic_api_key is not None and self._who == here
         self._fixed = fixed_parameters(settings.llm_model, settings.llm_max_tokens, settings.llm_temperature)
-        self._loop = _Loop()
+        self._loop = Loop()
         self._claude: LLMProvider | None = None
         self._lock = threading.Lock()
         self._one_by_one: dict[str, threading.Lock] = {}
@@ -170,22 +172,13 @@ class ClaudeBrain:
             self.asked += 1
         async with self._provider().reply(request) as reply:
             events = [event async for event in reply]
-        end, began_ms = events[-1], events[0].at_ms
-        usage: ev.Usage | None = getattr(end, "usage", None)
+        usage: ev.Usage | None = getattr(events[-1], "usage", None)
         with self._lock:
             self.spent_usd += (usage.cost_usd or 0.0) if usage is not None else 0.0
         whole = asking.kept if self._llm == "recorded" else asking.call
         if whole is not None:
             return written_of(whole, asking.words, self._llm)
-        failed = None
-        if isinstance(end, ev.ProviderFailed):
-            told = {name: getattr(end, name) for name in ("hint", "kind", "retryable", "retry_after_ms")}
-            failed = ProviderError(end.message, **told)
-        return Written(
-            chunks=tuple((round(e.at_ms - began_ms, 1), e.text) for e in events if isinstance(e, ev.ReplyDelta)),
-            ends_ms=round(end.at_ms - began_ms, 1), source=self._llm, model=self._settings.llm_model,
-            stop_reason=getattr(end, "stop_reason", ""), usage=usage, failed=failed,
-        )  # fmt: skip
+        return told(events, self._llm, self._settings.llm_model)
 
     def _provider(self) -> LLMProvider:
         if self._claude is None:
@@ -200,6 +193,62 @@ class ClaudeBrain:
                 through=through(self.store, self._who),
             )  # fmt: skip
         return self._claude
+
+
+class LocalBrain:
+    """A server on this machine that stands in for Claude. Its answers are not kept: they say nothing of Claude's.
+
+    Where `llm_model` is one of Claude's, the first model that the server lists is asked.
+    """
+
+    mode = "local"
+
+    def __init__(self, settings: Settings, *, base_url: str) -> None:
+        self._settings, self._base_url = settings, base_url
+        self._loop = Loop()
+        self._llm: LocalLLM | None = None
+        _ = LocalLLM(base_url=base_url, clock=MonotonicClock())  # an address that is none is told at once
+
+    def write(self, request: ReplyRequest, *, words: Mapping[str, str]) -> Written:
+        """See `Brain`."""
+        prompt = Prompt(static=request.prompt.static, personal=fill(request.prompt.personal, words))
+        messages = tuple(replace(m, text=fill(m.text, words)) for m in request.messages)
+        return self._loop.run(self._ask(ReplyRequest(reply_id=request.reply_id, prompt=prompt, messages=messages)))
+
+    def close(self) -> None:
+        """Close connections. It may be asked again."""
+        llm, self._llm = self._llm, None
+        if llm is not None:
+            self._loop.run(llm.aclose())
+        self._loop.close()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return partial(LocalBrain, base_url=self._base_url), (self._settings,)
+
+    async def _ask(self, request: ReplyRequest) -> Written:
+        s = self._settings
+        if self._llm is None:
+            self._llm = LocalLLM(
+                base_url=self._base_url, clock=MonotonicClock(), max_tokens=s.llm_max_tokens,
+                model="" if s.llm_model.startswith("claude-") else s.llm_model, temperature=s.llm_temperature,
+                first_token_timeout_ms=s.llm_first_token_timeout_ms, stall_timeout_ms=s.llm_stall_timeout_ms,
+            )  # fmt: skip
+        async with self._llm.reply(request) as reply:
+            events = [event async for event in reply]
+        return told(events, "local", self._llm.model or s.llm_model)
+
+
+def told(events: Sequence[ev.Event], source: Source, model: str) -> Written:
+    """A reply's events as what was written, counted from the first of them: the request."""
+    end, began_ms, failed = events[-1], events[0].at_ms, None
+    if isinstance(end, ev.ProviderFailed):
+        names = ("hint", "kind", "retryable", "retry_after_ms")
+        failed = ProviderError(end.message, **{name: getattr(end, name) for name in names})
+    return Written(
+        chunks=tuple((round(e.at_ms - began_ms, 1), e.text) for e in events if isinstance(e, ev.ReplyDelta)),
+        ends_ms=round(end.at_ms - began_ms, 1), source=source, model=model,
+        stop_reason=getattr(end, "stop_reason", ""), usage=getattr(end, "usage", None), failed=failed,
+    )  # fmt: skip
 
 
 def written_of(call: calls.Call, words: Mapping[str, str], source: Source) -> Written:
@@ -242,38 +291,3 @@ def _in_another_process(
 ) -> ClaudeBrain:
     keys = None if may_ask else Keys()
     return ClaudeBrain(llm, settings, keys=keys, folder=folder, real_customers=real, who=who)
-
-
-def _live(loop: asyncio.AbstractEventLoop) -> None:
-    loop.run_forever()
-    loop.close()
-
-
-class _Loop:
-    """An event loop in a thread of its own, for whoever has none, or is in one that must not be waited in."""
-
-    def __init__(self) -> None:
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._process = 0
-        self._lock = threading.Lock()
-
-    def run(self, work: Coroutine[Any, Any, T]) -> T:
-        """Do it there, and wait for it."""
-        with self._lock:
-            if self._loop is None or self._process != os.getpid():  # a fork takes no threads along
-                self._loop, self._process = (loop_factory() or asyncio.new_event_loop)(), os.getpid()
-                threading.Thread(target=_live, args=(self._loop,), name="clara-brain", daemon=True).start()
-            done: Future[T] = asyncio.run_coroutine_threadsafe(work, self._loop)
-        try:
-            with only_waits():
-                return done.result()
-        except BaseException:
-            done.cancel()
-            raise
-
-    def close(self) -> None:
-        """End it; it begins anew when it is needed."""
-        with self._lock:
-            loop, self._loop = self._loop, None
-        if loop is not None and self._process == os.getpid():
-            loop.call_soon_threadsafe(loop.stop)

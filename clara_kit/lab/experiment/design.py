@@ -61,9 +61,12 @@ class Design:
     def of(
         cls, variants: Variants, scenarios: Iterable[Scenario | str] | None = None, customers: Iterable[str] | None = None,
         seeds: int | Sequence[int] = 1, *, seed: int = 0, latency: str | LatencyProfile = "published", llm: Llm = "scripted",
-        stop_when_sure: str = "",
+        stop_when_sure: str = "", twin: bool = False,
     ) -> Design:  # fmt: skip
-        """What is asked for, checked. Raises `SettingsError`, `TemplateError`, `ScriptError`."""
+        """What is asked for, checked. twin: whoever answers in the vendor's place is on this machine, and no vendor.
+
+        Raises `SettingsError`, `TemplateError`, `ScriptError`.
+        """
         if llm not in LLMS:
             raise SettingsError(f"llm is one of {', '.join(LLMS)}, not {llm!r}.", hint='leave it out for "scripted".')
         tried = variants_of(variants)
@@ -88,8 +91,8 @@ class Design:
             "llm": llm,
             "data": data_here(who),
         }
-        if stop_when_sure:
-            inputs["stop_when_sure"] = stop_when_sure
+        inputs |= {"stop_when_sure": stop_when_sure} if stop_when_sure else {}
+        inputs |= {"twin": True} if twin and llm in ("recorded", "live") else {}
         return cls(
             inputs=inputs, variants={v.name: v for v in tried}, scenarios={s.name: s for s in met}, latency=laws
         )  # fmt: skip

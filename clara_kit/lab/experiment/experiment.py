@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 from clara_kit.core.errors import ClaraError, RunLogError, SettingsError
 from clara_kit.core.page import Figure, escape, table
-from clara_kit.core.settings import Keys
 from clara_kit.lab.experiment.design import Design
 from clara_kit.lab.experiment.playing import brains_of, play, played
 from clara_kit.lab.experiment.store import MANIFEST, ROOT, Shelf
@@ -102,10 +101,8 @@ class Experiment:
 
     @cached_property
     def rehearsal(self) -> bool:
-        """Whether answers are scripted, so that it says nothing about prompts."""
-        return self.inputs["llm"] == "scripted" or (
-            len(self.rows) > 0 and "scripted" in set(self.rows["answers"].to_list())
-        )
+        """Whether answers are scripted, or a twin's (which are too), so that it says nothing about prompts."""
+        return self.inputs["llm"] == "scripted" or bool(self.inputs.get("twin"))
 
     @cached_property
     def design(self) -> Design:
@@ -128,19 +125,17 @@ class Experiment:
                 f"There is no conversation {wanted} in experiment {self.id}.",
                 hint="take variant, scenario, customer and seed from a row of `rows`.",
             )
-        replayed = (
-            self.design
-            if self.inputs["llm"] != "live"
-            else replace(self.design, inputs={**self.inputs, "llm": "recorded"})
-        )
-        run = play(self.design, cell, brains_of(replayed, str(calls or ""), Keys()).get(variant))
+        run = play(self.design, cell, brains_of(self.design, str(calls or ""), asking=False).get(variant))
         return run if self._as_kept(run, cell) else replace(run, problems=(*run.problems, _OTHERWISE))
 
     def _as_kept(self, run: Run, cell: Any) -> bool:
         """Whether it goes as its turns say; true where it was not kept."""
         where = {"variant": cell.variant, "scenario": cell.scenario, "customer": cell.customer, "seed": cell.seed}
-        kept = self.turns.filter(**where).to_dicts()
-        return not kept or kept == played(self.design, cell, run)["turns"]
+        kept = self.turns.filter(**where).drop("source").to_dicts()  # asked then, from the record now
+        now = [
+            {name: turn[name] for name in turn if name != "source"} for turn in played(self.design, cell, run)["turns"]
+        ]
+        return not kept or kept == now
 
     def differences(self, other: Experiment | Design) -> tuple[str, ...]:
         """What this one has otherwise than the other, in words; empty where their inputs are equal."""

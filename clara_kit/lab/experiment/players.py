@@ -26,11 +26,11 @@ class Players:
     ) -> None:
         self.workers = workers
         self._design, self._executor, self._calls = design, executor, calls
-        self._brains = brains_of(design, calls, Keys() if executor is not None else keys)
-        self.may_ask = design.llm == "live" or any(getattr(brain, "may_ask", False) for brain in self._brains.values())
+        self._brains = brains_of(design, calls, keys, asking=executor is None)
+        self.may_ask = any(getattr(brain, "may_ask", False) for brain in self._brains.values())
         self.kept: dict[str, Brain] = {}
         if design.llm == "recorded":
-            self.kept = brains_of(design, calls, Keys()) if self.may_ask else self._brains
+            self.kept = brains_of(design, calls, asking=False) if self.may_ask else self._brains
         self._spending = Spending(self._brains.values(), None)
         self._entered = ExitStack()
 

@@ -98,16 +98,21 @@ def play_here(design: Design, cells: Sequence[Cell], brains: Mapping[str, Brain]
     return [played(design, cell, play(design, cell, brains.get(cell.variant))) for cell in cells]
 
 
-def brains_of(design: Design, calls: str, keys: Keys | None) -> dict[str, Brain]:
-    """What writes the answers of each variant; nothing where they are scripted. keys: `Keys()`: nobody is asked."""
+_NOWHERE = "http://127.0.0.1:9"  # a twin's answers are found by whoever would ask one, and nobody listens there
+
+
+def brains_of(design: Design, calls: str, keys: Keys | None = None, *, asking: bool = True) -> dict[str, Brain]:
+    """What writes the answers of each variant; nothing where they are scripted. Without `asking`, what is kept alone."""
     if design.llm == "scripted":
         return {}
     from clara_kit.lab.calls.brains import brain_for
 
-    found: dict[str, Brain] = {}
+    llm, found = design.llm, dict[str, Brain]()
+    if not asking:
+        llm, keys = "recorded", Keys(anthropic_base_url=_NOWHERE) if design.inputs.get("twin") else Keys()
     for name, variant in design.variants.items():
         assert variant.settings is not None
-        brain = brain_for(design.llm, variant.settings, keys=keys, folder=calls or None)
+        brain = brain_for(llm, variant.settings, keys=keys, folder=calls or None)
         found |= {name: brain} if brain is not None else {}
     return found
 
@@ -115,4 +120,4 @@ def brains_of(design: Design, calls: str, keys: Keys | None) -> dict[str, Brain]
 @lru_cache(maxsize=2)  # loaded once a worker, not once a batch
 def _prepared(job: str, calls: str) -> tuple[Design, dict[str, Brain]]:
     design = Design.kept(json.loads(job))
-    return design, brains_of(design, calls, Keys())
+    return design, brains_of(design, calls, asking=False)

@@ -21,6 +21,8 @@ from clara_kit.lab.experiment.players import Players
 from clara_kit.lab.experiment.store import ROOT, Shelf
 from clara_kit.lab.progress import Progress as Line
 from clara_kit.lab.scores.metrics import METRICS
+from clara_kit.providers import http
+from clara_kit.runtime.config import load_keys
 from clara_kit.runtime.run_log import versions
 from clara_kit.world.latency import LatencyProfile
 from clara_kit.world.scenario import Scenario
@@ -81,7 +83,15 @@ def run_experiment(
     kept, or is being run already, and `ProviderError` where the vendor refuses the first conversation.
     """
     design = Design.of(
-        variants, scenarios, customers, seeds, seed=seed, latency=latency, llm=llm, stop_when_sure=stop_when_sure
+        variants,
+        scenarios,
+        customers,
+        seeds,
+        seed=seed,
+        latency=latency,
+        llm=llm,
+        stop_when_sure=stop_when_sure,
+        twin=_twin(llm, keys),
     )
     _check(design, executor, workers, budget_usd)
     shelf = Shelf(Path(folder or ROOT) / design.id)
@@ -133,7 +143,15 @@ def plan(
 ) -> Plan:
     """What `run_experiment` of the same would take; nothing is run but a short trial with scripted answers."""
     design = Design.of(
-        variants, scenarios, customers, seeds, seed=seed, latency=latency, llm=llm, stop_when_sure=stop_when_sure
+        variants,
+        scenarios,
+        customers,
+        seeds,
+        seed=seed,
+        latency=latency,
+        llm=llm,
+        stop_when_sure=stop_when_sure,
+        twin=_twin(llm, keys),
     )
     _check(design, executor, workers, None)
     shelf = Shelf(Path(folder or ROOT) / design.id)
@@ -141,6 +159,11 @@ def plan(
     return _planned(
         design, shelf, done, Players(design, executor=executor, workers=workers, keys=keys, calls=str(calls or ""))
     )
+
+
+def _twin(llm: Llm, keys: Keys | None) -> bool:
+    """Whether who is asked, or was, listens on this machine in the vendor's place."""
+    return llm in ("recorded", "live") and http.is_loopback((keys or load_keys()).anthropic_base_url)
 
 
 def _check(design: Design, executor: Executor | None, workers: int, budget_usd: float | None) -> None:

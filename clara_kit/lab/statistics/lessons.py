@@ -41,14 +41,20 @@ def pairing(scenarios: int = 20, seed: int = 4) -> Sheet:
     from scipy import stats
 
     rows = generated(scenarios, seed=seed)
-    a, b = ([*rows.filter(variant=v).group_by("scenario", maintain_order=True).agg("quality")["quality"].list.mean()] for v in "AB")
+    a, b = (
+        [*rows.filter(variant=v).group_by("scenario", maintain_order=True).agg("quality")["quality"].list.mean()]
+        for v in "AB"
+    )
     apart = stats.ttest_ind(b, a, equal_var=False).confidence_interval()
     paired = compare(rows, metrics=[QUALITY]).effect("quality")
     shown = [
         ("other scenarios for each prompt", float(np.mean(b) - np.mean(a)), apart.low, apart.high),
         ("the same scenarios and customers for both", paired.difference, paired.low, paired.high),
     ]
-    told = [{"reckoned as if": how, "B − A": _signed(d), "lies between": _between(low, high), "so": _so(low, high)} for how, d, low, high in shown]
+    told = [
+        {"reckoned as if": how, "B − A": _signed(d), "lies between": _between(low, high), "so": _so(low, high)}
+        for how, d, low, high in shown
+    ]
     return Sheet.of(told, f"{WHOSE}: B is truly better by {TRUE}.")
 
 
@@ -57,7 +63,14 @@ def intervals(counts: tuple[int, ...] = (4, 10, 20, 40, 80), seed: int = 4) -> S
     told = []
     for count in counts:
         one = compare(generated(count, seed=seed), metrics=[QUALITY]).effect("quality")
-        told.append({"scenarios": count, "B − A": _signed(one.difference), "lies between": _between(one.low, one.high), "so": _so(one.low, one.high)})
+        told.append(
+            {
+                "scenarios": count,
+                "B − A": _signed(one.difference),
+                "lies between": _between(one.low, one.high),
+                "so": _so(one.low, one.high),
+            }
+        )
     return Sheet.of(told, f"{WHOSE}: B is truly better by {TRUE}; 95 % intervals.")
 
 
@@ -75,7 +88,10 @@ def peeking(experiments: int = 1000, scenarios: int = 40, seed: int = 4) -> Shee
         "after every batch, until it looks sure": sure.any(axis=1).mean(),
         "after every batch, by the rule made for that": np.mean(watched),
     }
-    told = [{"one looks": how, "calls equal prompts different": f"{100 * share:.0f} of 100"} for how, share in shares.items()]
+    told = [
+        {"one looks": how, "calls equal prompts different": f"{100 * share:.0f} of 100"}
+        for how, share in shares.items()
+    ]
     return Sheet.of(told, f"{WHOSE}: {experiments} experiments of A against A, {scenarios} scenarios each.")
 
 
@@ -88,4 +104,6 @@ def _between(low: float | None, high: float | None) -> str:
 
 
 def _so(low: float | None, high: float | None) -> str:
-    return "cannot tell" if low is None or high is None or low <= 0 <= high else "B is better" if low > 0 else "B is worse"
+    return (
+        "cannot tell" if low is None or high is None or low <= 0 <= high else "B is better" if low > 0 else "B is worse"
+    )

@@ -25,6 +25,7 @@ Came = tuple[float, str | Json]
 """Milliseconds since the request, and a piece of the answer's text or any other event of the stream."""
 
 UNKNOWN = "No answer is kept for request"
+"""How the message of `unknown` begins."""
 _QUOTED_CHARS = 60
 
 
@@ -118,7 +119,7 @@ def unknown(body: Json, who: Who) -> ProviderRefused:
     last = str(body["messages"][-1]["content"]) if body.get("messages") else ""
     last = last if len(last) <= _QUOTED_CHARS else last[:_QUOTED_CHARS].rstrip() + "…"
     return ProviderRefused(
-        f"{UNKNOWN} {key_of(body, who)} (model {body.get('model')}, message {len(body.get('messages', ()))}: «{last}»), "
+        f"No answer is kept for request {key_of(body, who)} (model {body.get('model')}, message {len(body.get('messages', ()))}: «{last}»), "
         "and nobody may be asked.",
         hint="put ANTHROPIC_API_KEY into the file .env and run it once with llm='recorded': what is missing is asked and kept.",
     )
