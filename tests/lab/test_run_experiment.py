@@ -200,7 +200,12 @@ def test_a_worker_with_other_data_is_refused(whole: Experiment) -> None:
 def test_one_byte_of_a_prompt_makes_another_experiment_and_is_named(whole: Experiment) -> None:
     warm = PromptTemplate.load("warm")
     other = warm.with_source(warm.source.replace("Clara", "Klara", 1))
-    asked: dict[str, Any] = {"variants": {"A": other, "B": "expert"}, "scenarios": SCENARIOS, "customers": WHO, "seeds": 2}
+    asked: dict[str, Any] = {
+        "variants": {"A": other, "B": "expert"},
+        "scenarios": SCENARIOS,
+        "customers": WHO,
+        "seeds": 2,
+    }
 
     planned = plan(**asked, folder=whole.folder.parent)
 
