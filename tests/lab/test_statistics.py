@@ -247,6 +247,20 @@ def test_scripted_answers_make_it_a_rehearsal_in_both_languages() -> None:
     assert compare(rows(noise, answers="local")).verdict.startswith("With a stand-in model: ")
 
 
+def test_what_was_not_recorded_and_what_others_wrote_is_told() -> None:
+    table = rows(lambda s, c: 50 + noise(s, c), answers="recorded")
+    others = pl.when(pl.col("variant") == "B").then(pl.lit("live")).otherwise("answers")
+    assert (
+        "Not the same wrote the answers of both (live, recorded)"
+        in compare(table.with_columns(others.alias("answers"))).heading()
+    )
+    none = pl.when(pl.col("customer") == "c00").then(None).otherwise("seconds").alias("seconds")
+    kept = pl.when(pl.col("customer") == "c00").then(pl.lit("not recorded")).otherwise("answers").alias("answers")
+    compared = compare(table.with_columns(none, kept), metrics=["seconds"])
+    assert "were not tested" in compared.heading()
+    assert compared.effect("seconds").pairs == 84
+
+
 def test_what_it_shows_is_the_same_whatever_the_order_of_the_rows() -> None:
     table = rows(lambda s, c: 1 + noise(s, c)).with_columns(pl.lit(0.001).alias("usd_per_turn"))
     one, other = compare(table, "A", "B"), compare(table.sample(fraction=1, shuffle=True, seed=3), "A", "B")

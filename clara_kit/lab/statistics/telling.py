@@ -32,6 +32,8 @@ def label(one: Effect, language: Language) -> str:
 def heading(what: Judgement, language: Language) -> str:
     """What is compared, and whether it is a comparison at all."""
     what_it_is = [word(key, language) for key, _ in _kinds(what)]
+    what_it_is += [word("not_recorded", language)] if any("not recorded" in one for one in what.answers) else []
+    what_it_is += [word("unlike", language, answers=", ".join(what.answers))] if what.unlike else []
     return ". ".join((word("heading", language, a=what.a, b=what.b), *what_it_is)) + "."
 
 
