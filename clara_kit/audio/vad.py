@@ -84,9 +84,9 @@ class VoiceActivityDetector:
         return None
 
 
-def speech_spans(sound: Sound, *, hang_ms: float = 300.0) -> list[tuple[float, float]]:
+def speech_spans(sound: Sound, *, hang_ms: float = 300.0, threshold: float = 0.5) -> list[tuple[float, float]]:
     """(start_ms, end_ms) of every stretch of speech in a whole sound."""
-    vad = VoiceActivityDetector(hang_ms=hang_ms)
+    vad = VoiceActivityDetector(hang_ms=hang_ms, threshold=threshold)
     padding = np.zeros(round((hang_ms + 2 * FRAME_MS) * 16), dtype=np.int16)
     events = vad.feed(np.concatenate([sound.at_rate(16_000).samples, padding]))
     starts = [e.sound_at_ms for e in events if e.kind == "speech_started"]

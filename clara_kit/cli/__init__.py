@@ -90,6 +90,23 @@ def _parser() -> argparse.ArgumentParser:
     lab.add_argument("--no-browser", action="store_true", help="only print the address")
     lab.set_defaults(command="clara_kit.cli.lab:lab")
 
+    gate = commands.add_parser(
+        "gate", help="whether a prompt keeps what the scenarios demand; ends with 0 or 1, for CI"
+    )
+    gate.add_argument("prompt", nargs="?", default="warm", help="a prompt of data/prompts/, or a path (default: warm)")
+    gate.add_argument("--beside", help="the prompt in production: what it does not keep either does not count")
+    kinds = ("scripted", "recorded")
+    gate.add_argument("--answers", choices=kinds, default="scripted", help="what answers (default: scripted)")
+    gate.add_argument(
+        "--scenario", action="append", default=[], help="one by name or path; may be repeated (default: all)"
+    )
+    gate.add_argument(
+        "--customer", action="append", default=[], help="an invented one; may be repeated (default: five)"
+    )
+    gate.add_argument("--calls", help="where recorded answers are kept (default: data/calls)")
+    gate.add_argument("--json", dest="as_json", action="store_true", help="for machines")
+    gate.set_defaults(command="clara_kit.cli.gate:gate")
+
     new = commands.add_parser("new", help="a starter notebook of your own in notebooks/mine")
     new.add_argument("title", help="what it is about; becomes its heading and its file name")
     new.set_defaults(command="clara_kit.cli.new:new")

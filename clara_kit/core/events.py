@@ -277,6 +277,28 @@ class SpeakingInterrupted(Event, frozen=True, kw_only=True):
     estimated: bool = False
 
 
+class Overlap(Struct, frozen=True, kw_only=True):
+    """The customer began while Clara spoke. silent_ms: when she fell silent for it; None: she went on."""
+
+    from_ms: float
+    until_ms: float
+    silent_ms: float | None = None
+
+
+class TurnHeard(Event, frozen=True, kw_only=True):
+    """One turn as it is heard from outside, of a recorded call: when the words ended and when Clara spoke, and no more.
+
+    None where nobody said anything. Nothing is decided upon it.
+    """
+
+    turn_id: int
+    words_from_ms: float | None = None
+    words_until_ms: float | None = None
+    clara_from_ms: float | None = None
+    clara_until_ms: float | None = None
+    overlaps: tuple[Overlap, ...] = ()
+
+
 # --- what goes wrong -----------------------------------------------------------------------------------
 
 

@@ -6,7 +6,7 @@ simulation that is the whole proof: equal inputs give equal bytes.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from itertools import zip_longest
@@ -144,7 +144,7 @@ def apart(then: str, now: str, around: int = 24) -> tuple[str, str]:
 def _data(run: Run) -> Iterator[Change]:
     inputs = run.inputs
     latency = inputs.get("latency", inputs.get("profile"))
-    known = {
+    known: dict[str, tuple[str, Callable[[], str]]] = {
         "pronunciation": ("data/pronunciation.csv", lambda: fingerprint(usual_pronunciation())),
         "catalog": ("data/catalog/products.json", lambda: Catalog.load().hash),
         "answers": ("data/answers/skincare_es.yaml", lambda: AnswerBook.load().hash),

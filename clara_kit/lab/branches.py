@@ -7,7 +7,7 @@ A branch is a run like any other: it begins with what was recorded, decided agai
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -21,28 +21,27 @@ from clara_kit.core.errors import ClaraError, SettingsError
 from clara_kit.core.outside import printable
 from clara_kit.core.profile import fill
 from clara_kit.core.prompt import Prompt
-from clara_kit.core.records import HeardEstimated, Record
 from clara_kit.core.settings import Settings
 from clara_kit.lab.apart import Piece, marked
 from clara_kit.lab.briefings import Customer
 from clara_kit.lab.deciding import changes
-from clara_kit.lab.onward import Onward
+from clara_kit.lab.onward import Note, Onward
 from clara_kit.lab.recorded import Recorded
 from clara_kit.lab.retold import Told, retold
 from clara_kit.lab.sentences import Language, table
+from clara_kit.lab.shelf import kept
 from clara_kit.lab.stepping import Moment, Stepper
-from clara_kit.lab.voiced import Recording, voiced
+from clara_kit.lab.voiced import Recording, recording_of, voiced
 from clara_kit.measure.ledger import Turn
 from clara_kit.measure.run import Run
 from clara_kit.prompts.template import PromptTemplate
 from clara_kit.runtime.run_log import RunLog, write_whole
 from clara_kit.turns import usual_policies
+from clara_kit.world.brain import Brain
 from clara_kit.world.personas import Persona
 
-Note = tuple[str, dict[str, str]]
-"""A name of `sentences.yml`'s branches, and what stands in its braces."""
 TAIL_MS = 400.0  # of silence after the last sound
-EMPTY_WAV = 44  # bytes: a header alone
+OF = "branch"  # what a run's inputs call where it comes from
 
 
 @dataclass(eq=False, kw_only=True)
@@ -50,75 +49,77 @@ class Branch:
     """A node of the tree: a run, and the moment `at_ms`, after its event number `step`, from which one goes on.
 
     parent: what it came from; None for the recorded run. number: its place in the tree, as "2.1"; "" for the recorded run.
-    from_ms: until when it is its parent's, record for record. notes: what was under way then, and what is not as it was.
+    kept: the folder that it was written to.
     """
 
     run: Run
     step: int
     at_ms: float
     parent: Branch | None = None
-    name: str = ""
     number: str = ""
-    from_ms: float = 0.0
-    turn_id: int = 0
-    notes: tuple[Note, ...] = ()
-    children: list[Branch] = field(default_factory=list)
+    name: str = ""
     recording: Recording | None = field(default=None, repr=False)
-    _asked: int = 0  # how many there have been; a number is given once
+    kept: Path | None = None
+    children: list[Branch] = field(default_factory=list)
+    _before: Talk = field(init=False, repr=False)
+    _asked: int = 0  # how many there have been: no number is given twice
 
     def go_on(
         self, line: str, *, settings: Settings | Mapping[str, Any] | None = None,
         template: PromptTemplate | Prompt | str | None = None, customer: Customer | None = None, cuts_in: bool = True,
-        step: int | None = None, at_ms: float | None = None, name: str = "",
+        step: int | None = None, at_ms: float | None = None, name: str = "", brain: Brain | None = None,
     ) -> Branch:  # fmt: skip
         """The other answer to this moment: `line` typed in it, with another prompt, customer or settings where given.
 
         settings: all of them, or only those that change. template, customer: as `simulate` takes them. cuts_in: the line comes
         now, whatever is under way; else once that has come to its end. step, at_ms: go on from another moment of this node.
+        brain: who writes the answers, as `simulate` takes one (default: the scripted brain, at the medians of this run).
         Raises `ClaraError` where the line is empty, or something given cannot be used.
         """
         if not line.strip():
             raise ClaraError("There is no line to go on with.", hint="write what the customer says next.")
         at = self if step is None and at_ms is None else self._at(step, at_ms)
-        told, talk = retold(self.run, template, customer), at._talk
-        changed = _changed(talk.settings, settings)
-        conversation = Conversation(talk=talk.copy(), policies=usual_policies())
+        told, before = retold(self.run, template, customer), at._again.talk
+        changed = _changed(before.settings, settings)
+        conversation = Conversation(talk=before.copy(), policies=usual_policies())
         conversation.talk.now_ms = at.at_ms
-        conversation.trace[:] = at._prefix
-        if changed:
-            conversation.handle(ev.SettingsChanged(at_ms=at.at_ms, changes=tuple(changed.items())))
-        world = Onward(
-            at._recorded, conversation, at.step, briefing=told.briefing, prompt=told.prompt, placeholders=told.placeholders.fresh()
-        )  # fmt: skip
-        under_way = None if talk.is_quiet else "cut" if cuts_in else "continued"
+        conversation.trace[:] = at._again.trace
+        world = Onward(at._recorded, conversation, at.step, told, changed, brain)
+        under_way = None if before.is_quiet else "cut" if cuts_in else "continued"
         world.go_on(line, cuts_in=cuts_in)
-        self._asked += 1
-        number = f"{self.number}.{self._asked}".strip(".")
-        inputs = self._inputs(told, {
+        version = tuple(at._again.trace) != self.run.trace[: len(at._again.trace)]
+        notes = [*((name, {}) for name in (*("version",) * version, *told.notes)), *world.notes(before, under_way)]
+        about = {
             "of": self.id, "step": at.step, "at_ms": at.at_ms, "line": told.placeholders.hide(line), "settings": changed,
             "template": told.inputs["template"] if template is not None else None,
-            "customer": _name(customer, told), "under_way": under_way,
-        })  # fmt: skip
-        words = dict(world.door.placeholders.map)
-        trace = tuple(conversation.trace)
-        run = Run(inputs=inputs, trace=trace, facts={"title": f"{self.root.title} ▸ {number}"}, words=words)
-        typed = next(n for n, e in enumerate(run.events) if n > at.step and type(e) is ev.TextTyped)
-        child = Branch(
-            run=run, step=len(run.events) - 2, at_ms=run.events[-2].at_ms, parent=self, number=number, name=name or number,
-            from_ms=at.at_ms,
-            turn_id=_turn_after(run, typed), recording=at._recording(run), children=[],
-            notes=(*at._notes(talk, trace, run.events[typed].at_ms, under_way, words), *((n, {}) for n in told.notes),
-                   *(("assumed", {"what": what}) for what in dict.fromkeys(world.assumed))),
-        )  # fmt: skip
+            "customer": _name(customer, told), "under_way": under_way, "notes": [list(note) for note in notes],
+        }  # fmt: skip
+        inputs = self._inputs(told, about, "sim" if brain is None else brain.mode)
+        if brain is not None:
+            inputs["written"] = world.writer.written
+        run = Run(inputs=inputs, trace=tuple(conversation.trace), words=world.door.placeholders.map)
+        child = self._grown(run, name)
+        who = at._recorded.sounding(at.step + 1)
+        child.recording = at.recording and at.recording.shared(at.at_ms, who, self.run, run)
+        return child
+
+    def _grown(self, run: Run, name: str = "", kept: Path | None = None) -> Branch:
+        """A new node below this one."""
+        self._asked += 1
+        number = f"{self.number}.{self._asked}".strip(".")
+        title = f"{self.root.run.title or self.root.run.run_id} ▸ {number}"
+        run = run if kept else replace(run, facts={"title": title})
+        step, at_ms = _moment(run, None, None)
+        child = Branch(run=run, step=step, at_ms=at_ms, parent=self, number=number, name=name or number, kept=kept)
         self.children.append(child)
         return child
 
-    # --- where one stands -------------------------------------------------------------------------------
+    # --- what it is -------------------------------------------------------------------------------------
 
     @property
     def id(self) -> str:
         """What stands for it in those that come from it: the same whether it is kept or not."""
-        return self.run.experiment_id if "branch" in self.run.inputs else self.run.run_id
+        return self.run.experiment_id if OF in self.run.inputs else self.run.run_id
 
     @property
     def root(self) -> Branch:
@@ -126,44 +127,57 @@ class Branch:
         return self if self.parent is None else self.parent.root
 
     @property
-    def title(self) -> str:
-        """What the run is called."""
-        return self.run.title or self.run.run_id
+    def about(self) -> dict[str, Any]:
+        """Where its run comes from, as its inputs have it; empty for a recorded one."""
+        about = self.run.inputs.get(OF)
+        return dict(about) if isinstance(about, dict) else {}
+
+    @property
+    def from_ms(self) -> float:
+        """Until when its run is its parent's, record for record."""
+        return float(self.about.get("at_ms", 0.0))
 
     @cached_property
     def moment(self) -> Moment:
-        """That moment: what happened, what was decided, what Clara remembers (what was heard of her, no more)."""
-        return Stepper(self.run.trace, self.run.settings, words=self.run.shown().words and self.run.words).moment(
-            self.step
+        """The moment from which one goes on: what happened and was decided, what Clara remembers (what was heard of her)."""
+        _ = self._again
+        return (
+            Stepper(self.run.trace, self.run.settings, words=self._words)
+            .knows(self.step, self._before)
+            .moment(self.step)
         )
 
-    @property
+    @cached_property
     def turn(self) -> Turn | None:
-        """The turn of the line, with its times; None for the recorded run."""
-        return next((turn for turn in self.run.ledger if turn.turn_id == self.turn_id), None) if self.parent else None
+        """The turn of the line, with its times; None for a recorded run."""
+        number, typed = -1, False
+        for record in self.run.trace if self.about else ():
+            number += isinstance(record, ev.Event)
+            typed = typed or (number > self.about["step"] and type(record) is ev.TextTyped)
+            if typed and isinstance(record, do.RequestReply):
+                return next((turn for turn in self.run.ledger if turn.turn_id == record.turn_id), None)
+        return None
 
     @property
     def line(self) -> str:
         """What was typed."""
-        return fill(str(self.about.get("line") or ""), self.run.words)
-
-    @property
-    def about(self) -> dict[str, Any]:
-        """Where it comes from, as its inputs have it."""
-        about = self.run.inputs.get("branch")
-        return dict(about) if isinstance(about, dict) else {}
+        return fill(str(self.about.get("line") or ""), self._words)
 
     @property
     def answer(self) -> str:
         """What Clara answered to the line, as far as it was heard."""
         turn = self.turn
-        said = "" if turn is None else turn.clara if turn.heard is None else turn.heard
-        return fill(said, self.run.words)
+        return "" if turn is None else fill(turn.clara if turn.heard is None else turn.heard, self._words)
+
+    @property
+    def notes(self) -> tuple[Note, ...]:
+        """What `told` tells, by the names in `sentences.yml`."""
+        return tuple((name, dict(values)) for name, values in self.about.get("notes") or ())
 
     def told(self, language: Language = "en") -> tuple[str, ...]:
         """What was under way at the moment and what became of it, and what is not as it was recorded, in sentences."""
         texts = table("branches")
-        return tuple(texts[name][language == "es"].format(**values) for name, values in self.notes)
+        return tuple(fill(texts[name][language == "es"].format(**values), self._words) for name, values in self.notes)
 
     def walk(self) -> Iterator[Branch]:
         """Itself and all that came of it, each before its own."""
@@ -180,7 +194,7 @@ class Branch:
     def sound(self, from_ms: float | None = None, to_ms: float | None = None) -> bytes:
         """A WAV with the customer left and Clara right: as recorded where it was, from there on the offline voice's.
 
-        From and to which time, in ms; by default the answer alone. Raises `AudioError` where there is no voice.
+        From and to which time, in ms; by default from the line to the end. Raises `AudioError` where there is no voice.
         """
         begin = self.from_ms if from_ms is None else from_ms
         end = self.run.events[-1].at_ms + TAIL_MS if to_ms is None else to_ms
@@ -199,15 +213,26 @@ class Branch:
         """
         if self.parent is None:
             raise ClaraError("This is the recorded run itself.", hint="keep what was gone on from it.")
-        title = title or (self.name if self.name != self.number else self.title)
+        title = title or (self.name if self.name != self.number else self.run.title)
         run_log = RunLog(self.run.inputs, title=title, root=root)
+        run_log.facts["branch_of"] = self.about["of"]
         if sound:
             write_whole(run_log.sound_path, self.sound(0.0))
-        real = self.run.modes.get("shop", "").startswith("live")
-        return run_log.close(list(self.run.trace), words={} if real else self.run.words)
+        run = run_log.close(list(self.run.trace), words=self._words)
+        self.name, self.kept = title, run.folder
+        return run
+
+    def gather(self, root: Path | str | None = None) -> None:
+        """Put beneath it what was kept of it under `root` (default `data/runs`), the oldest first."""
+        there = {node.kept for node in self.walk()}
+        for one in reversed(kept(root)):
+            if one.branch_of == self.id and one.folder not in there:
+                child = self._grown(one.load(), one.title, one.folder)
+                child.recording = recording_of(child.run)
+                child.gather(root)
 
     def drop(self) -> None:
-        """Take it out of the tree, with all that came of it."""
+        """Take it out of the tree, with all that came of it; what was kept stays on the shelf."""
         if self.parent is not None and self in self.parent.children:
             self.parent.children.remove(self)
 
@@ -218,11 +243,15 @@ class Branch:
                 f"<Branch of {of} at {self.at_ms / 1000:.2f} s: {len([*self.walk()]) - 1} went on from it>"
             )
         wait = "" if self.turn is None or self.turn.total_ms is None else f", after {self.turn.total_ms:.0f} ms"
-        return printable(
-            f"<Branch {self.name} of {of} at {self.from_ms / 1000:.2f} s: «{self.line}» → «{self.answer}»{wait}, {self.run.mix}>"
-        )
+        said = f"«{self.line}» → «{self.answer}»{wait}"
+        return printable(f"<Branch {self.name} of {of} at {self.from_ms / 1000:.2f} s: {said}, {self.run.mix}>")
 
     # --- inside -----------------------------------------------------------------------------------------
+
+    @property
+    def _words(self) -> dict[str, str]:
+        """What may be shown and written of the customer's words: an invented one has nothing to protect."""
+        return {} if self.run.modes.get("shop", "").startswith("live") else self.run.words
 
     @cached_property
     def _recorded(self) -> Recorded:
@@ -232,83 +261,36 @@ class Branch:
     def _again(self) -> Conversation:
         """Decided again up to the moment: decisions are pure, so what stands there is what was."""
         conversation = Conversation(self.run.settings, policies=usual_policies())
-        for event in self.run.events[: self.step + 1]:
+        for event in self.run.events[: self.step]:
             conversation.handle(event)
+        self._before = conversation.snapshot()
+        conversation.handle(self.run.events[self.step])
         return conversation
-
-    @property
-    def _talk(self) -> Talk:
-        return self._again.talk
-
-    @property
-    def _prefix(self) -> list[Record]:
-        return self._again.trace
 
     def _at(self, step: int | None, at_ms: float | None) -> Branch:
         """The same node at another moment."""
         step, at_ms = _moment(self.run, step, at_ms)
         return Branch(run=self.run, step=step, at_ms=at_ms, parent=self.parent, recording=self.recording)
 
-    def _inputs(self, told: Told, about: dict[str, Any]) -> dict[str, Any]:
+    def _inputs(self, told: Told, about: dict[str, Any], llm: str) -> dict[str, Any]:
         """The recorded run's inputs, but for what is not as it was, and where this comes from."""
-        inputs = {**self.run.inputs, **told.inputs, "branch": about, "policies": usual_policies().to_dict()}
+        inputs = {**self.run.inputs, **told.inputs, OF: about, "policies": usual_policies().to_dict()}
         modes = dict(inputs.get("modes") or {})
-        then = {
-            name: mode for name, mode in modes.items() if name in ("llm", "tts", "avatar") and mode.split()[-1] != "sim"
-        }
-        return {**inputs, "modes": {**modes, **{name: f"{mode} then sim" for name, mode in then.items()}}}
-
-    def _recording(self, child: Run) -> Recording | None:
-        """What of the recorded sound a child shares."""
-        if (one := self.recording) is None:
-            return None
-        until_ms = clara_ms = min(one.until_ms, self.at_ms)
-        who = self._recorded.sounding(self.step + 1)
-        if who is not None and until_ms == self.at_ms:
-            ends = (_ends_ms(run, who) for run in (self.run, child))
-            clara_ms = max(until_ms, min(one.clara_until_ms, *ends)) if _started(self._prefix, who) else until_ms
-        return Recording(path=one.path, from_ms=one.from_ms, until_ms=until_ms, clara_until_ms=clara_ms)
-
-    def _notes(
-        self, talk: Talk, trace: tuple[Record, ...], line_ms: float, under_way: str | None, words: Mapping[str, str]
-    ) -> Iterator[Note]:
-        """What was under way at the moment, and what became of it."""
-        if tuple(self._prefix) != self.run.trace[: len(self._prefix)]:
-            yield "version", {}
-        unanswered = fill(" ".join(filter(None, (talk.turn.question, talk.turn.interim))), words)
-        if unanswered and under_way == "cut":
-            yield "words", {"text": unanswered}
-        elif talk.sounding:
-            yield "sound", {}
-        if under_way == "continued":
-            yield "continued", {"seconds": f"{line_ms / 1000:.2f}"}
-        if under_way != "cut":
-            return
-        fresh = trace[len(self._prefix) :]
-        if (said := talk.utterance) is not None and said.phase == "sounding":
-            cuts = (r for r in fresh if isinstance(r, HeardEstimated) and r.unheard)
-            unheard = (
-                fill(next(cuts).unheard, words)
-                if any(isinstance(r, HeardEstimated) and r.unheard for r in fresh)
-                else ""
-            )
-            yield ("cut", {"unheard": unheard}) if unheard else ("silenced", {})
-        if talk.replies:
-            yield "dropped", {}
+        for name, mode in (("llm", llm), ("tts", "sim"), ("avatar", "sim")):
+            before = str(modes.get(name, mode))
+            modes[name] = before if before.split()[-1] == mode else f"{before} then {mode}"
+        return {**inputs, "modes": modes}
 
 
 def branch(run: Run | str | Path, step: int | None = None, *, at_ms: float | None = None) -> Branch:
-    """Enter a recorded run again right after event number `step` (from 0), or after the last one up to `at_ms`.
+    """Enter a recorded run again right after event number `step` (from 0), or at a time.
 
     By default at its end, before it was hung up. run: a `Run`, live, twin or simulated, or a path to one.
     Raises `RunLogError` if it cannot be read, `ClaraError` where it has no such moment.
     """
     run = run if isinstance(run, Run) else Run.load(run)
     step, at_ms = _moment(run, step, at_ms)
-    wav, recording = run.folder / "conversation.wav" if run.folder is not None else None, None
-    if wav is not None and wav.is_file() and wav.stat().st_size > EMPTY_WAV:
-        recording = Recording(path=wav, from_ms=run.sound_from_ms, until_ms=1e12, clara_until_ms=1e12)
-    return Branch(run=run, step=step, at_ms=at_ms, recording=recording)
+    return Branch(run=run, step=step, at_ms=at_ms, recording=recording_of(run))
 
 
 def _moment(run: Run, step: int | None, at_ms: float | None) -> tuple[int, float]:
@@ -320,11 +302,9 @@ def _moment(run: Run, step: int | None, at_ms: float | None) -> tuple[int, float
     if last < 0 or not 0 <= step < len(events):
         raise ClaraError(f"This run has no moment {step}.", hint=f"it has {len(events)} events, from 0.")
     step = min(step, last)
-    begin_ms, end_ms = (
-        max(e.at_ms for e in events[: step + 1]),
-        events[step + 1].at_ms if step + 1 < len(events) else 1e12,
-    )
-    return step, min(max(begin_ms, begin_ms if at_ms is None else float(at_ms)), max(begin_ms, end_ms))
+    begin_ms = max(e.at_ms for e in events[: step + 1])
+    end_ms = max(begin_ms, events[step + 1].at_ms) if step + 1 < len(events) else begin_ms
+    return step, begin_ms if at_ms is None else min(max(begin_ms, float(at_ms)), end_ms)
 
 
 def _changed(now: Settings, wanted: Settings | Mapping[str, Any] | None) -> dict[str, Any]:
@@ -341,35 +321,6 @@ def _changed(now: Settings, wanted: Settings | Mapping[str, Any] | None) -> dict
 
 def _name(customer: Customer | None, told: Told) -> str | None:
     """An invented customer's name; of anybody else what stands for them."""
-    if customer is None:
-        return None
-    return (
-        customer
-        if isinstance(customer, str)
-        else customer.name
-        if isinstance(customer, Persona)
-        else told.inputs["customer"]
-    )
-
-
-def _turn_after(run: Run, typed: int) -> int:
-    """The turn that the line is part of: that of the first request after it."""
-    step = -1
-    for record in run.trace:
-        step += isinstance(record, ev.Event)
-        if step >= typed and isinstance(record, do.RequestReply):
-            return record.turn_id
-    return -1
-
-
-def _ends_ms(run: Run, who: int) -> float:
-    ends = (
-        e.at_ms
-        for e in run.events
-        if isinstance(e, ev.SpeakingEnded | ev.SpeakingInterrupted) and e.utterance_id == who
-    )
-    return next(ends, run.events[-1].at_ms)
-
-
-def _started(trace: list[Record], who: int) -> bool:
-    return any(type(r) is ev.SpeakingStarted and r.utterance_id == who for r in trace)
+    if customer is None or isinstance(customer, str):
+        return customer
+    return customer.name if isinstance(customer, Persona) else str(told.inputs["customer"])

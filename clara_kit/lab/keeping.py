@@ -15,22 +15,36 @@ import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from hashlib import sha256
+from itertools import chain
 from pathlib import Path, PurePosixPath
 from tempfile import mkdtemp
-from typing import Any, Protocol
+from typing import Any, BinaryIO, Protocol
 
 from pydantic import SecretStr
 
 from clara_kit.core.errors import ClaraError, RunLogError
 from clara_kit.core.paths import DATA
 from clara_kit.core.placeholders import masked
+from clara_kit.lab.remarks import REMARKS_FILE
+from clara_kit.lab.shelf import KEPT
 from clara_kit.measure import codec, opening
 from clara_kit.measure.run import WORDS_FILE, Run
+from clara_kit.prompts.template import PromptTemplate
 from clara_kit.runtime.config import load_keys
 from clara_kit.runtime.run_log import EVENTS_FILE, private, write_whole
 
-MANIFEST, SOUND, REMARKS, ABOUT = "manifest.json", "conversation.wav", "remarks.json", "bundle.json"
-RUN_FILES = (MANIFEST, EVENTS_FILE, "turns.parquet", "events.parquet", opening.TITLE_FILE, REMARKS, SOUND, WORDS_FILE)
+MANIFEST, SOUND, ABOUT = "manifest.json", "conversation.wav", "bundle.json"
+RUN_FILES = (
+    MANIFEST,
+    EVENTS_FILE,
+    "turns.parquet",
+    "events.parquet",
+    opening.TITLE_FILE,
+    REMARKS_FILE,
+    SOUND,
+    WORDS_FILE,
+)
+CALLS = DATA / "calls"
 FORMAT = 1
 ENDING = ".clara.zip"
 KEPT_RUN_BYTES, KEPT_BYTES = 1_000_000, 10_000_000
@@ -49,7 +63,7 @@ class HasFolder(Protocol):
         """Where it is kept; None: nowhere."""
 
 
-Kept = Run | HasFolder | str | Path
+What = Run | HasFolder | str | Path
 
 
 def keep(run: Run | str | Path, *, sound: bool = False, root: Path | str | None = None) -> Path:
@@ -63,22 +77,25 @@ def keep(run: Run | str | Path, *, sound: bool = False, root: Path | str | None 
         hint = "make a bundle for whom it concerns, or keep a conversation with an invented customer."
         raise RunLogError("A conversation with a customer of the shop is not put into the repository.", hint=hint)
     root = Path(root or DATA / "runs")
-    folder, parts = root / "kept" / name_of(run), dict(parts_of(run, sound=sound))
-    there = sum(f.stat().st_size for f in (root / "kept").rglob("*") if f.is_file() and f.parent != folder)
-    for size, most in ((sum(map(len, parts.values())), KEPT_RUN_BYTES), (there, KEPT_BYTES)):
-        if (size if most == KEPT_RUN_BYTES else size + sum(map(len, parts.values()))) > most:
+    folder, parts = root / KEPT / name_of(run), dict(parts_of(run, sound=sound))
+    size = sum(map(len, parts.values()))
+    others = sum(f.stat().st_size for f in (root / KEPT).rglob("*") if f.is_file() and f.parent != folder)
+    for much, most in ((size, KEPT_RUN_BYTES), (size + others, KEPT_BYTES)):
+        if much > most:
             hint = "keep it without its sound, or delete others from data/runs/kept; a bundle may be larger."
             raise RunLogError(f"It would take more than the {most / 1e6:.0f} MB that are for it.", hint=hint)
     _write(folder, parts.items())
     return folder
 
 
-def bundle(what: Kept, path: Path | str, *, names: bool = False, sound: bool = True) -> Path:
+def bundle(
+    what: What, path: Path | str, *, names: bool = False, sound: bool = True, calls: Path | str | None = None
+) -> Path:  # fmt: skip
     """One file with everything that a run, or an experiment with its folder, needs on another machine: see `unbundle`.
 
     path: where it goes; in a folder it is called after what it holds. names: an invented customer's words too, instead of
-    placeholders alone. Of a real customer neither words nor sound are ever in it. Equal contents give equal bytes. Raises
-    `RunLogError`.
+    placeholders alone. Of a real customer neither words nor sound are ever in it. calls: where an experiment's recorded answers
+    are (default `data/calls`); those of its prompts go along. Equal contents give equal bytes. Raises `RunLogError`.
     """
     if isinstance(what, str | Path) and (Path(what) / EVENTS_FILE).exists():
         what = Run.load(what)
@@ -90,7 +107,8 @@ def bundle(what: Kept, path: Path | str, *, names: bool = False, sound: bool = T
             raise RunLogError(
                 "There is no folder to be bundled.", hint="give a run, an experiment, or the folder of one."
             )
-        kind, name, parts = "experiment", folder.name, _tree(folder)
+        kind, name = "experiment", folder.name
+        parts = chain(_tree(folder), _calls_of(folder, Path(calls or CALLS)))
     target = Path(path)
     target = target / f"{name}{ENDING}" if target.is_dir() else target
     fresh = target.with_name(target.name + ".new")
@@ -118,7 +136,7 @@ def bundle(what: Kept, path: Path | str, *, names: bool = False, sound: bool = T
     return target
 
 
-def unbundle(path: Path | str, root: Path | str | None = None, *, most_bytes: int = MOST_BYTES) -> Path:
+def unbundle(path: Path | str | BinaryIO, root: Path | str | None = None, *, most_bytes: int = MOST_BYTES) -> Path:
     """Open a bundle under `root` (default `data/runs`, or `data/experiments`): the folder, for `Run.load` to read.
 
     Every file is checked by its hash before anything is there. A folder of that name with the same content is that one; with
@@ -129,10 +147,10 @@ def unbundle(path: Path | str, root: Path | str | None = None, *, most_bytes: in
         with zipfile.ZipFile(path) as zipped:
             return _opened(zipped, root, most_bytes)
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, UnicodeError) as exc:
-        raise RunLogError(f"{Path(path).name} is no bundle, or is damaged.", hint=_THEIRS) from exc
+        raise RunLogError("This is no bundle, or it is damaged.", hint=_THEIRS) from exc
     except OSError as exc:
         raise RunLogError(
-            f"{path} cannot be opened: {exc.strerror or exc}.", hint="is it there, and is there room?"
+            f"The bundle cannot be opened: {exc.strerror or exc}.", hint="is it there, and is there room?"
         ) from exc
 
 
@@ -211,7 +229,7 @@ def _copy(zipped: zipfile.ZipFile, info: zipfile.ZipInfo, to: Path, size: int, d
     to.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     seen, left = sha256(), size
     with zipped.open(info) as source, private(to) as target:
-        while left >= 0 and (chunk := source.read(_CHUNK_BYTES)):
+        while left >= 0 and (chunk := source.read(min(_CHUNK_BYTES, left + 1))):
             left -= len(chunk)
             seen.update(chunk)
             target.write(chunk)
@@ -244,7 +262,7 @@ def parts_of(run: Run, *, names: bool = False, sound: bool = True) -> Iterator[t
             continue
         if file is not None and file.is_file() and not file.is_symlink() and name != MANIFEST:
             raw = file.read_bytes()
-            personal = name in (opening.TITLE_FILE, REMARKS) and not (names and not run.of_a_person)
+            personal = name in (opening.TITLE_FILE, REMARKS_FILE) and not (names and not run.of_a_person)
             yield name, masked(raw.decode("utf-8", "replace"), run.words).encode() if personal else raw
         elif name in made:
             yield name, made[name]
@@ -277,6 +295,31 @@ def _tree(folder: Path) -> Iterator[tuple[str, bytes]]:
         name = file.relative_to(folder).as_posix()
         if file.is_file() and not file.is_symlink() and _plain(name) and file.suffix not in (".new", ".lock", ".tmp"):
             yield name, file.read_bytes()
+
+
+def _calls_of(folder: Path, calls: Path) -> Iterator[tuple[str, bytes]]:
+    """The recorded answers to its prompts, each file with the head that says of which it is; invented customers' alone."""
+    try:
+        inputs = opening.manifest(folder)["inputs"]
+        if inputs["llm"] not in ("recorded", "live") or (folder / CALLS.name).is_dir():
+            return  # scripted; or the answers came with it, and are there already
+        from clara_kit.lab.experiment.experiment import Experiment  # brings all that plays one
+        from clara_kit.prompts.briefing import brief
+
+        variants = Experiment.load(folder).design.variants.values()
+        told = {
+            brief(v.template).prompt.static if isinstance(v.template, PromptTemplate) else v.template for v in variants
+        }
+    except (RunLogError, KeyError, TypeError):
+        return  # what cannot be played again needs no answers
+    for file in sorted(calls.glob("*.jsonl")):
+        raw = file.read_bytes()
+        try:
+            system = json.loads(raw.split(b"\n", 1)[0])["fixed"].get("system", ())
+            if any(block["text"] in told for block in system):
+                yield f"{CALLS.name}/{file.name}", raw
+        except (ValueError, KeyError, TypeError, AttributeError):
+            continue
 
 
 def _secrets() -> tuple[bytes, ...]:

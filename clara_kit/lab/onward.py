@@ -7,32 +7,39 @@ Every service takes the median of what it took in this run.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from msgspec.structs import replace
 
 from clara_kit.conversation.conversation import Conversation
+from clara_kit.conversation.talk import Talk
 from clara_kit.core import commands as do
 from clara_kit.core import events as ev
-from clara_kit.core.placeholders import Placeholders
-from clara_kit.core.prompt import Prompt
+from clara_kit.core.records import HeardEstimated
 from clara_kit.lab.ghost import LONGER_MS, Ghost
 from clara_kit.lab.recorded import Recorded
-from clara_kit.prompts.briefing import Briefing
+from clara_kit.lab.retold import Told
+from clara_kit.world.brain import Brain
 from clara_kit.world.scheduler import World
+
+Note = tuple[str, dict[str, str]]
+"""A name of `sentences.yml`'s branches, and what stands in its braces, with placeholders."""
 
 
 class Onward(Ghost):
-    """Plays on from where `conversation` stands, right after event number `step`. briefing or prompt: what Clara is told."""
+    """Plays on from where `conversation` stands, right after event number `step`, with what Clara is `told` from there on."""
 
     def __init__(
-        self, recorded: Recorded, conversation: Conversation, step: int,
-        *, briefing: Briefing | None, prompt: Prompt | None, placeholders: Placeholders,
+        self, recorded: Recorded, conversation: Conversation, step: int, told: Told, changed: dict[str, Any], brain: Brain | None = None
     ) -> None:  # fmt: skip
-        self._line = ""
+        self._line, self._begins = "", len(conversation.trace)
+        if changed:
+            conversation.handle(ev.SettingsChanged(at_ms=conversation.talk.now_ms, changes=tuple(changed.items())))
         super().__init__(recorded, conversation, step + 1, step + 1)
-        self._briefing, self._prompt = briefing, prompt
-        self.door.placeholders = placeholders
+        self.writer.brain = brain
+        self._briefing, self._prompt = told.briefing, told.prompt
+        self.door.placeholders = told.placeholders.fresh()
         broken = (name for name, health in conversation.talk.services.items() if health.down == "broken")
         for service in broken:  # it was being connected again
             self.at(self._now_ms, ev.ProviderRecovered(at_ms=self._now_ms, service=service))
@@ -45,6 +52,24 @@ class Onward(Ghost):
         if cuts_in or self.conversation.is_quiet:
             self._type()
         self.play(at_most_ms=self._now_ms + LONGER_MS)
+
+    def notes(self, before: Talk, under_way: str | None) -> Iterator[Note]:
+        """What was under way, as it stood before, and what became of it."""
+        fresh = self.conversation.trace[self._begins :]
+        unanswered = " ".join(filter(None, (before.turn.question, before.turn.interim)))
+        if unanswered and under_way == "cut":
+            yield "words", {"text": unanswered}
+        elif before.sounding:
+            yield "sound", {}
+        if under_way == "continued":
+            line_ms = next(r.at_ms for r in fresh if type(r) is ev.TextTyped)
+            yield "continued", {"seconds": f"{line_ms / 1000:.2f}"}
+        if under_way == "cut" and before.utterance is not None and before.utterance.phase == "sounding":
+            unheard = next((r.unheard for r in fresh if isinstance(r, HeardEstimated)), "")
+            yield ("cut", {"unheard": unheard}) if unheard else ("silenced", {})
+        if under_way == "cut" and before.replies:
+            yield "dropped", {}
+        yield from (("assumed", {"what": what}) for what in dict.fromkeys(self.assumed))
 
     def _type(self) -> None:
         line, self._line = self._line, ""

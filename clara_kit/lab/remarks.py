@@ -73,13 +73,16 @@ class Remarks:
     def save(self, folder: Path) -> None:
         """Keep it in that folder. Raises `RunLogError`."""
         try:
-            if self == Remarks():
+            if self == NONE:
                 (folder / REMARKS_FILE).unlink(missing_ok=True)
             else:
                 write_whole(folder / REMARKS_FILE, json.dumps(asdict(self), ensure_ascii=False, indent=1))
         except OSError as exc:
             hint = "make room on the disk, or ask whoever the folder belongs to."
             raise RunLogError(f"The remark cannot be kept in {folder}: {exc.strerror}.", hint=hint) from exc
+
+
+NONE = Remarks()
 
 
 def tidied(tags: Iterable[str]) -> tuple[str, ...]:

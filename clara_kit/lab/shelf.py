@@ -9,7 +9,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 from clara_kit.core.errors import RunLogError
 from clara_kit.core.paths import DATA
+from clara_kit.data_files import fingerprint
+from clara_kit.lab.remarks import NONE, Remarks, tidied
 from clara_kit.measure import opening
 from clara_kit.measure.run import Run
 from clara_kit.runtime.run_log import EVENTS_FILE, is_being_written, write_whole
@@ -28,7 +30,9 @@ if TYPE_CHECKING:
     import polars as pl
 
 RUNNING, OVER, NOT_CLOSED, UNREADABLE = "still running", "hung up", "not closed", "its manifest cannot be read"
+OF_THE_SHOP = "of the shop"
 TITLE_CHARS = 120
+KEPT = "kept"  # the folder that git tracks
 FIGURES = ("turns", "first_sound_ms", "interruptions")
 _before: dict[Path, dict[Path, tuple[Any, Kept]]] = {}
 
@@ -51,6 +55,12 @@ class Kept:
     """`RUNNING`, `OVER`, `NOT_CLOSED`, `UNREADABLE`, or what went wrong."""
     size_bytes: int = 0
     has_sound: bool = False
+    branch_of: str = ""
+    """What it was gone on from (`lab/branches.py`); empty for a conversation of its own."""
+    remarks: Remarks = NONE
+    """Star, tags (those that it was recorded with, until somebody says others) and comments."""
+    tracked: bool = False
+    """Whether `data/runs/kept`, which git tracks, has it (too)."""
 
     def load(self) -> Run:
         """The whole run; raises `RunLogError`."""
@@ -70,6 +80,10 @@ class Kept:
         except OSError as exc:
             hint = "make room on the disk, or ask whoever the folder belongs to."
             raise RunLogError(f"The title cannot be kept in {self.folder}: {exc.strerror}.", hint=hint) from exc
+
+    def remark(self, remarks: Remarks) -> None:
+        """Keep what is said of it. Raises `RunLogError`."""
+        remarks.save(self.folder)
 
     def delete(self) -> None:
         """Delete it for good, with its sound and all that it knows of a person. Raises `RunLogError`."""
@@ -93,10 +107,12 @@ def kept(root: Path | str | None = None) -> tuple[Kept, ...]:
     """Every run under `root` (default `data/runs`), the newest first; a damaged one is listed and says so."""
     root = Path(root or DATA / "runs")
     before, now, names = _before.get(root, {}), {}, _names()
-    for folder in _folders(root):
-        known, stamp = before.get(folder), _stamp(folder)
+    tracked = {folder.name: folder for folder in _folders(root / KEPT)}
+    mine = _folders(root)
+    for folder in (*mine, *(there for name, there in tracked.items() if name not in {one.name for one in mine})):
+        known, stamp = before.get(folder), (*_stamp(folder), folder.name in tracked)
         if known is None or known[0] != stamp or (known[1].ended == RUNNING and not is_being_written(folder)):
-            known = stamp, _read(folder, names)
+            known = stamp, replace(_read(folder, names), tracked=folder.name in tracked)
         now[folder] = known
     _before[root] = now
     found = (one for _, one in now.values())
@@ -136,12 +152,20 @@ def _read(folder: Path, names: dict[str, str]) -> Kept:
             title=opening.later_title(folder) or str(facts.get("title") or ""),
             customer=customer_of(inputs, names),
             prompt=prompt_of(inputs),
+            branch_of=str(facts.get("branch_of") or ""),
+            remarks=_remarks(folder, facts.get("tags")),
             mix=str(facts.get("mix") or Run(inputs=inputs, trace=()).mix),
             ended=RUNNING if "ended" not in facts and is_being_written(folder) else ended_of(facts),
             **_figures(folder, facts),
         )
     except (RunLogError, OSError, OverflowError, ValueError, KeyError, TypeError, AttributeError):
         return here(ended=UNREADABLE)
+
+
+def _remarks(folder: Path, tags: Any) -> Remarks:
+    said = Remarks.of(folder)
+    given = tidied(tag for tag in tags if isinstance(tag, str)) if isinstance(tags, list) else ()
+    return said if said.tags is not None else replace(said, tags=given)
 
 
 def ended_of(facts: dict[str, Any]) -> str:
@@ -158,12 +182,12 @@ def prompt_of(inputs: dict[str, Any]) -> str:
 def customer_of(inputs: dict[str, Any], names: dict[str, str] | None = None) -> str:
     """An invented customer's name; a real one has none here. Empty: a stranger."""
     customer = str(inputs.get("customer") or "")
-    return (_names() if names is None else names).get(customer, "of the shop") if customer else ""
+    return (_names() if names is None else names).get(customer, OF_THE_SHOP) if customer else ""
 
 
 def _names() -> dict[str, str]:
-    """The invented customers by what stands for them."""
-    return {key_of(persona.gid): persona.name for persona in Persona.all()}
+    """The invented customers by what stands for them: for the shop's twins, and in a simulation."""
+    return {key: p.name for p in Persona.all() for key in (key_of(p.gid), fingerprint(p.profile))}
 
 
 def _sizes(folder: Path) -> Iterator[tuple[str, int]]:

@@ -6,7 +6,7 @@ Where a recording is, it is taken up to that moment; what Clara was saying just 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +17,11 @@ from clara_kit.audio.wav import read_channels
 from clara_kit.core import commands as do
 from clara_kit.core import events as ev
 from clara_kit.core.profile import fill
+from clara_kit.measure.codec import FARTHEST as NEVER_MS
 from clara_kit.measure.run import Run
 from clara_kit.world.voices import clara_voice, customer_voice
+
+EMPTY_WAV = 44  # bytes: a header alone
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,8 +33,32 @@ class Recording:
 
     path: Path
     from_ms: float
-    until_ms: float
-    clara_until_ms: float
+    until_ms: float = NEVER_MS
+    clara_until_ms: float = NEVER_MS
+
+    def shared(self, at_ms: float, who: int | None, *runs: Run) -> Recording:
+        """What of it two runs share that part at `at_ms`. who: what Clara was saying then, if she was heard."""
+        until_ms = clara_ms = min(self.until_ms, at_ms)
+        if who is not None and until_ms == at_ms and all(_heard_by(run, who, at_ms) for run in runs):
+            clara_ms = max(until_ms, min(self.clara_until_ms, *(_ends_ms(run, who) for run in runs)))
+        return replace(self, until_ms=until_ms, clara_until_ms=clara_ms)
+
+
+def recording_of(run: Run) -> Recording | None:
+    """The sound beside a run, if there is any."""
+    path = run.folder / "conversation.wav" if run.folder is not None else None
+    if path is None or not path.is_file() or path.stat().st_size <= EMPTY_WAV:
+        return None
+    return Recording(path=path, from_ms=run.sound_from_ms)
+
+
+def _heard_by(run: Run, who: int, at_ms: float) -> bool:
+    return any(type(e) is ev.SpeakingStarted and e.utterance_id == who and e.at_ms <= at_ms for e in run.events)
+
+
+def _ends_ms(run: Run, who: int) -> float:
+    ends = (e for e in run.events if isinstance(e, ev.SpeakingEnded | ev.SpeakingInterrupted) and e.utterance_id == who)
+    return next((e.at_ms for e in ends), run.events[-1].at_ms)
 
 
 def voiced(
@@ -44,43 +71,47 @@ def voiced(
     channels = read_channels(recording.path) if recording is not None else ()
     rate_hz = channels[0].rate_hz if channels else RATE_HZ
     lanes: list[Samples] = [np.zeros(max(1, _at(to_ms - from_ms, rate_hz)), dtype=np.int16) for _ in range(2)]
-    spoken_from = [-1e12, -1e12]
+    spoken_from = [-NEVER_MS, -NEVER_MS]
     if recording is not None:
         spoken_from = [recording.until_ms, recording.until_ms]
         for lane, channel, until_ms in zip(
             lanes, channels, (recording.until_ms, recording.clara_until_ms), strict=False
         ):
             _put(lane, channel.between(0, until_ms - recording.from_ms), recording.from_ms - from_ms)
-    for who, text, start_ms, end_ms in _utterances(run):
-        if start_ms >= spoken_from[who] and start_ms < to_ms and (end_ms is None or end_ms > from_ms):
-            voice = clara_voice(run.settings.tts_speed) if who else customer_voice()
-            _put(lanes[who], _said(voice, fill(text, words), end_ms, start_ms).at_rate(rate_hz), start_ms - from_ms)
+    for who, text, start_ms, end_ms, speed in _utterances(run):
+        if start_ms >= spoken_from[who] and start_ms < to_ms and end_ms > from_ms:
+            sound = _said(clara_voice(speed) if who else customer_voice(), fill(text, words)).between(
+                0, end_ms - start_ms
+            )
+            _put(lanes[who], sound.at_rate(rate_hz), start_ms - from_ms)
     left, right = (Sound(lane, rate_hz) for lane in lanes)
     return left, right
 
 
-def _utterances(run: Run) -> Iterator[tuple[int, str, float, float | None]]:
-    """Who says what from when on, and when it is silenced; who: 0 the customer, 1 Clara."""
+def _utterances(run: Run) -> Iterator[tuple[int, str, float, float, float]]:
+    """Who says what from when on, when it is silenced, and how fast; who: 0 the customer, 1 Clara."""
     pieces: dict[int, list[str]] = {}
-    started: dict[int, float] = {}
+    started: dict[int, tuple[float, float]] = {}
     stopped: dict[int, float] = {}
+    speed = run.settings.tts_speed
     for record in run.trace:
         match record:
             case do.Speak():
                 pieces.setdefault(record.utterance_id, []).append(record.text)
+            case ev.SettingsChanged():
+                speed = float(dict(record.changes).get("tts_speed", speed))
             case ev.SpeakingStarted():
-                started.setdefault(record.utterance_id, record.at_ms)
+                started.setdefault(record.utterance_id, (record.at_ms, speed))
             case ev.SpeakingInterrupted():
                 stopped.setdefault(record.utterance_id, record.at_ms)
             case ev.TranscriptFinal() if record.speech_ended_ms > record.speech_started_ms:
-                yield 0, record.text, record.speech_started_ms, record.speech_ended_ms
-    for who, start_ms in started.items():
-        yield 1, " ".join(pieces.get(who, ())), start_ms, stopped.get(who)
+                yield 0, record.text, record.speech_started_ms, record.speech_ended_ms, 1.0
+    for who, (start_ms, faster) in started.items():
+        yield 1, " ".join(pieces.get(who, ())), start_ms, stopped.get(who, NEVER_MS), faster
 
 
-def _said(voice: OfflineVoice, text: str, end_ms: float | None, start_ms: float) -> Sound:
-    sound = voice.synthesize(" ".join(part for part in text.split() if not part.startswith("{"))).sound
-    return sound if end_ms is None else sound.between(0, end_ms - start_ms)
+def _said(voice: OfflineVoice, text: str) -> Sound:
+    return voice.synthesize(" ".join(part for part in text.split() if not part.startswith("{"))).sound
 
 
 def _put(lane: Samples, sound: Sound, at_ms: float) -> None:

@@ -82,6 +82,8 @@ class _Reader:
 
     def read(self, event: Any, decided: list[Any]) -> None:
         self._step += event is not None
+        if isinstance(event, ev.TurnHeard):
+            self.rows += (_outside(event, overlap, self._step) for overlap in event.overlaps)
         if decided and not isinstance(event, ev.ConversationStopped):  # whoever hangs up interrupts nobody
             self._read(event, decided)
         if self._stopped:
@@ -166,6 +168,15 @@ class _Reader:
                 row.silent_ms, row.silent_estimated = event.at_ms, getattr(event, "estimated", True)
                 told = isinstance(event, ev.SpeakingInterrupted) and not event.estimated
                 row.acknowledged_ms = event.at_ms if told else None
+
+
+def _outside(turn: ev.TurnHeard, overlap: ev.Overlap, step: int) -> Interruption:
+    """What a recording tells: that a sound was made, and whether she fell silent for it; not what was decided, or when."""
+    gave_way = overlap.silent_ms is not None
+    return Interruption(
+        turn_id=turn.turn_id, step=step, suspected_ms=overlap.from_ms, sound_ms=overlap.from_ms, silent_ms=overlap.silent_ms,
+        silent_estimated=True, outcome="yielded" if gave_way else "let go", reason="she fell silent" if gave_way else "she went on",
+    )  # fmt: skip
 
 
 def _taken(decided: list[Any]) -> Any:

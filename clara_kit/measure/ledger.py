@@ -135,7 +135,12 @@ def turns(trace: Iterable[Record] | Story) -> tuple[Turn, ...]:
 def _turn(told: story.Turn) -> Turn:
     """What the ledger keeps of a turn. New words begin the way anew; asking again without them prolongs it."""
     turn = Turn(turn_id=told.turn_id, kind=told.kind, requests=len(told.replies), interrupted=told.interrupted)
-    utterances = told.utterances
+    utterances, outside = told.utterances, told.outside
+    if outside is not None:  # a recording has two points of the way, and what lies between is missing
+        _points(turn, words_ended=outside.words_until_ms, speaking_started=outside.clara_from_ms)
+        if outside.clara_from_ms is not None and outside.words_until_ms is not None:
+            turn.total_ms = outside.clara_from_ms - outside.words_until_ms
+        return turn
     asked = [n for n, reply in enumerate(told.replies) if reply.words is not None]
     if told.replies:
         last, began = told.replies[-1], told.replies[asked[-1] if asked else 0]

@@ -179,9 +179,18 @@ def _bytes(path: Path) -> bytes:
         raise RunLogError(f"It cannot be read: {getattr(exc, 'strerror', None) or exc}.", hint=_WHERE) from exc
 
 
+def _has_no_halves(raw: bytes) -> bool:
+    """Whether no text in it can hold half a character: a thousand manifests are looked through for that in vain."""
+    try:
+        return b"\\u" not in raw and b"\0" not in raw and bool(raw.decode())
+    except UnicodeDecodeError:
+        return False
+
+
 def _parse(raw: bytes) -> dict[str, Any]:
     try:
-        data = whole(json.loads(raw.strip(_BLANK + b"\n")))
+        data = json.loads(raw.strip(_BLANK + b"\n"))
+        data = data if _has_no_halves(raw) else whole(data)
     except (ValueError, RecursionError) as exc:
         raise RunLogError(f"This is not JSON: {exc}.", hint=codec.CUT) from exc
     if not isinstance(data, dict):

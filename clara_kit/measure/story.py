@@ -85,6 +85,7 @@ class Turn(Struct, kw_only=True):
     utterances: list[Utterance] = []
     speaking_ms: float | None = None  # when Clara first had the floor in it
     interrupted: bool = False
+    outside: ev.TurnHeard | None = None  # it is known from a recording's sound alone
 
 
 class Story:
@@ -118,6 +119,7 @@ class Story:
             ev.SpeakingEnded: lambda r: self._stopped(r.utterance_id, cut=False),
             ev.SpeakingInterrupted: lambda r: self._stopped(r.utterance_id, cut=True),
             ev.ProviderFailed: self._failed,
+            ev.TurnHeard: self._turn_heard,
             StateChanged: self._state,
             HeardEstimated: self._heard,
         }
@@ -243,6 +245,24 @@ class Story:
         self._stopped(event.utterance_id, cut=True)
         if event.utterance_id in self.utterances:
             self.utterances[event.utterance_id].failed = True
+
+    def _turn_heard(self, event: ev.TurnHeard) -> None:
+        turn = self._turn(event.turn_id, "greeting" if event.words_until_ms is None else "spoken")
+        turn.outside, turn.speaking_ms = event, event.clara_from_ms
+        turn.interrupted = any(overlap.silent_ms is not None for overlap in event.overlaps)
+        if event.words_from_ms is not None and event.words_until_ms is not None:
+            self.said.append(Words(
+                step=self.step, kind="spoken", text="", began_ms=event.words_from_ms, ended_ms=event.words_until_ms,
+                received_ms=event.words_until_ms,
+            ))  # fmt: skip
+        if event.clara_from_ms is not None:
+            utterance = self.utterances[event.turn_id] = Utterance(
+                utterance_id=event.turn_id, turn_id=event.turn_id, step=self.step, ordered_ms=event.clara_from_ms,
+                started_ms=event.clara_from_ms, started_step=self.step, stopped_ms=event.clara_until_ms, stopped_step=self.step,
+                cut=turn.interrupted,
+            )  # fmt: skip
+            turn.utterances.append(utterance)
+            self.said.append(utterance)
 
     def _heard(self, record: HeardEstimated) -> None:
         utterance = self.utterances.get(record.utterance_id)

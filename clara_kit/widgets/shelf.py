@@ -6,17 +6,26 @@ The list is live: while it is seen, the page asks every other second, and only w
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
+from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import anywidget
 import ipywidgets
 import traitlets
 
 from clara_kit.core.errors import ClaraError
+from clara_kit.core.paths import DATA
+from clara_kit.lab.again import again
 from clara_kit.lab.differences import PARTS, Contrast, Differences, differences
+from clara_kit.lab.keeping import ENDING, bundle, keep, name_of, unbundle
+from clara_kit.lab.remarks import Remarks
+from clara_kit.lab.replay import Replay, replay
 from clara_kit.lab.shelf import RUNNING, Kept, kept
 from clara_kit.measure.run import Run
+from clara_kit.runtime.run_log import RunLog
+from clara_kit.widgets.sharing import share
 from clara_kit.widgets.telling import tell
 from clara_kit.widgets.view import style, view
 from clara_kit.widgets.window import ConversationWindow
@@ -24,6 +33,9 @@ from clara_kit.widgets.words import Language, mixed, spoken_in, usual_language
 
 if TYPE_CHECKING:
     import polars as pl
+
+
+HANDED_BYTES = 40_000_000
 
 
 class ShelfView(anywidget.AnyWidget):
@@ -37,13 +49,15 @@ class ShelfView(anywidget.AnyWidget):
     chosen = traitlets.Unicode("").tag(sync=True)
     damage: Any = traitlets.List().tag(sync=True)
     apart = traitlets.Dict().tag(sync=True)
+    proof = traitlets.Dict().tag(sync=True)
     problem = traitlets.Unicode("").tag(sync=True)
 
 
 class Shelf(ipywidgets.VBox):  # type: ignore[misc]
     """The runs under a folder, the newest first; the chosen one in its window below.
 
-    `show`, `call_it`, `delete` and `compare` do what the buttons do; `refresh` looks again.
+    Whatever a button does, a method does: `show`, `call_it`, `remark`, `delete`, `compare`, `replay`, `again`, `keep`, `bundle`,
+    `share`, `unbundle`; `refresh` looks again.
     """
 
     def __init__(self, root: Path | str | None = None, *, language: Language | None = None) -> None:
@@ -95,12 +109,68 @@ class Shelf(ipywidgets.VBox):  # type: ignore[misc]
         self._view.apart = _apart(found)
         return found
 
+    def remarks(self, name: str | int) -> Remarks:
+        """Star, tags and comments of a run: change them, and give them to `remark`."""
+        return self._named(name).remarks
+
+    def remark(self, name: str | int, remarks: Remarks) -> None:
+        """Keep what is said of a run; what was recorded is not touched. Raises `RunLogError`."""
+        self._named(name).remark(remarks)
+        self.refresh()
+
+    def replay(self, name: str | int) -> Replay:
+        """Show whether a run gives the same numbers today, and what has changed since. Raises `RunLogError`."""
+        found = replay(self._named(name).load())
+        self._view.proof = _proof(found)
+        return found
+
+    def again(self, name: str | int) -> Differences:
+        """Play a run again with today's build, put that on the shelf, and show what differs. Raises `RunLogError`."""
+        one = self._named(name)
+        played = again(one.load())
+        log = RunLog(played.inputs, title=f"{one.title or one.folder.name} ↻", tags=("again",), root=self._root)
+        log.close(list(played.trace), words=played.words)
+        self.refresh()
+        return self.compare(one.folder.name, log.run_id)
+
+    def keep(self, name: str | int) -> Path:
+        """Copy a run into `data/runs/kept`, which git tracks. Raises `RunLogError`."""
+        folder = keep(self._named(name).load(), root=self._root)
+        self.refresh()
+        return folder
+
+    def bundle(self, name: str | int) -> Path:
+        """One file in `data/runs/shared` that opens on another machine. Raises `RunLogError`."""
+        run = self._named(name).load()
+        return bundle(run, self._shared / f"{name_of(run)}{ENDING}")
+
+    def share(self, name: str | int) -> Path:
+        """One page in `data/runs/shared` that opens anywhere. Raises `RunLogError`."""
+        run = self._named(name).load()
+        return share(run, self._shared / f"{name_of(run)}.html", language=self._language)
+
+    def unbundle(self, file: Path | str | BinaryIO) -> Run:
+        """Put a bundle's run on the shelf and show it. Raises `RunLogError`."""
+        folder = unbundle(file, self._root)
+        self.refresh()
+        return self.show(folder.name)
+
+    @property
+    def _shared(self) -> Path:
+        return Path(self._root or DATA / "runs") / "shared"
+
     @property
     def frame(self) -> pl.DataFrame:
         """The same as data."""
         import polars as pl
 
-        return pl.DataFrame([{**vars(one), "folder": str(one.folder)} for one in self.kept], infer_schema_length=None)
+        said = [{"star": one.remarks.star, "tags": list(one.remarks.tags or ())} for one in self.kept]
+        told = [[comment.text for comment in one.remarks.comments] for one in self.kept]
+        rows = [
+            {**vars(one), "folder": str(one.folder), "remarks": texts, **more}
+            for one, texts, more in zip(self.kept, told, said, strict=True)
+        ]
+        return pl.DataFrame(rows, infer_schema_length=None)
 
     def speak(self, language: Language) -> None:
         """Label everything in this language."""
@@ -118,7 +188,7 @@ class Shelf(ipywidgets.VBox):  # type: ignore[misc]
             raise ClaraError("This conversation is no longer there.", hint="choose one of the list.")
         return found
 
-    def _asked(self, _widget: Any, content: Any, _buffers: Any) -> None:
+    def _asked(self, _widget: Any, content: Any, buffers: Any) -> None:
         asked = content if isinstance(content, dict) else {}
         kind, names = asked.get("kind"), [asked.get(name) for name in ("name", "other")]
         if kind != "look":
@@ -135,6 +205,18 @@ class Shelf(ipywidgets.VBox):  # type: ignore[misc]
                     self.delete(name)
                 case "compare", [str(name), str(other)]:
                     self.compare(name, other)
+                case "replay", [str(name), _]:
+                    self.replay(name)
+                case "again", [str(name), _]:
+                    self.again(name)
+                case "keep", [str(name), _]:
+                    self.keep(name)
+                case (("bundle" | "share"), [str(name), _]):
+                    self._hand_on(self.bundle(name) if kind == "bundle" else self.share(name))
+                case "unbundle", _ if buffers:
+                    self.unbundle(BytesIO(buffers[0]))
+                case (("star" | "tags" | "comment" | "uncomment"), [str(name), _]):
+                    self.remark(name, _remarked(self.remarks(name), asked))
                 case "listen", [str(name), _]:
                     with suppress(OSError):
                         sound = (self._named(name).folder / "conversation.wav").read_bytes()
@@ -143,6 +225,11 @@ class Shelf(ipywidgets.VBox):  # type: ignore[misc]
             self._view.problem = tell(exc, self._language)
         finally:
             self._view.send({"kind": "done", "what": kind if isinstance(kind, str) else ""})
+
+    def _hand_on(self, file: Path) -> None:
+        """The file to the page, for its reader to open or save; a large one stays in its folder."""
+        raw = [file.read_bytes()] if file.stat().st_size <= HANDED_BYTES else []
+        self._view.send({"kind": "file", "name": file.name, "path": str(file.resolve())}, raw)
 
     def __repr__(self) -> str:
         return f"<Shelf of {len(self.kept)} runs>"
@@ -167,6 +254,40 @@ def _row(one: Kept) -> dict[str, Any]:
         "first_sound": one.first_sound_ms,
         "size": None if running else one.size_bytes,  # it grows, and would be sent again and again
         "sound": one.has_sound and not running,
+        "star": one.remarks.star,
+        "tags": list(one.remarks.tags or ()),
+        "comments": [[c.text, c.turn, c.written] for c in one.remarks.comments],
+        "tracked": one.tracked,
+        "branch_of": one.branch_of,
+    }
+
+
+def _remarked(before: Remarks, asked: dict[str, Any]) -> Remarks:
+    """What the page asks for, done to what was said before."""
+    match asked:
+        case {"kind": "star", "on": bool(on)}:
+            return replace(before, star=on)
+        case {"kind": "tags", "tags": str(tags)}:
+            return before.tagged(tags)
+        case {"kind": "comment", "text": str(text)}:
+            turn = asked.get("turn")
+            return before.commented(text, turn if type(turn) is int else None)
+        case {"kind": "uncomment", "number": int(number)}:
+            return before.without(number)
+    return before
+
+
+def _proof(found: Replay) -> dict[str, Any]:
+    """What the view draws of a replay."""
+    first = found.differences[0] if found.differences else None
+    return {
+        "title": found.run.title or found.run.run_id,
+        "records": len(found.trace),
+        "apart": len(found.differences),
+        "first": str(first) if first is not None else "",
+        "proven": found.proven,
+        "changes": [[c.kind, c.name, c.then, c.now] for c in found.changes],
+        "numbers": [[name, *pair] for name, pair in found.numbers.items()],
     }
 
 

@@ -103,7 +103,8 @@ function render({ model, el }) {
   tip.setAttribute("role", "tooltip");
   tip.dataset.testid = "tip";
   const lower = make("div", "ck-lower");
-  lower.append(waitsTitle, waits, steps, labelRow(model, root), panes, labelled(make("div", "ck-help"), () => say("w_help")), legend);
+  const branches = branchPanel(model, root);
+  lower.append(waitsTitle, waits, steps, labelRow(model, root), branches.node, panes, labelled(make("div", "ck-help"), () => say("w_help")), legend);
   root.append(head, svg, lower, tip);
 
   // --- what part of the conversation is shown -----------------------------------------------------------
@@ -499,6 +500,11 @@ function render({ model, el }) {
   model.on("change:moment change:steps", detail);
   model.on("change:title change:whose change:has_sound change:growing change:unfolded", headline);
   model.on("change:words", all);
+  model.on("change:branch_shown", () => { // another conversation, with a sound of its own
+    audio?.pause();
+    audio = view = null;
+    draw();
+  });
   model.on("change:whose", drawWaits);
   model.on("change:play_from_ms", () => model.get("play_from_ms") >= 0 && start(model.get("play_from_ms")));
   const resized = new ResizeObserver(() => draw());
@@ -512,6 +518,7 @@ function render({ model, el }) {
     resized.disconnect();
     if (audio) audio.pause();
     alone.end();
+    branches.end();
     cancelAnimationFrame(frame);
     model.off("msg:custom", onMessage);
   };

@@ -17,6 +17,7 @@ import traitlets
 from clara_kit.core.errors import ClaraError
 from clara_kit.core.records import Record
 from clara_kit.core.settings import Settings
+from clara_kit.lab.branches import Branch
 from clara_kit.lab.margins import Margin, close_calls, margins_of, told
 from clara_kit.lab.sentences import frame
 from clara_kit.lab.stepping import Moment, Stepper
@@ -24,20 +25,22 @@ from clara_kit.lab.timeline import timeline
 from clara_kit.measure.codec import reveal
 from clara_kit.measure.run import Run
 from clara_kit.runtime.manager import ConversationManager
+from clara_kit.widgets.branches import Branching
 from clara_kit.widgets.following import follow
 from clara_kit.widgets.labelling import Labelling
 from clara_kit.widgets.picture import svg
-from clara_kit.widgets.view import HERE, view
+from clara_kit.widgets.view import style, view
 from clara_kit.widgets.words import Language, spoken_in, usual_language, whose
 
 
-class ConversationWindow(Labelling, anywidget.AnyWidget):
+class ConversationWindow(Labelling, Branching, anywidget.AnyWidget):
     """Timeline and stepper of `source`: a `Run`, the folder of one, or a running `ConversationManager`."""
 
-    _esm = view("labelling", "window")
-    _css = HERE / "window.css"
+    _esm = view("labelling", "branches", "window")
+    _css = style("window", "branches")
 
     _stepper: Stepper | None = None
+    _node: Branch | None = None  # what came of another line, where that is shown
     _margins: tuple[Margin, ...] = ()
     _shown: tuple[Sequence[Record], Settings, Mapping[str, str]] | None = None
 
@@ -115,13 +118,15 @@ class ConversationWindow(Labelling, anywidget.AnyWidget):
 
     # --- what it shows ----------------------------------------------------------------------------------
 
-    def _show_run(self, run: Run) -> None:
+    def _show_run(self, run: Run, node: Branch | None = None) -> None:
         self._run, self.can_label = run, True
+        self._branches_of(run, node)
+        self._node = node if node is not None and node.parent is not None else None
         self._sound = run.folder / "conversation.wav" if run.folder else None
         self.title = str(run.facts.get("title") or f"conversation {run.run_id}")
         self.mix = run.mix
-        self.sound_from_ms = run.sound_from_ms
-        self.has_sound = self._sound is not None and self._sound.is_file()
+        self.sound_from_ms = 0.0 if self._node is not None else run.sound_from_ms
+        self.has_sound = self._node is not None or (self._sound is not None and self._sound.is_file())
         self.growing = False
         # An invented customer has nothing to protect; a real one's words stay out of what a notebook may keep.
         self._show(run.trace, run.settings, {} if run.modes.get("shop") == "live" else run.words)
@@ -142,7 +147,8 @@ class ConversationWindow(Labelling, anywidget.AnyWidget):
     @traitlets.observe("step")
     def _step_chosen(self, _change: Any = None) -> None:
         if self._stepper is not None and self.steps:
-            self.moment = self._moment(self._stepper, max(0, min(self.step, self.steps - 1))).to_dict()
+            moment = self._moment(self._stepper, max(0, min(self.step, self.steps - 1)))
+            self.moment, self.branch_at = moment.to_dict(), moment.at_ms
 
     def _moment(self, stepper: Stepper, step: int) -> Moment:
         moment = stepper.moment(step)
@@ -175,10 +181,14 @@ class ConversationWindow(Labelling, anywidget.AnyWidget):
     def _asked(self, _widget: Any, content: Any, _buffers: Any) -> None:
         """A message of the view."""
         kind = content.get("kind") if isinstance(content, dict) else None
-        if kind == "sound" and self._sound is not None:
+        if kind == "sound" and self._node is not None:
+            self.send({"kind": "sound"}, [self._node.sound(0.0)])
+        elif kind == "sound" and self._sound is not None:
             self.send({"kind": "sound"}, [self._sound.read_bytes()])
         elif kind == "at" and isinstance(content.get("at_ms"), int | float):
-            self.at(content["at_ms"])
+            self._at(content["at_ms"])
+        elif kind == "branch":
+            self._branch_asked(content)
         elif kind == "label":
             self._label_asked(content)
         elif kind == "seen":

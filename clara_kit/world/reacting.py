@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, TypeAlias
 
@@ -248,7 +249,7 @@ class ReactingCustomer:
         if not text:
             self.gone, self._ended_ms = True, round(self._due_ms, 3)
             return None
-        return Line(text=text, words_per_min=self._manner.words_per_min)
+        return _line(text, self._manner.words_per_min)
 
     def _wish(self, due_ms: float) -> Wish:
         self._token += 1
@@ -292,8 +293,8 @@ class ReactingCustomer:
         return f"{before} {words}".strip()
 
     def _missing(self, heard: Sequence[str]) -> list[Want]:
-        text = " ".join(heard[self._mind.greeting :])
-        return [want for want in self.reacts.wants if not said(want.hears, text)]
+        answers = heard[self._mind.greeting :]
+        return [want for want in self.reacts.wants if not any(said(want.hears, text) for text in answers)]
 
     def _tells(self, fresh: Sequence[str]) -> str:
         """Her answer to Clara's last question, where she has one and has not given it yet."""
@@ -308,6 +309,7 @@ class ReactingCustomer:
         return ""
 
 
+_line = lru_cache(maxsize=1024)(lambda text, words_per_min: Line(text=text, words_per_min=words_per_min))
 Customer: TypeAlias = ScriptedCustomer | ReactingCustomer
 
 

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from playwright.async_api import expect
+from playwright.async_api import Page, expect
 
 from clara_kit import simulate
 from clara_kit.audio.pcm import silence
@@ -25,6 +25,25 @@ def record(root: Path, title: str, template: str) -> RunLog:
     log.sound_path.write_bytes(wav_bytes(silence(60_000, 8000)))
     log.close(list(run.trace), words=run.words)
     return log
+
+
+async def plays(page: Page) -> None:
+    """The page of one conversation, by keyboard alone, without Jupyter's help."""
+    rows, slider = page.locator("ol.talk li"), page.get_by_role("slider")
+    await expect(rows.nth(1)).to_contain_text(LINES[0])
+    await page.keyboard.press("l")
+    await page.keyboard.press("l")
+    await expect(page.locator("li[aria-current=true]")).to_contain_text(LINES[0])
+    await page.keyboard.press("Space")
+    await expect(page.get_by_role("button", name="Pause")).to_be_visible()
+    before = await slider.input_value()
+    await expect(slider).not_to_have_value(before)
+    await page.keyboard.press("Space")
+    await page.get_by_role("button", name="Español").click()
+    await expect(page.get_by_role("heading", name="Transcripción")).to_be_visible()
+    await page.get_by_role("button", name="Oscuro").click()
+    assert await page.evaluate("document.documentElement.dataset.theme") == "dark"
+    await page.close()
 
 
 async def test_runs_are_found_heard_compared_renamed_and_deleted_by_hand(tmp_path: Path) -> None:
@@ -85,13 +104,33 @@ async def test_runs_are_found_heard_compared_renamed_and_deleted_by_hand(tmp_pat
         await shelf.get_by_test_id("title").fill("one, once more")
         await page.keyboard.press("Enter")
         await expect(titles).to_have_text(["two", "three", "one, once more"])
+        await shelf.get_by_test_id("tags").fill("buena lenta")
+        await page.keyboard.press("Enter")
+        await expect(titles.nth(2).locator(".cd-tag")).to_have_text(["#buena", "#lenta"])
+        await shelf.get_by_test_id("comment").fill("se demora")
+        await page.keyboard.press("Enter")
+        await expect(titles.nth(2)).to_contain_text("✎ 1")
+        await shelf.get_by_role("button", name="Star: one, once more").press("Enter")
+        await shelf.get_by_role("button", name="Only those with a star").click()
+        await expect(titles).to_have_count(1)
+        await shelf.get_by_role("button", name="Only those with a star").click()
+        await shelf.get_by_test_id("replay").press("Space")
+        await expect(shelf.get_by_test_id("proof")).to_contain_text("its numbers are the same")
+        await shelf.get_by_test_id("share").click()
+        async with page.expect_popup() as opened:
+            await shelf.get_by_role("link", name="Open it").click()
+        await plays(await opened.value)
+        await shelf.get_by_test_id("bundle").click()
+        async with page.expect_download() as handed:
+            await shelf.get_by_role("link", name="Save it here").click()
+        assert (await handed.value).suggested_filename.endswith(".clara.zip")
         await shelf.get_by_role("link", name="Its folder").click()
         await expect(page.locator(".jp-DirListing").get_by_text("manifest.json")).to_be_visible()
         await shelf.get_by_test_id("delete").click()
         await shelf.get_by_role("button", name="Keep it").click()
-        assert len(list(root.iterdir())) == 3
+        assert len(list(root.iterdir())) == 4  # with what was shared
         await shelf.get_by_test_id("delete").click()
         await shelf.get_by_test_id("delete").click()
         await expect(titles).to_have_text(["two", "three"])
         await expect(page.get_by_test_id("clara-window")).to_have_count(0)
-        assert len(list(root.iterdir())) == 2 and notebook.errors == []
+        assert len(list(root.iterdir())) == 3 and notebook.errors == []

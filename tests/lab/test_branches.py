@@ -136,6 +136,15 @@ def test_a_kept_branch_is_a_run_like_any_other_and_names_where_it_comes_from(run
     assert kept(tmp_path)[0].customer == "camila"
     assert _channels(folder.joinpath("conversation.wav").read_bytes()) == 2
     assert "manchas" in branch(folder).go_on(OTHER).answer
+    other.go_on("¿Y cuánto cuesta?").keep(root=tmp_path)
+    found = branch(run, at_ms=9000)
+    found.gather(tmp_path)
+    assert [(node.name, node.line) for node in found.walk()][1:] == [
+        ("The other way", OTHER),
+        ("recorded ▸ 1.1", "¿Y cuánto cuesta?"),
+    ]
+    found.gather(tmp_path)
+    assert len([*found.walk()]) == 3 and found.children[0].told() == other.told()
 
 
 def test_the_words_of_a_shops_customer_are_not_written(run: Run, tmp_path: Path) -> None:
@@ -144,7 +153,11 @@ def test_the_words_of_a_shops_customer_are_not_written(run: Run, tmp_path: Path)
         words={name: "Zunilda" if name == "{first_name}" else word for name, word in run.words.items()},
     )  # fmt: skip
     other = branch(real, at_ms=9000).go_on("Soy Zunilda, ¿tienen algo para las manchas?", name="hers")
-    assert "Zunilda" in other.line and other.run.mix.startswith("stt live, llm live then sim")
+    assert (
+        "{first_name}" in other.line
+        and "Zunilda" not in repr(other)
+        and other.run.mix.startswith("stt live, llm live then sim")
+    )
     folder = other.keep(root=tmp_path).folder
     assert folder is not None and not (folder / "customer_words.json").exists()
     written = "".join(path.read_text() for path in folder.glob("*.json*"))

@@ -226,3 +226,34 @@ def test_every_column_has_its_heading() -> None:
     view = Path(shelf.__file__).with_suffix(".js").read_text("utf-8")
     columns = json.loads(view.split("const COLUMNS = ")[1].split(";")[0])
     assert {f"col_{column}" for column in columns} <= set(WORDS)
+
+
+async def test_the_buttons_tell_keep_copy_share_prove_and_play_again(root: Path) -> None:
+    shelf = runs(root)
+    name = shelf.kept[1].folder.name  # a conversation with Camila
+    row = lambda: next(row for row in shelf._view.rows if row["name"] == name)  # noqa: E731
+    ask(shelf, kind="star", name=name, on=True)
+    ask(shelf, kind="tags", name=name, tags="buena, rápida")
+    ask(shelf, kind="comment", name=name, text="saluda a Camila", turn=0)
+    ask(shelf, kind="comment", name=name, text="x", turn=None)
+    ask(shelf, kind="uncomment", name=name, number=1)
+    assert row()["star"] and row()["tags"] == ["buena", "rápida"]
+    assert [told[:2] for told in row()["comments"]] == [["saluda a Camila", 0]]
+    ask(shelf, kind="comment", name=name, text=" ")
+    assert "nothing to be noted" in shelf._view.problem
+    ask(shelf, kind="keep", name=name)
+    assert row()["tracked"] and shelf._view.problem == ""
+    (page, raw), _ = ask(shelf, kind="share", name=name)
+    assert page["name"] == f"{name}.html" and raw[0].startswith(b"<!doctype html>") and b"Camila" not in raw[0]
+    (file, bundled), _ = ask(shelf, kind="bundle", name=name)
+    assert Path(file["path"]).parent == (root / "shared").resolve() and bundled[0][:2] == b"PK"
+    ask(shelf, kind="replay", name=name)
+    assert shelf._view.proof["apart"] == 0 and shelf._view.proof["changes"] == []
+    ask(shelf, kind="again", name=name)
+    assert len(shelf.kept) == 3 and shelf.kept[0].title == "the first ↻" and shelf.kept[0].remarks.tags == ("again",)
+    assert [side["title"] for side in shelf._view.apart["sides"]] == ["the first", "the first ↻"]
+    shelf._view._handle_custom_msg({"kind": "unbundle"}, [b"no bundle"])
+    assert "no bundle" in shelf._view.problem and len(shelf.kept) == 3
+    shelf._view._handle_custom_msg({"kind": "unbundle"}, [bundled[0]])
+    assert len(shelf.kept) == 4 and shelf._view.chosen == f"{name}-2"  # without the names it is another one
+    assert shelf.frame.filter(folder=str(root / name))["remarks"].to_list() == [["saluda a Camila"]]

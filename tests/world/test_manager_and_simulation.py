@@ -13,6 +13,7 @@ from clara_kit import ConversationManager, Fault, Run, Settings, compose, replay
 from clara_kit.core import commands as do
 from clara_kit.core import events as ev
 from clara_kit.core.records import StateChanged
+from clara_kit.world.scenario import Scenario
 from clara_kit.world.script import Script
 
 ASK = "¿Qué protector solar me recomiendas?"
@@ -118,3 +119,21 @@ async def test_the_same_script_is_decided_the_same(
     for a, b in zip(one, other, strict=True):
         if a.total_ms is not None and b.total_ms is not None:
             assert a.total_ms == pytest.approx(b.total_ms, abs=1)
+
+
+@pytest.mark.wall
+@pytest.mark.usefixtures("virtual_time")
+async def test_at_the_desk_she_says_what_she_says_in_the_simulation(tmp_path: Path) -> None:
+    scenario = Scenario.load("alergia_a_las_almendras")
+    services = compose("sim", settings=Settings.of(local_vad=False), latency="fast", seed=3)
+    services.heard = False
+    async with ConversationManager(services, log_root=tmp_path, record=False) as clara:
+        await clara.play_script(scenario)
+    run = clara.run
+    assert run is not None and services.briefing is not None
+    simulated = simulate(scenario, services.settings, seed=3, latency="fast", template=services.briefing.template)
+    assert [t.customer for t in run.ledger] == [t.customer for t in simulated.ledger]
+    told, same = run.facts["customer"], simulated.facts["customer"]
+    for time in ("ended_ms", "reached_ms"):  # of the clock here, which is the test's own
+        assert told.pop(time) and same.pop(time)
+    assert told == same and run.facts["scenario"]["hash"] == scenario.hash

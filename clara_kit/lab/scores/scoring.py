@@ -10,7 +10,9 @@ from typing import Any
 from clara_kit.core.profile import CustomerProfile
 from clara_kit.lab.scores.checks import CHECKS
 from clara_kit.lab.scores.heard import Failure, Heard
+from clara_kit.lab.scores.metrics import METRICS
 from clara_kit.lab.scores.rules import broken
+from clara_kit.lab.sentences import Language, in_plain
 from clara_kit.measure.run import Run
 from clara_kit.world.scenario import Scenario
 
@@ -66,3 +68,13 @@ def _shown(run: Run, heard: Heard) -> dict[str, Value]:
         "heard_share": round(words / (words + unheard), 6) if words + unheard else None,
         "usd_per_turn": sum(known) / len(costs) if costs and len(known) == len(costs) else None,
     }
+
+
+def told(failure: Failure, language: Language = "en") -> str:
+    """A failure for people: «Prices right: the price of another product («doce mil pesos»)»."""
+    label = METRICS[failure.rule].label if failure.rule in METRICS else _RULES[failure.rule]
+    why, text = in_plain(failure.why, language) or failure.why, f" («{failure.text}»)" if failure.text else ""
+    return f"{label[language == 'es']}: {why}{text}"
+
+
+_RULES = {"must": ("must be said", "hay que decirlo"), "must_not": ("must not be said", "no hay que decirlo")}

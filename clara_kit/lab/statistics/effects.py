@@ -14,8 +14,8 @@ from clara_kit.lab.statistics.crossed import SCENARIOS, Cells, Floats, Interval,
 from clara_kit.lab.statistics.exact import holm, middle, more_for_the_middle, sign_flips, sign_test, skewed
 
 MOST_LOST = 0.2  # of the pairs known on one side only: beyond it what is left may be another kind of conversation
-Outcome = Literal["better", "worse", "differs", "cannot_tell", "same", "too_few", "lost", "unknown"]
-"""Of the second variant beside the first. lost: too much is known of one of them only. unknown: no pair at all."""
+Outcome = Literal["better", "worse", "differs", "mixed", "cannot_tell", "same", "too_few", "lost", "unknown"]
+"""Of the second variant beside the first. mixed: most scenarios say one thing, the average another. lost: too much is known of one of them only. unknown: no pair at all."""
 Method = Literal["mean", "logs", "middle scenario", ""]
 Note = Literal["skewed", "no_spread", "these_customers", "some_lost", "not_logs", "rough"]
 
@@ -26,7 +26,8 @@ class Effect:
 
     unit: "points" (of 0..1), "percent" (of the first; times, on logs), "ms", "usd", "" (as counted). p: before, p_holm:
     after the correction for all metrics that were compared. finds: the smallest difference that four of five such
-    experiments would find. more: scenarios that would tell, if the difference is what it seems; None: too many.
+    experiments would find. more: scenarios that would tell, if the difference is what it seems; None: too many. higher,
+    lower: scenarios in which the second is.
     """
 
     metric: Metric
@@ -47,24 +48,28 @@ class Effect:
     lost: int = 0
     scenarios: int = 0
     customers: int = 0
+    higher: int = 0
+    lower: int = 0
     found: Interval | None = None
     by_scenario: Floats | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Judgement:
-    """Two variants and what became of each metric. answers: who wrote them, as far as the rows say."""
+    """Two variants and what became of each metric. answers: who wrote them, as far as the rows say; unlike: not the same
+    for both."""
 
     a: str
     b: str
     confidence: float
     found: tuple[Effect, ...]
     answers: tuple[str, ...] = ()
+    unlike: bool = False
 
     @property
     def rehearsal(self) -> bool:
-        """True where answers are scripted: then it tries the method, and is no verdict on the prompts."""
-        return any("scripted" in one for one in self.answers)
+        """True where answers are scripted, a twin's too: then it tries the method, and is no verdict on the prompts."""
+        return any("scripted" in one or "twin" in one for one in self.answers)
 
 
 def measured(
@@ -95,7 +100,10 @@ def measured(
         notes += ["rough"] if skewed(each) else []
     elif skewed(each) or "not_logs" in notes:
         notes += ["skewed"] if skewed(each) else []
-        (mean, low, high), p, method = middle(each, confidence), sign_test(each), "middle scenario"
+        p, method = sign_test(each), "middle scenario"
+        centre, *between = middle(each, confidence)
+        # Where most scenarios do not differ at all, their middle says nothing; nor is there an interval of the mean.
+        mean, (low, high) = (centre, between) if centre else (mean, (None, None))
     if lost:
         notes.append("some_lost")
     shown = (lambda x: None if x is None else exp(min(x, 700.0)) - 1) if logs else (lambda x: x)
@@ -104,7 +112,8 @@ def measured(
     return Effect(
         metric=metric, a=_level(a, *where, logs), b=_level(b, *where, logs), difference=shown(mean), low=shown(low),
         high=shown(high), unit=unit, method=method, p=p, notes=tuple(notes),
-        finds=shown(finds), pairs=len(a), lost=lost, scenarios=found.scenarios, customers=found.customers, found=found,
+        finds=shown(finds), pairs=len(a), lost=lost, scenarios=found.scenarios, customers=found.customers,
+        higher=int((each > 0).sum()), lower=int((each < 0).sum()), found=found,
         by_scenario=each,
     )  # fmt: skip
 
@@ -134,11 +143,15 @@ def _judged(one: Effect, p: float | None, level: float, strict: float) -> Effect
         bare: dict[str, Any] = {"low": None, "high": None, "p": None, "finds": None} if settled == "too_few" else {}
         return replace(one, outcome=settled, **bare)
     assert one.difference is not None and one.found is not None and one.by_scenario is not None
-    if p is not None and p <= level:
-        good = (one.difference > 0) == (one.metric.better == "more")
-        outcome: Outcome = "differs" if one.metric.better == "neither" else "better" if good else "worse"
-        return replace(one, p_holm=p, outcome=outcome)
     by_the_middle = one.method == "middle scenario"
+    if p is not None and p <= level:
+        more_of_it = one.higher > one.lower if by_the_middle else one.difference > 0
+        outcome: Outcome = "better" if more_of_it == (one.metric.better == "more") else "worse"
+        if by_the_middle and more_of_it != (one.found.mean > 0):
+            outcome = "mixed"
+        elif one.metric.better == "neither":
+            outcome = "differs"
+        return replace(one, p_holm=p, outcome=outcome)
     more = more_for_the_middle(one.by_scenario, strict) if by_the_middle else more_scenarios(one.found, strict)
     return replace(one, p_holm=p, outcome="cannot_tell", more=more)
 

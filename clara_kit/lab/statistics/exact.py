@@ -63,7 +63,8 @@ def more_for_the_middle(values: Floats, level: float = 0.05) -> int | None:
     share = float((values > 0).sum() / max(1, (values != 0).sum()))
     away = abs(share - 0.5)
     wide = float(special.ndtri(1 - level / 2)) / 2 + float(special.ndtri(POWER)) * sqrt(share * (1 - share))
-    return smallest(lambda n: bool(away * sqrt(n) >= wide), len(values), away > 0)
+    differ = float((values != 0).mean())  # the others say nothing
+    return smallest(lambda n: bool(away * sqrt(n * differ) >= wide), len(values), away > 0)
 
 
 def skewed(values: Sequence[float] | Floats) -> bool:

@@ -17,7 +17,7 @@ WORST = 5  # scenarios that are shown where the second does worse
 # Okabe and Ito's colours, and a shape each: who sees no colours sees the shapes.
 _LOOKS = {
     "better": ("#009E73", "triangle-up", "solid"), "worse": ("#D55E00", "x", "solid"),
-    "differs": ("#0072B2", "square", "solid"), "cannot_tell": ("#7a7a7a", "circle-open", "dot"),
+    "differs": ("#0072B2", "square", "solid"), "mixed": ("#CC79A7", "diamond", "solid"), "cannot_tell": ("#7a7a7a", "circle-open", "dot"),
 }  # fmt: skip
 _OTHER = ("#7a7a7a", "line-ns-open", "dot")
 

@@ -32,13 +32,16 @@ def label(one: Effect, language: Language) -> str:
 def heading(what: Judgement, language: Language) -> str:
     """What is compared, and whether it is a comparison at all."""
     what_it_is = [word(key, language) for key, _ in _kinds(what)]
+    what_it_is += [word("not_recorded", language)] if any("not recorded" in one for one in what.answers) else []
+    what_it_is += [word("unlike", language, answers=", ".join(what.answers))] if what.unlike else []
     return ". ".join((word("heading", language, a=what.a, b=what.b), *what_it_is)) + "."
 
 
 def _kinds(what: Judgement) -> list[tuple[str, str]]:
     """What the answers are, where they are nobody's: as a heading says it, and as the sentence does."""
-    names = {"rehearsal": "scripted", "local": "local", "generated": "generated"}
-    return [(key, f"in_{key}") for key, name in names.items() if any(name in one for one in what.answers)]
+    found = ["rehearsal"] if what.rehearsal else []
+    found += [key for key in ("local", "generated") if any(key in one for one in what.answers)]
+    return [(key, f"in_{key}") for key in found]
 
 
 def verdict(what: Judgement, language: Language) -> str:
@@ -54,6 +57,8 @@ def _parts(what: Judgement, language: Language) -> Iterator[str]:
     for key in ("better", "worse", "differs"):
         if by[key]:
             yield word(key, language, b=what.b, what=_named(by[key], language, figures=True))
+    if mixed := [one for one in what.found if one.outcome == "mixed"]:
+        yield word("mixed", language, what=_named(mixed, language, notes=True))
     open_ones = sorted(
         (o for o in what.found if o.outcome == "cannot_tell"), key=lambda o: (o.more is None, o.more or 0)
     )
@@ -76,7 +81,8 @@ def _parts(what: Judgement, language: Language) -> Iterator[str]:
     for one in what.found:
         if one.outcome == "lost":
             yield word("lost", language, what=label(one, language), lost=one.lost, n=one.pairs + one.lost)
-    if unknown := [one for one in what.found if one.outcome == "unknown"]:
+    unknown = [one for one in what.found if one.outcome == "unknown"]
+    if unknown and len(unknown) == len(what.found):
         yield word("unknown", language, what=_named(unknown, language))
 
 
@@ -106,7 +112,7 @@ def _named(found: list[Effect], language: Language, *, figures: bool = False, no
 
 
 def _with_figures(one: Effect, language: Language, figures: bool) -> str:
-    said = [note(one, key, language) for key in one.notes if key in ("skewed", "not_logs", "no_spread")]
+    said = [note(one, f"{key}_short", language) for key in one.notes if key in ("skewed", "not_logs", "no_spread")][:1]
     if figures:
         said.append(in_range(one, language))
     return f"{label(one, language)} ({'; '.join(said)})" if said else label(one, language)
@@ -115,15 +121,19 @@ def _with_figures(one: Effect, language: Language, figures: bool) -> str:
 def in_range(one: Effect, language: Language) -> str:
     """The difference, and between what it lies."""
     difference = amount(one, one.difference, language)
-    if one.low is None or one.high is None:
-        return difference
     low, high = amount(one, one.low, language), amount(one, one.high, language)
+    if one.low is None or low == high:
+        return difference
     return word("range", language, difference=difference, low=low, high=high)
 
 
 def note(one: Effect, key: str, language: Language) -> str:
     """What a reader must know of an effect."""
-    return word(key, language, lost=one.lost, n=one.pairs + one.lost)
+    alike = one.scenarios - one.higher - one.lower
+    return word(
+        key, language, lost=one.lost, n=one.pairs + one.lost, higher=one.higher, lower=one.lower, alike=alike,
+        scenarios=one.scenarios,
+    )  # fmt: skip
 
 
 def amount(one: Effect, x: float | None, language: Language, *, signed: bool = True) -> str:
@@ -149,6 +159,9 @@ def footnotes(what: Judgement, language: Language) -> list[str]:
     told = [f"{label(o, language)}: {note(o, k, language)}." for o in what.found for k in keys if k in o.notes]
     if any("these_customers" in one.notes for one in what.found):
         told += [f"{text[:1].upper()}{text[1:]}." for text in _few_customers(what.found, language)]
+    if unknown := [one for one in what.found if one.outcome == "unknown"]:
+        said = word("unknown", language, what=_named(unknown, language))
+        told.append(f"{said[:1].upper()}{said[1:]}.")
     pairs, scenarios, customers = (max((getattr(o, n) for o in what.found), default=0) for n in ("pairs", "scenarios", "customers"))  # fmt: skip
     told.append(word("design", language, pairs=f"{pairs:,}", scenarios=scenarios, customers=customers))
     return told
