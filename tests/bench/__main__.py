@@ -23,8 +23,8 @@ from rich.table import Table
 
 from clara_kit import SentenceChunker, simulate
 from tests.bench import before, peers
-from tests.bench.counting import counting
 from tests.bench.branching import branching
+from tests.bench.counting import counting
 from tests.bench.greeting import greetings
 from tests.bench.judging import judging
 from tests.bench.overhead import floor_turn, memory_kib, turns
