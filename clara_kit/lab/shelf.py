@@ -185,6 +185,14 @@ def customer_of(inputs: dict[str, Any], names: dict[str, str] | None = None) -> 
     return (_names() if names is None else names).get(customer, OF_THE_SHOP) if customer else ""
 
 
+def of_a_person(run: Run) -> bool:
+    """Whether the customer may be a real one: a real shop told of her, a call was recorded, or no invented one is known so.
+
+    Of such a run neither words nor sound leave this machine.
+    """
+    return run.of_a_person or customer_of(run.inputs) == OF_THE_SHOP or "recording" in run.modes.values()
+
+
 def _names() -> dict[str, str]:
     """The invented customers by what stands for them: for the shop's twins, and in a simulation."""
     return {key: p.name for p in Persona.all() for key in (key_of(p.gid), fingerprint(p.profile))}
