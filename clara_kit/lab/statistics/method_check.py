@@ -15,7 +15,7 @@ from clara_kit.lab.sentences import Language
 from clara_kit.lab.statistics.compare import Compared, HasRows, compare
 from clara_kit.lab.statistics.crossed import Floats
 from clara_kit.lab.statistics.effects import judged, measured
-from clara_kit.lab.statistics.telling import word
+from clara_kit.lab.statistics.telling import amount, word
 
 if TYPE_CHECKING:
     import polars as pl
@@ -43,7 +43,7 @@ class MethodCheck:
     def told(self, language: Language = "en") -> str:
         """What it shows, in two sentences."""
         one = self.planted.found[0]
-        plant = word(one.unit, language, x=f"{self.effect * (100 if one.unit in ('points', 'percent') else 1):+g}")
+        plant = amount(one, self.effect, language)
         level = 100 * (1 - self.equal.confidence)
         return word(
             "method_check", language, times=self.times, false=self.false_calls, level=f"{level:g}", found=self.found,
