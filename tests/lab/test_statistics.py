@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,11 +10,13 @@ import polars as pl
 import pytest
 
 from clara_kit.core.errors import ClaraError
+from clara_kit.lab.experiment.runner import run_experiment
 from clara_kit.lab.scores.metrics import Metric
 from clara_kit.lab.statistics.compare import compare
 from clara_kit.lab.statistics.crossed import Cells, interval, more_scenarios, power, would_find
 from clara_kit.lab.statistics.exact import holm, middle, sign_flips, sign_test, skewed
 from clara_kit.lab.statistics.method_check import method_check
+from clara_kit.world.scenario import Scenario
 
 SLEEP = (1.2, 2.4, 1.3, 1.3, 0.0, 1.0, 1.8, 0.8, 4.6, 1.4)  # Student 1908
 MAIZE = (49, -67, 8, 16, 6, 23, 28, 41, 14, 29, 56, 24, 75, 60, -48)  # Darwin 1876, eighths of an inch
@@ -294,3 +297,19 @@ def test_the_names_of_a_real_pair_dealt_anew_are_equal_whatever_the_difference_w
     assert found.found >= 50
     assert found.equal.rehearsal
     assert found.told("es").startswith("De 60 pares iguales por construcción")
+
+
+def test_two_conversations_of_one_variant_on_the_same_occasion_are_an_equal_pair(tmp_path: Path) -> None:
+    some = [s.name for s in Scenario.all()[:6]]
+    tried = run_experiment({"A": "warm"}, some, ["camila"], 3, folder=tmp_path)
+    found = method_check(tried, "first_sound_ms", 3.0, times=40)
+    assert found.equal.rehearsal
+    assert found.false_calls <= 4
+    assert found.found >= 30
+    assert found.equal.found[0].outcome == "cannot_tell"
+
+
+def test_a_variant_and_itself_on_the_same_occasions_never_differ(tmp_path: Path) -> None:
+    some = [s.name for s in Scenario.all()[:4]]
+    tried = run_experiment({"A": "warm", "A again": "warm"}, some, ["camila"], folder=tmp_path)
+    assert "nothing differed between «A» and «A again»" in compare(tried).verdict
