@@ -10,6 +10,9 @@ from .core.settings import Settings as Settings
 from .core.states import ConversationState as ConversationState
 from .core.states import ConversationStateMachine as ConversationStateMachine
 from .lab.branches import branch as branch
+from .lab.calls.brains import brain_for as brain_for
+from .lab.calls.drift import drift as drift
+from .lab.calls.store import calls as calls
 from .lab.experiment.assignment import assign as assign
 from .lab.experiment.assignment import sample_ratio as sample_ratio
 from .lab.experiment.cells import Variant as Variant
@@ -22,6 +25,7 @@ from .lab.keeping import keep as keep
 from .lab.keeping import unbundle as unbundle
 from .lab.labels import check_labels as check_labels
 from .lab.labels import labels as labels
+from .lab.practice import practice_shelf as practice_shelf
 from .lab.recordings import from_recording as from_recording
 from .lab.replay import replay as replay
 from .lab.statistics.agreement import agreement as agreement
@@ -49,12 +53,14 @@ from .runtime.config import load_settings as load_settings
 from .runtime.manager import ConversationManager as ConversationManager
 from .shop.cache import ProfileCache as ProfileCache
 from .shop.fetcher import ShopifyCustomerFetcher as ShopifyCustomerFetcher
+from .widgets.asking_shelf import ShelfWhatIfs as ShelfWhatIfs
 from .widgets.comparison import Comparison as Comparison
 from .widgets.console import Console as Console
 from .widgets.desk import Desk as Desk
 from .widgets.explorer import Explorer as Explorer
 from .widgets.ghost import WhatIfView as WhatIfView
 from .widgets.prompt_lab import PromptLab as PromptLab
+from .widgets.rollout import Rollout as Rollout
 from .widgets.sharing import share as share
 from .widgets.shelf import runs as runs
 from .widgets.window import ConversationWindow as ConversationWindow

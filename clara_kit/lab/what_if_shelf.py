@@ -111,14 +111,15 @@ def _what(differs: Changed) -> str:
 
 def what_if_shelf(
     runs: str | Path | Iterable[Run | str | Path],
-    choices: Mapping[str, Settings] | Sequence[Settings] | Settings,
+    choices: Mapping[str, Settings | Mapping[str, Any]] | Sequence[Settings] | Settings,
     *,
     policies: Policies | None = None,
     progress: Callable[[int, int], object] | None = None,
 ) -> ShelfWhatIf:
     """Which conversations of a shelf would have gone otherwise under each of the settings.
 
-    runs: a folder of runs (`data/runs`), or runs, or paths to them. choices: settings, by what they are called.
+    runs: a folder of runs (`data/runs`), or runs, or paths to them. choices: settings, or what is changed of each run's own
+    ({"sustained_ms": 500}), by what they are called.
     progress: told how many of how many are done. Raises `SettingsError` where no settings are given.
     """
     named = _named(choices)
@@ -143,14 +144,19 @@ def what_if_shelf(
     return ShelfWhatIf(asked=len(sources) - len(refused), otherwise=tuple(found), refused=refused, names=tuple(named))
 
 
-def _named(choices: Any) -> dict[str, Settings]:
+def _named(choices: Any) -> dict[str, Settings | Mapping[str, Any]]:
     if isinstance(choices, Settings):
         choices = {"these settings": choices}
     elif isinstance(choices, Sequence) and not isinstance(choices, str):
         choices = {f"settings {n}": one for n, one in enumerate(choices, 1)}
     if not isinstance(choices, Mapping) or not choices:
         raise SettingsError("There are no settings to ask about.", hint='give {"a name": Settings.preset("tuned")}.')
-    return {str(name): sure(settings) for name, settings in choices.items()}
+    for settings in choices.values():
+        if isinstance(settings, Mapping):
+            Settings.of(**settings)  # what cannot be is refused before a thousand runs are read
+        else:
+            sure(settings)
+    return {str(name): settings for name, settings in choices.items()}
 
 
 def _sources(runs: Any) -> list[Run | Path]:
@@ -161,11 +167,15 @@ def _sources(runs: Any) -> list[Run | Path]:
     return [one if isinstance(one, Run) else Path(one) for one in runs]
 
 
-def _otherwise(source: Run | Path, named: Mapping[str, Settings], policies: Policies) -> Iterator[Otherwise]:
+def _otherwise(
+    source: Run | Path, named: Mapping[str, Settings | Mapping[str, Any]], policies: Policies
+) -> Iterator[Otherwise]:
     run = source if isinstance(source, Run) else Run.load(source)
     recorded, run_id, mix = Recorded(run), run.run_id, run.mix
-    stretches, lasts_ms = Stretches(recorded, run.settings, named, policies), recorded.ends_ms or 1.0
-    for name, settings in named.items():
+    was, lasts_ms = run.settings, recorded.ends_ms or 1.0
+    wanted = {name: one if isinstance(one, Settings) else was.with_changes(**one) for name, one in named.items()}
+    stretches = Stretches(recorded, was, wanted, policies)
+    for name, settings in wanted.items():
         differs, departed = stretches.again(name)
         if differs is not None:
             yield Otherwise(

@@ -237,7 +237,7 @@ function trying({ model, w, ask }) {
 // --- 3: it runs; what has arrived so far ---
 function running({ model, w, ask }) {
   const node = part("run"), row = make("div", "cd-row"), meter = make("progress"), says = note("pl-progress"), stale = note("pl-stale"), figures = make("div", "cd-wide"), kept = make("p", "pl-note");
-  const start = button(w, "pl_start", () => (model.get("plan").costs && !agreed ? ((agreed = true), draw()) : ((agreed = false), ask("run"))), "call"), stop = button(w, "pl_stop", () => ask("stop")), plan = note("pl-run-plan");
+  const start = button(w, "pl_start", () => (model.get("plan").costs && !agreed ? ((agreed = true), draw()) : (ask("run", { agreed }), (agreed = false))), "call"), stop = button(w, "pl_stop", () => ask("stop")), plan = note("pl-run-plan");
   let agreed = false; // whoever spends says so twice
   meter.setAttribute("aria-label", w("pl_run"));
   row.append(start, stop, meter);

@@ -155,6 +155,24 @@ def test_a_verdict_on_scripted_answers_is_headed_as_a_rehearsal_in_both_language
         assert {row["sure"] for row in verdict["effects"]} == {"unsure"}  # one scenario: nothing can be said
 
 
+def test_the_method_is_tried_on_what_was_run(lab: PromptLab) -> None:
+    lab.choose(scenarios=[one.name for one in Scenario.all(mine=False)][:6], customers=["camila"])
+    lab.run()
+    lab.wait()
+    by_hand(lab, "by", metric="kept")
+    by_hand(lab, "check")
+    assert lab._view.verdict["checking"] and lab._checking is not None
+    lab._checking.exception()
+    by_hand(lab, "look")
+    assert "equal by construction" in lab._view.verdict["checked"] and not lab._view.verdict["checking"]
+
+
+def test_nobody_spends_money_without_having_agreed(lab: PromptLab) -> None:
+    lab.choose(llm="live")
+    by_hand(lab, "run")
+    assert "costs money" in lab._view.problem and lab.experiment is None and not lab._running.busy
+
+
 def test_the_winner_is_saved_as_a_new_version_and_used(lab: PromptLab, tmp_path: Path, kernel: Kernel) -> None:
     by_hand(lab, "save", side="B", note="x")
     assert "nothing to save" in lab._view.saved["text"] and not (tmp_path / "prompts").exists()

@@ -66,8 +66,8 @@ class Judgement:
 
     @property
     def rehearsal(self) -> bool:
-        """True where answers are scripted: then it tries the method, and is no verdict on the prompts."""
-        return any("scripted" in one for one in self.answers)
+        """True where answers are scripted, a twin's too: then it tries the method, and is no verdict on the prompts."""
+        return any("scripted" in one or "twin" in one for one in self.answers)
 
 
 def measured(

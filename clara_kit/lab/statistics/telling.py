@@ -37,8 +37,9 @@ def heading(what: Judgement, language: Language) -> str:
 
 def _kinds(what: Judgement) -> list[tuple[str, str]]:
     """What the answers are, where they are nobody's: as a heading says it, and as the sentence does."""
-    names = {"rehearsal": "scripted", "local": "local", "generated": "generated"}
-    return [(key, f"in_{key}") for key, name in names.items() if any(name in one for one in what.answers)]
+    found = ["rehearsal"] if what.rehearsal else []
+    found += [key for key in ("local", "generated") if any(key in one for one in what.answers)]
+    return [(key, f"in_{key}") for key in found]
 
 
 def verdict(what: Judgement, language: Language) -> str:
