@@ -103,7 +103,6 @@ class Branch:
             "customer": _name(customer, told), "under_way": under_way, "notes": [list(note) for note in notes],
         }  # fmt: skip
         inputs = self._inputs(told, about, "sim" if brain is None else brain.mode)
-        inputs["answers"] = world.writer.answers
         if brain is not None:
             inputs["written"] = world.writer.written
         run = Run(inputs=inputs, trace=tuple(conversation.trace), words=world.door.placeholders.map)
