@@ -65,8 +65,9 @@ function branchPanel(model, root) {
     model.set("branch_apart", {});
     model.save_changes();
   };
+  let owed = false;
   function drawTree() {
-    const held = tree.contains(tree.getRootNode().activeElement);
+    const held = owed || tree.contains(tree.getRootNode().activeElement);
     tree.setAttribute("aria-label", say("br_tree"));
     tree.replaceChildren(...rows().map((row) => {
       const node = make("li"), chosen = row.number === model.get("branch_node"), shown = row.number === model.get("branch_shown");
@@ -89,7 +90,9 @@ function branchPanel(model, root) {
       node.addEventListener("dblclick", () => send("show", { number: row.number }));
       return node;
     }));
-    if (held) tree.querySelector('[aria-selected="true"]')?.focus({ preventScroll: true });
+    const chosen = tree.querySelector('[aria-selected="true"]');
+    owed = held && !chosen; // the chosen one is gone, and its parent not chosen yet
+    if (held) chosen?.focus({ preventScroll: true });
     drawDetail();
   }
   tree.addEventListener("keydown", (event) => {
