@@ -233,16 +233,11 @@ class LocalBrain:
         return partial(LocalBrain, base_url=self._base_url), (self._settings,)
 
     async def _ask(self, request: ReplyRequest) -> Written:
-        s = self._settings
         if self._llm is None:
-            self._llm = LocalLLM(
-                base_url=self._base_url, clock=MonotonicClock(), max_tokens=s.llm_max_tokens,
-                model="" if s.llm_model.startswith("claude-") else s.llm_model, temperature=s.llm_temperature,
-                first_token_timeout_ms=s.llm_first_token_timeout_ms, stall_timeout_ms=s.llm_stall_timeout_ms,
-            )  # fmt: skip
+            self._llm = LocalLLM.of(self._settings, self._base_url, MonotonicClock())
         async with self._llm.reply(request) as reply:
             events = [event async for event in reply]
-        return told(events, "local", self._llm.model or s.llm_model)
+        return told(events, "local", self._llm.model)
 
 
 def told(events: Sequence[ev.Event], source: Source, model: str) -> Written:
