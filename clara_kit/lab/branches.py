@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from clara_kit.audio.wav import wav_bytes
 from clara_kit.conversation.conversation import Conversation
@@ -40,6 +40,9 @@ from clara_kit.turns import usual_policies
 from clara_kit.world.brain import Brain
 from clara_kit.world.personas import Persona
 
+if TYPE_CHECKING:
+    from clara_kit.lab.calls.brains import LLM
+
 TAIL_MS = 400.0  # of silence after the last sound
 OF = "branch"  # what a run's inputs call where it comes from
 
@@ -67,13 +70,13 @@ class Branch:
     def go_on(
         self, line: str, *, settings: Settings | Mapping[str, Any] | None = None,
         template: PromptTemplate | Prompt | str | None = None, customer: Customer | None = None, cuts_in: bool = True,
-        step: int | None = None, at_ms: float | None = None, name: str = "", brain: Brain | None = None,
+        step: int | None = None, at_ms: float | None = None, name: str = "", llm: LLM | Brain = "scripted",
     ) -> Branch:  # fmt: skip
         """The other answer to this moment: `line` typed in it, with another prompt, customer or settings where given.
 
         settings: all of them, or only those that change. template, customer: as `simulate` takes them. cuts_in: the line comes
         now, whatever is under way; else once that has come to its end. step, at_ms: go on from another moment of this node.
-        brain: who writes the answers, as `simulate` takes one (default: the scripted brain, at the medians of this run).
+        llm: who writes the answers, as `brain_for` knows them, or a brain (default: the scripted one, at this run's medians).
         Raises `ClaraError` where the line is empty, or something given cannot be used.
         """
         if not line.strip():
@@ -84,9 +87,14 @@ class Branch:
         conversation = Conversation(talk=before.copy(), policies=usual_policies())
         conversation.talk.now_ms = at.at_ms
         conversation.trace[:] = at._again.trace
+        brain = _brain(llm, before.settings.with_changes(**changed))
         world = Onward(at._recorded, conversation, at.step, told, changed, brain)
         under_way = None if before.is_quiet else "cut" if cuts_in else "continued"
-        world.go_on(line, cuts_in=cuts_in)
+        try:
+            world.go_on(line, cuts_in=cuts_in)
+        finally:
+            if brain is not llm and brain is not None:
+                brain.close()  # type: ignore[attr-defined]
         version = tuple(at._again.trace) != self.run.trace[: len(at._again.trace)]
         notes = [*((name, {}) for name in (*("version",) * version, *told.notes)), *world.notes(before, under_way)]
         about = {
@@ -317,6 +325,16 @@ def _changed(now: Settings, wanted: Settings | Mapping[str, Any] | None) -> dict
         if not isinstance(value, bool | int | float | str):
             raise SettingsError(f"{name} cannot be changed in mid-conversation.", hint="leave it as it was recorded.")
     return found
+
+
+def _brain(llm: LLM | Brain, settings: Settings) -> Brain | None:
+    if not isinstance(llm, str):
+        return llm
+    if llm == "scripted":
+        return None
+    from clara_kit.lab.calls.brains import brain_for  # brings the vendor's library
+
+    return brain_for(llm, settings)
 
 
 def _name(customer: Customer | None, told: Told) -> str | None:
