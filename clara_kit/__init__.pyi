@@ -10,6 +10,9 @@ from .core.settings import Settings as Settings
 from .core.states import ConversationState as ConversationState
 from .core.states import ConversationStateMachine as ConversationStateMachine
 from .lab.branches import branch as branch
+from .lab.calls.brains import brain_for as brain_for
+from .lab.calls.drift import drift as drift
+from .lab.calls.store import calls as calls
 from .lab.experiment.assignment import assign as assign
 from .lab.experiment.assignment import sample_ratio as sample_ratio
 from .lab.experiment.cells import Variant as Variant

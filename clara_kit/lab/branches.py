@@ -14,6 +14,7 @@ from typing import Any
 
 from clara_kit.audio.wav import wav_bytes
 from clara_kit.conversation.conversation import Conversation
+from clara_kit.conversation.talk import Talk
 from clara_kit.core import commands as do
 from clara_kit.core import events as ev
 from clara_kit.core.errors import ClaraError, SettingsError
@@ -60,6 +61,7 @@ class Branch:
     recording: Recording | None = field(default=None, repr=False)
     kept: Path | None = None
     children: list[Branch] = field(default_factory=list)
+    _before: Talk = field(init=False, repr=False)
     _asked: int = 0  # how many there have been: no number is given twice
 
     def go_on(
@@ -93,7 +95,8 @@ class Branch:
             "customer": _name(customer, told), "under_way": under_way, "notes": [list(note) for note in notes],
         }  # fmt: skip
         inputs = self._inputs(told, about, "sim" if brain is None else brain.mode)
-        inputs["answers"] = world.writer.book.hash if brain is None else world.writer.written
+        if brain is not None:
+            inputs["written"] = world.writer.written
         run = Run(inputs=inputs, trace=tuple(conversation.trace), words=world.door.placeholders.map)
         child = self._grown(run, name)
         who = at._recorded.sounding(at.step + 1)
@@ -137,7 +140,12 @@ class Branch:
     @cached_property
     def moment(self) -> Moment:
         """The moment from which one goes on: what happened and was decided, what Clara remembers (what was heard of her)."""
-        return Stepper(self.run.trace, self.run.settings, words=self._words).moment(self.step)
+        _ = self._again
+        return (
+            Stepper(self.run.trace, self.run.settings, words=self._words)
+            .knows(self.step, self._before)
+            .moment(self.step)
+        )
 
     @cached_property
     def turn(self) -> Turn | None:
@@ -253,8 +261,10 @@ class Branch:
     def _again(self) -> Conversation:
         """Decided again up to the moment: decisions are pure, so what stands there is what was."""
         conversation = Conversation(self.run.settings, policies=usual_policies())
-        for event in self.run.events[: self.step + 1]:
+        for event in self.run.events[: self.step]:
             conversation.handle(event)
+        self._before = conversation.snapshot()
+        conversation.handle(self.run.events[self.step])
         return conversation
 
     def _at(self, step: int | None, at_ms: float | None) -> Branch:

@@ -41,6 +41,7 @@ class Branching(traitlets.HasTraits):
     _root: Branch | None = None
     words: Any
     language: Any
+    step: Any
 
     def _show_run(self, run: Run, node: Branch | None = None) -> None:
         """Show a run: the recorded one, or what came of it."""
@@ -51,10 +52,10 @@ class Branching(traitlets.HasTraits):
         customer: Customer | None = None, cuts_in: bool = True, at_ms: float | None = None,
     ) -> Branch:  # fmt: skip
         """The other answer to the shown moment (or that at `at_ms`) of what is shown: see `Branch.go_on`."""
+        moment = {"step": self.step, "at_ms": self.branch_at} if at_ms is None else {"at_ms": at_ms}
         node = self._branch(self.branch_shown).go_on(
-            line, settings=settings, template=template, customer=customer, cuts_in=cuts_in,
-            at_ms=self.branch_at if at_ms is None else at_ms,
-        )  # fmt: skip
+            line, settings=settings, template=template, customer=customer, cuts_in=cuts_in, **moment
+        )
         self._grow(node)
         return node
 
@@ -154,7 +155,10 @@ class Branching(traitlets.HasTraits):
             "notes": list(node.told(self.language)), "whose": whose(node.run.mix, self.language),
         }  # fmt: skip
 
-    def _branch_offers(self) -> None:
+    def open_branches(self) -> None:
+        """Open the panel, with all that was ever kept of this conversation."""
+        self._grow(self._branch(self.branch_node or self.branch_shown))
+        self.branch_open = True
         self.branch_choices = {
             "prompts": [one.name for one in PromptTemplate.all()], "knobs": [[name, *knob] for name, knob in KNOBS.items()],
             "customers": [[one.name, one.about] for one in Persona.all()],
@@ -167,9 +171,7 @@ class Branching(traitlets.HasTraits):
         try:
             match asked.get("do"), number, text:
                 case "open", _, _:
-                    self._branch_offers()
-                    self._grow(self._branch(self.branch_shown))
-                    self.branch_open = True
+                    self.open_branches()
                 case "close", _, _:
                     self.branch_open = False
                 case "ask", _, str():

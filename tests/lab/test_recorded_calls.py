@@ -6,6 +6,7 @@ import json
 import multiprocessing
 import pickle
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from clara_kit.core.settings import Keys, Settings
 from clara_kit.lab.calls.brains import ClaudeBrain, brain_for, invented, not_recorded, written_of
 from clara_kit.lab.calls.store import CallStore, calls
 from clara_kit.providers.llm.base import ReplyRequest
-from clara_kit.providers.llm.calls import Call, hidden
+from clara_kit.providers.llm.calls import Call, Frames, hidden
 from clara_kit.providers.llm.claude import ClaudeStreamingLLM
 from clara_kit.providers.llm.recorded import ASKING, Asking, through
 from clara_kit.runtime.clock import MonotonicClock
@@ -169,6 +170,30 @@ def test_an_answer_that_broke_off_or_was_refused_is_not_kept(vendor: Vendor, tmp
     assert brain.write(request(), words={}).failed is not None
     assert not list(tmp_path.rglob("*.jsonl"))
     assert brain.write(request(), words={}).failed is None
+
+
+def test_equal_requests_of_several_threads_are_asked_once(vendor: Vendor, tmp_path: Path) -> None:
+    brain = claude(tmp_path, vendor.keys)
+    with ThreadPoolExecutor(6) as threads:
+        same = list(threads.map(lambda _: brain.write(request(), words={}), range(6)))
+        others = list(threads.map(lambda n: brain.write(request(f"¿Qué me recomiendas? {n}"), words={}), range(6)))
+    assert brain.asked == 7
+    assert all(written == same[0] for written in same)
+    assert all(written.failed is None for written in others)
+
+
+def test_an_answer_with_something_in_it_that_is_no_event_is_not_kept(vendor: Vendor, tmp_path: Path) -> None:
+    frames = Frames()
+    assert list(frames.feed(b'data: {"type":"a"}\r\n\r\nevent: b\ndata: {"type"')) == [{"type": "a"}]
+    assert not frames.broken
+    assert list(frames.feed(b':"ping"}\n\n: comment\n\n')) == []
+    assert not frames.broken
+    assert list(frames.feed(b"data: {nothing\n\ndata: 5\n\ndata: {}\n\n")) == []
+    assert frames.broken
+    vendor.faults.add(Fault(service="llm", kind="garble", after_ms=1))
+    brain = claude(tmp_path, vendor.keys)
+    assert brain.write(request(), words={}).failed is None  # the vendor's library passes over what it does not know
+    assert brain.write(request(), words={}) == without_key(tmp_path).write(request(), words={})
 
 
 def test_a_busy_vendor_is_waited_for_as_long_as_it_asks(vendor: Vendor, tmp_path: Path) -> None:

@@ -127,7 +127,7 @@ def test_under_four_scenarios_nothing_is_said() -> None:
 def test_skewed_differences_are_compared_by_counting_scenarios_and_it_is_said() -> None:
     what, said = outcome(rows(lambda s, c: -60 - s if s % 9 == 0 else -1 - 0.001 * s, scenarios=40))
     assert what == "better"
-    assert "skewed, so scenarios were counted: higher in 0, lower in 40, the same in 0" in said
+    assert "skewed: higher in 0 and lower in 40 of 40 scenarios" in said
     assert skewed(np.exp(np.random.default_rng(0).normal(size=40)))
     assert not skewed(np.random.default_rng(0).normal(size=40))
 
@@ -243,6 +243,22 @@ def test_scripted_answers_make_it_a_rehearsal_in_both_languages() -> None:
     assert "no un veredicto" in compared.heading("es")
     assert compared.told("es").startswith("En este ensayo con respuestas de guion: «B» es peor en")
     assert not compare(rows(noise, answers="recorded")).rehearsal
+    assert compare(rows(noise, answers="recorded (twin)")).rehearsal
+    assert compare(rows(noise, answers="local")).verdict.startswith("With a stand-in model: ")
+
+
+def test_what_was_not_recorded_and_what_others_wrote_is_told() -> None:
+    table = rows(lambda s, c: 50 + noise(s, c), answers="recorded")
+    others = pl.when(pl.col("variant") == "B").then(pl.lit("live")).otherwise("answers")
+    assert (
+        "Not the same wrote the answers of both (live, recorded)"
+        in compare(table.with_columns(others.alias("answers"))).heading()
+    )
+    none = pl.when(pl.col("customer") == "c00").then(None).otherwise("seconds").alias("seconds")
+    kept = pl.when(pl.col("customer") == "c00").then(pl.lit("not recorded")).otherwise("answers").alias("answers")
+    compared = compare(table.with_columns(none, kept), metrics=["seconds"])
+    assert "were not tested" in compared.heading()
+    assert compared.effect("seconds").pairs == 84
 
 
 def test_what_it_shows_is_the_same_whatever_the_order_of_the_rows() -> None:

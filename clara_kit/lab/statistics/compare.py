@@ -141,9 +141,11 @@ def compare(
         measured(m, pairs[f"{m.name}_a"].to_numpy(), pairs[f"{m.name}_b"].to_numpy(), scenarios, customers, confidence)
         for m in compared
     ]
+    answers = [_answers(rows, name) for name in (a, b)]
     return Compared(
-        a=a, b=b, confidence=confidence, found=judged(found, confidence), pairs=pairs, answers=_answers(rows, a, b)
-    )
+        a=a, b=b, confidence=confidence, found=judged(found, confidence), pairs=pairs,
+        answers=tuple(sorted({*answers[0], *answers[1]})), unlike=answers[0] != answers[1],
+    )  # fmt: skip
 
 
 def _two(names: list[str], a: str | None, b: str | None) -> tuple[str, str]:
@@ -203,7 +205,7 @@ def _paired(rows: pl.DataFrame, a: str, b: str, names: list[str]) -> pl.DataFram
     return pairs
 
 
-def _answers(rows: pl.DataFrame, a: str, b: str) -> tuple[str, ...]:
-    if "answers" not in rows.columns:
-        return ()
-    return tuple(sorted({str(one) for one in rows.filter(rows["variant"].is_in([a, b]))["answers"].drop_nulls()}))
+def _answers(rows: pl.DataFrame, variant: str) -> set[str]:
+    """Who wrote a variant's answers; empty where the rows do not say."""
+    held = rows.filter(rows["variant"] == variant)
+    return {str(one) for one in held["answers"].drop_nulls()} if "answers" in rows.columns else set()

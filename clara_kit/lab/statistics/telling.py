@@ -32,13 +32,16 @@ def label(one: Effect, language: Language) -> str:
 def heading(what: Judgement, language: Language) -> str:
     """What is compared, and whether it is a comparison at all."""
     what_it_is = [word(key, language) for key, _ in _kinds(what)]
+    what_it_is += [word("not_recorded", language)] if any("not recorded" in one for one in what.answers) else []
+    what_it_is += [word("unlike", language, answers=", ".join(what.answers))] if what.unlike else []
     return ". ".join((word("heading", language, a=what.a, b=what.b), *what_it_is)) + "."
 
 
 def _kinds(what: Judgement) -> list[tuple[str, str]]:
     """What the answers are, where they are nobody's: as a heading says it, and as the sentence does."""
-    names = {"rehearsal": "scripted", "local": "local", "generated": "generated"}
-    return [(key, f"in_{key}") for key, name in names.items() if any(name in one for one in what.answers)]
+    found = ["rehearsal"] if what.rehearsal else []
+    found += [key for key in ("local", "generated") if any(key in one for one in what.answers)]
+    return [(key, f"in_{key}") for key in found]
 
 
 def verdict(what: Judgement, language: Language) -> str:
