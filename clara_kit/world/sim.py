@@ -118,7 +118,9 @@ def simulate(
     if (account := world.customer.account()) is not None:
         facts["customer"] = account
         if customer_brain is not None:
-            inputs["modes"]["customer"], inputs["customer_words"] = customer_brain.mode, account["written"]
+            worded = account["own_words"] < account["asked"]  # a record may hold none of her lines
+            inputs["modes"]["customer"] = customer_brain.mode if worded else "sim"
+            inputs["customer_words"] = account["written"]
     return Run(inputs=inputs, trace=trace, facts=facts, words=world.door.placeholders.map)
 
 

@@ -191,5 +191,7 @@ def test_a_model_may_word_her_lines_and_what_she_wants_stays_hers() -> None:
     assert said[0] == words.answers[0] and said[1].endswith("¿Y cuánto cuesta?") and told["own_words"] == 2
     assert told["goal_reached"] and "Ella quiere decir: ¿Y cuánto cuesta?" in words.asked[1]
     assert "customer recorded" in run.mix and run.inputs["customer_words"] == told["written"]
+    none = simulate(customer(), brain=Says(*answers), customer_brain=Says(""))
+    assert "customer recorded" not in none.mix and none.facts["customer"]["own_words"] == 3
     plain = simulate(customer(), brain=Says(*answers))
     assert plain.experiment_id != run.experiment_id and "customer" not in plain.modes
