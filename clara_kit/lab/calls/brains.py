@@ -183,6 +183,8 @@ class ClaudeBrain:
         with self._lock:
             self.spent_usd += (usage.cost_usd or 0.0) if usage is not None else 0.0
         whole = asking.kept if self._llm == "recorded" else asking.call
+        if asking.keeps and asking.call is None and isinstance(events[-1], ev.ReplyCompleted):
+            self.store.warn("An answer was not kept: its stream held something that is no event.")
         if whole is not None:
             return written_of(whole, asking.words, self._llm)
         return told(events, self._llm, self._settings.llm_model)

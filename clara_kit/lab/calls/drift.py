@@ -166,7 +166,11 @@ def drift(
     folder = _apart(store.folder)
     found, unlike, spent_usd = list[dict[str, Any]](), 0, 0.0
     brains: dict[Settings, ClaudeBrain] = {}
+    known = {one.name for one in Persona.all()}
     for number, call in enumerate(chosen):
+        if call.customer and call.customer not in known:
+            unlike += 1  # nobody knows her words any more
+            continue
         settings, request, words = _again(call)
         if settings not in brains:
             brains[settings] = ClaudeBrain("live", settings, keys=keys, folder=folder)
