@@ -166,8 +166,8 @@ def _turn(told: story.Turn) -> Turn:
     turn.clara = " ".join(u.text for n, u in enumerate(utterances) if not _said_anew(u, utterances[n + 1 :]))
     if told.speaking_ms is not None and "words_ended" in turn.points:
         turn.total_ms = told.speaking_ms - turn.points["words_ended"]
-    if heard := [u.heard for u in told.utterances if u.heard is not None]:
-        turn.heard, turn.unheard = heard[-1].heard, heard[-1].unheard
+    if any(u.heard is not None for u in told.utterances):
+        turn.heard, turn.unheard = told.heard, told.unheard
     return turn
 
 

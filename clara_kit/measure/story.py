@@ -87,6 +87,18 @@ class Turn(Struct, kw_only=True):
     interrupted: bool = False
     outside: ev.TurnHeard | None = None  # it is known from a recording's sound alone
 
+    @property
+    def heard(self) -> str:
+        """All that was heard of Clara in it."""
+        parts = (u.heard.heard if u.heard else u.text if u.started_ms is not None else "" for u in self.utterances)
+        return " ".join(filter(None, parts))
+
+    @property
+    def unheard(self) -> str:
+        """What she had still to say when it was over; of what was cut earlier, the rest was said later, or asked anew."""
+        last = self.utterances[-1].heard if self.utterances else None
+        return last.unheard if last is not None else ""
+
 
 class Story:
     """Reads a trace once. `step`: the number, from 0, of the last event."""

@@ -86,13 +86,9 @@ def _answers(told: Story, words: Mapping[str, str]) -> Iterator[Answer]:
     for turn in told.turns.values():
         greeting = turn.kind == "greeting"
         number += not greeting
-        parts = [u.heard.heard if u.heard else u.text if u.started_ms is not None else "" for u in turn.utterances]
-        cut = (
-            turn.utterances[-1].heard if turn.utterances else None
-        )  # of an earlier one the rest was said later, or lost
         question = turn.replies[-1].question if turn.replies else ""
-        text, unheard = " ".join(filter(None, parts)), cut.unheard if cut else ""
-        yield Answer(0 if greeting else number, *(fill(one, words) for one in (question, text, unheard)))
+        texts = (question, turn.heard, turn.unheard)
+        yield Answer(0 if greeting else number, *(fill(one, words) for one in texts))
 
 
 @lru_cache(maxsize=8192)
