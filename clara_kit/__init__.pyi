@@ -18,6 +18,7 @@ from .lab.experiment.assignment import sample_ratio as sample_ratio
 from .lab.experiment.cells import Variant as Variant
 from .lab.experiment.experiment import Experiment as Experiment
 from .lab.experiment.experiment import experiments as experiments
+from .lab.experiment.replaying import replay_experiment as replay_experiment
 from .lab.experiment.runner import plan as plan
 from .lab.experiment.runner import run_experiment as run_experiment
 from .lab.keeping import bundle as bundle

@@ -26,7 +26,7 @@ from clara_kit.core.errors import ClaraError, RunLogError
 from clara_kit.core.paths import DATA
 from clara_kit.core.placeholders import masked
 from clara_kit.lab.remarks import REMARKS_FILE
-from clara_kit.lab.shelf import KEPT
+from clara_kit.lab.shelf import KEPT, of_a_person
 from clara_kit.measure import codec, opening
 from clara_kit.measure.run import WORDS_FILE, Run
 from clara_kit.prompts.template import PromptTemplate
@@ -73,7 +73,7 @@ def keep(run: Run | str | Path, *, sound: bool = False, root: Path | str | None 
     conversation with a real customer, who is nobody to be tracked.
     """
     run = run if isinstance(run, Run) else Run.load(run)
-    if run.of_a_person:
+    if of_a_person(run):
         hint = "make a bundle for whom it concerns, or keep a conversation with an invented customer."
         raise RunLogError("A conversation with a customer of the shop is not put into the repository.", hint=hint)
     root = Path(root or DATA / "runs")
@@ -256,13 +256,13 @@ def parts_of(run: Run, *, names: bool = False, sound: bool = True) -> Iterator[t
         file = run.folder / name if run.folder is not None else None
         if (
             (name == WORDS_FILE and not names)
-            or (name in (WORDS_FILE, SOUND) and run.of_a_person)
+            or (name in (WORDS_FILE, SOUND) and of_a_person(run))
             or (name == SOUND and not sound)
         ):
             continue
         if file is not None and file.is_file() and not file.is_symlink() and name != MANIFEST:
             raw = file.read_bytes()
-            personal = name in (opening.TITLE_FILE, REMARKS_FILE) and not (names and not run.of_a_person)
+            personal = name in (opening.TITLE_FILE, REMARKS_FILE) and not (names and not of_a_person(run))
             yield name, masked(raw.decode("utf-8", "replace"), run.words).encode() if personal else raw
         elif name in made:
             yield name, made[name]
@@ -283,7 +283,7 @@ def _manifest(run: Run, names: bool) -> bytes:
         with suppress(RunLogError):
             whole = opening.manifest(run.folder)
     facts = whole.get("facts")
-    if isinstance(facts, dict) and (not names or run.of_a_person):
+    if isinstance(facts, dict) and (not names or of_a_person(run)):
         told = {k: masked(facts[k], run.words) for k in ("title", "note") if isinstance(facts.get(k), str)}
         whole = {**whole, "facts": {**facts, **told}}
     return (json.dumps(whole, ensure_ascii=False, indent=1) + "\n").encode()

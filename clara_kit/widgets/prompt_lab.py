@@ -18,6 +18,7 @@ from clara_kit.audio.wav import wav_bytes
 from clara_kit.core.errors import ClaraError
 from clara_kit.lab.experiment.cells import Variant
 from clara_kit.lab.experiment.experiment import Experiment
+from clara_kit.lab.experiment.plan import Plan
 from clara_kit.lab.experiment.runner import Progress, run_experiment
 from clara_kit.lab.kernel import KERNEL
 from clara_kit.lab.scenarios import scenario_of
@@ -110,13 +111,16 @@ class PromptLab(ipywidgets.VBox):  # type: ignore[misc]
             return
         if not (asked["scenarios"] and asked["customers"]):
             raise ClaraError("Nothing is chosen.", hint="tick at least one scenario and one customer.")
-        if asked["llm"] == "live":
-            if not agreed:
-                raise ClaraError("The model is asked, and that costs money.", hint="agree to it first.")
+        if asked["llm"] in ("live", "recorded"):  # a recorded answer that is missing is asked for, where there is a key
             money = {"budget_usd": self._view.chosen["budget_usd"]}
 
+        def agrees(found: Plan) -> bool:
+            if found.costs and not agreed:
+                raise ClaraError("The model is asked, and that costs money.", hint="agree to it first.")
+            return True
+
         def job(progress: Callable[[Progress], None], stop: Callable[[], bool]) -> Experiment:
-            return run_experiment(**asked, **money, ask=lambda _plan: True, progress=progress, should_stop=stop)
+            return run_experiment(**asked, **money, ask=agrees, progress=progress, should_stop=stop)
 
         self._ran, self._view.reading, self._view.verdict, self._blind = self._now(), {}, {}, None
         self._running.start(job, compare)

@@ -69,6 +69,7 @@ def planned(asked: dict[str, Any], words: Mapping[str, str]) -> dict[str, Any]:
     time = seconds(found.seconds, words)
     return told | {
         "conversations": found.conversations, "calls": found.calls, "usd": money, "time": time, "costs": found.costs,
+        "missing": found.missing, "pays": found.pays,
     }  # fmt: skip
 
 

@@ -219,7 +219,7 @@ function render({ model, el }) {
       anew === null ? "" : w(anew ? "proof_anew" : "proof_anew_not"), changes.length ? "" : w("proof_nothing")].filter(Boolean).join(" ");
     proof.append(above, told);
     if (first) proof.append(make("p", "cd-note", first));
-    const rows = [...changes.map(([kind, name, then, now]) => [`${w(`change_${kind}`)}: ${name}`, then, now]),
+    const rows = [...changes.map(([kind, name, then, now]) => [`${w(`change_${kind}`)}: ${name.replace(/, line (\d+)$/, (_, n) => `, ${w("proof_line")} ${n}`)}`, then, now]),
       ...numbers.filter(([, then, now]) => then !== now).map(([name, then, now]) => [w(`col_${name.replace("_ms", "")}`), then ?? "–", now ?? "–"])];
     if (!rows.length) return;
     const sheet = make("table"), top = make("tr");

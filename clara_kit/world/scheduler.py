@@ -85,7 +85,6 @@ class World:
         self._next_at: tuple[float, int] = _NEVER
         self._asked: do.RequestReply | None = None
         self.writer = Writer(settings, self._draw, brain)
-        self.book = self.writer.book
         self.conversation = Conversation(settings, policies=policies)
         self.door = Door(
             self.conversation,

@@ -102,7 +102,7 @@ def simulate(
         "faults": [f.to_dict() for f in faults],
         "seed": seed,
         "prompt_hash": told.hash if told else "",
-        **({"answers": world.book.hash} if brain is None else {"written": world.writer.written}),
+        **({"answers": world.writer.book.hash} if brain is None else {"written": world.writer.written}),
         "pronunciation": _fingerprint(names),
     }
     if brain is not None:

@@ -7,11 +7,13 @@ from typing import Any
 
 import pytest
 import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from clara_kit.lab.scores.checks import CHECKS
 from clara_kit.lab.scores.heard import Answer, Failure, Heard, sentences
 from clara_kit.lab.scores.metrics import METRICS
-from clara_kit.lab.scores.products import amounts, named
+from clara_kit.lab.scores.products import amounts, masked, named
 from clara_kit.lab.scores.scoring import told
 from clara_kit.lab.sentences import in_plain
 from clara_kit.prompts.catalog import Catalog
@@ -52,8 +54,8 @@ def test_the_kits_own_answers_to_its_own_questions_pass_every_check() -> None:
     book = yaml.safe_load(Path("data/answers/skincare_es.yaml").read_text("utf-8"))
     found = [
         failure
-        for entry in book["entries"] for question in entry["q"]
-        for check in CHECKS.values() for failure in check(Heard((Answer(1, question, entry["a"]),)))
+        for entry in book["entries"] for check in CHECKS.values()
+        for failure in check(Heard(tuple(Answer(n, question, entry["a"]) for n, question in enumerate(entry["q"], 1))))
     ]  # fmt: skip
     assert not found and len(book["entries"]) > 50
 
@@ -123,3 +125,46 @@ def test_an_amount_is_understood_in_figures_and_in_words(text: str, pesos: list[
 )
 def test_a_product_is_known_by_its_kind_and_name(text: str, titles: list[str]) -> None:
     assert [p.title for one in named(text, Catalog.load()) for p in one.products] == titles
+
+
+_PIECES = st.sampled_from(
+    [
+        "Camila",
+        "usted",
+        "gel",
+        "Brisa",
+        "Sol",
+        "crema",
+        "Nube",
+        "mil",
+        "pesos",
+        "$12.990",
+        "«a»",
+        "**",
+        "-",
+        "1.",
+        "¿",
+        "?",
+        ".",
+        ",",
+        "{first_name}",
+        "[x]",
+        "😀",
+        "the",
+        "no",
+        "cura",
+        "é",
+        "\n",
+    ]
+)
+
+
+@given(
+    st.lists(_PIECES | st.text(max_size=3), max_size=40).map(" ".join), st.sampled_from(["", "Ana", "María José", "(x"])
+)
+@settings(max_examples=60)
+def test_whatever_is_said_every_check_says_something_of_it_or_nothing(text: str, name: str) -> None:
+    whole = Heard((Answer(0, "", text), Answer(1, text[::-1], text, text[:5])), name)
+    assert len(masked(text, Catalog.load())) == len(text)
+    for rule, check in CHECKS.items():
+        assert all(failure.rule == rule and failure.turn in (0, 1) for failure in check(whole))

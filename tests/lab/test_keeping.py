@@ -17,6 +17,7 @@ from clara_kit import Experiment, Keys, Run, Settings, bundle, keep, replay, run
 from clara_kit.audio.pcm import silence
 from clara_kit.audio.wav import write_wav
 from clara_kit.core.errors import RunLogError
+from clara_kit.core.profile import CustomerProfile
 from clara_kit.lab import keeping
 from clara_kit.lab.calls.brains import brain_for
 from clara_kit.lab.remarks import Remarks
@@ -83,6 +84,18 @@ def test_names_stay_placeholders_unless_an_invented_customers_are_asked_for(run:
     never = files_of(bundle(person, tmp_path / "c.zip", names=True))
     assert not {f"files/{WORDS_FILE}", "files/conversation.wav"} & set(never)
     assert b"camila" not in b"".join(never[n] for n in never if n.endswith(".json")).lower()
+
+
+def test_whom_nobody_invented_may_be_real_and_is_treated_so(tmp_path: Path) -> None:
+    profile = CustomerProfile(first_name="Zoraida", skin_type="mixta")
+    run = simulate(["Hola"], customer=profile)
+    assert run.words["{first_name}"] == "Zoraida"
+    there = Run.load(unbundle(bundle(run, tmp_path / "a.zip", names=True), tmp_path / "there"))
+    assert there.words == {} and "{first_name}" in there.ledger[0].clara
+    recorded = Run(inputs={"modes": {"stt": "recording"}}, trace=run.trace)
+    for one in (run, recorded):
+        with pytest.raises(RunLogError, match="not put into the repository"):
+            keep(one, root=tmp_path / "runs")
 
 
 def test_a_bundle_never_holds_a_key(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

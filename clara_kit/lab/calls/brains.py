@@ -183,6 +183,8 @@ class ClaudeBrain:
         with self._lock:
             self.spent_usd += (usage.cost_usd or 0.0) if usage is not None else 0.0
         whole = asking.kept if self._llm == "recorded" else asking.call
+        if asking.keeps and asking.call is None and isinstance(events[-1], ev.ReplyCompleted):
+            self.store.warn("An answer was not kept: its stream held something that is no event.")
         if whole is not None:
             return written_of(whole, asking.words, self._llm)
         return told(events, self._llm, self._settings.llm_model)
@@ -233,16 +235,11 @@ class LocalBrain:
         return partial(LocalBrain, base_url=self._base_url), (self._settings,)
 
     async def _ask(self, request: ReplyRequest) -> Written:
-        s = self._settings
         if self._llm is None:
-            self._llm = LocalLLM(
-                base_url=self._base_url, clock=MonotonicClock(), max_tokens=s.llm_max_tokens,
-                model="" if s.llm_model.startswith("claude-") else s.llm_model, temperature=s.llm_temperature,
-                first_token_timeout_ms=s.llm_first_token_timeout_ms, stall_timeout_ms=s.llm_stall_timeout_ms,
-            )  # fmt: skip
+            self._llm = LocalLLM.of(self._settings, self._base_url, MonotonicClock())
         async with self._llm.reply(request) as reply:
             events = [event async for event in reply]
-        return told(events, "local", self._llm.model or s.llm_model)
+        return told(events, "local", self._llm.model)
 
 
 def told(events: Sequence[ev.Event], source: Source, model: str) -> Written:

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 AGAIN = "drift"
 """The folder within the kept calls where the new answers go, by day."""
 _CHOICE = 10  # so many times the sample an experiment's conversations are looked through
-_SAYS = {
+_SENTENCE = {
     "differ": ("{differ} of {asked} answers differ", "{differ} de {asked} respuestas son distintas"),
     "score": ("; rule checks held, of {of}: {mean} ± {half}", "; reglas cumplidas, de {of}: {mean} ± {half}"),
     "no_score": ("; the rule checks held alike", "; las reglas se cumplen igual"),
@@ -86,7 +86,7 @@ class Drift:
 
     def told(self, language: Language = "en") -> str:
         """The finding as one sentence."""
-        said = {name: texts[language == "es"] for name, texts in _SAYS.items()}
+        said = {name: texts[language == "es"] for name, texts in _SENTENCE.items()}
         answered, asked = self._answered, len(self.found)
         if not self.wanted:
             return f"{said['none']}."
@@ -166,7 +166,11 @@ def drift(
     folder = _apart(store.folder)
     found, unlike, spent_usd = list[dict[str, Any]](), 0, 0.0
     brains: dict[Settings, ClaudeBrain] = {}
+    known = {one.name for one in Persona.all()}
     for number, call in enumerate(chosen):
+        if call.customer and call.customer not in known:
+            unlike += 1  # nobody knows her words any more
+            continue
         settings, request, words = _again(call)
         if settings not in brains:
             brains[settings] = ClaudeBrain("live", settings, keys=keys, folder=folder)

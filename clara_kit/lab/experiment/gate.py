@@ -100,8 +100,8 @@ class Gate:
         """What was not met and what was not tested, one row a reason: what, scenario, answer, customers, why, the words."""
         found: dict[tuple[str, ...], tuple[list[str], str]] = {}
         for one in (*self.new, *self.not_tested, *(b for b in self.broken if b.known)):
-            what = f"{one.rule or 'not tested'}{', known' if one.known else ''}"
-            whom, _ = found.setdefault((what, one.scenario, str(one.turn or ""), one.why), ([], one.text))
+            state = f"{one.rule or 'not tested'}{', known' if one.known else ''}"
+            whom, _ = found.setdefault((state, one.scenario, str(one.turn or ""), one.why), ([], one.text))
             whom.append(one.customer or "a stranger")
         return [(*key[:3], ", ".join(whom), key[3], text) for key, (whom, text) in found.items()]
 

@@ -56,13 +56,15 @@ class Effect:
 
 @dataclass(frozen=True, kw_only=True)
 class Judgement:
-    """Two variants and what became of each metric. answers: who wrote them, as far as the rows say."""
+    """Two variants and what became of each metric. answers: who wrote them, as far as the rows say; unlike: not the same
+    for both."""
 
     a: str
     b: str
     confidence: float
     found: tuple[Effect, ...]
     answers: tuple[str, ...] = ()
+    unlike: bool = False
 
     @property
     def rehearsal(self) -> bool:
