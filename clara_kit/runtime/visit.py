@@ -21,7 +21,7 @@ async def visit(
 ) -> None:
     """Let the customer talk. say: as `ScriptPlayer` has it. What became of one who reacts, and `facts`, are noted."""
     services = session.services
-    customer = customer_of(plays, session.door, greeted=bool(services.greeting.strip()), seed=services.seed)
+    customer = customer_of(plays, session.door, greeting=services.greeting, seed=services.seed)
     player = ScriptPlayer(customer, session.clock, say)
     session.listeners.append(player.see)
     try:

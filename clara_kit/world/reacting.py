@@ -326,9 +326,10 @@ Customer: TypeAlias = ScriptedCustomer | ReactingCustomer
 
 
 def customer_of(
-    script: Script | Reacts, door: Door, *, greeted: bool, seed: int, brain: Brain | None = None
+    script: Script | Reacts, door: Door, *, greeting: str, seed: int, brain: Brain | None = None
 ) -> Customer:
     """Who speaks to Clara in this conversation. brain: gives one who reacts other words."""
+    greeted = bool(greeting.strip())
     if isinstance(script, Script):
         return ScriptedCustomer(script, greeted=greeted)
     wording = None if brain is None else Wording(brain, door, goal=script.goal, manner=script.manner)

@@ -102,8 +102,7 @@ class World:
                 do.Disconnect: self._disconnect,
             },
         )
-        greeted = bool(self._greeting.strip())
-        self.customer = customer_of(script, self.door, greeted=greeted, seed=seed, brain=customer_brain)
+        self.customer = customer_of(script, self.door, greeting=self._greeting, seed=seed, brain=customer_brain)
 
     def play(self, *, at_most_ms: float = 1e9) -> None:
         """Run until nothing is left to happen, or until `at_most_ms` of virtual time (eleven days)."""
@@ -168,20 +167,23 @@ class World:
         if wish is not None:
             token = wish.token
             self.at(wish.due_ms, lambda now_ms: self._say(token, now_ms))
-        elif self.customer.gone:  # nobody is there any more: nothing happens
+
+    def _said(self, wish: Wish | None = None) -> None:
+        """A line is over, or none came; where she has hung up nobody is there any more, and nothing happens."""
+        self._wish(wish)
+        if self.customer.gone:
             self._heap.clear()
             self._next, self._next_at, self._writing = None, _NEVER, iter(())
 
     def _say(self, token: int, now_ms: float) -> None:
         line = self.customer.fire(token)
         if line is None:
-            return self._wish(None)
+            return self._said()
         if line.typed:
             self._feed(ev.TextTyped(at_ms=now_ms, text=line.text))
-            self._wish(self.customer.line_ended(now_ms))
-            return
+            return self._said(self.customer.line_ended(now_ms))
         end_ms = now_ms + (line.sound_ms if line.sound else word_times(line)[-1].end_ms)
-        self.at(end_ms, lambda then_ms: self._wish(self.customer.line_ended(then_ms)))
+        self.at(end_ms, lambda then_ms: self._said(self.customer.line_ended(then_ms)))
         if line.sound:
             self._vad(now_ms, end_ms)
         else:
