@@ -13,6 +13,7 @@ from clara_kit import Experiment, Keys, plan, run_experiment
 from clara_kit.core.errors import ProviderError, ProviderRefused, ProviderUnavailable, SettingsError
 from clara_kit.core.events import Usage
 from clara_kit.lab.calls import brains
+from clara_kit.lab.experiment.beginning import Offer
 from clara_kit.providers.llm.base import ReplyRequest
 from clara_kit.world.answers import AnswerBook
 from clara_kit.world.brain import Written
@@ -160,6 +161,27 @@ def test_nobody_there_to_agree_is_an_error_that_says_how(vendor: Any, tmp_path: 
 
     with pytest.raises(SettingsError, match="nobody is here to agree"):
         run_experiment(["warm"], SCENARIOS, ["camila"], llm="live", keys=Keys(), folder=tmp_path)
+
+
+def test_in_a_notebook_a_button_begins_it_and_another_stops_it(
+    vendor: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import IPython
+
+    vendor(Fake())
+    monkeypatch.setattr(IPython, "get_ipython", object)
+    offers: list[Offer] = []
+    monkeypatch.setattr(Offer, "show", lambda offer: offers.append(offer))
+
+    waiting = run_experiment(["warm"], SCENARIOS, ["camila"], llm="live", keys=Keys(), folder=tmp_path)
+
+    assert "Not begun" in waiting._repr_html_() and "US$" in offers[0].said.value.replace("<span>$</span>", "$")
+    assert not (tmp_path / waiting.id).exists()
+    offers[0].go.click()
+    assert offers[0].thread is not None
+    offers[0].thread.join()
+    assert "Run the cell again" in offers[0].said.value and offers[0].go.disabled
+    assert run_experiment(["warm"], SCENARIOS, ["camila"], llm="live", keys=Keys(), folder=tmp_path).complete
 
 
 def test_a_live_model_is_asked_from_here_alone(vendor: Any, tmp_path: Path) -> None:

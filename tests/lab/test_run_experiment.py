@@ -106,7 +106,10 @@ def test_stopped_and_taken_up_again_it_is_the_same_to_the_byte(
     assert kept(resumed) == kept(whole)
 
 
-def test_a_line_that_was_cut_off_in_the_middle_is_played_again(whole: Experiment, tmp_path: Path) -> None:
+def test_a_line_that_was_cut_off_in_the_middle_is_played_again(
+    whole: Experiment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(executors, "BATCH", 20)
     stopped = small(tmp_path, should_stop=itertools.chain([False], itertools.repeat(True)).__next__)
     lines = stopped.folder / "cells.jsonl"
     lines.write_bytes(lines.read_bytes()[:-40])
@@ -255,6 +258,51 @@ def test_variants_are_given_in_many_ways() -> None:
 def test_the_usual_customers_are_those_with_whole_data() -> None:
     assert {"camila", "matias", "rosario"} <= set(usual_customers())
     assert not {"hostil", "orden", "lista_rota", "plan_bajo"} & set(usual_customers())
+
+
+MANY = [scenario(f"s{n:02}", "¿Cuánto cuesta el gel Brisa?") for n in range(24)]
+
+
+def test_it_ends_when_it_is_sure_and_however_often_it_was_stopped_at_the_same_moment(tmp_path: Path) -> None:
+    asked: dict[str, Any] = {
+        "variants": {"A": Settings(), "B": Settings(turn_hold_ms=1500)}, "scenarios": MANY, "customers": [""], "seeds": 1,
+        "stop_when_sure": "first_sound_ms",
+    }  # fmt: skip
+    whole = small(tmp_path / "1", **asked)
+
+    assert whole.complete and 15 <= whole.rows["scenario"].n_unique() < 24
+    assert (
+        "Ended early, by first_sound_ms" in whole.headline and "Ended early" in Experiment.load(whole.folder).headline
+    )
+    stop = itertools.chain([False] * 5, itertools.repeat(True)).__next__
+    assert not small(tmp_path / "2", should_stop=stop, **asked).complete
+    assert kept(small(tmp_path / "2", **asked)) == kept(whole)
+    assert whole.rows["scenario"].unique(maintain_order=True).to_list() != sorted(
+        whole.rows["scenario"].unique().to_list()
+    )
+    with pytest.raises(SettingsError, match="Nobody can be sure"):
+        small(tmp_path, stop_when_sure="beauty")
+
+
+def test_equal_variants_are_played_to_the_end(tmp_path: Path) -> None:
+    whole = small(
+        tmp_path, variants={"A": "warm", "B": "warm"}, scenarios=MANY, customers=[""], seeds=1, stop_when_sure="seconds"
+    )
+
+    assert len(whole.rows) == 48 and not whole.facts["ended_early"]
+
+
+def test_ctrl_c_stops_it_and_loses_nothing(whole: Experiment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(executors, "BATCH", 5)
+
+    def interrupted(progress: object) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        small(tmp_path, progress=interrupted, should_stop=lambda: False)
+
+    assert len(Experiment.load(tmp_path / whole.id).rows) == 5
+    assert kept(small(tmp_path)) == kept(whole)
 
 
 def test_no_key_is_ever_in_what_a_worker_is_sent(whole: Experiment, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -27,7 +27,7 @@ from clara_kit.core.errors import RunLogError
 from clara_kit.lab.experiment.cells import Cell
 from clara_kit.lab.experiment.playing import Played
 
-BATCH = 20  # conversations: about a tenth of a second of work, some kilobytes to send
+BATCH = 25  # conversations: about a sixth of a second of work, some kilobytes to send
 _LOOK_S = 0.2  # how often somebody asks whether to stop while nothing comes
 Work = Callable[[Sequence[Cell]], list[Played]]
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 from time import perf_counter
 
 from clara_kit.core import commands as do
-from clara_kit.core.errors import SettingsError
 from clara_kit.core.events import Usage
 from clara_kit.core.page import escape
 from clara_kit.lab.experiment.cells import Cell
@@ -134,23 +132,6 @@ def _usd(design: Design, cell: Cell, asked: Sequence[do.RequestReply]) -> float 
         usd = cost_usd(variant.settings.llm_model, usage)
         total = None if usd is None or total is None else total + usd
     return total
-
-
-def ask_here(made: Plan) -> bool:
-    """Ask the person at the keyboard: y or n. Raises `SettingsError` where nobody is there and it costs money."""
-    if not _somebody():
-        if made.costs:
-            raise SettingsError(
-                f"This costs money, and nobody is here to agree: {made}",
-                hint="give ask=lambda plan: True if you agree.",
-            )
-        return True
-    return input(f"{made} Begin? [y/n] ").strip().lower() in ("y", "yes", "s", "sí", "si")
-
-
-def _somebody() -> bool:
-    kernel = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
-    return kernel is not None or bool(sys.stdin and sys.stdin.isatty())
 
 
 def duration(seconds: float) -> str:

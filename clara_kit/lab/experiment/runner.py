@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Executor
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -13,10 +15,11 @@ from typing import Any
 from clara_kit.core.errors import ProviderError, RunLogError, SettingsError
 from clara_kit.core.settings import Keys
 from clara_kit.lab.experiment.asking import OverBudget
+from clara_kit.lab.experiment.beginning import agreed
 from clara_kit.lab.experiment.cells import Variants
 from clara_kit.lab.experiment.design import Design, Llm, code_here
 from clara_kit.lab.experiment.experiment import Experiment, nearest
-from clara_kit.lab.experiment.plan import Plan, ask_here, duration, made
+from clara_kit.lab.experiment.plan import Plan, duration, made
 from clara_kit.lab.experiment.players import Players
 from clara_kit.lab.experiment.store import ROOT, Shelf
 from clara_kit.lab.progress import Progress as Line
@@ -100,21 +103,26 @@ def run_experiment(
         return replace(Experiment.load(shelf.folder), note=_read_note(before))
     anew = again or before.get("code", code_here()) != code_here()
     players = Players(design, executor=executor, workers=workers, keys=keys, calls=str(calls or ""))
-    agreed = _planned(design, shelf, set() if anew else shelf.done(), players)
-    kept = Experiment(folder=shelf.folder, inputs=design.inputs, facts=before, plan=agreed)
-    if budget_usd is not None and agreed.usd is None:
+    expected = _planned(design, shelf, set() if anew else shelf.done(), players)
+    kept = Experiment(folder=shelf.folder, inputs=design.inputs, facts=before, plan=expected)
+    if budget_usd is not None and expected.usd is None:
         raise SettingsError(
             "The price of this model is not known, so no budget can be kept.", hint="leave out budget_usd."
         )
-    if agreed.asks and not (ask or ask_here)(agreed):
-        return replace(kept, note="Not begun: nobody agreed to the plan.")
+    begin = partial(
+        run_experiment, variants, scenarios, customers, seeds, seed=seed, latency=latency, llm=llm, executor=executor,
+        workers=workers, folder=folder, ask=lambda plan: True, budget_usd=budget_usd, stop_when_sure=stop_when_sure,
+        again=again, keys=keys, calls=calls,
+    )  # fmt: skip
+    if expected.asks and not (ask(expected) if ask is not None else agreed(expected, begin)):
+        return replace(kept, note="Not begun: nobody has agreed to the plan yet.")
     with shelf.writing():
         if anew:
             shelf.begin_anew()
         times = {"started": (not anew and before.get("times", {}).get("started")) or _now()}
         facts = {"complete": False, "code": code_here(), "versions": versions(), "times": times}
         shelf.write_manifest(design.inputs, facts)
-        players.may_spend(budget_usd, 0.0 if anew else shelf.spent_usd(), agreed)
+        players.may_spend(budget_usd, 0.0 if anew else shelf.spent_usd(), expected)
         ended = _play_all(design, shelf, players, progress, should_stop or (lambda: False))
         if not ended.note:
             shelf.write_tables()
@@ -220,7 +228,7 @@ def _play_all(
     done, of, began = shelf.done(), len(design.cells), monotonic()
     first = count = len(done)
     early = why = ""
-    with Line(f"{count:,} of {of:,} conversations") as line, players:
+    with Line(f"{count:,} of {of:,} conversations") if progress is None else nullcontext() as line, players:
         try:
             for number, cells in enumerate(design.rounds, start=1):
                 left = [cell for cell in cells if cell.number not in done]
@@ -232,8 +240,9 @@ def _play_all(
                     told = Progress(
                         done=count, of=of, seconds_left=pace * (of - count), usd=players.spent_usd, folder=shelf.folder
                     )  # fmt: skip
-                    line.tell(str(told))
-                    if progress is not None:
+                    if line is not None:
+                        line.tell(str(told))
+                    elif progress is not None:
                         progress(told)
                 if any(cell.number not in done for cell in cells):
                     why = "" if stop() else players.why_not
