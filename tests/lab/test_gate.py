@@ -92,7 +92,8 @@ def test_what_is_not_recorded_is_not_tested_and_what_is_recorded_is(tmp_path: Pa
     both = gate("warm", llm="recorded", scenarios=[MET], customers=["", "camila"], keys=keys, calls=tmp_path)
     assert not both.open
     assert (both.conversations, len(both.not_tested), both.broken) == (1, 1, ())
-    assert "No answer is kept for request" in both.rows()[0][4]
+    assert both.rows()[0][:5] == ("not tested", "limpiador", "", "camila", "an answer is not recorded")
+    assert "No answer is kept for request" in both.rows()[0][5]
     assert "1 conversations were not tested." in both.told()
 
 

@@ -200,6 +200,7 @@ def test_unequal_cells_and_several_seeds_are_paired_as_they_are() -> None:
     ("change", "says"),
     [
         (lambda t: compare(t.filter(pl.col("variant") == "A")), "only one variant"),
+        (lambda t: compare(t.clear()), "no rows to compare"),
         (lambda t: compare(t, "A", "C"), "no variant «C»"),
         (lambda t: compare(t, "A", "A"), "compared with itself"),
         (lambda t: compare(t, metrics=["charm"]), "«charm» is not a metric"),
@@ -217,6 +218,16 @@ def test_what_cannot_be_compared_is_an_error_with_a_remedy(change: Any, says: st
         change(rows(noise))
     assert says in told.value.message
     assert told.value.hint
+
+
+def test_customers_may_be_numbers_or_unknown_and_seeds_and_customers_may_lack() -> None:
+    table = rows(lambda s, c: 50 + noise(s, c))
+    numbers = table.with_columns(pl.col("customer").str.slice(1).cast(pl.Int64))
+    assert compare(numbers, metrics=["seconds"]).effects.equals(compare(table, metrics=["seconds"]).effects)
+    found = compare(table.drop("seed", "customer"), metrics=["seconds"]).effect("seconds")
+    assert (found.outcome, found.customers, found.pairs) == ("worse", 1, 12)
+    nested = table.with_columns((pl.col("scenario") + pl.col("customer")).alias("customer"))
+    assert compare(nested, metrics=["seconds"]).effect("seconds").outcome == "worse"
 
 
 def test_yes_and_no_are_tested_by_whole_scenarios_not_by_conversations() -> None:

@@ -24,11 +24,13 @@ from clara_kit.lab.scores.scoring import score
 from clara_kit.lab.sentences import Language
 from clara_kit.lab.statistics.telling import word
 from clara_kit.prompts.template import PromptTemplate
+from clara_kit.providers.llm.calls import UNKNOWN
 from clara_kit.world.brain import Brain
 from clara_kit.world.personas import Persona
 from clara_kit.world.scenario import FOLDER, MINE, Scenario
 
 CUSTOMERS = 4  # invented ones, beside a stranger: each scenario is tried with five people
+MISSING = "an answer is not recorded"
 HEAD = ("what", "scenario", "answer", "customers", "why", "the words")
 Answers = Literal["scripted", "recorded"]
 
@@ -91,7 +93,7 @@ class Gate:
             parts.append(word("gate_known", language, n=known, beside=self.beside))
         if self.not_tested:
             parts.append(word("gate_not_tested", language, n=len(self.not_tested)))
-        if not self.demands:
+        if self.conversations and not self.demands:
             parts.append(word("gate_nothing", language))
         parts.append(word("gate_twin" if self.twin else f"gate_{self.answers}", language))
         return " ".join(parts)
@@ -145,7 +147,8 @@ def gate(
         other = results.get(("beside", scenario, customer))
         known = {(one.rule, one.why, one.turn) for one in other} if isinstance(other, tuple) else set()
         if isinstance(found, str):
-            untested.append(Broken(scenario=scenario, customer=customer, rule="", why=found))
+            why, text = (MISSING, found) if found.startswith(UNKNOWN) else (found, "")
+            untested.append(Broken(scenario=scenario, customer=customer, rule="", why=why, text=text))
             continue
         if isinstance(other, str):
             untested.append(Broken(scenario=scenario, customer=customer, rule="", why=f"beside it: {other}"))

@@ -151,10 +151,14 @@ def complete(what: HasRows | pl.DataFrame) -> pl.DataFrame:
                 f"The rows have no column «{column}».", hint="they need variant, scenario and the metrics."
             )
     rows = rows.with_columns(pl.lit(v).alias(c) for c, v in (("customer", ""), ("seed", 0)) if c not in rows.columns)
-    return rows.with_columns(pl.col("customer").fill_null(""))
+    return rows.with_columns(
+        pl.col("variant", "scenario").cast(pl.String), pl.col("customer").cast(pl.String).fill_null("")
+    )
 
 
 def _two(names: list[str], a: str | None, b: str | None) -> tuple[str, str]:
+    if not names:
+        raise ClaraError("There are no rows to compare.", hint="run the experiment first.")
     for name in (a, b):
         if name is not None and name not in names:
             raise ClaraError(f"There is no variant «{name}».", hint=f"use two of: {', '.join(map(str, names))}.")

@@ -3,7 +3,8 @@
 An interval that covers at one moment does not cover at all of them: who looks at a t test after each batch and stops when
 it is sure calls equal prompts different in 25 to 32 of 100 experiments. Here is a confidence sequence instead (the normal
 mixture of Robbins 1970, in Howard et al. 2021; with the spread estimated, Waudby-Smith et al. 2024): all of its intervals
-hold at once. It is asymptotic, so nothing is said before the fifteenth scenario; and one scenario is one observation.
+hold at once. It is asymptotic, so nothing is said before the fifteenth scenario; and one scenario is one observation. All of
+them are met by the same customers: what it says holds for these, and `compare` says whether for others too.
 """
 
 from __future__ import annotations
