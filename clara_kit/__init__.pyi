@@ -10,11 +10,15 @@ from .core.settings import Settings as Settings
 from .core.states import ConversationState as ConversationState
 from .core.states import ConversationStateMachine as ConversationStateMachine
 from .lab.branches import branch as branch
+from .lab.calls.brains import brain_for as brain_for
+from .lab.calls.drift import drift as drift
+from .lab.calls.store import calls as calls
 from .lab.experiment.assignment import assign as assign
 from .lab.experiment.assignment import sample_ratio as sample_ratio
 from .lab.experiment.cells import Variant as Variant
 from .lab.experiment.experiment import Experiment as Experiment
 from .lab.experiment.experiment import experiments as experiments
+from .lab.experiment.replaying import replay_experiment as replay_experiment
 from .lab.experiment.runner import plan as plan
 from .lab.experiment.runner import run_experiment as run_experiment
 from .lab.keeping import bundle as bundle

@@ -15,12 +15,14 @@ from clara_kit.world import personas
 from clara_kit.world.answers import AnswerBook
 from clara_kit.world.latency import LatencyProfile
 from clara_kit.world.personas import Persona
+from clara_kit.world.scenario import Scenario
 from clara_kit.world.script import Script
 
 CUSTOMER = "id: 5\nemail: a@example.com\nabout: x.\n"
 ANSWERS = "unknown: [no sé]\nentries:\n- {id: a, q: [hola], a: hola}\n"
 LATENCY = (DATA / "latency" / "published.yaml").read_text(encoding="utf-8")
-KINDS: tuple[Any, ...] = (Persona, Script, LatencyProfile, AnswerBook)
+KINDS: tuple[Any, ...] = (Persona, Script, LatencyProfile, AnswerBook, Scenario)
+SCENARIO = "title: x\ntopic: other\nlines: [hola]\n"
 BAD: tuple[tuple[Any, str, int, str], ...] = (
     *(
         (Persona, CUSTOMER + line + "\n", 4, says)
@@ -94,7 +96,9 @@ def test_a_latency_that_makes_no_sense_is_told_with_its_line(tmp_path: Path, law
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_another_encoding_and_a_folder_are_told_and_a_byte_order_mark_is_no_mistake(tmp_path: Path, kind: Any) -> None:
-    good = {Persona: CUSTOMER, Script: "- hola\n", LatencyProfile: LATENCY, AnswerBook: ANSWERS}[kind]
+    good = {Persona: CUSTOMER, Script: "- hola\n", LatencyProfile: LATENCY, AnswerBook: ANSWERS, Scenario: SCENARIO}[
+        kind
+    ]
     for content in (good.encode("utf-16"), good.encode() + "\n# ñ\n".encode("latin-1")):
         assert "not UTF-8 text" in told(kind, tmp_path / "probe.yaml", content)
     (tmp_path / "bom.yaml").write_bytes(b"\xef\xbb\xbf" + good.replace("\n", "\r\n").encode())

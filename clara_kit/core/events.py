@@ -54,7 +54,7 @@ class ServiceExchanged(Event, frozen=True, kw_only=True):
     """
 
     service: Service
-    mode: Literal["live", "twin", "sim"]
+    mode: Literal["live", "twin", "sim", "local"]
 
 
 class ProfileLoaded(Event, frozen=True, kw_only=True):

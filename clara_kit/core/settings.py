@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from clara_kit.core.keys import KEY_PAGES as KEY_PAGES
     from clara_kit.core.keys import Keys as Keys
 
-Mode = Literal["live", "twin", "sim"]
+Mode = Literal["live", "twin", "sim", "local"]
+"""Local: only the model, a server on this machine that stands in for it."""
 Preset = Literal["plan", "tuned"]
 Ms = Annotated[float, Meta(ge=0, le=600_000)]
 

@@ -10,10 +10,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from clara_kit.audio.wav import wav_bytes
 from clara_kit.conversation.conversation import Conversation
+from clara_kit.conversation.talk import Talk
 from clara_kit.core import commands as do
 from clara_kit.core import events as ev
 from clara_kit.core.errors import ClaraError, SettingsError
@@ -39,6 +40,9 @@ from clara_kit.turns import usual_policies
 from clara_kit.world.brain import Brain
 from clara_kit.world.personas import Persona
 
+if TYPE_CHECKING:
+    from clara_kit.lab.calls.brains import LLM
+
 TAIL_MS = 400.0  # of silence after the last sound
 OF = "branch"  # what a run's inputs call where it comes from
 
@@ -60,18 +64,19 @@ class Branch:
     recording: Recording | None = field(default=None, repr=False)
     kept: Path | None = None
     children: list[Branch] = field(default_factory=list)
+    _before: Talk = field(init=False, repr=False)
     _asked: int = 0  # how many there have been: no number is given twice
 
     def go_on(
         self, line: str, *, settings: Settings | Mapping[str, Any] | None = None,
         template: PromptTemplate | Prompt | str | None = None, customer: Customer | None = None, cuts_in: bool = True,
-        step: int | None = None, at_ms: float | None = None, name: str = "", brain: Brain | None = None,
+        step: int | None = None, at_ms: float | None = None, name: str = "", llm: LLM | Brain = "scripted",
     ) -> Branch:  # fmt: skip
         """The other answer to this moment: `line` typed in it, with another prompt, customer or settings where given.
 
         settings: all of them, or only those that change. template, customer: as `simulate` takes them. cuts_in: the line comes
         now, whatever is under way; else once that has come to its end. step, at_ms: go on from another moment of this node.
-        brain: who writes the answers, as `simulate` takes one (default: the scripted brain, at the medians of this run).
+        llm: who writes the answers, as `brain_for` knows them, or a brain (default: the scripted one, at this run's medians).
         Raises `ClaraError` where the line is empty, or something given cannot be used.
         """
         if not line.strip():
@@ -82,9 +87,14 @@ class Branch:
         conversation = Conversation(talk=before.copy(), policies=usual_policies())
         conversation.talk.now_ms = at.at_ms
         conversation.trace[:] = at._again.trace
+        brain = _brain(llm, before.settings.with_changes(**changed))
         world = Onward(at._recorded, conversation, at.step, told, changed, brain)
         under_way = None if before.is_quiet else "cut" if cuts_in else "continued"
-        world.go_on(line, cuts_in=cuts_in)
+        try:
+            world.go_on(line, cuts_in=cuts_in)
+        finally:
+            if brain is not llm and brain is not None:
+                brain.close()  # type: ignore[attr-defined]
         version = tuple(at._again.trace) != self.run.trace[: len(at._again.trace)]
         notes = [*((name, {}) for name in (*("version",) * version, *told.notes)), *world.notes(before, under_way)]
         about = {
@@ -93,7 +103,8 @@ class Branch:
             "customer": _name(customer, told), "under_way": under_way, "notes": [list(note) for note in notes],
         }  # fmt: skip
         inputs = self._inputs(told, about, "sim" if brain is None else brain.mode)
-        inputs["answers"] = world.writer.book.hash if brain is None else world.writer.written
+        if brain is not None:
+            inputs["written"] = world.writer.written
         run = Run(inputs=inputs, trace=tuple(conversation.trace), words=world.door.placeholders.map)
         child = self._grown(run, name)
         who = at._recorded.sounding(at.step + 1)
@@ -137,7 +148,12 @@ class Branch:
     @cached_property
     def moment(self) -> Moment:
         """The moment from which one goes on: what happened and was decided, what Clara remembers (what was heard of her)."""
-        return Stepper(self.run.trace, self.run.settings, words=self._words).moment(self.step)
+        _ = self._again
+        return (
+            Stepper(self.run.trace, self.run.settings, words=self._words)
+            .knows(self.step, self._before)
+            .moment(self.step)
+        )
 
     @cached_property
     def turn(self) -> Turn | None:
@@ -253,8 +269,10 @@ class Branch:
     def _again(self) -> Conversation:
         """Decided again up to the moment: decisions are pure, so what stands there is what was."""
         conversation = Conversation(self.run.settings, policies=usual_policies())
-        for event in self.run.events[: self.step + 1]:
+        for event in self.run.events[: self.step]:
             conversation.handle(event)
+        self._before = conversation.snapshot()
+        conversation.handle(self.run.events[self.step])
         return conversation
 
     def _at(self, step: int | None, at_ms: float | None) -> Branch:
@@ -307,6 +325,16 @@ def _changed(now: Settings, wanted: Settings | Mapping[str, Any] | None) -> dict
         if not isinstance(value, bool | int | float | str):
             raise SettingsError(f"{name} cannot be changed in mid-conversation.", hint="leave it as it was recorded.")
     return found
+
+
+def _brain(llm: LLM | Brain, settings: Settings) -> Brain | None:
+    if not isinstance(llm, str):
+        return llm
+    if llm == "scripted":
+        return None
+    from clara_kit.lab.calls.brains import brain_for  # brings the vendor's library
+
+    return brain_for(llm, settings)
 
 
 def _name(customer: Customer | None, told: Told) -> str | None:

@@ -16,7 +16,7 @@ from clara_kit.conversation.sentences import SentenceChunker
 from clara_kit.core.events import ServiceExchanged
 from clara_kit.core.page import table
 from clara_kit.lab.apart import Piece, marked
-from clara_kit.lab.shelf import customer_of, ended_of, prompt_of
+from clara_kit.lab.shelf import OF_THE_SHOP, customer_of, ended_of, prompt_of
 from clara_kit.measure.ledger import STAGE_LABELS, STAGES, Turn
 from clara_kit.measure.run import SERVICES, Run
 
@@ -119,7 +119,8 @@ def _notes(a: Run, b: Run, common: bool) -> Iterator[str]:
         yield "mix"
     elif _speed(a) != _speed(b) and set(a.modes.values()) != {"live"}:
         yield "speed"
-    if a.inputs.get("customer") != b.inputs.get("customer"):
+    who = [customer_of(run.inputs) for run in (a, b)]
+    if who[0] != who[1] or (who[0] == OF_THE_SHOP and a.inputs.get("customer") != b.inputs.get("customer")):
         yield "customer"
     if not common:
         yield "questions"

@@ -212,7 +212,7 @@ class Ghost(World):
             if reply.asked.text == command.text and reply.text.startswith(written) and len(reply.text) > len(written):
                 return (reply.text[len(written) :],)
         if self._recorded.run.modes.get("llm", "sim") != "live":
-            tokens = timelines.answer_tokens(self.book, command.text, None)
+            tokens = timelines.answer_tokens(self.writer.book, command.text, None)
             text = "".join(tokens)
             if text.startswith(written):
                 if not written:

@@ -15,6 +15,7 @@ import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from hashlib import sha256
+from itertools import chain
 from pathlib import Path, PurePosixPath
 from tempfile import mkdtemp
 from typing import Any, BinaryIO, Protocol
@@ -25,9 +26,10 @@ from clara_kit.core.errors import ClaraError, RunLogError
 from clara_kit.core.paths import DATA
 from clara_kit.core.placeholders import masked
 from clara_kit.lab.remarks import REMARKS_FILE
-from clara_kit.lab.shelf import KEPT
+from clara_kit.lab.shelf import KEPT, of_a_person
 from clara_kit.measure import codec, opening
 from clara_kit.measure.run import WORDS_FILE, Run
+from clara_kit.prompts.template import PromptTemplate
 from clara_kit.runtime.config import load_keys
 from clara_kit.runtime.run_log import EVENTS_FILE, private, write_whole
 
@@ -42,6 +44,7 @@ RUN_FILES = (
     SOUND,
     WORDS_FILE,
 )
+CALLS = DATA / "calls"
 FORMAT = 1
 ENDING = ".clara.zip"
 KEPT_RUN_BYTES, KEPT_BYTES = 1_000_000, 10_000_000
@@ -70,7 +73,7 @@ def keep(run: Run | str | Path, *, sound: bool = False, root: Path | str | None 
     conversation with a real customer, who is nobody to be tracked.
     """
     run = run if isinstance(run, Run) else Run.load(run)
-    if run.of_a_person:
+    if of_a_person(run):
         hint = "make a bundle for whom it concerns, or keep a conversation with an invented customer."
         raise RunLogError("A conversation with a customer of the shop is not put into the repository.", hint=hint)
     root = Path(root or DATA / "runs")
@@ -85,12 +88,14 @@ def keep(run: Run | str | Path, *, sound: bool = False, root: Path | str | None 
     return folder
 
 
-def bundle(what: What, path: Path | str, *, names: bool = False, sound: bool = True) -> Path:
+def bundle(
+    what: What, path: Path | str, *, names: bool = False, sound: bool = True, calls: Path | str | None = None
+) -> Path:  # fmt: skip
     """One file with everything that a run, or an experiment with its folder, needs on another machine: see `unbundle`.
 
     path: where it goes; in a folder it is called after what it holds. names: an invented customer's words too, instead of
-    placeholders alone. Of a real customer neither words nor sound are ever in it. Equal contents give equal bytes. Raises
-    `RunLogError`.
+    placeholders alone. Of a real customer neither words nor sound are ever in it. calls: where an experiment's recorded answers
+    are (default `data/calls`); those of its prompts go along. Equal contents give equal bytes. Raises `RunLogError`.
     """
     if isinstance(what, str | Path) and (Path(what) / EVENTS_FILE).exists():
         what = Run.load(what)
@@ -102,7 +107,8 @@ def bundle(what: What, path: Path | str, *, names: bool = False, sound: bool = T
             raise RunLogError(
                 "There is no folder to be bundled.", hint="give a run, an experiment, or the folder of one."
             )
-        kind, name, parts = "experiment", folder.name, _tree(folder)
+        kind, name = "experiment", folder.name
+        parts = chain(_tree(folder), _calls_of(folder, Path(calls or CALLS)))
     target = Path(path)
     target = target / f"{name}{ENDING}" if target.is_dir() else target
     fresh = target.with_name(target.name + ".new")
@@ -250,13 +256,13 @@ def parts_of(run: Run, *, names: bool = False, sound: bool = True) -> Iterator[t
         file = run.folder / name if run.folder is not None else None
         if (
             (name == WORDS_FILE and not names)
-            or (name in (WORDS_FILE, SOUND) and run.of_a_person)
+            or (name in (WORDS_FILE, SOUND) and of_a_person(run))
             or (name == SOUND and not sound)
         ):
             continue
         if file is not None and file.is_file() and not file.is_symlink() and name != MANIFEST:
             raw = file.read_bytes()
-            personal = name in (opening.TITLE_FILE, REMARKS_FILE) and not (names and not run.of_a_person)
+            personal = name in (opening.TITLE_FILE, REMARKS_FILE) and not (names and not of_a_person(run))
             yield name, masked(raw.decode("utf-8", "replace"), run.words).encode() if personal else raw
         elif name in made:
             yield name, made[name]
@@ -277,7 +283,7 @@ def _manifest(run: Run, names: bool) -> bytes:
         with suppress(RunLogError):
             whole = opening.manifest(run.folder)
     facts = whole.get("facts")
-    if isinstance(facts, dict) and (not names or run.of_a_person):
+    if isinstance(facts, dict) and (not names or of_a_person(run)):
         told = {k: masked(facts[k], run.words) for k in ("title", "note") if isinstance(facts.get(k), str)}
         whole = {**whole, "facts": {**facts, **told}}
     return (json.dumps(whole, ensure_ascii=False, indent=1) + "\n").encode()
@@ -289,6 +295,31 @@ def _tree(folder: Path) -> Iterator[tuple[str, bytes]]:
         name = file.relative_to(folder).as_posix()
         if file.is_file() and not file.is_symlink() and _plain(name) and file.suffix not in (".new", ".lock", ".tmp"):
             yield name, file.read_bytes()
+
+
+def _calls_of(folder: Path, calls: Path) -> Iterator[tuple[str, bytes]]:
+    """The recorded answers to its prompts, each file with the head that says of which it is; invented customers' alone."""
+    try:
+        inputs = opening.manifest(folder)["inputs"]
+        if inputs["llm"] not in ("recorded", "live") or (folder / CALLS.name).is_dir():
+            return  # scripted; or the answers came with it, and are there already
+        from clara_kit.lab.experiment.experiment import Experiment  # brings all that plays one
+        from clara_kit.prompts.briefing import brief
+
+        variants = Experiment.load(folder).design.variants.values()
+        told = {
+            brief(v.template).prompt.static if isinstance(v.template, PromptTemplate) else v.template for v in variants
+        }
+    except (RunLogError, KeyError, TypeError):
+        return  # what cannot be played again needs no answers
+    for file in sorted(calls.glob("*.jsonl")):
+        raw = file.read_bytes()
+        try:
+            system = json.loads(raw.split(b"\n", 1)[0])["fixed"].get("system", ())
+            if any(block["text"] in told for block in system):
+                yield f"{CALLS.name}/{file.name}", raw
+        except (ValueError, KeyError, TypeError, AttributeError):
+            continue
 
 
 def _secrets() -> tuple[bytes, ...]:

@@ -69,6 +69,9 @@ class Onward(Ghost):
             yield ("cut", {"unheard": unheard}) if unheard else ("silenced", {})
         if under_way == "cut" and before.replies:
             yield "dropped", {}
+        failed = next((r for r in fresh if type(r) is ev.ProviderFailed and r.service == "llm"), None)
+        if failed is not None:
+            yield "failed", {"why": failed.message}
         yield from (("assumed", {"what": what}) for what in dict.fromkeys(self.assumed))
 
     def _type(self) -> None:

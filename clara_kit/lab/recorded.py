@@ -40,7 +40,7 @@ class Reply:
     @property
     def end(self) -> Any:
         """Its completion or failure; None where it was dropped before."""
-        ends = (e for _, e in self.events if type(e) in (ev.ReplyCompleted, ev.ProviderFailed))
+        ends = (e for _, e in reversed(self.events) if type(e) in (ev.ReplyCompleted, ev.ProviderFailed))
         return next((e for e in ends if getattr(e, "stop_reason", "") != ev.CANCELLED), None)
 
 
@@ -100,7 +100,8 @@ class Recorded:
     def writing(self, step: int) -> Reply | None:
         """The reply that was being written before event `step`."""
         for reply in self.replies.values():
-            over = [n for n, e in reply.events if e is reply.end]
+            end = reply.end
+            over = [n for n, e in reply.events[-2:] if e is end]  # at the most its sum comes behind it
             if _under_way(step, reply.step, over, reply.dropped_step):
                 return reply
         return None

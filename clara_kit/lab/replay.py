@@ -89,12 +89,15 @@ class Replay:
     def verdict(self) -> str:
         """In one sentence, for people."""
         count = len(self.trace)
-        told = f"every one of {count} records comes out as recorded" if self.same else (
-            f"{len(self.differences)} of {count} records come out otherwise, the first is {self.differences[0]}"
-        )  # fmt: skip
+        told = f"every one of {count} records comes out as recorded"
+        if not self.same:
+            first = self.differences[0]
+            at_ms = next(r.at_ms for r in (first.recorded, first.replayed) if r is not None)
+            then, now = ("nothing" if r is None else type(r).__name__ for r in (first.recorded, first.replayed))
+            told = f"{len(self.differences)} of {count} records come out otherwise, the first at {at_ms / 1000:.2f} s: {then} then, {now} now"
         if self.proven is not None:
             told += "; played anew, its numbers are the same" if self.proven else "; played anew, it goes otherwise"
-        since = f"; changed since: {', '.join(f'{c.kind} {c.name}' for c in self.changes)}" if self.changes else ""
+        since = f"; changed since: {_shortly(self.changes)}" if self.changes else ""
         return f"{told}{since or '; nothing that it depends on has changed'}."
 
     def __repr__(self) -> str:
@@ -116,6 +119,16 @@ def replay(run_or_path: Run | str | Path, *, policies: Policies | None = None) -
         Difference(n, was, now, _cause(run, was, now, policies)) for n, (was, now) in pairs if not _alike(was, now)
     )
     return Replay(run, tuple(conversation.trace), differences, policies)
+
+
+def _shortly(found: tuple[Change, ...]) -> str:
+    """By name, those of one kind together; many settings as a count, for they are new ones with the values that were usual."""
+    kinds: dict[str, list[str]] = {}
+    for one in found:
+        kinds.setdefault(one.kind, []).append(one.name)
+    return "; ".join(
+        f"{kind} {', '.join(names) if len(names) < 6 else f'({len(names)})'}" for kind, names in kinds.items()
+    )
 
 
 def _alike(was: Record | None, now: Record | None) -> bool:

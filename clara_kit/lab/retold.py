@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from clara_kit import data_files
@@ -50,8 +50,9 @@ def retold(run: Run, template: PromptTemplate | Prompt | str | None, customer: C
     placeholders = Placeholders(profile if customer is not None else ANONYMOUS, words)
     if isinstance(told, PromptTemplate):
         briefing = brief(told, profile)
-        hidden = replace(briefing.rendered.prompt, personal=placeholders.hide(briefing.prompt.personal))
-        inputs |= {"template": told.about, "prompt": told.render().prompt.text, "prompt_hash": hidden.hash}
+        if template is not None or customer is not None:
+            general = brief(told).prompt  # what is told of a stranger: the only one that a manifest may hold
+            inputs |= {"template": told.about, "prompt": general.text, "prompt_hash": general.hash}
         return Told(briefing=briefing, placeholders=placeholders, inputs=inputs, notes=notes)
     if isinstance(told, Prompt):
         if customer is not None:
@@ -59,7 +60,8 @@ def retold(run: Run, template: PromptTemplate | Prompt | str | None, customer: C
                 "A plain prompt has no place for what the shop knows of a customer.",
                 hint="give a template (its id, or a PromptTemplate) as well.",
             )
-        inputs |= {"template": {}, "prompt": told.text, "prompt_hash": told.hash}
+        if template is not None:
+            inputs |= {"template": {}, "prompt": told.text, "prompt_hash": told.hash}
     elif run.inputs.get("prompt_hash"):
         notes = (*notes, "prompt")
     return Told(prompt=told, placeholders=placeholders, inputs=inputs, notes=notes)

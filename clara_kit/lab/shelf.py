@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from clara_kit.core.errors import RunLogError
 from clara_kit.core.paths import DATA
+from clara_kit.data_files import fingerprint
 from clara_kit.lab.remarks import NONE, Remarks, tidied
 from clara_kit.measure import opening
 from clara_kit.measure.run import Run
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 RUNNING, OVER, NOT_CLOSED, UNREADABLE = "still running", "hung up", "not closed", "its manifest cannot be read"
+OF_THE_SHOP = "of the shop"
 TITLE_CHARS = 120
 KEPT = "kept"  # the folder that git tracks
 FIGURES = ("turns", "first_sound_ms", "interruptions")
@@ -180,12 +182,20 @@ def prompt_of(inputs: dict[str, Any]) -> str:
 def customer_of(inputs: dict[str, Any], names: dict[str, str] | None = None) -> str:
     """An invented customer's name; a real one has none here. Empty: a stranger."""
     customer = str(inputs.get("customer") or "")
-    return (_names() if names is None else names).get(customer, "of the shop") if customer else ""
+    return (_names() if names is None else names).get(customer, OF_THE_SHOP) if customer else ""
+
+
+def of_a_person(run: Run) -> bool:
+    """Whether the customer may be a real one: a real shop told of her, a call was recorded, or no invented one is known so.
+
+    Of such a run neither words nor sound leave this machine.
+    """
+    return run.of_a_person or customer_of(run.inputs) == OF_THE_SHOP or "recording" in run.modes.values()
 
 
 def _names() -> dict[str, str]:
-    """The invented customers by what stands for them."""
-    return {key_of(persona.gid): persona.name for persona in Persona.all()}
+    """The invented customers by what stands for them: for the shop's twins, and in a simulation."""
+    return {key: p.name for p in Persona.all() for key in (key_of(p.gid), fingerprint(p.profile))}
 
 
 def _sizes(folder: Path) -> Iterator[tuple[str, int]]:

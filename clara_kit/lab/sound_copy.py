@@ -11,6 +11,7 @@ import numpy as np
 
 from clara_kit.core import events as ev
 from clara_kit.core.profile import fill, placeholders_in
+from clara_kit.lab.shelf import of_a_person
 from clara_kit.measure.run import Run
 from clara_kit.measure.story import Story
 
@@ -33,7 +34,7 @@ def copied(run: Run, most_bytes: int, *, masked: bool = True) -> Copy:
     path = run.folder / "conversation.wav" if run.folder is not None else None
     if path is None or not path.is_file():
         return Copy(left_out=(("share_no_sound", ""),))
-    if run.of_a_person:
+    if of_a_person(run):
         return Copy(left_out=(("share_person", ""),))
     try:
         import soundfile  # type: ignore[import-untyped]

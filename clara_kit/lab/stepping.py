@@ -12,6 +12,7 @@ from typing import Any
 
 from clara_kit.conversation.conversation import Conversation
 from clara_kit.conversation.history import without_notes
+from clara_kit.conversation.talk import Talk
 from clara_kit.core import commands as do
 from clara_kit.core import events as ev
 from clara_kit.core.outside import printable
@@ -113,6 +114,11 @@ class Stepper:
             fields={k: v for k, v in data.items() if k not in ("type", "at_ms", "words") and v != ""},
             said=self._said(conversation, event.at_ms),
         )  # fmt: skip
+
+    def knows(self, step: int, before: Talk) -> Stepper:
+        """The same, where somebody has decided up to event `step` already: the state before it."""
+        self._snapshots[step] = before
+        return self
 
     def _before(self, step: int) -> Conversation:
         """The conversation right before event number `step`: from the nearest snapshot, leaving some on the way."""

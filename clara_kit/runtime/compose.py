@@ -52,7 +52,8 @@ def compose(
     """Describe what stands behind each service: `mode` for all, or one by one.
 
     live needs a key for each vendor it touches (raises `SettingsError` naming the first that is missing);
-    twin is the vendor's own SDK over loopback sockets; sim stays in this process.
+    twin is the vendor's own SDK over loopback sockets; sim stays in this process. local, for llm alone, is any server on
+    this machine that speaks chat completions, at `keys.local_llm_base_url`: a stand-in, and no vendor.
 
     customer: whom Clara talks to, as the shop knows them (number, gid or e-mail), or an invented one of
     `data/customers/` by name, whom only the twin and the simulation know; the shop is asked only if there is one.
@@ -99,14 +100,14 @@ def compose(
 def _check(modes: Mapping[str, Mode], faults: Iterable[Fault]) -> None:
     """Modes that exist, and faults that somebody can play."""
     for service, value in modes.items():
-        if value not in ("live", "twin", "sim"):
+        if value not in ("live", "twin", "sim") and (service, value) != ("llm", "local"):
             raise SettingsError(f"{service}: there is no mode {value!r}.", hint="use live, twin or sim.")
     for fault in faults:
         if fault.service not in modes:
             raise SettingsError(f"Nobody asks the shop, so {fault} cannot happen.", hint="give a customer.")
-        if modes[fault.service] == "live":
+        if modes[fault.service] in ("live", "local"):
             raise SettingsError(
-                f"No vendor plays {fault} on order, and {fault.service} is live.",
+                f"No vendor plays {fault} on order, and {fault.service} is {modes[fault.service]}.",
                 hint=f"choose {fault.service}='twin', or 'sim'.",
             )
 

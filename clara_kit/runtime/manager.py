@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import weakref
 from collections.abc import Callable, Coroutine, Iterable
 from datetime import datetime
@@ -32,14 +31,13 @@ from clara_kit.runtime.clock import MonotonicClock
 from clara_kit.runtime.compose import Services, compose, customer_voice
 from clara_kit.runtime.session import Listener, Session, SoundListener
 from clara_kit.runtime.thread import ConversationThread, awake, make_room, running
+from clara_kit.runtime.visit import visit
 from clara_kit.world.faults import Fault
 from clara_kit.world.pace import asked, loop_factory
-from clara_kit.world.reacting import Reacts, customer_of
 from clara_kit.world.scenario import Scenario
 from clara_kit.world.script import Line, Script, ScriptLike
-from clara_kit.world.scripted import ScriptPlayer, line_speech
+from clara_kit.world.scripted import line_speech
 
-log = logging.getLogger("clara_kit.runtime")
 T = TypeVar("T")
 
 
@@ -261,9 +259,11 @@ class ConversationManager:
 
     async def play_script(self, script: ScriptLike | Scenario) -> None:
         """Let a customer talk to Clara, scripted or one who reacts, from the first line to the last reply."""
-        if not isinstance(script, Scenario):
-            return await self._call(self._play_script(Script.of(script)))
-        await self._call(self._play_script(script.plays, scenario=script.about["scenario"]))
+        if isinstance(script, Scenario):
+            plays, facts = script.plays, {"scenario": script.about["scenario"]}
+        else:
+            plays, facts = Script.of(script), {}
+        await self._call(visit(self._session, plays, self._say, **facts))
 
     async def _call(self, work: Coroutine[Any, Any, T]) -> T:
         thread = self._thread
@@ -349,30 +349,6 @@ class ConversationManager:
                 hint="the trace says why; `stop` ends the conversation.",
             ) from exc
         return self.state
-
-    async def _play_script(self, script: Script | Reacts, **facts: Any) -> None:
-        greeted, seed = bool(self.services.greeting.strip()), self.services.seed
-        customer = customer_of(script, self._session.door, greeted=greeted, seed=seed)
-        player = ScriptPlayer(customer, self.clock, self._say)
-        self._session.listeners.append(player.see)
-        try:
-            await player.play()
-            if not customer.gone:
-                await self._hear_clara_out()
-        finally:
-            self._session.listeners.remove(player.see)
-            account = customer.account()
-            self._session.note(**facts, **({} if account is None else {"customer": account}))
-
-    async def _hear_clara_out(self, *, at_most_s: float = 30) -> None:
-        """After the last line: wait for Clara's reply and its end, or until it is clear that none comes."""
-        session = self._session
-        try:
-            async with asyncio.timeout(at_most_s):
-                await session.when(lambda: session.conversation.state is ConversationState.AVATAR_SPEAKING)
-                await session.when(lambda: session.is_quiet)
-        except TimeoutError:
-            log.warning("no reply to the last line within %.0f s", at_most_s)
 
 
 def open_conversations() -> tuple[ConversationManager, ...]:

@@ -89,7 +89,7 @@ class Services:
 
     async def load(self, over: asyncio.Event, *services: str) -> None:
         """Import the libraries of these, which takes seconds the first time; returns at once when it is `over`."""
-        needed = [name for one in services if self.modes[one] != "sim" for name in LIBRARIES[one]]
+        needed = [name for one in services if self.modes[one] in ("live", "twin") for name in LIBRARIES[one]]
         needed += [TWINS] * ("twin" in self.modes.values())
         pool = ThreadPoolExecutor(1)  # not the loop's own, for whose end the loop waits
         loading = asyncio.get_running_loop().run_in_executor(pool, partial(_import, needed, over.is_set))
@@ -162,9 +162,13 @@ class Services:
             from clara_kit.world.played import PlayedLLM
 
             return PlayedLLM(self._stage(clock), AnswerBook.load())
+        s = self.settings
+        if self.modes["llm"] == "local":
+            from clara_kit.providers.llm.local import LocalLLM
+
+            return LocalLLM.of(s, self.keys.local_llm_base_url, clock)
         from clara_kit.providers.llm.claude import ClaudeStreamingLLM
 
-        s = self.settings
         return ClaudeStreamingLLM(
             **self._access("llm", "anthropic"),
             clock=clock,

@@ -28,7 +28,7 @@ function branchPanel(model, root) {
   };
 
   // --- the question ---------------------------------------------------------------------------------------
-  const form = make("form", "ck-branch-form"), at = make("input"), prompt = make("select"), customer = make("select"), way = make("select");
+  const form = make("form", "ck-branch-form"), at = make("input"), prompt = make("select"), customer = make("select"), way = make("select"), llm = make("select");
   const line = make("input"), ask = worded(make("button", "ck-branch-ask"), "br_ask"), knobs = make("span", "ck-branch-knobs");
   at.type = "number";
   at.step = "0.01";
@@ -39,12 +39,12 @@ function branchPanel(model, root) {
   ask.dataset.testid = "branch-ask";
   const asked = field("br_line", line, "line");
   asked.className = "ck-branch-line";
-  form.append(field("br_at", at, "at"), field("br_prompt", prompt, "prompt"), field("br_customer", customer, "customer"), knobs, field("br_way", way, "way"), asked, ask);
+  form.append(field("br_at", at, "at"), field("br_prompt", prompt, "prompt"), field("br_customer", customer, "customer"), knobs, field("br_llm", llm, "llm"), field("br_way", way, "way"), asked, ask);
   const numbers = {};
   form.addEventListener("submit", (event) => {
     event.preventDefault();
     const settings = Object.fromEntries(Object.entries(numbers).filter(([, node]) => node.value !== "").map(([name, node]) => [name, +node.value]));
-    send("ask", { text: line.value, template: prompt.value, customer: customer.value, cuts_in: way.value !== "after", settings });
+    send("ask", { text: line.value, template: prompt.value, customer: customer.value, llm: llm.value, cuts_in: way.value !== "after", settings });
   });
   at.addEventListener("change", () => model.send({ kind: "at", at_ms: at.value * 1000 }));
   const problem = make("p", "ck-branch-problem");
@@ -65,8 +65,9 @@ function branchPanel(model, root) {
     model.set("branch_apart", {});
     model.save_changes();
   };
+  let owed = false;
   function drawTree() {
-    const held = tree.contains(tree.getRootNode().activeElement);
+    const held = owed || tree.contains(tree.getRootNode().activeElement);
     tree.setAttribute("aria-label", say("br_tree"));
     tree.replaceChildren(...rows().map((row) => {
       const node = make("li"), chosen = row.number === model.get("branch_node"), shown = row.number === model.get("branch_shown");
@@ -89,7 +90,9 @@ function branchPanel(model, root) {
       node.addEventListener("dblclick", () => send("show", { number: row.number }));
       return node;
     }));
-    if (held) tree.querySelector('[aria-selected="true"]')?.focus({ preventScroll: true });
+    const chosen = tree.querySelector('[aria-selected="true"]');
+    owed = held && !chosen; // the chosen one is gone, and its parent not chosen yet
+    if (held) chosen?.focus({ preventScroll: true });
     drawDetail();
   }
   tree.addEventListener("keydown", (event) => {
@@ -204,9 +207,10 @@ function branchPanel(model, root) {
     select.value = pairs.some(([name]) => name === value) ? value : pairs[0][0];
   };
   function offers() {
-    const { prompts = [], customers = [], knobs: offered = [] } = model.get("branch_choices"), as = ["", say("br_as")];
+    const { prompts = [], customers = [], knobs: offered = [], llms = ["scripted"] } = model.get("branch_choices"), as = ["", say("br_as")];
     fill(prompt, [as, ...prompts.map((one) => [one, one])]);
     fill(customer, [as, ...customers.map(([one, about]) => [one, `${one}: ${about}`])]);
+    fill(llm, llms.map((one) => [one, say(`br_llm_${one}`)]));
     fill(way, [["cut", say("br_cut")], ["after", say("br_after_it")]]);
     for (const [name, min, max, step] of offered.filter(([name]) => !numbers[name])) {
       const node = (numbers[name] = make("input"));

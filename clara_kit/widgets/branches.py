@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import traitlets
 
@@ -21,6 +21,10 @@ from clara_kit.widgets.telling import tell
 from clara_kit.widgets.words import whose
 from clara_kit.world.personas import Persona
 
+if TYPE_CHECKING:
+    from clara_kit.lab.calls.brains import LLM
+
+LLMS = ("scripted", "recorded", "live", "local")
 KNOBS: dict[str, tuple[float, float, float]] = {"tts_speed": (0.7, 1.5, 0.05), "llm_max_tokens": (5, 400, 5)}
 """The settings that the panel offers: least, most, step. `go_on` takes all that can change in mid-conversation."""
 
@@ -41,6 +45,7 @@ class Branching(traitlets.HasTraits):
     _root: Branch | None = None
     words: Any
     language: Any
+    step: Any
 
     def _show_run(self, run: Run, node: Branch | None = None) -> None:
         """Show a run: the recorded one, or what came of it."""
@@ -48,13 +53,13 @@ class Branching(traitlets.HasTraits):
 
     def go_on(
         self, line: str, *, settings: Mapping[str, Any] | None = None, template: Template | None = None,
-        customer: Customer | None = None, cuts_in: bool = True, at_ms: float | None = None,
+        customer: Customer | None = None, cuts_in: bool = True, at_ms: float | None = None, llm: LLM = "scripted",
     ) -> Branch:  # fmt: skip
         """The other answer to the shown moment (or that at `at_ms`) of what is shown: see `Branch.go_on`."""
+        moment = {"step": self.step, "at_ms": self.branch_at} if at_ms is None else {"at_ms": at_ms}
         node = self._branch(self.branch_shown).go_on(
-            line, settings=settings, template=template, customer=customer, cuts_in=cuts_in,
-            at_ms=self.branch_at if at_ms is None else at_ms,
-        )  # fmt: skip
+            line, settings=settings, template=template, customer=customer, cuts_in=cuts_in, llm=llm, **moment
+        )
         self._grow(node)
         return node
 
@@ -154,10 +159,13 @@ class Branching(traitlets.HasTraits):
             "notes": list(node.told(self.language)), "whose": whose(node.run.mix, self.language),
         }  # fmt: skip
 
-    def _branch_offers(self) -> None:
+    def open_branches(self) -> None:
+        """Open the panel, with all that was ever kept of this conversation."""
+        self._grow(self._branch(self.branch_node or self.branch_shown))
+        self.branch_open = True
         self.branch_choices = {
             "prompts": [one.name for one in PromptTemplate.all()], "knobs": [[name, *knob] for name, knob in KNOBS.items()],
-            "customers": [[one.name, one.about] for one in Persona.all()],
+            "llms": list(LLMS), "customers": [[one.name, one.about] for one in Persona.all()],
         }  # fmt: skip
 
     def _branch_asked(self, asked: dict[str, Any]) -> None:
@@ -167,9 +175,7 @@ class Branching(traitlets.HasTraits):
         try:
             match asked.get("do"), number, text:
                 case "open", _, _:
-                    self._branch_offers()
-                    self._grow(self._branch(self.branch_shown))
-                    self.branch_open = True
+                    self.open_branches()
                 case "close", _, _:
                     self.branch_open = False
                 case "ask", _, str():
@@ -203,5 +209,6 @@ def _given(asked: dict[str, Any]) -> dict[str, Any]:
     """What the panel's fields say; an empty one leaves it as it was recorded."""
     settings = asked.get("settings")
     wanted = {k: v for k, v in settings.items() if k in KNOBS and isinstance(v, int | float)} if isinstance(settings, dict) else {}  # fmt: skip
+    llm = asked.get("llm") if asked.get("llm") in LLMS else "scripted"
     named = {name: asked[name] for name in ("template", "customer") if isinstance(asked.get(name), str) and asked[name]}
-    return {**named, "settings": wanted or None, "cuts_in": asked.get("cuts_in") is not False}
+    return {**named, "llm": llm, "settings": wanted or None, "cuts_in": asked.get("cuts_in") is not False}

@@ -146,8 +146,8 @@ function trying({ model, w, ask }) {
   const seeds = make("input"), llm = make("select"), budget = make("input"), most = field(w, "pl_budget", budget);
   Object.assign(seeds, { type: "number", min: 1, max: 20, step: 1 });
   row.append(field(w, "pl_seeds", seeds), field(w, "pl_llm", llm), most);
-  Object.assign(budget, { type: "number", min: 0, step: 0.5 });
-  budget.addEventListener("change", () => choose({ budget_usd: Math.max(0, Number(budget.value) || 0) }));
+  Object.assign(budget, { type: "number", min: 0.5, step: 0.5 });
+  budget.addEventListener("change", () => choose({ budget_usd: Math.max(0.01, Number(budget.value) || 1) }));
   warn.classList.add("warn");
   const choose = (changes) => ask("choose", { changes });
   seeds.addEventListener("change", () => choose({ seeds: Math.min(20, Math.max(1, Math.round(Number(seeds.value)) || 1)) }));
@@ -221,14 +221,14 @@ function trying({ model, w, ask }) {
     seeds.value = now.seeds;
     llm.value = now.llm;
     budget.value = now.budget_usd;
-    most.hidden = now.llm !== "live";
+    most.hidden = !["live", "recorded"].includes(now.llm);
   };
   let timer = 0;
   const later = () => (clearTimeout(timer), (timer = setTimeout(() => node.isConnected && ask("plan"), REST_MS)));
   const planned = () => {
     const now = model.get("plan");
     plan.textContent = planned_in(w, model);
-    warn.textContent = now.problem || (now.few ? w("pl_few") : "");
+    warn.textContent = [now.missing ? w(now.pays ? "pl_missing_asked" : "pl_missing", now) : "", now.few ? w("pl_few") : ""].filter(Boolean).join(" ");
   };
   node.append(cols, row, plan, warn);
   return { node, on: { "change:offers change:chosen": draw, "change:chosen change:sides": later, "change:plan": planned } };
@@ -237,7 +237,7 @@ function trying({ model, w, ask }) {
 // --- 3: it runs; what has arrived so far ---
 function running({ model, w, ask }) {
   const node = part("run"), row = make("div", "cd-row"), meter = make("progress"), says = note("pl-progress"), stale = note("pl-stale"), figures = make("div", "cd-wide"), kept = make("p", "pl-note");
-  const start = button(w, "pl_start", () => (model.get("plan").costs && !agreed ? ((agreed = true), draw()) : ((agreed = false), ask("run"))), "call"), stop = button(w, "pl_stop", () => ask("stop")), plan = note("pl-run-plan");
+  const start = button(w, "pl_start", () => (model.get("plan").costs && !agreed ? ((agreed = true), draw()) : (ask("run", { agreed }), (agreed = false))), "call"), stop = button(w, "pl_stop", () => ask("stop")), plan = note("pl-run-plan");
   let agreed = false; // whoever spends says so twice
   meter.setAttribute("aria-label", w("pl_run"));
   row.append(start, stop, meter);

@@ -8,59 +8,37 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import anywidget
 import ipywidgets
-import traitlets
 
 from clara_kit.audio.wav import wav_bytes
 from clara_kit.core.errors import ClaraError
 from clara_kit.lab.experiment.cells import Variant
-from clara_kit.lab.experiment.runner import plan, run_experiment
+from clara_kit.lab.experiment.experiment import Experiment
+from clara_kit.lab.experiment.plan import Plan
+from clara_kit.lab.experiment.runner import Progress, run_experiment
 from clara_kit.lab.kernel import KERNEL
 from clara_kit.lab.scenarios import scenario_of
 from clara_kit.lab.scores.scoring import score
 from clara_kit.lab.statistics.compare import compare
+from clara_kit.lab.statistics.method_check import method_check
 from clara_kit.prompts.template import PromptTemplate
 from clara_kit.widgets import prompt_lab_shown as shown
 from clara_kit.widgets.prompt_lab_rating import BlindRating
 from clara_kit.widgets.prompt_lab_run import Running
+from clara_kit.widgets.prompt_lab_view import STEPS, LabView
 from clara_kit.widgets.prompt_studio import PromptStudio
 from clara_kit.widgets.telling import tell
-from clara_kit.widgets.view import style, view
 from clara_kit.widgets.words import Language, mixed, spoken_in, usual_language
 from clara_kit.world.scenario import Scenario
 from clara_kit.world.voices import clara_voice
 
-STEPS = ("prompts", "try", "run", "read", "rate", "verdict", "save")
 CUSTOMERS = ("antonia", "benjamin", "camila", "emilia", "matias", "rosario")  # to begin with
 ANSWERS = ("scripted", "recorded", "live", "local")
-FEW = 10  # scenarios: below, intervals are wide
 log = logging.getLogger("clara_kit.widgets")
-
-
-class LabView(anywidget.AnyWidget):
-    """The page's half of a prompt lab."""
-
-    _esm = view("prompt_lab_read", "prompt_lab_verdict", "prompt_lab")
-    _css = style("desk", "shelf", "prompt_lab")
-
-    words = traitlets.Dict().tag(sync=True)
-    step = traitlets.Unicode(STEPS[0]).tag(sync=True)
-    steps: Any = traitlets.List([*STEPS]).tag(sync=True)
-    offers = traitlets.Dict().tag(sync=True)
-    chosen = traitlets.Dict().tag(sync=True)
-    sides = traitlets.Dict().tag(sync=True)
-    plan = traitlets.Dict().tag(sync=True)
-    progress = traitlets.Dict().tag(sync=True)
-    pairs: Any = traitlets.List().tag(sync=True)
-    reading = traitlets.Dict().tag(sync=True)
-    rating = traitlets.Dict().tag(sync=True)
-    verdict = traitlets.Dict().tag(sync=True)
-    saved = traitlets.Dict().tag(sync=True)
-    problem = traitlets.Unicode("").tag(sync=True)
 
 
 class PromptLab(ipywidgets.VBox):  # type: ignore[misc]
@@ -89,6 +67,7 @@ class PromptLab(ipywidgets.VBox):  # type: ignore[misc]
         self._titles: dict[str, str] = {}
         self._running = Running()
         self._blind: BlindRating | None = None
+        self._checking: Future[str] | None = None
         self._rater = self.words["pl_rater_usual"]
         self._pair: tuple[Any, ...] = ()
         self._shown: Any = None
@@ -122,18 +101,29 @@ class PromptLab(ipywidgets.VBox):  # type: ignore[misc]
 
     def plan(self) -> dict[str, Any]:
         """What the choice would take: conversations, calls, US$, time. Raises `ClaraError`."""
-        self._show_plan()
+        self._view.plan = shown.planned(self._asked_for(), self.words)
         return self._view.plan
 
-    def run(self) -> None:
-        """Begin, or go on where it was stopped; returns at once. Raises `ClaraError`."""
-        asked = self._asked_for()
+    def run(self, *, agreed: bool = False) -> None:
+        """Begin, or go on where it was stopped; returns at once. agreed: to what it costs. Raises `ClaraError`."""
+        asked, money = self._asked_for(), {}
+        if self._running.busy:
+            return
         if not (asked["scenarios"] and asked["customers"]):
             raise ClaraError("Nothing is chosen.", hint="tick at least one scenario and one customer.")
-        self._ran, self._view.reading, self._view.verdict = self._now(), {}, {}
-        self._running.start(lambda progress, stop: run_experiment(
-            **asked, folder=self._root, workers=self._workers, ask=lambda _plan: True, progress=progress, should_stop=stop,
-        ), compare)  # fmt: skip
+        if asked["llm"] in ("live", "recorded"):  # a recorded answer that is missing is asked for, where there is a key
+            money = {"budget_usd": self._view.chosen["budget_usd"]}
+
+        def agrees(found: Plan) -> bool:
+            if found.costs and not agreed:
+                raise ClaraError("The model is asked, and that costs money.", hint="agree to it first.")
+            return True
+
+        def job(progress: Callable[[Progress], None], stop: Callable[[], bool]) -> Experiment:
+            return run_experiment(**asked, **money, ask=agrees, progress=progress, should_stop=stop)
+
+        self._ran, self._view.reading, self._view.verdict, self._blind = self._now(), {}, {}, None
+        self._running.start(job, compare)
         self._show_progress()
 
     def stop(self) -> None:
@@ -190,6 +180,17 @@ class PromptLab(ipywidgets.VBox):  # type: ignore[misc]
         self._show_offers()
         return made
 
+    def check(self) -> None:
+        """Try the method itself on what was run (`method_check`), in a thread; returns at once."""
+        metric, experiment = self._view.verdict.get("by") or "kept", self.experiment
+
+        def tried() -> str:
+            return method_check(experiment, metric).told(self._language)
+
+        if experiment is not None and not self._view.verdict.get("checking"):
+            self._checking = ThreadPoolExecutor(1).submit(tried)
+            self._view.verdict = {**self._view.verdict, "checking": True}
+
     def lose(self, metric: str) -> None:
         """Show by scenario where B loses on a metric."""
         if self.compared is not None:
@@ -227,48 +228,33 @@ class PromptLab(ipywidgets.VBox):  # type: ignore[misc]
         return {
             "variants": [Variant(name="A", template=a), Variant(name="B", template=b)],
             "scenarios": [one for one in Scenario.all() if one.name in now["scenarios"]],
-            "customers": [*now["customers"]], "seeds": now["seeds"], "llm": now["llm"],
+            "customers": [*now["customers"]], "seeds": now["seeds"], "llm": now["llm"], "folder": self._root,
+            "workers": self._workers,
         }  # fmt: skip
 
     def _show_sides(self, _change: Any = None) -> None:
-        a, b = PromptTemplate.load(self._view.chosen["a"]), self.studio.template
-        label = f"{b.id} v{b.version}"
-        self._view.sides = {
-            "a": f"{a.id} v{a.version}", "equal": a.hash == b.hash, "wrong": bool(self.studio.problem),
-            "b": self.words["pl_draft"].format(label=label) if self.studio.changed else label,
-        }  # fmt: skip
+        self._view.sides = shown.sides(PromptTemplate.load(self._view.chosen["a"]), self.studio, self.words)
         self._show_offers()
         self._show_progress()
 
-    def _show_plan(self) -> None:
-        """What the choice would take, from a short trial."""
-        asked = self._asked_for()
-        told: dict[str, Any] = {
-            "nothing": not (asked["scenarios"] and asked["customers"]),
-            "few": len(asked["scenarios"]) < FEW,
-        }
-        if not told["nothing"]:
-            found = plan(**asked, folder=self._root, workers=self._workers)
-            money = "?" if found.usd is None else f"{found.usd:.2f} ± {found.usd_more:.2f}" if found.usd else "0"
-            told |= {"conversations": found.conversations, "calls": found.calls, "usd": money}
-            told |= {"time": shown.seconds(found.seconds, self.words), "known": found.known, "costs": found.costs}
-        self._view.plan = told
-
     def _show_progress(self) -> None:
-        now = self._running
-        fresh = now.experiment is not self._shown
-        if fresh and now.experiment is not None:
-            self._view.pairs = shown.pairs(now.experiment, self._titles)
-        self._shown = now.experiment
+        now, experiment = self._running, self._running.experiment
+        if experiment is not None and experiment is not self._shown:
+            self._view.pairs = shown.pairs(experiment, self._titles)
+        self._shown = experiment
         self._view.progress = {
-            "state": now.state, "done": now.done, "all": now.all, "left": shown.seconds(now.left_s, self.words),
-            "time": shown.seconds(now.seconds, self.words), "error": tell(now.error, self._language) if now.error else "",
-            "stale": now.state != "idle" and self._ran != self._now(), "pairs": len(self._view.pairs),
-            "figures": shown.figures(now.experiment, self._language) if now.experiment is not None else [],
-            "folder": str(now.experiment.folder.resolve()) if now.experiment is not None else "",
+            **shown.progress(now, self.words, self._language), "pairs": len(self._view.pairs),
+            "stale": now.state != "idle" and self._ran != self._now(),
         }  # fmt: skip
-        if now.compared is not None and not self._view.verdict:
-            self._view.verdict = shown.verdict(now.compared, self._titles, self._language)
+        if experiment is not None and now.compared is not None and not self._view.verdict:
+            found = shown.verdict(now.compared, self._titles, self._language)
+            self._view.verdict = {**found, "mix": shown.answers(experiment, self.words)}
+        if self._checking is not None and self._checking.done():
+            try:
+                told = self._checking.result()
+            except ClaraError as exc:
+                told = tell(exc, self._language)
+            self._checking, self._view.verdict = None, {**self._view.verdict, "checking": False, "checked": told}
 
     def _say(self, asked: dict[str, Any], runs: Any) -> None:
         """Let a turn of a run be heard, by the offline voice."""
@@ -296,9 +282,9 @@ class PromptLab(ipywidgets.VBox):  # type: ignore[misc]
         acts: dict[Any, Callable[[], Any]] = {
             "look": self._show_progress,
             "go": lambda: self.go(str(asked.get("step"))),
-            "choose": lambda: self.choose(**_changes(asked.get("changes"))),
+            "choose": lambda: self.choose(**shown.changes(asked.get("changes"))),
             "plan": self.plan,
-            "run": self.run,
+            "run": lambda: self.run(agreed=asked.get("agreed") is True),
             "stop": self.stop,
             "read": lambda: self.read(*asked["key"]),
             "hear": lambda: self._say(asked, self._pair),
@@ -307,6 +293,7 @@ class PromptLab(ipywidgets.VBox):  # type: ignore[misc]
             "rate": lambda: self.rate(str(asked.get("which"))),
             "rates": self._show_result,
             "make": lambda: self.make(asked["side"], asked["turn"]),
+            "check": self.check,
             "by": lambda: self.lose(str(asked.get("metric"))),
             "save": lambda: self.save(str(asked.get("side")), str(asked.get("note", "")), use=bool(asked.get("use"))),
         }  # fmt: skip
@@ -321,10 +308,3 @@ class PromptLab(ipywidgets.VBox):  # type: ignore[misc]
 
     def __repr__(self) -> str:
         return f"<PromptLab {self._view.sides['a']} against {self._view.sides['b']}: {self._running.state}>"
-
-
-def _changes(given: Any) -> dict[str, Any]:
-    """Of what a page sends only what can be chosen, as it must be."""
-    kinds = {"a": str, "scenarios": list, "customers": list, "seeds": int, "llm": str, "budget_usd": int | float}
-    known: dict[str, Any] = given if isinstance(given, dict) else {}
-    return {k: v for k, v in known.items() if isinstance(v, kinds.get(k, ())) and (k != "seeds" or 0 < known[k] <= 20)}

@@ -10,16 +10,22 @@ from typing import Any, get_args
 from clara_kit.lab.apart import marked
 from clara_kit.lab.experiment.design import usual_customers
 from clara_kit.lab.experiment.experiment import Experiment
+from clara_kit.lab.experiment.runner import plan
 from clara_kit.lab.scores.metrics import METRICS, Metric
 from clara_kit.lab.statistics import telling
 from clara_kit.lab.statistics.compare import Compared
 from clara_kit.lab.statistics.effects import Effect
+from clara_kit.prompts.template import PromptTemplate
+from clara_kit.widgets.prompt_lab_run import Running
+from clara_kit.widgets.prompt_studio import PromptStudio
+from clara_kit.widgets.telling import tell
 from clara_kit.widgets.words import Language, spoken_in
 from clara_kit.world.personas import Persona
 from clara_kit.world.scenario import Scenario, Topic
 
 _UNITS = {"yes_no": (100, "", " %"), "share": (100, "", " %"), "ms": (1, "", " ms"), "usd": (1, "US$ ", "")}
 _WORST, _NOTHING = 8, 1e-12
+_FEW = 10  # scenarios: below, intervals are wide
 Key = tuple[str, str, int]
 """Scenario, customer, seed: what both variants of a pair have in common."""
 
@@ -31,6 +37,51 @@ def offers() -> dict[str, Any]:
         topics.setdefault(one.topic, []).append([one.name, one.title, one.reacts is not None])
     customers = [*([name, Persona.load(name).about] for name in usual_customers()), ["", ""]]
     return {"topics": [[topic, found] for topic, found in topics.items() if found], "customers": customers}
+
+
+def changes(given: Any) -> dict[str, Any]:
+    """Of what a page sends only what can be chosen, as it must be."""
+    kinds = {"a": str, "scenarios": list, "customers": list, "seeds": int, "llm": str, "budget_usd": int | float}
+    known: dict[str, Any] = given if isinstance(given, dict) else {}
+    return {k: v for k, v in known.items() if isinstance(v, kinds.get(k, ())) and (k != "seeds" or 0 < known[k] <= 20)}
+
+
+def sides(a: PromptTemplate, studio: PromptStudio, words: Mapping[str, str]) -> dict[str, Any]:
+    """Both prompts by their names; b: the studio's last good text."""
+    b = studio.template
+    label = f"{b.id} v{b.version}"
+    return {
+        "a": f"{a.id} v{a.version}", "equal": a.hash == b.hash, "wrong": bool(studio.problem),
+        "b": words["pl_draft"].format(label=label) if studio.changed else label,
+    }  # fmt: skip
+
+
+def planned(asked: dict[str, Any], words: Mapping[str, str]) -> dict[str, Any]:
+    """What `run_experiment` of this would take, from a short trial. Raises `ClaraError`."""
+    told: dict[str, Any] = {
+        "nothing": not (asked["scenarios"] and asked["customers"]),
+        "few": len(asked["scenarios"]) < _FEW,
+    }
+    if told["nothing"]:
+        return told
+    found = plan(**asked)
+    money = "?" if found.usd is None else f"{found.usd:.2f} ± {found.usd_more:.2f}" if found.usd else "0"
+    time = seconds(found.seconds, words)
+    return told | {
+        "conversations": found.conversations, "calls": found.calls, "usd": money, "time": time, "costs": found.costs,
+        "missing": found.missing, "pays": found.pays,
+    }  # fmt: skip
+
+
+def progress(now: Running, words: Mapping[str, str], language: Language) -> dict[str, Any]:
+    """How far it is, and what it shows so far."""
+    experiment = now.experiment
+    return {
+        "state": now.state, "done": now.done, "all": now.all, "left": seconds(now.left_s, words),
+        "time": seconds(now.seconds, words), "error": tell(now.error, language) if now.error else "",
+        "figures": figures(experiment, language) if experiment is not None else [],
+        "folder": str(experiment.folder.resolve()) if experiment is not None else "",
+    }  # fmt: skip
 
 
 def pairs(experiment: Experiment, titles: Mapping[str, str]) -> list[dict[str, Any]]:
@@ -112,6 +163,12 @@ def figures(experiment: Experiment, language: Language) -> list[list[str]]:
             means = (fmean(values) if values else None for values in known)
             found.append([label(name, language), *(figure(mean, metric.kind) for mean in means)])
     return found
+
+
+def answers(experiment: Experiment, words: Mapping[str, str]) -> str:
+    """Who wrote Clara's answers, in words."""
+    who = dict.fromkeys(experiment.rows["answers"].to_list())
+    return " · ".join(words.get(f"pl_{one}", one) for one in who)
 
 
 _SURE = {"better": "better", "worse": "worse", "differs": "moved"}

@@ -71,7 +71,7 @@ function verdict({ model, w, ask }) {
     if (!here) return;
     heading.textContent = now.rehearsal ? w("pl_rehearsal") : w("pl_verdict");
     heading.classList.toggle("warn", now.rehearsal);
-    why.textContent = now.rehearsal ? w("pl_rehearsal_why") : now.mix;
+    why.textContent = [now.mix, now.rehearsal ? w("pl_rehearsal_why") : ""].filter(Boolean).join(". ");
     sentence.textContent = now.sentence;
     const told = now.effects.filter((row) => row.told_apart), rest = now.effects.filter((row) => !row.told_apart), fold = make("details");
     fold.append(make("summary", "", w("pl_rest", { n: rest.length })), effects(rest));

@@ -14,7 +14,7 @@ from clara_kit.core.errors import RunLogError
 from clara_kit.core.page import escape
 from clara_kit.core.placeholders import masked
 from clara_kit.lab.remarks import Remarks
-from clara_kit.lab.shelf import customer_of, prompt_of
+from clara_kit.lab.shelf import customer_of, of_a_person, prompt_of
 from clara_kit.lab.sound_copy import copied
 from clara_kit.lab.timeline import timeline
 from clara_kit.measure.ledger import STAGE_LABELS, STAGES
@@ -67,7 +67,7 @@ def share(run: Run | str | Path, path: Path | str, *, names: bool = False, langu
 
 def page_of(run: Run, *, names: bool, language: Language) -> str:
     """The page's text. Equal runs give equal pages."""
-    shown = run.revealed() if names and not run.of_a_person else run
+    shown = run.revealed() if names and not of_a_person(run) else run
     title = run.title or run.run_id
     title = title if shown is not run or not run.words else masked(title, run.words)
     remarks = Remarks.of(run.folder) if run.folder is not None else Remarks()
@@ -77,7 +77,7 @@ def page_of(run: Run, *, names: bool, language: Language) -> str:
     data: dict[str, Any] = {
         "title": title,
         "began": str(run.facts.get("started") or "")[:16].replace("T", " "),
-        "customer": "" if run.of_a_person or not names else customer_of(run.inputs),
+        "customer": "" if of_a_person(run) or not names else customer_of(run.inputs),
         "prompt": prompt_of(run.inputs),
         "whose": {of: whose(run.mix, of) for of in tongues},
         "language": language,

@@ -54,8 +54,17 @@ function render({ model, el }) {
     const marks = row.tags.map((tag) => make("span", "cd-tag", `#${tag}`));
     if (row.comments.length) marks.push(make("span", "cd-tag", `✎ ${row.comments.length}`)), (marks.at(-1).title = row.comments.map(([text]) => text).join("\n"));
     if (row.tracked) marks.push(make("span", "cd-tag", w("tracked")));
-    if (row.branch_of) marks.push(make("span", "cd-tag", `⑂ ${row.branch_of}`));
+    if (row.branch_of) marks.push(parent(row));
     return marks;
+  }
+  function parent(row) { // what a branch was gone on from, opened by a click where it is still there
+    const found = () => model.get("rows").find(({ name }) => name === row.branch_of || name.endsWith(`-${row.branch_of}`));
+    const from = found(), tag = make("button", "cd-tag", `↳ ${from ? from.title || from.when : row.branch_of}`);
+    tag.title = w(from ? "br_from" : "br_from_gone");
+    tag.disabled = !from;
+    tag.setAttribute("aria-label", `${tag.title}: ${tag.textContent.slice(2)}`);
+    tag.addEventListener("click", () => found() && send("open", { name: found().name }));
+    return tag;
   }
   let only = false;
   const lines = new Map(); // what was drawn, by name: only rows that have changed are drawn anew
@@ -210,7 +219,7 @@ function render({ model, el }) {
       anew === null ? "" : w(anew ? "proof_anew" : "proof_anew_not"), changes.length ? "" : w("proof_nothing")].filter(Boolean).join(" ");
     proof.append(above, told);
     if (first) proof.append(make("p", "cd-note", first));
-    const rows = [...changes.map(([kind, name, then, now]) => [`${w(`change_${kind}`)}: ${name}`, then, now]),
+    const rows = [...changes.map(([kind, name, then, now]) => [`${w(`change_${kind}`)}: ${name.replace(/, line (\d+)$/, (_, n) => `, ${w("proof_line")} ${n}`)}`, then, now]),
       ...numbers.filter(([, then, now]) => then !== now).map(([name, then, now]) => [w(`col_${name.replace("_ms", "")}`), then ?? "–", now ?? "–"])];
     if (!rows.length) return;
     const sheet = make("table"), top = make("tr");

@@ -147,8 +147,8 @@ class ConversationWindow(Labelling, Branching, anywidget.AnyWidget):
     @traitlets.observe("step")
     def _step_chosen(self, _change: Any = None) -> None:
         if self._stepper is not None and self.steps:
-            self.moment = self._moment(self._stepper, max(0, min(self.step, self.steps - 1))).to_dict()
-            self.branch_at = self.moment["at_ms"]
+            moment = self._moment(self._stepper, max(0, min(self.step, self.steps - 1)))
+            self.moment, self.branch_at = moment.to_dict(), moment.at_ms
 
     def _moment(self, stepper: Stepper, step: int) -> Moment:
         moment = stepper.moment(step)

@@ -28,9 +28,11 @@ from clara_kit.core.profile import fill
 from clara_kit.core.records import HeardEstimated
 from clara_kit.core.rng import child_rng
 from clara_kit.core.states import ConversationState
+from clara_kit.world.brain import Brain
 from clara_kit.world.customer import ScriptedCustomer, Wish
 from clara_kit.world.saying import pattern, said
 from clara_kit.world.script import Line, Script
+from clara_kit.world.wording import Wording
 
 MANNERS = DATA / "scenarios" / "manners.yml"
 NO_ANSWER_MS = 15_000.0  # as a script's line waits for Clara
@@ -178,9 +180,15 @@ class ReactingCustomer:
     """Says what follows from what she hears. Equal things heard at equal times and equal seeds give equal lines."""
 
     def __init__(
-        self, reacts: Reacts, hears: Callable[[float], Sequence[str]], *, greeted: bool, seed: int = 0
+        self,
+        reacts: Reacts,
+        hears: Callable[[float], Sequence[str]],
+        *,
+        greeted: bool,
+        seed: int = 0,
+        wording: Wording | None = None,
     ) -> None:
-        self.reacts, self._hears, self._seed = reacts, hears, seed
+        self.reacts, self._hears, self._seed, self._wording = reacts, hears, seed, wording
         self._manner: Manner = reacts.whole.speaks  # type: ignore[assignment]  # `whole` sets it
         self._mind = _Mind()
         self._token, self._due_ms = 0, 0.0
@@ -210,6 +218,7 @@ class ReactingCustomer:
             "asked": self._mind.said,
             "missing": [want.name for want in missing],
             "ended_ms": self._ended_ms,
+            **({} if self._wording is None else {"own_words": self._wording.own, "written": self._wording.written}),
         }
 
     def begin(self, at_ms: float) -> Wish | None:
@@ -243,7 +252,10 @@ class ReactingCustomer:
         """The line to say now, or None when things have changed since the wish, or she hangs up without a word."""
         if token != self._token or self._talking or self._leaving:
             return None
-        text = self._next(self._hears(self._due_ms), self._due_ms)
+        heard = self._hears(self._due_ms)
+        text = self._next(heard, self._due_ms)
+        if text and self._wording is not None:
+            text = self._wording(text, heard)
         self._mind.said += bool(text)
         self._talking = bool(text)
         if not text:
@@ -313,8 +325,11 @@ _line = lru_cache(maxsize=1024)(lambda text, words_per_min: Line(text=text, word
 Customer: TypeAlias = ScriptedCustomer | ReactingCustomer
 
 
-def customer_of(script: Script | Reacts, door: Door, *, greeted: bool, seed: int) -> Customer:
-    """Who speaks to Clara in this conversation."""
+def customer_of(
+    script: Script | Reacts, door: Door, *, greeted: bool, seed: int, brain: Brain | None = None
+) -> Customer:
+    """Who speaks to Clara in this conversation. brain: gives one who reacts other words."""
     if isinstance(script, Script):
         return ScriptedCustomer(script, greeted=greeted)
-    return ReactingCustomer(script, Hearing(door), greeted=greeted, seed=seed)
+    wording = None if brain is None else Wording(brain, door, goal=script.goal, manner=script.manner)
+    return ReactingCustomer(script, Hearing(door), greeted=greeted, seed=seed, wording=wording)

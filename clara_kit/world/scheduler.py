@@ -62,6 +62,7 @@ class World:
         pronunciation: Pronunciation = (),
         policies: Policies = STANDARD,
         brain: Brain | None = None,
+        customer_brain: Brain | None = None,
     ) -> None:
         self.settings = settings
         self._draw = timelines.Drawn(latency, seed)
@@ -84,7 +85,6 @@ class World:
         self._next_at: tuple[float, int] = _NEVER
         self._asked: do.RequestReply | None = None
         self.writer = Writer(settings, self._draw, brain)
-        self.book = self.writer.book
         self.conversation = Conversation(settings, policies=policies)
         self.door = Door(
             self.conversation,
@@ -102,7 +102,8 @@ class World:
                 do.Disconnect: self._disconnect,
             },
         )
-        self.customer = customer_of(script, self.door, greeted=bool(self._greeting.strip()), seed=seed)
+        greeted = bool(self._greeting.strip())
+        self.customer = customer_of(script, self.door, greeted=greeted, seed=seed, brain=customer_brain)
 
     def play(self, *, at_most_ms: float = 1e9) -> None:
         """Run until nothing is left to happen, or until `at_most_ms` of virtual time (eleven days)."""

@@ -61,6 +61,7 @@ def simulate(
     template: PromptTemplate | Prompt | str | None = None,
     policies: Policies | None = None,
     brain: Brain | None = None,
+    customer_brain: Brain | None = None,
 ) -> Run:
     """Play a script in virtual time and return the whole run. Equal arguments give equal bytes.
 
@@ -70,7 +71,8 @@ def simulate(
     template: the prompt to be obeyed: a `PromptTemplate` or the id of one, a plain `Prompt`, or the text of one
     (default: none; with a customer, the kit's own). customer: whom the simulated shop knows: an invented customer of
     `data/customers/` by name, or a profile. policies: who decides, the kit's own unless given. brain: who writes Clara's answers and when
-    they come, as `lab/calls/brains.py` makes one (default: the scripted brain, at the latency's times).
+    they come, as `lab/calls/brains.py` makes one (default: the scripted brain, at the latency's times). customer_brain:
+    who gives a customer who reacts other words (default: her own).
     """
     scenario = script if isinstance(script, Scenario) else None
     plays = scenario.plays if scenario is not None else Script.of(script)  # type: ignore[arg-type]
@@ -87,6 +89,7 @@ def simulate(
     world = World(
         plays, settings, seed=seed, latency=laws, faults=faults, briefing=briefing, prompt=prompt, customer=known,
         pronunciation=(names := usual_pronunciation()), policies=policies, brain=brain,
+        customer_brain=customer_brain,
     )  # fmt: skip
     world.play()
     told = briefing.prompt if briefing is not None else prompt
@@ -99,7 +102,7 @@ def simulate(
         "faults": [f.to_dict() for f in faults],
         "seed": seed,
         "prompt_hash": told.hash if told else "",
-        **({"answers": world.book.hash} if brain is None else {"written": world.writer.written}),
+        **({"answers": world.writer.book.hash} if brain is None else {"written": world.writer.written}),
         "pronunciation": _fingerprint(names),
     }
     if brain is not None:
@@ -114,6 +117,10 @@ def simulate(
         facts |= scenario.about
     if (account := world.customer.account()) is not None:
         facts["customer"] = account
+        if customer_brain is not None:
+            worded = account["own_words"] < account["asked"]  # a record may hold none of her lines
+            inputs["modes"]["customer"] = customer_brain.mode if worded else "sim"
+            inputs["customer_words"] = account["written"]
     return Run(inputs=inputs, trace=trace, facts=facts, words=world.door.placeholders.map)
 
 

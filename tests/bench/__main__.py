@@ -23,6 +23,8 @@ from rich.table import Table
 
 from clara_kit import SentenceChunker, simulate
 from tests.bench import before, peers
+from tests.bench.branching import branching
+from tests.bench.counting import counting
 from tests.bench.experiments import experiments
 from tests.bench.greeting import greetings
 from tests.bench.judging import judging
@@ -155,6 +157,8 @@ def measure(*, quick: bool = False) -> dict[str, Any]:
         "cutting": cutting(1 if quick else 5),
         "judging": judging(60, 1) if quick else judging(1000, 3),
         "shelves": shelves(8, 2) if quick else shelves(1000),
+        "counting": counting(5_000, 1) if quick else counting(1_000_000, 5),
+        "branching": branching(3, 1) if quick else branching(90, 9),
         "experiment": experiments(scenarios=2, customers=2) if quick else experiments(rounds=3),
         "import": import_ms(1 if quick else 7),
         **asyncio.run(overhead(8 if quick else 200, crowd, beside=not quick)),
@@ -196,7 +200,7 @@ def show(found: dict[str, Any]) -> None:
     played = found["playing"]
     tried = found["experiment"]
     sim, cut, imp, judged = found["simulated"], found["cutting"], found["import"], found["judging"]
-    asked = found["shelves"]
+    asked, again, counted = found["shelves"], found["branching"], found["counting"]
     console.print(
         f"CPU {found['cpu_ms_per_turn']:.2f} ms a turn; memory {found['memory_kib_per_conversation']:.0f} KiB a conversation\n"
         f"Clara's sound played by the avatar's twin: CPU {played['cpu_ms_per_s']:.0f} ms a second, its end told "
@@ -207,6 +211,10 @@ def show(found: dict[str, Any]) -> None:
         f"{judged['cases']} under {judged['settings']} settings in {judged['sweep_s']:.1f} s\n"
         f"a shelf of {asked['conversations']} conversations asked about {asked['settings']} settings: {asked['shelf_s']:.1f} s of "
         f"one core, files read ({asked['times_each_alone']:.1f} x quicker than one by one)\n"
+        f"{counted['records']:,} records of {counted['runs']} runs counted: {counted['summary_s']:.2f} s "
+        f"({counted['times_bare']:.1f} x a bare count of their kinds)\n"
+        f"a moment of {again['turns']} turns entered again: {again['ready_ms']:.0f} ms ({again['ready_of_a_simulation']:.2f} x simulating them); "
+        f"the other answer and its sound: {again['first_words_ms']:.0f} ms ({again['first_words_of_a_simulation']:.2f} x)\n"
         f"an experiment of {tried['conversations']:,} conversations: {tried['one_s']:.1f} s in one process "
         f"({tried['times_bare']:.1f} x its conversations alone), {tried['two_s']:.1f} s in two ({tried['two_x']:.2f} x), at most "
         f"{tried['peak_mib']:.0f} MiB\n"

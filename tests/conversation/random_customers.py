@@ -243,7 +243,7 @@ def play(seed: int) -> Played:
     ):  # raw words keep their times: a recogniser that is late would tell them out of order
         faults = tuple(fault for fault in faults if fault.service != "stt")
     played = Stage(settings, latency, acts=acts, seed=seed, clara=greeting, faults=faults)
-    played.book = Answers()  # type: ignore[assignment]
+    played.writer.book = Answers()  # type: ignore[assignment]
     played.play(at_most_ms=300_000)
     return Played(seed, preset, settings, played, wanted, faults)
 

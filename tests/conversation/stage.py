@@ -96,6 +96,8 @@ def line(said: str, *, wpm: float = 165, s: float | None = None) -> Line:
 class _Nobody:
     """The script's customer is not there; the acts are."""
 
+    gone = False
+
     def begin(self, at_ms: float) -> None:
         return None
 
@@ -116,8 +118,8 @@ class Stage(World):
             Script.of(["."]), settings.with_changes(greeting=greeting), seed=seed, latency=latency, faults=faults,
             policies=usual_policies(),
         )  # fmt: skip
-        self._customer = _Nobody()  # type: ignore[assignment]
-        self.book = Book(ask, clara)  # type: ignore[assignment]
+        self.customer = _Nobody()  # type: ignore[assignment]
+        self.writer.book = Book(ask, clara)  # type: ignore[assignment]
         self._cues = set()
         self.acts = [Act("start", ASK_AT_MS, line=line(ask)), *acts] if ask else acts
         self.at(0.0, lambda now_ms: self._cue("start", now_ms))

@@ -12,8 +12,10 @@ import pytest
 
 from clara_kit.core.errors import ClaraError
 from clara_kit.lab.scores.judge import Judged, Verdicts
-from clara_kit.lab.scores.metrics import PEOPLE
+from clara_kit.lab.scores.metrics import JUDGE, PEOPLE
 from clara_kit.lab.scores.ratings import Blind, Ratings
+from clara_kit.lab.statistics.agreement import agreement
+from clara_kit.lab.statistics.compare import compare
 
 KEYS = tuple((scenario, customer, 1) for scenario in ("acne", "precio", "queja") for customer in ("camila", "paz"))
 
@@ -147,3 +149,19 @@ def test_of_an_experiment_only_pairs_that_differ_are_shown(tmp_path: Path) -> No
             "brief",
             "ana",
         )
+
+
+def test_preferences_are_compared_and_raters_and_the_judge_agree_by_the_kits_own_figures(tmp_path: Path) -> None:
+    keys = tuple((f"s{n}", customer, 1) for n in range(8) for customer in ("camila", "paz"))
+    for alias in ("ana", "ben"):
+        work = Blind(Ratings(tmp_path), keys, "warm", "brief", alias)
+        while (pair := work.next()) is not None:
+            likes = "warm" if pair.key[0] == "s0" else "brief"
+            work.rate("left" if pair.left == likes else "right")
+    verdicts = Verdicts("warm", "brief", tuple((key, Judged(preference="right")) for key in keys))
+    told = agreement(work.ratings.by_rater("warm", "brief", verdicts))
+    assert told.raters == 3 and told.items == 16 and 0.8 < told.raw < 1 and told.ac1 > 0.7
+    people = compare(work.ratings.columns("warm", "brief"), "warm", "brief", metrics=[PEOPLE])
+    judge = compare(verdicts.columns, "warm", "brief", metrics=[JUDGE])
+    assert people.effects["metric"].to_list() == ["people"] and judge.effects["metric"].to_list() == ["judge"]
+    assert "brief" in judge.verdict

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import wave
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -13,11 +14,14 @@ from clara_kit.core import commands as do
 from clara_kit.core import events as ev
 from clara_kit.core.errors import ClaraError, SettingsError, TemplateError
 from clara_kit.core.profile import CustomerProfile
-from clara_kit.core.settings import Settings
+from clara_kit.core.settings import Keys, Settings
 from clara_kit.lab.branches import Branch, branch
+from clara_kit.lab.calls.brains import brain_for
 from clara_kit.lab.replay import replay
 from clara_kit.lab.shelf import kept
 from clara_kit.measure.run import Run
+from clara_kit.providers.llm.base import ReplyRequest
+from clara_kit.world.brain import Written
 from clara_kit.world.sim import simulate
 
 LINES = ["¿Qué limpiador me recomiendas para la piel mixta?", "¿Y cuánto cuesta el despacho?", "Muchas gracias, Clara."]
@@ -210,6 +214,33 @@ def test_a_run_without_events_has_no_moment() -> None:
 def _channels(data: bytes) -> int:
     with wave.open(io.BytesIO(data)) as file:
         return file.getnchannels()
+
+
+def test_another_brain_writes_the_answer_and_the_run_says_which(run: Run, tmp_path: Path) -> None:
+    class Recorded:
+        mode = "recorded"
+
+        def write(self, request: ReplyRequest, *, words: Mapping[str, str]) -> Written:
+            assert request.messages[-1].text.endswith("{concern_1}?")  # what is kept holds no words of hers
+            return Written(
+                chunks=((300.0, "Te va bien "), (350.0, "el sérum Aurora.")),
+                ends_ms=400.0,
+                source="recorded",
+                model="claude-x",
+            )
+
+    at = branch(run, at_ms=9000)
+    other = at.go_on(OTHER, llm=Recorded())
+    assert (
+        other.answer == "Te va bien el sérum Aurora."
+        and other.run.modes["llm"] == "sim then recorded"
+        and replay(other.run).same
+    )
+    assert other.run.inputs["written"] and "written" not in at.go_on(OTHER).run.inputs
+    silent = at.go_on(OTHER, llm=brain_for("recorded", Settings(), keys=Keys(), folder=tmp_path) or Recorded())
+    assert "failed" in dict(silent.notes) and silent.told()[-1].startswith("The model did not answer")
+    with pytest.raises(SettingsError):
+        at.go_on(OTHER, llm="parrot")  # type: ignore[arg-type]
 
 
 def test_a_branch_tells_what_it_is(run: Run) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from dataclasses import replace as changed
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from clara_kit import Run, Settings, replay, simulate
+from clara_kit import Run, Scenario, Settings, replay, replay_experiment, run_experiment, simulate
 from clara_kit.conversation.policies import STANDARD
 from clara_kit.core.errors import RunLogError
 from clara_kit.lab import again as anew
@@ -117,3 +118,32 @@ def test_where_two_texts_part_is_shown_with_some_words_around() -> None:
     a, b = apart("x" * 60 + "uno" + "y" * 60, "x" * 60 + "dos" + "y" * 60)
     assert a == f"«…{'x' * 24}uno{'y' * 24}…»" and b == f"«…{'x' * 24}dos{'y' * 24}…»"
     assert apart("uno", "uno y dos") == ("«uno»", "«uno y dos»")
+
+
+def test_an_experiment_is_played_again_and_one_byte_of_a_prompt_is_named(prompts: Path, tmp_path: Path) -> None:
+    scenario = Scenario.load("limpiador_piel_mixta")
+    done = run_experiment(
+        {"A": "warm", "B": "brief"}, [scenario], ["camila", ""], folder=tmp_path / "e", ask=lambda _: True
+    )
+    found = replay_experiment(done)
+    assert found.same and found.played == 4 and found.changes == ()
+    text = (prompts / "warm.md").read_text("utf-8")
+    (prompts / "warm.md").write_text(text.replace("cálido, claro", "cálido; claro"), "utf-8")
+    found = replay_experiment(done.folder, most=2)
+    assert found.same and found.played == 2  # it has its own prompts with it
+    names = [(c.kind, c.name) for c in found.changes]
+    line = 1 + next(n for n, one in enumerate(text.splitlines()) if "cálido, claro" in one)
+    assert names == [
+        ("prompt", "warm v1"), ("prompt", "warm v1, line 2"), ("prompt", f"data/prompts/warm.md for «A», line {line}"),
+    ]  # fmt: skip
+    assert "cálido, claro" in found.changes[-1].then and "cálido; claro" in found.changes[-1].now
+    kept = {**done.inputs, "scenarios": [{**done.inputs["scenarios"][0], "title": "Another"}]}
+    kept["data"] = {**kept["data"], "customers": ["another", ""], "catalog": "another"}
+    old = replace(done, inputs=kept, facts={**done.facts, "code": "0.1.0 (older)"})
+    found = replay_experiment(old)
+    assert not found.same and "other data" in found.refused
+    told = {(c.kind, c.name): c.then for c in found.changes if c.kind != "prompt"}
+    assert told == {
+        ("data", "data/catalog/products.json"): "another", ("data", "data/customers/camila.yaml"): "another",
+        ("data", "data/scenarios/limpiador_piel_mixta.yaml, title"): "«Another»", ("code", "clara_kit"): "0.1.0 (older)",
+    }  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,13 +12,21 @@ import pytest
 
 from clara_kit.core import events as ev
 from clara_kit.core.errors import ProviderUnavailable, ScriptError, SettingsError
-from clara_kit.lab.scores.judge import Verdicts, judge, judge_experiment, transcript
+from clara_kit.core.settings import Keys, Settings
+from clara_kit.lab.calls.brains import ClaudeBrain
+from clara_kit.lab.scores.judge import Verdicts, judge, judge_experiment, quote, transcript
 from clara_kit.lab.scores.metrics import JUDGE
 from clara_kit.lab.scores.rubric import Rubric
 from clara_kit.measure.run import Run
 from clara_kit.providers.llm.base import ReplyRequest
+from clara_kit.world.answers import AnswerBook
 from clara_kit.world.brain import Written
+from clara_kit.world.faults import FaultBox
+from clara_kit.world.latency import LatencyProfile
 from clara_kit.world.sim import simulate
+from clara_kit.world.twins.anthropic.twin import AnthropicTwin
+from clara_kit.world.twins.base import TwinContext
+from clara_kit.world.twins.server import TwinServer
 
 USAGE = ev.Usage(input_tokens=900, output_tokens=40, cost_usd=0.002)
 
@@ -198,6 +207,15 @@ def test_a_sample_is_drawn_by_the_seed(experiment: Any) -> None:
     assert drawn[0] == drawn[1] and len({str(one) for one in drawn}) > 1
 
 
+def test_what_it_would_take_is_told_before(experiment: Any) -> None:
+    turns = experiment.rows.with_columns(said=pl.lit("¿Cuánto cuesta?"), heard=pl.lit("Cuesta $9.990."))
+    experiment.turns = turns
+    calls, usd = quote(experiment, "warm", "brief", "claude-haiku-5-5")
+    assert calls == 6 and usd is not None and 0.0001 < usd < 0.01
+    assert quote(experiment, "warm", "brief", "claude-haiku-5-5", most=1).calls == 2
+    assert quote(experiment, "warm", "brief", "somebody-elses").usd is None
+
+
 def test_a_rehearsal_is_refused(experiment: Any) -> None:
     experiment.rehearsal = True
     with pytest.raises(SettingsError, match="scripted"):
@@ -206,3 +224,38 @@ def test_a_rehearsal_is_refused(experiment: Any) -> None:
 
 def test_verdicts_of_nothing_show_themselves() -> None:
     assert Verdicts("a", "b", ()).usd == 0 and Verdicts("a", "b", ()).columns.is_empty()
+
+
+# --- through the vendor's own SDK ------------------------------------------------------------------------------
+
+
+class Calls:
+    """The kept answers of a vendor, told apart from a twin's only for this test."""
+
+    mode = "recorded"
+
+    def __init__(self, folder: Path, keys: Keys) -> None:
+        self.claude = ClaudeBrain("recorded", Settings(), keys=keys, folder=folder)
+        self.write = self.claude.write
+
+
+def test_what_was_judged_with_a_key_is_judged_again_without_one_and_no_name_is_kept(
+    left: Run, right: Run, tmp_path: Path
+) -> None:
+    (book := tmp_path / "answers.yaml").write_text(
+        "unknown: ['RAZON: iguales, Camila; VEREDICTO: EMPATE']\nentries: [{id: x, q: [xyz], a: xyz}]\n", "utf-8"
+    )
+    context = TwinContext(profile=LatencyProfile.load("fast"), faults=FaultBox(()))
+    with TwinServer([AnthropicTwin(context, AnswerBook.load(book))]) as server:
+        address = server.addresses["anthropic"]["base_url"]
+        asking = Calls(tmp_path / "calls", Keys(anthropic_api_key="test-key", anthropic_base_url=address))  # type: ignore[arg-type]
+        first = judge(left, right, asking)
+        asking.claude.close()
+    again = Calls(tmp_path / "calls", Keys(anthropic_base_url=address))
+    assert (first.preference, first.calls, asking.claude.asked) == ("same", 2, 2) and (first.usd or 0) > 0
+    assert judge(left, right, again) == first and again.claude.asked == 0
+    assert not any(b"Camila" in file.read_bytes() for file in (tmp_path / "calls").rglob("*") if file.is_file())
+    other = judge(
+        right, replace(left, inputs={**left.inputs}), Calls(tmp_path / "none", Keys(anthropic_base_url=address))
+    )
+    assert other.preference is None and other.why_not.startswith("no answer: ")

@@ -13,15 +13,19 @@ from pathlib import Path
 
 import pytest
 
-from clara_kit import Run, bundle, keep, replay, simulate, unbundle
+from clara_kit import Experiment, Keys, Run, Settings, bundle, keep, replay, run_experiment, simulate, unbundle
 from clara_kit.audio.pcm import silence
 from clara_kit.audio.wav import write_wav
 from clara_kit.core.errors import RunLogError
+from clara_kit.core.profile import CustomerProfile
 from clara_kit.lab import keeping
+from clara_kit.lab.calls.brains import brain_for
 from clara_kit.lab.remarks import Remarks
 from clara_kit.lab.shelf import kept
 from clara_kit.measure.run import WORDS_FILE
 from clara_kit.runtime.run_log import RunLog
+from tests.lab.test_experiments_that_ask import keys as keys
+from tests.lab.test_run_experiment import SCENARIOS
 
 
 @pytest.fixture
@@ -80,6 +84,18 @@ def test_names_stay_placeholders_unless_an_invented_customers_are_asked_for(run:
     never = files_of(bundle(person, tmp_path / "c.zip", names=True))
     assert not {f"files/{WORDS_FILE}", "files/conversation.wav"} & set(never)
     assert b"camila" not in b"".join(never[n] for n in never if n.endswith(".json")).lower()
+
+
+def test_whom_nobody_invented_may_be_real_and_is_treated_so(tmp_path: Path) -> None:
+    profile = CustomerProfile(first_name="Zoraida", skin_type="mixta")
+    run = simulate(["Hola"], customer=profile)
+    assert run.words["{first_name}"] == "Zoraida"
+    there = Run.load(unbundle(bundle(run, tmp_path / "a.zip", names=True), tmp_path / "there"))
+    assert there.words == {} and "{first_name}" in there.ledger[0].clara
+    recorded = Run(inputs={"modes": {"stt": "recording"}}, trace=run.trace)
+    for one in (run, recorded):
+        with pytest.raises(RunLogError, match="not put into the repository"):
+            keep(one, root=tmp_path / "runs")
 
 
 def test_a_bundle_never_holds_a_key(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -200,6 +216,31 @@ def test_heads_of_any_kind_are_refused_in_words(tmp_path: Path) -> None:
     for path in (tmp_path / "nowhere.zip", tmp_path):
         with pytest.raises(RunLogError):
             unbundle(path, tmp_path / "runs")
+
+
+def test_an_experiment_goes_with_the_answers_to_its_prompts_and_is_played_elsewhere_without_any_key(
+    tmp_path: Path, keys: Keys
+) -> None:
+    here = tmp_path / "here"
+    first = run_experiment(
+        {"A": "warm", "B": "brief"}, SCENARIOS[:1], ["camila"], llm="recorded", keys=keys, ask=lambda plan: True,
+        folder=here / "e", calls=here / "calls",
+    )  # fmt: skip
+    brain = brain_for("recorded", Settings(), keys=keys, folder=here / "calls")
+    simulate(["Hola"], template="expert", brain=brain)  # of another prompt: none of its business
+    file = bundle(first, tmp_path / "e.zip", calls=here / "calls")
+    assert (
+        len([name for name in files_of(file) if "/calls/" in name]) == 2 < len(list((here / "calls").glob("*.jsonl")))
+    )
+    rows = first.rows
+    for path in sorted(here.rglob("*"), reverse=True):
+        path.unlink() if path.is_file() else path.rmdir()
+    there = Experiment.load(unbundle(file, tmp_path / "there"))
+    assert there.id == first.id and there.rows.equals(rows)
+    run = there.run("B", SCENARIOS[0].name, "camila")
+    assert not run.problems and "recorded" in run.mix
+    once_more = bundle(there, tmp_path / "f.zip")
+    assert files_of(once_more).keys() == files_of(file).keys()
 
 
 def test_the_folder_of_an_experiment_goes_and_comes_back_whole(tmp_path: Path) -> None:

@@ -6,11 +6,13 @@ import asyncio
 import json
 import pickle
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from aiohttp import web
 
+from clara_kit import ConversationManager, ConversationState, compose
 from clara_kit.core.commands import Message
 from clara_kit.core.errors import SettingsError
 from clara_kit.core.events import ProviderFailed
@@ -19,6 +21,7 @@ from clara_kit.core.settings import Keys, Settings
 from clara_kit.lab.calls.brains import brain_for
 from clara_kit.providers.llm.base import ReplyRequest
 from clara_kit.world.brain import Brain, Written
+from clara_kit.world.faults import Fault
 from clara_kit.world.sim import simulate
 from clara_kit.world.twins.server import TwinServer
 
@@ -170,3 +173,27 @@ def test_only_this_machine_will_do() -> None:
 
 def test_it_goes_to_another_process(server: tuple[ModelServer, Keys]) -> None:
     assert ask(pickle.loads(pickle.dumps(local(server[1])))).failed is None
+
+
+async def test_it_stands_behind_the_model_in_a_conversation_too(
+    server: tuple[ModelServer, Keys], tmp_path: Path
+) -> None:
+    model, keys = server
+    services = compose("sim", llm="local", keys=keys, settings=Settings.of(greeting=""), latency="fast")
+    async with ConversationManager(services, log_root=tmp_path) as clara:
+        await clara.type("¿Qué hidratante me recomiendas?")
+        await clara.until(ConversationState.AVATAR_SPEAKING)
+        await clara.until(ConversationState.IDLE)
+    run = clara.run
+    assert run is not None
+    assert run.mix == "stt sim, llm local, tts sim, avatar sim"
+    assert run.turns["clara"][-1] == "Te recomiendo el gel hidratante Lluvia."
+    assert run.turns["model"][-1] == "llama"
+    assert len(model.asked) == 1
+
+
+def test_only_the_model_can_be_local() -> None:
+    with pytest.raises(SettingsError, match="no mode 'local'"):
+        compose("twin", stt="local")
+    with pytest.raises(SettingsError, match="llm is local"):
+        compose("sim", llm="local", faults=[Fault(service="llm", kind="cut")])

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import multiprocessing
 import pickle
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -23,7 +26,7 @@ from clara_kit.core.settings import Keys, Settings
 from clara_kit.lab.calls.brains import ClaudeBrain, brain_for, invented, not_recorded, written_of
 from clara_kit.lab.calls.store import CallStore, calls
 from clara_kit.providers.llm.base import ReplyRequest
-from clara_kit.providers.llm.calls import Call, hidden
+from clara_kit.providers.llm.calls import Call, Frames, frame, hidden
 from clara_kit.providers.llm.claude import ClaudeStreamingLLM
 from clara_kit.providers.llm.recorded import ASKING, Asking, through
 from clara_kit.runtime.clock import MonotonicClock
@@ -171,6 +174,51 @@ def test_an_answer_that_broke_off_or_was_refused_is_not_kept(vendor: Vendor, tmp
     assert brain.write(request(), words={}).failed is None
 
 
+def test_equal_requests_of_several_threads_are_asked_once(vendor: Vendor, tmp_path: Path) -> None:
+    brain = claude(tmp_path, vendor.keys)
+    with ThreadPoolExecutor(6) as threads:
+        same = list(threads.map(lambda _: brain.write(request(), words={}), range(6)))
+        others = list(threads.map(lambda n: brain.write(request(f"¿Qué me recomiendas? {n}"), words={}), range(6)))
+    assert brain.asked == 7
+    assert all(written == same[0] for written in same)
+    assert all(written.failed is None for written in others)
+
+
+def test_an_answer_with_something_in_it_that_is_no_event_is_not_kept(vendor: Vendor, tmp_path: Path) -> None:
+    frames = Frames()
+    assert list(frames.feed(b'data: {"type":"a"}\r\n\r\nevent: b\ndata: {"type"')) == [{"type": "a"}]
+    assert not frames.broken
+    assert list(frames.feed(b':"ping"}\n\n: comment\n\n')) == []
+    assert not frames.broken
+    assert list(frames.feed(b"data: {nothing\n\ndata: 5\n\ndata: {}\n\n")) == []
+    assert frames.broken
+    vendor.faults.add(Fault(service="llm", kind="garble", after_ms=1))
+    brain = claude(tmp_path, vendor.keys)
+    assert brain.write(request(), words={}).failed is None  # the vendor's library passes over what it does not know
+    assert brain.write(request(), words={}) == without_key(tmp_path).write(request(), words={})
+
+
+async def test_an_answer_that_comes_packed_is_kept_as_it_reads(tmp_path: Path) -> None:
+    events = [
+        {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "¿Sí?"}},
+        {"type": "message_stop"},
+    ]
+    packed = gzip.compress(b"".join(map(frame, events)))
+    headers = {"content-type": "text/event-stream", "content-encoding": "gzip"}
+    vendor = httpx2.AsyncClient(
+        transport=httpx2.MockTransport(lambda _: httpx2.Response(200, headers=headers, content=packed))
+    )
+    store = CallStore(tmp_path)
+    ASKING.set(Asking(keeps=True))
+    body = {"model": "m", "stream": True, "messages": [{"role": "user", "content": "Hola"}]}
+    async with through(store, "anthropic")(vendor) as client:
+        answer = await client.post("https://api.anthropic.com/v1/messages", json=body)
+    assert "¿Sí?" in answer.text
+    kept = store.get(body, "anthropic")
+    assert kept is not None
+    assert text_of(kept.came) == "¿Sí?"
+
+
 def test_a_busy_vendor_is_waited_for_as_long_as_it_asks(vendor: Vendor, tmp_path: Path) -> None:
     vendor.faults.add(Fault(service="llm", kind="refuse", status=429, for_ms=3000))
     brain = claude(tmp_path, vendor.keys)
@@ -292,6 +340,20 @@ def test_a_damaged_line_is_told_and_costs_no_other(tmp_path: Path) -> None:
         assert store.keep(call(n, "De nuevo")) == call(n, "De nuevo")
         assert CallStore(tmp_path).get(call(n).body, "twin") == call(n, "De nuevo")
     assert calls(tmp_path)["calls"].to_list() == [3]
+
+
+def test_a_file_that_is_edited_or_exchanged_meanwhile_is_read_anew(tmp_path: Path) -> None:
+    store = CallStore(tmp_path)
+    for n in range(3):
+        store.keep(call(n))
+    (path,) = tmp_path.glob("*.jsonl")
+    head, *lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(head + b"".join(reversed(lines)))  # in its place, as long as before
+    assert [store.get(call(n).body, "twin") for n in range(3)] == [call(n) for n in range(3)]
+    path.unlink()
+    assert store.get(call(1).body, "twin") is None
+    assert store.keep(call(1)) == call(1)
+    assert store.warnings == ()
 
 
 def test_the_first_answer_to_a_request_stays(tmp_path: Path) -> None:

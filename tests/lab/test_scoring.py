@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -109,3 +110,10 @@ def test_what_a_customer_who_reacts_did_comes_from_the_runs_facts(run: Run) -> N
 def test_a_run_without_an_answer_is_scored_too() -> None:
     values = score(Run(inputs={}, trace=()), scenario()).values
     assert values["turns"] == 0 and values["first_sound_ms"] is None and values["heard_share"] is None
+
+
+def test_a_run_of_the_first_version_is_scored_too() -> None:
+    scored = score(
+        Run.load(Path(__file__).with_name("run_of_the_first_version")), scenario(({"says": ["despachamos"]},))
+    )
+    assert scored.values["kept"] is True and scored.values["interruptions"] == 1

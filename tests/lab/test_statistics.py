@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,11 +10,13 @@ import polars as pl
 import pytest
 
 from clara_kit.core.errors import ClaraError
+from clara_kit.lab.experiment.runner import run_experiment
 from clara_kit.lab.scores.metrics import Metric
 from clara_kit.lab.statistics.compare import compare
 from clara_kit.lab.statistics.crossed import Cells, interval, more_scenarios, power, would_find
 from clara_kit.lab.statistics.exact import holm, middle, sign_flips, sign_test, skewed
 from clara_kit.lab.statistics.method_check import method_check
+from clara_kit.world.scenario import Scenario
 
 SLEEP = (1.2, 2.4, 1.3, 1.3, 0.0, 1.0, 1.8, 0.8, 4.6, 1.4)  # Student 1908
 MAIZE = (49, -67, 8, 16, 6, 23, 28, 41, 14, 29, 56, 24, 75, 60, -48)  # Darwin 1876, eighths of an inch
@@ -127,7 +130,7 @@ def test_under_four_scenarios_nothing_is_said() -> None:
 def test_skewed_differences_are_compared_by_counting_scenarios_and_it_is_said() -> None:
     what, said = outcome(rows(lambda s, c: -60 - s if s % 9 == 0 else -1 - 0.001 * s, scenarios=40))
     assert what == "better"
-    assert "skewed, so scenarios were counted: higher in 0, lower in 40, the same in 0" in said
+    assert "skewed: higher in 0 and lower in 40 of 40 scenarios" in said
     assert skewed(np.exp(np.random.default_rng(0).normal(size=40)))
     assert not skewed(np.random.default_rng(0).normal(size=40))
 
@@ -243,6 +246,22 @@ def test_scripted_answers_make_it_a_rehearsal_in_both_languages() -> None:
     assert "no un veredicto" in compared.heading("es")
     assert compared.told("es").startswith("En este ensayo con respuestas de guion: «B» es peor en")
     assert not compare(rows(noise, answers="recorded")).rehearsal
+    assert compare(rows(noise, answers="recorded (twin)")).rehearsal
+    assert compare(rows(noise, answers="local")).verdict.startswith("With a stand-in model: ")
+
+
+def test_what_was_not_recorded_and_what_others_wrote_is_told() -> None:
+    table = rows(lambda s, c: 50 + noise(s, c), answers="recorded")
+    others = pl.when(pl.col("variant") == "B").then(pl.lit("live")).otherwise("answers")
+    assert (
+        "Not the same wrote the answers of both (live, recorded)"
+        in compare(table.with_columns(others.alias("answers"))).heading()
+    )
+    none = pl.when(pl.col("customer") == "c00").then(None).otherwise("seconds").alias("seconds")
+    kept = pl.when(pl.col("customer") == "c00").then(pl.lit("not recorded")).otherwise("answers").alias("answers")
+    compared = compare(table.with_columns(none, kept), metrics=["seconds"])
+    assert "were not tested" in compared.heading()
+    assert compared.effect("seconds").pairs == 84
 
 
 def test_what_it_shows_is_the_same_whatever_the_order_of_the_rows() -> None:
@@ -278,3 +297,19 @@ def test_the_names_of_a_real_pair_dealt_anew_are_equal_whatever_the_difference_w
     assert found.found >= 50
     assert found.equal.rehearsal
     assert found.told("es").startswith("De 60 pares iguales por construcción")
+
+
+def test_two_conversations_of_one_variant_on_the_same_occasion_are_an_equal_pair(tmp_path: Path) -> None:
+    some = [s.name for s in Scenario.all()[:6]]
+    tried = run_experiment({"A": "warm"}, some, ["camila"], 3, folder=tmp_path)
+    found = method_check(tried, "first_sound_ms", 3.0, times=40)
+    assert found.equal.rehearsal
+    assert found.false_calls <= 4
+    assert found.found >= 30
+    assert found.equal.found[0].outcome == "cannot_tell"
+
+
+def test_a_variant_and_itself_on_the_same_occasions_never_differ(tmp_path: Path) -> None:
+    some = [s.name for s in Scenario.all()[:4]]
+    tried = run_experiment({"A": "warm", "A again": "warm"}, some, ["camila"], folder=tmp_path)
+    assert "nothing differed between «A» and «A again»" in compare(tried).verdict

@@ -10,6 +10,7 @@ import pytest
 import soundfile
 
 from clara_kit.core.errors import ClaraError
+from clara_kit.lab.experiment.plan import Plan
 from clara_kit.lab.kernel import Kernel
 from clara_kit.prompts.template import PromptTemplate
 from clara_kit.widgets import prompt_lab as module
@@ -153,6 +154,59 @@ def test_a_verdict_on_scripted_answers_is_headed_as_a_rehearsal_in_both_language
         verdict = lab._view.verdict
         assert verdict["rehearsal"] and word in verdict["heading"] and word in verdict["sentence"]
         assert {row["sure"] for row in verdict["effects"]} == {"unsure"}  # one scenario: nothing can be said
+
+
+def test_the_method_is_tried_on_what_was_run(lab: PromptLab) -> None:
+    lab.choose(scenarios=[one.name for one in Scenario.all(mine=False)][:6], customers=["camila"])
+    lab.run()
+    lab.wait()
+    by_hand(lab, "by", metric="kept")
+    by_hand(lab, "check")
+    assert lab._view.verdict["checking"] and lab._checking is not None
+    lab._checking.exception()
+    by_hand(lab, "look")
+    assert "equal by construction" in lab._view.verdict["checked"] and not lab._view.verdict["checking"]
+
+
+def test_nobody_spends_money_without_having_agreed(lab: PromptLab, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[bool] = []
+
+    def spends(*_: Any, ask: Any, budget_usd: float, **__: Any) -> Any:
+        asked.append(
+            ask(
+                Plan(
+                    id="",
+                    conversations=2,
+                    known=0,
+                    calls=4,
+                    usd=0.5,
+                    usd_more=0.2,
+                    seconds=9,
+                    llm="recorded",
+                    pays=True,
+                )
+            )
+        )
+        raise ClaraError(f"It would have run for US$ {budget_usd}.")
+
+    monkeypatch.setattr(module, "run_experiment", spends)
+    for llm in ("live", "recorded"):  # recorded answers that are missing are asked for, where there is a key
+        lab.choose(llm=llm, budget_usd=2)
+        by_hand(lab, "run")
+        lab.wait()
+        assert asked == [] and "costs money" in lab._view.progress["error"]
+    by_hand(lab, "run", agreed=True)
+    lab.wait()
+    assert asked == [True] and "US$ 2" in lab._view.progress["error"]
+
+
+def test_answers_that_are_not_recorded_are_said_to_be_not_tested(lab: PromptLab) -> None:
+    lab.choose(llm="recorded")
+    lab.studio.edit(lab.studio.text.replace("Soy Clara.", "Te habla Clara, la de las pruebas."))
+    assert lab.plan()["missing"] >= 2
+    lab.run()
+    lab.wait()
+    assert "not tested" in lab._view.verdict["mix"]
 
 
 def test_the_winner_is_saved_as_a_new_version_and_used(lab: PromptLab, tmp_path: Path, kernel: Kernel) -> None:

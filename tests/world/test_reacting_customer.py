@@ -180,3 +180,18 @@ def test_to_a_clara_who_is_silent_she_says_hello_and_hangs_up() -> None:
     assert reacts is not None
     said, her = drive(reacts, [], 0)
     assert any(said[1].startswith(words) for words in manners()["calm"].alone) and her.gone
+
+
+def test_a_model_may_word_her_lines_and_what_she_wants_stays_hers() -> None:
+    answers = ("La crema Nube.", "Cuesta $13.990.")
+    words = Says("Oye, ¿y qué crema sería buena pa' mí?", "", "palabra " * 99)
+    run = simulate(customer(), brain=Says(*answers), customer_brain=words)
+    told = run.facts["customer"]
+    said = [t.customer for t in run.ledger if t.kind != "greeting"]
+    assert said[0] == words.answers[0] and said[1].endswith("¿Y cuánto cuesta?") and told["own_words"] == 2
+    assert told["goal_reached"] and "Ella quiere decir: ¿Y cuánto cuesta?" in words.asked[1]
+    assert "customer recorded" in run.mix and run.inputs["customer_words"] == told["written"]
+    none = simulate(customer(), brain=Says(*answers), customer_brain=Says(""))
+    assert "customer recorded" not in none.mix and none.facts["customer"]["own_words"] == 3
+    plain = simulate(customer(), brain=Says(*answers))
+    assert plain.experiment_id != run.experiment_id and "customer" not in plain.modes

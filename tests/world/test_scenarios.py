@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from clara_kit import data_files, simulate
 from clara_kit.core.errors import ScriptError
@@ -241,6 +244,20 @@ def test_what_is_no_csv_is_refused(tmp_path: Path, raw: bytes) -> None:
     path.write_bytes(raw)
     with pytest.raises(ScriptError, match=r"mine\.csv|Row 1"):
         Scenario.from_csv(path)
+
+
+CELLS = st.sampled_from(
+    ["line", "must", '"', ";", ",", "\n", "\t", "hola", "/(/", "topic", "rutina", "\x00", "|", "/", "ñ", " "]
+)
+
+
+@given(st.lists(CELLS, max_size=30).map("".join) | st.text(max_size=40), st.sampled_from(["utf-8", "utf-16"]))
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_whatever_a_file_holds_it_is_read_or_refused(tmp_path: Path, text: str, encoding: str) -> None:
+    path = tmp_path / "mine.csv"
+    path.write_bytes(text.encode(encoding, "replace"))
+    with contextlib.suppress(ScriptError):
+        assert all(one.script for one in Scenario.from_csv(path))
 
 
 # --- from a bad answer ---------------------------------------------------------------------------------------------

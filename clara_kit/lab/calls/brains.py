@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from functools import lru_cache, partial
 from pathlib import Path
@@ -73,7 +73,7 @@ def brain_for(
 class ClaudeBrain:
     """Claude, or what is kept of it.
 
-    may_ask: there is a key to ask with. `asked`, `spent_usd`: requests sent by this object, and what they cost so far.
+    may_ask: there is a key to ask with. on_played: gets every kept call that is played. `asked`, `spent_usd`: requests sent by this object, and what they cost so far.
     """
 
     def __init__(
@@ -94,8 +94,9 @@ class ClaudeBrain:
         self._llm: Literal["recorded", "live"] = llm
         self._settings, self._keys, self._real = settings, keys, real_customers
         here: calls.Who = "twin" if http.is_loopback(keys.anthropic_base_url) else "anthropic"
-        self._who: calls.Who = who or here
-        self.may_ask = keys.anthropic_api_key is not None and self._who == here
+        self.who: calls.Who = who or here
+        self.may_ask = keys.anthropic_api_key is not None and self.who == here
+        self.on_played: Callable[[calls.Call], object] | None = None
         self._fixed = fixed_parameters(settings.llm_model, settings.llm_max_tokens, settings.llm_temperature)
         self._loop = Loop()
         self._claude: LLMProvider | None = None
@@ -105,29 +106,35 @@ class ClaudeBrain:
     @property
     def mode(self) -> str:
         """What stands behind the model."""
-        if self._who == "twin":
+        if self.who == "twin":
             return "twin" if self._llm == "live" else "recorded (twin)"
         return self._llm
 
     def write(self, request: ReplyRequest, *, words: Mapping[str, str]) -> Written:
         """See `Brain`. A request that is not kept, where nobody may be asked, fails as `calls.unknown` has it."""
         try:
-            body = on_the_wire(body_of(self._fixed, request))
+            body = self.body(request)
         except ValueError as exc:
             return self._failed(http.failure("bad_input", f"The history cannot be sent: {exc}."))
         if self._llm == "live":
             return self._loop.run(self._ask(request, words))
-        call = self.store.get(body, self._who)
+        call = self.store.get(body, self.who)
         if call is None and not self.may_ask:
-            return self._failed(calls.unknown(body, self._who))
+            return self._failed(calls.unknown(body, self.who))
         if call is None:
             with self._lock:
-                alone = self._one_by_one.setdefault(calls.key_of(body, self._who), threading.Lock())
+                alone = self._one_by_one.setdefault(calls.key_of(body, self.who), threading.Lock())
             with alone:  # equal requests of several threads are asked once
-                call = self.store.get(body, self._who)
+                call = self.store.get(body, self.who)
                 if call is None:
                     return self._loop.run(self._ask(request, words))
+        if self.on_played is not None:
+            self.on_played(call)
         return written_of(call, words, "recorded")
+
+    def body(self, request: ReplyRequest) -> calls.Json:
+        """What is sent for it, but for the customer's words; raises ValueError where its history cannot be sent."""
+        return on_the_wire(body_of(self._fixed, request))
 
     def close(self) -> None:
         """Close connections. It may be asked again."""
@@ -138,7 +145,7 @@ class ClaudeBrain:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _in_another_process, (
-            self._llm, self._settings, self.store.folder, self._real, self._who, self.may_ask,
+            self._llm, self._settings, self.store.folder, self._real, self.who, self.may_ask,
         )  # fmt: skip
 
     def _failed(self, error: ProviderError) -> Written:
@@ -176,6 +183,8 @@ class ClaudeBrain:
         with self._lock:
             self.spent_usd += (usage.cost_usd or 0.0) if usage is not None else 0.0
         whole = asking.kept if self._llm == "recorded" else asking.call
+        if asking.keeps and asking.call is None and isinstance(events[-1], ev.ReplyCompleted):
+            self.store.warn("An answer was not kept: its stream held something that is no event.")
         if whole is not None:
             return written_of(whole, asking.words, self._llm)
         return told(events, self._llm, self._settings.llm_model)
@@ -190,7 +199,7 @@ class ClaudeBrain:
                 api_key=self._keys.need("anthropic_api_key"), base_url=self._keys.anthropic_base_url,
                 clock=MonotonicClock(), model=s.llm_model, max_tokens=s.llm_max_tokens, temperature=s.llm_temperature,
                 first_token_timeout_ms=s.llm_first_token_timeout_ms, stall_timeout_ms=s.llm_stall_timeout_ms,
-                through=through(self.store, self._who),
+                through=through(self.store, self.who),
             )  # fmt: skip
         return self._claude
 
@@ -226,16 +235,11 @@ class LocalBrain:
         return partial(LocalBrain, base_url=self._base_url), (self._settings,)
 
     async def _ask(self, request: ReplyRequest) -> Written:
-        s = self._settings
         if self._llm is None:
-            self._llm = LocalLLM(
-                base_url=self._base_url, clock=MonotonicClock(), max_tokens=s.llm_max_tokens,
-                model="" if s.llm_model.startswith("claude-") else s.llm_model, temperature=s.llm_temperature,
-                first_token_timeout_ms=s.llm_first_token_timeout_ms, stall_timeout_ms=s.llm_stall_timeout_ms,
-            )  # fmt: skip
+            self._llm = LocalLLM.of(self._settings, self._base_url, MonotonicClock())
         async with self._llm.reply(request) as reply:
             events = [event async for event in reply]
-        return told(events, "local", self._llm.model or s.llm_model)
+        return told(events, "local", self._llm.model)
 
 
 def told(events: Sequence[ev.Event], source: Source, model: str) -> Written:

@@ -11,6 +11,7 @@ import json
 import logging
 import os
 import re
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -76,13 +77,13 @@ class CallStore:
                 return kept
             used = sum(p.stat().st_size for p in self.folder.rglob("*.jsonl")) if self.folder.is_dir() else 0
             if len(line) > LINE_BYTES or used + len(line) > self._most_bytes:
-                self._warn(f"{path.name}: an answer was not kept: the folder or the answer is larger than it may be.")
+                self.warn(f"{path.name}: an answer was not kept: the folder or the answer is larger than it may be.")
                 return call
             try:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 self._file(path).add(call.key, line, _line({"calls": 1, "who": call.who, "fixed": fixed}))
             except OSError as exc:
-                self._warn(f"{path.name}: an answer was not kept ({exc.strerror or type(exc).__name__}).")
+                self.warn(f"{path.name}: an answer was not kept ({exc.strerror or type(exc).__name__}).")
                 return call
             return self.get(call.body, call.who) or call
 
@@ -103,10 +104,11 @@ class CallStore:
 
     def _file(self, path: Path) -> _File:
         if path not in self._files:
-            self._files[path] = _File(path, self._warn)
+            self._files[path] = _File(path, self.warn)
         return self._files[path]
 
-    def _warn(self, text: str) -> None:
+    def warn(self, text: str) -> None:
+        """Something is not kept, or cannot be read: told once."""
         if text not in self._warnings:
             self._warnings.append(text)
             _log.warning("%s", text)
@@ -135,11 +137,18 @@ class _File:
         """The first line of a key that is whole: after a merge, or a damage, there may be two."""
         if key not in self._at:
             self.look()
+        if (row := self._whole(key)) is None and key in self._at:
+            self._seen = sys.maxsize  # it may have been edited in its place: everything anew
+            self.look()
+            if (row := self._whole(key)) is None and key in self._at:
+                self._warn(f"{self.path.name}: the line of {key} is damaged or was changed by hand; it is passed over.")
+        return row
+
+    def _whole(self, key: str) -> Json | None:
         for place in self._at.get(key, ()):
             row = self._json(*place)
             if isinstance(row, dict) and row.pop("sum", "") == _sum(row) and row.get("key") == key:
                 return row
-            self._warn(f"{self.path.name}: the line of {key} is damaged or was changed by hand; it is passed over.")
         return None
 
     def look(self) -> None:

@@ -114,7 +114,8 @@ class Experiment:
     ) -> Run:  # fmt: skip
         """One conversation, played again: equal bytes, or `problems` says that the kit has changed since.
 
-        calls: where its answers are kept (default `data/calls`); nobody is asked.
+        calls: where its answers are kept (default: those that came with it, as out of a bundle, else `data/calls`); nobody is
+        asked.
 
         Raises `SettingsError` where the experiment has no such conversation, `RunLogError` as `design`.
         """
@@ -125,7 +126,9 @@ class Experiment:
                 f"There is no conversation {wanted} in experiment {self.id}.",
                 hint="take variant, scenario, customer and seed from a row of `rows`.",
             )
-        run = play(self.design, cell, brains_of(self.design, str(calls or ""), asking=False).get(variant))
+        own = self.folder / "calls"
+        where = str(calls or (own if own.is_dir() else ""))
+        run = play(self.design, cell, brains_of(self.design, where, asking=False).get(variant))
         return run if self._as_kept(run, cell) else replace(run, problems=(*run.problems, _OTHERWISE))
 
     def _as_kept(self, run: Run, cell: Any) -> bool:

@@ -51,7 +51,10 @@ class Broken:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gate:
-    """`conversations` were held, `demands` were made in them. It is open if all that counts was tested and met."""
+    """`conversations` were held, `demands` were made in them. It is open if all that counts was tested and met.
+
+    twin: the recorded answers are a twin's.
+    """
 
     prompt: str
     beside: str
@@ -61,6 +64,7 @@ class Gate:
     demands: int
     broken: tuple[Broken, ...]
     not_tested: tuple[Broken, ...]
+    twin: bool = False
 
     @property
     def new(self) -> tuple[Broken, ...]:
@@ -89,15 +93,15 @@ class Gate:
             parts.append(word("gate_not_tested", language, n=len(self.not_tested)))
         if not self.demands:
             parts.append(word("gate_nothing", language))
-        parts.append(word(f"gate_{self.answers}", language))
+        parts.append(word("gate_twin" if self.twin else f"gate_{self.answers}", language))
         return " ".join(parts)
 
     def rows(self) -> list[tuple[str, ...]]:
         """What was not met and what was not tested, one row a reason: what, scenario, answer, customers, why, the words."""
         found: dict[tuple[str, ...], tuple[list[str], str]] = {}
         for one in (*self.new, *self.not_tested, *(b for b in self.broken if b.known)):
-            what = f"{one.rule or 'not tested'}{', known' if one.known else ''}"
-            whom, _ = found.setdefault((what, one.scenario, str(one.turn or ""), one.why), ([], one.text))
+            state = f"{one.rule or 'not tested'}{', known' if one.known else ''}"
+            whom, _ = found.setdefault((state, one.scenario, str(one.turn or ""), one.why), ([], one.text))
             whom.append(one.customer or "a stranger")
         return [(*key[:3], ", ".join(whom), key[3], text) for key, (whom, text) in found.items()]
 
@@ -157,6 +161,7 @@ def gate(
         prompt=_name(prompt), beside=_name(beside), answers=llm, scenarios=len(held), conversations=len(tested),
         demands=sum(len(design.scenarios[s].must) + len(design.scenarios[s].must_not) for _, s, _ in tested),
         broken=tuple(broken), not_tested=tuple(untested),
+        twin=any("twin" in one.mode for one in brains.values()),
     )  # fmt: skip
 
 

@@ -14,6 +14,8 @@ from clara_kit.lab.scores.words import usual_words
 NAME_RUNNING = 3  # answers one after the other that all say the name
 
 _CALLED = re.compile(r"\{first_name[~\d]*\}|(?<!\w)[A-ZÁÉÍÓÚÑ][a-záéíóúñü]+(?!\w)")
+_CALL_ME = re.compile(r"\b(?:[Mm]e llamo|[Mm]i nombre es) (?:la |el )?([A-ZÁÉÍÓÚÑ][a-záéíóúñü]+)")
+_NOT_ME = re.compile(r"\bno (?:me llamo |soy )?(\w+)")
 _ADDRESSED = re.compile(r"(?:^|[.!?…¡¿,;:]\s*|\b(?:[Hh]ola|[Gg]racias|[Cc]laro|[Mm]ira|[Oo]ye) )$")
 _BEGINS = re.compile(r"(?:^|[.!?…:])[\s¡¿«]*$")
 _QUOTED = re.compile(r"«[^»]*»|“[^”]*”|\"[^\"]*\"|‘[^’]*’")
@@ -25,11 +27,15 @@ def name(heard: Heard) -> Iterator[Failure]:
     own, running = {*fold(heard.name).split(), "{first_name}"}, 0
     known = {"clara", *own}
     for one in heard.answers:
-        known.update(re.findall(r"\w+", fold(one.question)))  # «es para mi hermana Antonia»
+        if told := _CALL_ME.findall(one.question):  # what she says of herself counts, whatever the shop knows
+            known -= own
+            own = {fold(told[-1])}
+        denied = set(_NOT_ME.findall(fold(one.question)))
+        known = (known | set(re.findall(r"\w+", fold(one.question)))) - denied  # «es para mi hermana Antonia»
         said = _called(masked(one.text, heard.catalog))
         used = [word for word in said if fold(word) in own]
         running = running + 1 if used and one.turn else 0
-        if len(used) > len(heard.name.split() or [""]):
+        if len(used) > max(1, len(own & set(fold(heard.name).split()))):
             yield Failure(one.turn, "name", "the name more than once in an answer", " … ".join(used))
         elif running == NAME_RUNNING:
             yield Failure(one.turn, "name", f"the name in {NAME_RUNNING} answers one after the other", used[0])

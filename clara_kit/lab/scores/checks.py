@@ -27,8 +27,8 @@ _CLAUSE, _STOP = re.compile(r"[.,;:!?…¿¡]"), re.compile(r"[.!…]")
 _WORD = re.compile(r"[^\W\d_]+")
 _QUOTED = re.compile(r"«[^»]*»|“[^”]*”|\"[^\"]*\"")
 _UNSPEAKABLE: tuple[tuple[str, re.Pattern[str]], ...] = (
-    ("a list is only to be seen", re.compile(r"(?:^|[.:;!?…\n]\s*)[-*•·▪–]\s+\S.*", re.M)),
-    ("a list is only to be seen", re.compile(r"(?:^|[.:;!?…\n]\s*)1[.)]\s.*?\b2[.)]\s.*", re.S)),
+    ("a list is only to be seen", re.compile(r"(?:^|[.:;!?…\n]\s{0,9})[-*•·▪–]\s+\S.*", re.M)),
+    ("a list is only to be seen", re.compile(r"(?:^|[.:;!?…\n]\s{0,9})1[.)]\s.*?\b2[.)]\s.*", re.S)),
     ("markdown is only to be seen", re.compile(r"\*\*.+?\*\*|(?<!\w)[*_](?=\w)[^*_\n]+[*_](?!\w)|`[^`]+`|^#{1,6}\s.*|\|.*\||~~.+?~~", re.M)),
     ("nobody can say a link", re.compile(r"\[[^\]]+\]\([^)]*\)|(?:https?://|www\.)\S+|(?<![@\w.])(?:[\w-]+\.)+(?:cl|com|net|org|shop|store|io)\b(?:/\S*)?")),
     ("a sign that no voice says", re.compile("[\u2190-\u21ff\u23e9-\u23ff\u2460-\u27bf\u2b00-\u2bff\U0001f000-\U0001faff]+|</?[a-zA-Z][^>]*>|\\[[^\\]]*\\]|\\{\\{.*?\\}\\}")),

@@ -64,8 +64,11 @@ class Heard:
         """What was heard in a run; its placeholders are filled where it is known what they stand for."""
         told = Story(run.trace)
         name = (customer.first_name if customer is not None else "") or run.words.get("{first_name}", "")
-        speed = run.inputs.get("settings", {}).get("tts_speed", 1.0)
-        return cls(tuple(_answers(told, run.words)), name, float(speed), turns(told))
+        settings = run.inputs.get("settings")
+        speed = settings.get("tts_speed") if isinstance(settings, dict) else None
+        return cls(
+            tuple(_answers(told, run.words)), name, speed if isinstance(speed, int | float) else 1.0, turns(told)
+        )
 
     @cached_property
     def replies(self) -> tuple[Answer, ...]:

@@ -10,10 +10,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from clara_kit.core.commands import Message
 from clara_kit.core.errors import SettingsError
+from clara_kit.core.events import Usage
 from clara_kit.core.page import Html, escape, table
 from clara_kit.core.profile import fill
 from clara_kit.core.prompt import Prompt
@@ -22,6 +23,7 @@ from clara_kit.lab.scores.heard import answers_of
 from clara_kit.lab.scores.rubric import Rubric
 from clara_kit.measure.run import Run
 from clara_kit.providers.llm.base import ReplyRequest
+from clara_kit.providers.llm.pricing import cost_usd
 from clara_kit.world.brain import Brain, Written
 
 if TYPE_CHECKING:
@@ -33,6 +35,7 @@ Key = tuple[str, str, int]
 VALUES: dict[Preference, float] = {"left": 0.0, "same": 0.5, "right": 1.0}
 """What a preference is worth to the right one; to the left one, what is missing to 1."""
 REAL = ("live", "recorded", "local")
+CHARS_A_TOKEN, ANSWER_TOKENS = 3.3, 80  # of Spanish, an estimate; the second of a reason and a verdict
 
 _VERDICT = re.compile(r"VER[EI]?DICT\w*\W{0,8}(?:ES |LA |GANA )?\W*(A|B|EMPATE|TIE|IGUAL(?:ES)?)\b", re.IGNORECASE)
 _REASON = re.compile(r"RAZ[OÓ]N\W{0,6}(.+)", re.IGNORECASE)
@@ -63,21 +66,20 @@ class Judged:
         return None if self.preference is None else VALUES[self.preference]
 
 
-def is_scripted(run: Run) -> bool:
-    """Whether somebody else than a model wrote Clara's answers: the kit's script, or a twin."""
-    mode = run.modes.get("llm", "").split(" then ")[-1]
-    return mode not in REAL
+def unfit(run: Run) -> str:
+    """Why there is nothing to judge in a conversation; empty where a model answered it wholly."""
+    if run.modes.get("llm", "").split(" then ")[-1] not in REAL:
+        return "the answers are scripted: they say nothing of a prompt"
+    from clara_kit.lab.calls.brains import not_recorded  # brings the vendor's own parts, which most do not need
+
+    return "an answer of it was never recorded" if not_recorded(run) else ""
 
 
 def judge(left: Run, right: Run, brain: Brain, rubric: Rubric | None = None) -> Judged:
     """Which conversation serves the customer better, by what was heard of both. Never raises for what a model does."""
     rubric = rubric or Rubric.load()
-    if is_scripted(left) or is_scripted(right):
-        return Judged(
-            preference=None, why_not="the answers are scripted: they say nothing of a prompt", rubric=rubric.about
-        )
-    if "twin" in brain.mode:
-        return Judged(preference=None, why_not="a twin is no judge", rubric=rubric.about)
+    if why := unfit(left) or unfit(right) or ("a twin is no judge" if "twin" in brain.mode else ""):
+        return Judged(preference=None, why_not=why, rubric=rubric.about)
     words = {**right.words, **left.words}
     odd = {
         place: word for place, word in right.words.items() if words[place] != word
@@ -225,6 +227,25 @@ def judge_experiment(
         if progress is not None:
             progress(len(rows), len(keys))
     return Verdicts(a, b, tuple(rows), stopped)
+
+
+class Quote(NamedTuple):
+    """What judging would take at the most, by the letters of the transcripts; usd None: the model has no known price."""
+
+    calls: int
+    usd: float | None
+
+
+def quote(
+    experiment: Any, a: str, b: str, model: str, rubric: Rubric | None = None, *, most: int | None = None
+) -> Quote:
+    """Calls and US dollars, before anything is asked."""
+    keys, turns = pairs(experiment.rows, a, b), experiment.turns
+    count = len(keys) if most is None else min(most, len(keys))
+    chars = sum(int(turns[name].str.len_chars().sum()) for name in ("said", "heard"))
+    each = 2 * chars / max(1, len(experiment.rows)) + len((rubric or Rubric.load()).text)
+    usd = cost_usd(model, Usage(input_tokens=round(each / CHARS_A_TOKEN), output_tokens=ANSWER_TOKENS))
+    return Quote(2 * count, None if usd is None else 2 * count * usd)
 
 
 def pairs(rows: pl.DataFrame, a: str, b: str) -> list[Key]:

@@ -41,6 +41,7 @@ METRICS: dict[str, Metric] = {m.name: m for m in (
 )}  # fmt: skip
 """In the order in which they are shown; from `short` on they are the checks of `checks.py`."""
 
-JUDGE = Metric("judge", "rating", "more", ("preferred by the judge", "preferida por el juez"))
-PEOPLE = Metric("people", "rating", "more", ("preferred by people", "preferida por las personas"))
-"""Of pairs, so that no conversation has them by itself: 1 preferred, 0.5 neither, 0 the other. For `compare(metrics=…)`."""
+JUDGE = Metric("judge", "rating", "more", ("the judge's preference", "la preferencia del juez"))
+PEOPLE = Metric("people", "rating", "more", ("people's preference", "la preferencia de las personas"))
+"""Of pairs, so that no conversation has them by itself: 1 preferred, 0.5 neither, 0 the other. For `compare(metrics=…)`, where
+the difference is the share of pairs won less the share lost."""

@@ -12,6 +12,7 @@ from clara_kit.core.placeholders import fold
 from clara_kit.lab.scores.heard import aloud
 from clara_kit.prompts.catalog import Catalog, Product
 
+AROUND = 60  # letters around a name within which its kind and the rest of it stand
 _CAPITAL = re.compile(r"(?<!\w)[A-ZÁÉÍÓÚÑ][\wáéíóúñ]*")
 _SAME_KIND = {"bloqueador": "protector", "suero": "serum", "tonico": "locion", "hidratante": "crema"}
 
@@ -31,20 +32,24 @@ def named(text: str, catalog: Catalog) -> tuple[Named, ...]:
     found = defaultdict[tuple[int, int], list[Product]](list)
     for word in _CAPITAL.finditer(text):
         for pattern, product in ways.get(plain[word.start() : word.end()], ()):
-            for match in pattern.finditer(plain):
+            for match in pattern.finditer(plain, max(0, word.start() - AROUND), word.end() + AROUND):
                 if match.start("name") == word.start():
                     found[match.start(), match.end()].append(product)
-    spans = sorted(found, key=lambda span: (span[0], -span[1]))
-    best = [s for s in spans if not any(o != s and o[0] <= s[0] and s[1] <= o[1] for o in spans)]
+    best: list[tuple[int, int]] = []
+    for span in sorted(found, key=lambda span: (span[0], -span[1])):
+        if not best or span[1] > best[-1][1]:  # else it is part of one that says more
+            best.append(span)
     return tuple(Named(*span, _closest(found[span], plain[slice(*span)])) for span in best)
 
 
 @lru_cache(maxsize=8192)
 def masked(text: str, catalog: Catalog) -> str:
     """The text, as long as it is, without the names of products: they are no words of a language, and none of people's."""
+    parts, at = [], 0
     for start, end, _ in named(text, catalog):
-        text = f"{text[:start]}{'·' * (end - start)}{text[end:]}"
-    return text
+        parts += [text[at:start], "·" * (end - max(at, start))]
+        at = end
+    return "".join((*parts, text[at:]))
 
 
 def _closest(fits: list[Product], said: str) -> tuple[Product, ...]:

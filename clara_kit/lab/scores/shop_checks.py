@@ -16,8 +16,8 @@ from clara_kit.prompts.catalog import Catalog, Product
 SHOP_CLP = frozenset((3990, 30000))  # what sending costs, and from what on it is free: data/prompts/parts/shop.md
 _PROPER = r"(?P<name>(?:[A-ZÁÉÍÓÚÑ][\w'’-]*)(?: [A-ZÁÉÍÓÚÑ][\w'’-]*)*)"
 _NO_NAME = frozenset(words("spf fps uv uva uvb aha bha pha beta skincare vitamina clara q10 si no el la usa para"))
-_SHARES = (0.8, 1.8)  # of the price: the second of two at 20 % less, and both together
-_MANY = re.compile(r"\b(?:dos|segund[oa]|tres|cuatro|cinco|ambos|juntos|total|descuento|por ciento)\b")
+_SHARES = (0.2, 0.8, 1.8)  # of the price: what is saved on the second of two, what it costs, and both together
+_MANY = re.compile(r"\b(?:dos|segund[oa]|tres|cuatro|cinco|ambos|juntos|total|ahorr\w+|descuento|por ciento)\b")
 
 
 @lru_cache(maxsize=2)

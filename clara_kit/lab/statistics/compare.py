@@ -121,18 +121,10 @@ def compare(
     metrics: names or own `Metric`s; by default every known one that the rows have. The fewer, the more is found: each
     that is added makes the others harder to be sure of. confidence: 0.5..0.999. Raises `ClaraError`.
     """
-    import polars as pl
 
     if not 0.5 <= confidence <= 0.999:
         raise ClaraError(f"A confidence of {confidence} is none.", hint="use a number from 0.5 to 0.999, usually 0.95.")
-    rows = what if isinstance(what, pl.DataFrame) else what.rows
-    for column in ("variant", "scenario"):
-        if column not in rows.columns:
-            raise ClaraError(
-                f"The rows have no column «{column}».", hint="they need variant, scenario and the metrics."
-            )
-    rows = rows.with_columns(pl.lit(v).alias(c) for c, v in (("customer", ""), ("seed", 0)) if c not in rows.columns)
-    rows = rows.with_columns(pl.col("customer").fill_null(""))
+    rows = complete(what)
     a, b = _two(rows["variant"].unique(maintain_order=True).drop_nulls().to_list(), a, b)
     compared = _metrics(rows, metrics)
     pairs = _paired(rows, a, b, [m.name for m in compared])
@@ -141,9 +133,25 @@ def compare(
         measured(m, pairs[f"{m.name}_a"].to_numpy(), pairs[f"{m.name}_b"].to_numpy(), scenarios, customers, confidence)
         for m in compared
     ]
+    answers = [_answers(rows, name) for name in (a, b)]
     return Compared(
-        a=a, b=b, confidence=confidence, found=judged(found, confidence), pairs=pairs, answers=_answers(rows, a, b)
-    )
+        a=a, b=b, confidence=confidence, found=judged(found, confidence), pairs=pairs,
+        answers=tuple(sorted({*answers[0], *answers[1]})), unlike=answers[0] != answers[1],
+    )  # fmt: skip
+
+
+def complete(what: HasRows | pl.DataFrame) -> pl.DataFrame:
+    """The rows, with a customer and a seed where they have none. Raises `ClaraError`."""
+    import polars as pl
+
+    rows = what if isinstance(what, pl.DataFrame) else what.rows
+    for column in ("variant", "scenario"):
+        if column not in rows.columns:
+            raise ClaraError(
+                f"The rows have no column «{column}».", hint="they need variant, scenario and the metrics."
+            )
+    rows = rows.with_columns(pl.lit(v).alias(c) for c, v in (("customer", ""), ("seed", 0)) if c not in rows.columns)
+    return rows.with_columns(pl.col("customer").fill_null(""))
 
 
 def _two(names: list[str], a: str | None, b: str | None) -> tuple[str, str]:
@@ -166,10 +174,11 @@ def _metrics(rows: pl.DataFrame, wanted: Sequence[str | Metric] | None) -> list[
         if not found:
             raise ClaraError("The rows have no metric that is known.", hint=f"name columns, or use: {', '.join(METRICS)}.")  # fmt: skip
         return found
-    return [_metric(rows, one) for one in dict.fromkeys([wanted] if isinstance(wanted, str) else wanted)]
+    return [metric_of(rows, one) for one in dict.fromkeys([wanted] if isinstance(wanted, str) else wanted)]
 
 
-def _metric(rows: pl.DataFrame, wanted: str | Metric) -> Metric:
+def metric_of(rows: pl.DataFrame, wanted: str | Metric) -> Metric:
+    """The metric of this name that the rows have. Raises `ClaraError`."""
     name = wanted if isinstance(wanted, str) else wanted.name
     kind = rows.schema.get(name)
     if kind is None or not (kind.is_numeric() or kind.base_type().__name__ in ("Boolean", "Null")):
@@ -203,7 +212,7 @@ def _paired(rows: pl.DataFrame, a: str, b: str, names: list[str]) -> pl.DataFram
     return pairs
 
 
-def _answers(rows: pl.DataFrame, a: str, b: str) -> tuple[str, ...]:
-    if "answers" not in rows.columns:
-        return ()
-    return tuple(sorted({str(one) for one in rows.filter(rows["variant"].is_in([a, b]))["answers"].drop_nulls()}))
+def _answers(rows: pl.DataFrame, variant: str) -> set[str]:
+    """Who wrote a variant's answers; empty where the rows do not say."""
+    held = rows.filter(rows["variant"] == variant)
+    return {str(one) for one in held["answers"].drop_nulls()} if "answers" in rows.columns else set()

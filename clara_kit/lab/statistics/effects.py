@@ -56,18 +56,20 @@ class Effect:
 
 @dataclass(frozen=True, kw_only=True)
 class Judgement:
-    """Two variants and what became of each metric. answers: who wrote them, as far as the rows say."""
+    """Two variants and what became of each metric. answers: who wrote them, as far as the rows say; unlike: not the same
+    for both."""
 
     a: str
     b: str
     confidence: float
     found: tuple[Effect, ...]
     answers: tuple[str, ...] = ()
+    unlike: bool = False
 
     @property
     def rehearsal(self) -> bool:
-        """True where answers are scripted: then it tries the method, and is no verdict on the prompts."""
-        return any("scripted" in one for one in self.answers)
+        """True where answers are scripted, a twin's too: then it tries the method, and is no verdict on the prompts."""
+        return any("scripted" in one or "twin" in one for one in self.answers)
 
 
 def measured(

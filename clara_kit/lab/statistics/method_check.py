@@ -12,10 +12,10 @@ from clara_kit.core.errors import ClaraError
 from clara_kit.core.page import escape
 from clara_kit.lab.scores.metrics import METRICS, Metric
 from clara_kit.lab.sentences import Language
-from clara_kit.lab.statistics.compare import Compared, HasRows, compare
+from clara_kit.lab.statistics.compare import OCCASION, Compared, HasRows, compare, complete, metric_of
 from clara_kit.lab.statistics.crossed import Floats
 from clara_kit.lab.statistics.effects import judged, measured
-from clara_kit.lab.statistics.telling import word
+from clara_kit.lab.statistics.telling import amount, word
 
 if TYPE_CHECKING:
     import polars as pl
@@ -43,7 +43,7 @@ class MethodCheck:
     def told(self, language: Language = "en") -> str:
         """What it shows, in two sentences."""
         one = self.planted.found[0]
-        plant = word(one.unit, language, x=f"{self.effect * (100 if one.unit in ('points', 'percent') else 1):+g}")
+        plant = amount(one, self.effect, language)
         level = 100 * (1 - self.equal.confidence)
         return word(
             "method_check", language, times=self.times, false=self.false_calls, level=f"{level:g}", found=self.found,
@@ -67,13 +67,14 @@ def method_check(
 ) -> MethodCheck:  # fmt: skip
     """Compare many pairs that are equal, and many with a planted difference. Raises `ClaraError`.
 
-    what: an experiment of two variants: in each of its scenarios the two names are dealt anew, which makes them equal and
-    leaves its own spread. None: 40 scenarios × 25 customers are generated. effect: what is planted (`MethodCheck`).
+    what: an experiment. With several seeds, two conversations of the first variant on the same occasion are a pair; else the
+    names of its two variants are dealt anew in each scenario, which makes them equal and leaves their own spread. None: 40
+    scenarios × 25 customers are generated. effect: what is planted (`MethodCheck`).
     """
     if times < 1:
         raise ClaraError(f"{times} comparisons show nothing.", hint="use 1 or more, best 200.")
     scenarios, customers, draw, shown, answers = (
-        _generated(metric) if what is None else _dealt(what, metric, confidence)
+        _generated(metric) if what is None else _of_rows(what, metric, confidence)
     )
     rng, called = np.random.default_rng(seed), [0, 0]
     for _ in range(times):
@@ -114,18 +115,45 @@ def _generated(metric: str) -> tuple[Any, Any, Draw, Metric, str]:
     return scenarios, customers, draw, shown, "generated"
 
 
-def _dealt(what: HasRows | pl.DataFrame, metric: str, confidence: float) -> tuple[Any, Any, Draw, Metric, str]:
-    compared = compare(what, metrics=[metric], confidence=confidence)
-    pairs = compared.pairs
-    first, second = (pairs[f"{metric}_{side}"].to_numpy() for side in "ab")
-    _, scenarios = np.unique(pairs["scenario"].to_numpy(), return_inverse=True)
-    _, customers = np.unique(pairs["customer"].to_numpy(), return_inverse=True)
+def _of_rows(what: HasRows | pl.DataFrame, metric: str, confidence: float) -> tuple[Any, Any, Draw, Metric, str]:
+    import polars as pl
+
+    rows = complete(what)
+    shown = metric_of(rows, metric)
+    first = rows["variant"].drop_nulls().first()
+    own = rows.filter(pl.col("variant") == first).sort(OCCASION)
+    drawn = own.group_by("scenario", "customer", maintain_order=True).agg(pl.col(metric).cast(pl.Float64))
+    times = int(drawn[metric].list.len().min() or 0)  # type: ignore[arg-type]
+    if times < 2:
+        return _dealt(rows, metric, confidence)
+    values = np.array([[np.nan if v is None else v for v in held[:times]] for held in drawn[metric].to_list()])
+    lines = np.arange(len(values))
+
+    def draw(rng: np.random.Generator) -> tuple[Floats, Floats]:
+        a = rng.integers(0, times, len(values))
+        b = (a + rng.integers(1, times, len(values))) % times
+        return values[lines, a], values[lines, b]
+
+    answers = ", ".join(sorted({str(one) for one in own["answers"].drop_nulls()})) if "answers" in own.columns else ""
+    return *_numbers(drawn), draw, shown, answers
+
+
+def _dealt(rows: pl.DataFrame, metric: str, confidence: float) -> tuple[Any, Any, Draw, Metric, str]:
+    compared = compare(rows, metrics=[metric], confidence=confidence)
+    first, second = (compared.pairs[f"{metric}_{side}"].to_numpy() for side in "ab")
+    scenarios, customers = _numbers(compared.pairs)
 
     def draw(rng: np.random.Generator) -> tuple[Floats, Floats]:
         swap = rng.random(int(scenarios.max()) + 1)[scenarios] < 0.5
         return np.where(swap, second, first), np.where(swap, first, second)
 
     return scenarios, customers, draw, compared.found[0].metric, ", ".join(compared.answers)
+
+
+def _numbers(table: pl.DataFrame) -> tuple[Any, Any]:
+    """Scenarios and customers by number."""
+    scenarios, customers = (np.unique(table[c].to_numpy(), return_inverse=True)[1] for c in ("scenario", "customer"))
+    return scenarios, customers
 
 
 def _planted(metric: Metric, values: Floats, effect: float, rng: np.random.Generator) -> Floats:

@@ -80,15 +80,15 @@ def _worst(what: Judgement, worst: Mapping[str, pl.DataFrame], language: Languag
                 telling.word("difference", language),
             )
             caption = telling.word("loses", language, b=what.b, what=telling.label(one, language))
-            shown = [(name, *(_level(one, x) for x in (a, b)), _raw(one, d)) for name, a, b, d, _ in rows]
+            shown = [(name, *(_level(one, x) for x in (a, b)), _raw(one, d, language)) for name, a, b, d, _ in rows]
             return table(shown, head, caption)
     return ""
 
 
-def _raw(one: Effect, x: float) -> str:
+def _raw(one: Effect, x: float, language: Language) -> str:
     """A difference of two means of one scenario: of times in ms, though the whole is compared on logs."""
-    times, unit = (100.0, " %") if one.unit == "points" else (1.0, " ms" if one.metric.kind == "ms" else "")
-    return f"{'US$ ' if one.unit == 'usd' else ''}{telling.figure(x * times, signed=True)}{unit}"
+    unit = "ms" if one.unit == "percent" else one.unit
+    return telling.in_unit(unit, 100 * x if unit == "points" else x, language)
 
 
 def figure(what: Judgement, language: Language) -> Any:
@@ -112,12 +112,16 @@ def figure(what: Judgement, language: Language) -> Any:
             x=[x], y=[name], mode="markers+text", text=[so], textposition="top center", hovertext=[said], hoverinfo="text",
             marker={"color": colour, "symbol": shape, "size": 12}, row=n, col=1,
         )  # fmt: skip
-        wide = 1.15 * max(abs(v) for v in (x, low, high, 1e-9) if v is not None)
-        unit = telling.word(one.unit, language, x="").strip()
+        wide = 1.15 * (max(abs(v) for v in (x, low, high) if v is not None) or 1.0)
+        unit = telling.word(one.unit, language, sign="", x="").strip()
         direction = telling.word(f"better_{one.metric.better}", language)
         title = ", ".join(filter(None, (unit, direction)))
         picture.update_xaxes(
-            range=[-wide, wide], title={"text": title, "standoff": 2, "font": {"size": 11}}, row=n, col=1
+            range=[-wide, wide],
+            exponentformat="none",
+            title={"text": title, "standoff": 2, "font": {"size": 11}},
+            row=n,
+            col=1,
         )
         picture.add_vline(x=0, line={"dash": "dash", "color": "#555555"}, row=n, col=1)
     axis = telling.word("axis", language, b=what.b, n=f"{100 * what.confidence:g}")

@@ -32,13 +32,16 @@ def label(one: Effect, language: Language) -> str:
 def heading(what: Judgement, language: Language) -> str:
     """What is compared, and whether it is a comparison at all."""
     what_it_is = [word(key, language) for key, _ in _kinds(what)]
+    what_it_is += [word("not_recorded", language)] if any("not recorded" in one for one in what.answers) else []
+    what_it_is += [word("unlike", language, answers=", ".join(what.answers))] if what.unlike else []
     return ". ".join((word("heading", language, a=what.a, b=what.b), *what_it_is)) + "."
 
 
 def _kinds(what: Judgement) -> list[tuple[str, str]]:
     """What the answers are, where they are nobody's: as a heading says it, and as the sentence does."""
-    names = {"rehearsal": "scripted", "local": "local", "generated": "generated"}
-    return [(key, f"in_{key}") for key, name in names.items() if any(name in one for one in what.answers)]
+    found = ["rehearsal"] if what.rehearsal else []
+    found += [key for key in ("local", "generated") if any(key in one for one in what.answers)]
+    return [(key, f"in_{key}") for key in found]
 
 
 def verdict(what: Judgement, language: Language) -> str:
@@ -77,7 +80,7 @@ def _parts(what: Judgement, language: Language) -> Iterator[str]:
         yield word("too_few_one" if n == 1 else "too_few", language, what=_named(few, language), n=n)
     for one in what.found:
         if one.outcome == "lost":
-            yield word("lost", language, what=label(one, language), lost=one.lost, n=one.pairs + one.lost)
+            yield word("lost", language, what=_quoted(one, language), lost=one.lost, n=one.pairs + one.lost)
     unknown = [one for one in what.found if one.outcome == "unknown"]
     if unknown and len(unknown) == len(what.found):
         yield word("unknown", language, what=_named(unknown, language))
@@ -102,7 +105,7 @@ def _few_customers(found: Iterable[Effect], language: Language) -> list[str]:
 
 
 def _named(found: list[Effect], language: Language, *, figures: bool = False, notes: bool = False) -> str:
-    names = [_with_figures(one, language, figures) if figures or notes else label(one, language) for one in found]
+    names = [_with_figures(one, language, figures) if figures or notes else _quoted(one, language) for one in found]
     if len(names) > NAMED:
         names = [*names[: NAMED - 1], word("others", language, n=len(names) - NAMED + 1)]
     return word("and", language).join(filter(None, (", ".join(names[:-1]), names[-1])))
@@ -112,7 +115,12 @@ def _with_figures(one: Effect, language: Language, figures: bool) -> str:
     said = [note(one, f"{key}_short", language) for key in one.notes if key in ("skewed", "not_logs", "no_spread")][:1]
     if figures:
         said.append(in_range(one, language))
-    return f"{label(one, language)} ({'; '.join(said)})" if said else label(one, language)
+    return f"{_quoted(one, language)} ({'; '.join(said)})" if said else _quoted(one, language)
+
+
+def _quoted(one: Effect, language: Language) -> str:
+    """A metric within a sentence: the Spanish names are half sentences of their own."""
+    return f"«{label(one, language)}»" if language == "es" else label(one, language)
 
 
 def in_range(one: Effect, language: Language) -> str:
@@ -137,8 +145,14 @@ def amount(one: Effect, x: float | None, language: Language, *, signed: bool = T
     """A difference with its sign and its unit."""
     if x is None:
         return "—"
-    times = 100.0 if one.unit in ("points", "percent") else 1.0
-    return word(one.unit, language, x=figure(x * times, signed=signed))
+    return in_unit(one.unit, x * (100.0 if one.unit in ("points", "percent") else 1.0), language, signed=signed)
+
+
+def in_unit(unit: str, x: float, language: Language, *, signed: bool = True) -> str:
+    """A figure with its sign before its unit, wherever that stands."""
+    said = figure(x, signed=signed)
+    sign = said[:1] if said[:1] in "+−" else ""
+    return word(unit, language, sign=sign, x=said.removeprefix(sign))
 
 
 def figure(x: float, *, signed: bool = False) -> str:
@@ -171,6 +185,6 @@ def cost(what: Judgement, language: Language) -> Iterable[str]:
     for price in prices[:1]:
         for one in quality[:1]:
             yield word(
-                "cost", language, b=what.b, cost=in_range(price, language), what=label(one, language),
+                "cost", language, b=what.b, cost=in_range(price, language), what=_quoted(one, language),
                 difference=in_range(one, language),
             )  # fmt: skip

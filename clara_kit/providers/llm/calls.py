@@ -141,7 +141,7 @@ class Frames:
                 event = json.loads(b"\n".join(lines)) if lines else {"type": "ping"}
             except ValueError:
                 event = None
-            if not isinstance(event, dict):
+            if not isinstance(event, dict) or not isinstance(event.get("type"), str):
                 self.broken = True
             elif event.get("type") == "content_block_delta" and (text := _text(event)) is not None:
                 yield text

@@ -10,7 +10,7 @@ import asyncio
 import json
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager
-from typing import Any
+from typing import Any, Self
 
 import httpx
 from msgspec.structs import replace
@@ -18,6 +18,7 @@ from msgspec.structs import replace
 from clara_kit.core.clock import Clock
 from clara_kit.core.errors import ProtocolError, ProviderError, SettingsError
 from clara_kit.core.events import Event, ProviderFailed, ReplyCompleted, ReplyDelta, ReplyStarted, Usage
+from clara_kit.core.settings import Settings
 from clara_kit.providers import http
 from clara_kit.providers.llm.base import ReplyRequest
 from clara_kit.providers.llm.claude_request import wire_messages
@@ -57,6 +58,16 @@ class LocalLLM:
         self._clock, self._max_tokens, self._temperature = clock, max_tokens, temperature
         self._first_s, self._stall_s = first_token_timeout_ms / 1000, stall_timeout_ms / 1000
         self._client = httpx.AsyncClient(trust_env=False, timeout=httpx.Timeout(None, connect=2.0))
+
+    @classmethod
+    def of(cls, settings: Settings, base_url: str, clock: Clock) -> Self:
+        """With the parameters and time limits of the settings; their model, unless it is one of Claude's."""
+        s = settings
+        return cls(
+            base_url=base_url, clock=clock, model="" if s.llm_model.startswith("claude-") else s.llm_model,
+            max_tokens=s.llm_max_tokens, temperature=s.llm_temperature,
+            first_token_timeout_ms=s.llm_first_token_timeout_ms, stall_timeout_ms=s.llm_stall_timeout_ms,
+        )  # fmt: skip
 
     async def aclose(self) -> None:
         """Close kept connections."""

@@ -18,6 +18,7 @@ import httpx2
 
 from clara_kit.providers.llm.calls import Call, Came, Frames, Json, Kept, Who, events_of, filled, frame, hidden, unknown
 
+_OF_THE_WAY = ("content-encoding", "content-length", "transfer-encoding")  # what is heard is unpacked already
 _STREAM = {"content-type": "text/event-stream; charset=utf-8"}
 
 
@@ -66,7 +67,8 @@ class Recorded(httpx2.AsyncBaseTransport):
         response = await self._asks.send(sent, stream=True)
         if response.status_code == 200 and asking.keeps:
             heard = _Heard(response, self, body, asking, began_s)
-            return httpx2.Response(200, headers=response.headers, stream=heard, extensions=response.extensions)
+            plain = {name: value for name, value in response.headers.items() if name.lower() not in _OF_THE_WAY}
+            return httpx2.Response(200, headers=plain, stream=heard)
         return response
 
     def keep(self, body: Json, came: list[Came], asking: Asking) -> None:
@@ -105,14 +107,14 @@ class _Played(httpx2.AsyncByteStream):
 
 
 class _Heard(httpx2.AsyncByteStream):
-    """The vendor's bytes as they are; what they say is noted on the side."""
+    """The vendor's bytes, unpacked; what they say is noted on the side."""
 
     def __init__(self, response: httpx2.Response, of: Recorded, body: Json, asking: Asking, began_s: float) -> None:
         self._response, self._of, self._body, self._asking, self._began_s = response, of, body, asking, began_s
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         loop, frames, came, failed = asyncio.get_running_loop(), Frames(), list[Came](), False
-        async for chunk in self._response.aiter_raw():
+        async for chunk in self._response.aiter_bytes():
             at_ms = round((loop.time() - self._began_s) * 1000, 1)
             for piece in frames.feed(chunk):
                 came.append((at_ms, piece))
