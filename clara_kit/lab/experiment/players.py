@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import AbstractContextManager, ExitStack
-from typing import Self
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from contextlib import ExitStack
+from functools import cached_property
+from typing import TYPE_CHECKING, Self
 
-from clara_kit.core.settings import Keys
 from clara_kit.lab.experiment import executors
 from clara_kit.lab.experiment.asking import Spending, ask_for
 from clara_kit.lab.experiment.cells import Cell
@@ -16,6 +16,9 @@ from clara_kit.lab.experiment.design import Design, code_here
 from clara_kit.lab.experiment.plan import Plan
 from clara_kit.lab.experiment.playing import Played, brains_of, play_batch, play_here
 from clara_kit.world.brain import Brain
+
+if TYPE_CHECKING:
+    from clara_kit.core.settings import Keys
 
 
 class Players:
@@ -56,33 +59,43 @@ class Players:
         )
 
     def __enter__(self) -> Self:
+        if self._executor is None and (self._asks or self.workers > 1):
+            if self._asks:
+                self._executor = self._entered.enter_context(ThreadPoolExecutor(self.workers, "clara-asks"))
+            else:  # they load what they need while this process plans
+                self._executor = self._entered.enter_context(executors.processes(self.workers))
+                for _ in range(self.workers):
+                    self._send(self._executor, ())
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End processes and connections."""
         self._entered.close()
         for brain in {*self._brains.values(), *self.kept.values()}:
             getattr(brain, "close", lambda: None)()
 
     def play(self, cells: Sequence[Cell], stop: Callable[[], bool]) -> Iterator[list[Played]]:
         """Batches as they come. Raises what went wrong, after what went well."""
-        design, size = self._design, executors.BATCH
-        if self.may_ask or design.llm == "local":
-            threads = self._pool(lambda: ThreadPoolExecutor(self.workers, "clara-asks"))
+        design, others, size = self._design, self._executor, executors.BATCH
+        if others is None:
+            return executors.here(cells, lambda batch: play_here(design, batch, self._brains), stop, size)
+        if self._asks:
             return executors.elsewhere(
-                cells, lambda batch: threads.submit(ask_for, design, batch, self._brains, self._spending),
+                cells, lambda batch: others.submit(ask_for, design, batch, self._brains, self._spending),
                 stop, self.workers, 1, self._spending.room,
             )  # fmt: skip
-        if self._executor is None and self.workers == 1:
-            return executors.here(cells, lambda batch: play_here(design, batch, self._brains), stop, size)
-        others, job = (
-            self._pool(lambda: executors.processes(self.workers)),
-            json.dumps(design.inputs, ensure_ascii=False),
-        )
-        return executors.elsewhere(
-            cells, lambda batch: others.submit(play_batch, job, code_here(), self._calls, batch), stop, 2 * self.workers, size
-        )  # fmt: skip
+        return executors.elsewhere(cells, lambda batch: self._send(others, batch), stop, 2 * self.workers, size)
 
-    def _pool(self, make: Callable[[], AbstractContextManager[Executor]]) -> Executor:
-        if self._executor is None:
-            self._executor = self._entered.enter_context(make())
-        return self._executor
+    @property
+    def _asks(self) -> bool:
+        return self.may_ask or self._design.llm == "local"
+
+    def _send(self, executor: Executor, batch: Sequence[Cell]) -> Future[list[Played]]:
+        return executor.submit(play_batch, self._job, code_here(), self._calls, batch)
+
+    @cached_property
+    def _job(self) -> str:
+        return json.dumps(self._design.inputs, ensure_ascii=False)

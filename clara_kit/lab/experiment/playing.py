@@ -8,11 +8,10 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from clara_kit.core.errors import SettingsError
 from clara_kit.core.profile import fill
-from clara_kit.core.settings import Keys
 from clara_kit.lab.experiment.cells import Cell
 from clara_kit.lab.experiment.design import Design, code_here
 from clara_kit.lab.scores.checks import CHECKS
@@ -22,6 +21,9 @@ from clara_kit.measure.run import Run
 from clara_kit.world.brain import Brain
 from clara_kit.world.personas import Persona
 from clara_kit.world.sim import simulate
+
+if TYPE_CHECKING:
+    from clara_kit.core.settings import Keys
 
 NOT_RECORDED = "not recorded"
 Played = dict[str, Any]
@@ -105,6 +107,7 @@ def brains_of(design: Design, calls: str, keys: Keys | None = None, *, asking: b
     """What writes the answers of each variant; nothing where they are scripted. Without `asking`, what is kept alone."""
     if design.llm == "scripted":
         return {}
+    from clara_kit.core.settings import Keys
     from clara_kit.lab.calls.brains import brain_for
 
     llm, found = design.llm, dict[str, Brain]()

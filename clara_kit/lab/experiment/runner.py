@@ -10,10 +10,9 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from time import monotonic
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from clara_kit.core.errors import ProviderError, RunLogError, SettingsError
-from clara_kit.core.settings import Keys
 from clara_kit.lab.experiment.asking import OverBudget
 from clara_kit.lab.experiment.beginning import agreed
 from clara_kit.lab.experiment.cells import Variants
@@ -29,6 +28,9 @@ from clara_kit.runtime.config import load_keys
 from clara_kit.runtime.run_log import versions
 from clara_kit.world.latency import LatencyProfile
 from clara_kit.world.scenario import Scenario
+
+if TYPE_CHECKING:
+    from clara_kit.core.settings import Keys
 
 Ask = Callable[[Plan], bool]
 
@@ -102,34 +104,36 @@ def run_experiment(
     if before.get("complete") and not again:
         return replace(Experiment.load(shelf.folder), note=_read_note(before))
     anew = again or before.get("code", code_here()) != code_here()
-    players = Players(design, executor=executor, workers=workers, keys=keys, calls=str(calls or ""))
-    expected = _planned(design, shelf, set() if anew else shelf.done(), players)
-    kept = Experiment(folder=shelf.folder, inputs=design.inputs, facts=before, plan=expected)
-    if budget_usd is not None and expected.usd is None:
-        raise SettingsError(
-            "The price of this model is not known, so no budget can be kept.", hint="leave out budget_usd."
-        )
     begin = partial(
         run_experiment, variants, scenarios, customers, seeds, seed=seed, latency=latency, llm=llm, executor=executor,
         workers=workers, folder=folder, ask=lambda plan: True, budget_usd=budget_usd, stop_when_sure=stop_when_sure,
         again=again, keys=keys, calls=calls,
     )  # fmt: skip
-    if expected.asks and not (ask(expected) if ask is not None else agreed(expected, begin)):
-        return replace(kept, note="Not begun: nobody has agreed to the plan yet.")
-    with shelf.writing():
-        if anew:
-            shelf.begin_anew()
-        times = {"started": (not anew and before.get("times", {}).get("started")) or _now()}
-        facts = {"complete": False, "code": code_here(), "versions": versions(), "times": times}
-        shelf.write_manifest(design.inputs, facts)
-        players.may_spend(budget_usd, 0.0 if anew else shelf.spent_usd(), expected)
-        ended = _play_all(design, shelf, players, progress, should_stop or (lambda: False))
-        if not ended.note:
-            shelf.write_tables()
-            times["ended"] = _now()
-            facts |= {"complete": True, "conversations": ended.conversations, "ended_early": ended.early}
+    with Players(design, executor=executor, workers=workers, keys=keys, calls=str(calls or "")) as players:
+        expected = _planned(design, shelf, set() if anew else shelf.done(), players)
+        kept = Experiment(folder=shelf.folder, inputs=design.inputs, facts=before, plan=expected)
+        if budget_usd is not None and expected.usd is None:
+            raise SettingsError(
+                "The price of this model is not known: no budget can be kept.", hint="leave out budget_usd."
+            )
+        if expected.asks and not (ask(expected) if ask is not None else agreed(expected, begin)):
+            return replace(kept, note="Not begun: nobody has agreed to the plan yet.")
+        with shelf.writing():
+            if anew:
+                shelf.begin_anew()
+            players.may_spend(budget_usd, shelf.spent_usd(), expected)
+            started = "" if anew else before.get("times", {}).get("started")
+            facts: dict[str, Any] = {
+                "complete": False, "code": code_here(), "versions": versions(), "times": {"started": started or _now()},
+            }  # fmt: skip
             shelf.write_manifest(design.inputs, facts)
-            shelf.forget_lines()
+            ended = _play_all(design, shelf, players, progress, should_stop or (lambda: False))
+            if not ended.note:
+                shelf.write_tables()
+                facts["times"]["ended"] = _now()
+                facts |= {"complete": True, "conversations": ended.conversations, "ended_early": ended.early}
+                shelf.write_manifest(design.inputs, facts)
+                shelf.forget_lines()
     return replace(kept, facts=facts, note=ended.note)
 
 
@@ -164,9 +168,11 @@ def plan(
     _check(design, executor, workers, None)
     shelf = Shelf(Path(folder or ROOT) / design.id)
     done = set(range(len(design.cells))) if _kept(shelf).get("complete") else shelf.done()
-    return _planned(
-        design, shelf, done, Players(design, executor=executor, workers=workers, keys=keys, calls=str(calls or ""))
-    )
+    players = Players(design, executor=executor, workers=workers, keys=keys, calls=str(calls or ""))
+    try:
+        return _planned(design, shelf, done, players)
+    finally:
+        players.close()
 
 
 def _twin(llm: Llm, keys: Keys | None) -> bool:
@@ -228,7 +234,9 @@ def _play_all(
     done, of, began = shelf.done(), len(design.cells), monotonic()
     first = count = len(done)
     early = why = ""
-    with Line(f"{count:,} of {of:,} conversations") if progress is None else nullcontext() as line, players:
+    if players.workers > 1:
+        import polars as _  # noqa: F401  # while others work: its tables are made when they are done
+    with Line(f"{count:,} of {of:,} conversations") if progress is None else nullcontext() as line:
         try:
             for number, cells in enumerate(design.rounds, start=1):
                 left = [cell for cell in cells if cell.number not in done]
