@@ -283,6 +283,7 @@ class Branch:
     def _inputs(self, told: Told, about: dict[str, Any], llm: str) -> dict[str, Any]:
         """The recorded run's inputs, but for what is not as it was, and where this comes from."""
         inputs = {**self.run.inputs, **told.inputs, OF: about, "policies": usual_policies().to_dict()}
+        inputs.pop("script", None)  # it is not what the customer said here
         modes = dict(inputs.get("modes") or {})
         for name, mode in (("llm", llm), ("tts", "sim"), ("avatar", "sim")):
             before = str(modes.get(name, mode))

@@ -115,7 +115,7 @@ function render({ model, el }) {
   const range = () => view || [begin(), end()];
   const x = (ms) => GUTTER + ((ms - range()[0]) / (range()[1] - range()[0])) * plotWidth;
   const ms = (px) => range()[0] + ((px - GUTTER) / plotWidth) * (range()[1] - range()[0]);
-  const atCursor = () => model.get("moment").at_ms || 0;
+  const atCursor = () => (model.get("can_branch") ? model.get("branch_at") : model.get("moment").at_ms) || 0; // a moment may lie between two events
 
   function show(from, to) {
     const width = Math.min(Math.max(to - from, 50), end() - begin());
@@ -500,6 +500,7 @@ function render({ model, el }) {
   model.on("change:moment change:steps", detail);
   model.on("change:title change:whose change:has_sound change:growing change:unfolded", headline);
   model.on("change:words", all);
+  model.on("change:branch_at", moveCursor);
   model.on("change:branch_shown", () => { // another conversation, with a sound of its own
     audio?.pause();
     audio = view = null;

@@ -15,6 +15,7 @@ from clara_kit.core import events as ev
 from clara_kit.core.errors import ClaraError, SettingsError, TemplateError
 from clara_kit.core.profile import CustomerProfile
 from clara_kit.core.settings import Keys, Settings
+from clara_kit.lab.again import script_of
 from clara_kit.lab.branches import Branch, branch
 from clara_kit.lab.calls.brains import brain_for
 from clara_kit.lab.replay import replay
@@ -140,6 +141,9 @@ def test_a_kept_branch_is_a_run_like_any_other_and_names_where_it_comes_from(run
     assert kept(tmp_path)[0].customer == "camila"
     assert _channels(folder.joinpath("conversation.wav").read_bytes()) == 2
     assert "manchas" in branch(folder).go_on(OTHER).answer
+    assert [line.text for line in script_of(again).lines] == [LINES[0], OTHER][
+        -len(again.ledger) + 1 :
+    ]  # played again: its own lines
     other.go_on("¿Y cuánto cuesta?").keep(root=tmp_path)
     found = branch(run, at_ms=9000)
     found.gather(tmp_path)
