@@ -104,6 +104,8 @@ class LocalLLM:
             error = http.failure("unreachable", error.message, _START) if error.kind == "unreachable" else error
         except ValueError as exc:
             error = http.failure("bad_input", f"The history cannot be sent: {exc}.")
+        except Exception as exc:  # whatever a library makes of a broken stream: one last event is promised
+            error = http.failure("unknown", f"The request failed with {type(exc).__name__}.", _START)
         if error is None and not said.reason:
             error = http.failure("cut", f"{_WHO} ended its answer before its end.", "ask again.")
         at_ms = self._clock.now_ms()
