@@ -106,7 +106,16 @@ def _line(said: Words, before: Utterance | None) -> Line:
 def changes(run: Run, policies: Policies | None = None) -> tuple[Change, ...]:
     """What has changed since a run was recorded, of all that its inputs and facts keep."""
     by_rule = partial(_policies, policies=policies or usual_policies())
-    return tuple(one for find in (_prompts, _data, _settings, by_rule, _made_with) for one in find(run))
+    told: list[Change] = []
+    finds: tuple[tuple[Kind, Callable[[Run], Iterator[Change]]], ...] = (
+        ("prompt", _prompts), ("data", _data), ("settings", _settings), ("policy", by_rule), ("package", _made_with),
+    )  # fmt: skip
+    for kind, find in finds:
+        try:
+            told += find(run)
+        except (AttributeError, IndexError, KeyError, TypeError, ValueError):  # a manifest may be damaged anywhere
+            told.append(Change(kind, "what was kept of it", "cannot be read", NOTHING))
+    return tuple(told)
 
 
 def _prompts(run: Run) -> Iterator[Change]:

@@ -77,7 +77,13 @@ def keep(run: Run | str | Path, *, sound: bool = False, root: Path | str | None 
         hint = "make a bundle for whom it concerns, or keep a conversation with an invented customer."
         raise RunLogError("A conversation with a customer of the shop is not put into the repository.", hint=hint)
     root = Path(root or DATA / "runs")
-    folder, parts = root / KEPT / name_of(run), dict(parts_of(run, sound=sound))
+    folder = root / KEPT / name_of(run)
+    try:
+        parts = dict(parts_of(run, sound=sound))
+    except OSError as exc:
+        raise RunLogError(
+            f"The run cannot be kept in {folder}: {exc.strerror}.", hint="make room on the disk."
+        ) from exc
     size = sum(map(len, parts.values()))
     others = sum(f.stat().st_size for f in (root / KEPT).rglob("*") if f.is_file() and f.parent != folder)
     for much, most in ((size, KEPT_RUN_BYTES), (size + others, KEPT_BYTES)):

@@ -176,7 +176,7 @@ def ended_of(facts: dict[str, Any]) -> str:
 def prompt_of(inputs: dict[str, Any]) -> str:
     """Which prompt a run had, as «warm v1»; empty where it was no template."""
     template = inputs.get("template")
-    return f"{template['id']} v{template['version']}" if isinstance(template, dict) and template else ""
+    return f"{template.get('id')} v{template.get('version')}" if isinstance(template, dict) and template else ""
 
 
 def customer_of(inputs: dict[str, Any], names: dict[str, str] | None = None) -> str:

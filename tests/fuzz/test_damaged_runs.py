@@ -21,6 +21,8 @@ from clara_kit.audio.pcm import silence
 from clara_kit.audio.wav import read_wav, write_wav
 from clara_kit.core.commands import RequestReply
 from clara_kit.core.errors import AudioError, RunLogError
+from clara_kit.lab.again import changes
+from clara_kit.lab.keeping import parts_of
 from clara_kit.lab.stepping import Stepper
 from clara_kit.lab.timeline import timeline
 from clara_kit.measure.run import WORDS_FILE
@@ -213,6 +215,7 @@ def use(run: Run) -> None:
     Story(shown.trace)
     line = timeline(shown.trace)
     json.dumps(line.to_dict(), allow_nan=False)
+    assert all(str(change) for change in changes(run)) and dict(parts_of(run))
     assert svg(line, title=str(run.facts.get("title")), mix=run.mix).encode()
     assert 0 <= abs(run.sound_from_ms) < 1e12
 
