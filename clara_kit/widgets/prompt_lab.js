@@ -1,5 +1,5 @@
 // The view of prompt_lab.py: seven steps from two prompts to a verdict. Steps 4 to 6 have files of their own.
-const LOOK_MS = 500; // how often the page asks how far it is
+const LOOK_MS = 500; // after an answer the page asks again how far it is
 const REST_MS = 400; // after the last tick the plan is made
 const FOLD = 60; // pairs shown at once
 
@@ -51,9 +51,9 @@ function render({ model, el }) {
     badge.classList.toggle("live", llm === "live");
   }
   let timer = 0;
-  function looking() {
-    clearInterval(timer);
-    if (["starting", "running", "reckoning"].includes(model.get("progress").state) || model.get("verdict").checking) timer = setInterval(() => root.isConnected && lab.ask("look"), LOOK_MS);
+  function looking() { // one question at a time: the next when the last was answered
+    clearTimeout(timer);
+    if (["starting", "running", "reckoning"].includes(model.get("progress").state) || model.get("verdict").checking) timer = setTimeout(() => lab.ask("look"), LOOK_MS);
   }
   const onProblem = () => (problem.textContent = model.get("problem"));
   root.addEventListener("keydown", (event) => event.stopPropagation()); // JupyterLab's own keys
@@ -62,7 +62,7 @@ function render({ model, el }) {
   for (const part of Object.values(parts)) for (const [names, then] of Object.entries(part.on)) model.on(names, then), then();
   step(), above(), looking(), onProblem();
   lab.ask("look");
-  return () => (clearInterval(timer), play.end());
+  return () => (clearTimeout(timer), play.end());
 }
 
 function button(w, name, then, className = "") {

@@ -7,6 +7,7 @@ and `experiment` and `compared` are ordinary data for the next cell. What is scr
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -38,6 +39,7 @@ from clara_kit.world.voices import clara_voice
 
 CUSTOMERS = ("antonia", "benjamin", "camila", "emilia", "matias", "rosario")  # to begin with
 ANSWERS = ("scripted", "recorded", "live", "local")
+MANY = 1000  # conversations: from here on processes of their own, which leave the kernel to its cells
 log = logging.getLogger("clara_kit.widgets")
 
 
@@ -53,7 +55,7 @@ class PromptLab(ipywidgets.VBox):  # type: ignore[misc]
         folder: str | Path | None = None,
         root: str | Path | None = None,
         scenarios: Path | None = None,
-        workers: int = 1,
+        workers: int | None = None,
         language: Language | None = None,
     ) -> None:
         self._language = language or usual_language()
@@ -71,6 +73,8 @@ class PromptLab(ipywidgets.VBox):  # type: ignore[misc]
         self._rater = self.words["pl_rater_usual"]
         self._pair: tuple[Any, ...] = ()
         self._shown: Any = None
+        self._figures: list[list[str]] = []
+        self._looks = 0
         self._ran: list[Any] = []
         self._view.on_msg(self._asked)
         self.studio.observe(self._show_sides, names=["changed", "text", "chosen", "problem"])
@@ -224,12 +228,13 @@ class PromptLab(ipywidgets.VBox):  # type: ignore[misc]
     def _asked_for(self) -> dict[str, Any]:
         """What `run_experiment` is asked for."""
         now = self._view.chosen
+        many = 2 * len(now["scenarios"]) * len(now["customers"]) * now["seeds"] >= MANY
         a, b = PromptTemplate.load(now["a"]), self.studio.template
         return {
             "variants": [Variant(name="A", template=a), Variant(name="B", template=b)],
             "scenarios": [one for one in Scenario.all() if one.name in now["scenarios"]],
             "customers": [*now["customers"]], "seeds": now["seeds"], "llm": now["llm"], "folder": self._root,
-            "workers": self._workers,
+            "workers": self._workers or (min(4, os.cpu_count() or 1) if many and now["llm"] == "scripted" else 1),
         }  # fmt: skip
 
     def _show_sides(self, _change: Any = None) -> None:
@@ -240,11 +245,14 @@ class PromptLab(ipywidgets.VBox):  # type: ignore[misc]
     def _show_progress(self) -> None:
         now, experiment = self._running, self._running.experiment
         if experiment is not None and experiment is not self._shown:
-            self._view.pairs = shown.pairs(experiment, self._titles)
-        self._shown = experiment
+            self._view.pairs, self._figures = (
+                shown.pairs(experiment, self._titles),
+                shown.figures(experiment, self._language),
+            )
+        self._shown, self._looks = experiment, self._looks + 1
         self._view.progress = {
-            **shown.progress(now, self.words, self._language), "pairs": len(self._view.pairs),
-            "stale": now.state != "idle" and self._ran != self._now(),
+            **shown.progress(now, self.words, self._language), "pairs": len(self._view.pairs), "figures": self._figures,
+            "stale": now.state != "idle" and self._ran != self._now(), "look": self._looks,
         }  # fmt: skip
         if experiment is not None and now.compared is not None and not self._view.verdict:
             found = shown.verdict(now.compared, self._titles, self._language)

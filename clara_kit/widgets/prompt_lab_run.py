@@ -16,7 +16,7 @@ from clara_kit.lab.experiment.experiment import Experiment
 from clara_kit.lab.experiment.runner import Progress
 
 log = logging.getLogger("clara_kit.widgets")
-ARRIVES_S = 1.0  # how often what has come so far is read
+ARRIVES_S = 1.0  # how often what has come so far is read, at most
 
 State = Literal["idle", "starting", "running", "reckoning", "stopped", "done", "failed"]
 Job = Callable[[Callable[[Progress], None], Callable[[], bool]], Experiment]
@@ -62,13 +62,15 @@ class Running:
         return self.state
 
     def _run(self, job: Job, reckon: Callable[[Any], Any]) -> None:
-        began, looked = monotonic(), 0.0
+        began, next_look = monotonic(), 0.0
 
         def progress(now: Progress) -> None:
-            nonlocal looked
+            nonlocal next_look
             self.done, self.all, self.left_s, self.state = now.done, now.of, now.seconds_left, "running"
-            if (at := monotonic()) - looked > ARRIVES_S:
-                self.experiment, looked = Experiment.load(now.folder), at
+            if (at := monotonic()) >= next_look:
+                so_far = Experiment.load(now.folder)
+                _ = so_far.rows, so_far.turns  # read here, not in the kernel's own thread
+                self.experiment, next_look = so_far, monotonic() + max(ARRIVES_S, min(5.0, 10 * (monotonic() - at)))
 
         try:
             self.experiment = job(progress, self._stop.is_set)

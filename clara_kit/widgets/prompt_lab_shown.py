@@ -79,7 +79,6 @@ def progress(now: Running, words: Mapping[str, str], language: Language) -> dict
     return {
         "state": now.state, "done": now.done, "all": now.all, "left": seconds(now.left_s, words),
         "time": seconds(now.seconds, words), "error": tell(now.error, language) if now.error else "",
-        "figures": figures(experiment, language) if experiment is not None else [],
         "folder": str(experiment.folder.resolve()) if experiment is not None else "",
     }  # fmt: skip
 

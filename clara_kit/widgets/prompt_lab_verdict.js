@@ -25,14 +25,12 @@ function verdict({ model, w, ask }) {
   };
   // Each metric on a scale of its own, so that better is always to the right of the line in the middle.
   function interval({ low, mid, high, sure, told }) {
-    const W = 240, H = 22, most = Math.max(Math.abs(low ?? 0), Math.abs(high ?? 0), Math.abs(mid ?? 0), 1e-12), x = (value) => W / 2 + (value / most) * (W / 2 - 8);
+    const W = 240, H = 22, most = Math.max(...[low, mid, high].map(Math.abs), 1e-12), x = (value) => W / 2 + (value / most) * (W / 2 - 8);
     const box = svg("svg", { viewBox: `0 0 ${W} ${H}`, class: `pl-interval ${sure}`, role: "img", "aria-label": told });
     box.append(svg("line", { x1: W / 2, x2: W / 2, y1: 0, y2: H, class: "zero" }));
-    if (low !== null && high !== null) {
-      box.append(svg("line", { x1: x(low), x2: x(high), y1: H / 2, y2: H / 2, class: "span" }));
-      for (const end of [low, high]) box.append(svg("line", { x1: x(end), x2: x(end), y1: 6, y2: H - 6, class: "span" }));
-    }
-    if (mid !== null) box.append(svg("circle", { cx: x(mid), cy: H / 2, r: 4.5 }));
+    box.append(svg("line", { x1: x(low), x2: x(high), y1: H / 2, y2: H / 2, class: "span" }));
+    for (const end of [low, high]) box.append(svg("line", { x1: x(end), x2: x(end), y1: 6, y2: H - 6, class: "span" }));
+    box.append(svg("circle", { cx: x(mid), cy: H / 2, r: 4.5 }));
     return box;
   }
   const SAYS = { better: "▲", worse: "▼", moved: "◆", unsure: "?" };
@@ -51,7 +49,7 @@ function verdict({ model, w, ask }) {
     table.append(line("th", [w("pl_metric"), "A", "B", w("pl_effect"), w("pl_worse_better"), w("pl_says")]));
     table.append(...rows.map((row) => {
       const plot = make("td", "plot"), says = make("td", `says ${row.sure}`, `${SAYS[row.sure]} ${row.says}`);
-      plot.append(interval(row));
+      plot.append(row.low === null ? make("small", "", row.mid === null ? "" : w("pl_bare")) : interval(row)); // a point alone would have no scale
       const own = line("th", [row.label, figured(row.a), figured(row.b), figured(row.effect, row.interval), plot, says]);
       [w("pl_metric"), "A", "B", w("pl_effect")].forEach((label, n) => (own.children[n].dataset.label = label));
       own.dataset.testid = `pl-effect-${row.name}`;
