@@ -19,10 +19,11 @@ from clara_kit.core.errors import ClaraError
 from clara_kit.core.paths import DATA
 from clara_kit.lab.again import again
 from clara_kit.lab.differences import PARTS, Contrast, Differences, differences
-from clara_kit.lab.keeping import ENDING, bundle, keep, name_of, unbundle
+from clara_kit.lab.keeping import ENDING, bundle, keep, name_of
 from clara_kit.lab.remarks import Remarks
 from clara_kit.lab.replay import Replay, replay
 from clara_kit.lab.shelf import RUNNING, Kept, kept
+from clara_kit.lab.unbundling import unbundle
 from clara_kit.measure.run import Run
 from clara_kit.runtime.run_log import RunLog
 from clara_kit.widgets.sharing import share
