@@ -158,13 +158,12 @@ class ClaudeBrain:
 
         customer = invented(words)
         asking = Asking(
-            words=words, keeps=customer is not None or self._real, private=customer is None, plays=False,
-            customer=customer or "", made=date.today().isoformat(),
+            words=words, notes=customer is not None or self._real, customer=customer or "", made=date.today().isoformat(),
         )  # fmt: skip
         ASKING.set(asking)
         wait_ms = 1000.0
         for left in reversed(range(TRIES)):
-            written = await self._once(request, asking)
+            written = await self._once(request, asking, private=customer is None)
             failed = written.failed
             if failed is None or written.chunks or failed.kind not in ("rate_limited", "overloaded") or not left:
                 break
@@ -173,8 +172,8 @@ class ClaudeBrain:
             wait_ms *= 2
         return written
 
-    async def _once(self, request: ReplyRequest, asking: Asking) -> Written:
-        asking.call = asking.kept = None
+    async def _once(self, request: ReplyRequest, asking: Asking, *, private: bool) -> Written:
+        asking.call = None
         with self._lock:
             self.asked += 1
         async with self._provider().reply(request) as reply:
@@ -182,11 +181,11 @@ class ClaudeBrain:
         usage: ev.Usage | None = getattr(events[-1], "usage", None)
         with self._lock:
             self.spent_usd += (usage.cost_usd or 0.0) if usage is not None else 0.0
-        whole = asking.kept if self._llm == "recorded" else asking.call
-        if asking.keeps and asking.call is None and isinstance(events[-1], ev.ReplyCompleted):
+        if asking.call is not None:
+            kept = self.store.keep(asking.call, private=private)
+            return written_of(kept if self._llm == "recorded" else asking.call, asking.words, self._llm)
+        if asking.notes and isinstance(events[-1], ev.ReplyCompleted):
             self.store.warn("An answer was not kept: its stream held something that is no event.")
-        if whole is not None:
-            return written_of(whole, asking.words, self._llm)
         return told(events, self._llm, self._settings.llm_model)
 
     def _provider(self) -> LLMProvider:
@@ -199,7 +198,7 @@ class ClaudeBrain:
                 api_key=self._keys.need("anthropic_api_key"), base_url=self._keys.anthropic_base_url,
                 clock=MonotonicClock(), model=s.llm_model, max_tokens=s.llm_max_tokens, temperature=s.llm_temperature,
                 first_token_timeout_ms=s.llm_first_token_timeout_ms, stall_timeout_ms=s.llm_stall_timeout_ms,
-                through=through(self.store, self.who),
+                through=through(self.who),
             )  # fmt: skip
         return self._claude
 
