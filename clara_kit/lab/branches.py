@@ -208,10 +208,6 @@ class Branch:
         end = self.run.events[-1].at_ms + TAIL_MS if to_ms is None else to_ms
         return wav_bytes(*voiced(self.run, self.run.words, self.recording, begin, end))
 
-    def sound_so_far(self) -> bytes:
-        """The sound up to the moment from which one goes on."""
-        return self.sound(self.run.sound_from_ms, self.at_ms)
-
     # --- keeping ----------------------------------------------------------------------------------------
 
     def keep(self, title: str = "", *, root: Path | str | None = None, sound: bool = True) -> Run:

@@ -12,7 +12,6 @@ from functools import cached_property, lru_cache
 from hashlib import sha256
 from importlib import metadata
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, Literal, cast
 
 from clara_kit import data_files
@@ -26,25 +25,16 @@ from clara_kit.prompts.catalog import Catalog
 from clara_kit.prompts.template import PromptTemplate
 from clara_kit.turns import usual_policies
 from clara_kit.world.answers import AnswerBook
-from clara_kit.world.latency import LatencyProfile, Law
+from clara_kit.world.latency import LatencyProfile
 from clara_kit.world.personas import Persona
 from clara_kit.world.scenario import Scenario
 
 Llm = Literal["scripted", "recorded", "live", "local"]
 LLMS: tuple[Llm, ...] = ("scripted", "recorded", "live", "local")
-WELL_FORMED = frozenset(
-    [
-        "no_orders",
-        "many_orders",
-        "bought_the_best",
-        "many_concerns",
-        "doctor",
-        "long_name",
-        "spelling",
-        "deleted_product",
-        "no_metafields",
-    ]
-)
+WELL_FORMED = frozenset((
+    "no_orders", "many_orders", "bought_the_best", "many_concerns", "doctor", "long_name", "spelling", "deleted_product",
+    "no_metafields",
+))  # fmt: skip
 """What may be hard about a customer of the usual set: the rest are there to test the shop and its data, not prompts."""
 
 
@@ -103,7 +93,7 @@ class Design:
         try:
             variants = {v["name"]: _variant(v) for v in inputs["variants"]}
             scenarios = {s["name"]: Scenario.model_validate(s) for s in inputs["scenarios"]}
-            laws = _laws(inputs["latency"])
+            laws = LatencyProfile.kept(inputs["latency"])
             here = data_here(inputs["customers"])
         except (KeyError, TypeError, ValueError, AttributeError) as exc:
             raise RunLogError(f"This is no design of an experiment ({type(exc).__name__}: {exc}).") from exc
@@ -199,9 +189,3 @@ def _variant(data: dict[str, Any]) -> Variant:
             hint="its rows stand; to play it again, put back data/prompts/parts as it was.",
         )
     return Variant(name=data["name"], template=template, settings=Settings.model_validate(data["settings"]))
-
-
-def _laws(data: dict[str, Any]) -> LatencyProfile:
-    names = ("kind", "low", "high", "spike_share", "spike_low", "spike_high")
-    laws = {stage: Law(**dict(zip(names, law, strict=True)), source="as kept") for stage, law in data["laws"].items()}
-    return LatencyProfile(name=data["name"], description="", laws=MappingProxyType(cast(Any, laws)))
