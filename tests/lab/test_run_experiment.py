@@ -318,3 +318,38 @@ def test_what_is_no_experiment_is_refused_by_name(tmp_path: Path) -> None:
         Experiment.load(tmp_path)
     with pytest.raises(RunLogError, match="no experiment"):
         Shelf(tmp_path / "none").manifest()
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"variants": None}, {"variants": {"A": {"template": None}}}, {"variants": {"A": {"settings": "tuned"}}}, {"variants": {"a\nb": "warm"}},
+        {"variants": [Variant(name="x", template=3)]},  # type: ignore[arg-type]
+        {"scenarios": 3}, {"scenarios": [None]}, {"customers": 3}, {"customers": [3]}, {"seeds": 1.5}, {"seeds": [1.5]}, {"seeds": [10**30]},
+        {"seeds": 10**9}, {"seed": float("nan")}, {"seed": None}, {"latency": None}, {"workers": None}, {"workers": 1.5}, {"workers": 10**6},
+        {"budget_usd": "1"}, {"budget_usd": float("nan")}, {"ask": "yes"}, {"progress": 3}, {"should_stop": True}, {"executor": "dask"},
+        {"keys": {}, "llm": "recorded"}, {"folder": 3},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_what_cannot_be_asked_for_is_refused_with_a_remedy_before_anything_is_played(
+    tmp_path: Path, wrong: dict[str, Any]
+) -> None:
+    with pytest.raises(SettingsError) as caught:
+        small(wrong.pop("folder", tmp_path), **wrong)
+
+    assert caught.value.hint
+    assert not [*tmp_path.iterdir()]
+
+
+def test_one_by_itself_is_taken_for_a_list_of_one(tmp_path: Path) -> None:
+    one = small(tmp_path, variants="warm", scenarios=SCENARIOS[0], customers="camila", seeds=1)
+
+    assert one.rows.select("variant", "scenario", "customer").rows() == [("warm", "price", "camila")]
+
+
+def test_a_folder_that_is_a_file_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("", encoding="utf-8")
+
+    with pytest.raises(RunLogError, match="cannot be written"):
+        small(tmp_path / "file")

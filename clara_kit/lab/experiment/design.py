@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from hashlib import sha256
 from importlib import metadata
+from math import prod
+from operator import index
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -19,7 +21,7 @@ from clara_kit.audio.pronunciation import usual_pronunciation
 from clara_kit.core.errors import RunLogError, SettingsError
 from clara_kit.core.rng import child_rng
 from clara_kit.core.settings import Settings
-from clara_kit.lab.experiment.cells import Cell, Variant, Variants, variants_of
+from clara_kit.lab.experiment.cells import Cell, Variant, Variants, listed, variants_of
 from clara_kit.measure.run import experiment_id
 from clara_kit.prompts.catalog import Catalog
 from clara_kit.prompts.template import PromptTemplate
@@ -30,6 +32,7 @@ from clara_kit.world.personas import Persona
 from clara_kit.world.scenario import Scenario
 
 Llm = Literal["scripted", "recorded", "live", "local"]
+MOST = 1_000_000  # conversations: each is held as an object, and they are days of work
 LLMS: tuple[Llm, ...] = ("scripted", "recorded", "live", "local")
 WELL_FORMED = frozenset((
     "no_orders", "many_orders", "bought_the_best", "many_concerns", "doctor", "long_name", "spelling", "deleted_product",
@@ -63,11 +66,22 @@ class Design:
         met = (
             Scenario.all()
             if scenarios is None
-            else [s if isinstance(s, Scenario) else Scenario.load(s) for s in scenarios]
+            else [
+                s if isinstance(s, Scenario) else Scenario.load(s)
+                for s in _named(scenarios, "scenarios", Scenario, Path)
+            ]
         )
-        who = usual_customers() if customers is None else tuple(customers)
-        times = list(range(seeds)) if isinstance(seeds, int) else [int(s) for s in seeds]
-        laws = latency if isinstance(latency, LatencyProfile) else LatencyProfile.load(latency)
+        who = usual_customers() if customers is None else _named(customers, "customers")
+        times = range(seeds) if isinstance(seeds, int) else [*map(_number, listed(seeds, "seeds"))]
+        laws = (
+            latency
+            if isinstance(latency, LatencyProfile)
+            else LatencyProfile.load(*_named((latency,), "latency", Path))
+        )
+        if (count := prod(map(len, (tried, met, who, times)))) > MOST:
+            raise SettingsError(
+                f"{count:,} conversations are too many for one experiment.", hint=f"ask for {MOST:,} at most."
+            )
         for what, names in (("scenarios", [s.name for s in met]), ("customers", who), ("seeds", times)):
             if not names or len(set(names)) < len(names):
                 raise SettingsError(f"The {what} are none, or one stands there twice.", hint=f"give other {what}.")
@@ -75,8 +89,8 @@ class Design:
             "variants": [_plain(v) for v in tried],
             "scenarios": [s.model_dump(mode="json") for s in met],
             "customers": list(who),
-            "seeds": times,
-            "seed": seed,
+            "seeds": list(times),
+            "seed": _number(seed),
             "latency": laws.to_dict(),
             "llm": llm,
             "data": data_here(who),
@@ -140,6 +154,24 @@ class Design:
             return (self.cells,)
         size = _ROUND * len(self.cells) // len(self.scenarios)
         return tuple(self.cells[at : at + size] for at in range(0, len(self.cells), size))
+
+
+def _named(given: Any, what: str, *kinds: type) -> tuple[Any, ...]:
+    """Names, or one of these kinds. Raises `SettingsError`."""
+    for one in (found := listed(given, what)):
+        if not isinstance(one, (str, *kinds)):
+            raise SettingsError(f"{one!r} in place of {what}.", hint=f"give {what} by name.")
+    return found
+
+
+def _number(given: Any) -> int:
+    """A whole number as tables hold it. Raises `SettingsError`."""
+    try:
+        if abs(number := index(given)) < 2**63:
+            return number
+    except TypeError:
+        pass
+    raise SettingsError(f"{given!r} is no number of a seed.", hint="use a whole number of at most 18 digits.")
 
 
 _ROUND = 2  # scenarios, after which whoever wants to stop when it is sure looks at what there is

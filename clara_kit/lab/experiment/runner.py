@@ -10,9 +10,10 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from clara_kit.core.errors import ProviderError, RunLogError, SettingsError
+from clara_kit.core.settings import Keys
 from clara_kit.lab.experiment.asking import OverBudget
 from clara_kit.lab.experiment.beginning import agreed
 from clara_kit.lab.experiment.cells import Variants
@@ -29,9 +30,7 @@ from clara_kit.runtime.run_log import versions
 from clara_kit.world.latency import LatencyProfile
 from clara_kit.world.scenario import Scenario
 
-if TYPE_CHECKING:
-    from clara_kit.core.settings import Keys
-
+MOST_WORKERS = 128  # of this machine: each is a process, or a conversation that a vendor is asked for
 Ask = Callable[[Plan], bool]
 
 
@@ -87,6 +86,7 @@ def run_experiment(
     Raises `SettingsError`, `TemplateError`, `ScriptError` before anything is played, `RunLogError` where it cannot be
     kept, or is being run already, and `ProviderError` where the vendor refuses the first conversation.
     """
+    _called(ask=ask, progress=progress, should_stop=should_stop)
     design = Design.of(
         variants,
         scenarios,
@@ -99,7 +99,7 @@ def run_experiment(
         twin=_twin(llm, keys),
     )
     _check(design, executor, workers, budget_usd)
-    shelf = Shelf(Path(folder or ROOT) / design.id)
+    shelf = _shelf(folder, design)
     before = _kept(shelf)
     if before.get("complete") and not again:
         return replace(Experiment.load(shelf.folder), note=_read_note(before))
@@ -166,7 +166,7 @@ def plan(
         twin=_twin(llm, keys),
     )
     _check(design, executor, workers, None)
-    shelf = Shelf(Path(folder or ROOT) / design.id)
+    shelf = _shelf(folder, design)
     done = set(range(len(design.cells))) if _kept(shelf).get("complete") else shelf.done()
     players = Players(design, executor=executor, workers=workers, keys=keys, calls=str(calls or ""))
     try:
@@ -175,20 +175,43 @@ def plan(
         players.close()
 
 
+def _called(**given: object) -> None:
+    for name, one in given.items():
+        if one is not None and not callable(one):
+            raise SettingsError(
+                f"{one!r} in place of {name}, which is called.", hint=f"give a function as {name}, or none."
+            )
+
+
+def _shelf(folder: Path | str | None, design: Design) -> Shelf:
+    if not isinstance(folder, Path | str | None):
+        raise SettingsError(f"{folder!r} in place of folder.", hint="give a path, or leave it out.")
+    return Shelf(Path(folder or ROOT) / design.id)
+
+
 def _twin(llm: Llm, keys: Keys | None) -> bool:
     """Whether who is asked, or was, listens on this machine in the vendor's place."""
+    if not isinstance(keys, Keys | None):
+        raise SettingsError(f"{type(keys).__name__} in place of keys.", hint="give Keys(...), or leave it out.")
     return llm in ("recorded", "live") and http.is_loopback((keys or load_keys()).anthropic_base_url)
 
 
 def _check(design: Design, executor: Executor | None, workers: int, budget_usd: float | None) -> None:
-    if workers < 1:
-        raise SettingsError(f"workers is 1 or more, not {workers}.", hint="leave it out to play in this process.")
+    if not isinstance(workers, int) or not 1 <= workers <= (MOST_WORKERS if executor is None else 100_000):
+        raise SettingsError(
+            f"workers is a whole number from 1 to {MOST_WORKERS}, not {workers}.",
+            hint="leave it out to play in this process.",
+        )
+    if executor is not None and not hasattr(executor, "submit"):
+        raise SettingsError(
+            f"{executor!r} in place of executor.", hint="give one of concurrent.futures, or what Dask's get_executor() gives."
+        )  # fmt: skip
     if executor is not None and design.llm in ("live", "local"):
         raise SettingsError(
             "Other processes are given no key, and a budget holds in one process only.",
             hint="leave out executor; workers says how many conversations are under way at a time.",
         )
-    if budget_usd is not None and not budget_usd > 0:
+    if budget_usd is not None and not (isinstance(budget_usd, int | float) and budget_usd > 0):
         raise SettingsError(f"budget_usd is above 0, not {budget_usd}.", hint="leave it out for no limit.")
     if (metric := design.inputs.get("stop_when_sure")) and (metric not in METRICS or len(design.variants) < 2):
         raise SettingsError(

@@ -11,9 +11,9 @@ import io
 import json
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from clara_kit.core.errors import RunLogError
 from clara_kit.core.paths import DATA
@@ -97,10 +97,21 @@ class Shelf:
 
     def lines(self) -> Iterator[Played]:
         """What was played, in the order in which it came; cut lines are passed over."""
-        with suppress(FileNotFoundError), open(self.folder / CELLS, "rb") as file:
+        with self._cells() as file:
             for line in file:
                 if (one := _read(line)) is not None:
                     yield one
+
+    def _cells(self) -> BinaryIO:
+        """The file of the lines, or an empty one. Raises `RunLogError`."""
+        try:
+            return open(self.folder / CELLS, "rb")
+        except (FileNotFoundError, NotADirectoryError):
+            return io.BytesIO()
+        except OSError as exc:
+            raise RunLogError(
+                f"{self.folder / CELLS} cannot be read: {exc.strerror}.", hint="give yourself the right to read it."
+            ) from exc
 
     def _made(self) -> dict[str, pl.DataFrame]:
         """Both tables of the lines that there are, in the order of the cells."""
@@ -109,11 +120,7 @@ class Shelf:
         at: dict[int, int] = {}  # where the line of each cell begins: the first, should one stand there twice
         place = 0
         tables: dict[str, list[pl.DataFrame]] = {name: [] for name in columns()}
-        try:
-            file = open(self.folder / CELLS, "rb")  # noqa: SIM115
-        except FileNotFoundError:
-            file = io.BytesIO()  # type: ignore[assignment]
-        with file:
+        with self._cells() as file:
             for line in file:
                 if (one := _read(line)) is not None:
                     at.setdefault(int(one["n"]), place)
