@@ -33,15 +33,8 @@ from clara_kit.runtime.run_log import EVENTS_FILE, private, write_whole
 
 MANIFEST, SOUND = "manifest.json", "conversation.wav"
 RUN_FILES = (
-    MANIFEST,
-    EVENTS_FILE,
-    "turns.parquet",
-    "events.parquet",
-    opening.TITLE_FILE,
-    REMARKS_FILE,
-    SOUND,
-    WORDS_FILE,
-)
+    MANIFEST, EVENTS_FILE, "turns.parquet", "events.parquet", opening.TITLE_FILE, REMARKS_FILE, SOUND, WORDS_FILE,
+)  # fmt: skip
 CALLS = DATA / "calls"
 ENDING = ".clara.zip"
 KEPT_RUN_BYTES, KEPT_BYTES = 1_000_000, 10_000_000

@@ -21,9 +21,7 @@ def scenario_of(
     *,
     must: Sequence[RuleLike] = (),
     must_not: Sequence[RuleLike] = (),
-    title: str = "",
     topic: Topic = "other",
-    description: str = "",
 ) -> Scenario:
     """All that the customer said up to a turn, with its interruptions, as a scenario; `keep()` puts it among one's own.
 
@@ -48,10 +46,10 @@ def scenario_of(
     lines = [_line(run, one, before) for one, before in zip(said, [*_greeting(run), *said])]
     last = said[-1]
     return Scenario(
-        title=title or f"{run.title or run.run_id}: «{last.customer[:60]}»",
+        title=f"{run.title or run.run_id}: «{last.customer[:60]}»",
         topic=topic,
-        description=description or f"From run {run.run_id}, turn {last.turn_id}. Clara said: «{last.clara}»",
-        script=Script(title=title or run.title or run.run_id, lines=tuple(lines)),
+        description=f"From run {run.run_id}, turn {last.turn_id}. Clara said: «{last.clara}»",
+        script=Script(title=run.title or run.run_id, lines=tuple(lines)),
         must=tuple(_rule(one, len(lines)) for one in must),
         must_not=tuple(_rule(one, len(lines)) for one in must_not),
     )

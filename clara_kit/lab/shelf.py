@@ -81,10 +81,6 @@ class Kept:
             hint = "make room on the disk, or ask whoever the folder belongs to."
             raise RunLogError(f"The title cannot be kept in {self.folder}: {exc.strerror}.", hint=hint) from exc
 
-    def remark(self, remarks: Remarks) -> None:
-        """Keep what is said of it. Raises `RunLogError`."""
-        remarks.save(self.folder)
-
     def delete(self) -> None:
         """Delete it for good, with its sound and all that it knows of a person. Raises `RunLogError`."""
         if is_being_written(self.folder):

@@ -34,11 +34,11 @@ from clara_kit.widgets.prompt_lab_view import STEPS, LabView
 from clara_kit.widgets.prompt_studio import PromptStudio
 from clara_kit.widgets.telling import tell
 from clara_kit.widgets.words import Language, mixed, spoken_in, usual_language
+from clara_kit.world.brain import LLMS
 from clara_kit.world.scenario import Scenario
 from clara_kit.world.voices import clara_voice
 
 CUSTOMERS = ("antonia", "benjamin", "camila", "emilia", "matias", "rosario")  # to begin with
-ANSWERS = ("scripted", "recorded", "live", "local")
 MANY = 1000  # conversations: from here on processes of their own, which leave the kernel to its cells
 log = logging.getLogger("clara_kit.widgets")
 
@@ -276,7 +276,7 @@ class PromptLab(ipywidgets.VBox):  # type: ignore[misc]
 
     def _show_offers(self) -> None:
         self._titles = {one.name: one.title for one in Scenario.all()}
-        self._view.offers = {**shown.offers(), "prompts": self.studio.prompts, "llms": [*ANSWERS]}
+        self._view.offers = {**shown.offers(), "prompts": self.studio.prompts, "llms": [*LLMS]}
 
     def _show_rating(self) -> None:
         self._view.rating = self._blind.shown() if self._blind is not None else {}

@@ -27,19 +27,8 @@ from clara_kit.widgets.words import WORDS, Language, usual_language, whose
 
 MOST_BYTES = 8_000_000
 SAID = (
-    "who_",
-    "what_",
-    "share_",
-    "w_play",
-    "w_pause",
-    "w_legend",
-    "not_vendors",
-    "struck",
-    "language",
-    "turn",
-    "part_ledger",
-    "tags",
-)
+    "who_", "what_", "share_", "w_play", "w_pause", "w_legend", "not_vendors", "struck", "language", "turn", "part_ledger", "tags",
+)  # fmt: skip
 LONGEST_CHARS = 1_500_000  # of the pictures: of a longer conversation there is a transcript alone
 
 
@@ -134,16 +123,9 @@ def _said(run: Run) -> list[dict[str, Any]]:
         heard, unheard = (said.text, "") if said.started_ms is not None else ("", said.text)
         if said.heard is not None:
             heard, unheard = said.heard.heard, said.heard.unheard
-        rows.append(
-            {
-                "who": "Clara",
-                "turn": said.turn_id,
-                "text": heard,
-                "unheard": unheard,
-                "from": said.started_ms,
-                "to": said.stopped_ms,
-            }
-        )
+        rows.append({
+            "who": "Clara", "turn": said.turn_id, "text": heard, "unheard": unheard, "from": said.started_ms, "to": said.stopped_ms,
+        })  # fmt: skip
     return rows
 
 

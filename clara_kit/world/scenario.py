@@ -19,7 +19,7 @@ from clara_kit.core.paths import DATA
 from clara_kit.core.placeholders import fold
 from clara_kit.world import spreadsheet
 from clara_kit.world.reacting import Reacts, Tell, Want, manners
-from clara_kit.world.saying import pattern
+from clara_kit.world.saying import sought
 from clara_kit.world.script import Script, each_of
 
 FOLDER = DATA / "scenarios"
@@ -53,13 +53,7 @@ class Rule(_Part, frozen=True, kw_only=True):
 
     def problems(self) -> list[str]:
         """A rule has words that can be sought, or a check."""
-        if not self.says:
-            return [] if self.check else ["a rule needs `says` or a `check`"]
-        try:
-            pattern(self.says)
-        except ScriptError as exc:
-            return [f"says: {exc.message.rstrip('.')}"]
-        return []
+        return sought("says", self.says) if self.says or self.check else ["a rule needs `says` or a `check`"]
 
     @classmethod
     def of(cls, data: Any) -> Rule:

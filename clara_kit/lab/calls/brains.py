@@ -36,13 +36,12 @@ from clara_kit.providers.llm.claude_tally import Tally
 from clara_kit.providers.llm.local import LocalLLM
 from clara_kit.runtime.clock import MonotonicClock
 from clara_kit.runtime.config import load_keys
-from clara_kit.world.brain import Brain, Source, Written
+from clara_kit.world.brain import LLM, Brain, Source, Written
 from clara_kit.world.personas import Persona
 
 if TYPE_CHECKING:
     from clara_kit.providers.llm.recorded import Asking
 
-LLM = Literal["scripted", "recorded", "live", "local"]
 TRIES = 5  # of a request that the vendor has no room for
 _LONGEST_WAIT_MS = 60_000.0
 

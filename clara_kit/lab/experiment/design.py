@@ -14,7 +14,7 @@ from importlib import metadata
 from math import prod
 from operator import index
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 from clara_kit import data_files
 from clara_kit.audio.pronunciation import usual_pronunciation
@@ -27,13 +27,12 @@ from clara_kit.prompts.catalog import Catalog
 from clara_kit.prompts.template import PromptTemplate
 from clara_kit.turns import usual_policies
 from clara_kit.world.answers import AnswerBook
+from clara_kit.world.brain import LLM, LLMS
 from clara_kit.world.latency import LatencyProfile
 from clara_kit.world.personas import Persona
 from clara_kit.world.scenario import Scenario
 
-Llm = Literal["scripted", "recorded", "live", "local"]
 MOST = 1_000_000  # conversations: each is held as an object, and they are days of work
-LLMS: tuple[Llm, ...] = ("scripted", "recorded", "live", "local")
 WELL_FORMED = frozenset((
     "no_orders", "many_orders", "bought_the_best", "many_concerns", "doctor", "long_name", "spelling", "deleted_product",
     "no_metafields",
@@ -53,7 +52,7 @@ class Design:
     @classmethod
     def of(
         cls, variants: Variants, scenarios: Iterable[Scenario | str] | None = None, customers: Iterable[str] | None = None,
-        seeds: int | Sequence[int] = 1, *, seed: int = 0, latency: str | LatencyProfile = "published", llm: Llm = "scripted",
+        seeds: int | Sequence[int] = 1, *, seed: int = 0, latency: str | LatencyProfile = "published", llm: LLM = "scripted",
         stop_when_sure: str = "", twin: bool = False,
     ) -> Design:  # fmt: skip
         """What is asked for, checked. twin: whoever answers in the vendor's place is on this machine, and no vendor.
@@ -125,9 +124,9 @@ class Design:
         return experiment_id(self.inputs)
 
     @property
-    def llm(self) -> Llm:
+    def llm(self) -> LLM:
         """What stands behind the model."""
-        return cast(Llm, self.inputs["llm"])
+        return cast(LLM, self.inputs["llm"])
 
     @cached_property
     def cells(self) -> tuple[Cell, ...]:
