@@ -21,13 +21,9 @@ RuleLike = Rule | str | Sequence[str] | dict[str, Any]
 
 
 def scenario_of(
-    run: Run,
-    turn: int | None = None,
-    *,
-    must: Sequence[RuleLike] = (),
-    must_not: Sequence[RuleLike] = (),
+    run: Run, turn: int | None = None, *, must: Sequence[RuleLike] = (), must_not: Sequence[RuleLike] = (),
     topic: Topic = "other",
-) -> Scenario:
+) -> Scenario:  # fmt: skip
     """All that the customer said up to a turn, with its interruptions, as a scenario; `keep()` puts it among one's own.
 
     turn: its number in the run (`Run.turns`); None: the last. must, must_not: what that answer must (not) be; a rule

@@ -172,14 +172,9 @@ class ReactingCustomer:
     """Says what follows from what she hears. Equal things heard at equal times and equal seeds give equal lines."""
 
     def __init__(
-        self,
-        reacts: Reacts,
-        hears: Callable[[float], Sequence[str]],
-        *,
-        greeted: bool,
-        seed: int = 0,
+        self, reacts: Reacts, hears: Callable[[float], Sequence[str]], *, greeted: bool, seed: int = 0,
         wording: Wording | None = None,
-    ) -> None:
+    ) -> None:  # fmt: skip
         self.reacts, self._hears, self._seed, self._wording = reacts, hears, seed, wording
         self._manner: Manner = reacts.whole.speaks  # type: ignore[assignment]  # `whole` sets it
         self._mind = _Mind()

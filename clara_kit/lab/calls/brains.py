@@ -47,13 +47,9 @@ _LONGEST_WAIT_MS = 60_000.0
 
 
 def brain_for(
-    llm: LLM,
-    settings: Settings,
-    *,
-    keys: Keys | None = None,
-    folder: str | Path | None = None,
+    llm: LLM, settings: Settings, *, keys: Keys | None = None, folder: str | Path | None = None,
     real_customers: bool = False,
-) -> Brain | None:
+) -> Brain | None:  # fmt: skip
     """What writes Clara's answers; None for "scripted", which `simulate` has by itself. Raises `SettingsError`.
 
     settings: the model, its parameters and its time limits. keys: default, the environment's; `Keys()`: nobody is asked,
@@ -76,15 +72,9 @@ class ClaudeBrain:
     """
 
     def __init__(
-        self,
-        llm: Literal["recorded", "live"],
-        settings: Settings,
-        *,
-        keys: Keys | None = None,
-        folder: str | Path | None = None,
-        real_customers: bool = False,
-        who: calls.Who | None = None,
-    ) -> None:
+        self, llm: Literal["recorded", "live"], settings: Settings, *, keys: Keys | None = None,
+        folder: str | Path | None = None, real_customers: bool = False, who: calls.Who | None = None,
+    ) -> None:  # fmt: skip
         keys = load_keys() if keys is None else keys
         if llm == "live":
             keys.need("anthropic_api_key")

@@ -125,15 +125,10 @@ class Drift:
 
 
 def drift(
-    of: Experiment | CallStore | str | Path | None = None,
-    sample: int = 30,
-    *,
-    cap_usd: float,
-    keys: Keys | None = None,
-    seed: int = 0,
-    calls: str | Path | None = None,
+    of: Experiment | CallStore | str | Path | None = None, sample: int = 30, *, cap_usd: float,
+    keys: Keys | None = None, seed: int = 0, calls: str | Path | None = None,
     progress: Callable[[int, int], object] | None = None,
-) -> Drift:
+) -> Drift:  # fmt: skip
     """Send a sample of recorded requests again and compare. Raises `SettingsError` without a key.
 
     of: an experiment with recorded answers, a folder of kept calls, or everything that is kept (the default). cap_usd: no

@@ -51,26 +51,13 @@ class Progress:
 
 
 def run_experiment(
-    variants: Variants,
-    scenarios: Iterable[Scenario | str] | None = None,
-    customers: Iterable[str] | None = None,
-    seeds: int | Sequence[int] = 1,
-    *,
-    seed: int = 0,
-    latency: str | LatencyProfile = "published",
-    llm: LLM = "scripted",
-    executor: Executor | None = None,
-    workers: int = 1,
-    folder: Path | str | None = None,
-    ask: Ask | None = None,
-    budget_usd: float | None = None,
-    progress: Callable[[Progress], object] | None = None,
-    should_stop: Callable[[], bool] | None = None,
-    stop_when_sure: str = "",
-    again: bool = False,
-    keys: Keys | None = None,
-    calls: Path | str | None = None,
-) -> Experiment:
+    variants: Variants, scenarios: Iterable[Scenario | str] | None = None, customers: Iterable[str] | None = None,
+    seeds: int | Sequence[int] = 1, *, seed: int = 0, latency: str | LatencyProfile = "published",
+    llm: LLM = "scripted", executor: Executor | None = None, workers: int = 1, folder: Path | str | None = None,
+    ask: Ask | None = None, budget_usd: float | None = None, progress: Callable[[Progress], object] | None = None,
+    should_stop: Callable[[], bool] | None = None, stop_when_sure: str = "", again: bool = False,
+    keys: Keys | None = None, calls: Path | str | None = None,
+) -> Experiment:  # fmt: skip
     """Try variants on the same occasions. What was run before is read, and what was stopped goes on.
 
     variants: names of templates, `Variant`s, or a mapping name → template, settings, or both. scenarios: default all.
@@ -132,21 +119,11 @@ def run_experiment(
 
 
 def plan(
-    variants: Variants,
-    scenarios: Iterable[Scenario | str] | None = None,
-    customers: Iterable[str] | None = None,
-    seeds: int | Sequence[int] = 1,
-    *,
-    seed: int = 0,
-    latency: str | LatencyProfile = "published",
-    llm: LLM = "scripted",
-    executor: Executor | None = None,
-    workers: int = 1,
-    folder: Path | str | None = None,
-    stop_when_sure: str = "",
-    keys: Keys | None = None,
-    calls: Path | str | None = None,
-) -> Plan:
+    variants: Variants, scenarios: Iterable[Scenario | str] | None = None, customers: Iterable[str] | None = None,
+    seeds: int | Sequence[int] = 1, *, seed: int = 0, latency: str | LatencyProfile = "published",
+    llm: LLM = "scripted", executor: Executor | None = None, workers: int = 1, folder: Path | str | None = None,
+    stop_when_sure: str = "", keys: Keys | None = None, calls: Path | str | None = None,
+) -> Plan:  # fmt: skip
     """What `run_experiment` of the same would take; nothing is run but a short trial with scripted answers."""
     design = Design.of(
         variants, scenarios, customers, seeds, seed=seed, latency=latency, llm=llm, stop_when_sure=stop_when_sure,

@@ -105,12 +105,9 @@ def figure(what: Judgement, language: Language) -> Any:
         direction = telling.word(f"better_{one.metric.better}", language)
         title = ", ".join(filter(None, (unit, direction)))
         picture.update_xaxes(
-            range=[-wide, wide],
-            exponentformat="none",
-            title={"text": title, "standoff": 2, "font": {"size": 11}},
-            row=n,
-            col=1,
-        )
+            range=[-wide, wide], exponentformat="none", title={"text": title, "standoff": 2, "font": {"size": 11}},
+            row=n, col=1,
+        )  # fmt: skip
         picture.add_vline(x=0, line={"dash": "dash", "color": "#555555"}, row=n, col=1)
     axis = telling.word("axis", language, b=what.b, n=f"{100 * what.confidence:g}")
     kinds = telling.heading(what, language)
