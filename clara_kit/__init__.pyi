@@ -23,7 +23,6 @@ from .lab.experiment.runner import plan as plan
 from .lab.experiment.runner import run_experiment as run_experiment
 from .lab.keeping import bundle as bundle
 from .lab.keeping import keep as keep
-from .lab.keeping import unbundle as unbundle
 from .lab.labels import check_labels as check_labels
 from .lab.labels import labels as labels
 from .lab.practice import practice_shelf as practice_shelf
@@ -34,6 +33,7 @@ from .lab.statistics.compare import compare as compare
 from .lab.statistics.method_check import method_check as method_check
 from .lab.statistics.sequential import Watch as Watch
 from .lab.summary import summary as summary
+from .lab.unbundling import unbundle as unbundle
 from .lab.what_if import what_if as what_if
 from .lab.what_if_shelf import what_if_shelf as what_if_shelf
 from .measure.ledger import LatencyMetrics as LatencyMetrics

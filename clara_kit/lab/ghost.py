@@ -211,7 +211,7 @@ class Ghost(World):
         for reply in replies:
             if reply.asked.text == command.text and reply.text.startswith(written) and len(reply.text) > len(written):
                 return (reply.text[len(written) :],)
-        if self._recorded.run.modes.get("llm", "sim") != "live":
+        if self._recorded.run.modes.get("llm", "sim") in ("sim", "twin"):
             tokens = timelines.answer_tokens(self.writer.book, command.text, None)
             text = "".join(tokens)
             if text.startswith(written):

@@ -1,8 +1,7 @@
 """Copies of what was recorded: kept in the repository (`keep`), or in one file for another machine (`bundle`).
 
 After the shelf, which finds what there is. What leaves the folder of its owner holds placeholders where a person was named,
-never a key, and never what the placeholders of a real person stand for. What comes from elsewhere is not trusted: a bundle is
-opened beside the runs, file by file, and only what it says of itself, whole.
+never a key, and never what the placeholders of a real person stand for. `unbundling.py` opens what comes from elsewhere.
 """
 
 from __future__ import annotations
@@ -11,14 +10,12 @@ import json
 import os
 import shutil
 import zipfile
-import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from hashlib import sha256
 from itertools import chain
-from pathlib import Path, PurePosixPath
-from tempfile import mkdtemp
-from typing import Any, BinaryIO, Protocol
+from pathlib import Path
+from typing import Protocol
 
 from pydantic import SecretStr
 
@@ -27,13 +24,14 @@ from clara_kit.core.paths import DATA
 from clara_kit.core.placeholders import masked
 from clara_kit.lab.remarks import REMARKS_FILE
 from clara_kit.lab.shelf import KEPT, of_a_person
+from clara_kit.lab.unbundling import ABOUT, FORMAT, plain_name
 from clara_kit.measure import codec, opening
 from clara_kit.measure.run import WORDS_FILE, Run
 from clara_kit.prompts.template import PromptTemplate
 from clara_kit.runtime.config import load_keys
 from clara_kit.runtime.run_log import EVENTS_FILE, private, write_whole
 
-MANIFEST, SOUND, ABOUT = "manifest.json", "conversation.wav", "bundle.json"
+MANIFEST, SOUND = "manifest.json", "conversation.wav"
 RUN_FILES = (
     MANIFEST,
     EVENTS_FILE,
@@ -45,14 +43,9 @@ RUN_FILES = (
     WORDS_FILE,
 )
 CALLS = DATA / "calls"
-FORMAT = 1
 ENDING = ".clara.zip"
 KEPT_RUN_BYTES, KEPT_BYTES = 1_000_000, 10_000_000
 """The most that one kept run, and all together, may take in the repository."""
-MOST_FILES, MOST_BYTES = 20_000, 1 << 30
-"""The most that a bundle may hold when it is opened."""
-_CHUNK_BYTES = 1 << 20
-_THEIRS = "ask who made it for a fresh one; nothing of it was kept."
 
 
 class HasFolder(Protocol):
@@ -142,114 +135,6 @@ def bundle(
     return target
 
 
-def unbundle(path: Path | str | BinaryIO, root: Path | str | None = None, *, most_bytes: int = MOST_BYTES) -> Path:
-    """Open a bundle under `root` (default `data/runs`, or `data/experiments`): the folder, for `Run.load` to read.
-
-    Every file is checked by its hash before anything is there. A folder of that name with the same content is that one; with
-    other content stays, and the new one gets a number. Raises `RunLogError` for what is damaged, larger than `most_bytes`, or
-    would be written anywhere else.
-    """
-    try:
-        with zipfile.ZipFile(path) as zipped:
-            return _opened(zipped, root, most_bytes)
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, UnicodeError) as exc:
-        raise RunLogError("This is no bundle, or it is damaged.", hint=_THEIRS) from exc
-    except OSError as exc:
-        raise RunLogError(
-            f"The bundle cannot be opened: {exc.strerror or exc}.", hint="is it there, and is there room?"
-        ) from exc
-
-
-def _opened(zipped: zipfile.ZipFile, root: Path | str | None, most_bytes: int) -> Path:
-    about = _about(zipped)
-    usual = DATA / ("runs" if about["kind"] == "run" else "experiments")
-    place = Path(root or usual)
-    held = {info.filename: info for info in zipped.infolist()}
-    files: dict[str, list[Any]] = about["files"]
-    if len(held) != len(zipped.infolist()) or set(held) != {ABOUT, *(f"files/{name}" for name in files)}:
-        raise RunLogError("The bundle does not hold what it says.", hint=_THEIRS)
-    if len(files) > MOST_FILES or sum(size for size, _ in files.values()) > most_bytes:
-        hint = "if you trust who made it, raise `most_bytes`."
-        raise RunLogError(f"The bundle is larger than {most_bytes / 1e6:,.0f} MB, or has too many files.", hint=hint)
-    place.mkdir(parents=True, exist_ok=True)
-    fresh = Path(mkdtemp(prefix=".opening-", dir=place))  # 0700; the shelf looks at no name that begins so
-    try:
-        for name, (size, digest) in files.items():
-            _copy(zipped, held[f"files/{name}"], fresh / name, size, digest)
-        for number in range(1, 1000):
-            folder = place / (about["name"] if number == 1 else f"{about['name']}-{number}")
-            if not folder.exists():
-                fresh.rename(folder)
-                return folder
-            if all(_digest(folder / name) == digest for name, (_, digest) in files.items()):
-                return folder
-        raise RunLogError(f"There are too many called {about['name']}.", hint="delete some of them.")
-    finally:
-        shutil.rmtree(fresh, ignore_errors=True)
-
-
-def _about(zipped: zipfile.ZipFile) -> dict[str, Any]:
-    """What the bundle says of itself, where every name in it is one that may be written."""
-    try:
-        info = zipped.getinfo(ABOUT)
-        about = json.loads(zipped.read(info)) if info.file_size < 8 * _CHUNK_BYTES else None
-    except (KeyError, ValueError, RecursionError):
-        about = None
-    good = (
-        isinstance(about, dict)
-        and about.get("kind") in ("run", "experiment")
-        and _plain(about.get("name"), parts=1)
-        and isinstance(files := about.get("files"), dict)
-        and all(_plain(name) and _is_file(told) for name, told in files.items())
-    )
-    if not good or not isinstance(about, dict):
-        raise RunLogError("This is no bundle, or one that would write where it must not.", hint=_THEIRS)
-    if about.get("format") != FORMAT:
-        hint = "open it with the version of the kit that made it, or a newer one."
-        raise RunLogError("Another version of the kit made this bundle.", hint=hint)
-    return about
-
-
-def _plain(name: object, parts: int = 6) -> bool:
-    """Whether it is a name of a file beneath, on every system: no way up, no root, no drive, nothing hidden."""
-    if (
-        not isinstance(name, str)
-        or not 0 < len(name) < 250
-        or not name.isprintable()
-        or any(c in name for c in '\\:*?"<>|')
-    ):
-        return False
-    steps = name.split("/")
-    return len(steps) <= parts and all(s and s[0] != "." and s[-1] not in ". " for s in steps)
-
-
-def _is_file(told: object) -> bool:
-    match told:
-        case [int(size), str(digest)]:
-            return not isinstance(size, bool) and size >= 0 and len(digest) == 64
-    return False
-
-
-def _copy(zipped: zipfile.ZipFile, info: zipfile.ZipInfo, to: Path, size: int, digest: str) -> None:
-    """Not a byte more than was announced is unpacked, whatever the archive's own figures say."""
-    to.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    seen, left = sha256(), size
-    with zipped.open(info) as source, private(to) as target:
-        while left >= 0 and (chunk := source.read(min(_CHUNK_BYTES, left + 1))):
-            left -= len(chunk)
-            seen.update(chunk)
-            target.write(chunk)
-    if left != 0 or seen.hexdigest() != digest:
-        raise RunLogError(f"{PurePosixPath(info.filename).name} is damaged in this bundle.", hint=_THEIRS)
-
-
-def _digest(path: Path) -> str:
-    try:
-        return sha256(path.read_bytes()).hexdigest()
-    except OSError:
-        return ""
-
-
 def name_of(run: Run) -> str:
     """What its folder is called, here and elsewhere."""
     return run.folder.name if run.folder is not None else run.run_id
@@ -299,7 +184,12 @@ def _tree(folder: Path) -> Iterator[tuple[str, bytes]]:
     """Every file of an experiment's folder; what is being written, hidden or elsewhere is none of it."""
     for file in sorted(folder.rglob("*"), key=lambda f: f.relative_to(folder).as_posix()):
         name = file.relative_to(folder).as_posix()
-        if file.is_file() and not file.is_symlink() and _plain(name) and file.suffix not in (".new", ".lock", ".tmp"):
+        if (
+            file.is_file()
+            and not file.is_symlink()
+            and plain_name(name)
+            and file.suffix not in (".new", ".lock", ".tmp")
+        ):
             yield name, file.read_bytes()
 
 

@@ -10,7 +10,7 @@ function render({ model, el }) {
   const send = (kind, more = {}) => ((status.textContent = kind === "look" ? status.textContent : w("busy")), model.send({ kind, ...more }));
   const root = make("div", "cd cd-shelf"), head = make("div", "cd-head"), filter = make("input"), differ = make("button"), starred = make("button", "cd-star", "☆");
   const openFile = make("button"), file = make("input");
-  Object.assign(file, { type: "file", accept: ".zip", hidden: true });
+  Object.assign(file, { type: "file", accept: ".zip,.wav,.flac,.ogg", hidden: true });
   openFile.dataset.testid = "unbundle";
   root.dataset.testid = "clara-shelf";
   filter.type = "text";
@@ -236,7 +236,7 @@ function render({ model, el }) {
   file.addEventListener("change", async () => {
     if (!file.files.length) return;
     status.textContent = w("busy");
-    model.send({ kind: "unbundle" }, undefined, [await file.files[0].arrayBuffer()]);
+    model.send({ kind: "unbundle", name: file.files[0].name }, undefined, [await file.files[0].arrayBuffer()]);
     file.value = "";
   });
   starred.addEventListener("click", () => ((only = !only), draw()));

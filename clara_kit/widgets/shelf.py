@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import anywidget
@@ -19,10 +20,12 @@ from clara_kit.core.errors import ClaraError
 from clara_kit.core.paths import DATA
 from clara_kit.lab.again import again
 from clara_kit.lab.differences import PARTS, Contrast, Differences, differences
-from clara_kit.lab.keeping import ENDING, bundle, keep, name_of, unbundle
+from clara_kit.lab.keeping import ENDING, bundle, keep, name_of
+from clara_kit.lab.recordings import from_recording
 from clara_kit.lab.remarks import Remarks
 from clara_kit.lab.replay import Replay, replay
 from clara_kit.lab.shelf import RUNNING, Kept, kept
+from clara_kit.lab.unbundling import unbundle
 from clara_kit.measure.run import Run
 from clara_kit.runtime.run_log import RunLog
 from clara_kit.widgets.sharing import share
@@ -57,7 +60,7 @@ class Shelf(ipywidgets.VBox):  # type: ignore[misc]
     """The runs under a folder, the newest first; the chosen one in its window below.
 
     Whatever a button does, a method does: `show`, `call_it`, `remark`, `delete`, `compare`, `replay`, `again`, `keep`, `bundle`,
-    `share`, `unbundle`; `refresh` looks again.
+    `share`, `unbundle`, `add_recording`; `refresh` looks again.
     """
 
     def __init__(self, root: Path | str | None = None, *, language: Language | None = None) -> None:
@@ -155,6 +158,15 @@ class Shelf(ipywidgets.VBox):  # type: ignore[misc]
         self.refresh()
         return self.show(folder.name)
 
+    def add_recording(self, sound: bytes, name: str) -> Run:
+        """Put a recorded call on the shelf (customer left, avatar right; a WAV, FLAC or OGG) and show it. Raises `AudioError`."""
+        with TemporaryDirectory() as folder:
+            path = Path(folder) / (Path(name).name or "call.wav")
+            path.write_bytes(sound)
+            run = from_recording(path, shelf=self._root or DATA / "runs")
+        self.refresh()
+        return self.show(run.run_id)
+
     @property
     def _shared(self) -> Path:
         return Path(self._root or DATA / "runs") / "shared"
@@ -213,8 +225,10 @@ class Shelf(ipywidgets.VBox):  # type: ignore[misc]
                     self.keep(name)
                 case (("bundle" | "share"), [str(name), _]):
                     self._hand_on(self.bundle(name) if kind == "bundle" else self.share(name))
-                case "unbundle", _ if buffers:
+                case "unbundle", _ if buffers and bytes(buffers[0][:2]) == b"PK":
                     self.unbundle(BytesIO(buffers[0]))
+                case "unbundle", [str(name), _] if buffers:
+                    self.add_recording(bytes(buffers[0]), name)
                 case (("star" | "tags" | "comment" | "uncomment"), [str(name), _]):
                     self.remark(name, _remarked(self.remarks(name), asked))
                 case "listen", [str(name), _]:

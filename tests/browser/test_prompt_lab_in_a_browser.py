@@ -142,7 +142,8 @@ async def test_a_designer_walks_from_a_sentence_to_a_saved_winner(tmp_path: Path
             "A rehearsal of the method, no verdict on the prompts", timeout=30_000
         )
         await expect(by("pl-sentence")).to_contain_text("In this rehearsal")
-        assert await page.locator(".pl-interval").count() > 5
+        await expect(page.locator(".pl-interval").first).to_be_attached()
+        assert await page.locator(".pl-effects tr").count() > 10
         await by("pl-by").select_option("seconds")
         await by("pl_check").click()
         await expect(by("pl-checked")).to_contain_text("equal by construction", timeout=60_000)

@@ -18,7 +18,7 @@ from clara_kit.audio.pcm import silence
 from clara_kit.audio.wav import write_wav
 from clara_kit.core.errors import RunLogError
 from clara_kit.core.profile import CustomerProfile
-from clara_kit.lab import keeping
+from clara_kit.lab import keeping, unbundling
 from clara_kit.lab.calls.brains import brain_for
 from clara_kit.lab.remarks import Remarks
 from clara_kit.lab.shelf import kept
@@ -177,7 +177,7 @@ def test_more_than_was_announced_is_never_unpacked(tmp_path: Path) -> None:
     little = {"events.jsonl": [10, sha256(large).hexdigest()]}  # and then comes more
     with pytest.raises(RunLogError, match="damaged"):
         unbundle(made({"events.jsonl": large}, files=little), tmp_path / "runs", most_bytes=1_000_000)
-    many = {f"f{n}": [0, sha256(b"").hexdigest()] for n in range(keeping.MOST_FILES + 1)}
+    many = {f"f{n}": [0, sha256(b"").hexdigest()] for n in range(unbundling.MOST_FILES + 1)}
     with pytest.raises(RunLogError):
         unbundle(made({}, files=many), tmp_path / "runs")
     assert not [p for p in tmp_path.rglob("*") if p.is_file()]

@@ -14,6 +14,7 @@ On a cluster, with Dask as an example (`pip install distributed` on every machin
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -80,10 +81,13 @@ def _well(over: Iterable[Future[list[Played]]], wrong: list[BaseException]) -> I
             wrong.append(exc)
 
 
+MOST_A_CORE = 4  # processes; more of them only wait for each other
+
+
 @contextmanager
 def processes(workers: int) -> Iterator[Executor]:
-    """So many processes of this machine, for as long as it is entered."""
-    pool = _Pool(workers, mp_context=get_context("spawn"), initializer=_begin)
+    """So many processes of this machine, for as long as it is entered; no more than it can use, whoever asks for a thousand."""
+    pool = _Pool(min(workers, MOST_A_CORE * (os.cpu_count() or 1)), mp_context=get_context("spawn"), initializer=_begin)
     try:
         yield pool
     finally:

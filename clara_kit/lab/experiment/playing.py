@@ -111,7 +111,7 @@ def brains_of(design: Design, calls: str, keys: Keys | None = None, *, asking: b
     from clara_kit.lab.calls.brains import brain_for
 
     llm, found = design.llm, dict[str, Brain]()
-    if not asking:
+    if not asking and llm != "local":  # whoever stands in here keeps nothing, and costs nothing
         llm, keys = "recorded", Keys(anthropic_base_url=_NOWHERE) if design.inputs.get("twin") else Keys()
     for name, variant in design.variants.items():
         assert variant.settings is not None
