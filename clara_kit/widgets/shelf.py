@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
 
 HANDED_BYTES = 40_000_000
+_SOUNDS = (b"RIFF", b"fLaC", b"OggS")  # how a recording begins
 
 
 class ShelfView(anywidget.AnyWidget):
@@ -225,10 +226,10 @@ class Shelf(ipywidgets.VBox):  # type: ignore[misc]
                     self.keep(name)
                 case (("bundle" | "share"), [str(name), _]):
                     self._hand_on(self.bundle(name) if kind == "bundle" else self.share(name))
-                case "unbundle", _ if buffers and bytes(buffers[0][:2]) == b"PK":
-                    self.unbundle(BytesIO(buffers[0]))
-                case "unbundle", [str(name), _] if buffers:
+                case "unbundle", [str(name), _] if buffers and bytes(buffers[0][:4]) in _SOUNDS:
                     self.add_recording(bytes(buffers[0]), name)
+                case "unbundle", _ if buffers:
+                    self.unbundle(BytesIO(buffers[0]))
                 case (("star" | "tags" | "comment" | "uncomment"), [str(name), _]):
                     self.remark(name, _remarked(self.remarks(name), asked))
                 case "listen", [str(name), _]:
