@@ -163,4 +163,9 @@ def test_a_recording_comes_onto_the_shelf_by_the_button_that_opens_a_bundle(tmp_
     shelf = runs(tmp_path / "runs")
     shelf._asked(None, {"kind": "unbundle", "name": "../llamada.wav"}, [sound])
     (one,) = shelf.kept
-    assert one.title == "llamada" and one.mix == "recording" and one.has_sound and one.first_sound_ms == pytest.approx(640, abs=60)
+    assert (
+        one.title == "llamada"
+        and one.mix == "recording"
+        and one.has_sound
+        and one.first_sound_ms == pytest.approx(640, abs=60)
+    )
