@@ -47,7 +47,8 @@ class Progress:
 
     def __str__(self) -> str:
         money = f", US$ {self.usd:.2f} spent" if self.usd else ""
-        return f"{self.done:,} of {self.of:,} conversations{money}, {duration(self.seconds_left)} left"
+        left = f", {duration(self.seconds_left)} left" if self.done < self.of else ""
+        return f"{self.done:,} of {self.of:,} conversations{money}{left}"
 
 
 def run_experiment(
