@@ -186,7 +186,7 @@ class PromptLab(ipywidgets.VBox):  # type: ignore[misc]
         """Let the model judge the pairs, in a thread; returns at once. agreed: to what it costs. Raises `ClaraError`."""
         if self._judging is None:
             raise ClaraError("There is nothing to rate yet.", hint="run both prompts first.")
-        if not agreed and self._judging.experiment.inputs["llm"] in ("live", "recorded"):
+        if not agreed and self._judging.costs:
             raise ClaraError("The model is asked, and that costs money.", hint="agree to it first.")
         self._judging.start(self._view.chosen["budget_usd"])
         self._show_rating()

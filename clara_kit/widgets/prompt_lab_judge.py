@@ -29,6 +29,11 @@ class Judging:
         """Whether it is still at it."""
         return self._at is not None and not self._at.done()
 
+    @property
+    def costs(self) -> bool:
+        """Whether somebody may have to pay: a recorded answer that is missing is asked for."""
+        return self.experiment.inputs["llm"] in ("live", "recorded")
+
     def start(self, budget_usd: float | None) -> None:
         """Judge at most as many pairs as one person rates. Raises `ClaraError`."""
         if self.experiment.rehearsal:
@@ -65,8 +70,9 @@ class Judging:
         if self.busy:
             return {"busy": self._words["pl_judging"].format(n=self._done)}
         expected = quote(self.experiment, "A", "B", Settings().llm_model, most=MOST)
-        usd = 0.0 if self.experiment.inputs["llm"] == "local" else expected.usd
-        told = {"calls": expected.calls, "usd": "?" if usd is None else f"{usd:.2f}", "said": self._problem}
+        costs, usd = self.costs, expected.usd
+        shown = "0" if not costs else "?" if usd is None else f"{max(usd, 0.01):.2f}"
+        told = {"calls": expected.calls, "usd": shown, "costs": costs, "said": self._problem}
         if self.verdicts is not None:
             counts = self.verdicts.counts
             told["said"] = self._words["pl_judged"].format(

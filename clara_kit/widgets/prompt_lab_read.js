@@ -143,8 +143,7 @@ function rating({ model, w, play, ask, root }) {
   const result = note("pl-rate-result"), show = button(w, "pl_rate_show", () => ask("rates"));
   const judged = note("pl-judged"), judge = button(w, "pl_judge", () => {
     if (model.get("rating").judge?.busy) return;
-    const costs = Number(model.get("rating").judge?.usd) !== 0;
-    if (costs && !agreed) return (agreed = true), draw();
+    if (model.get("rating").judge?.costs && !agreed) return (agreed = true), draw();
     agreed = false;
     ask("judge", { agreed: true });
   }), judging = make("div", "pl-check");
