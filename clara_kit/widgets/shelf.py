@@ -39,7 +39,8 @@ if TYPE_CHECKING:
 
 
 HANDED_BYTES = 40_000_000
-SOUNDS = (".wav", ".flac", ".ogg")
+_SOUNDS = (b"RIFF", b"fLaC", b"OggS")  # how a recording begins
+_NAMED = (".wav", ".flac", ".ogg")  # what one calls itself, whatever it is
 
 
 class ShelfView(anywidget.AnyWidget):
@@ -229,7 +230,7 @@ class Shelf(ipywidgets.VBox):  # type: ignore[misc]
                     self._say_where(self.keep(name))
                 case (("bundle" | "share"), [str(name), _]):
                     self._hand_on(self.bundle(name) if kind == "bundle" else self.share(name))
-                case "unbundle", [str(name), _] if buffers and Path(name).suffix.casefold() in SOUNDS:
+                case "unbundle", [str(name), _] if buffers and _is_sound(name, bytes(buffers[0][:4])):
                     self.add_recording(bytes(buffers[0]), name)
                 case "unbundle", _ if buffers:
                     self.unbundle(BytesIO(buffers[0]))
@@ -280,6 +281,10 @@ def _row(one: Kept) -> dict[str, Any]:
         "tracked": one.tracked,
         "branch_of": one.branch_of,
     }
+
+
+def _is_sound(name: str, begins: bytes) -> bool:
+    return begins in _SOUNDS or name.casefold().endswith(_NAMED) and begins[:2] != b"PK"
 
 
 def _remarked(before: Remarks, asked: dict[str, Any]) -> Remarks:

@@ -271,6 +271,7 @@ def test_a_recorded_call_opens_in_a_window_is_shared_and_what_it_cannot_is_said(
     window = shelf.children[1]
     assert isinstance(window, ConversationWindow) and window.has_sound and window.steps > 2
     assert not window.can_label and not window.can_branch
+    assert window.whose == "leído de una llamada grabada, ±60 ms" and shelf._view.damage == []
     spans = window.timeline["spans"]
     assert {"customer", "Clara"} <= {span["lane"] for span in spans} and len(window.timeline["waits"]) == 2
     assert shelf.share(0).is_file()
