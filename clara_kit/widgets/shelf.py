@@ -284,7 +284,7 @@ def _row(one: Kept) -> dict[str, Any]:
 
 
 def _is_sound(name: str, begins: bytes) -> bool:
-    return begins in _SOUNDS or name.casefold().endswith(_NAMED) and begins[:2] != b"PK"
+    return begins in _SOUNDS or (name.casefold().endswith(_NAMED) and begins[:2] != b"PK")
 
 
 def _remarked(before: Remarks, asked: dict[str, Any]) -> Remarks:
