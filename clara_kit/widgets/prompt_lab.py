@@ -108,7 +108,11 @@ class PromptLab(ipywidgets.VBox):  # type: ignore[misc]
 
     def plan(self) -> dict[str, Any]:
         """What the choice would take: conversations, calls, US$, time. Raises `ClaraError`."""
-        self._view.plan = shown.planned(self._asked_for(), self.words)
+        try:
+            self._view.plan = shown.planned(self._asked_for(), self.words)
+        except ClaraError:
+            self._view.plan = {}  # that of another choice says nothing of this one
+            raise
         return self._view.plan
 
     def run(self, *, agreed: bool = False) -> None:

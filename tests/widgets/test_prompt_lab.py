@@ -45,12 +45,20 @@ def by_hand(lab: PromptLab, kind: Any, **more: Any) -> None:
     lab._view._handle_custom_msg({"kind": kind, **more}, [])
 
 
-def test_what_a_choice_takes_is_said_before_it_begins(lab: PromptLab) -> None:
+def refuse(*_: Any) -> Any:
+    raise ClaraError("There is no key.")
+
+
+def test_what_a_choice_takes_is_said_before_it_begins(lab: PromptLab, monkeypatch: pytest.MonkeyPatch) -> None:
     by_hand(lab, "choose", changes={"seeds": 3, "customers": ["camila"], "nobody": 1, "llm": 7})
     by_hand(lab, "plan")
     plan = lab._view.plan
     assert (plan["conversations"], plan["calls"], plan["usd"], plan["few"]) == (6, 0, "0", True)
     assert lab._view.chosen["llm"] == "scripted" and "nobody" not in lab._view.chosen
+    monkeypatch.setattr(module.shown, "planned", refuse)
+    by_hand(lab, "plan")
+    assert lab._view.plan == {} and "no key" in lab._view.problem  # and not what the other choice would have taken
+    monkeypatch.undo()
     by_hand(lab, "choose", changes={"customers": []})
     by_hand(lab, "plan")
     assert lab._view.plan["nothing"]
