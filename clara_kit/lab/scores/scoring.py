@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from statistics import median
 from typing import Any
@@ -39,13 +39,18 @@ def score(run: Run, scenario: Scenario, customer: CustomerProfile | None = None)
     """
     heard = Heard.of(run, customer)
     failed = list(broken(heard, scenario))
-    values: dict[str, Value] = {"kept": not failed if scenario.must or scenario.must_not else None}
+    said = any(one.text for one in heard.answers)  # who says nothing breaks no rule, and keeps none
+    values: dict[str, Value] = {"kept": _held(failed, said) if scenario.must or scenario.must_not else None}
     values |= _shown(run, heard)
     for name, check in CHECKS.items():
         wrong = tuple(check(heard))
-        values[name] = not wrong if heard.answers else None
+        values[name] = _held(wrong, said)
         failed += wrong
     return Scored(values, tuple(failed))
+
+
+def _held(wrong: Collection[Failure], said: bool) -> bool | None:
+    return False if wrong else True if said else None
 
 
 def _shown(run: Run, heard: Heard) -> dict[str, Value]:
