@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from math import inf
 from statistics import median
 from typing import Any
 
+from clara_kit.core.errors import ScriptError
 from clara_kit.core.profile import CustomerProfile
 from clara_kit.lab.scores.checks import CHECKS
 from clara_kit.lab.scores.heard import Failure, Heard
@@ -37,8 +39,13 @@ def score(run: Run, scenario: Scenario, customer: CustomerProfile | None = None)
 
     Raises `ScriptError` for a rule of the scenario that is none.
     """
+    if not isinstance(run, Run) or not isinstance(scenario, Scenario):
+        raise ScriptError(
+            "A run is scored by a scenario.", hint="give what simulate makes, and Scenario.load(its name)."
+        )
     heard = Heard.of(run, customer)
-    failed = list(broken(heard, scenario))
+    wordless = str(run.modes.get("llm")) == "recording"  # of a sound alone nobody knows what was said
+    failed = [] if wordless else list(broken(heard, scenario))
     said = any(one.text for one in heard.answers)  # who says nothing breaks no rule, and keeps none
     values: dict[str, Value] = {"kept": _held(failed, said) if scenario.must or scenario.must_not else None}
     values |= _shown(run, heard)
@@ -62,10 +69,14 @@ def _shown(run: Run, heard: Heard) -> dict[str, Value]:
     known = [usd for usd in costs if usd is not None]
     told: Any = run.facts.get("customer")
     customer = told if isinstance(told, dict) else {}
-    ended_ms = customer.get("ended_ms") or (run.trace[-1].at_ms if run.trace else 0.0)
+    ended_ms = customer.get("ended_ms")
+    if not (isinstance(ended_ms, int | float) and 0 < ended_ms < inf):
+        ended_ms = run.trace[-1].at_ms if run.trace else 0.0
     return {
-        "goal_reached": customer.get("goal_reached"),
-        "hung_up": customer.get("hung_up"),
+        **{
+            name: customer.get(name) if isinstance(customer.get(name), bool) else None
+            for name in ("goal_reached", "hung_up")
+        },
         "turns": float(len(asked)),
         "seconds": round(ended_ms / 1000, 3),
         "first_sound_ms": round(median(waits), 1) if waits else None,
