@@ -15,6 +15,7 @@ from clara_kit.lab.scores.metrics import METRICS, Metric
 from clara_kit.lab.statistics import telling
 from clara_kit.lab.statistics.compare import Compared
 from clara_kit.lab.statistics.effects import Effect
+from clara_kit.lab.statistics.showing import losing
 from clara_kit.prompts.template import PromptTemplate
 from clara_kit.widgets.prompt_lab_run import Running
 from clara_kit.widgets.prompt_studio import PromptStudio
@@ -23,8 +24,8 @@ from clara_kit.widgets.words import Language, spoken_in
 from clara_kit.world.personas import Persona
 from clara_kit.world.scenario import Scenario, Topic
 
-_UNITS = {"yes_no": (100, "", " %"), "share": (100, "", " %"), "ms": (1, "", " ms"), "usd": (1, "US$ ", "")}
-_WORST, _NOTHING = 8, 1e-12
+_WORST = 8
+LOOKED_AT = "kept"  # the metric that may end a run early
 _FEW = 10  # scenarios: below, intervals are wide
 Key = tuple[str, str, int]
 """Scenario, customer, seed: what both variants of a pair have in common."""
@@ -41,7 +42,15 @@ def offers() -> dict[str, Any]:
 
 def changes(given: Any) -> dict[str, Any]:
     """Of what a page sends only what can be chosen, as it must be."""
-    kinds = {"a": str, "scenarios": list, "customers": list, "seeds": int, "llm": str, "budget_usd": int | float}
+    kinds = {
+        "a": str,
+        "scenarios": list,
+        "customers": list,
+        "seeds": int,
+        "llm": str,
+        "budget_usd": int | float,
+        "until_sure": bool,
+    }
     known: dict[str, Any] = given if isinstance(given, dict) else {}
     return {k: v for k, v in known.items() if isinstance(v, kinds.get(k, ())) and (k != "seeds" or 0 < known[k] <= 20)}
 
@@ -160,7 +169,7 @@ def figures(experiment: Experiment, language: Language) -> list[list[str]]:
         if name in rows.columns and rows[name].null_count() < len(rows):
             known = ([float(v) for v in rows.filter(variant=side)[name].drop_nulls()] for side in "AB")
             means = (fmean(values) if values else None for values in known)
-            found.append([label(name, language), *(figure(mean, metric.kind) for mean in means)])
+            found.append([label(name, language), *(telling.level(metric, mean) for mean in means)])
     return found
 
 
@@ -168,6 +177,16 @@ def answers(experiment: Experiment, words: Mapping[str, str]) -> str:
     """Who wrote Clara's answers, in words."""
     who = dict.fromkeys(experiment.rows["answers"].to_list())
     return " · ".join(words.get(f"pl_{one}", one) for one in who)
+
+
+def early(experiment: Experiment, language: Language) -> list[str]:
+    """That a run ended before all was played, and by what rule; nothing where it did not."""
+    if not experiment.facts.get("ended_early"):
+        return []
+    from clara_kit.lab.statistics.sequential import Watch, differences
+
+    look = Watch(planned=len(experiment.design.scenarios)).look(differences(experiment.rows, LOOKED_AT, "A", "B"))
+    return [spoken_in(language)["pl_early"].format(what=label(LOOKED_AT, language), look=look.told(language))]
 
 
 _SURE = {"better": "better", "worse": "worse", "differs": "moved"}
@@ -195,13 +214,12 @@ def _losing(compared: Compared, metric: Metric, titles: Mapping[str, str]) -> li
     return [
         [
             titles.get(name, name),
-            figure(a, metric.kind),
-            figure(b, metric.kind),
-            figure(change, metric.kind, signed=True),
+            telling.level(metric, a),
+            telling.level(metric, b),
+            telling.level(metric, d, signed=True),
         ]
-        for name, a, b, change, _ in compared.by_scenario(metric.name).iter_rows()
-        if (change < -_NOTHING if metric.better == "more" else change > _NOTHING)
-    ][:_WORST]
+        for name, a, b, d, _ in losing(metric, compared.by_scenario(metric.name))[:_WORST]
+    ]
 
 
 def _effect(one: Effect, language: Language) -> dict[str, Any]:
@@ -212,20 +230,12 @@ def _effect(one: Effect, language: Language) -> dict[str, Any]:
     interval = "" if one.low is None else " … ".join(telling.amount(one, x, language) for x in (one.low, one.high))
     says = telling.word(f"so_{one.outcome}", language)
     return {
-        "name": one.metric.name, "label": telling.label(one, language), "a": figure(one.a, one.metric.kind),
-        "b": figure(one.b, one.metric.kind), "effect": telling.amount(one, one.difference, language), "interval": interval,
+        "name": one.metric.name, "label": telling.label(one, language), "a": telling.level(one.metric, one.a),
+        "b": telling.level(one.metric, one.b), "effect": telling.amount(one, one.difference, language), "interval": interval,
         "low": turned[0], "mid": turned[1], "high": turned[2], "sure": _SURE.get(one.outcome, "unsure"), "says": says,
         "told_apart": one.outcome not in ("same", "unknown"),
         "told": f"{telling.label(one, language)}: {telling.in_range(one, language)}, {says}",
     }  # fmt: skip
-
-
-def figure(value: float | None, kind: str, *, signed: bool = False) -> str:
-    """A number as people read it, by the kind of its metric."""
-    if value is None or value != value:
-        return "–"
-    times, before, after = _UNITS.get(kind, (1, "", ""))
-    return f"{before}{telling.figure(value * times, signed=signed)}{after}"
 
 
 def label(metric: str, language: Language) -> str:

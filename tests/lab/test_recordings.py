@@ -150,3 +150,22 @@ def test_a_mix_on_both_channels_and_a_silent_call_are_told_apart_from_a_call(tmp
     silent[5, 0] = 0.001
     soundfile.write(tmp_path / "silent.wav", silent, 16_000)
     assert from_recording(tmp_path / "silent.wav").ledger == ()
+
+
+def test_a_recording_comes_onto_the_shelf_by_the_button_that_opens_a_bundle(tmp_path: Path) -> None:
+    from clara_kit import runs
+
+    tone = Sound((8000 * np.sin(np.arange(16_000) * 0.3)).astype(np.int16), 16_000)
+    call = Call(16_000, 4)
+    call.put(0, tone, 1000)
+    call.put(1, tone, 2640)
+    sound = call.write(tmp_path / "call.wav", noise_dbfs=-70).read_bytes()
+    shelf = runs(tmp_path / "runs")
+    shelf._asked(None, {"kind": "unbundle", "name": "../llamada.wav"}, [sound])
+    (one,) = shelf.kept
+    assert (
+        one.title == "llamada"
+        and one.mix == "recording"
+        and one.has_sound
+        and one.first_sound_ms == pytest.approx(640, abs=60)
+    )

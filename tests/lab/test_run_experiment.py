@@ -113,9 +113,10 @@ def test_a_line_that_was_cut_off_in_the_middle_is_played_again(
     monkeypatch.setattr(executors, "BATCH", 20)
     stopped = small(tmp_path, should_stop=itertools.chain([False], itertools.repeat(True)).__next__)
     lines = stopped.folder / "cells.jsonl"
+    before = len(stopped.rows)
     lines.write_bytes(lines.read_bytes()[:-40])
 
-    assert len(stopped.rows) == 19
+    assert len(Experiment.load(stopped.folder).rows) == before - 1 < 24
     assert kept(small(tmp_path)) == kept(whole)
 
 

@@ -14,8 +14,7 @@ from importlib import metadata
 from math import prod
 from operator import index
 from pathlib import Path
-from types import MappingProxyType
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 from clara_kit import data_files
 from clara_kit.audio.pronunciation import usual_pronunciation
@@ -28,26 +27,16 @@ from clara_kit.prompts.catalog import Catalog
 from clara_kit.prompts.template import PromptTemplate
 from clara_kit.turns import usual_policies
 from clara_kit.world.answers import AnswerBook
-from clara_kit.world.latency import LatencyProfile, Law
+from clara_kit.world.brain import LLM, LLMS
+from clara_kit.world.latency import LatencyProfile
 from clara_kit.world.personas import Persona
 from clara_kit.world.scenario import Scenario
 
-Llm = Literal["scripted", "recorded", "live", "local"]
 MOST = 1_000_000  # conversations: each is held as an object, and they are days of work
-LLMS: tuple[Llm, ...] = ("scripted", "recorded", "live", "local")
-WELL_FORMED = frozenset(
-    [
-        "no_orders",
-        "many_orders",
-        "bought_the_best",
-        "many_concerns",
-        "doctor",
-        "long_name",
-        "spelling",
-        "deleted_product",
-        "no_metafields",
-    ]
-)
+WELL_FORMED = frozenset((
+    "no_orders", "many_orders", "bought_the_best", "many_concerns", "doctor", "long_name", "spelling", "deleted_product",
+    "no_metafields",
+))  # fmt: skip
 """What may be hard about a customer of the usual set: the rest are there to test the shop and its data, not prompts."""
 
 
@@ -63,7 +52,7 @@ class Design:
     @classmethod
     def of(
         cls, variants: Variants, scenarios: Iterable[Scenario | str] | None = None, customers: Iterable[str] | None = None,
-        seeds: int | Sequence[int] = 1, *, seed: int = 0, latency: str | LatencyProfile = "published", llm: Llm = "scripted",
+        seeds: int | Sequence[int] = 1, *, seed: int = 0, latency: str | LatencyProfile = "published", llm: LLM = "scripted",
         stop_when_sure: str = "", twin: bool = False,
     ) -> Design:  # fmt: skip
         """What is asked for, checked. twin: whoever answers in the vendor's place is on this machine, and no vendor.
@@ -117,7 +106,7 @@ class Design:
         try:
             variants = {v["name"]: _variant(v) for v in inputs["variants"]}
             scenarios = {s["name"]: Scenario.model_validate(s) for s in inputs["scenarios"]}
-            laws = _laws(inputs["latency"])
+            laws = LatencyProfile.kept(inputs["latency"])
             here = data_here(inputs["customers"])
             changed = [what for what, was in inputs["data"].items() if here.get(what) != was]
         except (KeyError, TypeError, ValueError, AttributeError) as exc:
@@ -138,9 +127,9 @@ class Design:
         return experiment_id(self.inputs)
 
     @property
-    def llm(self) -> Llm:
+    def llm(self) -> LLM:
         """What stands behind the model."""
-        return cast(Llm, self.inputs["llm"])
+        return cast(LLM, self.inputs["llm"])
 
     @cached_property
     def cells(self) -> tuple[Cell, ...]:
@@ -234,9 +223,3 @@ def _variant(data: dict[str, Any]) -> Variant:
             hint="its rows stand; to play it again, put back data/prompts/parts as it was.",
         )
     return Variant(name=data["name"], template=template, settings=Settings.model_validate(data["settings"]))
-
-
-def _laws(data: dict[str, Any]) -> LatencyProfile:
-    names = ("kind", "low", "high", "spike_share", "spike_low", "spike_high")
-    laws = {stage: Law(**dict(zip(names, law, strict=True)), source="as kept") for stage, law in data["laws"].items()}
-    return LatencyProfile(name=data["name"], description="", laws=MappingProxyType(cast(Any, laws)))

@@ -28,7 +28,6 @@ from concurrent.futures import (
     wait,
 )
 from contextlib import contextmanager
-from itertools import islice
 from multiprocessing import get_context
 from typing import Any
 
@@ -36,7 +35,7 @@ from clara_kit.core.errors import ClaraError, RunLogError
 from clara_kit.lab.experiment.cells import Cell
 from clara_kit.lab.experiment.playing import Played
 
-BATCH = 25  # conversations: about a sixth of a second of work, some kilobytes to send
+BATCH = 60  # conversations: less than half a second of work, some kilobytes to send
 _LOOK_S = 0.2  # how often somebody asks whether to stop while nothing comes
 Work = Callable[[Sequence[Cell]], list[Played]]
 
@@ -135,7 +134,12 @@ def _begin() -> None:
 
 
 def batches(cells: Iterable[Cell], size: int) -> Iterator[tuple[Cell, ...]]:
-    """The cells, so many at a time."""
-    cells = iter(cells)
-    while batch := tuple(islice(cells, size)):
-        yield batch
+    """The cells, so many at a time; a scenario's together where it goes, for who plays it reads and says its words once."""
+    batch: list[Cell] = []
+    for cell in cells:
+        if len(batch) >= size or (3 * len(batch) >= size and cell.scenario != batch[-1].scenario):
+            yield tuple(batch)
+            batch = []
+        batch.append(cell)
+    if batch:
+        yield tuple(batch)

@@ -17,7 +17,7 @@ from clara_kit.core.settings import Keys
 from clara_kit.lab.experiment.asking import OverBudget
 from clara_kit.lab.experiment.beginning import agreed
 from clara_kit.lab.experiment.cells import Variants
-from clara_kit.lab.experiment.design import Design, Llm, code_here
+from clara_kit.lab.experiment.design import Design, code_here
 from clara_kit.lab.experiment.experiment import Experiment, nearest
 from clara_kit.lab.experiment.plan import Plan, duration, made
 from clara_kit.lab.experiment.players import Players
@@ -27,6 +27,7 @@ from clara_kit.lab.scores.metrics import METRICS
 from clara_kit.providers import http
 from clara_kit.runtime.config import load_keys
 from clara_kit.runtime.run_log import versions
+from clara_kit.world.brain import LLM
 from clara_kit.world.latency import LatencyProfile
 from clara_kit.world.scenario import Scenario
 
@@ -46,30 +47,18 @@ class Progress:
 
     def __str__(self) -> str:
         money = f", US$ {self.usd:.2f} spent" if self.usd else ""
-        return f"{self.done:,} of {self.of:,} conversations{money}, {duration(self.seconds_left)} left"
+        left = f", {duration(self.seconds_left)} left" if self.done < self.of else ""
+        return f"{self.done:,} of {self.of:,} conversations{money}{left}"
 
 
 def run_experiment(
-    variants: Variants,
-    scenarios: Iterable[Scenario | str] | None = None,
-    customers: Iterable[str] | None = None,
-    seeds: int | Sequence[int] = 1,
-    *,
-    seed: int = 0,
-    latency: str | LatencyProfile = "published",
-    llm: Llm = "scripted",
-    executor: Executor | None = None,
-    workers: int = 1,
-    folder: Path | str | None = None,
-    ask: Ask | None = None,
-    budget_usd: float | None = None,
-    progress: Callable[[Progress], object] | None = None,
-    should_stop: Callable[[], bool] | None = None,
-    stop_when_sure: str = "",
-    again: bool = False,
-    keys: Keys | None = None,
-    calls: Path | str | None = None,
-) -> Experiment:
+    variants: Variants, scenarios: Iterable[Scenario | str] | None = None, customers: Iterable[str] | None = None,
+    seeds: int | Sequence[int] = 1, *, seed: int = 0, latency: str | LatencyProfile = "published",
+    llm: LLM = "scripted", executor: Executor | None = None, workers: int = 1, folder: Path | str | None = None,
+    ask: Ask | None = None, budget_usd: float | None = None, progress: Callable[[Progress], object] | None = None,
+    should_stop: Callable[[], bool] | None = None, stop_when_sure: str = "", again: bool = False,
+    keys: Keys | None = None, calls: Path | str | None = None,
+) -> Experiment:  # fmt: skip
     """Try variants on the same occasions. What was run before is read, and what was stopped goes on.
 
     variants: names of templates, `Variant`s, or a mapping name → template, settings, or both. scenarios: default all.
@@ -88,16 +77,9 @@ def run_experiment(
     """
     _called(ask=ask, progress=progress, should_stop=should_stop)
     design = Design.of(
-        variants,
-        scenarios,
-        customers,
-        seeds,
-        seed=seed,
-        latency=latency,
-        llm=llm,
-        stop_when_sure=stop_when_sure,
+        variants, scenarios, customers, seeds, seed=seed, latency=latency, llm=llm, stop_when_sure=stop_when_sure,
         twin=_twin(llm, keys),
-    )
+    )  # fmt: skip
     _check(design, executor, workers, budget_usd)
     shelf = _shelf(folder, design)
     before = _kept(shelf)
@@ -138,33 +120,16 @@ def run_experiment(
 
 
 def plan(
-    variants: Variants,
-    scenarios: Iterable[Scenario | str] | None = None,
-    customers: Iterable[str] | None = None,
-    seeds: int | Sequence[int] = 1,
-    *,
-    seed: int = 0,
-    latency: str | LatencyProfile = "published",
-    llm: Llm = "scripted",
-    executor: Executor | None = None,
-    workers: int = 1,
-    folder: Path | str | None = None,
-    stop_when_sure: str = "",
-    keys: Keys | None = None,
-    calls: Path | str | None = None,
-) -> Plan:
+    variants: Variants, scenarios: Iterable[Scenario | str] | None = None, customers: Iterable[str] | None = None,
+    seeds: int | Sequence[int] = 1, *, seed: int = 0, latency: str | LatencyProfile = "published",
+    llm: LLM = "scripted", executor: Executor | None = None, workers: int = 1, folder: Path | str | None = None,
+    stop_when_sure: str = "", keys: Keys | None = None, calls: Path | str | None = None,
+) -> Plan:  # fmt: skip
     """What `run_experiment` of the same would take; nothing is run but a short trial with scripted answers."""
     design = Design.of(
-        variants,
-        scenarios,
-        customers,
-        seeds,
-        seed=seed,
-        latency=latency,
-        llm=llm,
-        stop_when_sure=stop_when_sure,
+        variants, scenarios, customers, seeds, seed=seed, latency=latency, llm=llm, stop_when_sure=stop_when_sure,
         twin=_twin(llm, keys),
-    )
+    )  # fmt: skip
     _check(design, executor, workers, None)
     shelf = _shelf(folder, design)
     over = _kept(shelf).get("complete") and shelf.whole()
@@ -190,7 +155,7 @@ def _shelf(folder: Path | str | None, design: Design) -> Shelf:
     return Shelf(Path(folder or ROOT) / design.id)
 
 
-def _twin(llm: Llm, keys: Keys | None) -> bool:
+def _twin(llm: LLM, keys: Keys | None) -> bool:
     """Whether who is asked, or was, listens on this machine in the vendor's place."""
     if not isinstance(keys, Keys | None):
         raise SettingsError(f"{type(keys).__name__} in place of keys.", hint="give Keys(...), or leave it out.")
