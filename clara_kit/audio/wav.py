@@ -47,7 +47,9 @@ def _frames(path: str | Path, allow_truncated: bool) -> tuple[npt.NDArray[np.flo
     except ImportError as exc:
         raise AudioError("Reading sound needs soundfile.", hint='pip install "clara-kit[audio]".') from exc
     except OSError as exc:
-        raise AudioError(f"{path} cannot be read: {exc.strerror or exc}.") from exc
+        raise AudioError(
+            f"{path} cannot be read: {exc.strerror or exc}.", hint="give the path of a sound file."
+        ) from exc
     except (RuntimeError, ValueError) as exc:  # soundfile's own errors are of the first
         kind = "damaged, truncated or compressed" if is_wav else "not a WAV file"
         raise AudioError(f"{path} cannot be used: it is {kind}.", hint="convert it to 16-bit PCM WAV first.") from exc

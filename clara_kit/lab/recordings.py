@@ -61,6 +61,8 @@ def from_recording(path: str | Path, *, title: str = "", swapped: bool = False, 
     and how long it took to yield, all ± `PLUS_MINUS_MS`. shelf: a folder of runs (`data/runs`) to keep it in, with its sound.
     Raises `AudioError` for what is no such file, has one channel, or two that are the same.
     """
+    if not isinstance(path, str | Path):
+        raise AudioError(f"{path!r} is no recording.", hint="give the path of a sound file.")
     path = Path(path)
     channels = read_channels(path)
     _check(path, channels)

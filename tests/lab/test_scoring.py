@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,6 +12,7 @@ from clara_kit.core.errors import ScriptError
 from clara_kit.lab.scores.metrics import METRICS
 from clara_kit.lab.scores.scoring import score
 from clara_kit.measure.run import Run
+from clara_kit.world.faults import Fault
 from clara_kit.world.saying import said
 from clara_kit.world.scenario import Scenario
 from clara_kit.world.sim import simulate
@@ -105,6 +107,42 @@ def test_what_a_customer_who_reacts_did_comes_from_the_runs_facts(run: Run) -> N
     told = replace(run, facts={"customer": {"goal_reached": True, "hung_up": False, "ended_ms": 12_345.6}})
     values = score(told, scenario()).values
     assert (values["goal_reached"], values["hung_up"], values["seconds"]) == (True, False, 12.346)
+
+
+def test_who_is_never_heard_breaks_no_rule_and_keeps_none() -> None:
+    down = [Fault(service="tts", kind="refuse", on=n) for n in range(1, 40)]
+    silent = simulate(["¿Cuánto cuesta el gel Brisa?"], faults=down)
+
+    values = score(silent, scenario((), ({"says": ["gratis"]},))).values
+
+    assert values["heard_share"] == 0
+    assert values["kept"] is values["price_right"] is values["answers_question"] is None
+    assert score(silent, scenario(({"says": ["precio"]},))).values["kept"] is False
+
+
+def test_of_a_recording_nobody_knows_what_was_said(run: Run) -> None:
+    sound = replace(run, inputs={"modes": dict.fromkeys(run.modes, "recording")}, trace=())
+
+    scored = score(sound, scenario(({"says": ["precio"]},)))
+
+    assert scored.values["kept"] is None and not scored.failed
+
+
+@pytest.mark.parametrize(
+    "told", ["x", [1], {"ended_ms": "x", "goal_reached": "yes", "hung_up": 3}, {"ended_ms": float("nan")}]
+)
+def test_what_a_run_says_of_the_customer_is_used_where_it_can_be(run: Run, told: object) -> None:
+    values = score(replace(run, facts={"customer": told}), scenario()).values
+
+    assert values["goal_reached"] is values["hung_up"] is None
+    assert values["seconds"] == score(run, scenario()).values["seconds"]
+
+
+def test_what_is_no_run_or_no_scenario_is_told(run: Run) -> None:
+    wrong: list[Any] = [("x", scenario()), (run, None), (run, "price")]
+    for pair in wrong:
+        with pytest.raises(ScriptError, match="scored by a scenario"):
+            score(*pair)
 
 
 def test_a_run_without_an_answer_is_scored_too() -> None:

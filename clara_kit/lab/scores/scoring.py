@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
+from math import inf
 from statistics import median
 from typing import Any
 
@@ -38,15 +39,25 @@ def score(run: Run, scenario: Scenario, customer: CustomerProfile | None = None)
 
     Raises `ScriptError` for a rule of the scenario that is none.
     """
+    if not isinstance(run, Run) or not isinstance(scenario, Scenario):
+        raise ScriptError(
+            "A run is scored by a scenario.", hint="give what simulate makes, and Scenario.load(its name)."
+        )
     heard = Heard.of(run, customer)
-    failed = list(broken(heard, scenario))
-    values: dict[str, Value] = {"kept": not failed if scenario.must or scenario.must_not else None}
+    wordless = str(run.modes.get("llm")) == "recording"  # of a sound alone nobody knows what was said
+    failed = [] if wordless else list(broken(heard, scenario))
+    said = any(one.text for one in heard.answers)  # who says nothing breaks no rule, and keeps none
+    values: dict[str, Value] = {"kept": _held(failed, said) if scenario.must or scenario.must_not else None}
     values |= _shown(run, heard)
     for name, check in CHECKS.items():
         wrong = tuple(check(heard))
-        values[name] = not wrong if heard.answers else None
+        values[name] = _held(wrong, said)
         failed += wrong
     return Scored(values, tuple(failed))
+
+
+def _held(wrong: Collection[Failure], said: bool) -> bool | None:
+    return False if wrong else True if said else None
 
 
 def _shown(run: Run, heard: Heard) -> dict[str, Value]:
@@ -58,10 +69,14 @@ def _shown(run: Run, heard: Heard) -> dict[str, Value]:
     known = [usd for usd in costs if usd is not None]
     told: Any = run.facts.get("customer")
     customer = told if isinstance(told, dict) else {}
-    ended_ms = customer.get("ended_ms") or (run.trace[-1].at_ms if run.trace else 0.0)
+    ended_ms = customer.get("ended_ms")
+    if not (isinstance(ended_ms, int | float) and 0 < ended_ms < inf):
+        ended_ms = run.trace[-1].at_ms if run.trace else 0.0
     return {
-        "goal_reached": customer.get("goal_reached"),
-        "hung_up": customer.get("hung_up"),
+        **{
+            name: customer.get(name) if isinstance(customer.get(name), bool) else None
+            for name in ("goal_reached", "hung_up")
+        },
         "turns": float(len(asked)),
         "seconds": round(ended_ms / 1000, 3),
         "first_sound_ms": round(median(waits), 1) if waits else None,
