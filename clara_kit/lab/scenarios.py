@@ -99,7 +99,7 @@ def practice_shelf(folder: Path | str | None = None, *, count: int = 40) -> Path
 
     Give it to `runs` or `what_if_shelf`. Nothing in it was ever said by anybody.
     """
-    folder, scenarios = Path(folder or PRACTICE), Scenario.all()
+    folder, scenarios = Path(folder or PRACTICE), Scenario.all(mine=False)
     made = folder / _MADE
     if made.exists() and made.read_text("utf-8").strip() == str(count):
         return folder

@@ -210,7 +210,9 @@ def _figures(folder: Path, facts: dict[str, Any]) -> dict[str, Any]:
     import polars as pl
 
     try:
-        table: pl.DataFrame = pl.read_parquet(folder / "turns.parquet", columns=["kind", "total_ms", "interrupted"])
+        table: pl.DataFrame = pl.read_parquet(
+            folder / "turns.parquet", glob=False, columns=["kind", "total_ms", "interrupted"]
+        )
     except (OSError, pl.exceptions.PolarsError):
         return {}
     waits = table.filter(pl.col("kind") != "greeting")["total_ms"].drop_nulls().to_list()

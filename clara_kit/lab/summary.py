@@ -138,7 +138,7 @@ def _tables(
     run = pl.col("file").str.replace_all("\\", "/", literal=True).str.split("/").list.get(-2).alias("run")
 
     def made(some: list[Path]) -> pl.DataFrame:
-        scanned = pl.scan_parquet(some, include_file_paths="file", missing_columns="insert")
+        scanned = pl.scan_parquet(some, glob=False, include_file_paths="file", missing_columns="insert")
         table: pl.DataFrame = read(scanned).select(run, *list(schema)[1:]).cast(schema).collect()
         return table
 

@@ -199,7 +199,8 @@ def _waits(story: Story) -> Iterator[Wait]:
         if ended_ms is not None:
             told = story.turns[turn.turn_id]
             heard = [u.started_step for u in told.utterances if u.started_ms is not None]
-            wait = Wait(turn.turn_id, ended_ms, turn.total_ms, min(heard, default=max(0, told.replies[-1].step)))
+            asked = [max(0, reply.step) for reply in told.replies[-1:]]  # none in a call that is known from its sound
+            wait = Wait(turn.turn_id, ended_ms, turn.total_ms, min(heard or asked, default=0))
             if not turn.problem:
                 labels = dict(zip(STAGES, STAGE_LABELS, strict=True))
                 wait.longest_ms, wait.longest = max((ms, labels[stage]) for stage, ms in turn.stages.items())

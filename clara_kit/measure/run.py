@@ -199,7 +199,8 @@ class Run:
         try:
             _ = self.settings
         except RunLogError as exc:
-            more.append(exc.message)
+            if "recording" not in self.inputs:  # a call that was only listened to has none
+                more.append(exc.message)
         return replace(self, problems=(*self.problems, *more))
 
     def _repr_html_(self) -> str:

@@ -27,16 +27,24 @@ function render({ model, el }) {
     value.checked = !usual; // of a switch, the other way round is what one asks about
   }
   function send() {
-    const now = value.type === "checkbox" ? +value.checked : +value.value;
-    if (!Number.isFinite(now) || value.value === "") return void value.focus();
-    ask.disabled = true;
-    said.textContent = say("as_busy");
+    if (ask.getAttribute("aria-disabled") === "true") return;
+    const now = value.type === "checkbox" ? +value.checked : +value.value, { rangeOverflow, rangeUnderflow } = value.validity;
+    if (!Number.isFinite(now) || value.value === "" || rangeOverflow || rangeUnderflow) {
+      told(say("as_range").replace("{least}", value.min).replace("{most}", value.max), true);
+      return void value.focus();
+    }
+    ask.setAttribute("aria-disabled", "true"); // not disabled: it would lose the focus
+    told(say("as_busy"));
     model.send({ kind: "ask", setting: knob.value, value: now });
+  }
+  function told(text, wrong = false) {
+    said.textContent = text;
+    said.classList.toggle("wrong", wrong);
   }
   function draw() {
     const [done, of] = model.get("progress");
-    ask.disabled = of !== undefined;
-    said.textContent = model.get("problem") || (of === undefined ? model.get("said") : `${say("as_busy")} ${done} / ${of}`);
+    ask.setAttribute("aria-disabled", of !== undefined);
+    told(model.get("problem") || (of === undefined ? model.get("said") : `${say("as_busy")} ${done} / ${of}`), Boolean(model.get("problem")));
   }
   function drawList() {
     list.replaceChildren(...model.get("reasons").map((reason, number) => {
@@ -68,10 +76,13 @@ function render({ model, el }) {
   ask.addEventListener("click", send);
   value.addEventListener("keydown", (event) => event.key === "Enter" && send());
   for (const name of ["said", "problem", "progress"]) model.on(`change:${name}`, draw);
+  const onMessage = (content) => content.kind === "done" && draw();
+  model.on("msg:custom", onMessage);
   model.on("change:reasons", drawList);
   model.on("change:opened", () => model.get("opened") && mark());
   choose();
   draw();
   drawList();
+  return () => model.off("msg:custom", onMessage);
 }
 export default { render };

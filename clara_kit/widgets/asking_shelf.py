@@ -66,7 +66,7 @@ class ShelfWhatIfs(ipywidgets.VBox):  # type: ignore[misc]
                 of=f"{found.asked:,}", n=f"{len(found.otherwise):,}"
             )
             refused = [words["as_refused"].format(n=len(found.refused))] if found.refused else []
-            self._view.said = " ".join([said, *refused])
+            self._view.said = " ".join([f"{self._asked_as(setting, value)}:", said, *refused])
             self._view.reasons = [self._reason(n, ones) for n, ones in enumerate(self._listed)]
         self.children = (self._view,)
         return found
@@ -80,6 +80,12 @@ class ShelfWhatIfs(ipywidgets.VBox):  # type: ignore[misc]
         below: tuple[Any, ...] = (self._view, shown)
         self.children = below
         return shown
+
+    def _asked_as(self, setting: str, value: float | bool) -> str:
+        """What was asked, in words: the choice may change while the answer stands."""
+        words = self._view.words
+        now = words["gh_on" if value else "gh_off"] if isinstance(value, bool) else f"{value:g}"
+        return f"«{words[f'set_{setting}']}» = {now}{' ms' if setting.endswith('_ms') else ''}"
 
     def _reason(self, number: int, ones: list[Otherwise]) -> dict[str, Any]:
         words, first = self._view.words, ones[0].differs
@@ -110,6 +116,8 @@ class ShelfWhatIfs(ipywidgets.VBox):  # type: ignore[misc]
             self._view.problem = tell(exc, self._language)
         except (IndexError, ValueError):
             self._view.problem = self._view.words["as_gone"]
+        finally:
+            self._view.send({"kind": "done"})  # also where nothing has changed
 
     def __repr__(self) -> str:
         return f"<ShelfWhatIfs: {self._view.said or 'nothing asked yet'}>"

@@ -1,4 +1,5 @@
-// What a person thinks of the moment that is shown: three buttons (keys 1, 2, 3) and one that takes the last back (U).
+// What a person thinks of the moment that is shown: three buttons (keys 1, 2, 3), one that takes the last back (U), and
+// one that makes the answer there a scenario.
 function labelRow(model, root) {
   const say = (name) => model.get("words")[name] || name;
   const row = make("div", "ck-labels"), name = make("span", "ck-labels-name"), told = make("span", "ck-labels-told");
@@ -13,7 +14,10 @@ function labelRow(model, root) {
     node.addEventListener("click", () => send(label));
     return node;
   });
-  row.append(name, ...buttons, told);
+  const make_it = make("button");
+  make_it.dataset.testid = "make-scenario";
+  make_it.addEventListener("click", () => send("scenario"));
+  row.append(name, ...buttons, make_it, told);
   const draw = () => {
     row.hidden = !model.get("can_label");
     row.setAttribute("aria-label", say("lb_name"));
@@ -22,6 +26,8 @@ function labelRow(model, root) {
       node.textContent = say(n < 3 ? `lb_${n}` : "lb_undo");
       node.title = `${say(n < 3 ? `lb_hint_${n}` : "lb_hint_undo")} (${n < 3 ? n + 1 : "U"})`;
     });
+    make_it.textContent = say("lb_make");
+    make_it.title = say("lb_hint_make");
     told.textContent = model.get("labelled");
   };
   root.addEventListener("keydown", (event) => {

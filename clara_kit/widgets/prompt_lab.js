@@ -5,7 +5,8 @@ const FOLD = 60; // pairs shown at once
 
 function render({ model, el }) {
   const w = (name, facts = {}) => (model.get("words")[name] ?? name).replace(/\{(\w+)\}/g, (whole, key) => facts[key] ?? whole);
-  const root = make("div", "cd cd-lab"), head = make("div", "cd-head"), badge = make("span", "cd-badge"), sides = make("p", "pl-sides");
+  const root = make("div", "cd cd-lab"), head = make("div", "cd-head"), badge = make("span", "cd-badge"), sides = make("p", "pl-sides"), stale = note("pl-stale");
+  stale.classList.add("warn");
   root.dataset.testid = "clara-prompt-lab";
   root.setAttribute("role", "group");
   root.setAttribute("aria-label", w("pl_title"));
@@ -31,18 +32,19 @@ function render({ model, el }) {
   bar.append(...tabs);
   next.className = "call pl-next";
   next.addEventListener("click", () => go(model.get("steps")[model.get("steps").indexOf(model.get("step")) + 1]));
-  root.append(head, sides, bar, ...Object.values(parts).map((part) => part.node), problem, next);
+  root.append(head, sides, bar, stale, ...Object.values(parts).map((part) => part.node), problem, next);
   el.append(root);
 
   const go = (step) => lab.ask("go", { step });
   function step() {
-    const now = model.get("step"), steps = model.get("steps"), after = steps[steps.indexOf(now) + 1];
+    const now = model.get("step"), steps = model.get("steps"), after = steps[steps.indexOf(now) + 1], within = focused(root) !== null;
     play.hush();
     tabs.forEach((tab, n) => tab.setAttribute("aria-selected", String(steps[n] === now)));
     for (const [name, part] of Object.entries(parts)) part.node.hidden = name !== now;
     next.hidden = !after;
     if (after) next.textContent = w("pl_next", { step: w(`pl_${after}`) });
-    parts[now].seen?.();
+    if (parts[now].seen) parts[now].seen();
+    else if (within) tabs[steps.indexOf(now)].focus(); // what was pressed may stand elsewhere now
   }
   function above() {
     const { a, b } = model.get("sides"), llm = model.get("chosen").llm;
@@ -50,21 +52,26 @@ function render({ model, el }) {
     badge.textContent = w(`pl_${llm}`);
     badge.classList.toggle("live", llm === "live");
   }
+  const old = () => (stale.textContent = model.get("progress").stale && model.get("steps").indexOf(model.get("step")) > 1 ? w("pl_changed") : "");
   let timer = 0;
   function looking() { // one question at a time: the next when the last was answered
     clearTimeout(timer);
-    if (["starting", "running", "reckoning"].includes(model.get("progress").state) || model.get("verdict").checking) timer = setTimeout(() => lab.ask("look"), LOOK_MS);
+    if (["starting", "running", "reckoning"].includes(model.get("progress").state) || model.get("verdict").checking || model.get("rating").judge?.busy) timer = setTimeout(() => lab.ask("look"), LOOK_MS);
   }
   const onProblem = () => (problem.textContent = model.get("problem"));
   root.addEventListener("keydown", (event) => event.stopPropagation()); // JupyterLab's own keys
-  const on = { "change:step": step, "change:sides change:chosen": above, "change:progress change:verdict": looking, "change:problem": onProblem };
+  const on = { "change:step": step, "change:sides change:chosen": above, "change:progress change:verdict change:rating": looking, "change:progress change:step": old, "change:problem": onProblem };
   for (const [names, then] of Object.entries(on)) model.on(names, then);
   for (const part of Object.values(parts)) for (const [names, then] of Object.entries(part.on)) model.on(names, then), then();
-  step(), above(), looking(), onProblem();
+  step(), above(), looking(), old(), onProblem();
   lab.ask("look");
   return () => (clearTimeout(timer), play.end());
 }
 
+function focused(within) {
+  const node = within.getRootNode().activeElement;
+  return node && within.contains(node) ? node : null;
+}
 function button(w, name, then, className = "") {
   const node = make("button", className, w(name));
   node.dataset.testid = name;
@@ -143,9 +150,13 @@ function prompts({ model, w, ask }) {
 // --- 2: scenarios by topic, customers, repetitions, and what it comes to ---
 function trying({ model, w, ask }) {
   const node = part("try"), cols = make("div", "pl-two"), row = make("div", "cd-row cd-choices"), plan = note("pl-plan"), warn = note("pl-warn");
-  const seeds = make("input"), llm = make("select"), budget = make("input"), most = field(w, "pl_budget", budget);
+  const seeds = make("input"), llm = make("select"), budget = make("input"), most = field(w, "pl_budget", budget), sure = make("input"), until = make("label", "pl-tick");
   Object.assign(seeds, { type: "number", min: 1, max: 20, step: 1 });
   row.append(field(w, "pl_seeds", seeds), field(w, "pl_llm", llm), most);
+  sure.type = "checkbox";
+  sure.dataset.testid = "pl_until_sure";
+  sure.addEventListener("change", () => choose({ until_sure: sure.checked }));
+  until.append(sure, make("span", "", w("pl_until_sure")), make("small", "", w("pl_until_sure_how")));
   Object.assign(budget, { type: "number", min: 0.5, step: 0.5 });
   budget.addEventListener("change", () => choose({ budget_usd: Math.max(0.01, Number(budget.value) || 1) }));
   warn.classList.add("warn");
@@ -220,6 +231,7 @@ function trying({ model, w, ask }) {
     }
     seeds.value = now.seeds;
     llm.value = now.llm;
+    sure.checked = now.until_sure;
     budget.value = now.budget_usd;
     most.hidden = !["live", "recorded"].includes(now.llm);
   };
@@ -230,31 +242,31 @@ function trying({ model, w, ask }) {
     plan.textContent = planned_in(w, model);
     warn.textContent = [now.missing ? w(now.pays ? "pl_missing_asked" : "pl_missing", now) : "", now.few ? w("pl_few") : ""].filter(Boolean).join(" ");
   };
-  node.append(cols, row, plan, warn);
+  node.append(cols, row, until, plan, warn);
   return { node, on: { "change:offers change:chosen": draw, "change:chosen change:sides": later, "change:plan": planned } };
 }
 
 // --- 3: it runs; what has arrived so far ---
 function running({ model, w, ask }) {
-  const node = part("run"), row = make("div", "cd-row"), meter = make("progress"), says = note("pl-progress"), stale = note("pl-stale"), figures = make("div", "cd-wide"), kept = make("p", "pl-note");
+  const node = part("run"), row = make("div", "cd-row"), meter = make("progress"), says = note("pl-progress"), figures = make("div", "cd-wide"), kept = make("p", "pl-note");
   const start = button(w, "pl_start", () => (model.get("plan").costs && !agreed ? ((agreed = true), draw()) : (ask("run", { agreed }), (agreed = false))), "call"), stop = button(w, "pl_stop", () => ask("stop")), plan = note("pl-run-plan");
   let agreed = false; // whoever spends says so twice
   meter.setAttribute("aria-label", w("pl_run"));
   row.append(start, stop, meter);
-  stale.classList.add("warn");
   figures.dataset.testid = "pl-so-far";
-  node.append(plan, row, says, stale, figures, kept);
+  node.append(plan, row, says, figures, kept);
   const draw = () => {
     const now = model.get("progress"), state = now.state ?? "idle", busy = ["starting", "running", "reckoning"].includes(state), at = model.get("plan");
+    const held = focused(row);
     start.disabled = busy || at.nothing;
     start.textContent = agreed ? w("pl_agree", at) : w(state === "stopped" && !now.stale ? "pl_resume" : "pl_start");
     stop.disabled = !["starting", "running"].includes(state);
+    if (held?.disabled) (stop.disabled ? start : stop).focus(); // whoever goes by keys keeps their place
     meter.hidden = state === "idle";
     if (state === "starting") meter.removeAttribute("value");
     else (meter.max = now.all || 1), (meter.value = now.done || 0);
     says.textContent = state === "failed" ? now.error : w({ reckoning: "pl_reckons" }[state] ?? `pl_${state}`, now);
     says.classList.toggle("wrong", state === "failed");
-    stale.textContent = now.stale ? w("pl_changed") : "";
     plan.textContent = planned_in(w, model);
     kept.replaceChildren(...(now.folder ? [`${w("pl_kept")} `, labLink(now.folder)] : []));
     const rows = now.figures ?? [];

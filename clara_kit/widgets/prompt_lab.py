@@ -28,6 +28,7 @@ from clara_kit.lab.statistics.compare import compare
 from clara_kit.lab.statistics.method_check import method_check
 from clara_kit.prompts.template import PromptTemplate
 from clara_kit.widgets import prompt_lab_shown as shown
+from clara_kit.widgets.prompt_lab_judge import Judging
 from clara_kit.widgets.prompt_lab_rating import BlindRating
 from clara_kit.widgets.prompt_lab_run import Running
 from clara_kit.widgets.prompt_lab_view import STEPS, LabView
@@ -62,6 +63,7 @@ class PromptLab(ipywidgets.VBox):  # type: ignore[misc]
         self._titles: dict[str, str] = {}
         self._running = Running()
         self._blind: BlindRating | None = None
+        self._judging: Judging | None = None
         self._checking: Future[str] | None = None
         self._rater = self.words["pl_rater_usual"]
         self._pair: tuple[Any, ...] = ()
@@ -69,11 +71,12 @@ class PromptLab(ipywidgets.VBox):  # type: ignore[misc]
         self._figures: list[list[str]] = []
         self._looks = 0
         self._ran: list[Any] = []
+        self._ran_sides: dict[str, Any] = {}
         self._view.on_msg(self._asked)
         self.studio.observe(self._show_sides, names=["changed", "text", "chosen", "problem"])
         super().__init__([self._view, self.studio])
         self.choose(
-            a=a, scenarios=[one.name for one in Scenario.all()], customers=[*CUSTOMERS], seeds=1, llm="scripted", budget_usd=1.0,
+            a=a, scenarios=[one.name for one in Scenario.all()], customers=[*CUSTOMERS], seeds=1, llm="scripted", budget_usd=1.0, until_sure=False,
         )  # fmt: skip
 
     # --- what the hand does, without a hand ---------------------------------------------------------------
@@ -98,7 +101,11 @@ class PromptLab(ipywidgets.VBox):  # type: ignore[misc]
 
     def plan(self) -> dict[str, Any]:
         """What the choice would take: conversations, calls, US$, time. Raises `ClaraError`."""
-        self._view.plan = shown.planned(self._asked_for(), self.words)
+        try:
+            self._view.plan = shown.planned(self._asked_for(), self.words)
+        except ClaraError:
+            self._view.plan = {}  # that of another choice says nothing of this one
+            raise
         return self._view.plan
 
     def run(self, *, agreed: bool = False) -> None:
@@ -119,7 +126,10 @@ class PromptLab(ipywidgets.VBox):  # type: ignore[misc]
         def job(progress: Callable[[Progress], None], stop: Callable[[], bool]) -> Experiment:
             return run_experiment(**asked, **money, ask=agrees, progress=progress, should_stop=stop)
 
-        self._ran, self._view.reading, self._view.verdict, self._blind = self._now(), {}, {}, None
+        if self._ran != (now := self._now()):
+            self._running.forget()
+        self._ran, self._view.reading, self._view.verdict, self._blind, self._judging = now, {}, {}, None, None
+        self._ran_sides, self._view.rating = self._view.sides, {}
         self._running.start(job, compare)
         self._show_progress()
 
@@ -145,20 +155,21 @@ class PromptLab(ipywidgets.VBox):  # type: ignore[misc]
 
     def read(self, scenario: str, customer: str, seed: int) -> None:
         """Show both conversations of one occasion side by side. Raises `ClaraError`."""
+        if self.experiment is None:
+            raise ClaraError("There is nothing to read yet.", hint="run both prompts first.")
         expected = self.experiment.design.scenarios[scenario]
         runs = [self.experiment.run(side, scenario, customer, seed) for side in "AB"]
         failed = [score(run, expected).failed for run in runs]
         self._pair = tuple(run.revealed() for run in runs)
         self._view.reading = {
             "key": [scenario, customer, seed], "title": expected.title, "about": expected.description,
-            "mix": mixed(runs[0].mix, self._language), **shown.transcripts(self._pair, failed, self._language),
+            "sides": self._ran_sides, "mix": mixed(runs[0].mix, self._language), **shown.transcripts(self._pair, failed, self._language),
         }  # fmt: skip
 
     def rater(self, alias: str) -> None:
         """Rate under this alias; whoever rated before goes on where they were. Raises `ClaraError`."""
         if self.experiment is None:
             raise ClaraError("There is nothing to rate yet.", hint="run both prompts first.")
-        self._blind = None
         self._blind, self._rater = BlindRating(self.experiment, alias), alias
         self._show_rating()
 
@@ -167,6 +178,15 @@ class PromptLab(ipywidgets.VBox):  # type: ignore[misc]
         if self._blind is not None:
             self._blind.take(what)
             self._show_rating()
+
+    def judge(self, *, agreed: bool = False) -> None:
+        """Let the model judge the pairs, in a thread; returns at once. agreed: to what it costs. Raises `ClaraError`."""
+        if self._judging is None:
+            raise ClaraError("There is nothing to rate yet.", hint="run both prompts first.")
+        if not agreed and self._judging.costs:
+            raise ClaraError("The model is asked, and that costs money.", hint="agree to it first.")
+        self._judging.start(self._view.chosen["budget_usd"])
+        self._show_rating()
 
     def make(self, side: int, turn: int) -> Scenario:
         """Make what is read, up to this turn, a scenario of one's own. Raises `ClaraError`."""
@@ -227,6 +247,7 @@ class PromptLab(ipywidgets.VBox):  # type: ignore[misc]
             "variants": [Variant(name="A", template=a), Variant(name="B", template=b)],
             "scenarios": [one for one in Scenario.all() if one.name in now["scenarios"]],
             "customers": [*now["customers"]], "seeds": now["seeds"], "llm": now["llm"], "folder": self._root,
+            "stop_when_sure": shown.LOOKED_AT if now["until_sure"] else "",
             "workers": self._workers or (min(4, os.cpu_count() or 1) if many and now["llm"] == "scripted" else 1),
         }  # fmt: skip
 
@@ -237,7 +258,9 @@ class PromptLab(ipywidgets.VBox):  # type: ignore[misc]
 
     def _show_progress(self) -> None:
         now, experiment = self._running, self._running.experiment
-        if experiment is not None and experiment is not self._shown:
+        if experiment is None:
+            self._view.pairs, self._figures = [], []
+        elif experiment is not self._shown:
             self._view.pairs, self._figures = (
                 shown.pairs(experiment, self._titles),
                 shown.figures(experiment, self._language),
@@ -249,7 +272,13 @@ class PromptLab(ipywidgets.VBox):  # type: ignore[misc]
         }  # fmt: skip
         if experiment is not None and now.compared is not None and not self._view.verdict:
             found = shown.verdict(now.compared, self._titles, self._language)
-            self._view.verdict = {**found, "mix": shown.answers(experiment, self.words)}
+            early = shown.early(experiment, self._language)
+            self._view.verdict = {
+                **found,
+                "notes": [*early, *found["notes"]],
+                "mix": shown.answers(experiment, self.words),
+            }
+            self._judging = Judging(experiment, self._language)
         if self._checking is not None and self._checking.done():
             try:
                 told = self._checking.result()
@@ -272,22 +301,29 @@ class PromptLab(ipywidgets.VBox):  # type: ignore[misc]
         self._view.offers = {**shown.offers(), "prompts": self.studio.prompts, "llms": [*LLMS]}
 
     def _show_rating(self) -> None:
-        self._view.rating = self._blind.shown() if self._blind is not None else {}
+        rating = self._blind.shown() if self._blind is not None else {}
+        self._view.rating = {**rating, "judge": self._judging.shown()} if self._judging is not None else rating
 
     # --- what the page asks for ---------------------------------------------------------------------------
+
+    def _look(self) -> None:
+        self._show_progress()
+        if self._view.rating.get("judge", {}).get("busy"):
+            self._view.rating = {**self._view.rating, "judge": self._judging.shown() if self._judging else {}}
 
     def _asked(self, _widget: Any, content: Any, _buffers: Any) -> None:
         asked = content if isinstance(content, dict) else {}
         if (kind := asked.get("kind")) != "look":
             self._view.problem = ""
         acts: dict[Any, Callable[[], Any]] = {
-            "look": self._show_progress, "go": lambda: self.go(str(asked.get("step"))),
+            "look": self._look, "go": lambda: self.go(str(asked.get("step"))),
             "choose": lambda: self.choose(**shown.changes(asked.get("changes"))), "plan": self.plan,
             "run": lambda: self.run(agreed=asked.get("agreed") is True), "stop": self.stop,
             "read": lambda: self.read(*asked["key"]), "hear": lambda: self._say(asked, self._pair),
             "hear_rated": lambda: self._say(asked, self._blind and self._blind.runs),
             "rater": lambda: self.rater(str(asked.get("name"))), "rate": lambda: self.rate(str(asked.get("which"))),
-            "rates": self._show_result, "make": lambda: self.make(asked["side"], asked["turn"]), "check": self.check,
+            "rates": self._show_result, "judge": lambda: self.judge(agreed=asked.get("agreed") is True),
+            "make": lambda: self.make(asked["side"], asked["turn"]), "check": self.check,
             "by": lambda: self.lose(str(asked.get("metric"))),
             "save": lambda: self.save(str(asked.get("side")), str(asked.get("note", "")), use=bool(asked.get("use"))),
         }  # fmt: skip

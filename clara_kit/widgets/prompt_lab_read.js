@@ -40,6 +40,7 @@ function reading({ model, w, play, ask }) {
     const topics = [...new Set(all.map((pair) => pair.topic))], held = JSON.stringify(topics);
     if (held !== topic.dataset.held) topic.replaceChildren(new Option(`${w("pl_topic")}: ${w("pl_all")}`, ""), ...topics.map((one) => new Option(w(`pl_topic_${one}`), one)));
     topic.dataset.held = held;
+    const several = all.some((pair) => pair.key[2] !== all[0].key[2]);
     count.textContent = w("pl_shown", { n: found.length, all: all.length });
     const focused = list.contains(list.getRootNode().activeElement) ? list.getRootNode().activeElement.dataset.key : null;
     list.replaceChildren(...found.slice(0, most).map((pair) => {
@@ -51,7 +52,7 @@ function reading({ model, w, play, ask }) {
       item.setAttribute("aria-selected", String(same(pair.key, now)));
       marks.append(make("span", pair.differs ? "pl-mark differs" : "pl-mark", w(pair.differs ? "pl_differs" : pair.greeting ? "pl_differs_greeting" : "pl_same", { n: pair.differs })));
       pair.failed.forEach((n, side) => n && marks.append(make("span", "pl-mark failed", w("pl_failed", { side: "AB"[side], n }))));
-      item.append(make("span", "pl-name", pair.title), make("small", "", `${customer || w("pl_stranger")}${pair.several ? ` · ${seed + 1}` : ""}`), marks);
+      item.append(make("span", "pl-name", pair.title), make("small", "", `${customer || w("pl_stranger")}${several ? ` · ${seed + 1}` : ""}`), marks);
       item.addEventListener("click", () => ask("read", { key: pair.key }));
       item.addEventListener("keydown", (event) => {
         const to = { ArrowDown: item.nextElementSibling, ArrowUp: item.previousElementSibling }[event.key];
@@ -91,7 +92,7 @@ function reading({ model, w, play, ask }) {
     const now = model.get("reading");
     for (const item of list.children) item.setAttribute("aria-selected", String(item.dataset.key === JSON.stringify(now.key)));
     if (!now.key) return sheet.replaceChildren(make("p", "pl-note", w("pl_choose_pair")));
-    const table = make("table"), top = make("tr"), { a, b } = model.get("sides");
+    const table = make("table"), top = make("tr"), { a, b } = now.sides;
     top.append(make("th", "", `A: ${a}`), make("th", "", `B: ${b}`));
     table.append(top);
     now.turns.forEach(({ sides, same: equal }, turn) => {
@@ -140,8 +141,16 @@ function rating({ model, w, play, ask, root }) {
   const buttons = { left: "pl_left", same: "pl_tie", right: "pl_right", both_bad: "pl_both_bad", undo: "pl_undo" };
   for (const [which, name] of Object.entries(buttons)) acts.append((buttons[which] = button(w, name, () => act(which))));
   const result = note("pl-rate-result"), show = button(w, "pl_rate_show", () => ask("rates"));
+  const judged = note("pl-judged"), judge = button(w, "pl_judge", () => {
+    if (model.get("rating").judge?.busy) return;
+    if (model.get("rating").judge?.costs && !agreed) return (agreed = true), draw();
+    agreed = false;
+    ask("judge", { agreed: true });
+  }), judging = make("div", "pl-check");
+  let agreed = false; // whoever spends says so twice
+  judging.append(judge, judged);
   box.append(title, cols, acts);
-  node.append(make("p", "", w("pl_rate_how")), make("p", "pl-note", w("pl_rate_keys")), row, box, says, show, result);
+  node.append(make("p", "", w("pl_rate_how")), make("p", "pl-note", w("pl_rate_keys")), row, box, says, show, result, judging);
   node.addEventListener("keydown", (event) => {
     if (event.target === alias || event.ctrlKey || event.metaKey || event.altKey) return;
     if (KEYS[event.key]) event.preventDefault(), act(KEYS[event.key]);
@@ -172,6 +181,12 @@ function rating({ model, w, play, ask, root }) {
     says.textContent = !now.all ? w("pl_rate_none") : w(now.n >= now.all ? "pl_rated_all" : "pl_rated", now);
     show.hidden = !now.n;
     result.textContent = now.result ?? "";
+    const other = now.judge ?? {};
+    judging.hidden = !now.judge;
+    judge.disabled = Boolean(other.why_not);
+    judge.setAttribute("aria-disabled", Boolean(other.busy));
+    judge.textContent = agreed ? w("pl_agree", other) : w("pl_judge");
+    judged.textContent = other.why_not || other.busy || other.said || w("pl_judge_how", other);
   }
   return { node, on: { "change:rating": draw }, seen: () => box.focus({ preventScroll: true }) };
 }

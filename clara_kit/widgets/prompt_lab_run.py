@@ -51,6 +51,11 @@ class Running:
         self._thread = Thread(target=self._run, args=(job, reckon), name="clara-experiment", daemon=True)
         self._thread.start()
 
+    def forget(self) -> None:
+        """What is begun next is another choice: what there is belongs to the one before."""
+        if not self.busy:
+            self.experiment, self.done, self.all = None, 0, 0
+
     def stop(self) -> None:
         """Stop soon."""
         self._stop.set()

@@ -25,6 +25,7 @@ from clara_kit.world.personas import Persona
 from clara_kit.world.scenario import Scenario, Topic
 
 _WORST = 8
+LOOKED_AT = "kept"  # the metric that may end a run early
 _FEW = 10  # scenarios: below, intervals are wide
 Key = tuple[str, str, int]
 """Scenario, customer, seed: what both variants of a pair have in common."""
@@ -41,7 +42,15 @@ def offers() -> dict[str, Any]:
 
 def changes(given: Any) -> dict[str, Any]:
     """Of what a page sends only what can be chosen, as it must be."""
-    kinds = {"a": str, "scenarios": list, "customers": list, "seeds": int, "llm": str, "budget_usd": int | float}
+    kinds = {
+        "a": str,
+        "scenarios": list,
+        "customers": list,
+        "seeds": int,
+        "llm": str,
+        "budget_usd": int | float,
+        "until_sure": bool,
+    }
     known: dict[str, Any] = given if isinstance(given, dict) else {}
     return {k: v for k, v in known.items() if isinstance(v, kinds.get(k, ())) and (k != "seeds" or 0 < known[k] <= 20)}
 
@@ -165,6 +174,16 @@ def answers(experiment: Experiment, words: Mapping[str, str]) -> str:
     """Who wrote Clara's answers, in words."""
     who = dict.fromkeys(experiment.rows["answers"].to_list())
     return " · ".join(words.get(f"pl_{one}", one) for one in who)
+
+
+def early(experiment: Experiment, language: Language) -> list[str]:
+    """That a run ended before all was played, and by what rule; nothing where it did not."""
+    if not experiment.facts.get("ended_early"):
+        return []
+    from clara_kit.lab.statistics.sequential import Watch, differences
+
+    look = Watch(planned=len(experiment.design.scenarios)).look(differences(experiment.rows, LOOKED_AT, "A", "B"))
+    return [spoken_in(language)["pl_early"].format(what=label(LOOKED_AT, language), look=look.told(language))]
 
 
 _SURE = {"better": "better", "worse": "worse", "differs": "moved"}

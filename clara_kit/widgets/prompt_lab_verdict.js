@@ -2,7 +2,7 @@
 
 function verdict({ model, w, ask }) {
   const node = part("verdict"), none = note("pl-no-verdict"), heading = make("h3", "pl-heading"), why = make("p", "pl-note"), sentence = make("p", "pl-sentence"), figure = make("figure", "pl-figure"), notes = make("ul", "cd-notes");
-  const losing = make("div", "pl-losing"), which = make("select"), check = make("div", "pl-check"), go = button(w, "pl_check", () => ask("check"));
+  const losing = make("div", "pl-losing"), which = make("select"), check = make("div", "pl-check"), go = button(w, "pl_check", () => model.get("verdict").checking || ask("check"));
   heading.dataset.testid = "pl-heading";
   sentence.dataset.testid = "pl-sentence";
   which.dataset.testid = "pl-by";
@@ -81,7 +81,7 @@ function verdict({ model, w, ask }) {
     which.dataset.held = held;
     which.value = now.by ?? "";
     by.replaceChildren(now.scenarios?.length ? losers(now.scenarios) : make("p", "pl-note", w("pl_nowhere")));
-    go.disabled = Boolean(now.checking);
+    go.setAttribute("aria-disabled", Boolean(now.checking)); // not disabled: it would lose the focus
     checked.textContent = now.checking ? w("busy") : (now.checked ?? "");
   }
   return { node, on: { "change:verdict": draw } };

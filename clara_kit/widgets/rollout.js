@@ -50,6 +50,8 @@ function render({ model, el }) {
     share.value = Math.round(model.get("share") * 100);
     shown.textContent = `${share.value} %`;
     told.textContent = model.get("problem") || model.get("told");
+    told.classList.toggle("wrong", Boolean(model.get("problem")));
+    asks.hidden = !model.get("code");
     ratio.textContent = model.get("ratio");
     code.textContent = model.get("code");
     labels.forEach((label, n) => (label.firstChild.textContent = `${say("ro_met").replace("{prompt}", model.get(n ? "old" : "new"))} `));

@@ -13,6 +13,7 @@ import traitlets
 
 from clara_kit.core.errors import ClaraError
 from clara_kit.lab.experiment.assignment import assign, sample_ratio
+from clara_kit.lab.experiment.design import usual_customers
 from clara_kit.prompts.template import PromptTemplate
 from clara_kit.widgets.telling import tell
 from clara_kit.widgets.view import style, view
@@ -49,7 +50,7 @@ class Rollout(anywidget.AnyWidget):
         super().__init__(words=spoken_in(self._language), prompts=[t.name for t in PromptTemplate.all()])
         self.set_trait("new", new)
         with self.hold_trait_notifications():
-            self.old, self.share, self.experiment = old, share, experiment or f"{new} or {old}"
+            self.old, self.share, self.experiment = old, share, experiment or _usual_name(new, old)
         self._deal()
 
     @property
@@ -62,6 +63,13 @@ class Rollout(anywidget.AnyWidget):
         """Invented customer and the prompt that they meet."""
         return dict(self.rows)
 
+    @traitlets.observe("new", "old")
+    def _rename(self, change: Any) -> None:
+        """A name that nobody has chosen follows the prompts."""
+        before = {"new": self.new, "old": self.old, change.name: change.old}
+        if self.experiment == _usual_name(before["new"], before["old"]):
+            self.experiment = _usual_name(self.new, self.old)
+
     @traitlets.observe("new", "old", "share", "experiment")
     def _deal(self, _change: Any = None) -> None:
         if not (self.new and self.old):
@@ -69,11 +77,15 @@ class Rollout(anywidget.AnyWidget):
         try:
             if self.new == self.old:
                 raise ClaraError("Both are the same prompt.", hint="choose another for one of them.")
-            customers = [(p.name, assign(p.gid, self.experiment, self.shares)) for p in Persona.all()]
+            customers = [
+                (p.name, assign(p.gid, self.experiment, self.shares)) for p in map(Persona.load, usual_customers())
+            ]
             ids = (f"gid://shopify/Customer/{number}" for number in range(MANY))
             many = sum(assign(one, self.experiment, self.shares) == self.new for one in ids)
         except ClaraError as exc:
-            self.problem = tell(exc, self._language)
+            with self.hold_sync():
+                self.rows, self.told, self.code, self.ratio = [], "", "", ""
+                self.problem = tell(exc, self._language)
             return
         with self.hold_sync():
             self.problem, self.rows = "", [list(pair) for pair in customers]
@@ -95,3 +107,7 @@ class Rollout(anywidget.AnyWidget):
 
     def __repr__(self) -> str:
         return f"<Rollout of {self.new} to {self.share:.0%}: {self.problem or self.told} {self.ratio}>"
+
+
+def _usual_name(new: str, old: str) -> str:
+    return f"{new} or {old}"

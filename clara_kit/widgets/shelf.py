@@ -16,7 +16,7 @@ import anywidget
 import ipywidgets
 import traitlets
 
-from clara_kit.core.errors import ClaraError
+from clara_kit.core.errors import AudioError, ClaraError
 from clara_kit.core.paths import DATA
 from clara_kit.lab.again import again
 from clara_kit.lab.differences import PARTS, Contrast, Differences, differences
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
 HANDED_BYTES = 40_000_000
 _SOUNDS = (b"RIFF", b"fLaC", b"OggS")  # how a recording begins
+_NAMED = (".wav", ".flac", ".ogg")  # what one calls itself, whatever it is
 
 
 class ShelfView(anywidget.AnyWidget):
@@ -164,7 +165,10 @@ class Shelf(ipywidgets.VBox):  # type: ignore[misc]
         with TemporaryDirectory() as folder:
             path = Path(folder) / (Path(name).name or "call.wav")
             path.write_bytes(sound)
-            run = from_recording(path, shelf=self._root or DATA / "runs")
+            try:
+                run = from_recording(path, shelf=self._root or DATA / "runs")
+            except AudioError as exc:  # whoever gave it knows its name, and not where it lay meanwhile
+                raise AudioError(exc.message.replace(str(path), path.name), hint=exc.hint) from exc
         self.refresh()
         return self.show(run.run_id)
 
@@ -223,10 +227,10 @@ class Shelf(ipywidgets.VBox):  # type: ignore[misc]
                 case "again", [str(name), _]:
                     self.again(name)
                 case "keep", [str(name), _]:
-                    self.keep(name)
+                    self._say_where(self.keep(name))
                 case (("bundle" | "share"), [str(name), _]):
                     self._hand_on(self.bundle(name) if kind == "bundle" else self.share(name))
-                case "unbundle", [str(name), _] if buffers and bytes(buffers[0][:4]) in _SOUNDS:
+                case "unbundle", [str(name), _] if buffers and _is_sound(name, bytes(buffers[0][:4])):
                     self.add_recording(bytes(buffers[0]), name)
                 case "unbundle", _ if buffers:
                     self.unbundle(BytesIO(buffers[0]))
@@ -243,8 +247,10 @@ class Shelf(ipywidgets.VBox):  # type: ignore[misc]
 
     def _hand_on(self, file: Path) -> None:
         """The file to the page, for its reader to open or save; a large one stays in its folder."""
-        raw = [file.read_bytes()] if file.stat().st_size <= HANDED_BYTES else []
-        self._view.send({"kind": "file", "name": file.name, "path": str(file.resolve())}, raw)
+        self._say_where(file, *([file.read_bytes()] if file.stat().st_size <= HANDED_BYTES else []))
+
+    def _say_where(self, made: Path, *raw: bytes) -> None:
+        self._view.send({"kind": "file", "name": made.name, "path": str(made.resolve())}, [*raw])
 
     def __repr__(self) -> str:
         return f"<Shelf of {len(self.kept)} runs>"
@@ -274,6 +280,10 @@ def _row(one: Kept) -> dict[str, Any]:
         "tracked": one.tracked,
         "branch_of": one.branch_of,
     }
+
+
+def _is_sound(name: str, begins: bytes) -> bool:
+    return begins in _SOUNDS or (name.casefold().endswith(_NAMED) and begins[:2] != b"PK")
 
 
 def _remarked(before: Remarks, asked: dict[str, Any]) -> Remarks:

@@ -119,8 +119,9 @@ class ConversationWindow(Labelling, Branching, anywidget.AnyWidget):
     # --- what it shows ----------------------------------------------------------------------------------
 
     def _show_run(self, run: Run, node: Branch | None = None) -> None:
-        self._run, self.can_label = run, True
+        self._run, self.can_label = run, "recording" not in run.modes.values()  # nothing in a recorded call was decided
         self._branches_of(run, node)
+        self.can_branch = self.can_branch and self.can_label
         self._node = node if node is not None and node.parent is not None else None
         self._sound = run.folder / "conversation.wav" if run.folder else None
         self.title = str(run.facts.get("title") or f"conversation {run.run_id}")
@@ -129,7 +130,8 @@ class ConversationWindow(Labelling, Branching, anywidget.AnyWidget):
         self.has_sound = self._node is not None or (self._sound is not None and self._sound.is_file())
         self.growing = False
         # An invented customer has nothing to protect; a real one's words stay out of what a notebook may keep.
-        self._show(run.trace, run.settings, {} if run.modes.get("shop") == "live" else run.words)
+        settings = run.settings if self.can_label else Settings()
+        self._show(run.trace, settings, {} if run.modes.get("shop") == "live" else run.words)
 
     def _show(self, trace: Sequence[Record], settings: Settings, words: Mapping[str, str]) -> None:
         """words: what the placeholders of the trace stand for; it is decided with these, and shown with the words."""

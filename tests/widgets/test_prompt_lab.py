@@ -12,10 +12,13 @@ import soundfile
 from clara_kit.core.errors import ClaraError
 from clara_kit.lab.experiment.plan import Plan
 from clara_kit.lab.kernel import Kernel
+from clara_kit.lab.scores.judge import Judged, Verdicts
 from clara_kit.prompts.template import PromptTemplate
 from clara_kit.widgets import prompt_lab as module
+from clara_kit.widgets import prompt_lab_judge as judge_module
 from clara_kit.widgets import prompt_studio
 from clara_kit.widgets.prompt_lab import STEPS, PromptLab
+from clara_kit.widgets.prompt_lab_judge import Judging
 from clara_kit.world.scenario import Scenario
 from clara_kit.world.voices import clara_voice
 
@@ -42,12 +45,20 @@ def by_hand(lab: PromptLab, kind: Any, **more: Any) -> None:
     lab._view._handle_custom_msg({"kind": kind, **more}, [])
 
 
-def test_what_a_choice_takes_is_said_before_it_begins(lab: PromptLab) -> None:
+def refuse(*_: Any) -> Any:
+    raise ClaraError("There is no key.")
+
+
+def test_what_a_choice_takes_is_said_before_it_begins(lab: PromptLab, monkeypatch: pytest.MonkeyPatch) -> None:
     by_hand(lab, "choose", changes={"seeds": 3, "customers": ["camila"], "nobody": 1, "llm": 7})
     by_hand(lab, "plan")
     plan = lab._view.plan
     assert (plan["conversations"], plan["calls"], plan["usd"], plan["few"]) == (6, 0, "0", True)
     assert lab._view.chosen["llm"] == "scripted" and "nobody" not in lab._view.chosen
+    monkeypatch.setattr(module.shown, "planned", refuse)
+    by_hand(lab, "plan")
+    assert lab._view.plan == {} and "no key" in lab._view.problem  # and not what the other choice would have taken
+    monkeypatch.undo()
     by_hand(lab, "choose", changes={"customers": []})
     by_hand(lab, "plan")
     assert lab._view.plan["nothing"]
@@ -239,3 +250,67 @@ def test_nonsense_from_a_page_changes_nothing(lab: PromptLab) -> None:
         lab.choose(a="no such prompt")
     by_hand(lab, "choose", changes={"a": "no such prompt"})
     assert "no such prompt" in lab._view.problem and lab._view.chosen["a"] == "warm"
+
+
+def test_what_is_read_is_labelled_as_it_ran_and_another_choice_shows_nothing_of_the_one_before(lab: PromptLab) -> None:
+    by_hand(lab, "read", key=[CLEANSER, "camila", 0])
+    assert "nothing to read yet" in lab._view.problem
+    lab.run()
+    lab.wait()
+    lab.choose(a="expert")
+    lab.read(CLEANSER, "camila", 0)
+    assert lab._view.reading["sides"]["a"].startswith("warm") and lab._view.sides["a"].startswith("expert")
+    lab.choose(llm="recorded")
+    lab.run()  # other answers: not those of before while it runs, or where it fails
+    lab.wait()
+    assert lab.experiment is None or lab.experiment.inputs["llm"] == "recorded"
+
+
+def test_a_run_may_end_when_it_is_sure_and_then_says_by_what(lab: PromptLab, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert lab._asked_for()["stop_when_sure"] == ""
+    by_hand(lab, "choose", changes={"until_sure": True})
+    assert lab._asked_for()["stop_when_sure"] == "kept"
+    lab.run()
+    assert lab.wait() == "done" and module.shown.early(lab.experiment, "en") == []
+    lab.experiment.facts["ended_early"] = "it was sure"
+    told = module.shown.early(lab.experiment, "es")
+    assert told[0].startswith("Terminó antes, como se pidió, por «cumple todo lo exigido»")
+
+
+def test_scripted_answers_have_no_judge_and_say_why(lab: PromptLab) -> None:
+    by_hand(lab, "judge", agreed=True)
+    assert "nothing to rate yet" in lab._view.problem
+    lab.run()
+    lab.wait()
+    lab.go("rate")
+    assert "scripted" in lab._view.rating["judge"]["why_not"]
+    by_hand(lab, "judge", agreed=True)
+    assert "nothing to judge" in lab._view.problem
+
+
+def test_a_judge_is_asked_by_whoever_agreed_and_what_it_says_is_counted(
+    lab: PromptLab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lab.run()
+    lab.wait()
+    judging = Judging(lab.experiment, "en")
+    lab.experiment.inputs["llm"], lab.experiment.__dict__["rehearsal"] = "recorded", False
+    rows = tuple(((CLEANSER, who, 0), Judged(preference="right", calls=2, usd=0.01)) for who in ("camila", "rosario"))
+    monkeypatch.setattr(judge_module, "judge_experiment", lambda *_, **__: Verdicts("A", "B", rows))
+    lab._judging = judging
+    by_hand(lab, "judge")
+    assert "costs money" in lab._view.problem
+    assert judging.shown()["calls"] == 4 and float(judging.shown()["usd"]) > 0
+    by_hand(lab, "judge", agreed=True)
+    assert judging._at is not None and judging._at.result(30)
+    assert "preferred A 0 times, B 2 times" in judging.shown()["said"]
+
+
+def test_a_rater_whose_alias_is_none_goes_on_as_before(lab: PromptLab) -> None:
+    lab.run()
+    lab.wait()
+    lab.go("rate")
+    by_hand(lab, "rater", name="")
+    assert lab._view.problem
+    by_hand(lab, "rate", which="left")
+    assert lab._view.rating["n"] == 1

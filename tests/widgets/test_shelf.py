@@ -9,7 +9,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import soundfile
 
 from clara_kit import ConversationManager, Run, Settings, compose, replay, runs
 from clara_kit.core import events as ev
@@ -257,3 +259,35 @@ async def test_the_buttons_tell_keep_copy_share_prove_and_play_again(root: Path)
     shelf._view._handle_custom_msg({"kind": "unbundle"}, [bundled[0]])
     assert len(shelf.kept) == 4 and shelf._view.chosen == f"{name}-2"  # without the names it is another one
     assert shelf.frame.filter(folder=str(root / name))["remarks"].to_list() == [["saluda a Camila"]]
+
+
+def test_a_recorded_call_opens_in_a_window_is_shared_and_what_it_cannot_is_said(tmp_path: Path) -> None:
+    at = np.arange(8000 * 12) / 8000
+    tones = [np.sin(2 * np.pi * hertz * at) * ((at + late) % 6 < 2) * 0.3 for hertz, late in ((200, 0), (300, 3.2))]
+    soundfile.write(tmp_path / "call.wav", np.stack(tones, 1), 8000)
+    shelf = Shelf(tmp_path / "runs", language="es")
+    shelf._view._handle_custom_msg({"kind": "unbundle", "name": "call.wav"}, [(tmp_path / "call.wav").read_bytes()])
+    assert shelf._view.problem == "" and shelf.kept[0].title == "call"
+    window = shelf.children[1]
+    assert isinstance(window, ConversationWindow) and window.has_sound and window.steps > 2
+    assert not window.can_label and not window.can_branch
+    assert window.whose == "leído de una llamada grabada, ±60 ms" and shelf._view.damage == []
+    spans = window.timeline["spans"]
+    assert {"customer", "Clara"} <= {span["lane"] for span in spans} and len(window.timeline["waits"]) == 2
+    assert shelf.share(0).is_file()
+    shelf._view._handle_custom_msg({"kind": "replay", "name": shelf.kept[0].folder.name}, [])
+    assert "ajustes" in shelf._view.problem or shelf._view.proof
+
+
+def test_a_sound_that_cannot_be_read_is_named_as_whoever_gave_it_named_it(tmp_path: Path) -> None:
+    shelf = Shelf(tmp_path / "runs")
+    shelf._view._handle_custom_msg({"kind": "unbundle", "name": "mine.wav"}, [b"no sound at all"])
+    assert shelf._view.problem.startswith("mine.wav cannot be used")
+
+
+async def test_where_a_kept_run_lies_is_said(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shelf = Shelf(root)
+    told: list[dict[str, Any]] = []
+    monkeypatch.setattr(shelf._view, "send", lambda content, buffers=None: told.append(content))
+    shelf._view._handle_custom_msg({"kind": "keep", "name": shelf.kept[0].folder.name}, [])
+    assert [told[0]["kind"], told[0]["name"]] == ["file", shelf.kept[0].folder.name] and told[1]["kind"] == "done"

@@ -180,3 +180,15 @@ def test_a_mix_is_told_in_the_reader_s_words_and_briefly() -> None:
     assert mixed(exchanged, "es") == "pensamiento: gemelo sin conexión → en vivo; todo lo demás: gemelo sin conexión"
     assert (mixed("simulated", "es"), mixed("live", "en"), mixed("", "en")) == ("simulado", "live", "")
     assert whose(exchanged, "en") == mixed(exchanged, "en") and "no number here" in whose("offline twins", "en")
+
+
+def test_an_answer_that_is_shown_becomes_a_scenario_and_a_moment_before_any_says_why_not(
+    window: ConversationWindow, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("clara_kit.world.scenario.MINE", tmp_path)
+    window._handle_custom_msg({"kind": "label", "label": "scenario"}, [])
+    assert "Nothing was asked until this moment" in window.labelled and not list(tmp_path.iterdir())
+    window.go_to(window.steps - 1)
+    window._handle_custom_msg({"kind": "label", "label": "scenario"}, [])
+    (kept,) = tmp_path.iterdir()
+    assert "It is a scenario of yours now" in window.labelled and "lines:" in kept.read_text("utf-8")

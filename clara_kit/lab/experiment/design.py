@@ -108,9 +108,12 @@ class Design:
             scenarios = {s["name"]: Scenario.model_validate(s) for s in inputs["scenarios"]}
             laws = LatencyProfile.kept(inputs["latency"])
             here = data_here(inputs["customers"])
+            changed = [what for what, was in inputs["data"].items() if here.get(what) != was]
         except (KeyError, TypeError, ValueError, AttributeError) as exc:
-            raise RunLogError(f"This is no design of an experiment ({type(exc).__name__}: {exc}).") from exc
-        changed = [what for what, was in inputs["data"].items() if here.get(what) != was]
+            raise RunLogError(
+                f"This is no design of an experiment ({type(exc).__name__}: {exc}).",
+                hint="its rows can be read, if they are there; to play it, run it anew.",
+            ) from exc
         if changed:
             raise RunLogError(
                 f"The experiment was made with other data: {', '.join(changed)}.",

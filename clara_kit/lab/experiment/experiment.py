@@ -173,7 +173,10 @@ class Experiment:
         return f"{size}: {done:,} of {of:,} conversations so far; ask for it again, and it goes on."
 
     def __repr__(self) -> str:
-        return f"<Experiment {self.id}: {self.headline} ({self.mix}){' ' + self.note if self.note else ''}>"
+        try:
+            return f"<Experiment {self.id}: {self.headline} ({self.mix}){' ' + self.note if self.note else ''}>"
+        except RunLogError as exc:  # one that is damaged hides none of a list
+            return f"<Experiment {self.id}: {exc.message}>"
 
 
 _OTHERWISE = "It does not go as it went when the experiment was run: the kit has changed since."

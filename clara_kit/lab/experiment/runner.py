@@ -47,7 +47,8 @@ class Progress:
 
     def __str__(self) -> str:
         money = f", US$ {self.usd:.2f} spent" if self.usd else ""
-        return f"{self.done:,} of {self.of:,} conversations{money}, {duration(self.seconds_left)} left"
+        left = f", {duration(self.seconds_left)} left" if self.done < self.of else ""
+        return f"{self.done:,} of {self.of:,} conversations{money}{left}"
 
 
 def run_experiment(
@@ -82,9 +83,9 @@ def run_experiment(
     _check(design, executor, workers, budget_usd)
     shelf = _shelf(folder, design)
     before = _kept(shelf)
-    if before.get("complete") and not again:
+    if before.get("complete") and not again and shelf.whole():
         return replace(Experiment.load(shelf.folder), note=_read_note(before))
-    anew = again or before.get("code", code_here()) != code_here()
+    anew = again or bool(before.get("complete")) or before.get("code", code_here()) != code_here()
     begin = partial(
         run_experiment, variants, scenarios, customers, seeds, seed=seed, latency=latency, llm=llm, executor=executor,
         workers=workers, folder=folder, ask=lambda plan: True, budget_usd=budget_usd, stop_when_sure=stop_when_sure,
@@ -131,7 +132,8 @@ def plan(
     )  # fmt: skip
     _check(design, executor, workers, None)
     shelf = _shelf(folder, design)
-    done = set(range(len(design.cells))) if _kept(shelf).get("complete") else shelf.done()
+    over = _kept(shelf).get("complete") and shelf.whole()
+    done = set(range(len(design.cells))) if over else shelf.done()
     players = Players(design, executor=executor, workers=workers, keys=keys, calls=str(calls or ""))
     try:
         return _planned(design, shelf, done, players)
@@ -227,11 +229,13 @@ def _play_all(
         try:
             for number, cells in enumerate(design.rounds, start=1):
                 left = [cell for cell in cells if cell.number not in done]
-                for batch in players.play(left, stop):
+                for came in players.play(left, stop):
+                    once = {one["n"]: one for one in came if one["n"] not in done}  # a cluster may do a thing twice
+                    batch = [*once.values()]
                     shelf.add(batch)
                     count += len(batch)
                     done |= {one["n"] for one in batch}
-                    pace = (monotonic() - began) / (count - first)
+                    pace = (monotonic() - began) / max(1, count - first)
                     told = Progress(
                         done=count, of=of, seconds_left=pace * (of - count), usd=players.spent_usd, folder=shelf.folder
                     )  # fmt: skip
