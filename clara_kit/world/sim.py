@@ -76,6 +76,9 @@ def simulate(
     """
     scenario = script if isinstance(script, Scenario) else None
     plays = scenario.plays if scenario is not None else Script.of(script)  # type: ignore[arg-type]
+    for one in (brain, customer_brain):
+        if one is not None and not hasattr(one, "write"):
+            raise SettingsError(f"{one!r} in place of brain.", hint='give what brain_for("recorded", settings) makes.')
     settings = settings or _usual()
     policies = policies or usual_policies()
     latency = latency if profile is None else profile

@@ -137,6 +137,7 @@ def test_an_experiment_is_asked_again_by_what_it_asked(vendor: Vendor, recorded:
     vendor.twin.chatty = True
     found = drift(one, cap_usd=1, keys=vendor.keys, calls=recorded)
     assert 0 < len(found.rows) < 6
+    assert len(drift(cap_usd=1, keys=vendor.keys, calls=recorded).rows)  # and not of another folder
     assert set(found.rows["customer"]) == {"camila"}
     assert found.differ == len(found.rows)
     scripted = run_experiment(["warm"], ["limpiador_piel_mixta"], ["camila"], folder=tmp_path / "two")
@@ -147,4 +148,7 @@ def test_an_experiment_is_asked_again_by_what_it_asked(vendor: Vendor, recorded:
 def test_it_needs_a_key_and_something_that_is_kept(vendor: Vendor, tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="ANTHROPIC_API_KEY"):
         drift(tmp_path, cap_usd=1, keys=Keys())
+    for wrong in ({"cap_usd": float("nan")}, {"cap_usd": "1"}, {"cap_usd": -1}, {"cap_usd": 1, "sample": 1.5}):
+        with pytest.raises(SettingsError, match="cannot be"):
+            drift(tmp_path, keys=vendor.keys, **wrong)
     assert drift(tmp_path, cap_usd=1, keys=vendor.keys).told() == "Nothing is kept that could be asked again."

@@ -11,6 +11,7 @@ from clara_kit.core.errors import ScriptError
 from clara_kit.lab.scores.metrics import METRICS
 from clara_kit.lab.scores.scoring import score
 from clara_kit.measure.run import Run
+from clara_kit.world.faults import Fault
 from clara_kit.world.saying import said
 from clara_kit.world.scenario import Scenario
 from clara_kit.world.sim import simulate
@@ -105,6 +106,17 @@ def test_what_a_customer_who_reacts_did_comes_from_the_runs_facts(run: Run) -> N
     told = replace(run, facts={"customer": {"goal_reached": True, "hung_up": False, "ended_ms": 12_345.6}})
     values = score(told, scenario()).values
     assert (values["goal_reached"], values["hung_up"], values["seconds"]) == (True, False, 12.346)
+
+
+def test_who_is_never_heard_breaks_no_rule_and_keeps_none() -> None:
+    down = [Fault(service="tts", kind="refuse", on=n) for n in range(1, 40)]
+    silent = simulate(["¿Cuánto cuesta el gel Brisa?"], faults=down)
+
+    values = score(silent, scenario((), ({"says": ["gratis"]},))).values
+
+    assert values["heard_share"] == 0
+    assert values["kept"] is values["price_right"] is values["answers_question"] is None
+    assert score(silent, scenario(({"says": ["precio"]},))).values["kept"] is False
 
 
 def test_a_run_without_an_answer_is_scored_too() -> None:

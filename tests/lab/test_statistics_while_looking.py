@@ -77,12 +77,14 @@ def test_where_no_interval_holds_it_is_never_sure(each: list[float], says: str) 
 def test_what_is_not_known_is_no_observation_and_nothing_is_no_look() -> None:
     assert Watch().look([]).n == 0
     assert Watch().look([float("nan"), 1.0]).n == 1
-    for wrong in (0, 1.5, float("nan"), "40", 10**400):
+    planned: list[Any] = [0, 1.5, float("nan"), "40", 10**400]
+    for wrong in planned:
         with pytest.raises(ClaraError):
-            Watch(planned=wrong)  # type: ignore[arg-type]
-    for wrong in (None, "abc", ["a"], [[1.0, 2.0]]):
+            Watch(planned=wrong)
+    differences: list[Any] = [None, "abc", ["a"], [[1.0, 2.0]]]
+    for wrong in differences:
         with pytest.raises(ClaraError, match="no differences"):
-            Watch().look(wrong)  # type: ignore[arg-type]
+            Watch().look(wrong)
 
 
 def test_the_differences_come_in_the_order_in_which_the_scenarios_were_played() -> None:

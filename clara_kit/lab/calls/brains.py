@@ -24,7 +24,7 @@ from clara_kit.core.errors import ProviderError, SettingsError
 from clara_kit.core.placeholders import Placeholders
 from clara_kit.core.profile import fill
 from clara_kit.core.prompt import Prompt
-from clara_kit.core.settings import Keys, Settings
+from clara_kit.core.settings import Keys, Settings, sure
 from clara_kit.lab.calls.loop import Loop
 from clara_kit.lab.calls.store import CallStore
 from clara_kit.measure.run import Run
@@ -58,6 +58,9 @@ def brain_for(
     """
     if llm == "scripted":
         return None
+    sure(settings)
+    if not isinstance(keys, Keys | None):
+        raise SettingsError(f"{type(keys).__name__} in place of keys.", hint="give Keys(...), or leave it out.")
     if llm == "local":
         return LocalBrain(settings, base_url=(load_keys() if keys is None else keys).local_llm_base_url)
     if llm not in ("recorded", "live"):

@@ -132,11 +132,15 @@ def drift(
     """Send a sample of recorded requests again and compare. Raises `SettingsError` without a key.
 
     of: an experiment with recorded answers, a folder of kept calls, or everything that is kept (the default). cap_usd: no
-    request is sent that could lead beyond it. seed: which ones; equal seeds take the same. calls: where an experiment's
-    answers are kept (`data/calls`). New answers are kept
-    apart, in `drift/` within the folder, and replace none. Real customers' requests are never sent again.
+    request is sent that could lead beyond it. seed: which ones; equal seeds take the same. calls: where answers are kept
+    (`data/calls`). New answers are kept apart, in `drift/` within the folder, and replace none. Real customers' requests are never sent again.
     progress: called with how many are done and how many there are.
     """
+    if not (isinstance(cap_usd, int | float) and cap_usd >= 0 and isinstance(sample, int)):
+        raise SettingsError(
+            f"{sample!r} requests within US$ {cap_usd!r} cannot be.",
+            hint="give a whole number, and a cap in US dollars.",
+        )
     who = ClaudeBrain("live", Settings(), keys=keys).who
     kept, store = _kept(of, calls, enough=_CHOICE * sample, seed=seed)
     chosen = [call for call in kept if call.who == who]
@@ -180,7 +184,7 @@ def _kept(
 ) -> tuple[list[Call], CallStore]:
     """What may be asked again, and where it is kept; of an experiment so many as are enough to choose from."""
     if of is None or isinstance(of, str | Path | CallStore):
-        store = of if isinstance(of, CallStore) else CallStore(of)
+        store = of if isinstance(of, CallStore) else CallStore(of if of is not None else calls)
         return list(store.all()), store
     from clara_kit.lab.experiment.playing import brains_of, play
 

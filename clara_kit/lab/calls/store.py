@@ -18,6 +18,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from clara_kit.core.errors import SettingsError
 from clara_kit.core.paths import DATA
 from clara_kit.providers.llm.calls import Call, Json, Who, key_of, personal
 from clara_kit.store import append, held
@@ -38,6 +39,8 @@ class CallStore:
     """Finds and keeps calls; may be shared by threads, and its folder by processes. Raises nothing for what a disk does."""
 
     def __init__(self, folder: str | Path | None = None, *, most_bytes: int = ALL_BYTES) -> None:
+        if not isinstance(folder, str | Path | None):
+            raise SettingsError(f"{folder!r} in place of folder.", hint="give a path, or leave it out.")
         self.folder, self._most_bytes = Path(folder) if folder is not None else FOLDER, most_bytes
         self._files: dict[Path, _File] = {}
         self._lock = threading.RLock()

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from clara_kit.core.errors import ClaraError, RunLogError, SettingsError
 from clara_kit.core.page import Figure, escape, table
 from clara_kit.lab.experiment.design import Design
-from clara_kit.lab.experiment.playing import brains_of, play, played
+from clara_kit.lab.experiment.playing import NOT_RECORDED, answers_of, brains_of, play, played
 from clara_kit.lab.experiment.store import MANIFEST, ROOT, Shelf
 from clara_kit.lab.scores.metrics import METRICS
 from clara_kit.lab.statistics.telling import level
@@ -123,6 +123,8 @@ class Experiment:
         own = self.folder / "calls"
         where = str(calls or (own if own.is_dir() else ""))
         run = play(self.design, cell, brains_of(self.design, where, asking=False).get(variant))
+        if answers_of(run) == NOT_RECORDED and not self._as_kept(run, cell):
+            return replace(run, problems=(*run.problems, _NOT_HERE))
         return run if self._as_kept(run, cell) else replace(run, problems=(*run.problems, _OTHERWISE))
 
     def _as_kept(self, run: Run, cell: Any) -> bool:
@@ -179,6 +181,7 @@ class Experiment:
             return f"<Experiment {self.id}: {exc.message}>"
 
 
+_NOT_HERE = "Some of its answers are not kept here: it does not go as it went when the experiment was run."
 _OTHERWISE = "It does not go as it went when the experiment was run: the kit has changed since."
 
 

@@ -137,6 +137,8 @@ def gate(
         dict(zip(names, variants)), held, ("", *usual_customers()[:CUSTOMERS]) if customers is None else customers,
         seed=seed, llm=llm,
     )  # fmt: skip
+    if not isinstance(keys, Keys | None):
+        raise SettingsError(f"{type(keys).__name__} in place of keys.", hint="give Keys(...), or leave it out.")
     silent = Keys(anthropic_base_url=keys.anthropic_base_url) if keys is not None else Keys()
     brains = brains_of(design, str(calls or ""), silent)
     results = {(c.variant, c.scenario, c.customer): _tried(design, c, brains.get(c.variant)) for c in design.cells}

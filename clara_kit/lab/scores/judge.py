@@ -201,6 +201,8 @@ def judge_experiment(
     budget_usd: no call once so much is spent; an answer whose price is not known ends it too. Raises `SettingsError`
     where the experiment is on scripted answers, which a judge could say nothing of.
     """
+    if budget_usd is not None and not (isinstance(budget_usd, int | float) and budget_usd > 0):
+        raise SettingsError(f"budget_usd is above 0, not {budget_usd}.", hint="leave it out for no limit.")
     if experiment.rehearsal:
         hint = "run it with llm='recorded' or 'live'."
         raise SettingsError("The answers of this experiment are scripted: there is nothing to judge.", hint=hint)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from statistics import median
 from typing import Any
@@ -40,13 +40,18 @@ def score(run: Run, scenario: Scenario, customer: CustomerProfile | None = None)
     """
     heard = Heard.of(run, customer)
     failed = list(broken(heard, scenario))
-    values: dict[str, Value] = {"kept": not failed if scenario.must or scenario.must_not else None}
+    spoke = any(one.text for one in heard.answers)  # who says nothing breaks no rule, and keeps none
+    values: dict[str, Value] = {"kept": _held(failed, spoke) if scenario.must or scenario.must_not else None}
     values |= _shown(run, heard)
     for name, check in CHECKS.items():
         wrong = tuple(check(heard))
-        values[name] = not wrong if heard.answers else None
+        values[name] = _held(wrong, spoke)
         failed += wrong
     return Scored(values, tuple(failed))
+
+
+def _held(wrong: Collection[Failure], spoke: bool) -> bool | None:
+    return False if wrong else True if spoke else None
 
 
 def _shown(run: Run, heard: Heard) -> dict[str, Value]:
