@@ -53,9 +53,11 @@ class ShelfWhatIfs(ipywidgets.VBox):  # type: ignore[misc]
 
     def ask(self, setting: str, value: float | bool) -> ShelfWhatIf:
         """What would have become of each, had this setting had this value. Raises `ClaraError`."""
-        wanted = {setting: {setting: dragged(setting, value)}}
+        value = dragged(setting, value)
         try:
-            self.found = what_if_shelf(self._root or DATA / "runs", wanted, progress=self._progress)
+            self.found = what_if_shelf(
+                self._root or DATA / "runs", {setting: {setting: value}}, progress=self._progress
+            )
         finally:
             self._view.progress = []
         self._listed = [*map(list, self.found.by_reason().values())]
