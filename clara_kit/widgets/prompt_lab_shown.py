@@ -189,14 +189,17 @@ def early(experiment: Experiment, language: Language) -> list[str]:
 _SURE = {"better": "better", "worse": "worse", "differs": "moved"}
 
 
-def verdict(compared: Compared, titles: Mapping[str, str], language: Language) -> dict[str, Any]:
+def verdict(
+    compared: Compared, experiment: Experiment, titles: Mapping[str, str], language: Language
+) -> dict[str, Any]:
     """What the page draws of a comparison. The plot's numbers are turned so that better is always to the right."""
     metrics = [one.metric for one in compared.found if one.difference is not None and one.metric.better != "neither"]
     losing = next((m.name for m in metrics if _losing(compared, m, titles)), metrics[0].name if metrics else "")
     return {
         "rehearsal": compared.rehearsal, "heading": telling.heading(compared, language),
         "sentence": compared.told(language), "effects": [_effect(one, language) for one in compared.found],
-        "notes": [*telling.cost(compared, language), *telling.footnotes(compared, language)],
+        "mix": answers(experiment, spoken_in(language)),
+        "notes": [*early(experiment, language), *telling.cost(compared, language), *telling.footnotes(compared, language)],
         "metrics": [[m.name, label(m.name, language)] for m in metrics], **by_scenario(compared, losing, titles),
     }  # fmt: skip
 
