@@ -175,11 +175,7 @@ def _data(run: Run) -> Iterator[Change]:
 
 
 def _figures(law: Any) -> str:
-    return (
-        NOTHING
-        if law is None
-        else " ".join(f"{part:g}" if isinstance(part, float | int) else str(part) for part in law)
-    )
+    return " ".join(f"{part:g}" if isinstance(part, float | int) else str(part) for part in law or ()) or NOTHING
 
 
 def _shipped(name: str) -> dict[str, Any]:

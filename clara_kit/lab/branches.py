@@ -146,11 +146,8 @@ class Branch:
     def moment(self) -> Moment:
         """The moment from which one goes on: what happened and was decided, what Clara remembers (what was heard of her)."""
         _ = self._again
-        return (
-            Stepper(self.run.trace, self.run.settings, words=self._words)
-            .knows(self.step, self._before)
-            .moment(self.step)
-        )
+        stepper = Stepper(self.run.trace, self.run.settings, words=self._words)
+        return stepper.knows(self.step, self._before).moment(self.step)
 
     @cached_property
     def turn(self) -> Turn | None:
@@ -240,9 +237,8 @@ class Branch:
     def __repr__(self) -> str:
         of = self.root.run.run_id
         if self.parent is None:
-            return printable(
-                f"<Branch of {of} at {self.at_ms / 1000:.2f} s: {len([*self.walk()]) - 1} went on from it>"
-            )
+            count = len([*self.walk()]) - 1
+            return printable(f"<Branch of {of} at {self.at_ms / 1000:.2f} s: {count} went on from it>")
         wait = "" if self.turn is None or self.turn.total_ms is None else f", after {self.turn.total_ms:.0f} ms"
         said = f"«{self.line}» → «{self.answer}»{wait}"
         return printable(f"<Branch {self.name} of {of} at {self.from_ms / 1000:.2f} s: {said}, {self.run.mix}>")

@@ -137,11 +137,7 @@ def parts_of(run: Run, *, names: bool = False, sound: bool = True) -> Iterator[t
     made = {MANIFEST: _manifest(run, names), EVENTS_FILE: codec.to_log(run.trace).encode()}
     for name in RUN_FILES:
         file = run.folder / name if run.folder is not None else None
-        if (
-            (name == WORDS_FILE and not names)
-            or (name in (WORDS_FILE, SOUND) and of_a_person(run))
-            or (name == SOUND and not sound)
-        ):
+        if name in (WORDS_FILE, SOUND) and (of_a_person(run) or not (names if name == WORDS_FILE else sound)):
             continue
         if file is not None and file.is_file() and not file.is_symlink() and name != MANIFEST:
             raw = file.read_bytes()
@@ -156,12 +152,8 @@ def parts_of(run: Run, *, names: bool = False, sound: bool = True) -> Iterator[t
 def _manifest(run: Run, names: bool) -> bytes:
     """As it was written, but for the names in its title and note, which stand outside the hash."""
     figures = {"ended": "", "records": len(run.trace), "figures": run.figures}  # of a simulation, which nobody wrote
-    whole = {
-        "schema": codec.SCHEMA,
-        "experiment_id": run.experiment_id,
-        "inputs": run.inputs,
-        "facts": figures | run.facts,
-    }
+    about = {"schema": codec.SCHEMA, "experiment_id": run.experiment_id}
+    whole = {**about, "inputs": run.inputs, "facts": figures | run.facts}
     if run.folder is not None:
         with suppress(RunLogError):
             whole = opening.manifest(run.folder)

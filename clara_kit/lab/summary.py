@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from clara_kit.core.page import table
 from clara_kit.core.paths import DATA
@@ -82,23 +83,8 @@ def _of_tables(found: dict[str, Kept]) -> pl.DataFrame:
     """Counts a run and kind, all tables read at once; one that is damaged costs no other."""
     import polars as pl
 
-    files = [one.folder / "events.parquet" for one in found.values() if (one.folder / "events.parquet").is_file()]
-
-    def count(some: list[Path]) -> pl.DataFrame:
-        scanned = pl.scan_parquet(some, glob=False, include_file_paths="file").select("file", "type", "at_ms")
-        told = (
-            pl.len().cast(pl.Int64).alias("n"),
-            pl.col("at_ms").min().alias("first_ms"),
-            pl.col("at_ms").max().alias("last_ms"),
-        )
-        counted: pl.DataFrame = scanned.group_by("file", "type").agg(*told).collect()
-        return counted
-
-    counted = _each(files, count)
-    if counted is None:
-        return pl.DataFrame(schema=_counts())
-    folder = pl.col("file").str.replace_all("\\", "/", literal=True).str.split("/").list.get(-2)
-    return counted.select(folder.alias("run"), "type", "n", "first_ms", "last_ms").cast(_counts())
+    told = (pl.len().alias("n"), pl.col("at_ms").min().alias("first_ms"), pl.col("at_ms").max().alias("last_ms"))
+    return _tables(found, "events.parquet", _counts(), lambda scanned: scanned.group_by("file", "type").agg(*told))
 
 
 def _of_logs(found: dict[str, Kept]) -> pl.DataFrame:
@@ -137,37 +123,33 @@ def _turns(found: dict[str, Kept]) -> pl.DataFrame:
     """The turns of all runs, with the stages of each."""
     import polars as pl
 
-    files = [one.folder / "turns.parquet" for one in found.values() if (one.folder / "turns.parquet").is_file()]
-    schema: dict[str, Any] = {
-        name: getattr(pl, kind) for name, kind in {**_WAITS, **dict.fromkeys(STAGE_LABELS, "Float64")}.items()
-    }
-
-    def read(some: list[Path]) -> pl.DataFrame:
-        scanned = pl.scan_parquet(some, glob=False, include_file_paths="file", missing_columns="insert")
-        table: pl.DataFrame = scanned.select("file", *schema).collect()
-        return table
-
-    held = _each(files, read)
-    if held is None:
-        return pl.DataFrame(schema=pl.Schema({"run": pl.String, **schema}))
-    folder = pl.col("file").str.replace_all("\\", "/", literal=True).str.split("/").list.get(-2)
-    return held.select(folder.alias("run"), *schema).cast(pl.Schema({"run": pl.String, **schema}))
+    kinds = {"run": "String", **_WAITS, **dict.fromkeys(STAGE_LABELS, "Float64")}
+    schema = pl.Schema({name: getattr(pl, kind) for name, kind in kinds.items()})
+    return _tables(found, "turns.parquet", schema, lambda scanned: scanned)
 
 
-def _each(files: list[Path], read: Callable[[list[Path]], pl.DataFrame]) -> pl.DataFrame | None:
-    """All at once; where one of them is damaged, each by itself."""
+def _tables(
+    found: dict[str, Kept], name: str, schema: pl.Schema, read: Callable[[pl.LazyFrame], pl.LazyFrame]
+) -> pl.DataFrame:
+    """The tables of all runs at once, by the name of the run; where one of them is damaged, each by itself."""
     import polars as pl
 
+    files = [one.folder / name for one in found.values() if (one.folder / name).is_file()]
+    run = pl.col("file").str.replace_all("\\", "/", literal=True).str.split("/").list.get(-2).alias("run")
+
+    def made(some: list[Path]) -> pl.DataFrame:
+        scanned = pl.scan_parquet(some, glob=False, include_file_paths="file", missing_columns="insert")
+        table: pl.DataFrame = read(scanned).select(run, *list(schema)[1:]).cast(schema).collect()
+        return table
+
     try:
-        return read(files) if files else None
+        return made(files) if files else pl.DataFrame(schema=schema)
     except (OSError, pl.exceptions.PolarsError):
-        parts = []
+        parts = [pl.DataFrame(schema=schema)]
         for file in files:
-            try:
-                parts.append(read([file]))
-            except (OSError, pl.exceptions.PolarsError):
-                continue
-        return pl.concat(parts) if parts else None
+            with suppress(OSError, pl.exceptions.PolarsError):
+                parts.append(made([file]))
+        return pl.concat(parts)
 
 
 def _waits(turns: pl.DataFrame) -> pl.DataFrame:

@@ -96,12 +96,7 @@ def _about(zipped: zipfile.ZipFile) -> dict[str, Any]:
 
 def plain_name(name: object, parts: int = 6) -> bool:
     """Whether it is a name of a file beneath, on every system: no way up, no root, no drive, nothing hidden."""
-    if (
-        not isinstance(name, str)
-        or not 0 < len(name) < 250
-        or not name.isprintable()
-        or any(c in name for c in '\\:*?"<>|')
-    ):
+    if not isinstance(name, str) or not 0 < len(name) < 250 or not name.isprintable() or set(name) & set('\\:*?"<>|'):
         return False
     steps = name.split("/")
     return len(steps) <= parts and all(s and s[0] != "." and s[-1] not in ". " for s in steps)

@@ -62,14 +62,11 @@ class ShelfWhatIf:
     def __str__(self) -> str:
         """In sentences: how many, of how many, under which settings."""
         counts = Counter(one.name for one in self.otherwise)
-        lines = [
-            f"{name}: of {self.asked:,} conversations {counts[name]:,} would have gone otherwise."
-            for name in self.names
-        ]
+        of = f"of {self.asked:,} conversations"
+        lines = [f"{name}: {of} {counts[name]:,} would have gone otherwise." for name in self.names]
         if self.refused:
-            lines.append(
-                f"{len(self.refused)} cannot be decided again: {'; '.join(dict.fromkeys(self.refused.values()))}"
-            )
+            why = "; ".join(dict.fromkeys(self.refused.values()))
+            lines.append(f"{len(self.refused)} cannot be decided again: {why}")
         return "\n".join(lines)
 
     __repr__ = __str__

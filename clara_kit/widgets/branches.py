@@ -113,10 +113,8 @@ class Branching(traitlets.HasTraits):
         """Choose a moment of what is shown, between two events too."""
         self.at(at_ms)  # type: ignore[attr-defined]
         last_ms = max((event.at_ms for event in self._run.events), default=0.0) if self._run is not None else 0.0
-        self.branch_at = at_ms
-        self.branch_at = max(
-            0.0, min(at_ms, last_ms)
-        )  # in two steps: a field that holds nonsense is told the time again
+        self.branch_at = at_ms  # in two steps: a field that holds nonsense is told the time again
+        self.branch_at = max(0.0, min(at_ms, last_ms))
 
     @property
     def _shelf(self) -> Path | None:

@@ -159,11 +159,10 @@ class PromptLab(ipywidgets.VBox):  # type: ignore[misc]
             raise ClaraError("There is nothing to read yet.", hint="run both prompts first.")
         expected = self.experiment.design.scenarios[scenario]
         runs = [self.experiment.run(side, scenario, customer, seed) for side in "AB"]
-        failed = [score(run, expected).failed for run in runs]
         self._pair = tuple(run.revealed() for run in runs)
         self._view.reading = {
             "key": [scenario, customer, seed], "title": expected.title, "about": expected.description,
-            "sides": self._ran_sides, "mix": mixed(runs[0].mix, self._language), **shown.transcripts(self._pair, failed, self._language),
+            "sides": self._ran_sides, "mix": mixed(runs[0].mix, self._language), **shown.transcripts(self._pair, [score(run, expected).failed for run in runs], self._language),
         }  # fmt: skip
 
     def rater(self, alias: str) -> None:
@@ -200,12 +199,8 @@ class PromptLab(ipywidgets.VBox):  # type: ignore[misc]
     def check(self) -> None:
         """Try the method itself on what was run (`method_check`), in a thread; returns at once."""
         metric, experiment = self._view.verdict.get("by") or "kept", self.experiment
-
-        def tried() -> str:
-            return method_check(experiment, metric).told(self._language)
-
         if experiment is not None and not self._view.verdict.get("checking"):
-            self._checking = ThreadPoolExecutor(1).submit(tried)
+            self._checking = ThreadPoolExecutor(1).submit(lambda: method_check(experiment, metric).told(self._language))
             self._view.verdict = {**self._view.verdict, "checking": True}
 
     def lose(self, metric: str) -> None:
@@ -222,9 +217,8 @@ class PromptLab(ipywidgets.VBox):  # type: ignore[misc]
         if new:
             self.studio.save(note)
         template = self.studio.template if side == "B" else PromptTemplate.load(self._view.chosen["a"])
-        told = self.words["pl_saved" if new else "pl_not_new"].format(
-            label=(label := f"{template.id} v{template.version}")
-        )
+        label = f"{template.id} v{template.version}"
+        told = self.words["pl_saved" if new else "pl_not_new"].format(label=label)
         if use:
             KERNEL.use(template.name)
             told = f"{told} {self.words['pl_used'].format(label=label)}"
@@ -261,23 +255,15 @@ class PromptLab(ipywidgets.VBox):  # type: ignore[misc]
         if experiment is None:
             self._view.pairs, self._figures = [], []
         elif experiment is not self._shown:
-            self._view.pairs, self._figures = (
-                shown.pairs(experiment, self._titles),
-                shown.figures(experiment, self._language),
-            )
+            self._view.pairs = shown.pairs(experiment, self._titles)
+            self._figures = shown.figures(experiment, self._language)
         self._shown, self._looks = experiment, self._looks + 1
         self._view.progress = {
             **shown.progress(now, self.words, self._language), "pairs": len(self._view.pairs), "figures": self._figures,
             "stale": now.state != "idle" and self._ran != self._now(), "look": self._looks,
         }  # fmt: skip
         if experiment is not None and now.compared is not None and not self._view.verdict:
-            found = shown.verdict(now.compared, self._titles, self._language)
-            early = shown.early(experiment, self._language)
-            self._view.verdict = {
-                **found,
-                "notes": [*early, *found["notes"]],
-                "mix": shown.answers(experiment, self.words),
-            }
+            self._view.verdict = shown.verdict(now.compared, experiment, self._titles, self._language)
             self._judging = Judging(experiment, self._language)
         if self._checking is not None and self._checking.done():
             try:

@@ -146,20 +146,17 @@ def transcripts(runs: Sequence[Any], failures: Sequence[Sequence[Any]], language
 
 def _numbers(ledger: Sequence[Any]) -> list[int]:
     """Which answer each turn is; 0: the greeting."""
-    return [
-        n if turn.kind != "greeting" else 0 for n, turn in zip(accumulate(t.kind != "greeting" for t in ledger), ledger)
-    ]
+    answers = [turn.kind != "greeting" for turn in ledger]
+    return [n * answer for n, answer in zip(accumulate(answers), answers)]
 
 
 def seconds(value: float | None, words: Mapping[str, str]) -> str:
     """A time as people say it."""
     if value is None:
         return "…"
-    return (
-        words["pl_seconds"].format(n=max(1, round(value)))
-        if value < 90
-        else words["pl_minutes"].format(n=round(value / 60))
-    )
+    if value < 90:
+        return words["pl_seconds"].format(n=max(1, round(value)))
+    return words["pl_minutes"].format(n=round(value / 60))
 
 
 def figures(experiment: Experiment, language: Language) -> list[list[str]]:
@@ -192,14 +189,17 @@ def early(experiment: Experiment, language: Language) -> list[str]:
 _SURE = {"better": "better", "worse": "worse", "differs": "moved"}
 
 
-def verdict(compared: Compared, titles: Mapping[str, str], language: Language) -> dict[str, Any]:
+def verdict(
+    compared: Compared, experiment: Experiment, titles: Mapping[str, str], language: Language
+) -> dict[str, Any]:
     """What the page draws of a comparison. The plot's numbers are turned so that better is always to the right."""
     metrics = [one.metric for one in compared.found if one.difference is not None and one.metric.better != "neither"]
     losing = next((m.name for m in metrics if _losing(compared, m, titles)), metrics[0].name if metrics else "")
     return {
         "rehearsal": compared.rehearsal, "heading": telling.heading(compared, language),
         "sentence": compared.told(language), "effects": [_effect(one, language) for one in compared.found],
-        "notes": [*telling.cost(compared, language), *telling.footnotes(compared, language)],
+        "mix": answers(experiment, spoken_in(language)),
+        "notes": [*early(experiment, language), *telling.cost(compared, language), *telling.footnotes(compared, language)],
         "metrics": [[m.name, label(m.name, language)] for m in metrics], **by_scenario(compared, losing, titles),
     }  # fmt: skip
 
@@ -223,10 +223,8 @@ def _losing(compared: Compared, metric: Metric, titles: Mapping[str, str]) -> li
 
 
 def _effect(one: Effect, language: Language) -> dict[str, Any]:
-    turned = [
-        value if value is None or one.metric.better != "less" else -value
-        for value in (one.low, one.difference, one.high)
-    ]
+    sign = -1 if one.metric.better == "less" else 1
+    turned = [None if value is None else sign * value for value in (one.low, one.difference, one.high)]
     interval = "" if one.low is None else " … ".join(telling.amount(one, x, language) for x in (one.low, one.high))
     says = telling.word(f"so_{one.outcome}", language)
     return {

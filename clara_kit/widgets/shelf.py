@@ -263,9 +263,8 @@ def runs(root: Path | str | None = None) -> Shelf:
 
 def _row(one: Kept) -> dict[str, Any]:
     started, running = one.started.astimezone() if one.started else None, one.ended == RUNNING
-    same = {
-        name: getattr(one, name) for name in ("title", "customer", "prompt", "mix", "turns", "interruptions", "ended")
-    }
+    names = ("title", "customer", "prompt", "mix", "turns", "interruptions", "ended")
+    same = {name: getattr(one, name) for name in names}
     return {
         **same,
         "name": one.folder.name,

@@ -95,12 +95,9 @@ class Scenario(_Part, frozen=True, kw_only=True):
     @property
     def played(self) -> dict[str, Any]:
         """What of it a conversation depends on: what is said, not what is expected."""
-        plays = self.plays
-        return (
-            plays.model_dump()
-            if isinstance(plays, Script)
-            else {"title": self.title, "reacts": plays.whole.model_dump()}
-        )
+        if isinstance(plays := self.plays, Script):
+            return plays.model_dump()
+        return {"title": self.title, "reacts": plays.whole.model_dump()}
 
     @property
     def about(self) -> dict[str, Any]:
@@ -211,12 +208,8 @@ def _plain(scenario: Scenario) -> dict[str, Any]:
 
 def _brief(value: Any) -> Any:
     if isinstance(value, Checked):
-        fields = {field.name: field for field in structs.fields(type(value))}
-        return {
-            name: _brief(part)
-            for name in fields
-            if (part := getattr(value, name)) != fields[name].default and part != ()
-        }
+        held = ((field, getattr(value, field.name)) for field in structs.fields(type(value)))
+        return {field.name: _brief(part) for field, part in held if part not in (field.default, ())}
     return [_brief(one) for one in value] if isinstance(value, tuple) else value
 
 

@@ -29,10 +29,8 @@ TOPICS = {
     "groseria": "rude", "mezcla_de_idiomas": "code_switching", "interrupciones": "interruptions", "silencio": "silence",
     "otro": "other",
 }  # fmt: skip
-_KNOWN = {spelled: name for name, spanish in COLUMNS.items() for spelled in (name, spanish)} | {
-    "lines": "line",
-    "lineas": "line",
-}
+_KNOWN = {spelled: name for name, spanish in COLUMNS.items() for spelled in (name, spanish)}
+_KNOWN |= {"lines": "line", "lineas": "line"}
 _ONCE = ("title", "topic", "description")  # said once for a scenario
 _HINT = "see the section on CSV in data/scenarios/README.md."
 _ANY_OF = re.compile(r"\s*((?:/(?:[^/\\]|\\.)+/|[^|])+)")

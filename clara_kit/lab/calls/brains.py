@@ -136,9 +136,9 @@ class ClaudeBrain:
         self._loop.close()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _in_another_process, (
-            self._llm, self._settings, self.store.folder, self._real, self.who, self.may_ask,
-        )  # fmt: skip
+        keys = None if self.may_ask else Keys()
+        again = partial(ClaudeBrain, keys=keys, folder=self.store.folder, real_customers=self._real, who=self.who)
+        return again, (self._llm, self._settings)
 
     def _failed(self, error: ProviderError) -> Written:
         return Written(
@@ -279,10 +279,3 @@ def not_recorded(run: Run) -> tuple[str, ...]:
     """
     failed = (e for e in run.events if isinstance(e, ev.ProviderFailed) and e.service == "llm")
     return tuple(dict.fromkeys(e.message for e in failed if e.message.startswith(calls.UNKNOWN)))
-
-
-def _in_another_process(
-    llm: Literal["recorded", "live"], settings: Settings, folder: Path, real: bool, who: calls.Who, may_ask: bool
-) -> ClaudeBrain:
-    keys = None if may_ask else Keys()
-    return ClaudeBrain(llm, settings, keys=keys, folder=folder, real_customers=real, who=who)

@@ -216,20 +216,17 @@ def _apart(folder: Path) -> Path:
 def _again(call: Call) -> tuple[Settings, ReplyRequest, dict[str, str]]:
     """The settings and the request that make this call, and the words of whom it was for."""
     system = call.body.get("system", [])
-    prompt = Prompt(
-        static="".join(b["text"] for b in system if not personal(b)),
-        personal="".join(b["text"] for b in system if personal(b)),
-    )
+    static, own = ("".join(b["text"] for b in system if personal(b) is of) for of in (False, True))
+    prompt = Prompt(static=static, personal=own)
     messages = tuple(Message(role=m["role"], text=m["content"]) for m in call.body["messages"])
     words = Placeholders(Persona.load(call.customer).profile).map if call.customer else {}
     for text in (prompt.personal, *(m.text for m in messages)):
         for other in placeholders_in(text):  # another spelling, which nobody has noted
             name = other.group()
             words.setdefault(name, words.get(name.partition("~")[0] + "}", name) if "~" in name else name)
+    body = call.body
     settings = Settings.of(
-        llm_model=call.body["model"],
-        llm_max_tokens=call.body["max_tokens"],
-        llm_temperature=call.body.get("temperature"),
+        llm_model=body["model"], llm_max_tokens=body["max_tokens"], llm_temperature=body.get("temperature")
     )
     return settings, ReplyRequest(reply_id=1, prompt=prompt, messages=messages), words
 

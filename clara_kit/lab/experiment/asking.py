@@ -107,13 +107,9 @@ class Paid:
         """See `Brain`. Raises `OverBudget`, or the failure as `ProviderError`."""
         with self._spending.call(most_usd(request, self._settings)):
             written = self._brain.write(request, words=words)
-        failed = written.failed
-        if (
-            failed is not None
-            and failed.kind in _NO_USE
-            and not written.chunks
-            and not failed.message.startswith(UNKNOWN)
-        ):
+        if (failed := written.failed) is None or written.chunks or failed.message.startswith(UNKNOWN):
+            return written
+        if failed.kind in _NO_USE:
             raise failed
         return written
 

@@ -90,11 +90,7 @@ class Experiment:
             return f"nothing played yet; answers to be {self.inputs['llm']}"
         mixes = sorted(set(self.rows["mix"].to_list()))
         answers = Counter(self.rows["answers"].to_list())
-        told = (
-            ", ".join(f"{who} ({n:,})" for who, n in sorted(answers.items()))
-            if len(answers) > 1
-            else next(iter(answers))
-        )
+        told = ", ".join(f"{who} ({n:,})" if len(answers) > 1 else who for who, n in sorted(answers.items()))
         return f"{'; '.join(mixes)}; answers {told}"
 
     @cached_property
@@ -135,9 +131,8 @@ class Experiment:
         """Whether it goes as its turns say; true where it was not kept."""
         where = {"variant": cell.variant, "scenario": cell.scenario, "customer": cell.customer, "seed": cell.seed}
         kept = self.turns.filter(**where).drop("source").to_dicts()  # asked then, from the record now
-        now = [
-            {name: turn[name] for name in turn if name != "source"} for turn in played(self.design, cell, run)["turns"]
-        ]
+        turns = played(self.design, cell, run)["turns"]
+        now = [{name: turn[name] for name in turn if name != "source"} for turn in turns]
         return not kept or kept == now
 
     def differences(self, other: Experiment | Design) -> tuple[str, ...]:
@@ -152,11 +147,8 @@ class Experiment:
             plan = "" if self.plan is None else f" {self.plan}"
             return f"<p>{escape(f'{head}. {self.note}{plan}')}</p>"
         rows: list[tuple[Any, ...]] = []
-        shown = [
-            m
-            for name, m in METRICS.items()
-            if name in self.rows.columns and self.rows[name].null_count() < len(self.rows)
-        ]
+        known = {one.name for one in self.rows if one.null_count() < len(self.rows)}
+        shown = [metric for name, metric in METRICS.items() if name in known]
         for variant in self.variants:
             held = self.rows.filter(variant=variant)
             cells = []
@@ -234,13 +226,9 @@ def _differences(was: dict[str, Any], now: dict[str, Any]) -> list[str]:
         ]
     for what in ("scenarios", "customers", "seeds"):
         a, b = ({(s["name"] if isinstance(s, dict) else s): s for s in inputs[what]} for inputs in (was, now))
-        told += [f"{what} new: {', '.join(map(str, new))}"] if (new := [k for k in b if k not in a]) else []
-        told += [f"{what} gone: {', '.join(map(str, gone))}"] if (gone := [k for k in a if k not in b]) else []
-        told += (
-            [f"{what} changed: {', '.join(map(str, other))}"]
-            if (other := [k for k in b if k in a and a[k] != b[k]])
-            else []
-        )
+        new, gone = [k for k in b if k not in a], [k for k in a if k not in b]
+        kinds = {"new": new, "gone": gone, "changed": [k for k in b if k in a and a[k] != b[k]]}
+        told += [f"{what} {kind}: {', '.join(map(str, some))}" for kind, some in kinds.items() if some]
     for key in ("seed", "latency", "llm", "stop_when_sure"):
         if was.get(key) != now.get(key):
             a, b = ((v.get("name") if isinstance(v, dict) else v) for v in (was.get(key), now.get(key)))

@@ -183,17 +183,12 @@ class Verdicts:
 
     def _repr_html_(self) -> str:
         rows = [
-            (
-                *key[:2],
-                judged.preference or Html(f"<i>not judged: {escape(judged.why_not)}</i>"),
-                " / ".join(judged.reasons),
-            )
-            for key, judged in self.rows
+            (*key[:2], j.preference or Html(f"<i>not judged: {escape(j.why_not)}</i>"), " / ".join(j.reasons))
+            for key, j in self.rows
         ]
         about = next((f"{j.model} ({', '.join(j.sources)}), rubric {j.rubric}. " for _, j in self.rows if j.calls), "")
-        return table(
-            rows, ("scenario", "customer", "preferred", "reasons"), f"{about}{repr(self)[1:-1]}. {self.stopped}"
-        )
+        head = ("scenario", "customer", "preferred", "reasons")
+        return table(rows, head, f"{about}{repr(self)[1:-1]}. {self.stopped}")
 
 
 def judge_experiment(

@@ -46,18 +46,18 @@ def score(run: Run, scenario: Scenario, customer: CustomerProfile | None = None)
     heard = Heard.of(run, customer)
     wordless = str(run.modes.get("llm")) == "recording"  # of a sound alone nobody knows what was said
     failed = [] if wordless else list(broken(heard, scenario))
-    said = any(one.text for one in heard.answers)  # who says nothing breaks no rule, and keeps none
-    values: dict[str, Value] = {"kept": _held(failed, said) if scenario.must or scenario.must_not else None}
+    spoke = any(one.text for one in heard.answers)  # who says nothing breaks no rule, and keeps none
+    values: dict[str, Value] = {"kept": _held(failed, spoke) if scenario.must or scenario.must_not else None}
     values |= _shown(run, heard)
     for name, check in CHECKS.items():
         wrong = tuple(check(heard))
-        values[name] = _held(wrong, said)
+        values[name] = _held(wrong, spoke)
         failed += wrong
     return Scored(values, tuple(failed))
 
 
-def _held(wrong: Collection[Failure], said: bool) -> bool | None:
-    return False if wrong else True if said else None
+def _held(wrong: Collection[Failure], spoke: bool) -> bool | None:
+    return False if wrong else True if spoke else None
 
 
 def _shown(run: Run, heard: Heard) -> dict[str, Value]:
