@@ -25,9 +25,9 @@ from .lab.keeping import bundle as bundle
 from .lab.keeping import keep as keep
 from .lab.labels import check_labels as check_labels
 from .lab.labels import labels as labels
-from .lab.practice import practice_shelf as practice_shelf
 from .lab.recordings import from_recording as from_recording
 from .lab.replay import replay as replay
+from .lab.scenarios import practice_shelf as practice_shelf
 from .lab.statistics.agreement import agreement as agreement
 from .lab.statistics.compare import compare as compare
 from .lab.statistics.method_check import method_check as method_check

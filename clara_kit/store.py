@@ -14,6 +14,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import os
 import secrets
 import sqlite3
 import time
@@ -21,7 +22,9 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, TextIO
+
+from clara_kit.core.errors import ClaraError, RunLogError
 
 try:
     import fcntl
@@ -249,7 +252,34 @@ def locked(path: Path) -> Iterator[None]:
     (lock := path.with_name(path.name + ".lock")).touch(mode=0o600)
     if lock.stat().st_mode & 0o777 != 0o600:
         lock.chmod(0o600)
-    with lock.open("r+") as handle:
-        if fcntl is not None:
-            fcntl.flock(handle, fcntl.LOCK_EX)
+    with lock.open("r+") as handle, held(handle):
         yield
+
+
+@contextmanager
+def held(file: BinaryIO | TextIO) -> Iterator[None]:
+    """Hold a file that is open, where the system knows how: whoever comes second waits. Raises OSError."""
+    if fcntl is not None:
+        fcntl.flock(file, fcntl.LOCK_EX)
+    try:
+        yield
+    finally:
+        if fcntl is not None:
+            fcntl.flock(file, fcntl.LOCK_UN)
+
+
+def append(file: BinaryIO, line: bytes) -> None:
+    """Write a line at the end, one of its own even where somebody was cut off in mid-line."""
+    if size := file.seek(0, os.SEEK_END):
+        file.seek(size - 1)
+        line = line if file.read(1) == b"\n" else b"\n" + line
+    file.write(line)
+
+
+@contextmanager
+def disk(what: str, hint: str, error: type[ClaraError] = RunLogError) -> Iterator[None]:
+    """Whatever a disk does within becomes `error`: «what: why»."""
+    try:
+        yield
+    except OSError as exc:
+        raise error(f"{what}: {exc.strerror or exc}.", hint=hint) from exc

@@ -52,7 +52,8 @@ class Placeholders:
                 self._names[fold(value)] = name
                 self._value_of[f"{{{name}}}"] = value
         for placeholder, value in words.items():
-            self._names.setdefault(fold(value), placeholder[1:-1].partition("~")[0])
+            if value.strip():
+                self._names.setdefault(fold(value), placeholder[1:-1].partition("~")[0])
             self._value_of[placeholder] = value
         either = "|".join(map(re.escape, sorted(self._names, key=len, reverse=True)))
         self._pattern = re.compile(rf"(?<!\w)(?:{either})(?!\w)") if either else None
@@ -200,13 +201,7 @@ class Stream:
 
 def masked(text: str, words: Mapping[str, str]) -> str:
     """The text with placeholders for whatever they stand for, where a map of them is all that is known of a person."""
-    names = {fold(value): name for name, value in words.items() if value.strip()}
-    either = "|".join(map(re.escape, sorted(names, key=len, reverse=True)))
-    out, at = [], 0
-    for match in re.finditer(rf"(?<!\w)(?:{either})(?!\w)", fold(text)) if names else ():
-        out += [text[at : match.start()], names[match.group()]]
-        at = match.end()
-    return "".join((*out, text[at:]))
+    return Placeholders(words=words).hide(text)
 
 
 def _personal(profile: CustomerProfile) -> Iterator[tuple[str, str]]:

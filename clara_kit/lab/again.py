@@ -10,25 +10,22 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from itertools import zip_longest
-from types import MappingProxyType
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 from clara_kit.audio.pronunciation import usual_pronunciation
 from clara_kit.conversation.policies import Policies
 from clara_kit.core.errors import ClaraError, RunLogError
 from clara_kit.data_files import fingerprint
+from clara_kit.lab.retold import persona_of, template_of
 from clara_kit.measure.run import Run
 from clara_kit.measure.story import Story, Utterance, Words
 from clara_kit.prompts.briefing import brief
 from clara_kit.prompts.catalog import Catalog
-from clara_kit.prompts.template import PromptTemplate
 from clara_kit.runtime.run_log import code, versions
-from clara_kit.runtime.services import key_of
 from clara_kit.turns import usual_policies
 from clara_kit.world.answers import AnswerBook
 from clara_kit.world.faults import Fault
-from clara_kit.world.latency import LatencyProfile, Law, Stage
-from clara_kit.world.personas import Persona
+from clara_kit.world.latency import LatencyProfile
 from clara_kit.world.script import Line, Script
 from clara_kit.world.sim import simulate
 
@@ -56,15 +53,16 @@ def again(run: Run) -> Run:
     `RunLogError` where it has none, or cannot be read.
     """
     inputs, template = run.inputs, run.inputs.get("template")
-    told: Any = _template(template) if isinstance(template, dict) else inputs.get("prompt")
+    laws = inputs.get("latency", inputs.get("profile"))
+    told: Any = template_of(template) if isinstance(template, dict) else inputs.get("prompt")
     try:
         played = simulate(
             script_of(run),
             run.settings,
             seed=seed if isinstance(seed := inputs.get("seed"), int) else 0,
-            latency=_latency(inputs.get("latency", inputs.get("profile"))),
+            latency=LatencyProfile.kept(laws) if isinstance(laws, dict) else "published",
             faults=[Fault.from_dict(one) for one in inputs.get("faults") or ()] if "script" not in inputs else (),
-            customer=_persona(inputs),
+            customer=persona_of(inputs.get("customer")),
             template=told or None,
         )
     except (ClaraError, KeyError, TypeError, ValueError) as exc:
@@ -124,7 +122,7 @@ def _prompts(run: Run) -> Iterator[Change]:
         return
     name = f"{about.get('id')} v{about.get('version')}"
     try:
-        now = _template(about)
+        now = template_of(about)
     except ClaraError:
         yield Change("prompt", name, str(about.get("hash")), NOTHING)
         return
@@ -172,7 +170,7 @@ def _data(run: Run) -> Iterator[Change]:
             if law != laws.get(stage):
                 where = f"data/latency/{latency.get('name')}.yaml, {stage}"
                 yield Change("data", where, _figures(law), _figures(laws.get(stage)))
-    if inputs.get("customer") and not run.of_a_person and _persona(inputs) is None:
+    if inputs.get("customer") and not run.of_a_person and persona_of(inputs.get("customer")) is None:
         yield Change("data", "data/customers", str(inputs["customer"]), NOTHING)
 
 
@@ -246,38 +244,3 @@ def _commit(facts: dict[str, Any]) -> str:
     patch = facts.get("patch")
     edited = f", edited ({fingerprint(patch)[:7]})" if patch else ""
     return f"{str(facts.get('commit') or 'unknown')[:7]}{edited}"
-
-
-def _template(about: dict[str, Any]) -> PromptTemplate:
-    """The one of that hash where it is still there, else of that version, else of that name. Raises `ClaraError`."""
-    name = str(about.get("id"))
-    same = [t for t in PromptTemplate.all() if t.id == name]
-    for want in ("hash", "version"):
-        if found := next((t for t in same if getattr(t, want) == about.get(want)), None):
-            return found
-    return PromptTemplate.load(name)
-
-
-def _persona(inputs: dict[str, Any]) -> Persona | None:
-    key = inputs.get("customer")
-    return next((p for p in Persona.all() if key in (key_of(p.gid), fingerprint(p.profile))), None) if key else None
-
-
-def _latency(kept: Any) -> str | LatencyProfile:
-    """The laws as they were, whatever has become of the file."""
-    if not isinstance(kept, dict):
-        return "published"
-    laws = {
-        cast(Stage, stage): Law(
-            kind=kind,
-            low=low,
-            high=high,
-            spike_share=share,
-            spike_low=s_low,
-            spike_high=s_high,
-            source="of a recorded run",
-        )
-        for stage, (kind, low, high, share, s_low, s_high) in kept["laws"].items()
-    }
-    usual = LatencyProfile.load("published").laws  # what was not known of then
-    return LatencyProfile(name=str(kept["name"]), description="", laws=MappingProxyType({**usual, **laws}))

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from clara_kit.audio.wav import wav_bytes
 from clara_kit.conversation.conversation import Conversation
@@ -37,11 +37,8 @@ from clara_kit.measure.run import Run
 from clara_kit.prompts.template import PromptTemplate
 from clara_kit.runtime.run_log import RunLog, write_whole
 from clara_kit.turns import usual_policies
-from clara_kit.world.brain import Brain
+from clara_kit.world.brain import LLM, Brain
 from clara_kit.world.personas import Persona
-
-if TYPE_CHECKING:
-    from clara_kit.lab.calls.brains import LLM
 
 TAIL_MS = 400.0  # of silence after the last sound
 OF = "branch"  # what a run's inputs call where it comes from
@@ -207,10 +204,6 @@ class Branch:
         begin = self.from_ms if from_ms is None else from_ms
         end = self.run.events[-1].at_ms + TAIL_MS if to_ms is None else to_ms
         return wav_bytes(*voiced(self.run, self.run.words, self.recording, begin, end))
-
-    def sound_so_far(self) -> bytes:
-        """The sound up to the moment from which one goes on."""
-        return self.sound(self.run.sound_from_ms, self.at_ms)
 
     # --- keeping ----------------------------------------------------------------------------------------
 

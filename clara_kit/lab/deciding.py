@@ -67,7 +67,9 @@ class Again:
         self.differs = differs
         self.departed: Departure | None = None
         self._mine: dict[str, float] = {}  # timers that are set here and were not, by their time
-        self._theirs: dict[str, str | None] = {}  # the record's timers, and which of ours each is
+        self._theirs: dict[
+            str, tuple[str | None, int]
+        ] = {}  # the record's timers: which of ours each is, decided on since
 
     @property
     def waits(self) -> bool:
@@ -82,9 +84,9 @@ class Again:
                 return self
             kind = type(event)
             if kind is ev.TimerFired and event.timer_id in self._theirs:  # type: ignore[attr-defined]
-                mine = self._theirs.pop(event.timer_id)  # type: ignore[attr-defined]
+                mine, since = self._theirs.pop(event.timer_id)  # type: ignore[attr-defined]
                 if mine is None:
-                    if self._departs(then, (), step, step + 1, event.at_ms):
+                    if self._departs(then, (), step, step + 1, event.at_ms, since):
                         return self
                     continue
                 event = msgspec.structs.replace(event, timer_id=mine)
@@ -118,15 +120,21 @@ class Again:
                 return True
         return False
 
-    def _departs(self, then: tuple[Record, ...], now: tuple[Record, ...], step: int, fed: int, at_ms: float) -> bool:
-        """What was decided is not what is decided now: whether the services are asked for something else."""
+    def _departs(
+        self, then: tuple[Record, ...], now: tuple[Record, ...], step: int, fed: int, at_ms: float, since: int | None = None
+    ) -> bool:  # fmt: skip
+        """What was decided is not what is decided now: whether the services are asked for something else.
+
+        since: where in the trace stands why; by default where `now` begins.
+        """
         self._pair_timers(then, now)
         was, does = _seen(then), _seen(now)
         if was == does or self._is_vain(was, does, step, at_ms):
             return False
         asks_alike = _asks(was) == _asks(does)
         if self.differs is None or not asks_alike:  # what services are asked weighs more than a lowered voice before
-            self.differs = self._told(was, does, max(0, fed - 1), at_ms)
+            began = len(self.conversation.trace) - len(now)
+            self.differs = self._told(was, does, max(0, fed - 1), at_ms, began if since is None else since)
         if asks_alike:
             return False
         self.departed = Departure(at_ms, step, fed, tuple(r for r in now if isinstance(r, do.Command)))
@@ -144,7 +152,7 @@ class Again:
             for hurry in hurries for e in finals
         )  # fmt: skip
 
-    def _pair_timers(self, then: Iterable[Record], now: Iterable[Record]) -> None:
+    def _pair_timers(self, then: Iterable[Record], now: tuple[Record, ...]) -> None:
         set_now = {r.timer_id: r.due_ms for r in now if type(r) is do.SetTimer}
         for record in now:
             if type(record) is do.CancelTimer:
@@ -155,16 +163,16 @@ class Again:
                 same = (i for i, due in set_now.items() if due == record.due_ms and i.partition("#")[0] == kind)
                 mine = next(same, None)
                 if mine != record.timer_id:
-                    self._theirs[record.timer_id] = mine
+                    self._theirs[record.timer_id] = mine, len(self.conversation.trace) - len(now)
                 if mine is not None:
                     del set_now[mine]
         cancelled = {r.timer_id for r in now if type(r) is do.CancelTimer}
         self._mine |= {timer_id: due for timer_id, due in set_now.items() if timer_id not in cancelled}
 
-    def _told(self, was: list[Record], does: list[Record], step: int, at_ms: float) -> Changed:
+    def _told(self, was: list[Record], does: list[Record], step: int, at_ms: float, since: int) -> Changed:
         pairs = zip_longest(was, does)
         one, other = next((a, b) for a, b in pairs if a != b)
-        full = [r for r in reversed(self.conversation.trace) if not isinstance(r, ev.Event)]
+        full = [r for r in reversed(self.conversation.trace[since:]) if not isinstance(r, ev.Event)]
         reason = next((r for r in full if other is not None and _bare(r) == other), None) or next(
             (r for r in full if isinstance(r, _UNSEEN) and r.by), None
         )

@@ -10,7 +10,7 @@ import json
 import os
 import shutil
 import zipfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from hashlib import sha256
 from itertools import chain
@@ -30,18 +30,12 @@ from clara_kit.measure.run import WORDS_FILE, Run
 from clara_kit.prompts.template import PromptTemplate
 from clara_kit.runtime.config import load_keys
 from clara_kit.runtime.run_log import EVENTS_FILE, private, write_whole
+from clara_kit.store import disk
 
 MANIFEST, SOUND = "manifest.json", "conversation.wav"
 RUN_FILES = (
-    MANIFEST,
-    EVENTS_FILE,
-    "turns.parquet",
-    "events.parquet",
-    opening.TITLE_FILE,
-    REMARKS_FILE,
-    SOUND,
-    WORDS_FILE,
-)
+    MANIFEST, EVENTS_FILE, "turns.parquet", "events.parquet", opening.TITLE_FILE, REMARKS_FILE, SOUND, WORDS_FILE,
+)  # fmt: skip
 CALLS = DATA / "calls"
 ENDING = ".clara.zip"
 KEPT_RUN_BYTES, KEPT_BYTES = 1_000_000, 10_000_000
@@ -71,19 +65,21 @@ def keep(run: Run | str | Path, *, sound: bool = False, root: Path | str | None 
         raise RunLogError("A conversation with a customer of the shop is not put into the repository.", hint=hint)
     root = Path(root or DATA / "runs")
     folder = root / KEPT / name_of(run)
-    try:
+    with disk(f"The run cannot be kept in {folder}", "make room on the disk."):
         parts = dict(parts_of(run, sound=sound))
-    except OSError as exc:
-        raise RunLogError(
-            f"The run cannot be kept in {folder}: {exc.strerror}.", hint="make room on the disk."
-        ) from exc
-    size = sum(map(len, parts.values()))
-    others = sum(f.stat().st_size for f in (root / KEPT).rglob("*") if f.is_file() and f.parent != folder)
-    for much, most in ((size, KEPT_RUN_BYTES), (size + others, KEPT_BYTES)):
-        if much > most:
-            hint = "keep it without its sound, or delete others from data/runs/kept; a bundle may be larger."
-            raise RunLogError(f"It would take more than the {most / 1e6:.0f} MB that are for it.", hint=hint)
-    _write(folder, parts.items())
+        size = sum(map(len, parts.values()))
+        others = sum(f.stat().st_size for f in (root / KEPT).rglob("*") if f.is_file() and f.parent != folder)
+        for much, most in ((size, KEPT_RUN_BYTES), (size + others, KEPT_BYTES)):
+            if much > most:
+                hint = "keep it without its sound, or delete others from data/runs/kept; a bundle may be larger."
+                raise RunLogError(f"It would take more than the {most / 1e6:.0f} MB that are for it.", hint=hint)
+        fresh = folder.with_name(f".new-{folder.name}")
+        shutil.rmtree(fresh, ignore_errors=True)
+        fresh.mkdir(parents=True)
+        for name, raw in parts.items():
+            write_whole(fresh / name, raw)
+        shutil.rmtree(folder, ignore_errors=True)  # in place of the one that was there
+        fresh.rename(folder)
     return folder
 
 
@@ -111,27 +107,23 @@ def bundle(
     target = Path(path)
     target = target / f"{name}{ENDING}" if target.is_dir() else target
     fresh = target.with_name(target.name + ".new")
-    try:
+    with disk(f"The bundle cannot be written to {target}", "choose another place."):
         target.parent.mkdir(parents=True, exist_ok=True)
-        with private(fresh) as file, zipfile.ZipFile(file, "w") as zipped:
-            files, secrets = {}, _secrets()
-            for inside, raw in parts:
-                if any(secret in raw for secret in secrets):
-                    raise RunLogError(
-                        f"One of your keys stands in {inside}.", hint="take it out; then make the bundle."
-                    )
-                files[inside] = [len(raw), sha256(raw).hexdigest()]
-                _put(zipped, f"files/{inside}", raw)
-            about = {"format": FORMAT, "kind": kind, "name": name, "files": files}
-            _put(zipped, ABOUT, json.dumps(about, ensure_ascii=False, indent=1, sort_keys=True).encode())
-        os.replace(fresh, target)
-    except OSError as exc:
-        raise RunLogError(
-            f"The bundle cannot be written to {target}: {exc.strerror}.", hint="choose another place."
-        ) from exc
-    finally:
-        with suppress(OSError):
-            fresh.unlink()
+        try:
+            with private(fresh) as file, zipfile.ZipFile(file, "w") as zipped:
+                files, secrets = {}, _secrets()
+                for inside, raw in parts:
+                    if any(secret in raw for secret in secrets):
+                        hint = "take it out; then make the bundle."
+                        raise RunLogError(f"One of your keys stands in {inside}.", hint=hint)
+                    files[inside] = [len(raw), sha256(raw).hexdigest()]
+                    _put(zipped, f"files/{inside}", raw)
+                about = {"format": FORMAT, "kind": kind, "name": name, "files": files}
+                _put(zipped, ABOUT, json.dumps(about, ensure_ascii=False, indent=1, sort_keys=True).encode())
+            os.replace(fresh, target)
+        finally:
+            with suppress(OSError):
+                fresh.unlink()
     return target
 
 
@@ -234,19 +226,3 @@ def _put(zipped: zipfile.ZipFile, name: str, raw: bytes) -> None:
     info = zipfile.ZipInfo(name)  # of 1980: when a bundle was made is none of its content
     info.compress_type, info.create_system, info.external_attr = zipfile.ZIP_DEFLATED, 3, 0o600 << 16
     zipped.writestr(info, raw, compresslevel=6)
-
-
-def _write(folder: Path, parts: Iterable[tuple[str, bytes]]) -> None:
-    """The whole folder, in place of the one that was there."""
-    fresh = folder.with_name(f".new-{folder.name}")
-    try:
-        shutil.rmtree(fresh, ignore_errors=True)
-        fresh.mkdir(parents=True)
-        for name, raw in parts:
-            write_whole(fresh / name, raw)
-        shutil.rmtree(folder, ignore_errors=True)
-        fresh.rename(folder)
-    except OSError as exc:
-        raise RunLogError(
-            f"The run cannot be kept in {folder}: {exc.strerror}.", hint="make room on the disk."
-        ) from exc

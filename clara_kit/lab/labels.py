@@ -28,7 +28,7 @@ from clara_kit.lab.judging import moved, played
 from clara_kit.lab.overlaps import EARS, Case, Should, pieces
 from clara_kit.lab.recorded import Recorded, Said
 from clara_kit.measure.run import Run
-from clara_kit.store import locked
+from clara_kit.store import disk, locked
 from clara_kit.turns import usual_policies
 
 Label = Literal["should not have stopped", "should have stopped", "answered too early"]
@@ -261,12 +261,9 @@ def _without_usual(plain: Any) -> Any:
 
 def _write(change: Any) -> Path:
     path = MINE
-    try:
-        with locked(path):
-            (fresh := path.with_name(path.name + ".new")).write_text(written(change(read(path))), "utf-8")
-            fresh.replace(path)
-    except OSError as exc:
-        raise ClaraError(f"The case cannot be kept in {path.name}: {exc.strerror}.", hint="make room on the disk.") from exc  # fmt: skip
+    with disk(f"The case cannot be kept in {path.name}", "make room on the disk.", ClaraError), locked(path):
+        (fresh := path.with_name(path.name + ".new")).write_text(written(change(read(path))), "utf-8")
+        fresh.replace(path)
     return path
 
 

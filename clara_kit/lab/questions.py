@@ -10,6 +10,7 @@ from clara_kit import data_files
 from clara_kit.core.errors import ClaraError
 from clara_kit.core.paths import DATA
 from clara_kit.core.text import whole
+from clara_kit.store import disk
 from clara_kit.world.script import Script
 
 MINE = DATA / "questions"  # a text file a list, one question a line; never tracked
@@ -34,10 +35,8 @@ def read(name: str, folder: Path | None = None) -> tuple[str, ...]:
     if not name.startswith("mine/"):
         return tuple(line.text for line in Script.load(name).lines if line.text)
     path = _path(name.removeprefix("mine/"), folder)
-    try:
+    with disk("The list cannot be read", f"is it still there? {path}", ClaraError):
         return _lines(path.read_text("utf-8-sig", "replace").splitlines())
-    except OSError as exc:
-        raise ClaraError(f"The list cannot be read: {exc.strerror}.", hint=f"is it still there? {path}") from exc
 
 
 def keep(name: str, questions: Iterable[str], folder: Path | None = None) -> Path:
@@ -45,11 +44,9 @@ def keep(name: str, questions: Iterable[str], folder: Path | None = None) -> Pat
     path, lines = _path(" ".join(name.split()), folder), _lines(questions)
     if not lines:
         raise ClaraError("There is no question to keep.", hint="write one a line.")
-    try:
+    with disk(f"The list cannot be kept in {path}", "make room on the disk.", ClaraError):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("\n".join(lines) + "\n", "utf-8")
-    except OSError as exc:
-        raise ClaraError(f"The list cannot be kept in {path}: {exc.strerror}.", hint="make room on the disk.") from exc
     return path
 
 

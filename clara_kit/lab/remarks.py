@@ -15,6 +15,7 @@ from typing import Any
 from clara_kit.core.errors import RunLogError
 from clara_kit.core.text import whole
 from clara_kit.runtime.run_log import write_whole
+from clara_kit.store import disk
 
 REMARKS_FILE = "remarks.json"
 TAG_CHARS, COMMENT_CHARS, MOST = 40, 2000, 200
@@ -72,14 +73,12 @@ class Remarks:
 
     def save(self, folder: Path) -> None:
         """Keep it in that folder. Raises `RunLogError`."""
-        try:
+        hint = "make room on the disk, or ask whoever the folder belongs to."
+        with disk(f"The remark cannot be kept in {folder}", hint):
             if self == NONE:
                 (folder / REMARKS_FILE).unlink(missing_ok=True)
             else:
                 write_whole(folder / REMARKS_FILE, json.dumps(asdict(self), ensure_ascii=False, indent=1))
-        except OSError as exc:
-            hint = "make room on the disk, or ask whoever the folder belongs to."
-            raise RunLogError(f"The remark cannot be kept in {folder}: {exc.strerror}.", hint=hint) from exc
 
 
 NONE = Remarks()

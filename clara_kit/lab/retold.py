@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -79,9 +80,8 @@ def _known(run: Run) -> tuple[CustomerProfile, str, tuple[str, ...]]:
     key = str(run.inputs.get("customer") or "")
     if not any(type(event) is ProfileLoaded for event in run.events):
         return ANONYMOUS, key, ()
-    for persona in Persona.all():
-        if key in (key_of(persona.gid), data_files.fingerprint(persona.profile)):
-            return persona.profile, key_of(persona.gid), ()
+    if (persona := persona_of(key)) is not None:
+        return persona.profile, key_of(persona.gid), ()
     skin = run.words.get("{skin_type}", "").capitalize()
     concerns = {word.casefold() for name, word in run.words.items() if name.startswith("{concern_")}
     profile = CustomerProfile(
@@ -103,11 +103,22 @@ def _recorded(run: Run) -> PromptTemplate | None:
     about = run.inputs.get("template")
     if not isinstance(about, dict) or not about:
         return None
-    for name in (str(about.get("id")), f"mine/{about.get('id')}.v{about.get('version')}"):
-        try:
-            found = PromptTemplate.load(name)
-        except ClaraError:
-            continue
-        if found.hash == about.get("hash"):
+    with suppress(ClaraError):
+        if (found := template_of(about)).hash == about.get("hash"):
             return found
-    return next((one for one in PromptTemplate.all() if one.hash == about.get("hash")), None)
+    return None
+
+
+def template_of(about: Mapping[str, Any]) -> PromptTemplate:
+    """The one of that hash where it is still there, else of that version, else of that name. Raises `ClaraError`."""
+    name = str(about.get("id"))
+    same = [t for t in PromptTemplate.all() if t.id == name]
+    for want in ("hash", "version"):
+        if found := next((t for t in same if getattr(t, want) == about.get(want)), None):
+            return found
+    return PromptTemplate.load(name)
+
+
+def persona_of(key: object) -> Persona | None:
+    """The invented customer that a run's inputs name so, by the shop's id or by what the simulation knew; None: nobody."""
+    return next((p for p in Persona.all() if key in (key_of(p.gid), data_files.fingerprint(p.profile))), None)

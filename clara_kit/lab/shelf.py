@@ -24,6 +24,7 @@ from clara_kit.measure import opening
 from clara_kit.measure.run import Run
 from clara_kit.runtime.run_log import EVENTS_FILE, is_being_written, write_whole
 from clara_kit.runtime.services import key_of
+from clara_kit.store import disk
 from clara_kit.world.personas import Persona
 
 if TYPE_CHECKING:
@@ -72,18 +73,12 @@ class Kept:
         It stands in a file of its own beside the manifest: what was recorded is not touched, nor is its hash.
         """
         file, title = self.folder / opening.TITLE_FILE, " ".join(title.split())[:TITLE_CHARS]
-        try:
+        hint = "make room on the disk, or ask whoever the folder belongs to."
+        with disk(f"The title cannot be kept in {self.folder}", hint):
             if title:
                 write_whole(file, title)
             else:
                 file.unlink(missing_ok=True)
-        except OSError as exc:
-            hint = "make room on the disk, or ask whoever the folder belongs to."
-            raise RunLogError(f"The title cannot be kept in {self.folder}: {exc.strerror}.", hint=hint) from exc
-
-    def remark(self, remarks: Remarks) -> None:
-        """Keep what is said of it. Raises `RunLogError`."""
-        remarks.save(self.folder)
 
     def delete(self) -> None:
         """Delete it for good, with its sound and all that it knows of a person. Raises `RunLogError`."""
@@ -215,7 +210,9 @@ def _figures(folder: Path, facts: dict[str, Any]) -> dict[str, Any]:
     import polars as pl
 
     try:
-        table: pl.DataFrame = pl.read_parquet(folder / "turns.parquet", columns=["kind", "total_ms", "interrupted"])
+        table: pl.DataFrame = pl.read_parquet(
+            folder / "turns.parquet", glob=False, columns=["kind", "total_ms", "interrupted"]
+        )
     except (OSError, pl.exceptions.PolarsError):
         return {}
     waits = table.filter(pl.col("kind") != "greeting")["total_ms"].drop_nulls().to_list()

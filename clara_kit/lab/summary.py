@@ -85,7 +85,7 @@ def _of_tables(found: dict[str, Kept]) -> pl.DataFrame:
     files = [one.folder / "events.parquet" for one in found.values() if (one.folder / "events.parquet").is_file()]
 
     def count(some: list[Path]) -> pl.DataFrame:
-        scanned = pl.scan_parquet(some, include_file_paths="file").select("file", "type", "at_ms")
+        scanned = pl.scan_parquet(some, glob=False, include_file_paths="file").select("file", "type", "at_ms")
         told = (
             pl.len().cast(pl.Int64).alias("n"),
             pl.col("at_ms").min().alias("first_ms"),
@@ -143,7 +143,7 @@ def _turns(found: dict[str, Kept]) -> pl.DataFrame:
     }
 
     def read(some: list[Path]) -> pl.DataFrame:
-        scanned = pl.scan_parquet(some, include_file_paths="file", missing_columns="insert")
+        scanned = pl.scan_parquet(some, glob=False, include_file_paths="file", missing_columns="insert")
         table: pl.DataFrame = scanned.select("file", *schema).collect()
         return table
 

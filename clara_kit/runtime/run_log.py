@@ -229,14 +229,9 @@ def versions() -> dict[str, str]:
     return found
 
 
-def code() -> dict[str, str]:
-    """The `commit` of the kit that was loaded, and the `patch` where the tree was dirty; empty outside a checkout."""
-    return _git()
-
-
 @cache  # it is the code that was loaded which counts, and asking takes a while
-def _git() -> dict[str, str]:
-    """The commit of the kit, and the patch where the tree was dirty; empty outside a checkout."""
+def code() -> dict[str, str]:
+    """The `commit` of the kit, and the `patch` where the tree was dirty; empty outside a checkout."""
 
     def git(*args: str) -> str:
         done = subprocess.run(("git", *args), cwd=DATA.parent, capture_output=True, timeout=10, check=True)

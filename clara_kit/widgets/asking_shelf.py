@@ -13,10 +13,11 @@ import ipywidgets
 import traitlets
 
 from clara_kit.core.errors import ClaraError
-from clara_kit.core.settings import FeatureFlags, Settings
+from clara_kit.core.paths import DATA
+from clara_kit.core.settings import Settings
 from clara_kit.lab.sentences import happened
 from clara_kit.lab.what_if_shelf import Otherwise, ShelfWhatIf, what_if_shelf
-from clara_kit.widgets.ghost import KNOBS, WhatIfView
+from clara_kit.widgets.ghost import KNOBS, WhatIfView, dragged, stands_at
 from clara_kit.widgets.telling import tell
 from clara_kit.widgets.view import style, view
 from clara_kit.widgets.words import Language, mixed, spoken_in, usual_language
@@ -43,7 +44,7 @@ class ShelfWhatIfs(ipywidgets.VBox):  # type: ignore[misc]
     def __init__(self, root: Path | str | None = None, *, language: Language | None = None) -> None:
         self._root, self._language = root, language or usual_language()
         words, usual = spoken_in(self._language), Settings.preset("tuned")
-        knobs = [[name, words[f"set_{name}"], *range_, _usual(usual, name)] for name, range_ in KNOBS.items()]
+        knobs = [[name, words[f"set_{name}"], *range_, float(stands_at(usual, name))] for name, range_ in KNOBS.items()]
         self._view = _View(words=words, knobs=knobs)
         self._view.on_msg(self._asked)
         self.found: ShelfWhatIf | None = None
@@ -52,13 +53,11 @@ class ShelfWhatIfs(ipywidgets.VBox):  # type: ignore[misc]
 
     def ask(self, setting: str, value: float | bool) -> ShelfWhatIf:
         """What would have become of each, had this setting had this value. Raises `ClaraError`."""
-        if setting not in KNOBS:
-            raise ClaraError(f"{setting!r} cannot be dragged here.", hint=f"use one of {', '.join(KNOBS)}.")
-        usual = getattr(Settings().flags if setting in FeatureFlags.__struct_fields__ else Settings(), setting)
-        value = bool(value) if isinstance(usual, bool) else int(value) if isinstance(usual, int) else float(value)
-        root = self._root if self._root is not None else _runs()
+        value = dragged(setting, value)
         try:
-            self.found = what_if_shelf(root, {setting: {setting: value}}, progress=self._progress)
+            self.found = what_if_shelf(
+                self._root or DATA / "runs", {setting: {setting: value}}, progress=self._progress
+            )
         finally:
             self._view.progress = []
         self._listed = [*map(list, self.found.by_reason().values())]
@@ -78,7 +77,7 @@ class ShelfWhatIfs(ipywidgets.VBox):  # type: ignore[misc]
         """Show one of them beneath, recorded and as it would have been. Raises `ClaraError`."""
         one = self._listed[reason][place]
         shown = WhatIfView(one.source, one.name, language=self._language)
-        shown.choose(value=_usual(one.settings, one.name))
+        shown.choose(value=stands_at(one.settings, one.name))
         self._view.opened = f"{reason}.{place}"
         below: tuple[Any, ...] = (self._view, shown)
         self.children = below
@@ -124,13 +123,3 @@ class ShelfWhatIfs(ipywidgets.VBox):  # type: ignore[misc]
 
     def __repr__(self) -> str:
         return f"<ShelfWhatIfs: {self._view.said or 'nothing asked yet'}>"
-
-
-def _usual(settings: Settings, name: str) -> float:
-    return float(getattr(settings.flags if name in FeatureFlags.__struct_fields__ else settings, name))
-
-
-def _runs() -> Path:
-    from clara_kit.core.paths import DATA
-
-    return DATA / "runs"

@@ -92,7 +92,7 @@ function branchPanel(model, root) {
     }));
     const chosen = tree.querySelector('[aria-selected="true"]');
     owed = held && !chosen; // the chosen one is gone, and its parent not chosen yet
-    if (held) chosen?.focus({ preventScroll: true });
+    if (held) (chosen ?? tree.lastElementChild)?.focus({ preventScroll: true }); // what was chosen may just have been deleted
     drawDetail();
   }
   tree.addEventListener("keydown", (event) => {

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import traitlets
 
@@ -19,12 +19,9 @@ from clara_kit.measure.run import Run
 from clara_kit.prompts.template import PromptTemplate
 from clara_kit.widgets.telling import tell
 from clara_kit.widgets.words import whose
+from clara_kit.world.brain import LLM, LLMS
 from clara_kit.world.personas import Persona
 
-if TYPE_CHECKING:
-    from clara_kit.lab.calls.brains import LLM
-
-LLMS = ("scripted", "recorded", "live", "local")
 KNOBS: dict[str, tuple[float, float, float]] = {"tts_speed": (0.7, 1.5, 0.05), "llm_max_tokens": (5, 400, 5)}
 """The settings that the panel offers: least, most, step. `go_on` takes all that can change in mid-conversation."""
 

@@ -103,6 +103,18 @@ def _band(begin: float, until: float, end: float, words: Words, *, drawn: bool) 
     yield f'<text x="{GUTTER}" y="{BAND_TOP + 34}" fill="#555">{escape(words["gh_legend"])}</text>'
 
 
+def stands_at(settings: Settings, knob: str) -> float | bool | int:
+    """Where one of `KNOBS` stands. Raises `ClaraError` for another."""
+    if knob not in KNOBS:
+        raise ClaraError(f"{knob!r} cannot be dragged here.", hint=f"use one of {', '.join(KNOBS)}.")
+    return getattr(settings.flags if knob in FeatureFlags.__struct_fields__ else settings, knob)  # type: ignore[no-any-return]
+
+
+def dragged(knob: str, value: float) -> float | bool | int:
+    """A value as the setting has it: a switch, a whole number or any. Raises `ClaraError` as `stands_at`."""
+    return type(stands_at(Settings(), knob))(value)
+
+
 class WhatIfView(anywidget.AnyWidget):
     """The ghost of `run` (a `Run`, or the folder of one) with one setting dragged; `ghost` is the same as data."""
 
@@ -135,8 +147,7 @@ class WhatIfView(anywidget.AnyWidget):
     ) -> WhatIf:
         """Drag a setting (of `KNOBS`) to a value; base: the other settings, as "recorded", or a preset's."""
         setting, base = setting or self.knob, base or self.base
-        if setting not in KNOBS:
-            raise ClaraError(f"{setting!r} cannot be dragged here.", hint=f"use one of {', '.join(KNOBS)}.")
+        stands_at(Settings(), setting)
         if base not in BASES:
             raise ClaraError(f"The other settings cannot be as in {base!r}.", hint=f"use one of {', '.join(BASES)}.")
         self.knob, self.base = setting, base
@@ -147,14 +158,10 @@ class WhatIfView(anywidget.AnyWidget):
     def _settings(self) -> Settings:
         return self._ghosts.run.settings if self.base == "recorded" else Settings.preset(self.base)  # type: ignore[arg-type]
 
-    def _of(self, settings: Settings) -> float | bool | int:
-        in_flags = self.knob in FeatureFlags.__struct_fields__
-        return getattr(settings.flags if in_flags else settings, self.knob)  # type: ignore[no-any-return]
-
     @traitlets.observe("knob", "base")
     def _chosen(self, _change: Any = None) -> None:
         """Another setting begins where it stands."""
-        value = float(self._of(self._settings()))
+        value = float(stands_at(self._settings(), self.knob))
         if value != self.value:
             self.value = value
         else:
@@ -163,8 +170,7 @@ class WhatIfView(anywidget.AnyWidget):
     @traitlets.observe("value")
     def _draw(self, _change: Any = None) -> None:
         try:
-            usual = self._of(self._settings())
-            value = bool(self.value) if isinstance(usual, bool) else int(self.value) if isinstance(usual, int) else self.value  # fmt: skip
+            value = dragged(self.knob, self.value)
             self.ghost = self._ghosts.of(self._settings().with_changes(**{self.knob: value}))
         except ClaraError as exc:
             self.problem = tell(exc, self._language)

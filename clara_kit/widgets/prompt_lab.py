@@ -35,11 +35,11 @@ from clara_kit.widgets.prompt_lab_view import STEPS, LabView
 from clara_kit.widgets.prompt_studio import PromptStudio
 from clara_kit.widgets.telling import tell
 from clara_kit.widgets.words import Language, mixed, spoken_in, usual_language
+from clara_kit.world.brain import LLMS
 from clara_kit.world.scenario import Scenario
 from clara_kit.world.voices import clara_voice
 
 CUSTOMERS = ("antonia", "benjamin", "camila", "emilia", "matias", "rosario")  # to begin with
-ANSWERS = ("scripted", "recorded", "live", "local")
 MANY = 1000  # conversations: from here on processes of their own, which leave the kernel to its cells
 log = logging.getLogger("clara_kit.widgets")
 
@@ -48,17 +48,10 @@ class PromptLab(ipywidgets.VBox):  # type: ignore[misc]
     """Prompts A and B on the same conversations. folder: where new versions are saved; root: where experiments are kept."""
 
     def __init__(
-        self,
-        a: str = "warm",
-        b: str = "brief",
-        *,
-        customer: str = "camila",
-        folder: str | Path | None = None,
-        root: str | Path | None = None,
-        scenarios: Path | None = None,
-        workers: int | None = None,
+        self, a: str = "warm", b: str = "brief", *, customer: str = "camila", folder: str | Path | None = None,
+        root: str | Path | None = None, scenarios: Path | None = None, workers: int | None = None,
         language: Language | None = None,
-    ) -> None:
+    ) -> None:  # fmt: skip
         self._language = language or usual_language()
         self._scenarios = scenarios
         self._root, self._workers = Path(root) if root is not None else None, workers
@@ -305,7 +298,7 @@ class PromptLab(ipywidgets.VBox):  # type: ignore[misc]
 
     def _show_offers(self) -> None:
         self._titles = {one.name: one.title for one in Scenario.all()}
-        self._view.offers = {**shown.offers(), "prompts": self.studio.prompts, "llms": [*ANSWERS]}
+        self._view.offers = {**shown.offers(), "prompts": self.studio.prompts, "llms": [*LLMS]}
 
     def _show_rating(self) -> None:
         rating = self._blind.shown() if self._blind is not None else {}
@@ -323,21 +316,14 @@ class PromptLab(ipywidgets.VBox):  # type: ignore[misc]
         if (kind := asked.get("kind")) != "look":
             self._view.problem = ""
         acts: dict[Any, Callable[[], Any]] = {
-            "look": self._look,
-            "go": lambda: self.go(str(asked.get("step"))),
-            "choose": lambda: self.choose(**shown.changes(asked.get("changes"))),
-            "plan": self.plan,
-            "run": lambda: self.run(agreed=asked.get("agreed") is True),
-            "stop": self.stop,
-            "read": lambda: self.read(*asked["key"]),
-            "hear": lambda: self._say(asked, self._pair),
+            "look": self._look, "go": lambda: self.go(str(asked.get("step"))),
+            "choose": lambda: self.choose(**shown.changes(asked.get("changes"))), "plan": self.plan,
+            "run": lambda: self.run(agreed=asked.get("agreed") is True), "stop": self.stop,
+            "read": lambda: self.read(*asked["key"]), "hear": lambda: self._say(asked, self._pair),
             "hear_rated": lambda: self._say(asked, self._blind and self._blind.runs),
-            "rater": lambda: self.rater(str(asked.get("name"))),
-            "rate": lambda: self.rate(str(asked.get("which"))),
-            "rates": self._show_result,
-            "judge": lambda: self.judge(agreed=asked.get("agreed") is True),
-            "make": lambda: self.make(asked["side"], asked["turn"]),
-            "check": self.check,
+            "rater": lambda: self.rater(str(asked.get("name"))), "rate": lambda: self.rate(str(asked.get("which"))),
+            "rates": self._show_result, "judge": lambda: self.judge(agreed=asked.get("agreed") is True),
+            "make": lambda: self.make(asked["side"], asked["turn"]), "check": self.check,
             "by": lambda: self.lose(str(asked.get("metric"))),
             "save": lambda: self.save(str(asked.get("side")), str(asked.get("note", "")), use=bool(asked.get("use"))),
         }  # fmt: skip

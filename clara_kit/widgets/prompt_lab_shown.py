@@ -15,6 +15,7 @@ from clara_kit.lab.scores.metrics import METRICS, Metric
 from clara_kit.lab.statistics import telling
 from clara_kit.lab.statistics.compare import Compared
 from clara_kit.lab.statistics.effects import Effect
+from clara_kit.lab.statistics.showing import losing
 from clara_kit.prompts.template import PromptTemplate
 from clara_kit.widgets.prompt_lab_run import Running
 from clara_kit.widgets.prompt_studio import PromptStudio
@@ -23,8 +24,7 @@ from clara_kit.widgets.words import Language, spoken_in
 from clara_kit.world.personas import Persona
 from clara_kit.world.scenario import Scenario, Topic
 
-_UNITS = {"yes_no": (100, "", " %"), "share": (100, "", " %"), "ms": (1, "", " ms"), "usd": (1, "US$ ", "")}
-_WORST, _NOTHING = 8, 1e-12
+_WORST = 8
 LOOKED_AT = "kept"  # the metric that may end a run early
 _FEW = 10  # scenarios: below, intervals are wide
 Key = tuple[str, str, int]
@@ -169,7 +169,7 @@ def figures(experiment: Experiment, language: Language) -> list[list[str]]:
         if name in rows.columns and rows[name].null_count() < len(rows):
             known = ([float(v) for v in rows.filter(variant=side)[name].drop_nulls()] for side in "AB")
             means = (fmean(values) if values else None for values in known)
-            found.append([label(name, language), *(figure(mean, metric.kind) for mean in means)])
+            found.append([label(name, language), *(telling.level(metric, mean) for mean in means)])
     return found
 
 
@@ -214,13 +214,12 @@ def _losing(compared: Compared, metric: Metric, titles: Mapping[str, str]) -> li
     return [
         [
             titles.get(name, name),
-            figure(a, metric.kind),
-            figure(b, metric.kind),
-            figure(change, metric.kind, signed=True),
+            telling.level(metric, a),
+            telling.level(metric, b),
+            telling.level(metric, d, signed=True),
         ]
-        for name, a, b, change, _ in compared.by_scenario(metric.name).iter_rows()
-        if (change < -_NOTHING if metric.better == "more" else change > _NOTHING)
-    ][:_WORST]
+        for name, a, b, d, _ in losing(metric, compared.by_scenario(metric.name))[:_WORST]
+    ]
 
 
 def _effect(one: Effect, language: Language) -> dict[str, Any]:
@@ -231,20 +230,12 @@ def _effect(one: Effect, language: Language) -> dict[str, Any]:
     interval = "" if one.low is None else " … ".join(telling.amount(one, x, language) for x in (one.low, one.high))
     says = telling.word(f"so_{one.outcome}", language)
     return {
-        "name": one.metric.name, "label": telling.label(one, language), "a": figure(one.a, one.metric.kind),
-        "b": figure(one.b, one.metric.kind), "effect": telling.amount(one, one.difference, language), "interval": interval,
+        "name": one.metric.name, "label": telling.label(one, language), "a": telling.level(one.metric, one.a),
+        "b": telling.level(one.metric, one.b), "effect": telling.amount(one, one.difference, language), "interval": interval,
         "low": turned[0], "mid": turned[1], "high": turned[2], "sure": _SURE.get(one.outcome, "unsure"), "says": says,
         "told_apart": one.outcome not in ("same", "unknown"),
         "told": f"{telling.label(one, language)}: {telling.in_range(one, language)}, {says}",
     }  # fmt: skip
-
-
-def figure(value: float | None, kind: str, *, signed: bool = False) -> str:
-    """A number as people read it, by the kind of its metric."""
-    if value is None or value != value:
-        return "–"
-    times, before, after = _UNITS.get(kind, (1, "", ""))
-    return f"{before}{telling.figure(value * times, signed=signed)}{after}"
 
 
 def label(metric: str, language: Language) -> str:

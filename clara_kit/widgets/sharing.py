@@ -21,25 +21,15 @@ from clara_kit.measure.ledger import STAGE_LABELS, STAGES
 from clara_kit.measure.run import Run
 from clara_kit.measure.story import Story, Words
 from clara_kit.runtime.run_log import write_whole
+from clara_kit.store import disk
 from clara_kit.widgets.picture import GUTTER, RIGHT, WIDTH, svg
 from clara_kit.widgets.view import HERE, style
 from clara_kit.widgets.words import WORDS, Language, usual_language, whose
 
 MOST_BYTES = 8_000_000
 SAID = (
-    "who_",
-    "what_",
-    "share_",
-    "w_play",
-    "w_pause",
-    "w_legend",
-    "not_vendors",
-    "struck",
-    "language",
-    "turn",
-    "part_ledger",
-    "tags",
-)
+    "who_", "what_", "share_", "w_play", "w_pause", "w_legend", "not_vendors", "struck", "language", "turn", "part_ledger", "tags",
+)  # fmt: skip
 LONGEST_CHARS = 1_500_000  # of the pictures: of a longer conversation there is a transcript alone
 
 
@@ -55,13 +45,9 @@ def share(run: Run | str | Path, path: Path | str, *, names: bool = False, langu
     page = page_of(run, names=names, language=language or usual_language())
     if len(page.encode()) > MOST_BYTES:
         raise RunLogError("This conversation is too long for one page.", hint="make a bundle of it instead.")
-    try:
+    with disk(f"The page cannot be written to {target}", "choose another place."):
         target.parent.mkdir(parents=True, exist_ok=True)
         write_whole(target, page)
-    except OSError as exc:
-        raise RunLogError(
-            f"The page cannot be written to {target}: {exc.strerror}.", hint="choose another place."
-        ) from exc
     return target
 
 
@@ -134,16 +120,9 @@ def _said(run: Run) -> list[dict[str, Any]]:
         heard, unheard = (said.text, "") if said.started_ms is not None else ("", said.text)
         if said.heard is not None:
             heard, unheard = said.heard.heard, said.heard.unheard
-        rows.append(
-            {
-                "who": "Clara",
-                "turn": said.turn_id,
-                "text": heard,
-                "unheard": unheard,
-                "from": said.started_ms,
-                "to": said.stopped_ms,
-            }
-        )
+        rows.append({
+            "who": "Clara", "turn": said.turn_id, "text": heard, "unheard": unheard, "from": said.started_ms, "to": said.stopped_ms,
+        })  # fmt: skip
     return rows
 
 

@@ -120,7 +120,7 @@ class Shelf(ipywidgets.VBox):  # type: ignore[misc]
 
     def remark(self, name: str | int, remarks: Remarks) -> None:
         """Keep what is said of a run; what was recorded is not touched. Raises `RunLogError`."""
-        self._named(name).remark(remarks)
+        remarks.save(self._named(name).folder)
         self.refresh()
 
     def replay(self, name: str | int) -> Replay:

@@ -7,12 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, Protocol, get_args
 
 from clara_kit.core import events as ev
 from clara_kit.core.errors import ProviderError
 from clara_kit.providers.llm.base import ReplyRequest
 
+LLM = Literal["scripted", "recorded", "live", "local"]
+"""What may stand behind the model; scripted: the book of answers, which needs no brain."""
+LLMS: tuple[LLM, ...] = get_args(LLM)
 Source = Literal["live", "recorded", "local"]
 """Who wrote: the vendor now, the vendor when it was recorded, a server of this machine that stands in for it."""
 

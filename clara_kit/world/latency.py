@@ -91,6 +91,17 @@ class LatencyProfile:
         return {"name": self.name, "laws": laws}
 
     @classmethod
+    def kept(cls, data: Mapping[str, Any]) -> LatencyProfile:
+        """What `to_dict` gave, whatever has become of the file; of stages that were not known then, as published."""
+        names = ("kind", "low", "high", "spike_share", "spike_low", "spike_high")
+        laws = {
+            stage: Law(**dict(zip(names, law, strict=True)), source="as kept") for stage, law in data["laws"].items()
+        }
+        return cls(
+            name=str(data["name"]), description="", laws=MappingProxyType({**cls.load("published").laws, **laws})
+        )
+
+    @classmethod
     def load(cls, name_or_path: str | Path) -> LatencyProfile:
         """A profile of `data/latency/` by name, or any YAML file by path; raises `ScriptError`."""
         path = data_files.find(name_or_path, DATA / "latency", "latency profile")

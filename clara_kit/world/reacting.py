@@ -30,7 +30,7 @@ from clara_kit.core.rng import child_rng
 from clara_kit.core.states import ConversationState
 from clara_kit.world.brain import Brain
 from clara_kit.world.customer import ScriptedCustomer, Wish
-from clara_kit.world.saying import pattern, said
+from clara_kit.world.saying import said, sought
 from clara_kit.world.script import Line, Script
 from clara_kit.world.wording import Wording
 
@@ -74,7 +74,7 @@ class Want(_Part, frozen=True, kw_only=True):
 
     def problems(self) -> list[str]:
         """What is heard can be sought."""
-        return _sought("hears", self.hears)
+        return sought("hears", self.hears)
 
 
 class Tell(_Part, frozen=True, kw_only=True):
@@ -85,7 +85,7 @@ class Tell(_Part, frozen=True, kw_only=True):
 
     def problems(self) -> list[str]:
         """What is asked can be sought."""
-        return _sought("asked", self.asked)
+        return sought("asked", self.asked)
 
 
 class Reacts(_Part, frozen=True, kw_only=True):
@@ -113,14 +113,6 @@ class Reacts(_Part, frozen=True, kw_only=True):
         if self.speaks is not None or self.manner in (known := manners()):
             return []
         return [f"manner: there is no {self.manner!r}; use one of: {', '.join(known)}"]
-
-
-def _sought(field_name: str, texts: tuple[str, ...]) -> list[str]:
-    try:
-        pattern(texts)
-    except ScriptError as exc:
-        return [f"{field_name}: {exc.message.rstrip('.')}"]
-    return []
 
 
 def manners() -> dict[str, Manner]:
@@ -180,14 +172,9 @@ class ReactingCustomer:
     """Says what follows from what she hears. Equal things heard at equal times and equal seeds give equal lines."""
 
     def __init__(
-        self,
-        reacts: Reacts,
-        hears: Callable[[float], Sequence[str]],
-        *,
-        greeted: bool,
-        seed: int = 0,
+        self, reacts: Reacts, hears: Callable[[float], Sequence[str]], *, greeted: bool, seed: int = 0,
         wording: Wording | None = None,
-    ) -> None:
+    ) -> None:  # fmt: skip
         self.reacts, self._hears, self._seed, self._wording = reacts, hears, seed, wording
         self._manner: Manner = reacts.whole.speaks  # type: ignore[assignment]  # `whole` sets it
         self._mind = _Mind()

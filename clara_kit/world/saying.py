@@ -18,11 +18,20 @@ def said(says: tuple[str, ...], text: str) -> str:
 
     One in /slashes/ is a regular expression.
     """
-    sought = pattern(says)
+    either = pattern(says)
     for words in (text, spoken(text).text):
-        if found := sought.search(fold(words)):
+        if found := either.search(fold(words)):
             return words[found.start() : found.end()]
     return ""
+
+
+def sought(field: str, says: tuple[str, ...]) -> list[str]:
+    """What is wrong with texts that are to be sought, as `Checked.problems` has it."""
+    try:
+        pattern(says)
+    except ScriptError as exc:
+        return [f"{field}: {exc.message.rstrip('.')}"]
+    return []
 
 
 @lru_cache(maxsize=4096)

@@ -17,9 +17,10 @@ from clara_kit.core.checked import Checked
 from clara_kit.core.errors import ScriptError
 from clara_kit.core.paths import DATA
 from clara_kit.core.placeholders import fold
+from clara_kit.store import disk
 from clara_kit.world import spreadsheet
 from clara_kit.world.reacting import Reacts, Tell, Want, manners
-from clara_kit.world.saying import pattern
+from clara_kit.world.saying import sought
 from clara_kit.world.script import Script, each_of
 
 FOLDER = DATA / "scenarios"
@@ -53,13 +54,7 @@ class Rule(_Part, frozen=True, kw_only=True):
 
     def problems(self) -> list[str]:
         """A rule has words that can be sought, or a check."""
-        if not self.says:
-            return [] if self.check else ["a rule needs `says` or a `check`"]
-        try:
-            pattern(self.says)
-        except ScriptError as exc:
-            return [f"says: {exc.message.rstrip('.')}"]
-        return []
+        return sought("says", self.says) if self.says or self.check else ["a rule needs `says` or a `check`"]
 
     @classmethod
     def of(cls, data: Any) -> Rule:
@@ -169,13 +164,9 @@ class Scenario(_Part, frozen=True, kw_only=True):
         taken = {*data_files.known(FOLDER), *data_files.known(folder)}
         name = next(n for n in (stem, *(f"{stem}_{k}" for k in range(2, 10_000))) if n not in taken)
         path = folder / f"{name}.yaml"
-        try:
+        with disk(f"{path.name} cannot be kept", f"may one write in {folder}?", ScriptError):
             folder.mkdir(parents=True, exist_ok=True)
             path.write_text(self.to_yaml(), "utf-8")
-        except OSError as exc:
-            raise ScriptError(
-                f"{path.name} cannot be kept: {exc.strerror}.", hint=f"may one write in {folder}?"
-            ) from exc
         return structs.replace(self, name=name)
 
     def to_yaml(self) -> str:

@@ -16,6 +16,7 @@ from typing import Any
 from clara_kit.core.errors import ScriptError
 from clara_kit.core.placeholders import fold
 from clara_kit.core.text import whole
+from clara_kit.store import disk
 
 COLUMNS = {
     "name": "nombre", "title": "titulo", "topic": "tema", "description": "descripcion", "line": "linea",
@@ -159,12 +160,8 @@ def _head(cells: list[str]) -> list[str]:
 
 def _text(path: Path) -> str:
     """The text of the file: UTF-8 with or without a mark, UTF-16 with one, or else what Excel for Windows writes."""
-    try:
+    with disk(f"{path.name} cannot be read", "is it still there, and a file?", ScriptError):
         raw = path.read_bytes()
-    except OSError as exc:
-        raise ScriptError(
-            f"{path.name} cannot be read: {exc.strerror}.", hint="is it still there, and a file?"
-        ) from exc
     if raw[:2] in (b"PK", b"\xd0\xcf"):
         raise ScriptError(f"{path.name} is a workbook, not CSV.", hint="in Excel: save as, «CSV UTF-8».")
     encodings = ("utf-16",) if raw[:2] in (b"\xff\xfe", b"\xfe\xff") else ("utf-8-sig", "cp1252")

@@ -151,7 +151,7 @@ def _no_git() -> None:
     """Do not ask Git for the commit whenever one of hundreds of conversations begins: that is not measured here."""
     from clara_kit.runtime import run_log
 
-    run_log._git = lambda: {"commit": "", "patch": ""}
+    run_log.code = lambda: {"commit": "", "patch": ""}
 
 
 PARTS = {part.__name__: part for part in (sim, kept, live, opened, talked)}

@@ -190,7 +190,7 @@ def test_the_sound_is_the_recorded_one_up_to_the_moment_and_the_offline_voice_fr
     whole = (folder / "conversation.wav").read_bytes()
     deeper = branch(folder).go_on("Gracias")
     assert deeper.sound(0.0)[44 : 44 + 8000] == whole[44 : 44 + 8000]  # not spoken again
-    assert any(deeper.sound()[44:]) and len(at.sound_so_far()) == 44 + 4 * round(9000 * 22.05)
+    assert any(deeper.sound()[44:]) and len(at.sound(at.run.sound_from_ms, at.at_ms)) == 44 + 4 * round(9000 * 22.05)
 
 
 @pytest.mark.parametrize(

@@ -127,12 +127,18 @@ def test_an_experiment_is_played_again_and_one_byte_of_a_prompt_is_named(prompts
     )
     found = replay_experiment(done)
     assert found.same and found.played == 4 and found.changes == ()
+    assert repr(found).endswith("4 of 4 conversations come out as they are kept; nothing has changed since>")
     text = (prompts / "warm.md").read_text("utf-8")
     (prompts / "warm.md").write_text(text.replace("cálido, claro", "cálido; claro"), "utf-8")
     found = replay_experiment(done.folder, most=2)
     assert found.same and found.played == 2  # it has its own prompts with it
+    assert "2 of 2 conversations come out as they are kept (4 there are); changed" in repr(found)
     names = [(c.kind, c.name) for c in found.changes]
     line = 1 + next(n for n, one in enumerate(text.splitlines()) if "cálido, claro" in one)
+    assert (
+        f"changed since: prompt warm v1; prompt warm v1, line 2; prompt data/prompts/warm.md for «A», line {line}"
+        in repr(found)
+    )
     assert names == [
         ("prompt", "warm v1"), ("prompt", "warm v1, line 2"), ("prompt", f"data/prompts/warm.md for «A», line {line}"),
     ]  # fmt: skip

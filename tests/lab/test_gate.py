@@ -38,7 +38,7 @@ def test_it_is_open_where_everything_was_tried_and_met() -> None:
     found = gate("warm", scenarios=[MET], customers=["", "camila"])
     assert found.open and found.exit_code == 0
     assert (found.conversations, found.demands) == (2, 4)
-    assert found.told().startswith("«warm» may pass. 2 conversations in 1 scenarios were held to 4 demands.")
+    assert found.told().startswith("«warm» may pass. Conversations held: 2, scenarios: 1, demands: 4.")
     assert "tests scenarios, customers and settings, not the prompt" in found.told()
     assert "puede pasar" in found.told("es")
 
@@ -54,7 +54,7 @@ def test_what_the_prompt_in_production_does_not_meet_either_does_not_count() -> 
     found = gate("brief", beside="warm", scenarios=[MET, NEVER], customers=[""])
     assert found.open
     assert found.rows()[0][0] == "must, known"
-    assert "1 more are not met by «warm» either" in found.told()
+    assert "Not met, but not by «warm» either, and not counted: 1." in found.told()
 
 
 def test_a_file_with_a_mistake_is_not_tested_and_keeps_it_shut(tmp_path: Path) -> None:
@@ -94,7 +94,7 @@ def test_what_is_not_recorded_is_not_tested_and_what_is_recorded_is(tmp_path: Pa
     assert (both.conversations, len(both.not_tested), both.broken) == (1, 1, ())
     assert both.rows()[0][:5] == ("not tested", "limpiador", "", "camila", "an answer is not recorded")
     assert "No answer is kept for request" in both.rows()[0][5]
-    assert "1 conversations were not tested." in both.told()
+    assert "Conversations not tested: 1." in both.told()
 
 
 def test_the_command_ends_with_zero_or_one_and_says_why(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

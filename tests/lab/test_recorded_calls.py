@@ -26,7 +26,7 @@ from clara_kit.core.settings import Keys, Settings
 from clara_kit.lab.calls.brains import ClaudeBrain, brain_for, invented, not_recorded, written_of
 from clara_kit.lab.calls.store import CallStore, calls
 from clara_kit.providers.llm.base import ReplyRequest
-from clara_kit.providers.llm.calls import Call, Frames, frame, hidden
+from clara_kit.providers.llm.calls import Call, Frames, hidden
 from clara_kit.providers.llm.claude import ClaudeStreamingLLM
 from clara_kit.providers.llm.recorded import ASKING, Asking, through
 from clara_kit.runtime.clock import MonotonicClock
@@ -123,39 +123,36 @@ async def told(llm: ClaudeStreamingLLM, asked: ReplyRequest, asking: Asking) -> 
         return [event async for event in events]
 
 
-def through_the_sdk(folder: Path, keys: Keys, *, asks: bool) -> ClaudeStreamingLLM:
+def through_the_sdk(keys: Keys) -> ClaudeStreamingLLM:
     return ClaudeStreamingLLM(
-        api_key="test-key", base_url=keys.anthropic_base_url, clock=MonotonicClock(),
-        through=through(CallStore(folder), "twin", asks=asks),
-    )  # fmt: skip
+        api_key="test-key", base_url=keys.anthropic_base_url, clock=MonotonicClock(), through=through("twin")
+    )
 
 
-async def test_the_sdk_itself_is_played_to_at_the_times_at_which_it_came(vendor: Vendor, tmp_path: Path) -> None:
-    words = {"{first_name}": "Camila"}
+async def test_what_is_kept_says_the_same_as_the_sdk(vendor: Vendor) -> None:
     asked = request("Hola, soy {first_name}. ¿Qué limpiador me recomiendas?", "Se llama {first_name}.")
-    brain = claude(tmp_path, vendor.keys, real_customers=True)
-    written = brain.write(asked, words=words)
-    vendor.server.stop()
-    llm = through_the_sdk(tmp_path, Keys(anthropic_base_url=NOWHERE), asks=False)
-    events = await told(llm, asked, Asking(words=words))
+    asking, llm = Asking(words={"{first_name}": "Camila"}, notes=True), through_the_sdk(vendor.keys)
+    events = await told(llm, asked, asking)
+    assert asking.call is not None
+    written = written_of(asking.call, asking.words, "recorded")
     texts = [e for e in events if isinstance(e, ReplyDelta)]
     assert tuple(e.text for e in texts) == tuple(text for _, text in written.chunks)
     assert isinstance(events[-1], ReplyCompleted)
-    assert events[-1].usage == written.usage
+    assert (events[-1].usage, events[-1].stop_reason) == (written.usage, written.stop_reason)
     for event, (came_ms, _) in zip(texts, written.chunks, strict=True):
         assert event.at_ms - events[0].at_ms >= came_ms - 1
     await llm.aclose()
 
 
-async def test_an_answer_that_was_left_before_its_end_is_not_kept(vendor: Vendor, tmp_path: Path) -> None:
-    llm = through_the_sdk(tmp_path, vendor.keys, asks=True)
-    ASKING.set(Asking(keeps=True))
+async def test_an_answer_that_was_left_before_its_end_is_not_kept(vendor: Vendor) -> None:
+    llm, asking = through_the_sdk(vendor.keys), Asking(notes=True)
+    ASKING.set(asking)
     async with llm.reply(request()) as events:
         async for event in events:
             if isinstance(event, ReplyDelta):
                 break
     await llm.aclose()
-    assert calls(tmp_path).is_empty()
+    assert asking.call is None
 
 
 @pytest.mark.parametrize(
@@ -198,25 +195,24 @@ def test_an_answer_with_something_in_it_that_is_no_event_is_not_kept(vendor: Ven
     assert brain.write(request(), words={}) == without_key(tmp_path).write(request(), words={})
 
 
-async def test_an_answer_that_comes_packed_is_kept_as_it_reads(tmp_path: Path) -> None:
+async def test_an_answer_that_comes_packed_is_kept_as_it_reads() -> None:
     events = [
         {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "¿Sí?"}},
         {"type": "message_stop"},
     ]
-    packed = gzip.compress(b"".join(map(frame, events)))
+    packed = gzip.compress(b"".join(f"data: {json.dumps(event, ensure_ascii=False)}\n\n".encode() for event in events))
     headers = {"content-type": "text/event-stream", "content-encoding": "gzip"}
     vendor = httpx2.AsyncClient(
         transport=httpx2.MockTransport(lambda _: httpx2.Response(200, headers=headers, content=packed))
     )
-    store = CallStore(tmp_path)
-    ASKING.set(Asking(keeps=True))
+    asking = Asking(notes=True)
+    ASKING.set(asking)
     body = {"model": "m", "stream": True, "messages": [{"role": "user", "content": "Hola"}]}
-    async with through(store, "anthropic")(vendor) as client:
+    async with through("anthropic")(vendor) as client:
         answer = await client.post("https://api.anthropic.com/v1/messages", json=body)
     assert "¿Sí?" in answer.text
-    kept = store.get(body, "anthropic")
-    assert kept is not None
-    assert text_of(kept.came) == "¿Sí?"
+    assert asking.call is not None
+    assert text_of(asking.call.came) == "¿Sí?"
 
 
 def test_a_busy_vendor_is_waited_for_as_long_as_it_asks(vendor: Vendor, tmp_path: Path) -> None:
@@ -237,15 +233,6 @@ def test_a_request_that_is_not_kept_says_which_and_how_to_record_it(vendor: Vend
     assert "llm='recorded'" in failed.hint
     assert not failed.retryable
     assert not_recorded(simulate(SCRIPT)) == ()
-
-
-async def test_the_sdk_too_says_that_a_request_is_not_kept(tmp_path: Path) -> None:
-    llm = through_the_sdk(tmp_path, Keys(anthropic_base_url=NOWHERE), asks=False)
-    await llm.warm()
-    failed = (await told(llm, request(), Asking()))[-1]
-    assert isinstance(failed, ProviderFailed)
-    assert failed.message.startswith("No answer is kept for request")
-    await llm.aclose()
 
 
 def test_live_asks_anew_and_keeps_the_first(vendor: Vendor, tmp_path: Path) -> None:

@@ -27,16 +27,16 @@ def test_what_is_said_of_a_run_is_found_again_and_the_record_is_as_it_was(tmp_pa
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
     (one,) = kept(tmp_path)
     assert one.remarks.tags == ("first-try",) and not one.remarks.star
-    one.remark(one.remarks.tagged("#Rápida, rápida  lenta").commented("  se demora\n", turn=1))
+    one.remarks.tagged("#Rápida, rápida  lenta").commented("  se demora\n", turn=1).save(one.folder)
     (one,) = kept(tmp_path)
     assert one.remarks.tags == ("lenta", "rápida")
     (comment,) = one.remarks.comments
     assert (comment.text, comment.turn) == ("se demora", 1) and comment.written
     assert all((folder / name).read_bytes() == raw for name, raw in before.items())
     assert replay(folder).same and Run.load(folder).problems == ()
-    one.remark(one.remarks.without(0).without(7).tagged(()))
+    one.remarks.without(0).without(7).tagged(()).save(one.folder)
     assert kept(tmp_path)[0].remarks == Remarks(tags=())  # nobody's tags, rather than those that it was recorded with
-    one.remark(Remarks())
+    Remarks().save(one.folder)
     assert not (folder / REMARKS_FILE).exists() and kept(tmp_path)[0].remarks.tags == ("first-try",)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -319,3 +320,123 @@ def test_what_is_no_experiment_is_refused_by_name(tmp_path: Path) -> None:
         Experiment.load(tmp_path)
     with pytest.raises(RunLogError, match="no experiment"):
         Shelf(tmp_path / "none").manifest()
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"variants": None}, {"variants": {"A": {"template": None}}}, {"variants": {"A": {"settings": "tuned"}}}, {"variants": {"a\nb": "warm"}},
+        {"variants": [Variant(name="x", template=3)]},  # type: ignore[arg-type]
+        {"scenarios": 3}, {"scenarios": [None]}, {"customers": 3}, {"customers": [3]}, {"seeds": 1.5}, {"seeds": [1.5]}, {"seeds": [10**30]},
+        {"seeds": 10**9}, {"seed": float("nan")}, {"seed": None}, {"latency": None}, {"workers": None}, {"workers": 1.5}, {"workers": 10**6},
+        {"budget_usd": "1"}, {"budget_usd": float("nan")}, {"ask": "yes"}, {"progress": 3}, {"should_stop": True}, {"executor": "dask"},
+        {"keys": {}, "llm": "recorded"}, {"folder": 3},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_what_cannot_be_asked_for_is_refused_with_a_remedy_before_anything_is_played(
+    tmp_path: Path, wrong: dict[str, Any]
+) -> None:
+    with pytest.raises(SettingsError) as caught:
+        small(wrong.pop("folder", tmp_path), **wrong)
+
+    assert caught.value.hint
+    assert not [*tmp_path.iterdir()]
+
+
+def test_one_by_itself_is_taken_for_a_list_of_one(tmp_path: Path) -> None:
+    one = small(tmp_path, variants="warm", scenarios=SCENARIOS[0], customers="camila", seeds=1)
+
+    assert one.rows.select("variant", "scenario", "customer").rows() == [("warm", "price", "camila")]
+
+
+def test_a_folder_that_is_a_file_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("", encoding="utf-8")
+
+    with pytest.raises(RunLogError, match="cannot be written"):
+        small(tmp_path / "file")
+
+
+def damage(folder: Path, name: str, data: bytes | None) -> None:
+    (folder / name).unlink()
+    if data is not None:
+        (folder / name).write_bytes(data)
+
+
+@pytest.mark.parametrize("name", ["rows.parquet", "turns.parquet", "manifest.json"])
+@pytest.mark.parametrize(
+    "data", [None, b"", b"PAR1 and no more PAR1", b'{"schema": 1, "inputs": {}, "facts": {"complete": true}}']
+)
+def test_what_is_damaged_is_told_hides_no_other_and_is_run_anew(
+    whole: Experiment, tmp_path: Path, name: str, data: bytes | None
+) -> None:
+    shutil.copytree(whole.folder, tmp_path / whole.id)
+    shutil.copytree(whole.folder, tmp_path / "beside")
+    damage(tmp_path / whole.id, name, data)
+
+    assert "24 conversations" in repr(experiments(tmp_path))
+    assert kept(small(tmp_path)) == kept(whole)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"[" * 100_000, b"null", b'{"n": "1", "row": {}, "turns": []}', b'{"n": -1, "row": {}, "turns": []}', b'{"n": 23, "row": {}, "turns": []}',
+        b'{"n": 23, "row": [], "turns": "abc"}', b'{"n": 23, "row": {}, "turns": [], "spent_usd": "much"}', b"\xff\xfe\x00",
+    ],
+)  # fmt: skip
+def test_a_line_that_no_kit_has_written_is_passed_over(
+    whole: Experiment, tmp_path: Path, line: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(executors, "BATCH", 1)
+    seen: list[int] = []
+    stopped = small(tmp_path, should_stop=lambda: len(seen) >= 3, progress=lambda p: seen.append(p.done))
+    cells = stopped.folder / "cells.jsonl"
+    cells.write_bytes(line + b"\n" + cells.read_bytes())
+
+    assert len(Experiment.load(stopped.folder).rows) == 3
+    assert kept(small(tmp_path)) == kept(whole)
+
+
+class Unsure(Executor):
+    """Plays, but not the third batch."""
+
+    def __init__(self, third: Any) -> None:
+        self._third, self._count = third, 0
+
+    def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
+        self._count += 1
+        future: Future[Any] = Future()
+        if self._count != 3:
+            future.set_result(fn(*args, **kwargs))
+        elif self._third == "cancelled":
+            future.cancel()
+            future.set_running_or_notify_cancel()
+        elif isinstance(self._third, Exception):
+            future.set_exception(self._third)
+        elif isinstance(self._third, type):
+            raise self._third("closed")
+        else:
+            future.set_result(self._third)
+        return future
+
+
+@pytest.mark.parametrize(
+    "third", [KeyError("x"), ConnectionError("closed"), BlockingIOError(), RuntimeError, "cancelled", "junk", None]
+)
+def test_an_executor_that_fails_loses_nothing_of_what_the_others_played(
+    whole: Experiment, tmp_path: Path, third: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(executors, "BATCH", 6)
+
+    with pytest.raises(RunLogError, match="Whoever plays could not") as caught:
+        small(tmp_path, executor=Unsure(third), workers=2)
+
+    assert "is kept" in caught.value.hint
+    assert len(Experiment.load(tmp_path / whole.id).rows) >= 12
+    assert kept(small(tmp_path)) == kept(whole)
+
+
+@pytest.mark.parametrize("name", ["[1]", "*", "a b", "{x}"])
+def test_a_folder_may_be_called_as_one_likes(whole: Experiment, tmp_path: Path, name: str) -> None:
+    assert small(tmp_path / name).rows.equals(whole.rows)

@@ -9,9 +9,9 @@ import pytest
 
 from clara_kit.core.errors import ScriptError
 from clara_kit.lab.scores.metrics import METRICS
-from clara_kit.lab.scores.rules import said
 from clara_kit.lab.scores.scoring import score
 from clara_kit.measure.run import Run
+from clara_kit.world.saying import said
 from clara_kit.world.scenario import Scenario
 from clara_kit.world.sim import simulate
 

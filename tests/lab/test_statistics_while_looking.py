@@ -77,8 +77,12 @@ def test_where_no_interval_holds_it_is_never_sure(each: list[float], says: str) 
 def test_what_is_not_known_is_no_observation_and_nothing_is_no_look() -> None:
     assert Watch().look([]).n == 0
     assert Watch().look([float("nan"), 1.0]).n == 1
-    with pytest.raises(ClaraError):
-        Watch(planned=0)
+    for wrong in (0, 1.5, float("nan"), "40", 10**400):
+        with pytest.raises(ClaraError):
+            Watch(planned=wrong)  # type: ignore[arg-type]
+    for wrong in (None, "abc", ["a"], [[1.0, 2.0]]):
+        with pytest.raises(ClaraError, match="no differences"):
+            Watch().look(wrong)  # type: ignore[arg-type]
 
 
 def test_the_differences_come_in_the_order_in_which_the_scenarios_were_played() -> None:
@@ -121,7 +125,17 @@ def test_one_value_only_has_no_alpha_and_that_is_said() -> None:
 
 
 @pytest.mark.parametrize(
-    "ratings", [{"A": [1]}, {"A": [1, 2], "B": [1]}, {"A": [1, None], "B": [None, 1]}, {}, {"A": [], "B": []}]
+    "ratings",
+    [
+        {"A": [1]},
+        {"A": [1, 2], "B": [1]},
+        {"A": [1, None], "B": [None, 1]},
+        {},
+        {"A": [], "B": []},
+        [1],
+        {"A": 3, "B": 4},
+        {"A": [[1]], "B": [[1]]},
+    ],
 )
 def test_what_two_have_not_rated_is_an_error_with_a_remedy(ratings: dict[str, list[Any]]) -> None:
     with pytest.raises(ClaraError) as told:
@@ -132,6 +146,10 @@ def test_what_two_have_not_rated_is_an_error_with_a_remedy(ratings: dict[str, li
 def test_words_have_no_order() -> None:
     with pytest.raises(ClaraError, match="are numbers"):
         agreement({"A": ["good", "bad"], "B": ["good", "good"]}, "ordinal")
+    with pytest.raises(ClaraError, match="are numbers"):
+        agreement({"A": [1.0, float("inf")], "B": [1.0, 2.0]}, "interval")
+    with pytest.raises(ClaraError, match="no level"):
+        agreement({"A": [1, 2], "B": [1, 2]}, "nothing")  # type: ignore[arg-type]
 
 
 # --- who meets what -----------------------------------------------------------------------------------------------
@@ -183,12 +201,19 @@ def test_lost_customers_are_noticed_and_chance_is_not() -> None:
     assert sample_ratio({"a": 1, "b": 100}, {"a": 0.0, "b": 1.0}).suspicious
 
 
+asked: Any = assign  # whatever somebody may type
+checked: Any = sample_ratio
+
+
 @pytest.mark.parametrize(
     "call",
     [
         lambda: assign("1", "x", {}), lambda: assign("1", "x", {"a": 0.5, "b": 0.4}), lambda: assign("1", "x", {"a": -1, "b": 2}),
         lambda: assign("", "x", {"a": 1}), lambda: assign("1", "x", {"a": float("nan"), "b": 1}),
         lambda: sample_ratio({}, {"a": 1}), lambda: sample_ratio({"c": 3}, {"a": 1}),
+        lambda: asked(1, "x", {"a": 1}), lambda: asked("1", "x", {"a": "1"}), lambda: asked("1", "x", {1: 0.5, "1": 0.5}),
+        lambda: asked("1", "x", ["a"]), lambda: checked({"a": float("nan")}, {"a": 1}), lambda: checked({"a": 10**400}, {"a": 1}),
+        lambda: checked(None, {"a": 1}), lambda: checked({3: 1}, {"a": 1}),
     ],
 )  # fmt: skip
 def test_shares_that_are_none_are_refused(call: Any) -> None:

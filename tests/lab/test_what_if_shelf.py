@@ -70,6 +70,16 @@ def test_each_conversation_of_a_shelf_goes_as_what_if_says_of_it_alone() -> None
     assert not any(name == "as it was" and runs[number].settings == TUNED for name, number in said)
 
 
+def test_what_does_not_happen_any_more_has_no_reason_from_elsewhere() -> None:
+    run = simulate(LINES[1], TUNED.with_changes(slow_response_ms=0), seed=1)
+
+    alone = WhatIfs(run).of(TUNED.with_changes(slow_response_ms=60_000)).differs
+    (one,) = what_if_shelf([run], {"patient": {"slow_response_ms": 60_000}}).otherwise
+
+    assert alone == one.differs and alone is not None
+    assert alone.now is None and (alone.policy, alone.reason) == ("", "")
+
+
 def test_a_shelf_tells_how_many_by_reason_and_what_it_could_not_ask(tmp_path: Path) -> None:
     for run in recorded()[:3]:
         log = RunLog(run.inputs, title="una conversación", root=tmp_path)

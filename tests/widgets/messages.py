@@ -24,7 +24,7 @@ ROOMS = (
 TWINS = tuple(f"world/twins/{name}" for name in ("anthropic", "deepgram", "heygen", "liveavatar", "shopify"))
 ERRORS = ("Error", "ProviderRefused", "ProviderUnavailable", "InvalidTransition", "KeyAnswer", "ProviderFailed")
 OTHERS = {*dir(builtins), "ConstructorError", "GraphQLError"}  # caught and worded anew, or nobody's
-TELLS = {"hang_up", "near", "check"}  # these hand on a text that ends up in an error
+TELLS = {"hang_up", "near", "check", "disk"}  # these hand on a text that ends up in an error
 TABLES = {"_SAYS", "_HINTS", "_USUAL_HINTS", "hints", "hint", "what"}
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from clara_kit.lab.experiment.assignment import assign
-from clara_kit.lab.practice import practice_shelf
+from clara_kit.lab.scenarios import practice_shelf
 from clara_kit.widgets.asking_shelf import ShelfWhatIfs
 from clara_kit.widgets.rollout import Rollout
 

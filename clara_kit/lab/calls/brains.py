@@ -36,25 +36,20 @@ from clara_kit.providers.llm.claude_tally import Tally
 from clara_kit.providers.llm.local import LocalLLM
 from clara_kit.runtime.clock import MonotonicClock
 from clara_kit.runtime.config import load_keys
-from clara_kit.world.brain import Brain, Source, Written
+from clara_kit.world.brain import LLM, Brain, Source, Written
 from clara_kit.world.personas import Persona
 
 if TYPE_CHECKING:
     from clara_kit.providers.llm.recorded import Asking
 
-LLM = Literal["scripted", "recorded", "live", "local"]
 TRIES = 5  # of a request that the vendor has no room for
 _LONGEST_WAIT_MS = 60_000.0
 
 
 def brain_for(
-    llm: LLM,
-    settings: Settings,
-    *,
-    keys: Keys | None = None,
-    folder: str | Path | None = None,
+    llm: LLM, settings: Settings, *, keys: Keys | None = None, folder: str | Path | None = None,
     real_customers: bool = False,
-) -> Brain | None:
+) -> Brain | None:  # fmt: skip
     """What writes Clara's answers; None for "scripted", which `simulate` has by itself. Raises `SettingsError`.
 
     settings: the model, its parameters and its time limits. keys: default, the environment's; `Keys()`: nobody is asked,
@@ -77,15 +72,9 @@ class ClaudeBrain:
     """
 
     def __init__(
-        self,
-        llm: Literal["recorded", "live"],
-        settings: Settings,
-        *,
-        keys: Keys | None = None,
-        folder: str | Path | None = None,
-        real_customers: bool = False,
-        who: calls.Who | None = None,
-    ) -> None:
+        self, llm: Literal["recorded", "live"], settings: Settings, *, keys: Keys | None = None,
+        folder: str | Path | None = None, real_customers: bool = False, who: calls.Who | None = None,
+    ) -> None:  # fmt: skip
         keys = load_keys() if keys is None else keys
         if llm == "live":
             keys.need("anthropic_api_key")
@@ -158,13 +147,12 @@ class ClaudeBrain:
 
         customer = invented(words)
         asking = Asking(
-            words=words, keeps=customer is not None or self._real, private=customer is None, plays=False,
-            customer=customer or "", made=date.today().isoformat(),
+            words=words, notes=customer is not None or self._real, customer=customer or "", made=date.today().isoformat(),
         )  # fmt: skip
         ASKING.set(asking)
         wait_ms = 1000.0
         for left in reversed(range(TRIES)):
-            written = await self._once(request, asking)
+            written = await self._once(request, asking, private=customer is None)
             failed = written.failed
             if failed is None or written.chunks or failed.kind not in ("rate_limited", "overloaded") or not left:
                 break
@@ -173,8 +161,8 @@ class ClaudeBrain:
             wait_ms *= 2
         return written
 
-    async def _once(self, request: ReplyRequest, asking: Asking) -> Written:
-        asking.call = asking.kept = None
+    async def _once(self, request: ReplyRequest, asking: Asking, *, private: bool) -> Written:
+        asking.call = None
         with self._lock:
             self.asked += 1
         async with self._provider().reply(request) as reply:
@@ -182,11 +170,11 @@ class ClaudeBrain:
         usage: ev.Usage | None = getattr(events[-1], "usage", None)
         with self._lock:
             self.spent_usd += (usage.cost_usd or 0.0) if usage is not None else 0.0
-        whole = asking.kept if self._llm == "recorded" else asking.call
-        if asking.keeps and asking.call is None and isinstance(events[-1], ev.ReplyCompleted):
+        if asking.call is not None:
+            kept = self.store.keep(asking.call, private=private)
+            return written_of(kept if self._llm == "recorded" else asking.call, asking.words, self._llm)
+        if asking.notes and isinstance(events[-1], ev.ReplyCompleted):
             self.store.warn("An answer was not kept: its stream held something that is no event.")
-        if whole is not None:
-            return written_of(whole, asking.words, self._llm)
         return told(events, self._llm, self._settings.llm_model)
 
     def _provider(self) -> LLMProvider:
@@ -199,7 +187,7 @@ class ClaudeBrain:
                 api_key=self._keys.need("anthropic_api_key"), base_url=self._keys.anthropic_base_url,
                 clock=MonotonicClock(), model=s.llm_model, max_tokens=s.llm_max_tokens, temperature=s.llm_temperature,
                 first_token_timeout_ms=s.llm_first_token_timeout_ms, stall_timeout_ms=s.llm_stall_timeout_ms,
-                through=through(self.store, self.who),
+                through=through(self.who),
             )  # fmt: skip
         return self._claude
 

@@ -23,6 +23,7 @@ from clara_kit.lab.calls.store import CallStore
 from clara_kit.lab.scores.checks import CHECKS
 from clara_kit.lab.scores.heard import Answer, Heard
 from clara_kit.lab.sentences import Language
+from clara_kit.lab.statistics.telling import word
 from clara_kit.providers.llm import pricing
 from clara_kit.providers.llm.base import ReplyRequest
 from clara_kit.providers.llm.calls import Call, Who, personal
@@ -37,18 +38,6 @@ if TYPE_CHECKING:
 AGAIN = "drift"
 """The folder within the kept calls where the new answers go, by day."""
 _CHOICE = 10  # so many times the sample an experiment's conversations are looked through
-_SENTENCE = {
-    "differ": ("{differ} of {asked} answers differ", "{differ} de {asked} respuestas son distintas"),
-    "score": ("; rule checks held, of {of}: {mean} ± {half}", "; reglas cumplidas, de {of}: {mean} ± {half}"),
-    "no_score": ("; the rule checks held alike", "; las reglas se cumplen igual"),
-    "too_few": ("; rule checks held, of {of}: {mean} (too few to say how sure)", "; reglas cumplidas, de {of}: {mean} (muy pocas para decir con cuánta certeza)"),
-    "first": ("; first words after {then:,.0f} ms then, {now:,.0f} ms now (medians)", "; primeras palabras a los {then:,.0f} ms entonces, {now:,.0f} ms ahora (medianas)"),
-    "failed": ("; {failed} were not answered", "; {failed} no se respondieron"),
-    "unlike": ("; {unlike} this version of the kit would ask otherwise and did not ask", "; {unlike} esta versión del kit las preguntaría de otro modo y no las preguntó"),
-    "cap": ("; the cap of US$ {cap:.2f} left {left} unasked", "; el tope de US$ {cap:.2f} dejó {left} sin preguntar"),
-    "none": ("Nothing is kept that could be asked again", "No hay nada guardado que se pueda preguntar de nuevo"),
-    "twin": (" (the twin's answers, not the vendor's)", " (respuestas del gemelo, no del proveedor)"),
-}  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,46 +75,42 @@ class Drift:
 
     def told(self, language: Language = "en") -> str:
         """The finding as one sentence."""
-        said = {name: texts[language == "es"] for name, texts in _SENTENCE.items()}
         answered, asked = self._answered, len(self.found)
         if not self.wanted:
-            return f"{said['none']}."
-        parts = [said["differ"].format(differ=self.differ, asked=len(answered))]
+            return f"{word('drift_none', language)}."
+        parts = [word("drift_differ", language, differ=self.differ, asked=len(answered))]
         if answered:
-            parts += [self._scores(said), self._times(said)]
-        failed, left = asked - len(answered), self.wanted - asked - self.unlike
-        parts += [said["failed"].format(failed=failed)] * (failed > 0)
-        parts += [said["unlike"].format(unlike=self.unlike)] * (self.unlike > 0)
-        parts += [said["cap"].format(cap=self.cap_usd, left=left)] * (left > 0)
-        return "".join(parts) + said["twin"] * (self.who == "twin") + "."
+            parts += [self._scores(language), self._times(language)]
+        counts = {"failed": asked - len(answered), "unlike": self.unlike, "cap": self.wanted - asked - self.unlike}
+        parts += [word(f"drift_{key}", language, n=n, cap=self.cap_usd) for key, n in counts.items() if n > 0]
+        return "".join(parts) + word("drift_twin", language) * (self.who == "twin") + "."
 
     @property
     def _answered(self) -> list[dict[str, Any]]:
         return [row for row in self.found if not row["failed"]]
 
-    def _scores(self, said: dict[str, str]) -> str:
+    def _scores(self, language: Language) -> str:
         from clara_kit.lab.statistics.crossed import Cells, interval
 
         rows = self._answered
         off = [float(row["held_now"] - row["held_then"]) for row in rows]
         if not any(off):
-            return said["no_score"]
+            return word("drift_no_score", language)
         # Answers of one conversation hang together: each conversation counts once.
         found = interval(Cells.of(off, [row["conversation"] for row in rows], [row["customer"] for row in rows]))
         if found.low is None or found.high is None or found.scenarios < 4:
-            return said["too_few"].format(of=len(CHECKS), mean=_signed(found.mean))
-        return said["score"].format(
-            of=len(CHECKS), mean=_signed(found.mean), half=f"{(found.high - found.low) / 2:.1f}"
-        )
+            return word("drift_too_few", language, of=len(CHECKS), mean=_signed(found.mean))
+        half = f"{(found.high - found.low) / 2:.1f}"
+        return word("drift_score", language, of=len(CHECKS), mean=_signed(found.mean), half=half)
 
-    def _times(self, said: dict[str, str]) -> str:
+    def _times(self, language: Language) -> str:
         from statistics import median
 
         both = [(r["first_ms_then"], r["first_ms_now"]) for r in self._answered]
         both = [(a, b) for a, b in both if a is not None and b is not None]
         if not both:
             return ""
-        return said["first"].format(then=median(a for a, _ in both), now=median(b for _, b in both))
+        return word("drift_first", language, then=median(a for a, _ in both), now=median(b for _, b in both))
 
     def _repr_html_(self) -> str:
         rows = [
@@ -140,15 +125,10 @@ class Drift:
 
 
 def drift(
-    of: Experiment | CallStore | str | Path | None = None,
-    sample: int = 30,
-    *,
-    cap_usd: float,
-    keys: Keys | None = None,
-    seed: int = 0,
-    calls: str | Path | None = None,
+    of: Experiment | CallStore | str | Path | None = None, sample: int = 30, *, cap_usd: float,
+    keys: Keys | None = None, seed: int = 0, calls: str | Path | None = None,
     progress: Callable[[int, int], object] | None = None,
-) -> Drift:
+) -> Drift:  # fmt: skip
     """Send a sample of recorded requests again and compare. Raises `SettingsError` without a key.
 
     of: an experiment with recorded answers, a folder of kept calls, or everything that is kept (the default). cap_usd: no
@@ -191,14 +171,8 @@ def drift(
     for brain in brains.values():
         brain.close()
     return Drift(
-        found=tuple(found),
-        wanted=len(chosen),
-        unlike=unlike,
-        cap_usd=cap_usd,
-        spent_usd=spent_usd,
-        who=who,
-        folder=folder,
-    )
+        found=tuple(found), wanted=len(chosen), unlike=unlike, cap_usd=cap_usd, spent_usd=spent_usd, who=who, folder=folder
+    )  # fmt: skip
 
 
 def _kept(

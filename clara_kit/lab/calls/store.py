@@ -14,21 +14,16 @@ import re
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from clara_kit.core.paths import DATA
 from clara_kit.providers.llm.calls import Call, Json, Who, key_of, personal
+from clara_kit.store import append, held
 
 if TYPE_CHECKING:
     import polars as pl
-
-try:
-    import fcntl
-except ImportError:  # pragma: no cover
-    fcntl = None  # type: ignore[assignment]
 
 FOLDER = DATA / "calls"
 MINE = "mine"
@@ -163,15 +158,11 @@ class _File:
 
     def add(self, key: str, line: bytes, head: bytes) -> None:
         """Add a line, unless somebody was faster."""
-        with self.path.open("ab+") as file, _locked(file):
+        with self.path.open("ab+") as file, held(file):
             self._index(file)
             if self.row(key) is not None:
                 return
-            size = file.seek(0, os.SEEK_END)
-            if size:
-                file.seek(size - 1)
-                line = line if file.read(1) == b"\n" else b"\n" + line  # somebody was cut off in mid-line
-            file.write(line if size else head + line)
+            append(file, line if os.fstat(file.fileno()).st_size else head + line)
             file.flush()
             self._index(file)
 
@@ -199,17 +190,6 @@ class _File:
                 return json.loads(file.read(length))
         except (OSError, ValueError, RecursionError):
             return None
-
-
-@contextmanager
-def _locked(file: BinaryIO) -> Iterator[None]:
-    if fcntl is not None:
-        fcntl.flock(file, fcntl.LOCK_EX)
-    try:
-        yield
-    finally:
-        if fcntl is not None:
-            fcntl.flock(file, fcntl.LOCK_UN)
 
 
 def _parted(body: Json) -> tuple[Json, Json]:

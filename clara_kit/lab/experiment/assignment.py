@@ -12,11 +12,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from math import log
+from numbers import Integral, Real
 
 from clara_kit.core.errors import ClaraError
 from clara_kit.lab.sentences import Language
 from clara_kit.lab.statistics.telling import word
 
+_SHARES = 'give shares that add up to 1: {"new": 0.05, "old": 0.95}.'
 SUSPICIOUS = 0.001  # the usual limit: such a check is made often, and a false alarm stops a rollout
 
 
@@ -27,8 +29,11 @@ def assign(customer: str, experiment: str, shares: Mapping[str, float]) -> str:
     anew. shares: variant and share, adding up to 1: {"expert": 0.05, "warm": 0.95}; their order does not matter.
     """
     checked = _checked(shares)
-    if not customer or not experiment:
-        raise ClaraError("Nobody can be assigned without an id and the name of an experiment.", hint="give both.")
+    # A number and the same number as text would be two customers.
+    if not (customer and experiment and isinstance(customer, str) and isinstance(experiment, str)):
+        raise ClaraError(
+            "Nobody can be assigned without an id and the name of an experiment.", hint="give both, as text."
+        )
     return max((v for v in checked if checked[v] > 0), key=lambda v: (_drawn(customer, experiment, v, checked[v]), v))
 
 
@@ -65,11 +70,13 @@ def sample_ratio(counts: Mapping[str, int], shares: Mapping[str, float]) -> Samp
     from scipy import special
 
     checked = _checked(shares)
-    if unknown := [v for v in counts if v not in checked]:
+    if not isinstance(counts, Mapping):
+        raise ClaraError("Nobody was counted.", hint="give the number of customers that met each variant.")
+    if unknown := [str(v) for v in counts if v not in checked]:
         raise ClaraError(f"{', '.join(unknown)} had no share.", hint=f"count only: {', '.join(checked)}.")
-    seen = {v: int(counts.get(v, 0)) for v in checked}
-    total = sum(seen.values())
-    if total <= 0 or min(seen.values()) < 0:
+    seen = {v: counts.get(v, 0) for v in checked}
+    total = sum(seen.values()) if all(isinstance(n, Integral) and 0 <= n < 10**15 for n in seen.values()) else 0
+    if total <= 0:
         raise ClaraError("Nobody was counted.", hint="give the number of customers that met each variant.")
     expected = {v: share * total for v, share in checked.items()}
     dealt = [v for v in checked if checked[v] > 0]
@@ -87,7 +94,9 @@ def sample_ratio(counts: Mapping[str, int], shares: Mapping[str, float]) -> Samp
 
 
 def _checked(shares: Mapping[str, float]) -> dict[str, float]:
-    total = sum(shares.values())
-    if not shares or not all(0 <= share <= 1 for share in shares.values()) or abs(total - 1) > 1e-9:
-        raise ClaraError(f"The shares add up to {total:g}.", hint='give shares that add up to 1: {"new": 0.05, "old": 0.95}.')  # fmt: skip
-    return dict(shares)
+    given = dict(shares) if isinstance(shares, Mapping) else {}
+    if not all(isinstance(v, str) and isinstance(share, Real) and 0 <= share <= 1 for v, share in given.items()):
+        raise ClaraError("A share is a number from 0 to 1, of a variant by its name.", hint=_SHARES)
+    if abs((total := float(sum(given.values()))) - 1) > 1e-9:
+        raise ClaraError(f"The shares add up to {total:g}.", hint=_SHARES)
+    return {variant: float(share) for variant, share in given.items()}

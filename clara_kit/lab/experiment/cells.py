@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from clara_kit.core.errors import SettingsError
 from clara_kit.core.rng import child_rng
-from clara_kit.core.settings import Settings
+from clara_kit.core.settings import Settings, sure
 from clara_kit.prompts.template import PromptTemplate
+from clara_kit.world.scenario import Scenario
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +55,7 @@ def variants_of(given: Variants) -> tuple[Variant, ...]:
     given: templates or their names, `Variant`s, or a mapping from a name to a template, settings or both: a mapping with
     `template` and whatever settings are changed.
     """
-    named = given.items() if isinstance(given, Mapping) else [("", one) for one in given]
+    named = given.items() if isinstance(given, Mapping) else [("", one) for one in listed(given, "variants")]
     made = tuple(_variant(str(name), one) for name, one in named)
     names = [v.name for v in made]
     if not made or len(set(names)) < len(names):
@@ -63,12 +65,21 @@ def variants_of(given: Variants) -> tuple[Variant, ...]:
     return made
 
 
+def listed(given: Any, what: str) -> tuple[Any, ...]:
+    """Several, or one by itself, as a tuple. Raises `SettingsError`."""
+    if isinstance(given, str | Path | Variant | PromptTemplate | Settings | Scenario):
+        return (given,)
+    if not isinstance(given, Iterable):
+        raise SettingsError(f"{given!r} in place of {what}.", hint=f"give {what} as a list.")
+    return tuple(given)
+
+
 def _variant(name: str, given: Any) -> Variant:
     if isinstance(given, Settings):
         given = Variant(name=name, settings=given)
     elif isinstance(given, Mapping):
         changes = {k: v for k, v in given.items() if k not in ("template", "settings")}
-        settings = given.get("settings") or Settings()
+        settings = sure(given.get("settings") or Settings())
         given = Variant(
             name=name, template=given.get("template", "warm"), settings=settings.with_changes(**changes) if changes else settings
         )  # fmt: skip
@@ -78,5 +89,9 @@ def _variant(name: str, given: Any) -> Variant:
         raise SettingsError(f"{type(given).__name__} is no variant.", hint=_HINT)
     template = given.template
     template = PromptTemplate.load(template) if isinstance(template, str) else template
+    if not isinstance(template, PromptTemplate):
+        raise SettingsError(f"{type(template).__name__} is no prompt.", hint=_HINT)
     said = name or given.name or (given.template if isinstance(given.template, str) else template.name)
-    return replace(given, name=said, template=template, settings=given.settings or Settings())
+    if not isinstance(said, str) or not said.isprintable():
+        raise SettingsError(f"{said!r} cannot be the name of a variant.", hint="use a few letters of one line.")
+    return replace(given, name=said, template=template, settings=sure(given.settings or Settings()))

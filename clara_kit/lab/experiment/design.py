@@ -11,40 +11,32 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from hashlib import sha256
 from importlib import metadata
+from math import prod
+from operator import index
 from pathlib import Path
-from types import MappingProxyType
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 from clara_kit import data_files
 from clara_kit.audio.pronunciation import usual_pronunciation
 from clara_kit.core.errors import RunLogError, SettingsError
 from clara_kit.core.rng import child_rng
 from clara_kit.core.settings import Settings
-from clara_kit.lab.experiment.cells import Cell, Variant, Variants, variants_of
+from clara_kit.lab.experiment.cells import Cell, Variant, Variants, listed, variants_of
 from clara_kit.measure.run import experiment_id
 from clara_kit.prompts.catalog import Catalog
 from clara_kit.prompts.template import PromptTemplate
 from clara_kit.turns import usual_policies
 from clara_kit.world.answers import AnswerBook
-from clara_kit.world.latency import LatencyProfile, Law
+from clara_kit.world.brain import LLM, LLMS
+from clara_kit.world.latency import LatencyProfile
 from clara_kit.world.personas import Persona
 from clara_kit.world.scenario import Scenario
 
-Llm = Literal["scripted", "recorded", "live", "local"]
-LLMS: tuple[Llm, ...] = ("scripted", "recorded", "live", "local")
-WELL_FORMED = frozenset(
-    [
-        "no_orders",
-        "many_orders",
-        "bought_the_best",
-        "many_concerns",
-        "doctor",
-        "long_name",
-        "spelling",
-        "deleted_product",
-        "no_metafields",
-    ]
-)
+MOST = 1_000_000  # conversations: each is held as an object, and they are days of work
+WELL_FORMED = frozenset((
+    "no_orders", "many_orders", "bought_the_best", "many_concerns", "doctor", "long_name", "spelling", "deleted_product",
+    "no_metafields",
+))  # fmt: skip
 """What may be hard about a customer of the usual set: the rest are there to test the shop and its data, not prompts."""
 
 
@@ -60,7 +52,7 @@ class Design:
     @classmethod
     def of(
         cls, variants: Variants, scenarios: Iterable[Scenario | str] | None = None, customers: Iterable[str] | None = None,
-        seeds: int | Sequence[int] = 1, *, seed: int = 0, latency: str | LatencyProfile = "published", llm: Llm = "scripted",
+        seeds: int | Sequence[int] = 1, *, seed: int = 0, latency: str | LatencyProfile = "published", llm: LLM = "scripted",
         stop_when_sure: str = "", twin: bool = False,
     ) -> Design:  # fmt: skip
         """What is asked for, checked. twin: whoever answers in the vendor's place is on this machine, and no vendor.
@@ -73,11 +65,22 @@ class Design:
         met = (
             Scenario.all()
             if scenarios is None
-            else [s if isinstance(s, Scenario) else Scenario.load(s) for s in scenarios]
+            else [
+                s if isinstance(s, Scenario) else Scenario.load(s)
+                for s in _named(scenarios, "scenarios", Scenario, Path)
+            ]
         )
-        who = usual_customers() if customers is None else tuple(customers)
-        times = list(range(seeds)) if isinstance(seeds, int) else [int(s) for s in seeds]
-        laws = latency if isinstance(latency, LatencyProfile) else LatencyProfile.load(latency)
+        who = usual_customers() if customers is None else _named(customers, "customers")
+        times = range(seeds) if isinstance(seeds, int) else [*map(_number, listed(seeds, "seeds"))]
+        laws = (
+            latency
+            if isinstance(latency, LatencyProfile)
+            else LatencyProfile.load(*_named((latency,), "latency", Path))
+        )
+        if (count := prod(map(len, (tried, met, who, times)))) > MOST:
+            raise SettingsError(
+                f"{count:,} conversations are too many for one experiment.", hint=f"ask for {MOST:,} at most."
+            )
         for what, names in (("scenarios", [s.name for s in met]), ("customers", who), ("seeds", times)):
             if not names or len(set(names)) < len(names):
                 raise SettingsError(f"The {what} are none, or one stands there twice.", hint=f"give other {what}.")
@@ -85,8 +88,8 @@ class Design:
             "variants": [_plain(v) for v in tried],
             "scenarios": [s.model_dump(mode="json") for s in met],
             "customers": list(who),
-            "seeds": times,
-            "seed": seed,
+            "seeds": list(times),
+            "seed": _number(seed),
             "latency": laws.to_dict(),
             "llm": llm,
             "data": data_here(who),
@@ -103,11 +106,14 @@ class Design:
         try:
             variants = {v["name"]: _variant(v) for v in inputs["variants"]}
             scenarios = {s["name"]: Scenario.model_validate(s) for s in inputs["scenarios"]}
-            laws = _laws(inputs["latency"])
+            laws = LatencyProfile.kept(inputs["latency"])
             here = data_here(inputs["customers"])
+            changed = [what for what, was in inputs["data"].items() if here.get(what) != was]
         except (KeyError, TypeError, ValueError, AttributeError) as exc:
-            raise RunLogError(f"This is no design of an experiment ({type(exc).__name__}: {exc}).") from exc
-        changed = [what for what, was in inputs["data"].items() if here.get(what) != was]
+            raise RunLogError(
+                f"This is no design of an experiment ({type(exc).__name__}: {exc}).",
+                hint="its rows can be read, if they are there; to play it, run it anew.",
+            ) from exc
         if changed:
             raise RunLogError(
                 f"The experiment was made with other data: {', '.join(changed)}.",
@@ -121,9 +127,9 @@ class Design:
         return experiment_id(self.inputs)
 
     @property
-    def llm(self) -> Llm:
+    def llm(self) -> LLM:
         """What stands behind the model."""
-        return cast(Llm, self.inputs["llm"])
+        return cast(LLM, self.inputs["llm"])
 
     @cached_property
     def cells(self) -> tuple[Cell, ...]:
@@ -150,6 +156,24 @@ class Design:
             return (self.cells,)
         size = _ROUND * len(self.cells) // len(self.scenarios)
         return tuple(self.cells[at : at + size] for at in range(0, len(self.cells), size))
+
+
+def _named(given: Any, what: str, *kinds: type) -> tuple[Any, ...]:
+    """Names, or one of these kinds. Raises `SettingsError`."""
+    for one in (found := listed(given, what)):
+        if not isinstance(one, (str, *kinds)):
+            raise SettingsError(f"{one!r} in place of {what}.", hint=f"give {what} by name.")
+    return found
+
+
+def _number(given: Any) -> int:
+    """A whole number as tables hold it. Raises `SettingsError`."""
+    try:
+        if abs(number := index(given)) < 2**63:
+            return number
+    except TypeError:
+        pass
+    raise SettingsError(f"{given!r} is no number of a seed.", hint="use a whole number of at most 18 digits.")
 
 
 _ROUND = 2  # scenarios, after which whoever wants to stop when it is sure looks at what there is
@@ -199,9 +223,3 @@ def _variant(data: dict[str, Any]) -> Variant:
             hint="its rows stand; to play it again, put back data/prompts/parts as it was.",
         )
     return Variant(name=data["name"], template=template, settings=Settings.model_validate(data["settings"]))
-
-
-def _laws(data: dict[str, Any]) -> LatencyProfile:
-    names = ("kind", "low", "high", "spike_share", "spike_low", "spike_high")
-    laws = {stage: Law(**dict(zip(names, law, strict=True)), source="as kept") for stage, law in data["laws"].items()}
-    return LatencyProfile(name=data["name"], description="", laws=MappingProxyType(cast(Any, laws)))

@@ -18,12 +18,20 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, ProcessPoolExecutor, wait
+from concurrent.futures import (
+    FIRST_COMPLETED,
+    BrokenExecutor,
+    CancelledError,
+    Executor,
+    Future,
+    ProcessPoolExecutor,
+    wait,
+)
 from contextlib import contextmanager
 from multiprocessing import get_context
 from typing import Any
 
-from clara_kit.core.errors import RunLogError
+from clara_kit.core.errors import ClaraError, RunLogError
 from clara_kit.lab.experiment.cells import Cell
 from clara_kit.lab.experiment.playing import Played
 
@@ -52,9 +60,13 @@ def elsewhere(
     try:
         while not stop() and not wrong:
             while len(running) < under_way and room() and (batch := next(waiting, None)) is not None:
-                running.add(submit(batch))
+                try:
+                    running.add(submit(batch))
+                except Exception as exc:  # what is under way elsewhere comes in all the same
+                    wrong.append(exc)
+                    break
             if not running:
-                return
+                break
             over, running = wait(running, timeout=_LOOK_S, return_when=FIRST_COMPLETED)
             yield from _well(over, wrong)
         # What has begun is nearly over, and may have been paid for.
@@ -67,17 +79,26 @@ def elsewhere(
             "A worker process ended in the middle of its work.",
             hint="is there enough memory? What was played is kept: ask for the same experiment again, with fewer workers.",
         ) from wrong[0]
-    if wrong:
+    if wrong and isinstance(wrong[0], ClaraError | KeyboardInterrupt):
         raise wrong[0]
+    if wrong:
+        raise RunLogError(
+            f"Whoever plays could not: {type(wrong[0]).__name__} {wrong[0]}.",
+            hint="is the cluster there, and is its kit this one? What was played is kept: ask for the same experiment again.",
+        ) from wrong[0]
 
 
 def _well(over: Iterable[Future[list[Played]]], wrong: list[BaseException]) -> Iterator[list[Played]]:
     """What came of those that went well; what went wrong with the others is added."""
     for future in over:
-        if (exc := future.exception()) is None:
-            yield future.result()
-        else:
+        try:
+            batch = future.result()
+            if not all(isinstance(one, dict) and isinstance(one.get("n"), int) for one in batch):
+                raise TypeError("what came back is no batch of conversations")
+        except (Exception, CancelledError) as exc:
             wrong.append(exc)
+        else:
+            yield batch
 
 
 MOST_A_CORE = 4  # processes; more of them only wait for each other

@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 from difflib import unified_diff
 from functools import cached_property
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from clara_kit.lab.experiment.design import Design
 from clara_kit.lab.experiment.playing import brains_of, play, played
 from clara_kit.lab.experiment.store import MANIFEST, ROOT, Shelf
 from clara_kit.lab.scores.metrics import METRICS
+from clara_kit.lab.statistics.telling import level
 from clara_kit.measure.run import Run, experiment_id
 
 if TYPE_CHECKING:
@@ -59,11 +61,7 @@ class Experiment:
     @cached_property
     def conversations(self) -> int:
         """How many there are when it is whole."""
-        parts = (self.inputs["variants"], self.inputs["scenarios"], self.inputs["customers"], self.inputs["seeds"])
-        count = 1
-        for part in parts:
-            count *= len(part)
-        return count
+        return prod(len(self.inputs[part]) for part in ("variants", "scenarios", "customers", "seeds"))
 
     @property
     def complete(self) -> bool:
@@ -162,9 +160,9 @@ class Experiment:
             cells = []
             for metric in shown:
                 values = [float(v) for v in held[metric.name].to_list() if v is not None]
-                cells.append(Figure(_figure(metric.kind, fmean(values)) if values else "—"))
+                cells.append(Figure(level(metric, fmean(values) if values else None)))
             rows.append((variant, len(held), *cells))
-        names = ("variant", "conversations", *(f"{m.label[0]}{_UNITS.get(m.kind, '')}" for m in shown))
+        names = ("variant", "conversations", *(m.label[0] for m in shown))
         said = " ".join(filter(None, (self.headline, self.note)))
         warn = f"<p><b>{escape(REHEARSAL)}</b></p>" if self.rehearsal else ""
         return f"<div>{warn}{table(rows, names, head)}<p>{escape(said)}</p></div>"
@@ -183,17 +181,13 @@ class Experiment:
         return f"{size}: {done:,} of {of:,} conversations so far; ask for it again, and it goes on."
 
     def __repr__(self) -> str:
-        return f"<Experiment {self.id}: {self.headline} ({self.mix}){' ' + self.note if self.note else ''}>"
+        try:
+            return f"<Experiment {self.id}: {self.headline} ({self.mix}){' ' + self.note if self.note else ''}>"
+        except RunLogError as exc:  # one that is damaged hides none of a list
+            return f"<Experiment {self.id}: {exc.message}>"
 
 
 _OTHERWISE = "It does not go as it went when the experiment was run: the kit has changed since."
-_UNITS = {"ms": ", ms", "usd": ", US$", "yes_no": ", %", "share": ", %"}
-
-
-def _figure(kind: str, value: float) -> str:
-    if kind in ("yes_no", "share"):
-        return f"{100 * value:.1f}"
-    return f"{value:,.0f}" if kind == "ms" else f"{value:.5f}" if kind == "usd" else f"{value:.2f}"
 
 
 def experiments(root: Path | str | None = None) -> tuple[Experiment, ...]:

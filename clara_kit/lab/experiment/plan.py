@@ -11,11 +11,11 @@ from clara_kit.core import commands as do
 from clara_kit.core.events import Usage
 from clara_kit.core.page import escape
 from clara_kit.lab.experiment.cells import Cell
-from clara_kit.lab.experiment.design import Design, Llm
+from clara_kit.lab.experiment.design import Design
 from clara_kit.lab.experiment.playing import NOT_RECORDED, answers_of, play, played
 from clara_kit.prompts.briefing import brief
 from clara_kit.providers.llm.pricing import cost_usd
-from clara_kit.world.brain import Brain
+from clara_kit.world.brain import LLM, Brain
 from clara_kit.world.personas import Persona
 
 TRIAL = 8  # conversations played beforehand at most, evenly spread: how long does one take, how often does it ask the model?
@@ -40,7 +40,7 @@ class Plan:
     usd_more: float
     """Plus or minus so many US dollars."""
     seconds: float
-    llm: Llm
+    llm: LLM
     pays: bool = False
     """Whether a vendor is asked: with "live" always, with "recorded" where answers are missing and there is a key."""
     missing: int = 0

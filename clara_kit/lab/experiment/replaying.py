@@ -45,10 +45,13 @@ class Replayed:
         return table(rows, ("what", "which", "then", "now"), repr(self)[1:-1])
 
     def __repr__(self) -> str:
+        kept = self.experiment.conversations
         told = self.refused or (
             f"{self.played - len(self.otherwise):,} of {self.played:,} conversations come out as they are kept"
+            + (f" ({kept:,} there are)" if self.played < kept else "")
         )
-        return f"<Replayed {self.experiment.id}: {told}; {len(self.changes)} things have changed since>"
+        names = "; ".join(f"{one.kind} {one.name}" for one in self.changes)
+        return f"<Replayed {self.experiment.id}: {told}; {f'changed since: {names}' if names else 'nothing has changed since'}>"
 
 
 def replay_experiment(what: Experiment | Path | str, *, most: int | None = 100) -> Replayed:

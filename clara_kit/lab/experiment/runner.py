@@ -10,13 +10,14 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from clara_kit.core.errors import ProviderError, RunLogError, SettingsError
+from clara_kit.core.settings import Keys
 from clara_kit.lab.experiment.asking import OverBudget
 from clara_kit.lab.experiment.beginning import agreed
 from clara_kit.lab.experiment.cells import Variants
-from clara_kit.lab.experiment.design import Design, Llm, code_here
+from clara_kit.lab.experiment.design import Design, code_here
 from clara_kit.lab.experiment.experiment import Experiment, nearest
 from clara_kit.lab.experiment.plan import Plan, duration, made
 from clara_kit.lab.experiment.players import Players
@@ -26,12 +27,11 @@ from clara_kit.lab.scores.metrics import METRICS
 from clara_kit.providers import http
 from clara_kit.runtime.config import load_keys
 from clara_kit.runtime.run_log import versions
+from clara_kit.world.brain import LLM
 from clara_kit.world.latency import LatencyProfile
 from clara_kit.world.scenario import Scenario
 
-if TYPE_CHECKING:
-    from clara_kit.core.settings import Keys
-
+MOST_WORKERS = 128  # of this machine: each is a process, or a conversation that a vendor is asked for
 Ask = Callable[[Plan], bool]
 
 
@@ -47,30 +47,18 @@ class Progress:
 
     def __str__(self) -> str:
         money = f", US$ {self.usd:.2f} spent" if self.usd else ""
-        return f"{self.done:,} of {self.of:,} conversations{money}, {duration(self.seconds_left)} left"
+        left = f", {duration(self.seconds_left)} left" if self.done < self.of else ""
+        return f"{self.done:,} of {self.of:,} conversations{money}{left}"
 
 
 def run_experiment(
-    variants: Variants,
-    scenarios: Iterable[Scenario | str] | None = None,
-    customers: Iterable[str] | None = None,
-    seeds: int | Sequence[int] = 1,
-    *,
-    seed: int = 0,
-    latency: str | LatencyProfile = "published",
-    llm: Llm = "scripted",
-    executor: Executor | None = None,
-    workers: int = 1,
-    folder: Path | str | None = None,
-    ask: Ask | None = None,
-    budget_usd: float | None = None,
-    progress: Callable[[Progress], object] | None = None,
-    should_stop: Callable[[], bool] | None = None,
-    stop_when_sure: str = "",
-    again: bool = False,
-    keys: Keys | None = None,
-    calls: Path | str | None = None,
-) -> Experiment:
+    variants: Variants, scenarios: Iterable[Scenario | str] | None = None, customers: Iterable[str] | None = None,
+    seeds: int | Sequence[int] = 1, *, seed: int = 0, latency: str | LatencyProfile = "published",
+    llm: LLM = "scripted", executor: Executor | None = None, workers: int = 1, folder: Path | str | None = None,
+    ask: Ask | None = None, budget_usd: float | None = None, progress: Callable[[Progress], object] | None = None,
+    should_stop: Callable[[], bool] | None = None, stop_when_sure: str = "", again: bool = False,
+    keys: Keys | None = None, calls: Path | str | None = None,
+) -> Experiment:  # fmt: skip
     """Try variants on the same occasions. What was run before is read, and what was stopped goes on.
 
     variants: names of templates, `Variant`s, or a mapping name → template, settings, or both. scenarios: default all.
@@ -87,23 +75,17 @@ def run_experiment(
     Raises `SettingsError`, `TemplateError`, `ScriptError` before anything is played, `RunLogError` where it cannot be
     kept, or is being run already, and `ProviderError` where the vendor refuses the first conversation.
     """
+    _called(ask=ask, progress=progress, should_stop=should_stop)
     design = Design.of(
-        variants,
-        scenarios,
-        customers,
-        seeds,
-        seed=seed,
-        latency=latency,
-        llm=llm,
-        stop_when_sure=stop_when_sure,
+        variants, scenarios, customers, seeds, seed=seed, latency=latency, llm=llm, stop_when_sure=stop_when_sure,
         twin=_twin(llm, keys),
-    )
+    )  # fmt: skip
     _check(design, executor, workers, budget_usd)
-    shelf = Shelf(Path(folder or ROOT) / design.id)
+    shelf = _shelf(folder, design)
     before = _kept(shelf)
-    if before.get("complete") and not again:
+    if before.get("complete") and not again and shelf.whole():
         return replace(Experiment.load(shelf.folder), note=_read_note(before))
-    anew = again or before.get("code", code_here()) != code_here()
+    anew = again or bool(before.get("complete")) or before.get("code", code_here()) != code_here()
     begin = partial(
         run_experiment, variants, scenarios, customers, seeds, seed=seed, latency=latency, llm=llm, executor=executor,
         workers=workers, folder=folder, ask=lambda plan: True, budget_usd=budget_usd, stop_when_sure=stop_when_sure,
@@ -138,36 +120,20 @@ def run_experiment(
 
 
 def plan(
-    variants: Variants,
-    scenarios: Iterable[Scenario | str] | None = None,
-    customers: Iterable[str] | None = None,
-    seeds: int | Sequence[int] = 1,
-    *,
-    seed: int = 0,
-    latency: str | LatencyProfile = "published",
-    llm: Llm = "scripted",
-    executor: Executor | None = None,
-    workers: int = 1,
-    folder: Path | str | None = None,
-    stop_when_sure: str = "",
-    keys: Keys | None = None,
-    calls: Path | str | None = None,
-) -> Plan:
+    variants: Variants, scenarios: Iterable[Scenario | str] | None = None, customers: Iterable[str] | None = None,
+    seeds: int | Sequence[int] = 1, *, seed: int = 0, latency: str | LatencyProfile = "published",
+    llm: LLM = "scripted", executor: Executor | None = None, workers: int = 1, folder: Path | str | None = None,
+    stop_when_sure: str = "", keys: Keys | None = None, calls: Path | str | None = None,
+) -> Plan:  # fmt: skip
     """What `run_experiment` of the same would take; nothing is run but a short trial with scripted answers."""
     design = Design.of(
-        variants,
-        scenarios,
-        customers,
-        seeds,
-        seed=seed,
-        latency=latency,
-        llm=llm,
-        stop_when_sure=stop_when_sure,
+        variants, scenarios, customers, seeds, seed=seed, latency=latency, llm=llm, stop_when_sure=stop_when_sure,
         twin=_twin(llm, keys),
-    )
+    )  # fmt: skip
     _check(design, executor, workers, None)
-    shelf = Shelf(Path(folder or ROOT) / design.id)
-    done = set(range(len(design.cells))) if _kept(shelf).get("complete") else shelf.done()
+    shelf = _shelf(folder, design)
+    over = _kept(shelf).get("complete") and shelf.whole()
+    done = set(range(len(design.cells))) if over else shelf.done()
     players = Players(design, executor=executor, workers=workers, keys=keys, calls=str(calls or ""))
     try:
         return _planned(design, shelf, done, players)
@@ -175,20 +141,43 @@ def plan(
         players.close()
 
 
-def _twin(llm: Llm, keys: Keys | None) -> bool:
+def _called(**given: object) -> None:
+    for name, one in given.items():
+        if one is not None and not callable(one):
+            raise SettingsError(
+                f"{one!r} in place of {name}, which is called.", hint=f"give a function as {name}, or none."
+            )
+
+
+def _shelf(folder: Path | str | None, design: Design) -> Shelf:
+    if not isinstance(folder, Path | str | None):
+        raise SettingsError(f"{folder!r} in place of folder.", hint="give a path, or leave it out.")
+    return Shelf(Path(folder or ROOT) / design.id)
+
+
+def _twin(llm: LLM, keys: Keys | None) -> bool:
     """Whether who is asked, or was, listens on this machine in the vendor's place."""
+    if not isinstance(keys, Keys | None):
+        raise SettingsError(f"{type(keys).__name__} in place of keys.", hint="give Keys(...), or leave it out.")
     return llm in ("recorded", "live") and http.is_loopback((keys or load_keys()).anthropic_base_url)
 
 
 def _check(design: Design, executor: Executor | None, workers: int, budget_usd: float | None) -> None:
-    if workers < 1:
-        raise SettingsError(f"workers is 1 or more, not {workers}.", hint="leave it out to play in this process.")
+    if not isinstance(workers, int) or not 1 <= workers <= (MOST_WORKERS if executor is None else 100_000):
+        raise SettingsError(
+            f"workers is a whole number from 1 to {MOST_WORKERS}, not {workers}.",
+            hint="leave it out to play in this process.",
+        )
+    if executor is not None and not hasattr(executor, "submit"):
+        raise SettingsError(
+            f"{executor!r} in place of executor.", hint="give one of concurrent.futures, or what Dask's get_executor() gives."
+        )  # fmt: skip
     if executor is not None and design.llm in ("live", "local"):
         raise SettingsError(
             "Other processes are given no key, and a budget holds in one process only.",
             hint="leave out executor; workers says how many conversations are under way at a time.",
         )
-    if budget_usd is not None and not budget_usd > 0:
+    if budget_usd is not None and not (isinstance(budget_usd, int | float) and budget_usd > 0):
         raise SettingsError(f"budget_usd is above 0, not {budget_usd}.", hint="leave it out for no limit.")
     if (metric := design.inputs.get("stop_when_sure")) and (metric not in METRICS or len(design.variants) < 2):
         raise SettingsError(
@@ -240,11 +229,13 @@ def _play_all(
         try:
             for number, cells in enumerate(design.rounds, start=1):
                 left = [cell for cell in cells if cell.number not in done]
-                for batch in players.play(left, stop):
+                for came in players.play(left, stop):
+                    once = {one["n"]: one for one in came if one["n"] not in done}  # a cluster may do a thing twice
+                    batch = [*once.values()]
                     shelf.add(batch)
                     count += len(batch)
                     done |= {one["n"] for one in batch}
-                    pace = (monotonic() - began) / (count - first)
+                    pace = (monotonic() - began) / max(1, count - first)
                     told = Progress(
                         done=count, of=of, seconds_left=pace * (of - count), usd=players.spent_usd, folder=shelf.folder
                     )  # fmt: skip

@@ -11,9 +11,9 @@ import io
 import json
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from clara_kit.core.errors import RunLogError
 from clara_kit.core.paths import DATA
@@ -34,6 +34,7 @@ ROOT = DATA / "experiments"
 SCHEMA = 1
 MANIFEST, CELLS, LOCK = "manifest.json", "cells.jsonl", ".lock"
 _WHERE = {"variant": "String", "scenario": "String", "customer": "String", "seed": "Int64"}
+_ALWAYS = {"rows": ("variant", "scenario", "customer", "seed", "mix", "answers"), "turns": (*_WHERE, "source")}
 _KINDS = {"yes_no": "Boolean"}
 _CHUNK = 2_000  # conversations held as plain objects at a time
 
@@ -66,8 +67,10 @@ class Shelf:
                 raise RunLogError(
                     f"A newer kit wrote the experiment in {self.folder}.", hint="open it with that version."
                 )
-            return {"inputs": dict(found["inputs"]), "facts": dict(found["facts"]), "schema": found["schema"]}
-        except (OSError, ValueError, KeyError, TypeError) as exc:
+            inputs, facts = dict(found["inputs"]), dict(found["facts"])
+            _sound(inputs, facts)
+            return {"inputs": inputs, "facts": facts, "schema": found["schema"]}
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as exc:
             why = getattr(exc, "strerror", None) or f"{type(exc).__name__} {exc}"
             raise RunLogError(
                 f"There is no experiment in {self.folder}: {why}.", hint="give the folder that holds its manifest.json."
@@ -80,12 +83,23 @@ class Shelf:
         file = self.folder / f"{name}.parquet"
         if file.exists():
             try:
-                return pl.read_parquet(file)
+                found = pl.read_parquet(file, glob=False)
+                found.select(_ALWAYS[name])  # raises where it is another table
+                return found
             except (OSError, pl.exceptions.PolarsError) as exc:
                 raise RunLogError(
-                    f"{file} cannot be read: {exc}.", hint="delete it, and ask for the experiment again."
+                    f"{file} cannot be read: {exc}.", hint="ask for the experiment again, and it is run anew."
                 ) from exc
         return self._made()[name]
+
+    def whole(self) -> bool:
+        """Whether both tables are there, and can be read."""
+        try:
+            return all(
+                (self.folder / f"{name}.parquet").exists() and self.table(name) is not None for name in columns()
+            )
+        except RunLogError:
+            return False
 
     def done(self) -> set[int]:
         """The numbers of the cells that were played."""
@@ -97,10 +111,21 @@ class Shelf:
 
     def lines(self) -> Iterator[Played]:
         """What was played, in the order in which it came; cut lines are passed over."""
-        with suppress(FileNotFoundError), open(self.folder / CELLS, "rb") as file:
+        with self._cells() as file:
             for line in file:
                 if (one := _read(line)) is not None:
                     yield one
+
+    def _cells(self) -> BinaryIO:
+        """The file of the lines, or an empty one. Raises `RunLogError`."""
+        try:
+            return open(self.folder / CELLS, "rb")
+        except (FileNotFoundError, NotADirectoryError):
+            return io.BytesIO()
+        except OSError as exc:
+            raise RunLogError(
+                f"{self.folder / CELLS} cannot be read: {exc.strerror}.", hint="give yourself the right to read it."
+            ) from exc
 
     def _made(self) -> dict[str, pl.DataFrame]:
         """Both tables of the lines that there are, in the order of the cells."""
@@ -109,11 +134,7 @@ class Shelf:
         at: dict[int, int] = {}  # where the line of each cell begins: the first, should one stand there twice
         place = 0
         tables: dict[str, list[pl.DataFrame]] = {name: [] for name in columns()}
-        try:
-            file = open(self.folder / CELLS, "rb")  # noqa: SIM115
-        except FileNotFoundError:
-            file = io.BytesIO()  # type: ignore[assignment]
-        with file:
+        with self._cells() as file:
             for line in file:
                 if (one := _read(line)) is not None:
                     at.setdefault(int(one["n"]), place)
@@ -129,7 +150,13 @@ class Shelf:
                     kinds = {
                         n: pl.List(pl.String) if kind == "List" else getattr(pl, kind) for n, kind in schema.items()
                     }
-                    tables[name].append(pl.DataFrame(parts[name], schema=kinds))
+                    try:
+                        tables[name].append(pl.DataFrame(parts[name], schema=kinds))
+                    except (TypeError, ValueError, OverflowError, pl.exceptions.PolarsError) as exc:
+                        raise RunLogError(
+                            f"{self.folder / CELLS} holds what no conversation gives: {exc}.",
+                            hint="again=True runs the experiment anew.",
+                        ) from exc
         return {name: pl.concat(parts, rechunk=True) for name, parts in tables.items()}
 
     # --- to write ---------------------------------------------------------------------------------------
@@ -137,17 +164,29 @@ class Shelf:
     @contextmanager
     def writing(self) -> Iterator[None]:
         """Hold the folder. Raises `RunLogError` where another process, or another thread, writes it, or nobody may."""
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            self.folder.chmod(0o700)
-            with open(self.folder / LOCK, "a+b") as lock:
+        with ExitStack() as opened:
+            with self._on_disk():
+                self.folder.mkdir(parents=True, exist_ok=True)
+                self.folder.chmod(0o700)
+                lock = opened.enter_context(open(self.folder / LOCK, "a+b"))
                 if fcntl is not None:
                     fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                with open(self.folder / CELLS, "a+b") as self._file:
-                    self._mend()
-                    yield
+                # Unbuffered: what could not be written is not written later either, behind what was.
+                self._file = opened.enter_context(open(self.folder / CELLS, "a+b", buffering=0))
+                self._mend()
+            try:
+                yield
+            finally:
+                self._file = None
+            with self._on_disk():
                 if not (self.folder / CELLS).stat().st_size:
                     (self.folder / CELLS).unlink()
+
+    @contextmanager
+    def _on_disk(self) -> Iterator[None]:
+        """Entered for what the disk may refuse; whoever plays may meet other errors of that kind. Raises `RunLogError`."""
+        try:
+            yield
         except BlockingIOError as exc:
             raise RunLogError(
                 f"This experiment is being run already, in {self.folder}.",
@@ -158,8 +197,6 @@ class Shelf:
                 f"The experiment cannot be written to {self.folder}: {exc.strerror}.",
                 hint="make room on the disk, or give another folder; what was played so far is kept.",
             ) from exc
-        finally:
-            self._file = None
 
     def _mend(self) -> None:
         """Take back a last line that is not whole: what is appended must not continue it."""
@@ -177,19 +214,23 @@ class Shelf:
     def add(self, played: list[Played]) -> None:
         """Keep conversations that are over."""
         text = "".join(json.dumps(one, ensure_ascii=False) + "\n" for one in played)
-        self._file.write(whole(text).encode())
-        self._file.flush()
+        data = memoryview(whole(text).encode())
+        with self._on_disk():
+            while data:
+                data = data[self._file.write(data) :]
 
     def write_manifest(self, inputs: dict[str, Any], facts: dict[str, Any]) -> None:
         """Say what it is, whole or not at all."""
         text = json.dumps({"schema": SCHEMA, "inputs": inputs, "facts": facts}, ensure_ascii=False, indent=1)
-        write_whole(self.folder / MANIFEST, text)
+        with self._on_disk():
+            write_whole(self.folder / MANIFEST, text)
 
     def write_tables(self) -> None:
         """Make the tables of the lines; these go only with `forget_lines`, when the manifest says that all is there."""
         for name, table in self._made().items():
             table.write_parquet(made := io.BytesIO())
-            write_whole(self.folder / f"{name}.parquet", made.getvalue())
+            with self._on_disk():
+                write_whole(self.folder / f"{name}.parquet", made.getvalue())
 
     def forget_lines(self) -> None:
         """The tables hold it all."""
@@ -207,6 +248,20 @@ def _read(line: bytes) -> Played | None:
         return None
     try:
         one = json.loads(line)
-        return one if isinstance(one, dict) and {"n", "row", "turns"} <= one.keys() else None
-    except ValueError:
+        row, turns = one["row"], one["turns"]
+        sound = type(one["n"]) is int and one["n"] >= 0 and all(isinstance(turn, dict) for turn in turns)
+        sound = sound and all(isinstance(row[name], str) for name in ("variant", "scenario", "mix", "answers"))
+        return one if sound and isinstance(one.get("spent_usd") or 0.0, int | float) else None
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
+
+
+def _sound(inputs: dict[str, Any], facts: dict[str, Any]) -> None:
+    """Raises `TypeError` or `KeyError` where it is no experiment's."""
+    lists = [inputs[key] for key in ("variants", "scenarios", "customers", "seeds")]
+    named = [each["name"] for each in (*inputs["variants"], *inputs["scenarios"])]
+    told = {**inputs["data"], **inputs["latency"], **facts.get("times", {})}
+    if not all(isinstance(each, list) for each in lists) or not all(
+        isinstance(n, str) for n in (*named, inputs["llm"], *told)
+    ):
+        raise TypeError("what it says of the experiment is not whole")

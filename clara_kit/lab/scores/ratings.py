@@ -20,7 +20,7 @@ from clara_kit.core.errors import ClaraError
 from clara_kit.core.rng import child_rng
 from clara_kit.core.text import whole
 from clara_kit.lab.scores.judge import VALUES, Key, Preference, Verdicts, columns, pairs
-from clara_kit.store import locked
+from clara_kit.store import append, disk, locked
 
 if TYPE_CHECKING:
     import polars as pl
@@ -78,24 +78,13 @@ class Ratings:
 
     def add(self, rating: Rating) -> None:
         """One more line at the end."""
-        try:
+        with disk("The rating cannot be kept", "make room on the disk.", ClaraError):
             with locked(self.path), self.path.open("ab+") as file:
-                if file.seek(0, 2) and not self._ends(file):
-                    file.write(b"\n")
-                file.write(msgspec.json.encode(whole(rating)) + b"\n")
-        except OSError as exc:
-            raise ClaraError(f"The rating cannot be kept: {exc.strerror}.", hint="make room on the disk.") from exc
-
-    @staticmethod
-    def _ends(file: Any) -> bool:
-        file.seek(-1, 2)
-        return bool(file.read(1) == b"\n")
+                append(file, msgspec.json.encode(whole(rating)) + b"\n")
 
     def _lines(self) -> Iterable[Rating]:
-        try:
+        with disk("The ratings cannot be read", "see whose the file is.", ClaraError):
             lines = self.path.read_bytes().splitlines() if self.path.exists() else []
-        except OSError as exc:
-            raise ClaraError(f"The ratings cannot be read: {exc.strerror}.", hint="see whose the file is.") from exc
         for line in lines:
             try:
                 yield msgspec.json.decode(line, type=Rating)

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from statistics import median
 from typing import Any
 
+from clara_kit.core.errors import ScriptError
 from clara_kit.core.profile import CustomerProfile
 from clara_kit.lab.scores.checks import CHECKS
-from clara_kit.lab.scores.heard import Failure, Heard
+from clara_kit.lab.scores.heard import Answer, Failure, Heard
 from clara_kit.lab.scores.metrics import METRICS
-from clara_kit.lab.scores.rules import broken
 from clara_kit.lab.sentences import Language, in_plain
 from clara_kit.measure.run import Run
-from clara_kit.world.scenario import Scenario
+from clara_kit.world.saying import said
+from clara_kit.world.scenario import Rule, Scenario
 
 Value = bool | float | None
 
@@ -78,3 +79,38 @@ def told(failure: Failure, language: Language = "en") -> str:
 
 
 _RULES = {"must": ("must be said", "hay que decirlo"), "must_not": ("must not be said", "no hay que decirlo")}
+
+
+# --- what a scenario demands, held against what was heard -------------------------------------------------
+
+
+def broken(heard: Heard, scenario: Scenario) -> Iterator[Failure]:
+    """Every must that was never heard, and every must-not that was. Raises `ScriptError` for a rule that is none.
+
+    A must without a turn may be kept by any answer; a must-not holds for all of them and for the greeting. A check in
+    `must` has to hold for all (or for that answer), one in `must_not` has to fail in one of them.
+    """
+    for rule in scenario.must:
+        asked = _asked(heard, rule)
+        if rule.check:
+            yield from (replace(one, rule="must", why=rule.why or one.why) for one in _checked(heard, rule))
+        elif not any(said(rule.says, one.text) for one in asked):
+            text = asked[-1].text if rule.turn and asked else ""
+            yield Failure(rule.turn or 0, "must", rule.why or f"never heard: {' / '.join(rule.says)}", text)
+    for rule in scenario.must_not:
+        if rule.check and not _checked(heard, rule):
+            yield Failure(rule.turn or 0, "must_not", rule.why or f"the check {rule.check} holds")
+        for one in _asked(heard, rule) if rule.turn or rule.check else heard.answers:
+            if words := rule.says and said(rule.says, one.text):
+                yield Failure(one.turn, "must_not", rule.why or "this must not be said", words)
+
+
+def _asked(heard: Heard, rule: Rule) -> tuple[Answer, ...]:
+    return tuple(one for one in heard.replies if rule.turn in (None, one.turn))
+
+
+def _checked(heard: Heard, rule: Rule) -> list[Failure]:
+    check = CHECKS.get(rule.check)
+    if check is None:
+        raise ScriptError(f"There is no check {rule.check!r}.", hint=f"use one of: {', '.join(CHECKS)}.")
+    return [one for one in check(heard) if rule.turn in (None, one.turn)]

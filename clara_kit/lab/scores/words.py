@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
@@ -42,32 +40,25 @@ class _Lists(msgspec.Struct, forbid_unknown_fields=True):
     asks_back: str
 
 
-@dataclass(frozen=True)
 class Words:
-    """The lists as patterns, each for whole words of a folded text."""
+    """The lists as patterns, each for whole words of a folded text; names and foreign words as folded sets."""
 
-    names: frozenset[str]
-    """Folded."""
-    also_words: frozenset[str]
-    kinds: frozenset[str]
-    foreign: frozenset[str]
-    foreign_alone: frozenset[str]
-    brands: re.Pattern[str]
-    not_ours: re.Pattern[str]
-    others: re.Pattern[str]
-    formal: re.Pattern[str]
-    formal_unless_others: re.Pattern[str]
-    formal_first: re.Pattern[str]
-    formal_asking: re.Pattern[str]
-    claims: re.Pattern[str]
-    claims_always: re.Pattern[str]
-    diagnoses: re.Pattern[str]
-    pregnant: re.Pattern[str]
-    retinol: re.Pattern[str]
-    negations: re.Pattern[str]
-    questions: tuple[tuple[str, re.Pattern[str], re.Pattern[str]], ...]
-    honest: re.Pattern[str]
-    asks_back: re.Pattern[str]
+    def __init__(self, lists: _Lists) -> None:
+        self.also_words = frozenset(map(fold, lists.names_that_are_words))
+        self.names = frozenset(map(fold, lists.names)) | self.also_words
+        self.kinds = frozenset(lists.kinds)
+        self.foreign, self.foreign_alone = (frozenset(map(fold, one)) for one in (lists.foreign, lists.foreign_alone))
+        self.brands = _any(re.escape(fold(name)) for name in sorted(lists.brands, key=len, reverse=True))
+        self.not_ours, self.others, self.honest = _any(lists.not_ours), _any(lists.others), _any(lists.honest)
+        self.formal, self.formal_unless_others = _any(lists.formal), _any(lists.formal_unless_others)
+        self.formal_first, self.formal_asking = (
+            _any(one, before="") for one in (lists.formal_first, lists.formal_asking)
+        )
+        self.claims, self.claims_always = _any(lists.claims), _any(lists.claims_always)
+        self.diagnoses, self.negations = _any(lists.diagnoses), _any(lists.negations)
+        self.pregnant, self.retinol = (_any(one, before=r"\b", after="") for one in lists.pregnancy)
+        self.questions = tuple((what, _any(asks), _any(needs, before="")) for what, asks, needs in lists.questions)
+        self.asks_back = _any(lists.asks_back, before="")
 
 
 def usual_words() -> Words:
@@ -76,25 +67,10 @@ def usual_words() -> Words:
 
 
 def _read(path: Path) -> Words:
-    return data_files.built(path, lambda data: _words(msgspec.convert(data, _Lists)), _HINT)
+    return data_files.built(path, lambda data: Words(msgspec.convert(data, _Lists)), _HINT)
 
 
-def _words(lists: _Lists) -> Words:
-    one = {name: _any(getattr(lists, name)) for name in (
-        "formal", "formal_unless_others", "claims", "claims_always", "not_ours", "others", "honest", "diagnoses", "negations",
-    )}  # fmt: skip
-    first = {name: _any(getattr(lists, name), before="") for name in ("formal_first", "formal_asking", "asks_back")}
-    pregnant, retinol = (_any(pattern, before=r"\b", after="") for pattern in lists.pregnancy)
-    return Words(
-        names=frozenset(map(fold, (*lists.names, *lists.names_that_are_words))), also_words=frozenset(map(fold, lists.names_that_are_words)),
-        kinds=frozenset(lists.kinds), foreign=frozenset(map(fold, lists.foreign)), foreign_alone=frozenset(map(fold, lists.foreign_alone)),
-        brands=_any(re.escape(fold(name)) for name in sorted(lists.brands, key=len, reverse=True)),
-        questions=tuple((what, _any(asks), _any(needs, before="")) for what, asks, needs in lists.questions),
-        pregnant=pregnant, retinol=retinol, **one, **first,
-    )  # fmt: skip
-
-
-def _any(patterns: str | Iterable[str], before: str = r"(?<!\w)", after: str = r"(?!\w)") -> Any:
+def _any(patterns: str | Iterable[str], before: str = r"(?<!\w)", after: str = r"(?!\w)") -> re.Pattern[str]:
     """Any of the patterns, as whole words."""
     either = "|".join([patterns] if isinstance(patterns, str) else patterns)
     try:

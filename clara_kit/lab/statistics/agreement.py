@@ -19,6 +19,7 @@ from clara_kit.lab.sentences import Language
 from clara_kit.lab.statistics.telling import word
 
 Level = Literal["nominal", "ordinal", "interval", "ratio"]
+LEVELS = ("nominal", "ordinal", "interval", "ratio")
 FEW = 20  # answers rated by two or more: fewer say little
 
 
@@ -52,13 +53,18 @@ def agreement(ratings: Mapping[str, Sequence[Any]], level: Level = "nominal") ->
 
     level: what the values are: names (nominal), an order, or numbers. Raises `ClaraError`.
     """
-    lengths = {len(values) for values in ratings.values()}
-    if len(ratings) < 2 or len(lengths) != 1:
+    if level not in LEVELS:
+        raise ClaraError(f"{level!r} is no level of ratings.", hint=f"use one of: {', '.join(LEVELS)}.")
+    several = isinstance(ratings, Mapping) and all(hasattr(values, "__len__") for values in ratings.values())
+    lengths = {len(values) for values in ratings.values()} if several else set()
+    if len(lengths) != 1 or len(ratings) < 2:
         raise ClaraError(
             "Agreement needs two raters or more, with a rating or None for each of the same answers.",
             hint="leave out whoever rated nothing, and put None where somebody did not rate.",
         )
     table = [[None if _missing(v) else v for v in values] for values in ratings.values()]
+    if not all(isinstance(v, Hashable) for row in table for v in row):
+        raise ClaraError("A rating is one value.", hint="give a number or a word for each answer.")
     items = [Counter(v for v in column if v is not None) for column in zip(*table, strict=True)]
     items = [one for one in items if one.total() >= 2]
     if not items:
@@ -82,8 +88,11 @@ def _alpha(table: list[list[Any]], level: Level) -> float:
     else:
         try:
             number = {value: float(value) for value in known}  # type: ignore[arg-type]
-        except (TypeError, ValueError) as exc:
-            raise ClaraError(f"Ratings by {level} are numbers.", hint='use numbers, or level="nominal".') from exc
+        except (TypeError, ValueError):
+            number = {}
+        # A ratio to what is below zero means nothing, and beyond that size squares are no numbers any more.
+        if not number or not all(-1e100 * (level != "ratio") <= value < 1e100 for value in number.values()):
+            raise ClaraError(f"Ratings by {level} are numbers.", hint='use numbers, or level="nominal".')
     data = [[np.nan if v is None else number[v] for v in row] for row in table]
     return float(krippendorff.alpha(reliability_data=data, level_of_measurement=level))
 

@@ -6,7 +6,7 @@ for how many there are, and says what follows (`telling.py`). What it cannot kno
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -122,7 +122,7 @@ def compare(
     that is added makes the others harder to be sure of. confidence: 0.5..0.999. Raises `ClaraError`.
     """
 
-    if not 0.5 <= confidence <= 0.999:
+    if not (isinstance(confidence, int | float) and 0.5 <= confidence <= 0.999):
         raise ClaraError(f"A confidence of {confidence} is none.", hint="use a number from 0.5 to 0.999, usually 0.95.")
     rows = complete(what)
     a, b = _two(rows["variant"].unique(maintain_order=True).drop_nulls().to_list(), a, b)
@@ -144,16 +144,23 @@ def complete(what: HasRows | pl.DataFrame) -> pl.DataFrame:
     """The rows, with a customer and a seed where they have none. Raises `ClaraError`."""
     import polars as pl
 
-    rows = what if isinstance(what, pl.DataFrame) else what.rows
+    rows = what if isinstance(what, pl.DataFrame) else getattr(what, "rows", None)
+    if not isinstance(rows, pl.DataFrame):
+        raise ClaraError(
+            f"{type(what).__name__} is no experiment, and no table.", hint="give an experiment, or a polars DataFrame."
+        )
     for column in ("variant", "scenario"):
         if column not in rows.columns:
             raise ClaraError(
                 f"The rows have no column «{column}».", hint="they need variant, scenario and the metrics."
             )
     rows = rows.with_columns(pl.lit(v).alias(c) for c, v in (("customer", ""), ("seed", 0)) if c not in rows.columns)
+    if nested := [c for c in ("variant", *OCCASION) if rows.schema[c].is_nested()]:
+        raise ClaraError(f"The column «{nested[0]}» holds lists.", hint="it needs one name in each row.")
     return rows.with_columns(
-        pl.col("variant", "scenario").cast(pl.String), pl.col("customer").cast(pl.String).fill_null("")
-    )
+        pl.col("variant", "scenario").cast(pl.String), pl.col("customer").cast(pl.String).fill_null(""),
+        pl.col("seed").fill_null(0),
+    )  # fmt: skip
 
 
 def _two(names: list[str], a: str | None, b: str | None) -> tuple[str, str]:
@@ -177,14 +184,17 @@ def _metrics(rows: pl.DataFrame, wanted: Sequence[str | Metric] | None) -> list[
         found = [m for m in METRICS.values() if m.name in rows.columns]
         if not found:
             raise ClaraError("The rows have no metric that is known.", hint=f"name columns, or use: {', '.join(METRICS)}.")  # fmt: skip
-        return found
-    return [metric_of(rows, one) for one in dict.fromkeys([wanted] if isinstance(wanted, str) else wanted)]
+        return [metric_of(rows, m) for m in found]
+    several = wanted if isinstance(wanted, Iterable) and not isinstance(wanted, str) else [wanted]
+    if not (names := dict.fromkeys(several)):
+        raise ClaraError("There is no metric to compare.", hint="name columns, or leave out metrics.")
+    return [metric_of(rows, one) for one in names]
 
 
 def metric_of(rows: pl.DataFrame, wanted: str | Metric) -> Metric:
     """The metric of this name that the rows have. Raises `ClaraError`."""
-    name = wanted if isinstance(wanted, str) else wanted.name
-    kind = rows.schema.get(name)
+    name = str(getattr(wanted, "name", wanted))
+    kind = rows.schema.get(name) if name != "seed" else None
     if kind is None or not (kind.is_numeric() or kind.base_type().__name__ in ("Boolean", "Null")):
         wrong = "is not a metric of these rows" if kind is None else "holds no numbers"
         usable = [n for n, t in rows.schema.items() if n not in OCCASION and (t.is_numeric() or str(t) == "Boolean")]

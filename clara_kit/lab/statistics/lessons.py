@@ -63,14 +63,10 @@ def intervals(counts: tuple[int, ...] = (4, 10, 20, 40, 80), seed: int = 4) -> S
     told = []
     for count in counts:
         one = compare(generated(count, seed=seed), metrics=[QUALITY]).effect("quality")
-        told.append(
-            {
-                "scenarios": count,
-                "B − A": _signed(one.difference),
-                "lies between": _between(one.low, one.high),
-                "so": _so(one.low, one.high),
-            }
-        )
+        told.append({
+            "scenarios": count, "B − A": _signed(one.difference), "lies between": _between(one.low, one.high),
+            "so": _so(one.low, one.high),
+        })  # fmt: skip
     return Sheet.of(told, f"{WHOSE}: B is truly better by {TRUE}; 95 % intervals.")
 
 

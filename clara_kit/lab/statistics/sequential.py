@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from math import log, sqrt
+from math import log, nan, sqrt
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -25,6 +25,7 @@ from clara_kit.lab.statistics.telling import figure, word
 if TYPE_CHECKING:
     import polars as pl
 
+HUGE = 1e100  # beyond it squares are no numbers any more
 FIRST = 15  # scenarios before which nothing is said: with ten, 5.3 % of equal prompts were called different
 
 
@@ -80,15 +81,22 @@ class Watch:
     confidence: float = 0.95
 
     def __post_init__(self) -> None:
-        if self.planned < 1 or not 0.5 <= self.confidence <= 0.999:
+        known = isinstance(self.planned, int) and isinstance(self.confidence, int | float)
+        if not (known and 1 <= self.planned <= 10**6 and 0.5 <= self.confidence <= 0.999):
             raise ClaraError(
                 f"Nobody can watch {self.planned} scenarios with a confidence of {self.confidence}.",
-                hint="use at least 1 scenario and a confidence from 0.5 to 0.999.",
+                hint="use 1 to a million scenarios and a confidence from 0.5 to 0.999.",
             )
 
     def look(self, differences: Sequence[float]) -> Look:
         """All differences so far, one a scenario, in the order in which they came (`differences`); of times, of logs."""
-        each = np.asarray([d for d in differences if d is not None and np.isfinite(d)], np.float64)
+        try:
+            given = np.asarray([nan if d is None else float(d) for d in differences], np.float64)
+        except (TypeError, ValueError) as exc:
+            raise ClaraError(
+                "These are no differences.", hint="give one number for each scenario, as `differences` makes them."
+            ) from exc
+        each = given[np.abs(given) < HUGE]  # nan and inf are not known
         n, level = len(each), 1 - self.confidence
         if not n:
             return Look(n=0, mean=None, low=None, high=None, sure_at=None, skewed=False, planned=self.planned)
@@ -122,8 +130,9 @@ def differences(rows: pl.DataFrame, metric: str, a: str | None = None, b: str | 
 
     Give it rows of scenarios that are whole. Raises `ClaraError`.
     """
-    from clara_kit.lab.statistics.compare import compare
+    from clara_kit.lab.statistics.compare import compare, complete
 
+    rows = complete(rows)
     order = {name: n for n, name in enumerate(rows["scenario"].unique(maintain_order=True).to_list())}
     compared = compare(rows, a, b, metrics=[metric])
     found = compared.effect(metric)

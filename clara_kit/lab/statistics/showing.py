@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from clara_kit.core.page import escape, table
+from clara_kit.lab.scores.metrics import Metric
 from clara_kit.lab.sentences import Language
 from clara_kit.lab.statistics import telling
 from clara_kit.lab.statistics.effects import Effect, Judgement
@@ -41,37 +42,16 @@ def html(what: Judgement, worst: Mapping[str, pl.DataFrame], language: Language)
 def _row(one: Effect, language: Language) -> tuple[str, ...]:
     interval = "—" if one.low is None or one.high is None else " … ".join(telling.amount(one, x, language) for x in (one.low, one.high))  # fmt: skip
     p = "—" if one.p_holm is None else "< 0.001" if one.p_holm < 0.001 else f"{one.p_holm:.3f}"
-    levels = (_level(one, one.a), _level(one, one.b))
+    levels = (telling.level(one.metric, x) for x in (one.a, one.b))
     finds = "—" if one.finds is None else f"± {telling.amount(one, one.finds, language, signed=False)}"
-    outcome = telling.word(f"so_{one.outcome}", language)
-    return (
-        telling.label(one, language),
-        *levels,
-        telling.amount(one, one.difference, language),
-        interval,
-        p,
-        finds,
-        outcome,
-    )
-
-
-def _level(one: Effect, x: float | None) -> str:
-    """How much it is, rather than how much more."""
-    if x is None:
-        return "—"
-    if one.unit == "points":
-        return f"{telling.figure(100 * x)} %"
-    unit = {"ms": " ms"}.get(one.metric.kind, "")
-    return f"{'US$ ' if one.unit == 'usd' else ''}{telling.figure(x)}{unit}"
+    outcome, difference = telling.word(f"so_{one.outcome}", language), telling.amount(one, one.difference, language)
+    return telling.label(one, language), *levels, difference, interval, p, finds, outcome
 
 
 def _worst(what: Judgement, worst: Mapping[str, pl.DataFrame], language: Language) -> str:
     """The scenarios in which the second does worse, of the first metric that has some."""
     for one in what.found:
-        if one.metric.name not in worst or one.metric.better == "neither":
-            continue
-        better = 1 if one.metric.better == "more" else -1
-        rows = [r for r in worst[one.metric.name].rows() if r[3] * better < -1e-12][:WORST]
+        rows = losing(one.metric, worst[one.metric.name])[:WORST] if one.metric.name in worst else []
         if rows:
             head = (
                 telling.word("scenario", language),
@@ -80,9 +60,17 @@ def _worst(what: Judgement, worst: Mapping[str, pl.DataFrame], language: Languag
                 telling.word("difference", language),
             )
             caption = telling.word("loses", language, b=what.b, what=telling.label(one, language))
-            shown = [(name, *(_level(one, x) for x in (a, b)), _raw(one, d, language)) for name, a, b, d, _ in rows]
+            shown = [
+                (name, *(telling.level(one.metric, x) for x in (a, b)), _raw(one, d, language)) for name, a, b, d, _ in rows
+            ]  # fmt: skip
             return table(shown, head, caption)
     return ""
+
+
+def losing(metric: Metric, by_scenario: pl.DataFrame) -> list[tuple[Any, ...]]:
+    """Where the second does worse, the worst first: the rows of `Compared.by_scenario`; none where no way is better."""
+    better = {"more": 1, "less": -1, "neither": 0}[metric.better]
+    return [row for row in by_scenario.rows() if row[3] * better < -1e-12]
 
 
 def _raw(one: Effect, x: float, language: Language) -> str:
@@ -117,12 +105,9 @@ def figure(what: Judgement, language: Language) -> Any:
         direction = telling.word(f"better_{one.metric.better}", language)
         title = ", ".join(filter(None, (unit, direction)))
         picture.update_xaxes(
-            range=[-wide, wide],
-            exponentformat="none",
-            title={"text": title, "standoff": 2, "font": {"size": 11}},
-            row=n,
-            col=1,
-        )
+            range=[-wide, wide], exponentformat="none", title={"text": title, "standoff": 2, "font": {"size": 11}},
+            row=n, col=1,
+        )  # fmt: skip
         picture.add_vline(x=0, line={"dash": "dash", "color": "#555555"}, row=n, col=1)
     axis = telling.word("axis", language, b=what.b, n=f"{100 * what.confidence:g}")
     kinds = telling.heading(what, language)

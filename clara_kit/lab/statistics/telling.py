@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from clara_kit.data_files import data
+from clara_kit.lab.scores.metrics import Metric
 from clara_kit.lab.sentences import Language
 from clara_kit.lab.statistics.effects import Effect, Judgement
 
@@ -153,6 +154,17 @@ def in_unit(unit: str, x: float, language: Language, *, signed: bool = True) -> 
     said = figure(x, signed=signed)
     sign = said[:1] if said[:1] in "+−" else ""
     return word(unit, language, sign=sign, x=said.removeprefix(sign))
+
+
+def level(metric: Metric, x: float | None, *, signed: bool = False) -> str:
+    """How much a metric is, rather than how much more."""
+    if x is None or x != x:
+        return "—"
+    times, before, after = _UNITS.get(metric.kind, (1, "", ""))
+    return f"{before}{figure(x * times, signed=signed)}{after}"
+
+
+_UNITS = {"yes_no": (100, "", " %"), "share": (100, "", " %"), "ms": (1, "", " ms"), "usd": (1, "US$ ", "")}
 
 
 def figure(x: float, *, signed: bool = False) -> str:

@@ -1,6 +1,6 @@
 """A kept call of Claude: what was asked, without a word of a customer's, and what came, event by event, and when. Pure.
 
-Made by `recorded.py`, which stands in the wire; kept by whoever fits `Kept`. The request is the JSON that the SDK sends,
+Made by `recorded.py`, which stands in the wire; kept by `lab/calls/store.py`. The request is the JSON that the SDK sends,
 with placeholders where words of a customer stand: by its hash the answer is found again.
 """
 
@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from types import SimpleNamespace
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 from clara_kit.core.errors import ProviderRefused
 from clara_kit.core.placeholders import Placeholders
@@ -43,16 +43,6 @@ class Call:
     def key(self) -> str:
         """What it is found by."""
         return key_of(self.body, self.who)
-
-
-class Kept(Protocol):
-    """Where calls are kept."""
-
-    def get(self, body: Json, who: Who) -> Call | None:
-        """The answer to exactly this request, or None."""
-
-    def keep(self, call: Call, *, private: bool = False) -> Call:
-        """Keep it, unless there is one already; what is kept now. private: of a real customer."""
 
 
 def key_of(body: Json, who: Who) -> str:
@@ -154,8 +144,3 @@ def _text(event: Json) -> str | None:
     if not isinstance(delta, dict) or delta.keys() != {"type", "text"} or delta["type"] != "text_delta":
         return None
     return delta["text"] if isinstance(delta["text"], str) else None
-
-
-def frame(event: Json) -> bytes:
-    """An event as it goes over the wire."""
-    return f"event: {event['type']}\ndata: {json.dumps(event, ensure_ascii=False)}\n\n".encode()

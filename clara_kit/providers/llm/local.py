@@ -39,16 +39,9 @@ class LocalLLM:
     """
 
     def __init__(
-        self,
-        *,
-        base_url: str,
-        clock: Clock,
-        model: str = "",
-        max_tokens: int = 195,
-        temperature: float | None = 0.7,
-        first_token_timeout_ms: float = 8000,
-        stall_timeout_ms: float = 5000,
-    ) -> None:
+        self, *, base_url: str, clock: Clock, model: str = "", max_tokens: int = 195, temperature: float | None = 0.7,
+        first_token_timeout_ms: float = 8000, stall_timeout_ms: float = 5000,
+    ) -> None:  # fmt: skip
         self._base_url = http.checked_address(base_url, _SETTING).url.rstrip("/").removesuffix("/v1")
         if not http.is_loopback(base_url):
             raise SettingsError(
