@@ -89,9 +89,14 @@ class Turn(Struct, kw_only=True):
 
     @property
     def heard(self) -> str:
-        """All that was heard of Clara in it."""
+        """All that was heard of Clara in it; words that were broken off and then said anew stand there once."""
         parts = (u.heard.heard if u.heard else u.text if u.started_ms is not None else "" for u in self.utterances)
-        return " ".join(filter(None, parts))
+        first, *more = [part for part in parts if part] or [""]
+        for part in more:
+            words, new = first.split(), part.split()
+            again = next((n for n in range(min(len(words), len(new)), 0, -1) if words[-n:] == new[:n]), 0)
+            first = " ".join([*words[: len(words) - again], *new])
+        return first
 
     @property
     def unheard(self) -> str:

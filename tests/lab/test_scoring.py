@@ -9,12 +9,15 @@ from typing import Any
 import pytest
 
 from clara_kit.core.errors import ScriptError
+from clara_kit.lab.scores.heard import Heard
 from clara_kit.lab.scores.metrics import METRICS
 from clara_kit.lab.scores.scoring import score
 from clara_kit.measure.run import Run
+from clara_kit.measure.story import Story
 from clara_kit.world.faults import Fault
 from clara_kit.world.saying import said
 from clara_kit.world.scenario import Scenario
+from clara_kit.world.script import Script
 from clara_kit.world.sim import simulate
 
 
@@ -155,3 +158,15 @@ def test_a_run_of_the_first_version_is_scored_too() -> None:
         Run.load(Path(__file__).with_name("run_of_the_first_version")), scenario(({"says": ["despachamos"]},))
     )
     assert scored.values["kept"] is True and scored.values["interruptions"] == 1
+
+
+@pytest.mark.parametrize("after_ms", [300, 1500, 3000])
+def test_an_answer_that_a_noise_broke_off_and_that_went_on_was_heard_wholly_and_once(after_ms: int) -> None:
+    noise = {"sound": "noise", "sound_ms": 1500, "interrupt_after_ms": after_ms}
+    run = simulate(Script.of({"lines": ["¿Qué limpiador me recomiendas?", noise]}), customer="camila")
+    assert len(Story(run.trace).turns[1].utterances) == 2
+    answer = Heard.of(run).answers[-1]
+    assert answer.text.startswith("Camila, para piel mixta te recomiendo el gel limpiador Brisa") and not answer.unheard
+    assert answer.text.count("Camila") == 1 and answer.text.endswith("Cuesta $9.990.")
+    assert score(run, scenario()).values["heard_share"] == 1.0
+    assert "Cuesta $9.990." in run.turns["heard"].to_list()[1]
