@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clara_kit.conversation.policies import Policies
-from clara_kit.core.errors import ClaraError, SettingsError
+from clara_kit.core.errors import ClaraError, RunLogError, SettingsError
 from clara_kit.core.page import escape, table
 from clara_kit.core.settings import Settings, sure
 from clara_kit.lab.deciding import Changed
@@ -158,6 +158,8 @@ def _named(choices: Any) -> dict[str, Settings | Mapping[str, Any]]:
 
 def _sources(runs: Any) -> list[Run | Path]:
     if isinstance(runs, str | Path):
+        if not Path(runs).is_dir():
+            raise RunLogError(f"There is no folder {runs}.", hint="give a folder of runs, such as data/runs.")
         from clara_kit.lab.shelf import kept
 
         return [one.folder for one in kept(runs)]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from clara_kit import Settings, simulate, what_if_shelf
-from clara_kit.core.errors import SettingsError
+from clara_kit.core.errors import RunLogError, SettingsError
 from clara_kit.lab.what_if import WhatIfs
 from clara_kit.measure.run import Run
 from clara_kit.runtime.run_log import RunLog
@@ -103,3 +103,8 @@ def test_a_shelf_tells_how_many_by_reason_and_what_it_could_not_ask(tmp_path: Pa
 def test_what_are_no_settings_are_refused(given: object) -> None:
     with pytest.raises(SettingsError):
         what_if_shelf([], given)  # type: ignore[arg-type]
+
+
+def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(RunLogError, match="no folder"):
+        what_if_shelf(tmp_path / "elsewhere", Settings())
