@@ -53,11 +53,10 @@ class ShelfWhatIfs(ipywidgets.VBox):  # type: ignore[misc]
 
     def ask(self, setting: str, value: float | bool) -> ShelfWhatIf:
         """What would have become of each, had this setting had this value. Raises `ClaraError`."""
-        value = dragged(setting, value)
+        value, usual = dragged(setting, value), DATA / "runs"
+        runs = self._root or (usual if usual.is_dir() else ())  # nobody has called yet
         try:
-            self.found = what_if_shelf(
-                self._root or DATA / "runs", {setting: {setting: value}}, progress=self._progress
-            )
+            self.found = what_if_shelf(runs, {setting: {setting: value}}, progress=self._progress)
         finally:
             self._view.progress = []
         self._listed = [*map(list, self.found.by_reason().values())]
