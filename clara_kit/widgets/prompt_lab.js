@@ -160,7 +160,13 @@ function trying({ model, w, ask }) {
   Object.assign(budget, { type: "number", min: 0.5, step: 0.5 });
   budget.addEventListener("change", () => choose({ budget_usd: Math.max(0.01, Number(budget.value) || 1) }));
   warn.classList.add("warn");
-  const choose = (changes) => ask("choose", { changes });
+  const wanted = {}; // what was chosen here and the kernel has not taken up yet: its answer to an earlier click takes nothing back
+  const settled = () => {
+    const now = model.get("chosen");
+    for (const name of Object.keys(wanted)) if (JSON.stringify(wanted[name]) === JSON.stringify(now[name])) delete wanted[name];
+    return { ...now, ...wanted };
+  };
+  const choose = (changes) => (Object.assign(wanted, changes), settled(), ask("choose", { changes }));
   seeds.addEventListener("change", () => choose({ seeds: Math.min(20, Math.max(1, Math.round(Number(seeds.value)) || 1)) }));
   llm.addEventListener("change", () => choose({ llm: llm.value }));
   const ticks = { scenarios: new Map(), customers: new Map() };
@@ -217,7 +223,7 @@ function trying({ model, w, ask }) {
   };
   const draw = () => {
     build();
-    const now = model.get("chosen");
+    const now = settled();
     for (const [what, boxes] of Object.entries(ticks)) {
       const on = new Set(now[what]);
       for (const [name, own] of boxes) own.checked = on.has(name);
@@ -243,7 +249,8 @@ function trying({ model, w, ask }) {
     warn.textContent = [now.missing ? w(now.pays ? "pl_missing_asked" : "pl_missing", now) : "", now.few ? w("pl_few") : ""].filter(Boolean).join(" ");
   };
   node.append(cols, row, until, plan, warn);
-  return { node, on: { "change:offers change:chosen": draw, "change:chosen change:sides": later, "change:plan": planned } };
+  const refused = () => model.get("problem") && (Object.keys(wanted).forEach((name) => delete wanted[name]), draw());
+  return { node, on: { "change:offers change:chosen": draw, "change:chosen change:sides": later, "change:plan": planned, "change:problem": refused } };
 }
 
 // --- 3: it runs; what has arrived so far ---

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -121,6 +122,8 @@ async def test_runs_are_found_heard_compared_renamed_and_deleted_by_hand(tmp_pat
             await shelf.get_by_role("link", name="Open it").click()
         await plays(await opened.value)
         await shelf.get_by_test_id("bundle").click()
+        saved = re.compile(r"\.clara\.zip$")  # until then it is the link of what was shared
+        await expect(shelf.get_by_role("link", name="Save it here")).to_have_attribute("download", saved)
         async with page.expect_download() as handed:
             await shelf.get_by_role("link", name="Save it here").click()
         assert (await handed.value).suggested_filename.endswith(".clara.zip")
