@@ -73,7 +73,7 @@ class ModelServer:
                 assert request.transport is not None
                 request.transport.abort()
                 return stream
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(0)
             await send({"choices": [{"delta": {"content": text}, "finish_reason": None}]})
         if self.how != "no end":
             await send({"choices": [{"delta": {}, "finish_reason": "stop"}]})
