@@ -14,14 +14,11 @@ from clara_kit.lab.calls.brains import brain_for
 from clara_kit.lab.calls.drift import drift
 from clara_kit.lab.calls.store import CallStore, calls
 from clara_kit.lab.experiment.runner import run_experiment
-from clara_kit.world.answers import AnswerBook
-from clara_kit.world.faults import Fault, FaultBox
-from clara_kit.world.latency import LatencyProfile
+from clara_kit.world.faults import Fault
 from clara_kit.world.sim import simulate
 from clara_kit.world.twins.anthropic.message import Said
 from clara_kit.world.twins.anthropic.twin import AnthropicTwin
-from clara_kit.world.twins.base import TwinContext
-from clara_kit.world.twins.server import TwinServer
+from tests.lab.vendor import Vendor, playing
 
 QUESTIONS = ["¿Qué limpiador me recomiendas?", "¿Tienen despacho a regiones?", "¿Cuánto cuesta el sérum de niacinamida?", "¿Qué bloqueador me sirve?", "¿Hacen devoluciones?"]  # fmt: skip
 
@@ -40,23 +37,9 @@ class Changing(AnthropicTwin):
         )
 
 
-class Vendor:
-    def __init__(self) -> None:
-        self.faults = FaultBox(())
-        context = TwinContext(profile=LatencyProfile.load("fast"), faults=self.faults)
-        self.twin = Changing(context, AnswerBook.load())
-        self.server = TwinServer([self.twin])
-
-    @property
-    def keys(self) -> Keys:
-        return Keys(anthropic_api_key="test-key", anthropic_base_url=self.server.addresses["anthropic"]["base_url"])  # type: ignore[arg-type]
-
-
 @pytest.fixture
 def vendor() -> Iterator[Vendor]:
-    vendor = Vendor()
-    with vendor.server:
-        yield vendor
+    yield from playing(Vendor(Changing))
 
 
 @pytest.fixture

@@ -30,39 +30,18 @@ from clara_kit.providers.llm.calls import Call, Frames, hidden
 from clara_kit.providers.llm.claude import ClaudeStreamingLLM
 from clara_kit.providers.llm.recorded import ASKING, Asking, through
 from clara_kit.runtime.clock import MonotonicClock
-from clara_kit.world.answers import AnswerBook
-from clara_kit.world.faults import Fault, FaultBox
-from clara_kit.world.latency import LatencyProfile
+from clara_kit.world.faults import Fault
 from clara_kit.world.personas import Persona
 from clara_kit.world.sim import simulate
-from clara_kit.world.twins.anthropic.twin import AnthropicTwin
-from clara_kit.world.twins.base import TwinContext
-from clara_kit.world.twins.server import TwinServer
+from tests.lab.vendor import Vendor, playing
 
 SCRIPT = ["Hola, soy Camila", "¿Qué limpiador me recomiendas?"]
 NOWHERE = "http://127.0.0.1:9"
 
 
-class Vendor:
-    """The twin, and what it was asked."""
-
-    def __init__(self) -> None:
-        self.faults = FaultBox(())
-        self.twin = AnthropicTwin(
-            TwinContext(profile=LatencyProfile.load("fast"), faults=self.faults), AnswerBook.load()
-        )
-        self.server = TwinServer([self.twin])
-
-    @property
-    def keys(self) -> Keys:
-        return Keys(anthropic_api_key="test-key", anthropic_base_url=self.server.addresses["anthropic"]["base_url"])  # type: ignore[arg-type]
-
-
 @pytest.fixture
 def vendor() -> Iterator[Vendor]:
-    vendor = Vendor()
-    with vendor.server:
-        yield vendor
+    yield from playing(Vendor())
 
 
 def claude(folder: Path, keys: Keys, llm: Any = "recorded", **options: Any) -> ClaudeBrain:
