@@ -51,7 +51,7 @@ function render({ model, el }) {
     return node;
   };
   const head = make("div", "ck-head"), title = make("span", "ck-title"), mix = make("span", "ck-mix");
-  const play = button(null, null, "play", () => (playing() ? audio.pause() : start(atCursor())));
+  const play = button(null, null, "play", () => (playing() ? audio.pause() : startHere()));
   const legendButton = button(() => say("w_legend"), "w_legend_hint", "legend-button", () => showLegend(legend.hidden));
   play.className = "ck-play";
   const tools = make("span", "ck-tools"); // one row, or all of them in the next
@@ -376,6 +376,10 @@ function render({ model, el }) {
     const [from, to] = range();
     if (moment.at_ms < from || moment.at_ms > to) show(moment.at_ms - (to - from) / 2, moment.at_ms + (to - from) / 2);
     moveCursor();
+    if (startsLater && moment.step === n) {
+      startsLater = false;
+      start(atCursor());
+    }
     if (playing() && performance.now() < seekUntil) {
       seekUntil = 0;
       audio.currentTime = Math.max(0, (moment.at_ms - model.get("sound_from_ms")) / 1000);
@@ -386,6 +390,11 @@ function render({ model, el }) {
   let audio = null, wanted = null, frame = 0;
   const alone = soundsAlone(() => audio?.pause());
   const playing = () => audio !== null && !audio.paused;
+  let startsLater = false; // what was chosen just now has not come back from the kernel yet, and the cursor stands elsewhere
+  function startHere() {
+    startsLater = model.get("moment").step !== model.get("step");
+    startsLater ? (play.textContent = "…") : start(atCursor());
+  }
   function start(at) {
     wanted = at;
     if (audio) return playNow();

@@ -150,7 +150,8 @@ class ConversationWindow(Labelling, Branching, anywidget.AnyWidget):
     def _step_chosen(self, _change: Any = None) -> None:
         if self._stepper is not None and self.steps:
             moment = self._moment(self._stepper, max(0, min(self.step, self.steps - 1)))
-            self.moment, self.branch_at = moment.to_dict(), moment.at_ms
+            with self.hold_sync():  # the cursor and the moment it stands at, in one
+                self.moment, self.branch_at = moment.to_dict(), moment.at_ms
 
     def _moment(self, stepper: Stepper, step: int) -> Moment:
         moment = stepper.moment(step)
