@@ -2,6 +2,7 @@
 
 from .conversation.barge_in import BargeInHandler as BargeInHandler
 from .conversation.conversation import Conversation as Conversation
+from .conversation.fallback import FallbackManager as FallbackManager
 from .conversation.sentences import SentenceChunker as SentenceChunker
 from .core.retry import RetryPolicy as RetryPolicy
 from .core.settings import FeatureFlags as FeatureFlags

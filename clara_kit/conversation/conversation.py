@@ -111,6 +111,7 @@ REDUCERS: dict[type[ev.Event], Reducer] = {
     ev.ProviderFailed: trouble.failed,
     ev.ProviderRecovered: trouble.recovered,
     ev.ProviderWarned: _recorded,
+    ev.HealthTold: _recorded,
     ev.TurnHeard: _recorded,
     ev.FaultInjected: _recorded,
     ev.TimerFired: _timer_fired,

@@ -14,7 +14,8 @@ from msgspec import Struct
 from clara_kit.conversation.heard import Heard, Known, Voice, estimate
 from clara_kit.conversation.history import History
 from clara_kit.conversation.sentences import Chunker
-from clara_kit.core.events import Service, SpeechStarted, SpokenWord, TranscriptFinal
+from clara_kit.core.commands import Target
+from clara_kit.core.events import Circuit, Service, SpeechStarted, SpokenWord, TranscriptFinal
 from clara_kit.core.settings import Settings
 from clara_kit.core.states import ConversationState, ConversationStateMachine
 
@@ -94,12 +95,20 @@ class Utterance(Struct):
 
 
 class Health(Struct):
-    """How a service fares. `failures`: in a row. `attempt`: of the present trouble. `down`: being connected, or given up."""
+    """How a service fares. `failures`: in a row. `attempt`: of the present trouble. `down`: being connected, or given up.
+
+    `circuit` and what follows it are written by `FallbackManager`; `target` is what stands in its place.
+    """
 
     failures: int = 0
     attempt: int = 0
     since_ms: float = -FARTHEST_MS  # when it last came back
     down: Literal["", "broken", "given up"] = ""
+    circuit: Circuit = "closed"
+    target: Target = ""
+    opened_ms: float = -FARTHEST_MS
+    openings: int = 0  # since it was last trusted
+    good: int = 0  # answers in a row while half open
 
 
 class Timer(Struct):

@@ -136,15 +136,62 @@ class StoreAnswer(Command, frozen=True, kw_only=True):
     answer: str
 
 
+Target = Literal["", "backup", "other", "text", "sound"]
+
+
 class SwitchTo(Command, frozen=True, kw_only=True):
-    """Let `target` stand behind a service from now on."""
+    """Let `target` stand behind a service from now on; empty: what stood there first.
+
+    backup: the avatar vendor's own assistant (stt, llm, avatar). other: another vendor's voice (tts). text: what Clara says
+    is shown, and not spoken (tts). sound: her voice is heard without her face (avatar). What cannot be done comes back as
+    `ProviderFailed` of the service.
+    """
 
     service: Service
-    target: str
+    target: Target
+
+
+class OpenBackup(Command, frozen=True, kw_only=True):
+    """Open a session of the avatar vendor's own assistant, told our prompt and `messages`, the last turns verbatim.
+
+    hears: it will listen to the customer itself. It is there when `ProviderRecovered(service="backup")` comes.
+    """
+
+    messages: tuple[Message, ...]
+    hears: bool = False
+
+
+class CloseBackup(Command, frozen=True, kw_only=True):
+    """End that session: ours works again."""
+
+
+class AskBackup(Command, frozen=True, kw_only=True):
+    """Let the backup answer `text` aloud by its own model, as this reply and this utterance.
+
+    heard: it has heard the customer itself, and answers already. What it says comes as `ReplyDelta` of the reply, what is
+    heard of it as `SpeakingStarted` and so on of the utterance; all its words have come before `SpeakingEnded`.
+    """
+
+    turn_id: int
+    reply_id: int
+    utterance_id: int
+    text: str
+    heard: bool = False
+
+
+class ShowText(Command, frozen=True, kw_only=True):
+    """Let the customer read this, for it cannot be said."""
+
+    turn_id: int
+    utterance_id: int
+    text: str
 
 
 class ProbePrimary(Command, frozen=True, kw_only=True):
-    """Try whether the service that was switched away from works again."""
+    """Try, at no cost and without a second answer, whether the service that was switched away from works again.
+
+    What comes of it is told as `ProviderRecovered` or `ProviderFailed`.
+    """
 
     service: Service
 

@@ -14,7 +14,9 @@ from msgspec import Struct
 from clara_kit.core.errors import FailureKind, ProviderError
 
 SpeechSource = Literal["vendor", "vad", "script"]
-Service = Literal["stt", "llm", "tts", "avatar", "shop"]
+Service = Literal["stt", "llm", "tts", "avatar", "shop", "backup"]
+"""backup: the avatar vendor's own assistant, which hears, answers and speaks by itself; asked only where ours fails."""
+Circuit = Literal["closed", "open", "half_open"]
 
 
 class Event(Struct, frozen=True, kw_only=True, gc=False, tag=True, tag_field="type"):
@@ -30,11 +32,12 @@ class ConversationStarted(Event, frozen=True, kw_only=True):
     """Everything is connected; Clara speaks `greeting` first unless it is empty.
 
     `customer_key` stands for a customer whom the shop may know (a hash, never an address or a name); the greeting
-    then waits for the profile, but not longer than the deadline.
+    then waits for the profile, but not longer than the deadline. `seed`: of the jitter of retries.
     """
 
     greeting: str = ""
     customer_key: str = ""
+    seed: int = 0
 
 
 class ConversationStopped(Event, frozen=True, kw_only=True):
@@ -341,6 +344,17 @@ class FaultInjected(Event, frozen=True, kw_only=True):
 
 
 class ProviderRecovered(Event, frozen=True, kw_only=True):
-    """A service that had failed works again."""
+    """A service that had failed works again, or answers a `ProbePrimary`; the backup: it is there now."""
 
     service: Service
+
+
+class HealthTold(Event, frozen=True, kw_only=True):
+    """What other conversations of this process have found out about a service, at the beginning or since.
+
+    open: it failed too often and is passed by; half_open: it may be tried; closed: it works. `why` is for people.
+    """
+
+    service: Service
+    circuit: Circuit
+    why: str = ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from hashlib import blake2b
 
 LONGEST_ASKED_MS = 86_400_000.0  # a day; whoever asks for more might as well ask for ever
 _NUMBER = re.compile(r"[0-9]+(\.[0-9]*)?")
@@ -12,22 +13,33 @@ _NUMBER = re.compile(r"[0-9]+(\.[0-9]*)?")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetryPolicy:
-    """Exponential backoff with the plan's constants as defaults."""
+    """Exponential backoff with the plan's constants as defaults.
+
+    jitter: up to this share of a delay is added or taken away, so that many who failed together do not come back together.
+    """
 
     max_retries: int = 3
     initial_delay_ms: float = 1000
     multiplier: float = 2
     max_delay_ms: float = 10000
+    jitter: float = 0.1
 
-    def delay_ms(self, attempt: int, asked_ms: float | None = None) -> float | None:
+    def delay_ms(
+        self, attempt: int, asked_ms: float | None = None, *, seed: int | None = None, service: str = ""
+    ) -> float | None:
         """Milliseconds to wait before retry `attempt` (1 is the first), or None when there is none left.
 
         asked_ms: how long the vendor asks to wait. It is obeyed; more than `max_delay_ms` leaves no retry.
+        seed: of the conversation; with `service` and the attempt it gives the jitter, the same every time. None: no jitter.
         """
         asked_ms = asked_ms or 0.0
         if not 1 <= attempt <= self.max_retries or asked_ms > self.max_delay_ms:
             return None
-        return max(asked_ms, min(self.initial_delay_ms * self.multiplier ** (attempt - 1), self.max_delay_ms))
+        delay_ms = self.initial_delay_ms * self.multiplier ** (attempt - 1)
+        if seed is not None:
+            digest = blake2b(f"{seed} {service} {attempt}".encode(), digest_size=8).digest()
+            delay_ms *= 1 + self.jitter * (int.from_bytes(digest, "big") / 2**63 - 1)
+        return round(max(asked_ms, min(delay_ms, self.max_delay_ms)), 3)
 
 
 def asked_wait_ms(headers: Mapping[str, str], now_s: float) -> float | None:

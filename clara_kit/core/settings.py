@@ -29,11 +29,7 @@ Ms = Annotated[float, Meta(ge=0, le=600_000)]
 USUAL_GREETING = "¡Hola! Soy Clara, de Beta Skincare. ¿En qué te puedo ayudar?"
 """What Clara says first where no template says otherwise."""
 
-_LATER = {
-    "enable_response_cache": "the response cache",
-    "enable_connection_pool": "the connection pool",
-    "enable_auto_fallback": "automatic fallback",
-}
+_LATER = {"enable_response_cache": "the response cache", "enable_connection_pool": "the connection pool"}
 
 
 PRESETS: dict[str, dict[str, Any]] = {
@@ -134,11 +130,29 @@ class Settings(_Frozen, frozen=True, kw_only=True):
     initial_retry_delay_ms: Ms = 1000
     retry_backoff_multiplier: Annotated[float, Meta(ge=1, le=10)] = 2
     max_retry_delay_ms: Ms = 10000
-    failure_threshold: Annotated[int, Meta(ge=1, le=100)] = 3  # failures in a row before an alert
+    retry_jitter: Annotated[float, Meta(ge=0, le=0.5)] = (
+        0.1  # up to so much of a delay more or less, by seed and attempt
+    )
+    # Nothing is tried again so long after the customer's words; the whole schedule is for connections.
+    turn_deadline_ms: Ms = 8000
+
+    # Fallback (with enable_auto_fallback). `slow_response_ms` is also what a service may take to its first useful output.
+    failure_threshold: Annotated[int, Meta(ge=1, le=100)] = 3  # failures in a row before an alert, and a switch
+    fallback_open_ms: Ms = (
+        30_000  # a service that was switched away from is tried again after this; twice as long each time
+    )
+    fallback_successes: Annotated[int, Meta(ge=1, le=20)] = 2  # so many answers in a row, then it is trusted again
 
     # What Clara says
     greeting: str | None = None  # None: as the prompt's template has it; empty: Clara waits to be spoken to
     apology: str = "Disculpa, se me cortó un momento. ¿Me lo repites, por favor?"
+    hold_phrase: str = (
+        "Dame un momento, por favor."  # where nothing of an answer has come in `slow_response_ms`; empty: nothing
+    )
+    broken_reply: str = "Disculpa, se me cortó la respuesta."  # where the rest of an answer does not come
+    fallback_notice: str = (
+        "Un momento, cambio a modo de respaldo."  # spoken when a service is switched; empty: only shown
+    )
 
     @property
     def retry(self) -> RetryPolicy:
@@ -148,6 +162,7 @@ class Settings(_Frozen, frozen=True, kw_only=True):
             initial_delay_ms=self.initial_retry_delay_ms,
             multiplier=self.retry_backoff_multiplier,
             max_delay_ms=self.max_retry_delay_ms,
+            jitter=self.retry_jitter,
         )
 
     @classmethod

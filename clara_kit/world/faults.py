@@ -1,8 +1,8 @@
 """What can go wrong, in words that the simulation and every twin understand.
 
 A fault names a service, a kind and the occasion: the n-th connection (stt), request (llm, shop), utterance (tts,
-avatar), counted from 1, and how long after its beginning. A refusal by the avatar counts requests at a door
-instead. `FaultBox` hands each fault out once, and brings one into what is running now when it is asked to.
+avatar), answer (backup), counted from 1, and how long after its beginning. A refusal by the avatar counts requests at a
+door instead, one by the backup its sessions. `FaultBox` hands each fault out once, and brings one into what is running now when it is asked to.
 """
 
 from __future__ import annotations
@@ -41,6 +41,7 @@ APPLIES: dict[Service, tuple[FaultKind, ...]] = {
     "tts": ("refuse", "cut", "stall", "slow", "garble"),
     "avatar": ("refuse", "cut", "stall", "slow", "error", "garble", "no_end", "duplicate", "premature_end"),
     "shop": ("refuse", "cut", "stall", "slow", "error", "garble", "truncate"),
+    "backup": ("refuse", "cut", "stall", "slow", "garble"),
 }
 
 

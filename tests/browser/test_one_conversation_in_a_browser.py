@@ -69,8 +69,12 @@ async def test_one_conversation_is_talked_to_interrupted_and_walked_through(tmp_
             button = window.get_by_test_id(name)
             if await button.is_enabled():
                 await button.click()
-        at_once = "(window) => { for (const id of ['first', 'play']) window.querySelector(`[data-testid=${id}]`).click(); }"
-        await window.evaluate(at_once)  # before the kernel can have answered: the sound begins where the cursor will stand
+        at_once = (
+            "(window) => { for (const id of ['first', 'play']) window.querySelector(`[data-testid=${id}]`).click(); }"
+        )
+        await window.evaluate(
+            at_once
+        )  # before the kernel can have answered: the sound begins where the cursor will stand
         await expect(window.get_by_test_id("play")).to_contain_text("Pause", timeout=10_000)
         await expect(why).to_contain_text("Clara began to speak", timeout=20_000)  # the why follows the sound
         assert (await window.bounding_box() or {})["height"] == height

@@ -80,7 +80,7 @@ def trace(run: Run) -> str:
 
 def test_every_setting_is_swept_or_listed() -> None:
     every = {*Settings.__struct_fields__, *FeatureFlags.__struct_fields__} - {"flags"}
-    later = {"enable_response_cache", "enable_connection_pool", "enable_auto_fallback"}  # refuse to be switched on
+    later = {"enable_response_cache", "enable_connection_pool"}  # refuse to be switched on
     assert every - later == {*CASES, *WITHOUT_EFFECT}
     assert not CASES.keys() & WITHOUT_EFFECT.keys()
 
