@@ -108,6 +108,7 @@ class Fault:
 
 Door = Literal["", "token", "start", "socket"]
 """Where an avatar's session may be refused; the fault's `detail` names it, token unless it does."""
+DOORS: tuple[Door, ...] = ("token", "start", "socket")
 Watcher = Callable[[Fault], None]
 Taker = Callable[[Fault], bool]
 
