@@ -6,6 +6,7 @@ one before had left without words, so that nothing the customer said is lost wit
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
 from typing import Protocol
 
@@ -27,14 +28,20 @@ class Hearing:
 
     def __init__(self) -> None:
         self.ear: Ear | None = None
+        self._waits = False
         self._kept: deque[tuple[bytes, float]] = deque()
         self._behind: deque[tuple[bytes, float]] = deque()
+        self._fresh = asyncio.Event()
 
-    def use(self, ear: Ear | None) -> None:
-        """Let this one hear from now on, and first of all what is still without words."""
+    def use(self, ear: Ear | None, *, waits: bool = False) -> None:
+        """Let this one hear from now on, and first of all what is still without words.
+
+        waits: its `send` may take as long as the sound lasts, which must not hold up the microphone.
+        """
         if ear is not self.ear:
-            self.ear = ear
+            self.ear, self._waits = ear, waits
             self._behind = deque(without_lead(list(self._kept), RATE_HZ) if ear is not None else ())
+            self._fresh.set()
 
     def words(self, at_ms: float) -> None:
         """There are words for what was said until now."""
@@ -43,12 +50,22 @@ class Hearing:
 
     async def frame(self, pcm: bytes, captured_ms: float) -> None:
         """The microphone's next."""
-        kept, ear = self._kept, self.ear
+        kept = self._kept
         kept.append((pcm, captured_ms))
         if captured_ms - kept[0][1] > KEPT_MS:
             kept.popleft()
-        if ear is None:
+        if self.ear is None:
             return
-        while self._behind and ear is self.ear:
-            await ear.send(*self._behind.popleft())
-        await ear.send(pcm, captured_ms)
+        if not self._waits and not self._behind:
+            await self.ear.send(pcm, captured_ms)
+        else:
+            self._behind.append((pcm, captured_ms))
+            self._fresh.set()
+
+    async def catch_up(self) -> None:
+        """Hand over what waits, until cancelled."""
+        while True:
+            await self._fresh.wait()
+            self._fresh.clear()
+            while self._behind and self.ear is not None:
+                await self.ear.send(*self._behind.popleft())

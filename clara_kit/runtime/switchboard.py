@@ -88,6 +88,7 @@ class Switchboard:
         for service in ("stt", "avatar"):
             await self._lines[service].opened.wait()
         tasks.create_task(self.orders.carry_out())
+        tasks.create_task(self.hearing.catch_up())
 
     # --- who is there ------------------------------------------------------------------------------------
 
@@ -111,7 +112,7 @@ class Switchboard:
         self.orders.backup = backup = there.get("backup")
         if backup is not None and backup.hears != self._listens:
             backup.hears = self._listens
-        self.hearing.use(ear)
+        self.hearing.use(ear, waits=self._listens)
         if changes:
             self._shown(avatar, ear)
 
