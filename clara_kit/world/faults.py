@@ -1,8 +1,12 @@
 """What can go wrong, in words that the simulation and every twin understand.
 
 A fault names a service, a kind and the occasion: the n-th connection (stt), request (llm, shop), utterance (tts,
-avatar), answer (backup), counted from 1, and how long after its beginning. A refusal by the avatar counts requests at a
-door instead, one by the backup its sessions. `FaultBox` hands each fault out once, and brings one into what is running now when it is asked to.
+avatar), whatever it says (backup), counted from 1, and how long after its beginning. A refusal by the avatar counts
+requests at a door instead, one by the backup those of its sessions. `FaultBox` hands each fault out once, and brings
+one into what is running now when it is asked to.
+
+In a simulation each line of the customer's counts as a connection of the recogniser, and so does each attempt to connect
+it again; of the avatar's doors, each utterance and each such attempt.
 """
 
 from __future__ import annotations
@@ -176,7 +180,7 @@ class FaultBox:
 
 
 def _door(fault: Fault) -> Door:
-    if fault.service != "avatar" or fault.kind != "refuse":
+    if fault.service not in ("avatar", "backup") or fault.kind != "refuse":
         return ""
     return "start" if fault.detail == "start" else "socket" if fault.detail == "socket" else "token"
 
