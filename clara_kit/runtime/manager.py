@@ -238,7 +238,8 @@ class ConversationManager:
 
     def inject(self, fault: Fault) -> Literal["now", "next"]:
         """Let a twin play `fault` now, in what runs, or else on the service's next occasion. Raises `ClaraError`."""
-        mode = self.services.modes.get(fault.service, "not there")
+        modes, falls_back = self.services.modes, self.conversation.settings.flags.enable_auto_fallback
+        mode = modes.get("avatar" if fault.service == "backup" and falls_back else fault.service, "not there")
         if mode not in ("twin", "sim"):
             raise ClaraError(
                 f"Only a twin can play {fault}, or the simulation; the {fault.service} of this conversation is {mode}."
@@ -315,8 +316,8 @@ class ConversationManager:
         speech = what if isinstance(what, Speech) else await asyncio.to_thread(line_speech, line, customer_voice())
         if line.sound is None:
             await asyncio.to_thread(self.services.knows, speech)
-            if isinstance(session.stt, ToldLines):
-                session.stt.expect(line, self.clock.now_ms())
+            if isinstance(ear := session.ear, ToldLines):
+                ear.expect(line, self.clock.now_ms())
         return await session.microphone.play(speech.sound)
 
     async def _ask(self, what: str | Sound | Line, timeout_s: float) -> Turn:
