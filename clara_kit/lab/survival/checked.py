@@ -78,9 +78,16 @@ class _Check:
         where = [turn for turn in turns for _ in questions[turn]]
         flat, asked = [w for own in words for w in own], [w for turn in turns for w in questions[turn]]
         found: list[Counter[int]] = [Counter() for _ in words]
+        left = Counter(zip(where, asked, strict=True))
         for a, b, size in SequenceMatcher(None, flat, asked, autojunk=False).get_matching_blocks():
             for i in range(size):
                 found[whose[a + i]][where[b + i]] += 1
+                left[where[b + i], asked[b + i]] -= 1
+        for own, hits, (_, began_ms, _) in zip(words, found, self.things, strict=True):
+            if hits.total() < _ENOUGH * len(own):  # a recogniser that was away may tell things in another order
+                for turn in turns:
+                    if began_ms is None or self.turns[turn][-1].at_ms >= began_ms:
+                        hits[turn] += (Counter(own) & Counter({word: left[turn, word] for word in own})).total()
         places: list[list[int]] = []
         for own, hits in zip(words, found, strict=True):
             if not own or hits.total() < _ENOUGH * len(own):
@@ -90,6 +97,11 @@ class _Check:
             last = questions[first[-1]]
             later = [t for t in turns if t > first[-1] and questions[t][: len(last)] == last and len(questions[t]) > len(last)]  # fmt: skip
             places.append(first + later[:1])
+        for n in range(len(words) - 1):  # said twice and asked about once: it is the later that was
+            later_ms = self.things[n + 1][1]
+            twice = words[n] == words[n + 1] and places[n] and not places[n + 1] and later_ms is not None
+            if twice and self.turns[places[n][0]][0].at_ms >= later_ms:
+                places[n + 1], places[n] = places[n], []
         return places
 
     # --- what became of it -----------------------------------------------------------------------------------
@@ -151,6 +163,8 @@ class _Check:
 
     def _excused(self, text: str, turns: list[int], since: float, next_ms: float | None, why: str) -> tuple[Fate, str]:
         """It was not answered: what was done instead."""
+        if self._asks_for_nothing(text, since) and not turns:
+            return "let be", "it only says «go on»"
         read, mine = self.read, {*turns}
         sounds = self._answers(turns[-1]) if turns else []
         broke = [s.stopped_ms or 0.0 for s in sounds if s.how == "broke"]
@@ -165,8 +179,6 @@ class _Check:
                 or (since <= sound.started_ms and (next_ms is None or sound.started_ms <= next_ms + self.deadline_ms))
             ):  # fmt: skip
                 return "apologised", why
-        if self._asks_for_nothing(text, since) and not turns:
-            return "let be", "it only says «go on»"
         if any(since <= at_ms for at_ms in read.pressed_ms) and not any(s.started_ms is not None for s in sounds):
             return "let be", "the customer pressed stop"
         limit = since + self.deadline_ms if next_ms is None else max(next_ms, since + self.deadline_ms)

@@ -31,6 +31,7 @@ class Sound(Struct, kw_only=True):
     stopped_ms: float | None = None
     how: How = ""
     told_ms: float | None = None  # when it was ordered to stop
+    wanted: bool = False  # by the customer, who made themselves felt since it was ordered, or was heard already
 
 
 class Asked(Struct, kw_only=True):
@@ -81,6 +82,7 @@ class Reading:
         self.alerts: list[do.RaiseAlert] = []
         self.switches: list[InForce] = []
         self.touched_ms: list[float] = []  # when the customer made themselves felt: sound, words, typing, the button
+        self._sounding = False
         self.pressed_ms: list[float] = []
         self.changed: dict[str, Any] = {}  # settings
         self.state, self.state_ms = ConversationState.IDLE, 0.0
@@ -89,7 +91,8 @@ class Reading:
         self._readers: dict[type, Callable[[Any], None]] = {
             ev.TranscriptFinal: self._final,
             ev.TextTyped: self._typed,
-            ev.SpeechStarted: self._touched,
+            ev.SpeechStarted: self._sound,
+            ev.SpeechEnded: self._no_sound,
             ev.TranscriptInterim: self._touched,
             ev.InterruptRequested: self._button,
             ev.SettingsChanged: lambda r: self.changed.update(r.changes),
@@ -124,8 +127,16 @@ class Reading:
     def _touched(self, event: ev.Event) -> None:
         self.touched_ms.append(event.at_ms)
 
+    def _sound(self, event: ev.SpeechStarted) -> None:
+        self._touched(event)
+        self._sounding = True
+
+    def _no_sound(self, event: ev.SpeechEnded) -> None:
+        self._sounding = False
+
     def _final(self, event: ev.TranscriptFinal) -> None:
         self._touched(event)
+        self._sounding = False
         if event.text.strip():
             began, ended = event.speech_started_ms, event.speech_ended_ms
             self.heard.append(Heard(text=event.text, began_ms=began, ended_ms=ended, at_ms=event.at_ms))
@@ -205,6 +216,7 @@ class Reading:
         sound = self.sounds.get(command.utterance_id)
         if sound is not None and not sound.how:
             sound.told_ms = command.at_ms
+            sound.wanted = self._sounding or any(at_ms >= sound.ordered_ms for at_ms in self.touched_ms[-1:])
             if sound.started_ms is None:
                 sound.how, sound.stopped_ms = "cut", command.at_ms
 
@@ -212,14 +224,9 @@ class Reading:
         sound = self.sounds.get(utterance_id)
         if sound is None or sound.how:
             return
-        if how == "cut" and (sound.told_ms is None or not self._wanted(sound)):
+        if how == "cut" and not sound.wanted:
             how = "broke"
         sound.how, sound.stopped_ms = how, self.now_ms
-
-    def _wanted(self, sound: Sound) -> bool:
-        """The customer made themselves felt between its beginning and the order to stop."""
-        since, until = sound.started_ms or 0.0, sound.told_ms or 0.0
-        return any(since <= at_ms <= until for at_ms in self.touched_ms)
 
     def _all_silent(self, *, backup: bool) -> None:
         for sound in self.sounds.values():
