@@ -112,6 +112,8 @@ REDUCERS: dict[type[ev.Event], Reducer] = {
     ev.ProviderRecovered: trouble.recovered,
     ev.ProviderWarned: _recorded,
     ev.HealthTold: _recorded,
+    ev.KeepingFailed: _recorded,
+    ev.KeepingRecovered: _recorded,
     ev.TurnHeard: _recorded,
     ev.FaultInjected: _recorded,
     ev.TimerFired: _timer_fired,
