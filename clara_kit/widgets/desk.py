@@ -19,7 +19,6 @@ from typing import Any
 import ipywidgets
 
 from clara_kit.core.errors import ClaraError
-from clara_kit.core.events import ProviderFailed
 from clara_kit.core.settings import Settings
 from clara_kit.lab.kernel import KERNEL
 from clara_kit.lab.spending import rate
@@ -34,7 +33,7 @@ from clara_kit.widgets.desk_view import DeskView, Voice, asked, why_over
 from clara_kit.widgets.key_panel import KeyPanel
 from clara_kit.widgets.open_list import OpenList, named, told
 from clara_kit.widgets.shelf import Shelf
-from clara_kit.widgets.telling import lasting, tell
+from clara_kit.widgets.telling import Lasting, lasting, tell
 from clara_kit.widgets.window import ConversationWindow
 from clara_kit.widgets.words import Language, spoken_in, usual_language
 
@@ -232,7 +231,7 @@ class Desk(ipywidgets.VBox):  # type: ignore[misc]
 
     def _attach(self, clara: ConversationManager, *, draw: bool = True) -> None:
         self.clara, self._story, self._read = clara, Story(), 0
-        self._failed: ProviderFailed | None = None
+        self._failed: Lasting | None = None
         modes = clara.services.modes
         self._view.mix, self._view.is_live = mix_of(modes), "live" in modes.values()
         self._view.spent_usd, self._view.unpriced = 0.0, []
