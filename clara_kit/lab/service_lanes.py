@@ -12,6 +12,8 @@ from clara_kit.lab.lanes import Mark, Span, Timeline
 from clara_kit.lab.sentences import Language, followed, happened, in_place
 from clara_kit.measure.story import Story
 
+SPANS = ("failing", "passed by", "half open", "given up", "opening", "there", "speaks for Clara")
+MARKS = ("retry", "probe", "switch", "told")
 _RETRIES = {"retry": "llm", "retry_shop": "shop"}
 _WORKS: dict[type, str] = {
     ev.ReplyDelta: "llm", ev.FirstAudio: "tts", ev.SpeakingStarted: "avatar", ev.TranscriptFinal: "stt", ev.ProfileLoaded: "shop",
