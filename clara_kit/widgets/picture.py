@@ -56,6 +56,7 @@ def svg(line: Timeline, *, title: str, mix: str, language: Language = "en") -> s
     there = {entry.lane for entry in (*line.spans, *line.marks)}
     services = [name for name in SERVICE_LANES if name in there]
     more = len(services) * SERVICE_PX
+    below = more + 16 * bool(services)  # of their signs
     tops = {**LANE_TOP, **{name: SERVICE_TOP + n * SERVICE_PX for n, name in enumerate(services)}}
     heights = {**LANE_HEIGHT, **dict.fromkeys(services, SERVICE_PX)}
     body = [
@@ -66,8 +67,8 @@ def svg(line: Timeline, *, title: str, mix: str, language: Language = "en") -> s
     body += [box(span, tops[span.lane], heights[span.lane] - 4, x, words) for span in line.spans]
     marks = (mark for mark in line.marks if mark.kind != "interim")
     body += [sign(mark, tops[mark.lane] + SIGN_Y.get(mark.lane, 12), x, words) for mark in marks]
-    body += [_wait(n, wait, HEIGHT + more, words) for n, wait in enumerate(line.waits)]
-    height = HEIGHT + more + ceil(len(line.waits) / CELLS) * CELL_HEIGHT + 6
+    body += [_wait(n, wait, HEIGHT + below, words) for n, wait in enumerate(line.waits)]
+    height = HEIGHT + below + ceil(len(line.waits) / CELLS) * CELL_HEIGHT + 6
     waited = f'<tspan font-weight="bold">{words["w_waits"]}</tspan> ({escape(of_whom)}). {words["w_aim"]}.' * bool(
         line.waits
     )
@@ -76,8 +77,10 @@ def svg(line: Timeline, *, title: str, mix: str, language: Language = "en") -> s
     body.append(
         f'<text x="{GUTTER}" y="{294 + more}" fill="#666">{words["picture_legend"]}</text>'
         f'<text x="{GUTTER}" y="{310 + more}" fill="#666">{letters}</text>'
-        f'<text x="14" y="{334 + more}" fill="#222">{waited}</text>'
+        f'<text x="14" y="{334 + below}" fill="#222">{waited}</text>'
     )
+    if services:
+        body.append(f'<text x="{GUTTER}" y="{326 + more}" fill="#666">{words["picture_services"]}</text>')
     return sheet(body, height, title, f"{title}: {lasted_ms / 1000:.1f} s, {of_whom}", of_whom)
 
 
