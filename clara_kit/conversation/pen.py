@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from clara_kit.conversation.fallback import FallbackManager
 from clara_kit.conversation.heard import Heard
 from clara_kit.conversation.policies import ROOM, Policies
 from clara_kit.conversation.policy import Decision, Question
@@ -117,7 +118,7 @@ class Pen:
         """A reply is awaited from now on."""
         talk = self.talk
         talk.replies_begun += 1
-        reply = talk.replies[talk.replies_begun] = Reply(talk.replies_begun, chunker)
+        reply = talk.replies[talk.replies_begun] = Reply(talk.replies_begun, chunker, asked_ms=talk.now_ms)
         return reply
 
     def end_reply(self, reply_id: int) -> None:
@@ -164,3 +165,12 @@ class Pen:
     def health(self, service: Service) -> Health:
         """The state of a service, to be written."""
         return self.talk.services.setdefault(service, Health())
+
+    @property
+    def fallback(self) -> FallbackManager:
+        """Who counts and opens and closes."""
+        settings = self.talk.settings
+        return FallbackManager(
+            self.talk.services, threshold=settings.failure_threshold, open_ms=settings.fallback_open_ms,
+            successes=settings.fallback_successes,
+        )  # fmt: skip
