@@ -236,14 +236,17 @@ class ConversationManager:
         """
         await self._call(self._session.exchange_llm(mode, keys or self.services.keys))
 
-    def inject(self, fault: Fault) -> Literal["now", "next"]:
-        """Let a twin play `fault` now, in what runs, or else on the service's next occasion. Raises `ClaraError`."""
+    def inject(self, fault: Fault, times: int = 1) -> Literal["now", "next"]:
+        """Let a twin play `fault` now, in what runs, or else on the service's next occasion; and so many `times`.
+
+        `services.faults.mend(service)` calls off what is still to come. Raises `ClaraError`.
+        """
         mode = self.services.modes.get(fault.service, "not there")
         if mode not in ("twin", "sim"):
             raise ClaraError(
                 f"Only a twin can play {fault}, or the simulation; the {fault.service} of this conversation is {mode}."
             )
-        return self.services.faults.inject(fault)
+        return self.services.faults.inject(fault, times)
 
     async def ask(self, what: str | Sound | Line, *, timeout_s: float = 60) -> Turn:
         """Say something, hear Clara out, and return the turn with its ledger."""

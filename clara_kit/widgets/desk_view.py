@@ -55,6 +55,7 @@ class DeskView(anywidget.AnyWidget):
     cut_ins_open = traitlets.Bool(False).tag(sync=True)
     armed: Any = traitlets.List().tag(sync=True)
     did = traitlets.Dict().tag(sync=True)
+    stand_ins: Any = traitlets.List().tag(sync=True)
 
     def draw(self, clara: ConversationManager, story: Story) -> None:
         """Show how a conversation stands. story: as far as it was read."""
@@ -67,6 +68,8 @@ class DeskView(anywidget.AnyWidget):
         soon = clara.state is ConversationState.IDLE and not clara.conversation.is_quiet
         self.state, self.said = "soon" if soon else str(clara.state), lines(story, clara.clock.now_ms())
         self.turns = [row(turn, began_with) for turn in turns(story)]
+        services = [*clara.conversation.talk.services.items()]
+        self.stand_ins = [[service, health.target] for service, health in services if health.target]
 
 
 class Voice:
