@@ -111,6 +111,16 @@ def _variant(record: Any) -> str:
             return record.timer_id.partition("#")[0]
         case do.Duck():
             return "on" if record.on else "off"
+        case do.SwitchTo():
+            return "backup_speaks" if (record.service, record.target) == ("avatar", "backup") else record.target
+        case do.OpenBackup(hears=True):
+            return "hears"
+        case do.AskBackup(heard=True):
+            return "heard"
+        case ev.HealthTold():
+            return record.circuit
+        case ev.ProviderRecovered():
+            return record.service
         case ev.ReplyCompleted():
             return record.stop_reason
         case ev.TranscriptInterim() | ev.TranscriptFinal() if not record.text.strip():
