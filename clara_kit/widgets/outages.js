@@ -1,5 +1,5 @@
 // The view of outages.py: how each service fares, a button for each way in which it can fail, and what came of it.
-const LAMP = { well: "●", failing: "◐", away: "⏏", trying: "◔", lost: "✕" }; // told apart by form, not by colour alone
+const LAMP = { well: "●", failing: "◐", away: "↷", trying: "◔", lost: "✕" }; // told apart by form, not by colour alone
 function render({ model, el }) {
   const w = (name) => model.get("words")[name] ?? name;
   const fill = (text, values) => text.replace(/\{(\w+)\}/g, (_, name) => values[name]);
