@@ -168,7 +168,7 @@ def _turn(told: story.Turn) -> Turn:
     if told.replies:
         last, began = told.replies[-1], told.replies[asked[-1] if asked else 0]
         turn.customer, turn.model, turn.exchanged = last.question, last.model or turn.model, last.exchanged
-        turn.backup = last.backup
+        turn.backup = last.backup is not None
         if began.words is not None:
             turn.points["words_ended"] = began.words.ended_ms
             turn.transcript_received = began.words.received_ms

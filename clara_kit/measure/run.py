@@ -247,7 +247,9 @@ def _spoke(_command: do.Command, standing: dict[str, str]) -> _Modes:
 
 
 _Modes = Iterable[tuple[str, str]]
-_STANDS: dict[type, Callable[[Any, dict[str, str]], _Modes]] = {  # what each record tells of what stands behind a service
+_STANDS: dict[
+    type, Callable[[Any, dict[str, str]], _Modes]
+] = {  # what each record tells of what stands behind a service
     ServiceExchanged: lambda record, _: ((record.service, record.mode),),
     do.SwitchTo: _switched,
     do.AskBackup: _asked_backup,

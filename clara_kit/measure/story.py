@@ -46,7 +46,7 @@ class Reply(Struct, kw_only=True):
     usage: ev.Usage | None = None
     completed_ms: float | None = None
     exchanged: Mapping[str, Any] = {}  # the services, and their new modes, that had been exchanged when it was asked
-    backup: bool = False  # the avatar vendor's own assistant was asked
+    backup: Utterance | None = None  # what the avatar vendor's own assistant says, where that was asked
 
 
 class Utterance(Struct, kw_only=True):
@@ -72,10 +72,8 @@ class Utterance(Struct, kw_only=True):
     heard_step: int = 0
     shown: list[str] = []  # what could only be read
     shown_ms: float | None = None
-    shown_step: int = 0
     exchanged: Mapping[str, Any] = {}  # as in a reply, when it was ordered
     by: str = ""  # the policy that had it said
-    backup: bool = False  # the backup's own answer: nobody knows its words before they are said
 
     @property
     def text(self) -> str:
@@ -130,7 +128,6 @@ class Story:
         self.interim = ""
         self.exchanged: dict[str, Any] = {}
         self._new: Words | None = None
-        self._backups: dict[int, Utterance] = {}  # what the backup answers, by its reply
         self._readers: dict[type, Callable[[Any], None]] = {
             ev.ServiceExchanged: self._exchanged,
             ev.ReplyDelta: self._delta,
@@ -143,7 +140,7 @@ class Story:
             do.CancelReply: lambda r: self._reply_over(r.reply_id),
             ev.ReplyStarted: self._reply_started,
             ev.ReplyCompleted: self._completed,
-            do.Speak: self._speak,
+            do.Speak: lambda r: self._utterance(r).pieces.append(r.text),
             do.ShowText: self._show,
             ev.SpeechSent: lambda r: self._reached(r, "sent"),
             ev.FirstAudio: lambda r: self._reached(r, "first_audio"),
@@ -199,8 +196,7 @@ class Story:
     def _ask_backup(self, command: do.AskBackup) -> None:
         passed_by = ("stt", "llm") if command.heard else ("llm",)
         self._request(command, {**self.exchanged, **dict.fromkeys(passed_by, "backup")})
-        utterance = self._backups[command.reply_id] = self._utterance(command)
-        utterance.backup = True
+        self.replies[command.reply_id].backup = self._utterance(command)
 
     def _request(self, command: do.RequestReply | do.AskBackup, exchanged: Mapping[str, Any] | None = None) -> None:
         words, self._new = self._new, None
@@ -212,7 +208,6 @@ class Story:
             words=words,
             asked_ms=command.at_ms,
             exchanged=self.exchanged if exchanged is None else exchanged,
-            backup=type(command) is do.AskBackup,
         )
         turn = self._turn(command.turn_id, words.kind if words else "spoken")
         turn.replies.append(reply)
@@ -235,8 +230,8 @@ class Story:
             reply.first_ms, reply.first_step = event.at_ms, self.step
         if reply.ended_ms is None:
             reply.text += event.text
-            if reply.backup:
-                self._backups[reply.reply_id].pieces = [reply.text]
+            if reply.backup is not None:
+                reply.backup.pieces = [reply.text]
 
     def _completed(self, event: ev.ReplyCompleted) -> None:
         reply = self.replies.get(event.reply_id)
@@ -258,14 +253,10 @@ class Story:
 
     # --- Clara ------------------------------------------------------------------------------------------
 
-    def _speak(self, command: do.Speak) -> None:
-        self._utterance(command).pieces.append(command.text)
-
     def _show(self, command: do.ShowText) -> None:
         utterance = self._utterance(command)
         utterance.shown.append(command.text)
-        if utterance.shown_ms is None:
-            utterance.shown_ms, utterance.shown_step = command.at_ms, self.step
+        utterance.shown_ms = command.at_ms if utterance.shown_ms is None else utterance.shown_ms
 
     def _utterance(self, command: do.Speak | do.ShowText | do.AskBackup) -> Utterance:
         """The one that is meant; a new one where there is none yet."""

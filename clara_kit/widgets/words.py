@@ -44,5 +44,5 @@ def _mode(mode: str, words: dict[str, str]) -> str:
 def whose(mix: str, language: Language) -> str:
     """A run's mix in words: whose its numbers are."""
     name = mixed(mix, language)
-    vendors = {part.split()[-1] for part in mix.split(", ") if part} & {"live", "recorded", "recording"}
+    vendors = {*mix.replace(",", "").split()} & {"live", "recorded", "recording"}
     return name if vendors else spoken_in(language)["not_vendors"].format(mix=name)
