@@ -287,13 +287,14 @@ function render({ model, el }) {
       const row = make("p", one.who);
       row.dataset.told = told;
       const who = one.who === "clara" ? "Clara" : w(`who_${one.who}`);
-      row.append(make("b", "", `${who}: `), one.text);
+      row.append(make("b", "", `${who}${one.by ? ` (${w("said_backup")})` : ""}: `), one.text);
+      if (one.read) row.append(" ", make("span", "read", `[${w("said_read")}] ${one.read}`));
       if (one.later) row.append(" ", make("span", "later", one.later));
       if (one.lost) row.append(" ", make("s", "", one.lost));
       if (one.lost) row.title = w("struck");
       lines.children[n] ? lines.children[n].replaceWith(row) : lines.append(row);
     });
-    const whole = all.filter((one) => one.who === "clara" && !one.later).map((one) => one.text);
+    const whole = all.filter((one) => one.who === "clara" && !one.later).map((one) => [one.text, one.read].filter(Boolean).join(" "));
     if (aloud.dataset.count !== `${whole.length}`) aloud.textContent = whole.length ? `Clara: ${whole.at(-1)}` : "";
     aloud.dataset.count = whole.length;
   }

@@ -140,13 +140,14 @@ def why_over(clara: ConversationManager, words: Mapping[str, str], language: Lan
 
 
 def _said(one: Words | Utterance, now_ms: float) -> dict[str, str]:
-    """Who said what; `later`: not spoken yet; `lost`: never heard."""
+    """Who said what; `later`: not spoken yet; `lost`: never heard; `read`: shown, and not spoken; `by`: who answered for Clara."""
     if isinstance(one, Words):
         return {"who": "customer" if one.kind == "spoken" else "typed", "text": one.text, "later": "", "lost": ""}
+    told = {"who": "clara", "later": "", "lost": "", "read": " ".join(one.shown), "by": "backup" if one.backup else ""}
     if one.heard is not None:
-        return {"who": "clara", "text": one.heard.heard, "later": "", "lost": one.heard.unheard}
-    if one.stopped_ms is not None:
-        return {"who": "clara", "text": one.text, "later": "", "lost": ""}
+        return {**told, "text": one.heard.heard, "lost": one.heard.unheard}
+    if one.stopped_ms is not None or not one.pieces:
+        return {**told, "text": " ".join(one.pieces)}
     played_ms = now_ms - one.started_ms if one.started_ms is not None else 0.0
     by_now = estimate(one.pieces, played_ms)
-    return {"who": "clara", "text": by_now.heard, "later": by_now.unheard, "lost": ""}
+    return {**told, "text": by_now.heard, "later": by_now.unheard}

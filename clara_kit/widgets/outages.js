@@ -49,22 +49,7 @@ function render({ model, el }) {
     rows[service] = { row, lamp, name, state, set, mend, buttons };
     grid.push([...buttons, mend]);
   }
-  // Tab comes to one button only, the arrows to all others: as in every grid.
-  let at = grid[0][0];
-  const usable = (node) => !node.hidden && (rare.checked || !node.classList.contains("ou-rare"));
-  function roam() {
-    if (!usable(at)) at = grid[0][0];
-    for (const node of grid.flat()) node.tabIndex = node === at ? 0 : -1;
-  }
-  table.addEventListener("focusin", (event) => event.target.tagName === "BUTTON" && ((at = event.target), roam()));
-  table.addEventListener("keydown", (event) => {
-    const y = grid.findIndex((line) => line.includes(at)), line = grid[y].filter(usable), x = line.indexOf(at);
-    const to = { ArrowRight: [y, x + 1], ArrowLeft: [y, x - 1], ArrowDown: [y + 1, x], ArrowUp: [y - 1, x], Home: [y, 0], End: [y, line.length - 1] }[event.key];
-    if (!to) return;
-    const there = (grid[to[0]] ?? []).filter(usable);
-    there[Math.min(to[1], there.length - 1)]?.focus();
-    event.preventDefault();
-  });
+  const roam = roaming(table, () => grid, (node) => !node.hidden && (rare.checked || !node.classList.contains("ou-rare")));
   root.addEventListener("keydown", (event) => event.stopPropagation()); // a key here is no command of JupyterLab's
 
   // What cannot be done now keeps its place and the focus, and says why.
