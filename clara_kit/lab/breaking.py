@@ -5,7 +5,8 @@ Only what a twin or the simulation plays can be broken; a vendor that is real is
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from functools import partial
+from typing import Literal
 
 from clara_kit.core.errors import ClaraError
 from clara_kit.core.events import Service
@@ -32,12 +33,11 @@ def break_it(clara: ConversationManager, service: str, how: str, times: int = 1)
     """
     if service not in BUTTONS or how not in BUTTONS[service]:
         raise ClaraError(f"There is no way «{how}» for {service} to fail.", hint="the ways: `lab.breaking.BUTTONS`.")
-    if how != "down":
-        more: dict[str, Any] = {"for_ms": LATE_MS} if how == "slow" else {}
-        return clara.inject(Fault(service=service, kind=how, **more), times)  # type: ignore[arg-type]
-    refusal = Fault(service=service, kind="refuse", status=529 if service == "llm" else 503)  # type: ignore[arg-type]
-    when = clara.inject(refusal, times)
-    return clara.inject(Fault(service=service, kind="cut")) if service in _CONNECTED else when  # type: ignore[arg-type]
+    one = partial(Fault, service=service)
+    if how == "down":
+        refused = (one(kind="refuse", status=529 if service == "llm" else 503),) * times
+        return clara.inject(one(kind="cut"), *refused) if service in _CONNECTED else clara.inject(*refused)
+    return clara.inject(*(one(kind=how, for_ms=LATE_MS if how == "slow" else 0.0),) * times)
 
 
 def mend(clara: ConversationManager, service: str) -> int:

@@ -100,7 +100,7 @@ def _utterances(run: Run) -> Iterator[tuple[OfflineVoice, int, str, float, float
             yield customer_voice(), 0, words.text, words.began_ms, words.ended_ms
     for one in story.utterances.values():
         if one.started_ms is not None:
-            stands_in = "avatar" in one.exchanged or "tts" in one.exchanged or one.backup
+            stands_in = "avatar" in one.exchanged or "tts" in one.exchanged
             voice = stand_in_voice() if stands_in else clara_voice(_speed(run, one.started_ms))
             yield (
                 voice,

@@ -236,8 +236,8 @@ class ConversationManager:
         """
         await self._call(self._session.exchange_llm(mode, keys or self.services.keys))
 
-    def inject(self, fault: Fault, times: int = 1) -> Literal["now", "next"]:
-        """Let a twin play `fault` now, in what runs, or else on the service's next occasion; and so many `times`.
+    def inject(self, fault: Fault, *then: Fault) -> Literal["now", "next"]:
+        """Let a twin play `fault` now, in what runs, or else on the service's next occasion; and `then` on those after it.
 
         `services.faults.mend(service)` calls off what is still to come. Raises `ClaraError`.
         """
@@ -246,7 +246,7 @@ class ConversationManager:
             raise ClaraError(
                 f"Only a twin can play {fault}, or the simulation; the {fault.service} of this conversation is {mode}."
             )
-        return self.services.faults.inject(fault, times)
+        return self.services.faults.inject(fault, *then)
 
     async def ask(self, what: str | Sound | Line, *, timeout_s: float = 60) -> Turn:
         """Say something, hear Clara out, and return the turn with its ledger."""

@@ -118,7 +118,8 @@ def asked(content: Any, desk: Any) -> Callable[[], Awaitable[Any]] | None:
 
 def lines(story: Story, now_ms: float) -> list[dict[str, str]]:
     """Who said what by now, with the words that are still being recognised at the end."""
-    said = [_said(one, now_ms) for one in story.said]
+    by_backup = {reply.backup.utterance_id for reply in story.replies.values() if reply.backup is not None}
+    said = [_said(one, now_ms, by_backup) for one in story.said]
     if story.interim:
         said.append({"who": "customer", "text": "", "later": story.interim, "lost": ""})
     return said
@@ -139,11 +140,12 @@ def why_over(clara: ConversationManager, words: Mapping[str, str], language: Lan
     return f"{words['ended']} {tell(why, language)}" if why else ""
 
 
-def _said(one: Words | Utterance, now_ms: float) -> dict[str, str]:
+def _said(one: Words | Utterance, now_ms: float, by_backup: set[int]) -> dict[str, str]:
     """Who said what; `later`: not spoken yet; `lost`: never heard; `read`: shown, and not spoken; `by`: who answered for Clara."""
     if isinstance(one, Words):
         return {"who": "customer" if one.kind == "spoken" else "typed", "text": one.text, "later": "", "lost": ""}
-    told = {"who": "clara", "later": "", "lost": "", "read": " ".join(one.shown), "by": "backup" if one.backup else ""}
+    by = "backup" if one.utterance_id in by_backup else ""
+    told = {"who": "clara", "later": "", "lost": "", "read": " ".join(one.shown), "by": by}
     if one.heard is not None:
         return {**told, "text": one.heard.heard, "lost": one.heard.unheard}
     if one.stopped_ms is not None or not one.pieces:

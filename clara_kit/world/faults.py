@@ -123,19 +123,22 @@ class FaultBox:
         with self._lock:
             self._waiting.append(fault)
 
-    def inject(self, fault: Fault, times: int = 1) -> Literal["now", "next"]:
+    def inject(self, fault: Fault, *then: Fault) -> Literal["now", "next"]:
         """Let `fault` happen `after_ms` from now in what runs, or else on the next occasion; its `on` is ignored.
 
-        times: and on the occasions after that, so many in all.
+        then: each on the next occasion after those before it.
         """
         with self._lock:
             takers = [take for service, take in reversed(self._running) if service == fault.service]
         taken = any(take(fault) for take in takers)
+        with self._lock:
+            ahead: dict[tuple[Service, Door], int] = {}
+            for one in then if taken else (fault, *then):
+                where = one.service, _door(one)
+                ahead[where] = ahead.get(where, self._occasions.get(where, 0)) + 1
+                self._waiting.append(replace(one, on=ahead[where]))
         if taken:
             self._tell(fault)
-        with self._lock:
-            on = self._occasions.get((fault.service, _door(fault)), 0) + 1
-            self._waiting += [replace(fault, on=on + n) for n in range(times - taken)]
         return "now" if taken else "next"
 
     def mend(self, service: Service) -> int:
