@@ -5,17 +5,9 @@ from __future__ import annotations
 import re
 from functools import cache
 
-import pytest
-
-from clara_kit import Run, Settings
 from clara_kit.core import commands as do
-from clara_kit.core import events as ev
-from clara_kit.core.records import HeardEstimated, Ignored, Record
-from clara_kit.lab.lanes import SERVICE_LANES
-from clara_kit.lab.sentences import followed, happened, in_plain
-from clara_kit.lab.stepping import Stepper
-from clara_kit.lab.timeline import timeline
-from clara_kit.widgets.picture import svg
+from clara_kit.core.records import Ignored, Record
+from clara_kit.lab.sentences import in_plain
 from tests.lab.unlucky import unlucky
 
 RAW = re.compile(r"internal error|not an event of this kit|its time is no time|^A setting is wrong")  # for engineers

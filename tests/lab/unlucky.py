@@ -46,6 +46,8 @@ class _World:
             elif self._due and (not timer or self._due[0][0] <= self._timers[timer]):
                 at_ms, _, event = self._due.pop(0)
                 self._now_ms = max(self._now_ms, at_ms)
+                if isinstance(event, ev.ProviderFailed) and event.service in ("tts", "avatar", "backup"):
+                    self._drop("utterance_id", event.utterance_id)
                 self._feed(event)
             elif timer:
                 self._now_ms = max(self._now_ms, self._timers.pop(timer))
@@ -88,7 +90,10 @@ class _World:
                 self._reply(command, well)
             case do.Speak():
                 self._speak(command, well)
+            case do.CancelReply():
+                self._drop("reply_id", command.reply_id)
             case do.InterruptAvatar():
+                self._drop("utterance_id", command.utterance_id)
                 self._after(80, ev.SpeakingInterrupted, utterance_id=command.utterance_id)
             case do.OpenBackup():
                 self._comes("backup", well, 1400)
@@ -98,6 +103,11 @@ class _World:
             self._fails("avatar", 500)
         if rng.random() < 0.02:
             self._fails(rng.choice(("stt", "backup", "avatar")), 200)
+
+    def _drop(self, which: str, number: int | None) -> None:
+        """Nothing more comes of it; None: of anything of that kind."""
+        numbers = ((one, getattr(one[2], which, None)) for one in self._due)
+        self._due = [one for one, its in numbers if its is None or (number is not None and its != number)]
 
     def _comes(self, service: Service, well: bool, after_ms: float) -> None:
         if well:
