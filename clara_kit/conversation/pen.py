@@ -19,6 +19,8 @@ from clara_kit.core.events import Service
 from clara_kit.core.records import HeardEstimated, Ignored, Record, StateChanged
 from clara_kit.core.states import ConversationState
 
+WATCH = "slow"  # the timer that only looks on
+
 
 class Pen:
     """Writes one conversation."""
@@ -74,8 +76,13 @@ class Pen:
         """Ring at a time."""
         talk = self.talk
         self.cancel_timer(kind, "set anew")
-        talk.timers_set += 1
-        timer = talk.timers[kind] = Timer(f"{kind}#{talk.timers_set}", due_ms)
+        if kind == WATCH:
+            talk.watches_set += 1
+            number = talk.watches_set
+        else:
+            talk.timers_set += 1
+            number = talk.timers_set
+        timer = talk.timers[kind] = Timer(f"{kind}#{number}", due_ms)
         self.do(do.SetTimer, why, timer_id=timer.timer_id, due_ms=due_ms)
 
     def cancel_timer(self, kind: str, why: str) -> bool:
@@ -148,6 +155,8 @@ class Pen:
         if utterance.started_ms is not None:
             until_ms = min(utterance.cut_ms, talk.now_ms) if utterance.phase == "cut" else talk.now_ms
             talk.spoke_from_ms, talk.spoke_until_ms, talk.spoke_text = utterance.started_ms, until_ms, utterance.text
+            if not utterance.aside:
+                talk.answered_until_ms = until_ms
 
     def cut_utterance(self, utterance: Utterance) -> None:
         """It was silenced now; the history will know how much of it was heard."""

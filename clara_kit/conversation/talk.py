@@ -55,7 +55,8 @@ class Reply(Struct):
     phase: Literal["speculative", "adopted"] = "adopted"
     said_something: bool = False
     asked_ms: float = 0.0
-    begun: bool = False  # some text of it has come
+    chars: int = 0  # of its text that have come
+    seen_chars: int = 0  # of these, when it was last looked whether it is late
     by_backup: bool = False
 
 
@@ -158,6 +159,7 @@ class Talk:
     spoke_from_ms: float = -FARTHEST_MS  # when Clara was last heard, once she has ended
     spoke_until_ms: float = -FARTHEST_MS
     spoke_text: str = ""
+    answered_until_ms: float = -FARTHEST_MS  # and when with something that was not said beside the conversation
     replies: dict[int, Reply] = field(default_factory=dict)
     utterances: dict[int, Utterance] = field(default_factory=dict)
     voice: Voice = field(default_factory=Voice)  # in use, as far as it was measured
@@ -171,6 +173,7 @@ class Talk:
     replies_begun: int = 0
     utterances_begun: int = 0
     timers_set: int = 0
+    watches_set: int = 0  # counted apart: runs from before there were any are still decided the same
 
     @property
     def state(self) -> ConversationState:
@@ -218,7 +221,7 @@ class Talk:
     @property
     def since_sound_ms(self) -> float:
         """Since when nothing of Clara has been heard, as far as somebody waits for it."""
-        return max(self.turn.over_ms, self.spoke_until_ms)
+        return max(self.turn.over_ms, self.answered_until_ms)
 
     @property
     def cut(self) -> Utterance | None:

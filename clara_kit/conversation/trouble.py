@@ -22,6 +22,7 @@ from clara_kit.core.events import Service
 from clara_kit.core.states import ConversationState as S
 
 _NOTICED_MS = 10_000.0  # a connection on which nothing comes had stopped working so long before that is told
+_CREEPS_CHARS = 15  # of a reply that writes fewer in `slow_response_ms` no sentence is to be expected
 _REMAINS = {
     "stt": "Clara does not hear any more; what is typed still reaches her.",
     "avatar": "The avatar is gone; what Clara says can still be read.",
@@ -300,11 +301,13 @@ def late(pen: Pen, event: ev.TimerFired) -> None:
     if who in ("llm", "backup") and not talk.turn.held_on:
         talk.turn.held_on = True
         speaking.say_aside(pen, talk.settings.hold_phrase, why)
-    elif reply is not None and reply.begun and not reply.by_backup:  # a word now and then is no answer
+    elif who == "llm" and reply is not None and 0 < reply.chars < reply.seen_chars + _CREEPS_CHARS:
         pen.end_reply(reply.reply_id)
         pen.do(do.CancelReply, why, reply_id=reply.reply_id)
         spoken = reply.said_something and talk.answering is not None
         return _answer_failed(pen, _ours(pen, "llm", "stalled", f"The model is too slow: {why}."), why, spoken=spoken)
+    if reply is not None:
+        reply.seen_chars = reply.chars
     pen.set_timer("slow", limit_ms, "it is looked at again then")
 
 

@@ -138,6 +138,8 @@ def _variant(record: Any) -> str:
             return record.service
         case ev.ReplyCompleted():
             return record.stop_reason
+        case ev.KeepingFailed() | ev.KeepingRecovered():
+            return record.what
         case ev.TranscriptInterim() | ev.TranscriptFinal() if not record.text.strip():
             return "empty"
     return ""
