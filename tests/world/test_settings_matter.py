@@ -18,7 +18,10 @@ LINES = ["¿Qué protector solar me recomiendas?", COUGH, PAUSE, CUT_IN, {"text"
 NO_WORDS = {"sound": "noise", "sound_ms": 800, "interrupt_after_ms": 1200}
 
 NO_MODEL = [Fault(service="llm", kind="refuse", status=529, on=n) for n in range(1, 4)]
-CUT_SHORT = [Fault(service="llm", kind="cut", after_ms=300, on=n) for n in range(1, 9)]
+CUT_SHORT = [
+    Fault(service="llm", kind="cut", after_ms=300),
+    *(Fault(service="llm", kind="refuse", status=529, on=n) for n in range(2, 9)),
+]
 FALLS_BACK = {"enable_auto_fallback": True, "failure_threshold": 1}
 
 # setting: another value, and a world in which it can matter (default: LINES without faults)
