@@ -116,6 +116,8 @@ REDUCERS: dict[type[ev.Event], Reducer] = {
     ev.ProviderRecovered: trouble.recovered,
     ev.ProviderWarned: _recorded,
     ev.HealthTold: switching.told,
+    ev.KeepingFailed: _recorded,
+    ev.KeepingRecovered: _recorded,
     ev.TurnHeard: _recorded,
     ev.FaultInjected: _recorded,
     ev.TimerFired: _timer_fired,

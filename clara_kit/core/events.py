@@ -335,6 +335,23 @@ class ProviderWarned(Event, frozen=True, kw_only=True):
     message: str
 
 
+class KeepingFailed(Event, frozen=True, kw_only=True):
+    """The disk does not take the run, or its sound, at present; the conversation goes on. Nothing is decided upon it.
+
+    events: they wait in memory. sound: what it does not take is silence in the recording.
+    """
+
+    what: Literal["events", "sound"]
+    message: str
+    hint: str = ""
+
+
+class KeepingRecovered(Event, frozen=True, kw_only=True):
+    """The disk takes it again; of the events nothing is missing."""
+
+    what: Literal["events", "sound"]
+
+
 class FaultInjected(Event, frozen=True, kw_only=True):
     """A twin or the simulation makes something go wrong on purpose. Only for whoever reads the trace."""
 
