@@ -99,7 +99,6 @@ class Assistant:
         text = " ".join(word.text for word in words)
         return [
             ev.SpeechStarted(at_ms=onset_ms, source="vendor", sound_at_ms=began),
-            ev.SpeechEnded(at_ms=max(onset_ms, taken + TURN_END_MS), source="vendor", sound_at_ms=ended),
             ev.TranscriptFinal(at_ms=final_ms, text=text, speech_started_ms=began, speech_ended_ms=ended),
         ]
 
