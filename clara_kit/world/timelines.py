@@ -115,6 +115,7 @@ class Ear:
         self._faults: tuple[Fault, ...] = ()
         self._coming: tuple[Fault, ...] = ()  # of a connection that was opened anew: they strike what is said next
         self._broken_ms = inf  # from when on it is not connected, or deaf
+        self.closed = False
         self._waiting: list[Unheard] = []  # said meanwhile, and not lost
         self._due: dict[int, tuple[ev.Event, Unheard | None]] = {}  # not told yet; a final with what it is of
         self._last: tuple[ev.TranscriptFinal, float] | None = None  # the last final, and how long results take
@@ -158,12 +159,12 @@ class Ear:
 
     def connected(self, at_ms: float) -> list[ev.Event]:
         """It is connected again: what waited is sent once more, as fast as the vendor takes it."""
-        self._broken_ms = inf
+        self._broken_ms, self.closed = inf, False
         return [event for unheard in self.leaves(at_ms, KEPT_MS) for event in self._again(unheard, at_ms)]
 
     def disconnected(self, at_ms: float) -> None:
         """It is closed: what it has not told, and what is said from now on, waits for whoever hears next."""
-        self._broken_ms = min(self._broken_ms, at_ms)
+        self._broken_ms, self.closed = min(self._broken_ms, at_ms), True
         self._waiting += [unheard for _, unheard in self._due.values() if unheard is not None]
         self._due.clear()
 
