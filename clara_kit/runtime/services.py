@@ -22,7 +22,7 @@ from clara_kit.audio.spoken import Pronunciation
 from clara_kit.audio.voice import Speech
 from clara_kit.core.clock import Clock
 from clara_kit.core.commands import Message
-from clara_kit.core.errors import SettingsError
+from clara_kit.core.errors import ProviderUnavailable, SettingsError
 from clara_kit.core.paths import DATA
 from clara_kit.core.prompt import Prompt
 from clara_kit.core.settings import USUAL_GREETING, Keys, Mode, Settings
@@ -225,7 +225,21 @@ class Services:
         self, clock: Clock, messages: tuple[Message, ...], hears: bool, *, prompt: Prompt | None = None
     ) -> Backup:
         """The avatar vendor's own assistant, told the prompt (default: a stranger's) and these turns; not yet entered."""
-        raise SettingsError("There is no backup yet.")
+        if self.settings.avatar_vendor == "heygen":
+            raise ProviderUnavailable("The avatar's session, which would answer by itself, is not there.", kind="cut")
+        from clara_kit.providers.avatar.full import LiveAvatarFull
+
+        s = self.settings
+        return LiveAvatarFull(
+            **self._access("avatar", "liveavatar"),
+            clock=clock,
+            avatar_id=s.avatar_id,
+            prompt=(prompt or self.prompt).text,
+            messages=messages,
+            hears=hears,
+            sandbox=s.avatar_sandbox,
+            pronunciation=self.pronunciation,
+        )
 
     def other_voice(self, clock: Clock) -> TTSProvider:
         """Another vendor's voice. Raises `SettingsError` where there is none, or no key for it."""

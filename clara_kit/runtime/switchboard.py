@@ -176,13 +176,13 @@ class Switchboard:
             self._lines[service].connect()
         elif service not in self._probes:
             work = {"llm": self._models.probe, "tts": self.voice.probe}.get(service, _nothing)
-            task = self._probes[service] = self._tasks.create_task(self._try(service, work()))
+            task = self._probes[service] = self._tasks.create_task(self._try(service, work))
             task.add_done_callback(lambda _: self._probes.pop(service, None))
 
-    async def _try(self, service: ev.Service, work: Coroutine[Any, Any, None]) -> None:
+    async def _try(self, service: ev.Service, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         try:
             async with asyncio.timeout(PROBE_S):
-                await work
+                await work()
         except TimeoutError:
             self._fails(service, ProviderUnavailable(f"The {service} did not answer a trial.", kind="stalled"))
         except Exception as exc:
