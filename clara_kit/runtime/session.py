@@ -33,8 +33,9 @@ from clara_kit.providers.llm.base import LLMProvider, ReplyRequest
 from clara_kit.providers.stt.base import finalize
 from clara_kit.runtime import ending
 from clara_kit.runtime.clock import MonotonicClock, Timers
-from clara_kit.runtime.ears import LocalVad, Microphone, Recorder
+from clara_kit.runtime.ears import LocalVad, Microphone
 from clara_kit.runtime.health import Share
+from clara_kit.runtime.keeping import Keeping
 from clara_kit.runtime.models import Models
 from clara_kit.runtime.profile import ProfileLoader
 from clara_kit.runtime.run_log import RunLog
@@ -47,8 +48,6 @@ log = logging.getLogger("clara_kit.runtime")
 Listener = Callable[[Record], None]
 SoundListener = Callable[[int, bytes, int], None]
 Tell = Callable[[BaseException | None], None]
-
-LOG_EVERY_S = 0.05  # how much of the run log a crash of the whole process may cost
 
 
 class Session:
@@ -63,7 +62,7 @@ class Session:
         self.error: ClaraError | None = None
         self.listeners: list[Listener] = []
         self.sound_listeners: list[SoundListener] = []
-        self.replies_spoken, self._log_due = 0, False
+        self.replies_spoken = 0
         self.over = asyncio.Event()
         self.why_over = ""
         """Why somebody else ended it."""
@@ -71,7 +70,7 @@ class Session:
         self._record, self._about, self._extra_inputs = record, about, extra_inputs
         self._waiting: set[asyncio.Future[None]] = set()
         self._replies: dict[int, asyncio.Task[None]] = {}
-        self._run_log: RunLog | None = None
+        self._keeping: Keeping | None = None
         self.absence = ending.Absence()
 
     async def live(self, tell: Tell) -> None:
@@ -83,9 +82,10 @@ class Session:
                 await asyncio.to_thread(self.services.open)
             if self.over.is_set():
                 raise ClaraError("The conversation was stopped before it began.")
-            self._run_log = await asyncio.to_thread(partial(RunLog, self._inputs(), **self._about))
-            self._recorder = Recorder(self._run_log.sound_path) if self._record else None
-            self.listeners[:0] = [self._recorder.saw] if self._recorder is not None else []
+            run_log = await asyncio.to_thread(partial(RunLog, self._inputs(), **self._about))
+            self._keeping = Keeping(run_log, self.conversation.trace, record=self._record)
+            if (recorder := self._keeping.recorder) is not None:
+                self.listeners[:0], self.sound_listeners[:0] = [recorder.saw], [recorder.sent]
             try:
                 await self._live(tell)
             except BaseException as exc:
@@ -99,6 +99,8 @@ class Session:
     async def _live(self, tell: Tell) -> None:
         services = self.services
         self.clock = MonotonicClock(services.pace)
+        assert self._keeping is not None
+        self._keeping.begin(self.clock, self.feed, lambda: self.door.placeholders.map)
         services.faults.watch(self._fault_played)
         self._timers = Timers(self.clock, self.feed)
         self.microphone = Microphone(self.clock, self._on_frame)
@@ -157,19 +159,17 @@ class Session:
     @property
     def folder(self) -> Path | None:
         """Where its run log is."""
-        return self._run_log.folder if self._run_log is not None else None
+        return self._keeping.run_log.folder if self._keeping is not None else None
 
     def note(self, **facts: Any) -> None:
         """What else the run log's manifest shall tell of this conversation."""
-        assert self._run_log is not None
-        self._run_log.facts |= facts
+        assert self._keeping is not None
+        self._keeping.run_log.note(**facts)
 
     def _finish(self) -> None:
-        assert self._run_log is not None
+        assert self._keeping is not None
         briefing = self.profile.briefing if self.profile is not None else None
-        self.run, error = ending.close(
-            self._run_log, self._recorder, briefing, tuple(self.conversation.trace), self.error
-        )
+        self.run, error = self._keeping.close(briefing, self.error)
         self.error = self.error or error
 
     def _inputs(self) -> dict[str, Any]:
@@ -192,9 +192,8 @@ class Session:
     def feed(self, event: ev.Event) -> None:
         """Let an event in; whoever looks on sees what came of it."""
         began = self.door.feed(event)
-        if not self._log_due:
-            self._log_due = True
-            self.loop.call_later(LOG_EVERY_S, self._write_log)
+        if self._keeping is not None:
+            self._keeping.soon()
         trace = self.conversation.trace
         for record in trace[began:] if len(trace) > began + 1 or self.listeners else ():
             if type(record) is StateChanged:
@@ -226,11 +225,6 @@ class Session:
         """Nobody speaks, and Clara is not about to."""
         return self.conversation.state is ConversationState.IDLE and self.conversation.is_quiet
 
-    def _write_log(self) -> None:
-        self._log_due = False
-        assert self._run_log is not None
-        self._run_log.append(self.conversation.trace, self.door.placeholders.map)
-
     def _fault_played(self, fault: Fault) -> None:
         """Called in a twin's thread."""
         event = ev.FaultInjected(at_ms=self.clock.now_ms(), service=fault.service, kind=fault.kind, note=str(fault))
@@ -245,8 +239,8 @@ class Session:
         return self._board.hearing.ear
 
     async def _on_frame(self, pcm: bytes, captured_ms: float) -> None:
-        if self._recorder is not None:
-            self._recorder.frame(pcm, captured_ms)
+        if self._keeping is not None:
+            self._keeping.frame(pcm, captured_ms)
         if self._vad is not None:
             self._vad.hear(pcm, captured_ms)
         await self._board.hearing.frame(pcm, captured_ms)
@@ -257,6 +251,9 @@ class Session:
         assert self.profile is not None
         events = await self.profile.load()
         self.door.placeholders = self.profile.placeholders
+        briefing = self.profile.briefing
+        if briefing is not None and not briefing.profile.is_anonymous:
+            self.note(personal_prompt=briefing.hidden_prompt.personal)
         for event in events:
             self.feed(event)
 
@@ -296,13 +293,14 @@ class Session:
         return self.services.backup(self.clock, command.messages, hears or command.hears, prompt=prompt)
 
     def _shown(self, avatar: Any, ear: Any) -> None:
-        hears = self._recorder is not None or self._vad is not None  # and only a simulated recogniser has no ears
+        records = self._keeping is not None and self._keeping.recorder is not None
+        hears = records or self._vad is not None  # and only a simulated recogniser has no ears
         self.microphone.always = hears or getattr(ear, "needs_sound", True)
         if isinstance(avatar, TapsAudio):
             avatar.on_audio = self._on_sound
 
     def _on_sound(self, utterance_id: int, pcm: bytes) -> None:
-        for listener in (*((self._recorder.sent,) if self._recorder is not None else ()), *self.sound_listeners):
+        for listener in self.sound_listeners:
             listener(utterance_id, pcm, self._board.voice.rate_hz)
 
 

@@ -37,7 +37,7 @@ MODEL = "liveavatar: its own"
 _UNASKED_MS = 4000.0  # longer than a conversation waits for the rest of a sentence
 _LATE_WORDS_MS = 500.0  # after the end, for the transcription that should have come before it
 _SLOWEST_CHARS_PER_S = 8.0  # about half the pace of Spanish speech
-_SHORTEST_LIMIT_MS = 8000.0
+_REPEATED_MS, _ANSWERED_MS = 8000.0, 30_000.0  # what is being said may take so long, whatever is known of its words
 _REPLY = (ev.ReplyStarted, ev.ReplyDelta, ev.ReplyCompleted)
 
 
@@ -318,7 +318,7 @@ class FullSpeaker:
     def _longest_ms(self, utterance: Utterance, ordered_ms: float) -> float:
         begun_ms = ordered_ms if utterance.started_ms is None else utterance.started_ms
         by_words_ms = utterance.chars / _SLOWEST_CHARS_PER_S * 1000 + self._timing.end_margin_ms
-        return begun_ms + max(_SHORTEST_LIMIT_MS, by_words_ms)
+        return begun_ms + max(_REPEATED_MS if utterance.answers is None else _ANSWERED_MS, by_words_ms)
 
     async def _until(
         self, utterance: Utterance, true: Callable[[], bool], limit_ms: Callable[[], float] | None = None
