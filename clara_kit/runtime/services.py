@@ -57,6 +57,11 @@ LIBRARIES: dict[str, tuple[str, ...]] = {  # what takes long to import, by the s
     "stt": ("deepgram.listen.v1.client",),
     "tts": ("deepgram.speak.v1.client",),
     "avatar": ("clara_kit.providers.avatar.liveavatar",),
+    "backup": (
+        "clara_kit.providers.avatar.full",
+        "clara_kit.providers.avatar.sound_only",
+        "clara_kit.providers.tts.elevenlabs",
+    ),
 }
 TWINS = "clara_kit.world.twins.every"
 SANDBOX_LIMIT_S = 3600.0  # the vendor's sandbox ends after a minute, which would cut most scripts short
@@ -243,11 +248,17 @@ class Services:
 
     def other_voice(self, clock: Clock) -> TTSProvider:
         """Another vendor's voice. Raises `SettingsError` where there is none, or no key for it."""
-        raise SettingsError("There is no other voice yet.")
+        if self.modes["tts"] == "sim":
+            return self.tts(clock)
+        from clara_kit.providers.tts.elevenlabs import ElevenLabsTTS
+
+        return ElevenLabsTTS(**self._access("tts", "elevenlabs"), pronunciation=self.pronunciation)
 
     def sound_only(self, clock: Clock, tts: TTSProvider) -> AvatarProvider:
         """Speaks with `tts` and has no face, not yet entered."""
-        raise SettingsError("There is no voice without a face yet.")
+        from clara_kit.providers.avatar.sound_only import SoundOnly
+
+        return SoundOnly(tts=tts, clock=clock)
 
     def whose(self, service: str) -> str:
         """Whose health it is: a vendor's or a twin's address; empty where it is simulated, and nobody's."""

@@ -39,7 +39,7 @@ from clara_kit.runtime.keeping import Keeping
 from clara_kit.runtime.models import Models
 from clara_kit.runtime.profile import ProfileLoader
 from clara_kit.runtime.run_log import RunLog
-from clara_kit.runtime.services import Services
+from clara_kit.runtime.services import LIBRARIES, Services
 from clara_kit.runtime.switchboard import Switchboard
 from clara_kit.turns import usual_policies
 from clara_kit.world.faults import Fault
@@ -77,7 +77,9 @@ class Session:
         """From connecting to the written run log. `tell` hears of the beginning, or of why there was none."""
         self.loop = asyncio.get_running_loop()
         try:
-            await self.services.load(self.over, "stt", "tts", "avatar")
+            await self.services.load(
+                self.over, *(one for one in LIBRARIES if one != "llm" and one in self.services.modes)
+            )
             if not self.over.is_set():
                 await asyncio.to_thread(self.services.open)
             if self.over.is_set():
