@@ -36,10 +36,11 @@ from clara_kit.runtime.clock import MonotonicClock, Timers
 from clara_kit.runtime.ears import LocalVad, Microphone
 from clara_kit.runtime.health import Share
 from clara_kit.runtime.keeping import Keeping
+from clara_kit.runtime.libraries import load
 from clara_kit.runtime.models import Models
 from clara_kit.runtime.profile import ProfileLoader
 from clara_kit.runtime.run_log import RunLog
-from clara_kit.runtime.services import LIBRARIES, Services
+from clara_kit.runtime.services import Services
 from clara_kit.runtime.switchboard import Switchboard
 from clara_kit.turns import usual_policies
 from clara_kit.world.faults import Fault
@@ -77,9 +78,7 @@ class Session:
         """From connecting to the written run log. `tell` hears of the beginning, or of why there was none."""
         self.loop = asyncio.get_running_loop()
         try:
-            await self.services.load(
-                self.over, *(one for one in LIBRARIES if one != "llm" and one in self.services.modes)
-            )
+            await load(self.services.modes, self.over, "stt", "tts", "avatar", "backup")
             if not self.over.is_set():
                 await asyncio.to_thread(self.services.open)
             if self.over.is_set():
@@ -134,6 +133,8 @@ class Session:
                 self.profile.begin(tasks)
                 tasks.create_task(models.begin(self.over))
                 await board.connect(tasks)
+                if self.settings.flags.enable_auto_fallback:  # a library that is still being imported is no slow vendor
+                    await asyncio.shield(models.now)
                 tasks.create_task(self.microphone.run())
                 self.feed(
                     ev.ConversationStarted(

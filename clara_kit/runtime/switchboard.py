@@ -95,6 +95,8 @@ class Switchboard:
     def _entered(self, name: str, provider: Any) -> None:
         was = self._there.get(name)
         self._there[name] = provider
+        if provider is None:
+            self.orders.gone(was)
         if name == "avatar" and was is not None and self._there.get("backup") is was:  # it was both
             self._there["backup"] = None
             self._fails("backup", ProviderUnavailable("The avatar's session is gone.", kind="cut"))
@@ -141,6 +143,7 @@ class Switchboard:
         elif service == "avatar":
             line = self._lines["sound"]
             if target == "sound":
+                self._lines["avatar"].disconnect()  # what else breaks of it is of no interest
                 self.orders.coming.clear()
                 line.connect()
             else:
