@@ -201,7 +201,13 @@ async def test_sound_of_another_context_and_what_no_document_describes_are_passe
     async def odd(at: Far, text: str) -> None:
         await at.sound("old!", context_id="u0")
         await at.say(isFinal=True, context_id="u0")
-        for strange in ("no JSON", "[1]", "{}", '{"audio": "!", "context_id": "u1"}', '{"audio": 7, "context_id": "u1"}'):
+        for strange in (
+            "no JSON",
+            "[1]",
+            "{}",
+            '{"audio": "!", "context_id": "u1"}',
+            '{"audio": 7, "context_id": "u1"}',
+        ):
             await at.socket.send(strange)
         await at.sound("nameless", context_id=None)
         await at.sound(text)
@@ -230,6 +236,30 @@ async def test_without_places_of_letters_all_is_said_and_marked_at_the_end(align
     async with far(plain) as tts:
         parts = await spoken(tts, "Hola", "Chao", gap_s=9)
         assert marks(parts)[-1] == 2 and heard(parts) == "HolaChao"
+
+
+@pytest.mark.parametrize("counted", ["from each message", "from the utterance", "all with the first message"])
+async def test_however_the_vendor_counts_the_places_of_letters_the_words_are_timed_alike(counted: str) -> None:
+    """Ten letters a second; a message holds 500 ms."""
+
+    async def aligned(at: Far, text: str) -> None:
+        letters = [c for c in text if c.isalnum()]
+        for number in range(len(letters) // 5):
+            first = number * 5
+            here = letters[first : first + 5]
+            if counted.startswith("all"):
+                here, begin = ([] if number else letters), 0
+            else:
+                begin = 0 if counted == "from each message" else first
+            starts = [(begin + n) * 100 for n in range(len(here))]
+            told = {"chars": here, "charStartTimesMs": starts, "charDurationsMs": [100] * len(here)}
+            await at.sound(" " * 24_000, alignment=told if here else None)
+
+    async with far(aligned) as tts:
+        parts = await spoken(tts, "Hola Clara mía dos.")
+    words = [word for part in parts if isinstance(part, PiecesVoiced) for word in part.words]
+    assert words == [SpokenWord(char_end=c, end_ms=ms) for c, ms in ((4, 400), (10, 900), (14, 1200), (19, 1500))]
+    assert sound_ms(parts) == 1500
 
 
 async def test_a_letter_that_is_told_to_end_after_its_sound_ends_with_it() -> None:

@@ -135,7 +135,9 @@ async def give_voice(utterance: Utterance, tts: TTSProvider, tell: Tell) -> None
         utterance.voice_error = ProtocolError(f"The voice broke with {type(exc).__name__}.")
     else:
         if utterance.has_words and not utterance.sound_came:  # else nobody would ever know that it was not said
-            utterance.voice_error = ProtocolError("The voice gave no sound for what it was to say.", hint="say it again.")
+            utterance.voice_error = ProtocolError(
+                "The voice gave no sound for what it was to say.", hint="say it again."
+            )
     utterance.voice_done = True
     utterance.woken.set()
 
