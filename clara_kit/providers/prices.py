@@ -15,6 +15,10 @@ from clara_kit.providers.vendors import STT_USD_A_MINUTE, TTS_USD_A_CHARACTER
 LITE_CREDITS_A_MINUTE = 1
 LITE_CREDIT_USD = 0.13
 """At most: the smallest plan, 19 USD for 150 credits; further credits 0.10 to 0.12 (docs.liveavatar.com, credits, 2026-11)."""
+FULL_CREDITS_A_MINUTE = 2
+"""LiveAvatar's own assistant, while it stands in (docs.liveavatar.com, credits, 2026-11)."""
+ELEVENLABS_USD_A_CHARACTER = 0.060 / 1000
+"""Flash, at most: ElevenLabs' list as a guide for developers quotes it, 2026; others quote 0.050."""
 HEYGEN_CREDITS_A_MINUTE = 0.2
 HEYGEN_CREDIT_USD = 0.99
 """At most: the plan Pro, 99 USD for 100 credits (docs.heygen.com, limits, as stored in 2026)."""
@@ -54,6 +58,8 @@ def figures() -> dict[str, str]:
         "tokens_out": f"{claude.output:.2f}",
         "lite_credits": f"{LITE_CREDITS_A_MINUTE:g}",
         "lite_credit": f"{LITE_CREDIT_USD:.2f}",
+        "full_credits": f"{FULL_CREDITS_A_MINUTE:g}",
+        "elevenlabs": f"{ELEVENLABS_USD_A_CHARACTER * 1000:.3f}",
         "heygen_credits": f"{HEYGEN_CREDITS_A_MINUTE:g}",
         "heygen_credit": f"{HEYGEN_CREDIT_USD:.2f}",
         **{f"five_{part.vendor}": f"{part.usd:.2f}" for part in parts},

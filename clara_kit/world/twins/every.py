@@ -20,7 +20,7 @@ def every_twin(context: TwinContext, lines: LineBook, *, sandbox_limit_s: float 
     return [
         DeepgramTwin(context, lines, clara_voice()),
         AnthropicTwin(context, book),
-        LiveAvatarTwin(context, sandbox_limit_s=sandbox_limit_s),
+        LiveAvatarTwin(context, sandbox_limit_s=sandbox_limit_s, lines=lines),
         HeyGenTwin(context, clara_voice(), book),
         ElevenLabsTwin(context, clara_voice()),
         ShopifyTwin.of_personas(context),
