@@ -78,7 +78,9 @@ class Session:
         """From connecting to the written run log. `tell` hears of the beginning, or of why there was none."""
         self.loop = asyncio.get_running_loop()
         try:
-            await load(self.services.modes, self.over, "stt", "tts", "avatar", "backup")
+            # Where a slow model is passed by, its library must not be what is slow.
+            more = ("backup", "llm") if self.settings.flags.enable_auto_fallback else ()
+            await load(self.services.modes, self.over, "stt", "tts", "avatar", *more)
             if not self.over.is_set():
                 await asyncio.to_thread(self.services.open)
             if self.over.is_set():
@@ -133,8 +135,6 @@ class Session:
                 self.profile.begin(tasks)
                 tasks.create_task(models.begin(self.over))
                 await board.connect(tasks)
-                if self.settings.flags.enable_auto_fallback:  # a library that is still being imported is no slow vendor
-                    await asyncio.shield(models.now)
                 tasks.create_task(self.microphone.run())
                 self.feed(
                     ev.ConversationStarted(
