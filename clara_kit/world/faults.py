@@ -123,17 +123,21 @@ class FaultBox:
         with self._lock:
             self._waiting.append(fault)
 
-    def inject(self, fault: Fault) -> Literal["now", "next"]:
-        """Let `fault` happen `after_ms` from now in what runs, or else on the next occasion; its `on` is ignored."""
+    def inject(self, fault: Fault, *then: Fault) -> Literal["now", "next"]:
+        """Let `fault` happen `after_ms` from now in what runs, or else on the next occasion; its `on` is ignored.
+
+        then: what happens on the occasions after that one, one each.
+        """
         with self._lock:
             takers = [take for service, take in reversed(self._running) if service == fault.service]
-        if any(take(fault) for take in takers):
-            self._tell(fault)
-            return "now"
+        now = any(take(fault) for take in takers)
         with self._lock:
-            on = self._occasions.get((fault.service, _door(fault)), 0) + 1
-            self._waiting.append(replace(fault, on=on))
-        return "next"
+            for n, one in enumerate(then if now else (fault, *then)):
+                on = self._occasions.get((one.service, _door(one)), 0) + 1 + (n if then else 0)
+                self._waiting.append(replace(one, on=on))
+        if now:
+            self._tell(fault)
+        return "now" if now else "next"
 
     @contextmanager
     def running(self, service: Service, take: Taker) -> Iterator[None]:
