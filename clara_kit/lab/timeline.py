@@ -69,6 +69,8 @@ _MARKS: dict[type, _Mark] = {
     ev.ProviderFailed: ("trouble", "failed", None),
     ev.ProviderWarned: ("trouble", "alert", None),
     ev.ProviderRecovered: ("trouble", "recovered", None),
+    ev.KeepingFailed: ("trouble", "alert", None),
+    ev.KeepingRecovered: ("trouble", "recovered", None),
     do.RaiseAlert: ("trouble", "alert", None),
 }
 
