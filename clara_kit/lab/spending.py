@@ -16,12 +16,12 @@ from clara_kit.core.settings import Settings
 from clara_kit.providers.llm.pricing import cost_usd
 from clara_kit.providers.prices import (
     ANSWER_CHARS,
+    ELEVENLABS_USD_A_CHARACTER,
     FULL_CREDITS_A_MINUTE,
     HEYGEN_CREDIT_USD,
     HEYGEN_CREDITS_A_MINUTE,
     LITE_CREDIT_USD,
     LITE_CREDITS_A_MINUTE,
-    OTHER_VOICE_USD_A_CHARACTER,
     USAGE,
 )
 from clara_kit.providers.vendors import STT_USD_A_MINUTE, TTS_USD_A_CHARACTER
@@ -86,7 +86,7 @@ def spent(trace: Iterable[Record], modes: Mapping[str, str], settings: Settings 
             stands[record.service] = record.target
         elif isinstance(record, Speak) and "tts" in live and stands.get("avatar") != "backup":
             other = stands.get("tts") == "other"
-            usd += len(record.text) * (OTHER_VOICE_USD_A_CHARACTER if other else TTS_USD_A_CHARACTER)
+            usd += len(record.text) * (ELEVENLABS_USD_A_CHARACTER if other else TTS_USD_A_CHARACTER)
     if began_ms is not None and now_ms is not None:
         usd += (now_ms - began_ms) / 60_000 * _minute(live, settings)
         usd += _standing_in(trace, now_ms, settings) if "avatar" in live else 0.0
