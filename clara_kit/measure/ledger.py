@@ -36,7 +36,7 @@ STAGE_LABELS = ("hear", "send", "think", "first sentence", "hand over", "voice",
 ASKS_AGAIN = "apology"
 """The policy by which Clara asks the customer to say it once more."""
 _BY_BACKUP = "answered by the avatar vendor's own assistant"
-_SHOWN = "to be read only: the voice was gone"
+_SHOWN, _PARTLY_SHOWN = "to be read only: the voice was gone", "a part of it could only be read: the voice was gone"
 _ASKED_AGAIN = "Clara had to ask again"
 BACKUP = "request_sent → speaking_started"
 """The one stage of a turn that the backup answered: it thinks and speaks by itself, and tells nothing of its parts."""
@@ -123,7 +123,12 @@ class Turn:
     @property
     def notes(self) -> tuple[str, ...]:
         """How it was answered, where that was not as usual."""
-        told = {_BY_BACKUP: self.backup, _SHOWN: self.shown, _ASKED_AGAIN: self.asked_again}
+        told = {
+            _BY_BACKUP: self.backup,
+            _SHOWN: self._only_shown,
+            _PARTLY_SHOWN: self.shown and not self._only_shown,
+            _ASKED_AGAIN: self.asked_again,
+        }
         held_on = () if self.held_on_ms is None else (f"Clara asked to hold on after {self.held_on_ms:.0f} ms",)
         return (*held_on, *(note for note, so in told.items() if so))
 
