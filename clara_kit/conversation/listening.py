@@ -189,8 +189,9 @@ def final(pen: Pen, event: ev.TranscriptFinal) -> None:
             speaking.hold_on(pen, decision.reason)
         return None
     turn.ended_ms, turn.typed = event.speech_ended_ms, False
-    if (health := talk.services.get("stt")) is not None and not health.target:
-        pen.fallback.reset_failure_count("stt")
+    health = talk.services.get("stt")
+    if health is not None and not health.target and pen.fallback.reset_failure_count("stt"):
+        pen.do(do.Notify, "the recogniser works again", message="The stt is trusted again.")
     take_words(pen, new.text, joins=decision.joins)
 
 
