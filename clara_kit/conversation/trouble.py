@@ -330,6 +330,9 @@ def _never_came(pen: Pen, who: Service, why: str) -> None:
     event = _ours(pen, who, "stalled", f"Nothing came of it: {why}.")
     if who == "backup" and reply is not None:
         ids = {"reply_id": reply.reply_id, "utterance_id": utterance.utterance_id if utterance is not None else None}
+        pen.do(do.CancelReply, why, reply_id=reply.reply_id)
+        if utterance is not None:
+            pen.do(do.InterruptAvatar, why, utterance_id=utterance.utterance_id)
         return _backup_failed(pen, replace(event, **ids))
     if reply is not None and who == "llm":
         pen.end_reply(reply.reply_id)
