@@ -110,7 +110,12 @@ def no_words(pen: Pen, why: str) -> None:
     """The sound was none: go back to where things stood."""
     talk = pen.talk
     pen.cancel_timer("no_words", why)
-    if talk.state is S.INTERRUPTED:
+    if talk.state is S.INTERRUPTED and talk.turn.words and talk.cut is None and talk.utterance is None:
+        if talk.coming:  # only what was said beside it was cut
+            pen.change(S.PROCESSING, f"{why}; the answer is on its way")
+        else:
+            replying.answer(pen, f"{why}; answering what was said before")
+    elif talk.state is S.INTERRUPTED:
         if talk.utterance is None or talk.utterance.phase == "waiting":  # else she is resuming already
             going_on.go_on(pen, why)
     elif talk.state is not S.USER_SPEAKING:

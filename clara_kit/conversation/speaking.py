@@ -28,7 +28,8 @@ def say(pen: Pen, pieces: Sequence[str], why: str, by: str = "") -> None:
     utterance.by = by
     for piece in pieces:
         speak(pen, utterance, piece, why)
-    close(pen, why)
+    utterance.closed = True
+    give(pen, utterance, why)
 
 
 def begin(pen: Pen) -> Utterance:
@@ -178,7 +179,7 @@ def started(pen: Pen, event: ev.SpeakingStarted) -> None:
     if talk.services:
         _works(pen)
     if not utterance.aside:
-        pen.cancel_timer("slow", "Clara is heard")
+        pen.cancel_timers("Clara is heard", "slow", "backup")
     if not talk.machine.allows(S.AVATAR_SPEAKING):
         return pen.ignore(event, f"the state is {talk.state}")
     pen.change(S.AVATAR_SPEAKING, "Clara speaks")

@@ -91,7 +91,9 @@ def open_backup_again(pen: Pen, event: ev.TimerFired) -> None:
 
 def backup_is_late(pen: Pen, event: ev.TimerFired) -> None:
     """Nobody has come to answer the customer."""
-    why = f"the backup did not answer within {pen.talk.settings.turn_deadline_ms:.0f} ms"
+    talk, why = pen.talk, f"the backup did not answer within {pen.talk.settings.turn_deadline_ms:.0f} ms"
+    if talk.replies or talk.answering is not None or talk.customers_floor:
+        return
     pen.do(do.RaiseAlert, why, name="backup_down", message=f"{why}.")
     pen.change(S.PROCESSING, why, S.IDLE)
     replying.apologise(pen, why)
@@ -314,7 +316,7 @@ def late(pen: Pen, event: ev.TimerFired) -> None:
     if talk.now_ms - since_ms > talk.settings.turn_deadline_ms and not writes:
         return _never_came(pen, who, why)
     held_on = who in ("llm", "backup") and speaking.hold_on(pen, why)
-    if not held_on and who == "llm" and reply is not None and reply.chars and not writes:
+    if not held_on and who == "llm" and reply is not None and reply.seen_chars and not writes:
         pen.end_reply(reply.reply_id)
         pen.do(do.CancelReply, why, reply_id=reply.reply_id)
         spoken = reply.said_something and talk.answering is not None
