@@ -178,8 +178,9 @@ def final(pen: Pen, event: ev.TranscriptFinal) -> None:
             talk.history.add_aside(new.text)
         return no_words(pen, decision.reason) if talk.state in (S.USER_SPEAKING, S.INTERRUPTED) else None
     turn.ended_ms, turn.typed = event.speech_ended_ms, False
-    if (health := talk.services.get("stt")) is not None and not health.target:
-        pen.fallback.reset_failure_count("stt")
+    health = talk.services.get("stt")
+    if health is not None and not health.target and pen.fallback.reset_failure_count("stt"):
+        pen.do(do.Notify, "the recogniser works again", message="The stt is trusted again.")
     take_words(pen, new.text, joins=decision.joins)
 
 

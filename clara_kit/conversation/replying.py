@@ -77,7 +77,7 @@ def apologise(pen: Pen, why: str) -> None:
     """No answer will come, and that is said; where there is no word for it, somebody is told."""
     apology = pen.talk.settings.apology
     if apology.strip():
-        return speaking.say(pen, [apology], why)
+        return speaking.say(pen, [apology], why, by="apology")
     pen.do(do.RaiseAlert, why, name="unanswered", message=f"The customer was not answered: {why}.")
     pen.cancel_timers(why, "slow", "backup")
     pen.turn_is_heard()

@@ -21,10 +21,11 @@ from clara_kit.core.states import ConversationState as S
 # --- what the other rooms ask for ------------------------------------------------------------------------------
 
 
-def say(pen: Pen, pieces: Sequence[str], why: str) -> None:
+def say(pen: Pen, pieces: Sequence[str], why: str, by: str = "") -> None:
     """Speak fixed text as an utterance of its own."""
     pen.talk.left_to_say = []
     utterance = begin(pen)
+    utterance.by = by
     for piece in pieces:
         speak(pen, utterance, piece, why)
     close(pen, why)
@@ -45,7 +46,7 @@ def say_aside(pen: Pen, text: str, why: str) -> None:
     if talk.mute or talk.health("avatar").down:
         return
     utterance = pen.begin_utterance(talk.turn.turn_id, waiting=False)
-    utterance.aside, utterance.closed = True, True
+    utterance.aside, utterance.closed, utterance.by = True, True, "aside"
     speak(pen, utterance, text.strip(), why)
 
 
@@ -115,7 +116,7 @@ def hold_back(pen: Pen, utterance: Utterance) -> None:
     pen.end_utterance(utterance)
     later = pen.begin_utterance(utterance.turn_id, waiting=True)
     later.pieces, later.closed, later.tries = utterance.pieces, utterance.closed, utterance.tries
-    later.aside = utterance.aside
+    later.aside, later.by = utterance.aside, utterance.by
 
 
 def release(pen: Pen, why: str) -> None:
@@ -243,13 +244,14 @@ def give(pen: Pen, utterance: Utterance, why: str) -> None:
         return
     if utterance.shown or pen.talk.mute:
         return _show(pen, utterance, why)
+    signed, pen.by = pen.by, utterance.by or pen.by
     for piece_no in range(utterance.given, len(utterance.pieces)):
         pen.do(
             do.Speak, why,
             turn_id=utterance.turn_id, utterance_id=utterance.utterance_id, piece_no=piece_no,
             text=utterance.pieces[piece_no],
         )  # fmt: skip
-    utterance.given = len(utterance.pieces)
+    pen.by, utterance.given = signed, len(utterance.pieces)
     if utterance.closed and not utterance.ended:
         utterance.ended = True
         pen.do(do.EndSpeech, why, utterance_id=utterance.utterance_id)
@@ -259,8 +261,10 @@ def _show(pen: Pen, utterance: Utterance, why: str) -> None:
     _talk, fresh = pen.talk, utterance.pieces[utterance.given :]
     utterance.shown, utterance.given = True, len(utterance.pieces)
     who = {"turn_id": utterance.turn_id, "utterance_id": utterance.utterance_id}
+    signed, pen.by = pen.by, utterance.by or pen.by
     for piece in fresh:
         pen.do(do.ShowText, why, text=piece, **who)
+    pen.by = signed
     if not utterance.closed:
         return
     pen.end_utterance(utterance)

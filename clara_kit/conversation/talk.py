@@ -89,6 +89,7 @@ class Utterance(Struct):
     aside: bool = False
     own: bool = False
     shown: bool = False
+    by: str = ""  # signs its orders, so that a reader of the trace knows an apology or an aside: they answer nothing
 
     @property
     def text(self) -> str:

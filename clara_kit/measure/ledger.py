@@ -93,6 +93,7 @@ class Turn:
     backup: bool = False  # the avatar vendor's own assistant answered it
     shown: bool = False  # some of the answer could only be read
     asked_again: bool = False  # Clara had to ask the customer to say it once more
+    held_on_ms: float | None = None  # how long after the last word she said «un momento», or the like; it is no answer
     exchanged: Mapping[str, Any] = field(default_factory=dict)  # modes of services that were exchanged before it
     usage: ev.Usage | None = None  # of all its requests, also those that failed or were dropped
 
@@ -122,7 +123,8 @@ class Turn:
     def notes(self) -> tuple[str, ...]:
         """How it was answered, where that was not as usual."""
         told = {_BY_BACKUP: self.backup, _SHOWN: self.shown, _ASKED_AGAIN: self.asked_again}
-        return tuple(note for note, so in told.items() if so)
+        held_on = () if self.held_on_ms is None else (f"Clara asked to hold on after {self.held_on_ms:.0f} ms",)
+        return (*held_on, *(note for note, so in told.items() if so))
 
     @property
     def problem(self) -> str:
@@ -166,7 +168,7 @@ def _turn(told: story.Turn) -> Turn:
         return turn
     asked = [n for n, reply in enumerate(told.replies) if reply.words is not None]
     if told.replies:
-        last, began = told.replies[-1], told.replies[asked[-1] if asked else 0]
+        last, began = _last(told), told.replies[asked[-1] if asked else 0]
         turn.customer, turn.model, turn.exchanged = last.question, last.model or turn.model, last.exchanged
         turn.backup = last.backup is not None
         if began.words is not None:
@@ -179,7 +181,8 @@ def _turn(told: story.Turn) -> Turn:
         used = [reply.usage for reply in told.replies if reply.usage is not None]
         turn.usage = reduce(add, used) if used else None
         utterances = [u for u in utterances if u.ordered_ms >= began.asked_ms]
-    after = [u for u in utterances if not told.replies or u.ordered_ms >= told.replies[-1].asked_ms]
+    asides, utterances = [u for u in utterances if u.aside], [u for u in utterances if not u.aside]
+    after = [u for u in utterances if not told.replies or u.ordered_ms >= _last(told).asked_ms]
     _points(
         turn,
         first_piece=_first(u.ordered_ms for u in after),
@@ -187,6 +190,9 @@ def _turn(told: story.Turn) -> Turn:
         first_audio=_first(u.first_audio_ms for u in after),
         speaking_started=_first(u.started_ms for u in after),
     )
+    held_on_ms = _first(u.started_ms for u in asides)
+    if held_on_ms is not None and "words_ended" in turn.points:
+        turn.held_on_ms = held_on_ms - turn.points["words_ended"]
     turn.shown = any(u.shown for u in after)
     turn.asked_again = any(u.by == ASKS_AGAIN for u in utterances)
     turn.exchanged = {**turn.exchanged, **(after[-1].exchanged if after else {})}
@@ -198,6 +204,11 @@ def _turn(told: story.Turn) -> Turn:
     if any(u.heard is not None for u in told.utterances):
         turn.heard, turn.unheard = told.heard, told.unheard
     return turn
+
+
+def _last(told: story.Turn) -> story.Reply:
+    """The reply that Clara began to say; what was only the rest of it was asked for later."""
+    return next((reply for reply in reversed(told.replies) if not reply.of_rest), told.replies[0])
 
 
 def _said_anew(utterance: story.Utterance, later: list[story.Utterance]) -> bool:

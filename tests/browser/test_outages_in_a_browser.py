@@ -13,6 +13,8 @@ from clara_kit import Desk, Settings
 from clara_kit.conversation.talk import Health
 from clara_kit.widgets import outages as module
 from clara_kit.widgets.outages import Outages
+from clara_kit.widgets.survival import SurvivalView
+from clara_kit.widgets.window import ConversationWindow
 from tests.browser.lab import DRAWN, SCREENSHOTS, _browser
 
 pytestmark = [pytest.mark.timeout(240), pytest.mark.wall]
@@ -24,7 +26,7 @@ MODEL = """async ([code, state]) => {
   const heard = {};
   const model = {
     get: (name) => state[name], send: (what) => window.tell({ sent: what }), off: () => {},
-    set: (name, value) => (state[name] = value), save_changes: () => window.tell({ state: JSON.parse(JSON.stringify(state)) }),
+    set: (name, value) => window.told({ [name]: value }), save_changes: () => window.tell({ state: JSON.parse(JSON.stringify(state)) }),
     on: (names, then) => names.split(" ").forEach((name) => (heard[name] ??= new Set()).add(then)),
   };
   window.told = (changes) => {
@@ -130,3 +132,47 @@ async def test_the_panel_has_room_at_every_width_in_light_and_dark(dark: bool) -
             assert not await page.evaluate(WIDER), f"something is wider than its place at {width}"
             SCREENSHOTS.mkdir(parents=True, exist_ok=True)
             await page.screenshot(path=SCREENSHOTS / f"outages_{width}{'_dark' * dark}.png")
+
+
+async def test_each_cell_of_the_picture_opens_its_conversation_by_mouse_and_by_keyboard() -> None:
+    whole = SurvivalView()
+    some = [cell for cell in whole._cells.values() if cell.service == "llm" and cell.trouble in ("cut", "down")]
+    view = SurvivalView(some)
+    async with _browser() as page:
+        errors: list[str] = []
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        hand_on = await shown(page, view.picture)
+        await expect(page.get_by_test_id("sv-sums")).to_contain_text(f"of {len(some)}")  # it came into sight
+        await view.play("on")
+        await hand_on()
+        await expect(page.get_by_test_id("sv-sums")).to_contain_text("turns lost")
+        cells = page.locator(".sv-scroll button")
+        await expect(cells).to_have_count(len(some))
+        await cells.first.click()
+        await expect(cells.first).to_have_attribute("aria-pressed", "true")
+        assert isinstance(view.children[1], ConversationWindow) and view.children[1].has_sound
+        first = view.picture.chosen
+        for key in ("ArrowDown", "ArrowRight", "Enter"):
+            await page.keyboard.press(key)
+        await expect(cells.first).to_have_attribute("aria-pressed", "false")
+        assert view.picture.chosen != first and view.picture.detail
+        await page.get_by_test_id("sv-off").click()
+        await expect(page.get_by_test_id("sv-off")).to_have_attribute("aria-pressed", "true")
+        await view.play("off")
+        assert len(view.found["off"]) == len(some)
+        assert not errors
+
+
+@pytest.mark.parametrize("dark", [False, True])
+async def test_the_picture_has_room_at_every_width_in_light_and_dark(dark: bool) -> None:
+    view = SurvivalView(language="es" if dark else "en")
+    await view.play("on")
+    async with _browser(dark=dark) as page:
+        hand_on = await shown(page, view.picture, dark=dark)
+        view.open_cell(next(iter(view._cells)))
+        await hand_on()
+        for width in (800, 1280, 1440):
+            await page.set_viewport_size({"width": width, "height": 950})
+            await page.evaluate(DRAWN)
+            assert not await page.evaluate(WIDER), f"something is wider than its place at {width}"
+            await page.screenshot(path=SCREENSHOTS / f"survival_{width}{'_dark' * dark}.png")

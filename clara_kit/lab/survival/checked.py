@@ -99,8 +99,9 @@ class _Check:
             places.append(first + later[:1])
         for n in range(len(words) - 1):  # said twice and asked about once: it is the later that was
             later_ms = self.things[n + 1][1]
-            twice = words[n] == words[n + 1] and places[n] and not places[n + 1] and later_ms is not None
-            if twice and self.turns[places[n][0]][0].at_ms >= later_ms:
+            if words[n] != words[n + 1] or not places[n] or places[n + 1] or later_ms is None:
+                continue
+            if self.turns[places[n][0]][0].at_ms >= later_ms:
                 places[n + 1], places[n] = places[n], []
         return places
 
