@@ -260,6 +260,8 @@ class _Utterance:
         except TimeoutError:
             message = f"ElevenLabs sent nothing for {STALL_TIMEOUT_S:.0f} s, or less than is played in that time."
             stalled = http.failure("stalled", message, "try again; the service may be overloaded.")
+        finally:
+            self._patience = None
         raise stalled
 
     def _read(self, raw: str | bytes) -> bool:
