@@ -201,6 +201,8 @@ class Services:
         self, clock: Clock, messages: tuple[Message, ...], hears: bool, *, prompt: Prompt | None = None
     ) -> Backup:
         """The avatar vendor's own assistant, told the prompt (default: a stranger's) and these turns; not yet entered."""
+        if self.modes["avatar"] == "sim":
+            raise ProviderUnavailable("The simulated avatar has no assistant of its own.")
         if self.settings.avatar_vendor == "heygen":
             raise ProviderUnavailable("The avatar's session, which would answer by itself, is not there.", kind="cut")
         from clara_kit.providers.avatar.full import LiveAvatarFull
