@@ -225,7 +225,8 @@ class Services:
             return self.tts(clock)
         from clara_kit.providers.tts.elevenlabs import ElevenLabsTTS
 
-        return ElevenLabsTTS(**self._access("tts", "elevenlabs"), pronunciation=self.pronunciation)
+        access, s = self._access("tts", "elevenlabs"), self.settings
+        return ElevenLabsTTS(**access, voice=s.tts_other_voice, speed=s.tts_speed, pronunciation=self.pronunciation)
 
     def sound_only(self, clock: Clock, tts: TTSProvider) -> AvatarProvider:
         """Speaks with `tts` and has no face, not yet entered."""

@@ -76,6 +76,7 @@ _MEANS: dict[str, tuple[FailureKind, str]] = {  # what its words speak of: the f
 class ElevenLabsTTS:
     """See `TTSProvider`. voice: the id of one of the account's. language: two letters; the accent is the voice's.
 
+    speed: 0.7..1.2, which is all that this vendor offers; beyond it the nearest.
     pronunciation: how names are said (default: `data/pronunciation.csv`). Lives in one event loop.
     """
 
@@ -89,6 +90,7 @@ class ElevenLabsTTS:
         voice: str = VOICE,
         model: str = MODEL,
         language: str = "es",
+        speed: float = 1.0,
         pronunciation: Pronunciation | None = None,
         open_timeout_s: float = OPEN_TIMEOUT_S,
     ) -> None:
@@ -101,6 +103,7 @@ class ElevenLabsTTS:
         place = f"/v1/text-to-speech/{quote(voice, safe='')}/multi-stream-input?{urlencode(query)}"
         self._url = f"ws{as_http(address.url)[4:]}{place}"
         self._headers = {**address.login, "xi-api-key": key}
+        self._manner = {} if speed == 1.0 else {"voice_settings": {"speed": min(max(speed, 0.7), 1.2)}}
         self._pronunciation = usual_pronunciation() if pronunciation is None else pronunciation
         self._open_timeout_s = open_timeout_s
         self._socket: ClientConnection | None = None
@@ -122,7 +125,8 @@ class ElevenLabsTTS:
     async def speak(self, pieces: AsyncIterator[str]) -> AsyncIterator[Voiced]:
         """See the Protocol. One utterance at a time: a second waits for the first."""
         async with self._lock:
-            utterance = _Utterance(await self._open(), f"u{next(self._names)}", pieces, self._pronunciation)
+            name = f"u{next(self._names)}"
+            utterance = _Utterance(await self._open(), name, pieces, self._pronunciation, self._manner)
             working = asyncio.create_task(utterance.work())
             try:
                 yield utterance.stream()
@@ -147,8 +151,10 @@ class _Utterance:
     """One utterance, as one context of the socket."""
 
     def __init__(
-        self, socket: ClientConnection, name: str, pieces: AsyncIterator[str], pronunciation: Pronunciation
-    ) -> None:
+        self, socket: ClientConnection, name: str, pieces: AsyncIterator[str], pronunciation: Pronunciation,
+        manner: dict[str, Any],
+    ) -> None:  # fmt: skip
+        self._manner = manner
         self._socket, self._name, self._pieces, self._pronunciation = socket, name, pieces, pronunciation
         self._out: asyncio.Queue[AudioChunk | PiecesVoiced | Exception | None] = asyncio.Queue()
         self._patience: asyncio.Timeout | None = None  # without a deadline nothing is due
@@ -214,7 +220,7 @@ class _Utterance:
             if said := self._take(piece):
                 if not self._opened:
                     self._opened = True
-                    await self._send(text=" ")
+                    await self._send(text=" ", **self._manner)
                 await self._send(text=f"{said} ", flush=True)
                 self._expect()
         if self._opened:
@@ -254,6 +260,8 @@ class _Utterance:
         except TimeoutError:
             message = f"ElevenLabs sent nothing for {STALL_TIMEOUT_S:.0f} s, or less than is played in that time."
             stalled = http.failure("stalled", message, "try again; the service may be overloaded.")
+        finally:
+            self._patience = None
         raise stalled
 
     def _read(self, raw: str | bytes) -> bool:
