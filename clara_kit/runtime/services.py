@@ -178,6 +178,10 @@ class Services:
             from clara_kit.world.played_halves import PlayedFace
 
             stage = self._stage(clock)
+            if self.settings.avatar_vendor == "heygen" and "backup" in self.modes:
+                from clara_kit.world.played_backup import PlayedClassic
+
+                return PlayedClassic(stage, self.prompt)
             return PlayedAvatar(stage) if self.modes["tts"] == "sim" else PlayedFace(stage, tts)
         s = self.settings
         if s.avatar_vendor == "heygen":
@@ -201,8 +205,14 @@ class Services:
         self, clock: Clock, messages: tuple[Message, ...], hears: bool, *, prompt: Prompt | None = None
     ) -> Backup:
         """The avatar vendor's own assistant, told the prompt (default: a stranger's) and these turns; not yet entered."""
+        if self.modes["avatar"] == "sim":
+            raise ProviderUnavailable("The simulated avatar has no assistant of its own.")
         if self.settings.avatar_vendor == "heygen":
             raise ProviderUnavailable("The avatar's session, which would answer by itself, is not there.", kind="cut")
+        if self.modes["avatar"] == "sim":
+            from clara_kit.world.played_backup import PlayedBackup
+
+            return PlayedBackup(self._stage(clock), prompt=prompt or self.prompt, messages=messages, hears=hears)
         from clara_kit.providers.avatar.full import LiveAvatarFull
 
         s = self.settings
