@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -117,7 +117,8 @@ class WavWriter(AbstractContextManager["WavWriter"]):
     def __init__(self, path: str | Path, *, rate_hz: int, channels: int = 1) -> None:
         self._file = Path(path).open("wb", buffering=0)  # noqa: SIM115 - closed by close()
         self._rate_hz, self._channels, self._data_bytes = rate_hz, channels, 0
-        self._put(0, _header(self._rate_hz, self._channels, self._data_bytes))
+        with suppress(OSError):  # a full disk; it is written again with each sound
+            self._put(0, _header(self._rate_hz, self._channels, self._data_bytes))
 
     def write(self, *channels: Samples) -> None:
         """Append samples, one row for each channel, all of equal length.

@@ -32,12 +32,12 @@ class ConversationStarted(Event, frozen=True, kw_only=True):
     """Everything is connected; Clara speaks `greeting` first unless it is empty.
 
     `customer_key` stands for a customer whom the shop may know (a hash, never an address or a name); the greeting
-    then waits for the profile, but not longer than the deadline. `seed`: of the jitter of retries.
+    then waits for the profile, but not longer than the deadline. `seed`: of the jitter of retries; None: no jitter.
     """
 
     greeting: str = ""
     customer_key: str = ""
-    seed: int = 0
+    seed: int | None = None
 
 
 class ConversationStopped(Event, frozen=True, kw_only=True):
@@ -333,6 +333,23 @@ class ProviderWarned(Event, frozen=True, kw_only=True):
 
     service: Service
     message: str
+
+
+class KeepingFailed(Event, frozen=True, kw_only=True):
+    """The disk does not take the run, or its sound, at present; the conversation goes on. Nothing is decided upon it.
+
+    events: they wait in memory. sound: what it does not take is silence in the recording.
+    """
+
+    what: Literal["events", "sound"]
+    message: str
+    hint: str = ""
+
+
+class KeepingRecovered(Event, frozen=True, kw_only=True):
+    """The disk takes it again; of the events nothing is missing."""
+
+    what: Literal["events", "sound"]
 
 
 class FaultInjected(Event, frozen=True, kw_only=True):

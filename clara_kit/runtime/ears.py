@@ -22,7 +22,7 @@ from clara_kit.core.commands import Duck, InterruptAvatar
 from clara_kit.core.errors import RunLogError
 from clara_kit.core.events import Event, SpeakingEnded, SpeakingInterrupted, SpeakingStarted, SpeechEnded, SpeechStarted
 from clara_kit.core.records import Record
-from clara_kit.runtime.run_log import private
+from clara_kit.runtime.run_log import FULL, private
 
 log = logging.getLogger("clara_kit.runtime")
 _NO_SOUND = "make room on the disk, or go without (`record=False`)."
@@ -32,6 +32,8 @@ FRAME_BYTES = RATE_HZ * FRAME_MS // 1000 * 2
 _SILENCE = bytes(FRAME_BYTES)
 DUCKED = 0.25  # -12 dB, as the desk's page plays it
 DOWN_PER_MS, UP_PER_MS = 0.75 / 40, 0.75 / 100  # of its full loudness: within 40 ms, back within 100
+
+AWAITED = 8  # utterances whose sound is kept until they are heard
 
 OnFrame = Callable[[bytes, float], Awaitable[None]]
 
@@ -107,15 +109,16 @@ class LocalVad:
 class Recorder:
     """Grows with each frame of the microphone; its owner's alone, and readable at any time, also after a crash.
 
-    Raises `RunLogError` where there can be no such file. What a full disk does not take is silence, and told once.
+    Raises `RunLogError` where there can be no such file. What a full disk does not take is silence, and `trouble` says so
+    meanwhile; its beginning is tried again each second.
     """
 
     def __init__(self, path: Path) -> None:
-        try:
-            private(path).close()
-            self._writer = WavWriter(path, rate_hz=RATE_HZ, channels=2)
-        except OSError as exc:
-            raise RunLogError(f"The sound cannot be written to {path}: {exc.strerror}.", hint=_NO_SOUND) from exc
+        self.path = path
+        self.trouble: RunLogError | None = None
+        """What the disk does not take at present."""
+        self._writer: WavWriter | None = None
+        self._next_try_ms = 0.0
         self._told = False
         self._sent: dict[int, bytearray] = {}
         self._rate_hz = 24_000
@@ -126,10 +129,33 @@ class Recorder:
         self._aim_ms = 0.0  # since when
         self.from_ms: float | None = None
         """When the recording begins, on the conversation's clock."""
+        try:
+            self._begin()
+        except OSError as exc:
+            if exc.errno not in FULL and path.parent.is_dir():  # a full disk may have no folder for it yet
+                raise self._unwritten(exc) from exc
+            self._failed(exc)
+
+    def _begin(self) -> None:
+        private(self.path).close()
+        self._writer = WavWriter(self.path, rate_hz=RATE_HZ, channels=2)
+
+    def _unwritten(self, exc: OSError) -> RunLogError:
+        return RunLogError(f"The sound cannot be written to {self.path}: {exc.strerror}.", hint=_NO_SOUND)
+
+    def _failed(self, exc: OSError) -> None:
+        self.trouble = self._unwritten(exc)
+        if not self._told:
+            self._told = True
+            log.warning("The recording has gaps. %s", self.trouble)
 
     def sent(self, utterance_id: int, pcm: bytes, rate_hz: int) -> None:
         """Sound went to the avatar."""
         self._rate_hz = rate_hz
+        if (
+            utterance_id not in self._sent and len(self._sent) >= AWAITED
+        ):  # of what was never heard nobody tells the end
+            del self._sent[next(who for who in self._sent if who != self._speaking)]
         self._sent.setdefault(utterance_id, bytearray()).extend(pcm)
 
     def saw(self, record: Record) -> None:
@@ -137,9 +163,9 @@ class Recorder:
         if isinstance(record, SpeakingStarted):
             self._speaking, self._began_ms = record.utterance_id, record.at_ms
             self._gain = self._aim = 1.0
-        elif isinstance(record, SpeakingEnded | SpeakingInterrupted) and record.utterance_id == self._speaking:
-            self._speaking = None
+        elif isinstance(record, SpeakingEnded | SpeakingInterrupted):
             self._sent.pop(record.utterance_id, None)
+            self._speaking = None if record.utterance_id == self._speaking else self._speaking
         elif isinstance(record, InterruptAvatar):
             self._stopping = record.utterance_id
         elif isinstance(record, Duck) and (record.on or self._stopping != self._speaking):  # what stops does not rise
@@ -147,16 +173,21 @@ class Recorder:
 
     def frame(self, pcm: bytes, captured_ms: float) -> None:
         """Write a frame of both sides."""
-        if self.from_ms is None:
-            self.from_ms = captured_ms
-        left = np.frombuffer(pcm, dtype="<i2")
-        right = self._clara(captured_ms, len(left))
         try:
-            self._writer.write(left, right)
+            if self._writer is None:
+                if captured_ms < self._next_try_ms:
+                    return
+                self._next_try_ms = captured_ms + 1000
+                self._begin()
+            assert self._writer is not None
+            if self.from_ms is None:
+                self.from_ms = captured_ms
+            left = np.frombuffer(pcm, dtype="<i2")
+            self._writer.write(left, self._clara(captured_ms, len(left)))
         except OSError as exc:
-            if not self._told:
-                self._told = True
-                log.warning("The recording has gaps: %s. What to do: %s", exc.strerror, _NO_SOUND)
+            self._failed(exc)
+        else:
+            self.trouble = None
 
     def _clara(self, at_ms: float, count: int) -> Samples:
         silence = np.zeros(count, dtype=np.int16)
@@ -187,4 +218,5 @@ class Recorder:
 
     def close(self) -> None:
         """Finish the file."""
-        self._writer.close()
+        if self._writer is not None:
+            self._writer.close()

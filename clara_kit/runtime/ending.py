@@ -1,4 +1,4 @@
-"""The end of a conversation: what it holds is let go, its run is kept, and what went wrong is put into words.
+"""The end of a conversation: what it holds is let go, and what went wrong is put into words.
 
 Used by `session.py` and `thread.py`. Nothing here may fail, or wait long for anybody.
 """
@@ -11,13 +11,8 @@ from time import monotonic
 
 from clara_kit.core import events as ev
 from clara_kit.core.errors import ClaraError
-from clara_kit.core.records import Record
-from clara_kit.measure.run import Run
-from clara_kit.prompts.briefing import Briefing
 from clara_kit.providers.llm.base import LLMProvider
 from clara_kit.providers.tts.base import TTSProvider
-from clara_kit.runtime.ears import Recorder
-from clara_kit.runtime.run_log import RunLog
 
 _BY_CUSTOMER = frozenset(
     (ev.ConversationStarted, ev.TextTyped, ev.TranscriptInterim, ev.TranscriptFinal, ev.InterruptRequested)
@@ -57,40 +52,6 @@ async def let_go(*providers: LLMProvider | TTSProvider) -> None:
     for task in late:
         task.cancel()
     await asyncio.gather(*closing, return_exceptions=True)
-
-
-def close(
-    run_log: RunLog,
-    recorder: Recorder | None,
-    briefing: Briefing | None,
-    trace: tuple[Record, ...],
-    error: ClaraError | None,
-) -> tuple[Run, ClaraError | None]:
-    """The run, and why the end of its log could not be written, if so: what was said is not lost with the disk."""
-    words = briefing.placeholders.map if briefing is not None else {}
-    if any(type(record) is ev.ServiceExchanged for record in trace):  # else the inputs tell all of it
-        run_log.facts["mix"] = Run(inputs=run_log.inputs, trace=trace).mix
-    failed: ClaraError | None = None
-    try:
-        if briefing is not None and not briefing.profile.is_anonymous:
-            run_log.facts["personal_prompt"] = briefing.hidden_prompt.personal
-        if recorder is not None:
-            run_log.facts["sound_from_ms"] = recorder.from_ms or 0.0
-            recorder.close()
-    except Exception as exc:
-        failed = _unwritten(run_log, exc)
-    try:
-        return run_log.close(list(trace), error=str(error or failed or ""), words=words), failed
-    except Exception as exc:
-        run = Run(inputs=run_log.inputs, facts=run_log.facts, trace=trace, folder=run_log.folder, words=words)
-        return run, failed or _unwritten(run_log, exc)
-
-
-def _unwritten(run_log: RunLog, exc: Exception) -> ClaraError:
-    hint = f"make room on the disk; {run_log.folder} has what was written, and `run` all of it."
-    told = ClaraError(f"The end of the run cannot be written: {exc}.", hint=hint)
-    told.__cause__ = exc
-    return exc if isinstance(exc, ClaraError) else told
 
 
 def first_of(error: BaseException) -> BaseException:

@@ -1,17 +1,19 @@
 """Writes a run while it happens: `data/runs/<run_id>/` with manifest, events, sound, and tables at the end.
 
-What is known of a person may stand in all of it, so that folder and files are their owner's alone. A disk that is full for
-a moment must not end a conversation: what it did not take is taken back whole, written later, and told once.
+What is known of a person may stand in all of it, so that folder and files are their owner's alone. A disk that is full,
+whenever and for however long, must not end a conversation: what it did not take is taken back whole and written later.
 """
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import logging
 import os
 import platform
 import subprocess
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import cache, partial
@@ -35,13 +37,18 @@ except ImportError:  # pragma: no cover
 
 log = logging.getLogger("clara_kit.runtime")
 EVENTS_FILE = "events.jsonl"
+AT_ONCE = 500  # records: of much that waits, what there is room for is written
+FULL = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG))  # errors that may pass, while people talk
+_ROOM = "make room on the disk, or give another `log_root`."
+_ELSEWHERE = "is it a file, or another's? Give another `log_root`."
 PACKAGES = ("clara-kit", "anthropic", "deepgram-sdk", "httpx", "websockets", "polars", "pydantic")
 
 
 class RunLog:
     """One folder. `append` what the trace has new; `close` writes the tables and returns the run.
 
-    root: where the folder is made (default `data/runs`). Raises `RunLogError` where it cannot be.
+    root: where the folder is made (default `data/runs`). Raises `RunLogError` where it cannot be; a disk that is full is
+    asked again with each `append`, and `trouble` says so meanwhile.
     """
 
     def __init__(
@@ -56,10 +63,7 @@ class RunLog:
         started, root = datetime.now(UTC), Path(root or DATA / "runs")
         self.inputs = json.loads(whole(json.dumps(inputs, ensure_ascii=False)))  # exactly what a reader will get
         at = f"{started:%Y%m%dT%H%M%S}{started.microsecond // 1000:03d}"  # UTC and first, so that names sort by time
-        try:
-            self.run_id, self.folder = _new_folder(root, f"{at}-{experiment_id(self.inputs)}")
-        except (OSError, ValueError) as exc:
-            raise _unwritten(root, exc, "is it a file, or another's? Give another `log_root`.") from exc
+        self.folder = root / f"{at}-{experiment_id(self.inputs)}"
         self.facts: dict[str, Any] = whole(
             {
                 "run_id": self.run_id,
@@ -71,26 +75,40 @@ class RunLog:
                 **code(),
             }
         )
+        self.trouble: RunLogError | None = None
+        """What the disk does not take at present; it waits for the next `append`."""
+        self._file: BinaryIO | None = None
+        self._made = False  # the folder, and by us
         self._written = self._end_bytes = 0
         self._said: tuple[Message, ...] = ()  # of the last request written
         self._words: dict[str, str] = {}
+        self._noted = False  # something that the manifest does not have yet
         self._told = False
         try:
-            self._write_manifest()
-            self._file = private(self.folder / EVENTS_FILE)
-            if fcntl is not None:  # held until it is closed, or its process is gone: see `is_being_written`
-                with suppress(OSError):  # some disks have no locks
-                    fcntl.flock(self._file, fcntl.LOCK_EX)  # whoever asks just now has it for a moment only
-        except OSError as exc:
-            raise _unwritten(self.folder, exc) from exc
+            self._begin()
+        except (OSError, ValueError) as exc:
+            if not isinstance(exc, OSError) or exc.errno not in FULL:
+                where, hint = (self.folder, _ROOM) if self._made else (root, _ELSEWHERE)
+                raise _unwritten(where, exc, hint) from exc
+            self._failed(exc)
+
+    @property
+    def run_id(self) -> str:
+        """The name of its folder."""
+        return self.folder.name
 
     @property
     def sound_path(self) -> Path:
         """Where the recording goes."""
         return self.folder / "conversation.wav"
 
-    def append(self, trace: list[Record], words: dict[str, str] | None = None) -> None:
-        """Write what the trace has gained since the last call; what the disk does not take waits for the next.
+    def note(self, **facts: Any) -> None:
+        """What else the manifest shall tell; written with the next `append`."""
+        self.facts |= facts
+        self._noted = True
+
+    def append(self, trace: Sequence[Record], words: dict[str, str] | None = None) -> None:
+        """Write what trace and `facts` have gained since the last call; what the disk does not take waits for the next.
 
         `words`: what its placeholders stand for. They lie in a file of their own, which may be deleted: everything else
         works without it.
@@ -98,15 +116,35 @@ class RunLog:
         try:
             self._append(trace, words or {})
         except OSError as exc:
-            if not self._told:
-                self._told = True
-                log.warning("%s", _unwritten(self.folder, exc))
+            self._failed(exc)
+        else:
+            self.trouble = None
 
-    def _append(self, trace: list[Record], words: dict[str, str]) -> None:
+    def _failed(self, exc: OSError) -> None:
+        self.trouble = _unwritten(self.folder, exc)
+        if not self._told:
+            self._told = True
+            log.warning("%s", self.trouble)
+
+    def _begin(self) -> None:
+        if not self._made:
+            self.folder = _new_folder(self.folder)
+            self._made, self.facts["run_id"] = True, self.run_id
+        self._write_manifest()
+        file = private(self.folder / EVENTS_FILE, anew=not self._end_bytes)
+        if fcntl is not None:  # held until it is closed, or its process is gone: see `is_being_written`
+            with suppress(OSError):  # some disks have no locks
+                fcntl.flock(file, fcntl.LOCK_EX)  # whoever asks just now has it for a moment only
+        self._file = file
+
+    def _append(self, trace: Sequence[Record], words: dict[str, str]) -> None:
+        if self._file is None:
+            self._begin()
+        assert self._file is not None
         if words != self._words:  # before what needs them
             write_whole(self.folder / WORDS_FILE, json.dumps(words, ensure_ascii=False, indent=1))
             self._words = dict(words)
-        if fresh := trace[self._written :]:
+        while fresh := trace[self._written : self._written + AT_ONCE]:
             lines = codec.to_log(fresh, self._said).encode()
             try:
                 self._file.seek(self._end_bytes)
@@ -118,18 +156,21 @@ class RunLog:
             self._end_bytes += len(lines)
             self._written += len(fresh)
             self._said = next((r.messages for r in reversed(fresh) if type(r) is RequestReply), self._said)
+        if self._noted:
+            self._write_manifest()
 
-    def close(self, trace: list[Record], *, error: str = "", words: dict[str, str] | None = None) -> Run:
+    def close(self, trace: Sequence[Record], *, error: str = "", words: dict[str, str] | None = None) -> Run:
         """Write the rest, the tables and the end of the manifest; `words` as in `append`.
 
-        Raises `RunLogError` where the disk does not take one of them, after all others are written.
+        Raises `RunLogError` where the disk does not take one of them, after all others are written; may then be called
+        again.
         """
-        ended = datetime.now(UTC).isoformat(timespec="milliseconds")
-        self.facts |= {"ended": ended, "error": error, "records": len(trace)}
+        ended = datetime.now(UTC).isoformat(timespec="milliseconds")  # of the first call
+        self.facts |= {"ended": self.facts.get("ended", ended), "error": error, "records": len(trace)}
         run = Run(inputs=self.inputs, facts=self.facts, trace=tuple(trace), folder=self.folder, words=words or {})
         failed: OSError | None = None
         for write in (
-            partial(self._append, trace, run.words),
+            partial(self._append, run.trace, run.words),
             partial(self._write_end, run),
             partial(_write_tables, run),
         ):
@@ -137,7 +178,9 @@ class RunLog:
                 write()
             except OSError as exc:
                 failed = failed or exc
-        self._file.close()
+        if self._file is not None:
+            self._file.close()
+        self._file = None
         if failed is not None:
             raise _unwritten(self.folder, failed) from failed
         return run
@@ -150,11 +193,10 @@ class RunLog:
         manifest = {"schema": codec.SCHEMA, "experiment_id": experiment_id(self.inputs), "inputs": self.inputs}
         text = json.dumps({**manifest, "facts": self.facts}, ensure_ascii=False, indent=1)
         write_whole(self.folder / "manifest.json", text)
+        self._noted = False
 
 
-def _unwritten(
-    where: Path, exc: Exception, hint: str = "make room on the disk, or give another `log_root`."
-) -> RunLogError:
+def _unwritten(where: Path, exc: Exception, hint: str = _ROOM) -> RunLogError:
     return RunLogError(f"The run cannot be written to {where}: {getattr(exc, 'strerror', None) or exc}.", hint=hint)
 
 
@@ -165,9 +207,10 @@ def _write_tables(run: Run) -> None:
         write_whole(run.folder / f"{name}.parquet", made.getvalue())
 
 
-def private(path: Path) -> BinaryIO:
-    """A new file, its owner's alone whatever the umask says. Raises `OSError`."""
-    file = open(os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600), "r+b", buffering=0)  # noqa: SIM115
+def private(path: Path, *, anew: bool = True) -> BinaryIO:
+    """A new file, or what there is of it; its owner's alone whatever the umask says. Raises `OSError`."""
+    flags = os.O_RDWR | os.O_CREAT | (os.O_TRUNC if anew else 0)
+    file = open(os.open(path, flags, 0o600), "r+b", buffering=0)  # noqa: SIM115
     path.chmod(0o600)
     return file
 
@@ -203,17 +246,17 @@ def _write_all(file: BinaryIO, data: bytes) -> None:
         data = data[file.write(data) :]
 
 
-def _new_folder(root: Path, run_id: str) -> tuple[str, Path]:
+def _new_folder(wanted: Path) -> Path:
     """A folder that nobody has yet: equal conversations may begin in the same millisecond."""
-    root.mkdir(parents=True, exist_ok=True)
+    wanted.parent.mkdir(parents=True, exist_ok=True)
     for number in count(1):
-        folder = root / (run_id if number == 1 else f"{run_id}-{number}")
+        folder = wanted if number == 1 else wanted.with_name(f"{wanted.name}-{number}")
         try:
             folder.mkdir()
         except FileExistsError:
             continue
         folder.chmod(0o700)
-        return folder.name, folder
+        return folder
     raise AssertionError("count() does not end")
 
 

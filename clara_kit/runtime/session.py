@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,18 +28,19 @@ from clara_kit.core.records import Record, StateChanged
 from clara_kit.core.settings import Keys, Mode
 from clara_kit.core.states import ConversationState
 from clara_kit.measure.run import Run
-from clara_kit.providers.avatar.base import TapsAudio
+from clara_kit.providers.avatar.base import Backup, TapsAudio
 from clara_kit.providers.llm.base import LLMProvider, ReplyRequest
-from clara_kit.providers.stt.base import STTProvider, finalize
+from clara_kit.providers.stt.base import finalize
 from clara_kit.runtime import ending
 from clara_kit.runtime.clock import MonotonicClock, Timers
-from clara_kit.runtime.connections import Connection
-from clara_kit.runtime.ears import LocalVad, Microphone, Recorder
+from clara_kit.runtime.ears import LocalVad, Microphone
+from clara_kit.runtime.health import Share
+from clara_kit.runtime.keeping import Keeping
 from clara_kit.runtime.models import Models
-from clara_kit.runtime.orders import Orders
 from clara_kit.runtime.profile import ProfileLoader
 from clara_kit.runtime.run_log import RunLog
 from clara_kit.runtime.services import Services
+from clara_kit.runtime.switchboard import Switchboard
 from clara_kit.turns import usual_policies
 from clara_kit.world.faults import Fault
 
@@ -46,8 +48,6 @@ log = logging.getLogger("clara_kit.runtime")
 Listener = Callable[[Record], None]
 SoundListener = Callable[[int, bytes, int], None]
 Tell = Callable[[BaseException | None], None]
-
-LOG_EVERY_S = 0.05  # how much of the run log a crash of the whole process may cost
 
 
 class Session:
@@ -62,16 +62,15 @@ class Session:
         self.error: ClaraError | None = None
         self.listeners: list[Listener] = []
         self.sound_listeners: list[SoundListener] = []
-        self.replies_spoken, self._log_due = 0, False
+        self.replies_spoken = 0
         self.over = asyncio.Event()
         self.why_over = ""
         """Why somebody else ended it."""
-        self.stt: STTProvider | None = None
         self.profile: ProfileLoader | None = None
         self._record, self._about, self._extra_inputs = record, about, extra_inputs
         self._waiting: set[asyncio.Future[None]] = set()
         self._replies: dict[int, asyncio.Task[None]] = {}
-        self._run_log: RunLog | None = None
+        self._keeping: Keeping | None = None
         self.absence = ending.Absence()
 
     async def live(self, tell: Tell) -> None:
@@ -83,9 +82,10 @@ class Session:
                 await asyncio.to_thread(self.services.open)
             if self.over.is_set():
                 raise ClaraError("The conversation was stopped before it began.")
-            self._run_log = await asyncio.to_thread(partial(RunLog, self._inputs(), **self._about))
-            self._recorder = Recorder(self._run_log.sound_path) if self._record else None
-            self.listeners[:0] = [self._recorder.saw] if self._recorder is not None else []
+            run_log = await asyncio.to_thread(partial(RunLog, self._inputs(), **self._about))
+            self._keeping = Keeping(run_log, self.conversation.trace, record=self._record)
+            if (recorder := self._keeping.recorder) is not None:
+                self.listeners[:0], self.sound_listeners[:0] = [recorder.saw], [recorder.sent]
             try:
                 await self._live(tell)
             except BaseException as exc:
@@ -99,38 +99,30 @@ class Session:
     async def _live(self, tell: Tell) -> None:
         services = self.services
         self.clock = MonotonicClock(services.pace)
+        assert self._keeping is not None
+        self._keeping.begin(self.clock, self.feed, lambda: self.door.placeholders.map)
         services.faults.watch(self._fault_played)
         self._timers = Timers(self.clock, self.feed)
         self.microphone = Microphone(self.clock, self._on_frame)
         self._vad = LocalVad(self.clock, self.feed) if self.settings.local_vad else None
         models = self._models = Models(services, self.clock, self.feed)
         self.profile = services.profile_loader(self.clock)
-        self._tts = services.tts(self.clock)
-        self._orders = Orders(self.clock, self.feed)
-        connections = {
-            "stt": Connection(
-                "stt", lambda: services.stt(self.clock), self._use_stt, self.feed, self.clock
-            ),
-            "avatar": Connection(
-                "avatar", lambda: services.avatar(self.clock, self._tts), self._use_avatar, self.feed, self.clock
-            ),
-        }  # fmt: skip
+        board = self._board = Switchboard(
+            services, self.clock, self.feed, models, open_backup=self._open_backup, shown=self._shown
+        )
+        self._share = Share(self.conversation, lambda one: self.services.whose(one), self.feed, self.clock)
         self.door = Door(
             self.conversation,
             {
-                do.Speak: self._orders.put,
-                do.EndSpeech: self._orders.put,
-                do.InterruptAvatar: self._orders.interrupt,
-                do.Duck: self._orders.duck,
+                **board.hands,
+                do.SwitchTo: self._switch,
                 do.RequestReply: self._request_reply,
                 do.CancelReply: self._cancel_reply,
-                do.FinalizeWords: lambda command: self._tasks.create_task(finalize(self.stt, over=command.over)),
+                do.FinalizeWords: lambda command: self._tasks.create_task(finalize(self.ear, over=command.over)),
                 do.LoadProfile: lambda _: self._tasks.create_task(self._load_profile()),
                 do.SetTimer: self._timers.set,
                 do.CancelTimer: lambda command: self._timers.cancel(command.timer_id),
-                do.Connect: lambda command: connections[command.service].connect(),
-                do.Disconnect: lambda command: connections[command.service].disconnect(),
-            },  # StartListening, Notify, RaiseAlert: listeners read them in the trace
+            },  # StartListening, Notify, RaiseAlert, ShowText: listeners read them in the trace
         )
         self.door.placeholders = self.profile.placeholders
         try:
@@ -139,17 +131,15 @@ class Session:
                 tasks.create_task(self._until_over())
                 self.profile.begin(tasks)
                 tasks.create_task(models.begin(self.over))
-                for connection in connections.values():
-                    connection.begin(tasks)
-                for connection in connections.values():
-                    await connection.opened.wait()
-                tasks.create_task(self._orders.carry_out())
+                await board.connect(tasks)
                 tasks.create_task(self.microphone.run())
                 self.feed(
                     ev.ConversationStarted(
-                        at_ms=self.clock.now_ms(), greeting=services.greeting, customer_key=services.customer_key
+                        at_ms=self.clock.now_ms(), greeting=services.greeting, customer_key=services.customer_key,
+                        seed=services.seed,
                     )
-                )
+                )  # fmt: skip
+                self._share.begin()
                 tasks.create_task(self.absence.lasts(self.settings.absence_ms))
                 tell(None)
         except* _HungUp:
@@ -157,7 +147,8 @@ class Session:
         finally:
             self.over.set()
             self._timers.close()
-            await ending.let_go(*models.made, self._tts)
+            self._share.close()
+            await ending.let_go(*models.made, board.voice)
 
     async def _until_over(self) -> None:
         """Hanging up ends everything, at whatever moment: also what is still being connected."""
@@ -168,19 +159,17 @@ class Session:
     @property
     def folder(self) -> Path | None:
         """Where its run log is."""
-        return self._run_log.folder if self._run_log is not None else None
+        return self._keeping.run_log.folder if self._keeping is not None else None
 
     def note(self, **facts: Any) -> None:
         """What else the run log's manifest shall tell of this conversation."""
-        assert self._run_log is not None
-        self._run_log.facts |= facts
+        assert self._keeping is not None
+        self._keeping.run_log.note(**facts)
 
     def _finish(self) -> None:
-        assert self._run_log is not None
+        assert self._keeping is not None
         briefing = self.profile.briefing if self.profile is not None else None
-        self.run, error = ending.close(
-            self._run_log, self._recorder, briefing, tuple(self.conversation.trace), self.error
-        )
+        self.run, error = self._keeping.close(briefing, self.error)
         self.error = self.error or error
 
     def _inputs(self) -> dict[str, Any]:
@@ -203,9 +192,8 @@ class Session:
     def feed(self, event: ev.Event) -> None:
         """Let an event in; whoever looks on sees what came of it."""
         began = self.door.feed(event)
-        if not self._log_due:
-            self._log_due = True
-            self.loop.call_later(LOG_EVERY_S, self._write_log)
+        if self._keeping is not None:
+            self._keeping.soon()
         trace = self.conversation.trace
         for record in trace[began:] if len(trace) > began + 1 or self.listeners else ():
             if type(record) is StateChanged:
@@ -217,6 +205,7 @@ class Session:
                 except Exception as exc:
                     log.error("a listener failed: %s", place(exc))
         self.absence.saw(event)
+        self._share.saw()
         for waiting in self._waiting:
             if not waiting.done():
                 waiting.set_result(None)
@@ -236,11 +225,6 @@ class Session:
         """Nobody speaks, and Clara is not about to."""
         return self.conversation.state is ConversationState.IDLE and self.conversation.is_quiet
 
-    def _write_log(self) -> None:
-        self._log_due = False
-        assert self._run_log is not None
-        self._run_log.append(self.conversation.trace, self.door.placeholders.map)
-
     def _fault_played(self, fault: Fault) -> None:
         """Called in a twin's thread."""
         event = ev.FaultInjected(at_ms=self.clock.now_ms(), service=fault.service, kind=fault.kind, note=str(fault))
@@ -249,19 +233,17 @@ class Session:
 
     # --- hearing ---------------------------------------------------------------------------------------
 
-    def _use_stt(self, stt: Any) -> None:
-        self.stt = stt
-        if stt is not None:
-            hears = self._recorder is not None or self._vad is not None  # and only a simulated recogniser has no ears
-            self.microphone.always = hears or getattr(stt, "needs_sound", True)
+    @property
+    def ear(self) -> Any:
+        """Who hears the customer now: a recogniser, a backup, or None."""
+        return self._board.hearing.ear
 
     async def _on_frame(self, pcm: bytes, captured_ms: float) -> None:
-        if self._recorder is not None:
-            self._recorder.frame(pcm, captured_ms)
+        if self._keeping is not None:
+            self._keeping.frame(pcm, captured_ms)
         if self._vad is not None:
             self._vad.hear(pcm, captured_ms)
-        if self.stt is not None:
-            await self.stt.send(pcm, captured_ms)
+        await self._board.hearing.frame(pcm, captured_ms)
 
     # --- thinking --------------------------------------------------------------------------------------
 
@@ -269,6 +251,9 @@ class Session:
         assert self.profile is not None
         events = await self.profile.load()
         self.door.placeholders = self.profile.placeholders
+        briefing = self.profile.briefing
+        if briefing is not None and not briefing.profile.is_anonymous:
+            self.note(personal_prompt=briefing.hidden_prompt.personal)
         for event in events:
             self.feed(event)
 
@@ -298,14 +283,25 @@ class Session:
                     event = replace(event, prompt_hash=profile.logged(prompt).hash)  # known without its person
                 self.feed(event)
 
-    def _use_avatar(self, avatar: Any) -> None:
-        self._orders.avatar = avatar
+    def _switch(self, command: do.SwitchTo) -> None:
+        self._board.switch(command)
+        self._share.switched(command)
+
+    def _open_backup(self, command: do.OpenBackup, hears: bool) -> AbstractAsyncContextManager[Backup]:
+        assert self.profile is not None
+        prompt = self.profile.prompt(personal=self.conversation.settings.flags.enable_personalization)
+        return self.services.backup(self.clock, command.messages, hears or command.hears, prompt=prompt)
+
+    def _shown(self, avatar: Any, ear: Any) -> None:
+        records = self._keeping is not None and self._keeping.recorder is not None
+        hears = records or self._vad is not None  # and only a simulated recogniser has no ears
+        self.microphone.always = hears or getattr(ear, "needs_sound", True)
         if isinstance(avatar, TapsAudio):
             avatar.on_audio = self._on_sound
 
     def _on_sound(self, utterance_id: int, pcm: bytes) -> None:
-        for listener in (*((self._recorder.sent,) if self._recorder is not None else ()), *self.sound_listeners):
-            listener(utterance_id, pcm, self._tts.rate_hz)
+        for listener in self.sound_listeners:
+            listener(utterance_id, pcm, self._board.voice.rate_hz)
 
 
 class _HungUp(Exception):

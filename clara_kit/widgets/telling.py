@@ -13,7 +13,7 @@ from itertools import count
 
 from clara_kit import data_files
 from clara_kit.core.errors import ClaraError
-from clara_kit.core.events import ProviderFailed, ProviderRecovered, ReplyCompleted
+from clara_kit.core.events import KeepingFailed, KeepingRecovered, ProviderFailed, ProviderRecovered, ReplyCompleted
 from clara_kit.core.records import Record
 from clara_kit.widgets.view import HERE
 from clara_kit.widgets.words import usual_language
@@ -21,27 +21,34 @@ from clara_kit.widgets.words import usual_language
 _PLACE = re.compile(r"\{(\d?)\}")
 _HELD, _FIRST = "(.*?)", r"((?:(?!: |\. ).)*?)"  # at the beginning it is a name: not the place or sentence before
 
+Lasting = ProviderFailed | KeepingFailed
 
-def tell(trouble: BaseException | ProviderFailed | str, language: str | None = None) -> str:
-    """An error, or a vendor's failure, with what to do about it; or a text that one left (`why_over`)."""
-    if not isinstance(trouble, ClaraError | ProviderFailed):
+
+def tell(trouble: BaseException | Lasting | str, language: str | None = None) -> str:
+    """An error, or a failure of a vendor or the disk, with what to do about it; or a text that one left (`why_over`)."""
+    if not isinstance(trouble, ClaraError | Lasting):
         return in_language(str(trouble), language)
     message, hint = (in_language(text, language) for text in (trouble.message, trouble.hint))
     what_to_do = "Qué hacer" if (language or usual_language()) == "es" else "What to do"
     return f"{message} {what_to_do}: {hint}" if hint else message
 
 
-def lasting(records: Iterable[Record], before: ProviderFailed | None = None) -> ProviderFailed | None:
-    """The vendor's failure that nothing has mended yet; `before`: the one that lasted until these records."""
+def lasting(records: Iterable[Record], before: Lasting | None = None) -> Lasting | None:
+    """A vendor's failure, or the disk's, that nothing has mended yet; `before`: the one that lasted until these records."""
     for record in records:
-        if isinstance(record, ProviderFailed):
+        if isinstance(record, Lasting):
             before = record
-        elif before is not None and (
-            (isinstance(record, ProviderRecovered) and record.service == before.service)
-            or (isinstance(record, ReplyCompleted) and record.stop_reason != "cancelled" and before.service == "llm")
-        ):
+        elif before is not None and _mends(record, before):
             before = None
     return before
+
+
+def _mends(record: Record, failed: Lasting) -> bool:
+    if isinstance(failed, KeepingFailed):
+        return isinstance(record, KeepingRecovered) and record.what == failed.what
+    if isinstance(record, ProviderRecovered):
+        return record.service == failed.service
+    return isinstance(record, ReplyCompleted) and record.stop_reason != "cancelled" and failed.service == "llm"
 
 
 def in_language(text: str, language: str | None = None) -> str:
