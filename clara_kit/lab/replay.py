@@ -107,14 +107,18 @@ class Replay:
 
 
 def replay(run_or_path: Run | str | Path, *, policies: Policies | None = None) -> Replay:
-    """Decide a recorded run again, with its own settings. Raises `RunLogError` if it cannot be read."""
+    """Decide a recorded run again, with its own settings. Raises `RunLogError` if it cannot be read.
+
+    What followed from the last event of a run that was cut (its process was killed, say) need not have been written any more.
+    """
     run = run_or_path if isinstance(run_or_path, Run) else Run.load(run_or_path)
     policies = policies or usual_policies()
     conversation = Conversation(run.settings, policies=policies)
     for record in run.trace:
         if isinstance(record, Event):
             conversation.handle(record)
-    pairs = enumerate(zip_longest(run.trace, conversation.trace))
+    last = len(run.trace) if run.was_cut else None
+    pairs = enumerate(zip_longest(run.trace, conversation.trace[:last]))
     differences = tuple(
         Difference(n, was, now, _cause(run, was, now, policies)) for n, (was, now) in pairs if not _alike(was, now)
     )
