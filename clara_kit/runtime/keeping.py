@@ -35,7 +35,7 @@ class Keeping:
         self._words: Callable[[], Mapping[str, str]] = dict
         self._feed: Callable[[ev.Event], object] | None = None
         self._due: asyncio.TimerHandle | None = None
-        self._told: dict[str, bool] = {}
+        self._told: set[str] = set()
 
     def begin(self, clock: Clock, feed: Callable[[ev.Event], object], words: Callable[[], Mapping[str, str]]) -> None:
         """From now on in this event loop. words: what the placeholders stand for, as far as it is known."""
@@ -67,10 +67,10 @@ class Keeping:
             return
         at_ms = self._clock.now_ms()
         if trouble is None:
-            del self._told[what]
+            self._told.discard(what)
             self._feed(ev.KeepingRecovered(at_ms=at_ms, what=what))
         else:
-            self._told[what] = True
+            self._told.add(what)
             self._feed(ev.KeepingFailed(at_ms=at_ms, what=what, message=trouble.message, hint=trouble.hint))
 
     def close(self, briefing: Briefing | None, error: ClaraError | None) -> tuple[Run, ClaraError | None]:
