@@ -21,7 +21,7 @@ def usual_policies() -> Policies:
 
 
 def _policies(path: Path) -> Policies:
-    lexicon = data_files.built(path, _lexicon, HINT)
+    lexicon = _read(path)
     lists = {name: sorted(getattr(lexicon, name)) for name in Lexicon.__struct_fields__}
     return knowing(lexicon, data_files.fingerprint(lists)[:12])
 
@@ -37,3 +37,12 @@ def _lexicon(data: Any) -> Lexicon:
         ) is not None:
             raise ScriptError(f"entry {odd + 1} of {name} is no word.", hint=QUOTES, where=f"$.{name}[{odd}]")
     return Lexicon(**{name: frozenset(" ".join(plain(word)) for word in words) for name, words in data.items()})
+
+
+def usual_lexicon() -> Lexicon:
+    """The words of `data/turns/es-419.yml` themselves. Raises `ScriptError`."""
+    return data_files.made(DATA / "turns" / "es-419.yml", _read)
+
+
+def _read(path: Path) -> Lexicon:
+    return data_files.built(path, _lexicon, HINT)

@@ -38,7 +38,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from clara_kit.conversation import going_on, listening, opening, replying, speaking, trouble, voicing
+from clara_kit.conversation import backup, going_on, listening, opening, replying, speaking, switching, trouble, voicing
 from clara_kit.conversation.history import History
 from clara_kit.conversation.pen import Pen
 from clara_kit.conversation.policies import STANDARD, Policies
@@ -63,6 +63,10 @@ TIMERS: dict[str, Reducer] = {
     "retry_shop": trouble.ask_shop_again,
     "connect_stt": partial(trouble.connect_again, "stt"),
     "connect_avatar": partial(trouble.connect_again, "avatar"),
+    "slow": trouble.late,
+    "backup": trouble.backup_is_late,
+    "reopen_backup": trouble.open_backup_again,
+    **{f"probe_{service}": partial(switching.probe, service) for service in ("stt", "llm", "tts", "avatar")},
 }
 
 
@@ -99,7 +103,7 @@ REDUCERS: dict[type[ev.Event], Reducer] = {
     ev.InterruptRequested: listening.button,
     ev.ReplyStarted: replying.awaited,
     ev.ReplyDelta: replying.delta,
-    ev.ReplyCompleted: replying.completed,
+    ev.ReplyCompleted: trouble.completed,
     ev.AnswerFound: _not_asked,
     ev.AnswerNotFound: _not_asked,
     ev.SpeechSent: voicing.sent,
@@ -111,7 +115,7 @@ REDUCERS: dict[type[ev.Event], Reducer] = {
     ev.ProviderFailed: trouble.failed,
     ev.ProviderRecovered: trouble.recovered,
     ev.ProviderWarned: _recorded,
-    ev.HealthTold: _recorded,
+    ev.HealthTold: switching.told,
     ev.KeepingFailed: _recorded,
     ev.KeepingRecovered: _recorded,
     ev.TurnHeard: _recorded,
@@ -212,6 +216,10 @@ class Conversation:
                     reducer(pen, event)
                 else:
                     decide(pen, reducer, event)
+                if talk.switched:
+                    backup.settle(pen)
+                if talk.turn.words and not talk.timers:
+                    trouble.answered_at_all(pen)
         except Exception as exc:  # the promise is never to raise; a mistake of ours must be seen, not felt
             pen.ignore(event, f"internal error: {type(exc).__name__}: {exc}")
             pen.do(do.RaiseAlert, "a mistake in the kit", name="internal_error", message=str(exc))

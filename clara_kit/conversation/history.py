@@ -10,6 +10,9 @@ from clara_kit.core.commands import Message
 # The API wants the user first; when Clara greets first, this stands for the customer's arrival.
 ARRIVAL = "(La persona se acaba de conectar.)"
 GO_ON = "(No dijo nada: sigue donde quedaste.)"
+REST = "(Se cortó: sigue justo donde quedaste, sin repetir.)"  # the connection broke, not the customer
+# What the backup said where its vendor does not tell the words:
+UNKNOWN = "(Aquí respondió el asistente de respaldo; no se sabe con qué palabras.)"
 # Before what the customer says next, not behind what she said: a model imitates what stands in its own messages.
 CUT = "(Ahí te interrumpieron; el resto no se oyó.)"
 ASIDE = "(Mientras tanto dijo: «{}».)"  # what asked for nothing; the model must not take it for a question
@@ -20,7 +23,7 @@ _ASIDES = re.compile(re.escape(ASIDE).replace(r"\{\}", ".*?"))
 
 def without_notes(text: str, *, asides: bool = True) -> str:
     """A message of the customer's without what the kit tells the model in it. asides: but with what asked for nothing."""
-    for note in (ARRIVAL, GO_ON, CUT):
+    for note in (ARRIVAL, GO_ON, CUT, REST):
         text = text.replace(note, "")
     return (text if asides else _ASIDES.sub("", text)).strip()
 
@@ -72,8 +75,12 @@ class History:
         if kept and kept[0].role == "assistant" and len(kept) < len(self._messages):
             kept = kept[1:]  # the window must not begin in the middle of an exchange
         if kept and kept[-1].role == "user":
-            return (*kept[:-1], Message(role="user", text=f"{kept[-1].text} {question}"))
+            return (*kept[:-1], Message(role="user", text=f"{kept[-1].text} {question}".strip()))
         return (*kept, Message(role="user", text=self._after_cut(question) if kept else question))
+
+    def messages_after(self, question: str, said: str) -> tuple[Message, ...]:
+        """The messages for the rest of an answer of which `said` is being spoken: the model goes on behind that."""
+        return (*self.messages(question), Message(role="assistant", text=said), Message(role="user", text=REST))
 
     def _add(self, role: Literal["user", "assistant"], text: str) -> None:
         text = text.strip()

@@ -109,7 +109,7 @@ def no_words(pen: Pen, why: str) -> None:
             going_on.go_on(pen, why)
     elif talk.state is not S.USER_SPEAKING:
         return
-    elif talk.turn.words and (talk.replies or talk.utterance is not None or "retry" in talk.timers):
+    elif talk.turn.words and (talk.coming or talk.utterance is not None):
         pen.change(S.PROCESSING, f"{why}; the answer is on its way")
         speaking.release(pen, f"{why}; saying what has waited")
     elif talk.turn.words:
@@ -177,7 +177,9 @@ def final(pen: Pen, event: ev.TranscriptFinal) -> None:
         if isinstance(decision, Aside):
             talk.history.add_aside(new.text)
         return no_words(pen, decision.reason) if talk.state in (S.USER_SPEAKING, S.INTERRUPTED) else None
-    turn.ended_ms = event.speech_ended_ms
+    turn.ended_ms, turn.typed = event.speech_ended_ms, False
+    if (health := talk.services.get("stt")) is not None and not health.target:
+        pen.fallback.reset_failure_count("stt")
     take_words(pen, new.text, joins=decision.joins)
 
 
@@ -286,6 +288,7 @@ def typed(pen: Pen, event: ev.TextTyped) -> None:
     pen.cancel_timers(why, "no_words", "final_wait", "turn_end")
     pen.forget_sound(why)
     _give_the_floor(pen, why)
+    turn.typed = True
     pen.change(S.USER_SPEAKING, "the customer went on by typing", S.PROCESSING)
     pen.add_words(*filter(None, (_take_interim(pen) if turn.interim else "", text)))
     replying.answer(pen, why)
@@ -294,7 +297,7 @@ def typed(pen: Pen, event: ev.TextTyped) -> None:
 def button(pen: Pen, event: ev.InterruptRequested) -> None:
     """Someone pressed the button that stops Clara."""
     talk, why = pen.talk, "the button was pressed"
-    if talk.utterance is None and not talk.replies and "retry" not in talk.timers:
+    if talk.utterance is None and not talk.coming:
         return pen.ignore(event, "Clara is neither speaking nor about to")
     pen.forget_sound(why)
     _give_the_floor(pen, why)

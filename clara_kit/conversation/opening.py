@@ -17,7 +17,7 @@ def started(pen: Pen, event: ev.ConversationStarted) -> None:
         return pen.ignore(event, "the conversation has begun already")
     talk.begun = True
     pen.do(do.StartListening, "the conversation begins")
-    talk.greeting, talk.customer_key = event.greeting.strip(), event.customer_key
+    talk.greeting, talk.customer_key, talk.seed = event.greeting.strip(), event.customer_key, event.seed
     if event.customer_key and talk.settings.flags.enable_personalization:
         load_profile(pen, "the shop may know this customer")
         deadline_ms = talk.settings.profile_deadline_ms

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from clara_kit.conversation.fallback import FallbackManager
 from clara_kit.conversation.heard import Heard
 from clara_kit.conversation.policies import ROOM, Policies
 from clara_kit.conversation.policy import Decision, Question
@@ -17,6 +18,8 @@ from clara_kit.core import commands as do
 from clara_kit.core.events import Service
 from clara_kit.core.records import HeardEstimated, Ignored, Record, StateChanged
 from clara_kit.core.states import ConversationState
+
+WATCH = "slow"  # the timer that only looks on
 
 
 class Pen:
@@ -73,8 +76,13 @@ class Pen:
         """Ring at a time."""
         talk = self.talk
         self.cancel_timer(kind, "set anew")
-        talk.timers_set += 1
-        timer = talk.timers[kind] = Timer(f"{kind}#{talk.timers_set}", due_ms)
+        if kind == WATCH:
+            talk.watches_set += 1
+            number = talk.watches_set
+        else:
+            talk.timers_set += 1
+            number = talk.timers_set
+        timer = talk.timers[kind] = Timer(f"{kind}#{number}", due_ms)
         self.do(do.SetTimer, why, timer_id=timer.timer_id, due_ms=due_ms)
 
     def cancel_timer(self, kind: str, why: str) -> bool:
@@ -117,7 +125,7 @@ class Pen:
         """A reply is awaited from now on."""
         talk = self.talk
         talk.replies_begun += 1
-        reply = talk.replies[talk.replies_begun] = Reply(talk.replies_begun, chunker)
+        reply = talk.replies[talk.replies_begun] = Reply(talk.replies_begun, chunker, asked_ms=talk.now_ms)
         return reply
 
     def end_reply(self, reply_id: int) -> None:
@@ -147,6 +155,8 @@ class Pen:
         if utterance.started_ms is not None:
             until_ms = min(utterance.cut_ms, talk.now_ms) if utterance.phase == "cut" else talk.now_ms
             talk.spoke_from_ms, talk.spoke_until_ms, talk.spoke_text = utterance.started_ms, until_ms, utterance.text
+            if not utterance.aside:
+                talk.answered_until_ms = until_ms
 
     def cut_utterance(self, utterance: Utterance) -> None:
         """It was silenced now; the history will know how much of it was heard."""
@@ -164,3 +174,12 @@ class Pen:
     def health(self, service: Service) -> Health:
         """The state of a service, to be written."""
         return self.talk.services.setdefault(service, Health())
+
+    @property
+    def fallback(self) -> FallbackManager:
+        """Who counts and opens and closes."""
+        settings = self.talk.settings
+        return FallbackManager(
+            self.talk.services, threshold=settings.failure_threshold, open_ms=settings.fallback_open_ms,
+            successes=settings.fallback_successes,
+        )  # fmt: skip

@@ -40,7 +40,7 @@ class Policies:
     sound: _Rules = (barge_in.SOUNDS_OFF, sustained.EARS, PROTECTED, sustained.SUSTAINED, barge_in.DEBOUNCE)
     words: _Rules = (barge_in.WORDS_OFF, barge_in.ANY_WORD)  # are these words one?
     turn: _Rules = (turn_taking.NO_SPECULATION, turn_taking.HOLD, turn_taking.ENDPOINTING)  # is the turn over?
-    answer: _Rules = (answering.MODEL,)  # what answers it?
+    answer: _Rules = (answering.PASSED_BY, answering.MODEL)  # what answers it?
     piece: _Rules = (chunking.HALF_SENTENCE, chunking.SPEAK)  # is this piece spoken now?
     # What after a failure?
     failure: _Rules = (retrying.BROKE_OFF, retrying.RECONNECT, retrying.BY_POLICY, retrying.APOLOGY, retrying.GIVE_UP)

@@ -8,6 +8,7 @@ None where it has nothing to say. `policies.py` puts them in order; `talk.py`, t
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import inf
 from typing import Literal, TypeAlias
 
 from msgspec import Struct
@@ -41,7 +42,7 @@ class Turn(Struct, frozen=True):
 
 
 class Answer(Struct, frozen=True):
-    """What answers this turn?"""
+    """What answers this turn? Asked when it is over, and again where it must be asked once more."""
 
     question: str
     why: str
@@ -65,6 +66,7 @@ class Failure(Struct, frozen=True):
     spoken: bool = False  # a part of what it was to give has been heard, or is about to be
     connection: bool = False  # the connection itself is gone, not one reply or utterance
     asked_ms: float | None = None  # how long the vendor asks to wait before another try
+    left_ms: float = inf  # of what the customer may be left waiting
 
 
 class Quiet(Struct, frozen=True):
@@ -175,6 +177,10 @@ class Resume(Decision, frozen=True):
 
 class Restate(Decision, frozen=True):
     """Ask the model once more, which knows what was heard."""
+
+
+class HandOver(Decision, frozen=True):
+    """Let the backup answer."""
 
 
 class End(Decision, frozen=True):

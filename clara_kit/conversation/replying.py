@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from clara_kit.conversation import speaking
+from clara_kit.conversation import backup, speaking
 from clara_kit.conversation.chunking import chunker_for
 from clara_kit.conversation.history import GO_ON
 from clara_kit.conversation.pen import Pen
-from clara_kit.conversation.policy import Answer, Drop, Piece, Request, Speak
+from clara_kit.conversation.policy import Answer, Drop, HandOver, Piece, Speak
 from clara_kit.conversation.talk import Reply
 from clara_kit.core import commands as do
 from clara_kit.core import events as ev
@@ -19,18 +19,25 @@ def answer(pen: Pen, why: str) -> None:
     pen.cancel_timers(why, "no_words", "final_wait", "turn_end")
     pen.change(S.PROCESSING, why)
     talk.left_to_say, talk.unfinished, talk.turn.over_ms = [], False, talk.now_ms
-    pen.health("llm").attempt = 0
-    decision = pen.ask(Answer(talk.turn.question, why))
-    if isinstance(decision, Request):
-        request(pen, decision.reason)
+    talk.turn.held_on, pen.health("llm").attempt = False, 0
+    request(pen, why)
 
 
 def request(pen: Pen, why: str) -> None:
-    """Ask the model for the customer's words so far; where they were answered in part, for the rest of that."""
-    talk, question = pen.talk, pen.talk.turn.question
-    messages = talk.history.messages(question or GO_ON)
+    """Ask for an answer to the customer's words so far; where they were answered in part, for the rest of that."""
+    talk, question, open_ = pen.talk, pen.talk.turn.question, pen.talk.answering
+    decision = pen.ask(Answer(question or talk.turn.answered, why))
+    if isinstance(decision, HandOver):
+        return backup.ask(pen, decision.reason)
+    if open_ is not None and not open_.closed:
+        messages = talk.history.messages_after(question, open_.text)
+    else:
+        messages = talk.history.messages(question or GO_ON)
     question, reply = question or talk.turn.answered, pen.begin_reply(chunker_for(talk.settings))
-    pen.do(do.RequestReply, why, turn_id=talk.turn.turn_id, reply_id=reply.reply_id, text=question, messages=messages)
+    reply.said_something = open_ is not None and not open_.closed
+    ids = {"turn_id": talk.turn.turn_id, "reply_id": reply.reply_id}
+    pen.do(do.RequestReply, decision.reason, text=question, messages=messages, **ids)
+    speaking.watch(pen)
 
 
 def delta(pen: Pen, event: ev.ReplyDelta) -> None:
@@ -38,6 +45,7 @@ def delta(pen: Pen, event: ev.ReplyDelta) -> None:
     reply = pen.talk.replies.get(event.reply_id)  # not through `awaited`: two events of three come this way
     if reply is None:
         return pen.ignore(event, f"reply {event.reply_id} is not awaited")
+    reply.chars += len(event.text)
     for piece in reply.chunker.feed(event.text):
         _piece(pen, reply, Piece(piece, "a sentence is complete"))
 
@@ -57,19 +65,38 @@ def completed(pen: Pen, event: ev.ReplyCompleted) -> None:
     for piece in rest:
         _piece(pen, reply, piece)
     pen.end_reply(reply.reply_id)
-    pen.health("llm").failures = 0
-    if reply.said_something:
+    if reply.said_something or reply.by_backup:
+        if pen.fallback.reset_failure_count("backup" if reply.by_backup else "llm"):
+            pen.do(do.Notify, "the model works again", message="The llm is trusted again.")
         speaking.close(pen, "the reply is complete")
     elif event.stop_reason == "refusal":
-        speaking.say(pen, [pen.talk.settings.apology], "the model refused to answer")
-    else:
-        nothing_to_say(pen, "the reply is empty")
+        apologise(pen, "the model refused to answer")
 
 
-def nothing_to_say(pen: Pen, why: str) -> None:
-    """The turn stays without an answer."""
+def apologise(pen: Pen, why: str) -> None:
+    """No answer will come, and that is said; where there is no word for it, somebody is told."""
+    apology = pen.talk.settings.apology
+    if apology.strip():
+        return speaking.say(pen, [apology], why)
+    pen.do(do.RaiseAlert, why, name="unanswered", message=f"The customer was not answered: {why}.")
+    pen.cancel_timers(why, "slow", "backup")
     pen.turn_is_heard()
     pen.change(S.IDLE, why, S.PROCESSING)
+
+
+def broke(pen: Pen, why: str) -> None:
+    """The rest of a reply does not come, and that is said."""
+    talk, text = pen.talk, pen.talk.settings.broken_reply.strip()
+    pen.do(do.RaiseAlert, why, name="broken_reply", message=f"An answer was not finished: {why}.")
+    open_ = talk.answering
+    if text and open_ is not None and not open_.closed:
+        speaking.speak(pen, open_, text, why)
+    elif text and open_ is None:
+        speaking.say(pen, [text], why)
+    speaking.close(pen, why)
+    pen.cancel_timer("slow", why)
+    if talk.utterance is None:
+        pen.change(S.IDLE, why, S.PROCESSING)
 
 
 def awaited(pen: Pen, event: ev.ReplyStarted | ev.ReplyDelta | ev.ReplyCompleted) -> Reply | None:
@@ -84,5 +111,5 @@ def _piece(pen: Pen, reply: Reply, piece: Piece) -> None:
     decision = pen.ask(piece)
     if isinstance(decision, Speak):
         reply.said_something = True
-        utterance = pen.talk.utterance or speaking.begin(pen)
+        utterance = pen.talk.answering or speaking.begin(pen)
         speaking.speak(pen, utterance, piece.text, decision.reason)

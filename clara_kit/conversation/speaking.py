@@ -9,11 +9,13 @@ from collections.abc import Sequence
 from math import inf
 from typing import Any
 
+from clara_kit.conversation.history import UNKNOWN
 from clara_kit.conversation.pen import Pen
 from clara_kit.conversation.policy import Keep, Remember
 from clara_kit.conversation.talk import Utterance
 from clara_kit.core import commands as do
 from clara_kit.core import events as ev
+from clara_kit.core.events import Service
 from clara_kit.core.states import ConversationState as S
 
 # --- what the other rooms ask for ------------------------------------------------------------------------------
@@ -31,8 +33,26 @@ def say(pen: Pen, pieces: Sequence[str], why: str) -> None:
 def begin(pen: Pen) -> Utterance:
     """A new utterance; it waits where the avatar is just being connected again, or the customer has the floor."""
     talk = pen.talk
-    waiting = talk.health("avatar").down == "broken" or talk.customers_floor
+    waiting = talk.health("avatar").down == "broken" or talk.customers_floor or talk.utterance is not None
     return pen.begin_utterance(talk.turn.turn_id, waiting=waiting)
+
+
+def say_aside(pen: Pen, text: str, why: str) -> None:
+    """Beside the conversation, where nothing of Clara's is said or waits: nothing is answered by it."""
+    talk = pen.talk
+    if not text.strip() or talk.utterance is not None or talk.customers_floor or talk.held is not None:
+        return
+    if talk.mute or talk.health("avatar").down:
+        return
+    utterance = pen.begin_utterance(talk.turn.turn_id, waiting=False)
+    utterance.aside, utterance.closed = True, True
+    speak(pen, utterance, text.strip(), why)
+
+
+def watch(pen: Pen) -> None:
+    """Something of Clara's should be heard soon: whoever is late is named."""
+    if "slow" not in pen.talk.timers and (limit_ms := pen.talk.settings.slow_response_ms):
+        pen.set_timer("slow", limit_ms, "Clara should be heard by then")
 
 
 def speak(pen: Pen, utterance: Utterance, piece: str, why: str) -> None:
@@ -43,7 +63,7 @@ def speak(pen: Pen, utterance: Utterance, piece: str, why: str) -> None:
 
 def close(pen: Pen, why: str) -> None:
     """No more pieces will come for what is being said."""
-    utterance = pen.talk.utterance
+    utterance = pen.talk.answering
     if utterance is not None and not utterance.closed:
         utterance.closed = True
         give(pen, utterance, why)
@@ -53,7 +73,10 @@ def silence(pen: Pen, why: str, *, sure: bool = True) -> None:
     """Stop whatever Clara does: sound first, work second. Not `sure`: only the sound; the model writes on."""
     talk = pen.talk
     if sure:
-        pen.cancel_timers(why, "retry", "retry_voice")
+        pen.cancel_timers(why, "retry", "retry_voice", "slow", "backup")
+    if (aside := talk.utterance) is not None and aside.aside:
+        pen.do(do.InterruptAvatar, why, utterance_id=aside.utterance_id)
+        pen.end_utterance(aside)
     utterance = talk.utterance
     if utterance is not None:
         if utterance.phase != "waiting":
@@ -61,11 +84,11 @@ def silence(pen: Pen, why: str, *, sure: bool = True) -> None:
         if utterance.started_ms is not None:
             settle(pen)
             pen.cut_utterance(utterance)
-        elif not sure:
+        elif not sure and not utterance.own:
             hold_back(pen, utterance)
         else:
             pen.end_utterance(utterance)
-            if not talk.turn.words:
+            if not talk.turn.words and not utterance.own:
                 talk.left_to_say = utterance.pieces
     if sure:
         pen.cancel_reply(why)
@@ -92,6 +115,7 @@ def hold_back(pen: Pen, utterance: Utterance) -> None:
     pen.end_utterance(utterance)
     later = pen.begin_utterance(utterance.turn_id, waiting=True)
     later.pieces, later.closed, later.tries = utterance.pieces, utterance.closed, utterance.tries
+    later.aside = utterance.aside
 
 
 def release(pen: Pen, why: str) -> None:
@@ -135,13 +159,14 @@ def started(pen: Pen, event: ev.SpeakingStarted) -> None:
     if utterance.started_ms is not None:
         return pen.ignore(event, "it has started already")
     utterance.started_ms, utterance.phase = talk.now_ms, "sounding"
-    for service in ("tts", "avatar"):
-        if (health := talk.services.get(service)) is not None:
-            health.failures = health.attempt = 0
+    if talk.services:
+        _works(pen)
+    if not utterance.aside:
+        pen.cancel_timer("slow", "Clara is heard")
     if not talk.machine.allows(S.AVATAR_SPEAKING):
         return pen.ignore(event, f"the state is {talk.state}")
     pen.change(S.AVATAR_SPEAKING, "Clara speaks")
-    if talk.turn.words:
+    if talk.turn.words and not utterance.aside:
         pen.turn_is_heard()
         _check_speed(pen)
 
@@ -155,6 +180,10 @@ def ended(pen: Pen, event: ev.SpeakingEnded) -> None:
     utterance = current(pen, event)
     if utterance is None:
         return
+    if utterance.aside:
+        return aside_over(pen, utterance, "it is said")
+    if utterance.own and not utterance.pieces:
+        utterance.pieces, utterance.given = [UNKNOWN], 1
     pen.end_utterance(utterance)
     pen.turn_is_heard()
     given, held_back = utterance.pieces[: utterance.given], utterance.pieces[utterance.given :]
@@ -162,20 +191,58 @@ def ended(pen: Pen, event: ev.SpeakingEnded) -> None:
     if held_back:  # a sound is held
         later = begin(pen)
         later.pieces, later.closed = held_back, utterance.closed
-    if held_back or (talk.reply is not None and not utterance.closed):
+    if held_back or (talk.coming and not utterance.closed):
         pen.change(S.PROCESSING, "what was ready has been spoken; more of the reply is to come", S.AVATAR_SPEAKING)
+        watch(pen)
     else:
         pen.change(S.IDLE, "Clara is done", S.AVATAR_SPEAKING, S.PROCESSING, S.INTERRUPTED)
     floor_is_free(pen)
 
 
+def aside_over(pen: Pen, utterance: Utterance, why: str) -> None:
+    """What was said beside the conversation is over, one way or the other: on with what it was said beside."""
+    talk = pen.talk
+    pen.end_utterance(utterance)
+    if talk.coming or talk.turn.words or talk.utterance is not None:
+        pen.change(S.PROCESSING, f"{why}; the answer is on its way", S.AVATAR_SPEAKING, S.INTERRUPTED)
+        if talk.coming:
+            watch(pen)
+    else:
+        pen.change(S.IDLE, why, S.AVATAR_SPEAKING, S.INTERRUPTED, S.PROCESSING)
+    release(pen, why)
+    floor_is_free(pen)
+
+
+def show(pen: Pen, utterance: Utterance, why: str) -> None:
+    """It cannot be said: let the customer read it, the rest of it too when it comes."""
+    if utterance.aside:
+        return aside_over(pen, utterance, why)
+    utterance.shown, utterance.phase, utterance.given = True, "asked", 0
+    give(pen, utterance, why)
+
+
 # --- inside ----------------------------------------------------------------------------------------------------
+
+
+def _works(pen: Pen) -> None:
+    """Whoever is behind Clara's voice now has spoken."""
+    services: tuple[Service, ...] = ("backup",) if pen.talk.health("avatar").target == "backup" else ("tts", "avatar")
+    for service in services:
+        if (health := pen.talk.services.get(service)) is not None:
+            health.attempt = 0
+            if not health.target and pen.fallback.reset_failure_count(service):
+                pen.do(do.Notify, f"the {service} works again", message=f"The {service} is trusted again.")
 
 
 def give(pen: Pen, utterance: Utterance, why: str) -> None:
     """To the voice, what it has not got yet; not now where a sound may be an interruption."""
+    if utterance.own:
+        utterance.given = len(utterance.pieces)
+        return
     if utterance.phase == "waiting" or _minds_a_sound(pen, utterance):
         return
+    if utterance.shown or pen.talk.mute:
+        return _show(pen, utterance, why)
     for piece_no in range(utterance.given, len(utterance.pieces)):
         pen.do(
             do.Speak, why,
@@ -186,6 +253,21 @@ def give(pen: Pen, utterance: Utterance, why: str) -> None:
     if utterance.closed and not utterance.ended:
         utterance.ended = True
         pen.do(do.EndSpeech, why, utterance_id=utterance.utterance_id)
+
+
+def _show(pen: Pen, utterance: Utterance, why: str) -> None:
+    _talk, fresh = pen.talk, utterance.pieces[utterance.given :]
+    utterance.shown, utterance.given = True, len(utterance.pieces)
+    who = {"turn_id": utterance.turn_id, "utterance_id": utterance.utterance_id}
+    for piece in fresh:
+        pen.do(do.ShowText, why, text=piece, **who)
+    if not utterance.closed:
+        return
+    pen.end_utterance(utterance)
+    pen.cancel_timer("slow", "it is shown")
+    pen.turn_is_heard()
+    keep(pen, utterance.pieces, utterance.text)
+    pen.change(S.IDLE, f"it is shown, for it cannot be said: {why}", S.PROCESSING, S.INTERRUPTED)
 
 
 def _minds_a_sound(pen: Pen, utterance: Utterance) -> bool:

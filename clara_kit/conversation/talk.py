@@ -38,6 +38,8 @@ class Turn(Struct):
     counted: list[TranscriptFinal] = []  # the last finals, which may come again
     ended_ms: float | None = None  # when the last word ended, until Clara is heard
     hold_ms: float = 0.0  # how long more words are waited for
+    typed: bool = False  # the last words were; else they were heard
+    held_on: bool = False  # «dame un momento» has been said
 
     @property
     def question(self) -> str:
@@ -52,6 +54,10 @@ class Reply(Struct):
     chunker: Chunker
     phase: Literal["speculative", "adopted"] = "adopted"
     said_something: bool = False
+    asked_ms: float = 0.0
+    chars: int = 0  # of its text that have come
+    seen_chars: int = 0  # of these, when it was last looked whether it is late
+    by_backup: bool = False
 
 
 class Utterance(Struct):
@@ -59,6 +65,9 @@ class Utterance(Struct):
 
     waiting: not given to the voice yet, which is being connected or tried again, or while the customer may be speaking.
     asked: given, not heard yet. sounding: heard now. cut: silenced at `cut_ms`, not in the history yet.
+
+    aside: said beside the conversation («un momento»): it answers nothing and is not remembered. own: spoken by the backup,
+    which needs no order for its pieces. shown: it can only be read.
     """
 
     utterance_id: int
@@ -76,6 +85,10 @@ class Utterance(Struct):
     voice: Voice = Voice()
     handed_ms: list[float] = []  # when each piece was handed to the voice
     seen: bool = False  # its sound goes through the kit
+    first_ms: float | None = None  # when the first sound of it came
+    aside: bool = False
+    own: bool = False
+    shown: bool = False
 
     @property
     def text(self) -> str:
@@ -130,6 +143,7 @@ class Talk:
     over: bool = False
     greeting: str = ""
     customer_key: str = ""
+    seed: int | None = None
     turn: Turn = field(default_factory=Turn)
     held: SpeechStarted | None = None  # a sound that may become an interruption
     ducked: bool = False  # Clara's sound is low meanwhile, and no new piece of hers is begun
@@ -144,16 +158,21 @@ class Talk:
     spoke_from_ms: float = -FARTHEST_MS  # when Clara was last heard, once she has ended
     spoke_until_ms: float = -FARTHEST_MS
     spoke_text: str = ""
+    answered_until_ms: float = -FARTHEST_MS  # and when with something that was not said beside the conversation
     replies: dict[int, Reply] = field(default_factory=dict)
     utterances: dict[int, Utterance] = field(default_factory=dict)
     voice: Voice = field(default_factory=Voice)  # in use, as far as it was measured
     left_to_say: list[str] = field(default_factory=list)  # silenced before it was heard at all
     unfinished: bool = False  # a reply was stopped before it was written to its end, and nothing was asked since
     services: dict[Service, Health] = field(default_factory=dict)
+    switched: bool = False  # something else stands behind a service, or is about to
+    backup: Literal["", "opening", "there", "leaving", "home"] = ""
+    """The session of the avatar vendor's own assistant; leaving: ours is being connected again, home: it is."""
     timers: dict[str, Timer] = field(default_factory=dict)  # by what they are for: one of a kind
     replies_begun: int = 0
     utterances_begun: int = 0
     timers_set: int = 0
+    watches_set: int = 0  # counted apart: runs from before there were any are still decided the same
 
     @property
     def state(self) -> ConversationState:
@@ -172,6 +191,36 @@ class Talk:
             if utterance.phase != "cut":
                 return utterance
         return None
+
+    @property
+    def answering(self) -> Utterance | None:
+        """The same, but for what she says beside the conversation meanwhile."""
+        for utterance in self.utterances.values():
+            if utterance.phase != "cut" and not utterance.aside:
+                return utterance
+        return None
+
+    @property
+    def coming(self) -> bool:
+        """More of an answer is on its way, from the model or after a wait."""
+        return bool(self.replies) or "retry" in self.timers or (bool(self.turn.words) and "backup" in self.timers)
+
+    @property
+    def backup_answers(self) -> bool:
+        """Whoever is asked now: ours is passed by, or does not hear the customer."""
+        return self.backup != "" and (self.health("llm").circuit == "open" or self.health("stt").target == "backup")
+
+    @property
+    def mute(self) -> bool:
+        """What Clara says can only be shown."""
+        avatar = self.health("avatar")
+        gone = avatar.down == "given up" and not avatar.target
+        return gone or (self.health("tts").target == "text" and avatar.target != "backup")
+
+    @property
+    def since_sound_ms(self) -> float:
+        """Since when nothing of Clara has been heard, as far as somebody waits for it."""
+        return max(self.turn.over_ms, self.answered_until_ms)
 
     @property
     def cut(self) -> Utterance | None:
@@ -205,7 +254,7 @@ class Talk:
     @property
     def is_quiet(self) -> bool:
         """Nothing is being said, written or waited for (a broken service may be on its way back)."""
-        return self.utterance is None and not self.replies and all(k.startswith("connect") for k in self.timers)
+        return self.utterance is None and not self.replies and all(k.startswith(_LATER) for k in self.timers)
 
     def health(self, service: Service) -> Health:
         """How a service fares, as far as anybody noticed."""
@@ -235,6 +284,7 @@ def _copied(part: Any) -> Any:
     return part.copy() if isinstance(part, Chunker) else part
 
 
+_LATER = ("connect", "probe", "reopen")  # what nobody waits for
 _WELL = Health()  # of whom nothing was heard; nobody writes into it
 _PLAIN = frozenset((str, float, int, bool, tuple, type(None), Settings, SpeechStarted, ConversationState, Voice))
 _PARTS = frozenset((Talk, Turn, Reply, Utterance, Health, Timer, History, ConversationStateMachine))

@@ -1,23 +1,28 @@
 """What goes wrong, and coming back from it: every service's failures, in one place.
 
 Mechanics only: what a failure ends, which timers run, what is told to whom. Whether something is tried again, and
-after how long, is asked; so that recogniser, model, voice, avatar and shop are retried and given up by one rule. What
-is given up does not end the conversation: what remains goes on, and it is said.
+after how long, is asked; so that recogniser, model, voice, avatar, shop and backup are retried and given up by one rule.
+What is given up does not end the conversation: something else stands in (`switching.py`), or what remains goes on, and
+it is said. Nothing that the customer said stays without an answer, a word of apology, a text to read or an alert.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import inf
 
-from clara_kit.conversation import going_on, listening, opening, replying, speaking
+from clara_kit.conversation import backup, going_on, listening, opening, replying, speaking, switching
 from clara_kit.conversation.pen import Pen
-from clara_kit.conversation.policy import Decision, Failure, Retry, Say
+from clara_kit.conversation.policy import Decision, Failure, HandOver, Retry
+from clara_kit.conversation.talk import Utterance
 from clara_kit.core import commands as do
 from clara_kit.core import events as ev
+from clara_kit.core.errors import FailureKind
 from clara_kit.core.events import Service
 from clara_kit.core.states import ConversationState as S
 
 _NOTICED_MS = 10_000.0  # a connection on which nothing comes had stopped working so long before that is told
+_CREEPS_CHARS = 15  # of a reply that writes fewer in `slow_response_ms` no sentence is to be expected
 _REMAINS = {
     "stt": "Clara does not hear any more; what is typed still reaches her.",
     "avatar": "The avatar is gone; what Clara says can still be read.",
@@ -26,16 +31,35 @@ _REMAINS = {
 
 def failed(pen: Pen, event: ev.ProviderFailed) -> None:
     """A service failed: a reply, an utterance, the shop's answer, or a whole connection."""
+    alone = event.reply_id is None and event.utterance_id is None
+    if alone and pen.health(event.service).circuit == "open" and f"probe_{event.service}" not in pen.talk.timers:
+        return switching.probe_failed(pen, event)
     _FAILED.get(event.service, _voice_failed)(pen, event)
 
 
 def recovered(pen: Pen, event: ev.ProviderRecovered) -> None:
-    """A service works again."""
-    if (health := pen.talk.services.get(event.service)) is not None:
-        health.failures, health.down, health.since_ms = 0, "", pen.talk.now_ms
-        pen.cancel_timer(f"connect_{event.service}", "it works again")
-    if event.service == "avatar":
+    """A service works again, or for the first time."""
+    talk, service = pen.talk, event.service
+    if service == "backup" and talk.backup != "opening":
+        return pen.ignore(event, "it is not wanted any more")
+    if (health := talk.services.get(service)) is not None and not switching.works(pen, service, "it answers"):
+        health.failures, health.down, health.since_ms = 0, "", talk.now_ms
+        pen.cancel_timer(f"connect_{service}", "it works again")
+    if service == "backup":
+        talk.backup = "there"
+    elif service == "avatar":
+        if talk.backup == "leaving":
+            talk.backup = "home"
         speaking.release(pen, "the avatar is there again")
+
+
+def completed(pen: Pen, event: ev.ReplyCompleted) -> None:
+    """A reply is done; one without a word is a failure like another."""
+    reply = pen.talk.replies.get(event.reply_id)
+    replying.completed(pen, event)
+    if reply is None or reply.said_something or reply.by_backup or event.stop_reason == "refusal":
+        return
+    _answer_failed(pen, _ours(pen, "llm", "protocol", "The model answered with nothing."), "the reply is empty")
 
 
 def connect_again(service: Service, pen: Pen, event: ev.TimerFired) -> None:
@@ -58,25 +82,51 @@ def ask_shop_again(pen: Pen, event: ev.TimerFired) -> None:
     opening.load_profile(pen, f"trying again, attempt {pen.health('shop').attempt + 1}")
 
 
+def open_backup_again(pen: Pen, event: ev.TimerFired) -> None:
+    """The wait before opening the backup's session again is over."""
+    backup.begin(pen, f"trying again, attempt {pen.health('backup').attempt + 1}")
+
+
+def backup_is_late(pen: Pen, event: ev.TimerFired) -> None:
+    """Nobody has come to answer the customer."""
+    why = f"the backup did not answer within {pen.talk.settings.turn_deadline_ms:.0f} ms"
+    pen.do(do.RaiseAlert, why, name="backup_down", message=f"{why}.")
+    pen.change(S.PROCESSING, why, S.IDLE)
+    replying.apologise(pen, why)
+
+
+def answered_at_all(pen: Pen) -> None:
+    """The net under all rules: a question that nobody works at is at least heard of."""
+    talk = pen.talk
+    if talk.replies or talk.utterances or talk.over or talk.left_to_say or talk.state is not S.IDLE:
+        return
+    pen.do(do.RaiseAlert, "nobody is at it", name="unanswered", message="Something the customer said has no answer.")
+    pen.turn_is_heard()
+
+
 # --- one service after the other -------------------------------------------------------------------------------
 
 
 def _reply_failed(pen: Pen, event: ev.ProviderFailed) -> None:
-    talk = pen.talk
-    reply = talk.replies.get(event.reply_id) if event.reply_id is not None else None
+    reply = pen.talk.replies.get(event.reply_id) if event.reply_id is not None else None
     if reply is None:
         return pen.ignore(event, "no reply is awaited from it")
-    why = f"the model failed ({event.kind})"
-    decision = _ask(pen, event, spoken=reply.said_something)
     pen.end_reply(reply.reply_id)
-    if reply.said_something:
-        speaking.close(pen, "the reply broke off")
-    elif isinstance(decision, Retry):
+    _answer_failed(pen, event, f"the model failed ({event.kind})", spoken=reply.said_something)
+
+
+def _answer_failed(pen: Pen, event: ev.ProviderFailed, why: str, *, spoken: bool = False) -> None:
+    """spoken: a part of it has been said, or is about to be; the rest is wanted."""
+    decision = _ask(pen, event, spoken=spoken)
+    if isinstance(decision, Retry):
         pen.set_timer("retry", decision.after_ms, f"{why}; {decision.reason}")
-    elif isinstance(decision, Say):
-        speaking.say(pen, [decision.text], why)
+    elif isinstance(decision, HandOver):
+        speaking.close(pen, why)
+        backup.ask(pen, why)
+    elif spoken:
+        replying.broke(pen, why)
     else:
-        replying.nothing_to_say(pen, why)
+        replying.apologise(pen, why)
 
 
 def _shop_failed(pen: Pen, event: ev.ProviderFailed) -> None:
@@ -93,30 +143,53 @@ def _shop_failed(pen: Pen, event: ev.ProviderFailed) -> None:
 def _voice_failed(pen: Pen, event: ev.ProviderFailed) -> None:
     """An utterance broke, or the avatar itself. What was not heard yet is said again; what was, stays as heard."""
     talk, why = pen.talk, f"{event.service} failed ({event.kind})"
-    utterance = talk.utterance
     connection = event.utterance_id is None and event.service == "avatar"
+    if connection and talk.health("avatar").target == "backup":
+        return _no_way_home(pen, event)
     if event.utterance_id is not None and speaking.current(pen, event) is None:
         return
+    utterance = talk.utterance if event.utterance_id is None else talk.utterances[event.utterance_id]
     spoken = utterance is not None and utterance.started_ms is not None
     decision = _ask(pen, event, spoken=spoken and not connection, connection=connection)
-    if utterance is not None:
-        if isinstance(decision, Retry) and not spoken:
-            if utterance.phase != "waiting":
-                speaking.hold_back(pen, utterance)
-            if not connection:
-                pen.set_timer("retry_voice", decision.after_ms, f"{why}; {decision.reason}")
-        else:
-            again = event.retryable and (isinstance(decision, Retry) if connection else spoken)
-            going_on.broke_off(pen, utterance, why, again=again)
-    if connection:
+    if event.service == "tts" and event.utterance_id is None:
+        return speaking.release(pen, why)
+    if utterance is not None and utterance.aside:
+        speaking.aside_over(pen, utterance, why)
+    elif utterance is not None:
+        _broken(pen, event, utterance, why, decision, connection)
+    if connection and not isinstance(decision, HandOver):
         _connect_or_not(pen, "avatar", decision, why)
+        speaking.release(pen, why)
+
+
+def _broken(
+    pen: Pen, event: ev.ProviderFailed, utterance: Utterance, why: str, decision: Decision, connection: bool
+) -> None:
+    """This utterance is not spoken any more; by whom, how and when is its rest?"""
+    spoken, goes_on = utterance.started_ms is not None, isinstance(decision, Retry | HandOver)
+    if spoken:
+        again = (event.retryable and (goes_on or not connection)) or isinstance(decision, HandOver)
+        return going_on.broke_off(pen, utterance, why, again=again)
+    if not goes_on and not connection:
+        pen.do(do.RaiseAlert, why, name="unspoken", message=f"Clara could not say it, so it is shown: {why}.")
+        return speaking.show(pen, utterance, why)
+    if utterance.phase != "waiting":
+        speaking.hold_back(pen, utterance)
+    if isinstance(decision, HandOver):
+        speaking.release(pen, why)
+    elif not connection and isinstance(decision, Retry):
+        pen.set_timer("retry_voice", decision.after_ms, f"{why}; {decision.reason}")
 
 
 def _recogniser_failed(pen: Pen, event: ev.ProviderFailed) -> None:
     """While it is being connected again, its words are still awaited: it is sent what it has not confirmed."""
     talk, why = pen.talk, "the recogniser failed"
     decision = _ask(pen, event, connection=True)
-    _connect_or_not(pen, "stt", decision, f"{why} ({event.kind})")
+    if isinstance(decision, HandOver):
+        pen.cancel_timer("connect_stt", decision.reason)
+        pen.do(do.Disconnect, f"{why}; {decision.reason}", service="stt")
+    else:
+        _connect_or_not(pen, "stt", decision, f"{why} ({event.kind})")
     if isinstance(decision, Retry):
         return
     pen.cancel_timers(why, "no_words", "final_wait")
@@ -125,6 +198,73 @@ def _recogniser_failed(pen: Pen, event: ev.ProviderFailed) -> None:
         listening.take_words(pen, talk.turn.interim)
     elif talk.state in (S.USER_SPEAKING, S.INTERRUPTED) and "turn_end" not in talk.timers:
         listening.no_words(pen, why)
+        if isinstance(decision, HandOver) and talk.utterance is None and not talk.turn.words:
+            replying.apologise(pen, f"{why} while the customer spoke: Clara asks again")
+
+
+def _backup_failed(pen: Pen, event: ev.ProviderFailed) -> None:
+    """An answer of the backup, or its session: then ours must do, whatever it is worth."""
+    talk, why = pen.talk, f"the backup failed ({event.kind})"
+    alone = event.reply_id is None and event.utterance_id is None
+    reply = talk.replies.get(event.reply_id) if event.reply_id is not None else None
+    utterance = talk.utterances.get(event.utterance_id) if event.utterance_id is not None else talk.utterance
+    if not alone and reply is None and utterance is None:
+        return pen.ignore(event, "no answer is awaited from it")
+    heard = utterance is not None and utterance.started_ms is not None
+    asked = bool(talk.turn.words) or any(r.by_backup for r in talk.replies.values())
+    decision = _ask(pen, event, spoken=heard, connection=alone)
+    for one in [r for r in talk.replies.values() if r.by_backup]:
+        pen.end_reply(one.reply_id)
+    if utterance is not None and (utterance.own or alone) and utterance.phase != "waiting":
+        if heard:
+            going_on.broke_off(pen, utterance, why, again=not utterance.own)
+        elif utterance.own:
+            pen.end_utterance(utterance)
+        else:
+            speaking.hold_back(pen, utterance)
+    if alone:
+        _without_backup(pen, decision, why)
+    if not asked:
+        return
+    if heard and not talk.turn.words:
+        replying.broke(pen, why)
+    elif isinstance(decision, Retry) and not alone:
+        pen.set_timer("retry", decision.after_ms, f"{why}; {decision.reason}")
+    elif isinstance(decision, Retry):
+        backup.wait(pen)
+    else:
+        pen.cancel_timer("backup", why)
+        replying.request(pen, why) if alone else replying.apologise(pen, why)
+
+
+def _without_backup(pen: Pen, decision: Decision, why: str) -> None:
+    talk, avatar = pen.talk, pen.health("avatar")
+    talk.backup = ""
+    if avatar.target == "backup":
+        avatar.target, avatar.down = "", "broken"
+        pen.do(do.SwitchTo, why, service="avatar", target="")
+        pen.do(do.Connect, why, service="avatar")
+    if isinstance(decision, Retry):
+        pen.set_timer("reopen_backup", decision.after_ms, f"{why}; {decision.reason}")
+        return
+    pen.health("backup").down = "given up"
+    for service in ("llm", "stt"):
+        if talk.health(service).circuit == "open":
+            switching.works(pen, service, f"{why}, and ours is all that is left")
+            if service == "stt":
+                pen.do(do.Connect, why, service="stt")
+
+
+def _no_way_home(pen: Pen, event: ev.ProviderFailed) -> None:
+    """Ours cannot be connected again yet: the backup goes on, and it is tried later."""
+    talk = pen.talk
+    if talk.backup not in ("leaving", "home"):
+        return pen.ignore(event, "the avatar is not used now")
+    talk.backup = "leaving"
+    _tell(pen, event)
+    pen.set_timer(
+        "connect_avatar", talk.settings.fallback_open_ms, f"the avatar failed ({event.kind}); the backup goes on"
+    )
 
 
 def _connect_or_not(pen: Pen, service: Service, decision: Decision, why: str) -> None:
@@ -142,30 +282,79 @@ def _connect_or_not(pen: Pen, service: Service, decision: Decision, why: str) ->
         pen.do(do.Notify, f"{why}; {decision.reason}", message=_REMAINS[service])
 
 
+# --- who is late -----------------------------------------------------------------------------------------------
+
+
+def late(pen: Pen, event: ev.TimerFired) -> None:
+    """Clara should have been heard by now: who is it that is late, and since when?"""
+    talk, limit_ms = pen.talk, pen.talk.settings.slow_response_ms
+    who, since_ms = switching.late(talk)
+    if not who:
+        return
+    if talk.now_ms < since_ms + limit_ms:
+        return pen.set_timer_at("slow", since_ms + limit_ms, f"the {who} has until then")
+    why = f"nothing useful came of the {who} in {talk.now_ms - since_ms:.0f} ms"
+    pen.do(do.RaiseAlert, why, name=f"slow_{who}", message=f"{why}; the limit is {limit_ms:.0f} ms.")
+    if switching.for_the_time_being(pen, who, why):
+        return
+    reply = talk.reply
+    if who in ("llm", "backup") and not talk.turn.held_on:
+        talk.turn.held_on = True
+        speaking.say_aside(pen, talk.settings.hold_phrase, why)
+    elif who == "llm" and reply is not None and 0 < reply.chars < reply.seen_chars + _CREEPS_CHARS:
+        pen.end_reply(reply.reply_id)
+        pen.do(do.CancelReply, why, reply_id=reply.reply_id)
+        spoken = reply.said_something and talk.answering is not None
+        return _answer_failed(pen, _ours(pen, "llm", "stalled", f"The model is too slow: {why}."), why, spoken=spoken)
+    if reply is not None:
+        reply.seen_chars = reply.chars
+    pen.set_timer("slow", limit_ms, "it is looked at again then")
+
+
 # --- what all have in common -----------------------------------------------------------------------------------
 
 
 def _ask(pen: Pen, event: ev.ProviderFailed, *, spoken: bool = False, connection: bool = False) -> Decision:
-    """Tell the people, count, raise an alert where it is time, and ask what next."""
-    talk, health, why = pen.talk, pen.health(event.service), f"{event.service} failed ({event.kind})"
-    message = f"{event.message} What to do: {event.hint}" if event.hint else event.message
-    pen.do(do.Notify, why, message=message)
-    health.failures += 1
+    """Tell the people, count, switch or raise an alert where it is time, and ask what next. `HandOver`: it is switched."""
+    talk, health, service = pen.talk, pen.health(event.service), event.service
+    why = _tell(pen, event)
+    switches = switching.target_for(pen, service)
+    if switches:
+        opened = pen.fallback.record_failure(service, talk.now_ms)
+        opened |= health.target == "other" and health.failures >= talk.settings.failure_threshold
+    else:
+        health.failures, opened = health.failures + 1, False
     worked_ms = talk.now_ms - health.since_ms - (_NOTICED_MS if event.kind == "stalled" else 0.0)
     if connection and worked_ms > talk.settings.max_retry_delay_ms and not health.down:
         health.attempt = 0  # it worked for a while: this is a new trouble
-    if not spoken:
+    if not spoken or service == "llm":
         health.attempt += 1
-    asked_ms, known = event.retry_after_ms, (event.service, event.kind, event.retryable, health.attempt)
-    decision = pen.ask(Failure(*known, spoken=spoken, connection=connection, asked_ms=asked_ms))
+    asked_ms, known = event.retry_after_ms, (service, event.kind, event.retryable, health.attempt)
+    left_ms = talk.since_sound_ms + talk.settings.turn_deadline_ms - talk.now_ms if talk.turn.turn_id else inf
+    decision = pen.ask(Failure(*known, spoken=spoken, connection=connection, asked_ms=asked_ms, left_ms=left_ms))
+    lasting = not isinstance(decision, Retry) and (not spoken or service == "llm")
+    if switches and (opened or lasting) and switching.switch(pen, service, f"{why}, {health.failures} in a row"):
+        return HandOver(reason="something else stands in its place")
     given_up = connection and not isinstance(decision, Retry)
-    if event.service != "shop" and (given_up or health.failures >= talk.settings.failure_threshold):
-        pen.do(do.RaiseAlert, why, name=f"{event.service}_down", message=event.message)
+    if service != "shop" and (given_up or health.failures >= talk.settings.failure_threshold):
+        pen.do(do.RaiseAlert, why, name=f"{service}_down", message=event.message)
     return decision
+
+
+def _tell(pen: Pen, event: ev.ProviderFailed) -> str:
+    why = f"{event.service} failed ({event.kind})"
+    pen.do(do.Notify, why, message=f"{event.message} What to do: {event.hint}" if event.hint else event.message)
+    return why
+
+
+def _ours(pen: Pen, service: Service, kind: FailureKind, message: str) -> ev.ProviderFailed:
+    """A failure that nobody told: it is seen by what does not come."""
+    return ev.ProviderFailed(at_ms=pen.talk.now_ms, service=service, kind=kind, message=message, retryable=True)
 
 
 _FAILED: dict[Service, Callable[[Pen, ev.ProviderFailed], None]] = {
     "llm": _reply_failed,
     "shop": _shop_failed,
     "stt": _recogniser_failed,
+    "backup": _backup_failed,
 }

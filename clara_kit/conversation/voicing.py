@@ -31,6 +31,8 @@ def first_audio(pen: Pen, event: ev.FirstAudio) -> None:
     """There is sound, and whether the kit sees it."""
     if (utterance := current(pen, event)) is not None:
         utterance.seen = not event.estimated
+        if utterance.first_ms is None:
+            utterance.first_ms = pen.talk.now_ms
 
 
 def voiced(pen: Pen, event: ev.SpeechVoiced) -> None:

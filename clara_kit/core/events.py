@@ -32,12 +32,12 @@ class ConversationStarted(Event, frozen=True, kw_only=True):
     """Everything is connected; Clara speaks `greeting` first unless it is empty.
 
     `customer_key` stands for a customer whom the shop may know (a hash, never an address or a name); the greeting
-    then waits for the profile, but not longer than the deadline. `seed`: of the jitter of retries.
+    then waits for the profile, but not longer than the deadline. `seed`: of the jitter of retries; None: no jitter.
     """
 
     greeting: str = ""
     customer_key: str = ""
-    seed: int = 0
+    seed: int | None = None
 
 
 class ConversationStopped(Event, frozen=True, kw_only=True):

@@ -19,6 +19,7 @@ class Keys(BaseModel):
     anthropic_api_key: SecretStr | None = None
     liveavatar_api_key: SecretStr | None = None
     heygen_api_key: SecretStr | None = None
+    elevenlabs_api_key: SecretStr | None = None  # only for another voice where Deepgram's is lost
     shopify_shop: str | None = None  # name.myshopify.com
     shopify_admin_token: SecretStr | None = None  # either this, or the two below
     shopify_client_id: SecretStr | None = None
@@ -27,6 +28,7 @@ class Keys(BaseModel):
     anthropic_base_url: str = "https://api.anthropic.com"
     liveavatar_base_url: str = "https://api.liveavatar.com"
     heygen_base_url: str = "https://api.heygen.com"
+    elevenlabs_base_url: str = "https://api.elevenlabs.io"
     shopify_base_url: str = ""  # empty: https:// and the shop's own name
     local_llm_base_url: str = "http://127.0.0.1:11434"  # a model's server on this machine, for llm="local"
 
@@ -57,6 +59,7 @@ KEY_PAGES = {
     "anthropic_api_key": "https://platform.claude.com",
     "liveavatar_api_key": "https://app.liveavatar.com",
     "heygen_api_key": "https://app.heygen.com",
+    "elevenlabs_api_key": "https://elevenlabs.io/app/settings/api-keys",
     "shopify_shop": "https://admin.shopify.com (Settings, Domains: the name that ends in .myshopify.com)",
     # Since 2026-01-01 no new custom apps with an eternal token can be made in a shop's admin.
     "shopify_admin_token": "https://admin.shopify.com (Settings, Apps, Develop apps; only for apps made there "

@@ -134,7 +134,7 @@ class Settings(_Frozen, frozen=True, kw_only=True):
         0.1  # up to so much of a delay more or less, by seed and attempt
     )
     # Nothing is tried again so long after the customer's words; the whole schedule is for connections.
-    turn_deadline_ms: Ms = 8000
+    turn_deadline_ms: Ms = 10_000
 
     # Fallback (with enable_auto_fallback). `slow_response_ms` is also what a service may take to its first useful output.
     failure_threshold: Annotated[int, Meta(ge=1, le=100)] = 3  # failures in a row before an alert, and a switch

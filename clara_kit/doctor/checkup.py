@@ -94,9 +94,10 @@ def check_up() -> Checkup:
 
 
 def vendors_in_use(keys: Keys, environ: Mapping[str, str]) -> tuple[str, ...]:
-    """The three that the kit is made for, and the classic avatar's where it has a key or is chosen."""
+    """The three that the kit is made for; the classic avatar's where it has a key or is chosen; the other voice's with a key."""
     classic = TABLE["heygen"].has_key(keys) or environ.get("AVATAR_VENDOR") == "heygen"
-    return (*VENDORS, "heygen") if classic else VENDORS
+    other = TABLE["elevenlabs"].has_key(keys)
+    return (*VENDORS, *(["heygen"] if classic else []), *(["elevenlabs"] if other else []))
 
 
 def check_models(environ: Mapping[str, str], today: date) -> tuple[Finding, ...]:

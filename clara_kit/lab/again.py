@@ -6,11 +6,13 @@ simulation that is the whole proof: equal inputs give equal bytes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from itertools import zip_longest
 from typing import Any, Literal
+
+from msgspec import structs
 
 from clara_kit.audio.pronunciation import usual_pronunciation
 from clara_kit.conversation.policies import Policies
@@ -46,8 +48,10 @@ class Change:
         return f"{self.kind} {self.name}: {self.then} → {self.now}"
 
 
-def again(run: Run) -> Run:
+def again(run: Run, *, faults: Iterable[Fault] | None = None, **settings: Any) -> Run:
     """The same conversation, simulated by this build: lines, settings, seed, and today's prompt, customer and data.
+
+    faults: other ones than were played in it on purpose. settings: changes of those that it was run with.
 
     Of a run that was no simulation the lines are those that were heard, at the same distance from what Clara said. Raises
     `RunLogError` where it has none, or cannot be read.
@@ -56,12 +60,17 @@ def again(run: Run) -> Run:
     laws = inputs.get("latency", inputs.get("profile"))
     told: Any = template_of(template) if isinstance(template, dict) else inputs.get("prompt")
     try:
+        script = script_of(run)
+        if faults is None:  # the script brings its own
+            faults = [Fault.from_dict(one) for one in inputs.get("faults") or ()][len(script.faults) :]
+        else:
+            script = structs.replace(script, faults=())
         played = simulate(
-            script_of(run),
-            run.settings,
+            script,
+            run.settings.with_changes(**settings),
             seed=seed if isinstance(seed := inputs.get("seed"), int) else 0,
             latency=LatencyProfile.kept(laws) if isinstance(laws, dict) else "published",
-            faults=[Fault.from_dict(one) for one in inputs.get("faults") or ()] if "script" not in inputs else (),
+            faults=faults,
             customer=persona_of(inputs.get("customer")),
             template=told or None,
         )

@@ -31,7 +31,7 @@ from clara_kit.lab.retold import Told, retold
 from clara_kit.lab.sentences import Language, table
 from clara_kit.lab.shelf import kept
 from clara_kit.lab.stepping import Moment, Stepper
-from clara_kit.lab.voiced import Recording, recording_of, voiced
+from clara_kit.lab.voiced import TAIL_MS, Recording, recording_of, voiced
 from clara_kit.measure.ledger import Turn
 from clara_kit.measure.run import Run
 from clara_kit.prompts.template import PromptTemplate
@@ -40,7 +40,6 @@ from clara_kit.turns import usual_policies
 from clara_kit.world.brain import LLM, Brain
 from clara_kit.world.personas import Persona
 
-TAIL_MS = 400.0  # of silence after the last sound
 OF = "branch"  # what a run's inputs call where it comes from
 
 

@@ -73,7 +73,7 @@ class Ghost(World):
         self.assumed: list[str] = []
         self._recorded, self._now_ms = recorded, conversation.talk.now_ms
         faster = settings.tts_speed / recorded.run.settings.tts_speed
-        self._mouth: _Voice = _Voice(settings, self._draw, lambda text: recorded.length(text, faster))
+        self._voice = self.speakers.ours = _Voice(settings, self._draw, lambda text: recorded.length(text, faster))
         self._used: set[int] = set()  # recorded replies that have been given
         self._finals: list[tuple[int, ev.TranscriptFinal, float]] = []  # to come: step, itself, when it is due
         self._untold: set[int] = set()  # steps that do not come any more, for their words have come already
@@ -84,11 +84,6 @@ class Ghost(World):
         for timer in conversation.talk.timers.values():
             due_ms = max(timer.due_ms, self._now_ms)
             self.at(due_ms, ev.TimerFired(at_ms=due_ms, timer_id=timer.timer_id))
-
-    @property
-    def now_ms(self) -> float:
-        """The time of what happens now."""
-        return self._now_ms
 
     def play_on(self, orders: Sequence[do.Command]) -> None:
         """Carry out `orders`, and all that follows from them to the end."""
@@ -164,7 +159,7 @@ class Ghost(World):
             self._writing = self._written(reply.asked, reply, reply.asked.at_ms, skip=told)
             self._write_on()
         if (who := recorded.sounding(step)) is not None:
-            self._happen(self._mouth.take_over(who, recorded.said[who], step, fed, self))
+            self.speakers.happen(self._voice, self._voice.take_over(who, recorded.said[who], step, fed, self))
 
     # --- the model ----------------------------------------------------------------------------------------
 

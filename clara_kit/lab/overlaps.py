@@ -24,9 +24,9 @@ from clara_kit.core import events as ev
 from clara_kit.core.errors import ScriptError
 from clara_kit.core.paths import DATA
 from clara_kit.core.rng import child_rng
+from clara_kit.world.hears import VAD_HANG_MS
 from clara_kit.world.latency import LatencyProfile
 from clara_kit.world.mouths import spoken_ms
-from clara_kit.world.scheduler import VAD_HANG_MS
 from clara_kit.world.timelines import words_until
 
 PATH = DATA / "turns" / "overlaps.yml"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import zip_longest
@@ -10,6 +11,7 @@ from pathlib import Path
 import msgspec
 
 from clara_kit.conversation.conversation import Conversation
+from clara_kit.conversation.pen import WATCH
 from clara_kit.conversation.policies import Policies
 from clara_kit.core.errors import RunLogError
 from clara_kit.core.events import Event
@@ -117,12 +119,18 @@ def replay(run_or_path: Run | str | Path, *, policies: Policies | None = None) -
     for record in run.trace:
         if isinstance(record, Event):
             conversation.handle(record)
-    last = len(run.trace) if run.was_cut else None
-    pairs = enumerate(zip_longest(run.trace, conversation.trace[:last]))
+    now: Sequence[Record] = conversation.trace
+    if not any(map(_watches, run.trace)):  # from before somebody looked whether Clara is late
+        now = [record for record in now if not _watches(record)]
+    pairs = enumerate(zip_longest(run.trace, now[: len(run.trace) if run.was_cut else None]))
     differences = tuple(
         Difference(n, was, now, _cause(run, was, now, policies)) for n, (was, now) in pairs if not _alike(was, now)
     )
     return Replay(run, tuple(conversation.trace), differences, policies)
+
+
+def _watches(record: Record) -> bool:
+    return getattr(record, "timer_id", "").startswith(f"{WATCH}#")
 
 
 def _shortly(found: tuple[Change, ...]) -> str:

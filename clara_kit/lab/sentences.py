@@ -84,6 +84,21 @@ def interruption(one: Interruption, language: Language = "en") -> str:
     return f"{_sentence(f'{outcome} ({because})' if because else outcome)} {_sentence(counted)}"
 
 
+def in_place(target: str, language: Language = "en") -> str:
+    """What stands in a service's place."""
+    return frame("in_place", language).format(target=table("targets")[target][language == "es"])
+
+
+def fares(service: str, health: Any, language: Language = "en") -> str:
+    """How a service fares (`conversation.talk.Health`) in one sentence; empty where it is simply well."""
+    failing = "failing" if health.failures and not health.down and health.circuit == "closed" else ""
+    texts = (table("fares").get(name) for name in (failing, health.down, health.circuit))
+    named = {"n": health.failures, "good": health.good}
+    parts = [text[language == "es"].format_map(named) for text in texts if text]
+    parts += [in_place(health.target, language)] if health.target else []
+    return _sentence(f"{_service(service, language)}: {', '.join(parts)}") if parts else ""
+
+
 def _rank(record: Record) -> int:
     """0: always told; 1: where nothing else is; 2: where not even that is."""
     match record:
@@ -111,6 +126,16 @@ def _variant(record: Any) -> str:
             return record.timer_id.partition("#")[0]
         case do.Duck():
             return "on" if record.on else "off"
+        case do.SwitchTo():
+            return "backup_speaks" if (record.service, record.target) == ("avatar", "backup") else record.target
+        case do.OpenBackup(hears=True):
+            return "hears"
+        case do.AskBackup(heard=True):
+            return "heard"
+        case ev.HealthTold():
+            return record.circuit
+        case ev.ProviderRecovered():
+            return record.service
         case ev.ReplyCompleted():
             return record.stop_reason
         case ev.KeepingFailed() | ev.KeepingRecovered():

@@ -9,13 +9,15 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from clara_kit.core.commands import RequestReply, Speak
-from clara_kit.core.events import ProviderFailed, ReplyCompleted, ServiceExchanged
+from clara_kit.core.commands import CloseBackup, Disconnect, OpenBackup, RequestReply, Speak, SwitchTo
+from clara_kit.core.events import ProviderFailed, ProviderRecovered, ReplyCompleted, ServiceExchanged
 from clara_kit.core.records import Record
 from clara_kit.core.settings import Settings
 from clara_kit.providers.llm.pricing import cost_usd
 from clara_kit.providers.prices import (
     ANSWER_CHARS,
+    ELEVENLABS_USD_A_CHARACTER,
+    FULL_CREDITS_A_MINUTE,
     HEYGEN_CREDIT_USD,
     HEYGEN_CREDITS_A_MINUTE,
     LITE_CREDIT_USD,
@@ -68,6 +70,7 @@ def spent(trace: Iterable[Record], modes: Mapping[str, str], settings: Settings 
     live = {service for service, mode in modes.items() if mode == "live"}
     usd, asked = 0.0, set()
     unknown: set[str] = set()
+    stands: dict[str, str] = {}  # in another's place
     began_ms = now_ms = None
     for record in trace:
         began_ms = record.at_ms if began_ms is None else began_ms
@@ -79,8 +82,33 @@ def spent(trace: Iterable[Record], modes: Mapping[str, str], settings: Settings 
         elif isinstance(record, ReplyCompleted | ProviderFailed) and record.reply_id in asked and record.usage:
             usd += record.usage.cost_usd or 0.0
             unknown |= {"llm"} if record.usage.cost_usd is None else set()
-        elif isinstance(record, Speak) and "tts" in live:
-            usd += len(record.text) * TTS_USD_A_CHARACTER
+        elif isinstance(record, SwitchTo):
+            stands[record.service] = record.target
+        elif isinstance(record, Speak) and "tts" in live and stands.get("avatar") != "backup":
+            other = stands.get("tts") == "other"
+            usd += len(record.text) * (ELEVENLABS_USD_A_CHARACTER if other else TTS_USD_A_CHARACTER)
     if began_ms is not None and now_ms is not None:
         usd += (now_ms - began_ms) / 60_000 * _minute(live, settings)
+        usd += _standing_in(trace, now_ms, settings) if "avatar" in live else 0.0
     return Spent(usd, tuple(sorted(unknown)))
+
+
+def _standing_in(trace: Iterable[Record], now_ms: float, settings: Settings) -> float:
+    """What the backup's session costs more than the avatar's, which is closed meanwhile; none on the classic API, in a sandbox."""
+    if settings.avatar_vendor == "heygen" or settings.avatar_sandbox:
+        return 0.0
+    began = {"backup": now_ms, "avatar": now_ms}
+    credits = 0.0  # times milliseconds
+    for record in trace:
+        if isinstance(record, OpenBackup):
+            began["backup"] = record.at_ms
+        elif isinstance(record, Disconnect) and record.service == "avatar":
+            began["avatar"] = record.at_ms
+        elif isinstance(record, CloseBackup):
+            credits += (record.at_ms - began["backup"]) * FULL_CREDITS_A_MINUTE
+            began["backup"] = now_ms
+        elif isinstance(record, ProviderRecovered) and record.service == "avatar":
+            credits -= (record.at_ms - min(record.at_ms, began["avatar"])) * LITE_CREDITS_A_MINUTE
+            began["avatar"] = now_ms
+    credits += (now_ms - began["backup"]) * FULL_CREDITS_A_MINUTE - (now_ms - began["avatar"]) * LITE_CREDITS_A_MINUTE
+    return credits / 60_000 * LITE_CREDIT_USD

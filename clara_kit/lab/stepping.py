@@ -19,7 +19,7 @@ from clara_kit.core.outside import printable
 from clara_kit.core.profile import fill
 from clara_kit.core.records import HeardEstimated, Ignored, Record, StateChanged
 from clara_kit.core.settings import Settings
-from clara_kit.lab.sentences import Language, followed, frame, happened
+from clara_kit.lab.sentences import Language, fares, followed, frame, happened
 from clara_kit.measure import codec
 from clara_kit.turns import usual_policies
 
@@ -50,6 +50,8 @@ class Moment:
     """What followed, each with its reason."""
     said: tuple[Said, ...]
     timers: tuple[str, ...]
+    services: tuple[str, ...] = ()
+    """How each service fares that is not simply well, and what stands in its place; a sentence each."""
     language: Language = "en"
 
     @property
@@ -58,7 +60,8 @@ class Moment:
         at = frame("at", self.language).format(seconds=f"{self.at_ms / 1000:.3f}")
         lines = [f"{at} {' '.join(self.plain)}"]
         lines += [f"  {frame('engineers', self.language)}: {self.event}, {self.state}"]
-        return "\n".join(lines + [f"  {what}, because {reason}." for what, reason in self.decided])
+        lines += [f"  {what}, because {reason}." for what, reason in self.decided]
+        return "\n".join((*lines, *(f"  {service}" for service in self.services)))
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for a view."""
@@ -107,8 +110,9 @@ class Stepper:
         event, *decided = codec.reveal((self._events[step], *followed_by), self._words)
         title, data = happened(event, self.language), codec.to_dict(event)
         timers = (f"{kind} at {timer.due_ms / 1000:.2f} s" for kind, timer in conversation.talk.timers.items())
+        fare = (fares(name, health, self.language) for name, health in conversation.talk.services.items())
         return Moment(
-            step=step, at_ms=event.at_ms, title=title, language=self.language, state=str(conversation.state),
+            step=step, services=tuple(filter(None, fare)), at_ms=event.at_ms, title=title, language=self.language, state=str(conversation.state),
             plain=(title, *(followed(decided, self.language) or (frame("nothing", self.language),))),
             event=type(event).__name__, timers=tuple(timers), decided=tuple(map(_decision, decided)),
             fields={k: v for k, v in data.items() if k not in ("type", "at_ms", "words") and v != ""},
@@ -178,6 +182,11 @@ _DECISIONS: dict[type, Callable[[Any], str]] = {
     StateChanged: lambda r: f"{r.source} → {r.target}",
     Ignored: lambda r: "ignored",
     do.Speak: lambda r: f"Speak «{r.text}»",
+    do.SwitchTo: lambda r: f"SwitchTo {r.service}: {r.target or 'what stood there first'}",
+    do.ProbePrimary: lambda r: f"ProbePrimary {r.service}",
+    do.OpenBackup: lambda r: f"OpenBackup, told {len(r.messages)} messages{', and it hears' if r.hears else ''}",
+    do.AskBackup: lambda r: f"AskBackup «{r.text}»",
+    do.ShowText: lambda r: f"ShowText «{r.text}»",
     do.Duck: lambda r: f"Duck {'on' if r.on else 'off'}",
     do.SetTimer: lambda r: f"SetTimer {r.timer_id.partition('#')[0]}",
     do.CancelTimer: lambda r: f"CancelTimer {r.timer_id.partition('#')[0]}",

@@ -7,95 +7,34 @@ Used by `widgets/window.py` (which shows it and lets one walk through it), `widg
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from clara_kit.core import commands as do
 from clara_kit.core import events as ev
 from clara_kit.core.records import Record, StateChanged
+from clara_kit.lab.lanes import LANES as LANES
+from clara_kit.lab.lanes import TARGET_MS as TARGET_MS
+from clara_kit.lab.lanes import Mark as Mark
+from clara_kit.lab.lanes import Span as Span
+from clara_kit.lab.lanes import Timeline as Timeline
+from clara_kit.lab.lanes import Wait as Wait
 from clara_kit.lab.sentences import Language, followed, happened, interruption
+from clara_kit.lab.service_lanes import ServiceLanes
 from clara_kit.measure.interruptions import Interruption, interruptions
-from clara_kit.measure.ledger import STAGE_LABELS, STAGES, turns
+from clara_kit.measure.ledger import LABELS, turns
 from clara_kit.measure.story import Story, Words
-
-LANES = ("customer", "state", "model", "Clara", "trouble")
-TARGET_MS = (600.0, 800.0)
-"""The plan's aim for the wait between the customer's last word and Clara's first sound: 600 to 800, then under 600."""
-
-
-@dataclass(slots=True)
-class Span:
-    """Something that lasted. `kind`: sound, words, a state, waiting, writing, on the way, speaking, ducked, held, unheard."""
-
-    lane: str
-    kind: str
-    from_ms: float
-    to_ms: float
-    step: int
-    label: str = ""
-
-
-@dataclass(slots=True)
-class Mark:
-    """Something that happened at a moment. `kind`: interim, typed, button, piece, interrupt, fault, failed, ..."""
-
-    lane: str
-    kind: str
-    at_ms: float
-    step: int
-    label: str = ""
-
-
-@dataclass(slots=True)
-class Wait:
-    """How long the customer waited for the answer of one turn. total_ms: None where none came, or not yet.
-
-    longest: the stage that took most of it, as in `STAGE_LABELS`, and its longest_ms; empty where that is not known.
-    """
-
-    turn: int
-    from_ms: float
-    total_ms: float | None
-    step: int
-    longest: str = ""
-    longest_ms: float = 0.0
-
-    @property
-    def verdict(self) -> str:
-        """Beside the plan's aim: faster, within, slower, or none."""
-        if self.total_ms is None:
-            return "none"
-        return "faster" if self.total_ms < TARGET_MS[0] else "within" if self.total_ms <= TARGET_MS[1] else "slower"
-
-
-@dataclass(slots=True, kw_only=True)
-class Timeline:
-    """Spans and marks in the order of their beginning, from the first record (before it, all was connected) on."""
-
-    begin_ms: float = 0.0
-    end_ms: float = 0.0
-    spans: list[Span] = field(default_factory=list)
-    marks: list[Mark] = field(default_factory=list)
-    waits: list[Wait] = field(default_factory=list)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain data; times to a tenth of a millisecond."""
-        data = asdict(self)
-        data["target_ms"] = TARGET_MS
-        data["waits"] = [{**asdict(wait), "verdict": wait.verdict} for wait in self.waits]
-        for entry in (data, *data["spans"], *data["marks"], *data["waits"]):
-            entry.update({k: round(v, 1) for k, v in entry.items() if isinstance(v, float)})
-        return data
 
 
 def timeline(trace: Iterable[Record], language: Language = "en") -> Timeline:
     """The lanes of a trace, also of one that is still growing: what is open lasts until its last record."""
     story, out, trace = Story(), Timeline(), tuple(trace)
-    builder = _Builder(story, out, language)
+    builder, services = _Builder(story, out, language), ServiceLanes(story, out, language)
     for record in trace:
         story.read(record)
         builder.read(record)
+        services.read(record)
     builder.close()
+    services.close()
     out.begin_ms = next((s.from_ms for s in out.spans), 0.0)
     out.spans += [*_words(story), *_model(story), *_clara(story)]
     out.waits += _waits(story)
@@ -124,6 +63,7 @@ _MARKS: dict[type, _Mark] = {
     do.CancelReply: ("model", "cancelled", None),
     ev.FirstAudio: ("Clara", "first audio", None),
     do.InterruptAvatar: ("Clara", "interrupt", None),
+    do.ShowText: ("Clara", "shown", lambda r: r.text),
     ev.ServiceExchanged: ("trouble", "alert", None),
     ev.FaultInjected: ("trouble", "fault", None),
     ev.ProviderFailed: ("trouble", "failed", None),
@@ -204,8 +144,7 @@ def _waits(story: Story) -> Iterator[Wait]:
             asked = [max(0, reply.step) for reply in told.replies[-1:]]  # none in a call that is known from its sound
             wait = Wait(turn.turn_id, ended_ms, turn.total_ms, min(heard or asked, default=0))
             if not turn.problem:
-                labels = dict(zip(STAGES, STAGE_LABELS, strict=True))
-                wait.longest_ms, wait.longest = max((ms, labels[stage]) for stage, ms in turn.stages.items())
+                wait.longest_ms, wait.longest = max((ms, LABELS[stage]) for stage, ms in turn.stages.items())
             yield wait
 
 

@@ -13,15 +13,16 @@ import numpy as np
 
 from clara_kit.audio.pcm import Samples, Sound
 from clara_kit.audio.voice import RATE_HZ, OfflineVoice
-from clara_kit.audio.wav import read_channels
-from clara_kit.core import commands as do
+from clara_kit.audio.wav import read_channels, wav_bytes
 from clara_kit.core import events as ev
 from clara_kit.core.profile import fill
 from clara_kit.measure.codec import FARTHEST as NEVER_MS
 from clara_kit.measure.run import Run
-from clara_kit.world.voices import clara_voice, customer_voice
+from clara_kit.measure.story import Story, Words
+from clara_kit.world.voices import clara_voice, customer_voice, stand_in_voice
 
 EMPTY_WAV = 44  # bytes: a header alone
+TAIL_MS = 400.0  # of silence after the last sound
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +53,11 @@ def recording_of(run: Run) -> Recording | None:
     return Recording(path=path, from_ms=run.sound_from_ms)
 
 
+def spoken(run: Run) -> bytes:
+    """The whole of a conversation that has no sound as a WAV, the customer left and Clara right. Raises `AudioError`."""
+    return wav_bytes(*voiced(run, run.words, None, 0.0, run.events[-1].at_ms + TAIL_MS if run.events else 0.0))
+
+
 def _heard_by(run: Run, who: int, at_ms: float) -> bool:
     return any(type(e) is ev.SpeakingStarted and e.utterance_id == who and e.at_ms <= at_ms for e in run.events)
 
@@ -78,36 +84,38 @@ def voiced(
             lanes, channels, (recording.until_ms, recording.clara_until_ms), strict=False
         ):
             _put(lane, channel.between(0, until_ms - recording.from_ms), recording.from_ms - from_ms)
-    for who, text, start_ms, end_ms, speed in _utterances(run):
+    for voice, who, text, start_ms, end_ms in _utterances(run):
         if start_ms >= spoken_from[who] and start_ms < to_ms and end_ms > from_ms:
-            sound = _said(clara_voice(speed) if who else customer_voice(), fill(text, words)).between(
-                0, end_ms - start_ms
-            )
+            sound = _said(voice, fill(text, words)).between(0, end_ms - start_ms)
             _put(lanes[who], sound.at_rate(rate_hz), start_ms - from_ms)
     left, right = (Sound(lane, rate_hz) for lane in lanes)
     return left, right
 
 
-def _utterances(run: Run) -> Iterator[tuple[int, str, float, float, float]]:
-    """Who says what from when on, when it is silenced, and how fast; who: 0 the customer, 1 Clara."""
-    pieces: dict[int, list[str]] = {}
-    started: dict[int, tuple[float, float]] = {}
-    stopped: dict[int, float] = {}
-    speed = run.settings.tts_speed
-    for record in run.trace:
-        match record:
-            case do.Speak():
-                pieces.setdefault(record.utterance_id, []).append(record.text)
-            case ev.SettingsChanged():
-                speed = float(dict(record.changes).get("tts_speed", speed))
-            case ev.SpeakingStarted():
-                started.setdefault(record.utterance_id, (record.at_ms, speed))
-            case ev.SpeakingInterrupted():
-                stopped.setdefault(record.utterance_id, record.at_ms)
-            case ev.TranscriptFinal() if record.speech_ended_ms > record.speech_started_ms:
-                yield 0, record.text, record.speech_started_ms, record.speech_ended_ms, 1.0
-    for who, (start_ms, faster) in started.items():
-        yield 1, " ".join(pieces.get(who, ())), start_ms, stopped.get(who, NEVER_MS), faster
+def _utterances(run: Run) -> Iterator[tuple[OfflineVoice, int, str, float, float]]:
+    """Who says what from when on, and when it is silenced; who: 0 the customer, 1 Clara, or whoever speaks for her."""
+    story = Story(run.trace)
+    for words in story.said:
+        if isinstance(words, Words) and words.ended_ms > words.began_ms:
+            yield customer_voice(), 0, words.text, words.began_ms, words.ended_ms
+    for one in story.utterances.values():
+        if one.started_ms is not None:
+            stands_in = "avatar" in one.exchanged or "tts" in one.exchanged
+            voice = stand_in_voice() if stands_in else clara_voice(_speed(run, one.started_ms))
+            yield (
+                voice,
+                1,
+                " ".join(one.pieces),
+                one.started_ms,
+                one.stopped_ms if one.cut and one.stopped_ms else NEVER_MS,
+            )
+
+
+def _speed(run: Run, at_ms: float) -> float:
+    changes = (dict(r.changes) for r in run.trace if isinstance(r, ev.SettingsChanged) and r.at_ms <= at_ms)
+    return float(
+        {"tts_speed": run.settings.tts_speed, **dict(item for one in changes for item in one.items())}["tts_speed"]
+    )
 
 
 def _said(voice: OfflineVoice, text: str) -> Sound:

@@ -33,6 +33,14 @@ POINTS = (
 STAGES = tuple(f"{a} → {b}" for a, b in pairwise(POINTS))
 STAGE_LABELS = ("hear", "send", "think", "first sentence", "hand over", "voice", "avatar")
 """What each stage is called in a table, in the order of `STAGES`."""
+ASKS_AGAIN = "apology"
+"""The policy by which Clara asks the customer to say it once more."""
+_BY_BACKUP = "answered by the avatar vendor's own assistant"
+_SHOWN = "to be read only: the voice was gone"
+_ASKED_AGAIN = "Clara had to ask again"
+BACKUP = "request_sent → speaking_started"
+"""The one stage of a turn that the backup answered: it thinks and speaks by itself, and tells nothing of its parts."""
+LABELS = {**dict(zip(STAGES, STAGE_LABELS, strict=True)), BACKUP: "backup"}
 
 
 def _between(later: str, earlier: str) -> property:
@@ -82,13 +90,21 @@ class Turn:
     model: str = ""
     requests: int = 0
     interrupted: bool = False
+    backup: bool = False  # the avatar vendor's own assistant answered it
+    shown: bool = False  # some of the answer could only be read
+    asked_again: bool = False  # Clara had to ask the customer to say it once more
     exchanged: Mapping[str, Any] = field(default_factory=dict)  # modes of services that were exchanged before it
     usage: ev.Usage | None = None  # of all its requests, also those that failed or were dropped
 
     @property
     def path(self) -> tuple[str, ...]:
-        """The points this kind of turn must have."""
-        return POINTS if self.kind != "greeting" else POINTS[4:]
+        """The points this kind of turn must have. What can only be read is read when it is given to be."""
+        begin, end = 0 if self.kind != "greeting" else 4, 5 if self._only_shown else len(POINTS)
+        return (*POINTS[:3], POINTS[-1]) if self.backup else POINTS[begin:end]
+
+    @property
+    def _only_shown(self) -> bool:
+        return self.shown and "speaking_started" not in self.points
 
     @property
     def missing(self) -> tuple[str, ...]:
@@ -98,14 +114,21 @@ class Turn:
     @property
     def stages(self) -> dict[str, float]:
         """Milliseconds of each stage whose two ends are known."""
-        at, ends = self.points, zip(STAGES, pairwise(POINTS), strict=True)
-        return {stage: at[b] - at[a] for stage, (a, b) in ends if a in at and b in at}
+        at = self.points
+        ends = pairwise(self.path if self.backup else POINTS)
+        return {f"{a} → {b}": at[b] - at[a] for a, b in ends if a in at and b in at}
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """How it was answered, where that was not as usual."""
+        told = {_BY_BACKUP: self.backup, _SHOWN: self.shown, _ASKED_AGAIN: self.asked_again}
+        return tuple(note for note, so in told.items() if so)
 
     @property
     def problem(self) -> str:
         """Why the ledger of this turn does not add up; empty when it does."""
         if self.missing:
-            never = "Clara never spoke" if "speaking_started" in self.missing else "an event never came"
+            never = "Clara never spoke" if self.path[-1] in self.missing else "an event never came"
             return f"{never}; missing: {', '.join(self.missing)}"
         if negative := [name for name, ms in self.stages.items() if ms < 0]:
             return f"negative: {', '.join(negative)}"
@@ -145,6 +168,7 @@ def _turn(told: story.Turn) -> Turn:
     if told.replies:
         last, began = told.replies[-1], told.replies[asked[-1] if asked else 0]
         turn.customer, turn.model, turn.exchanged = last.question, last.model or turn.model, last.exchanged
+        turn.backup = last.backup is not None
         if began.words is not None:
             turn.points["words_ended"] = began.words.ended_ms
             turn.transcript_received = began.words.received_ms
@@ -163,9 +187,14 @@ def _turn(told: story.Turn) -> Turn:
         first_audio=_first(u.first_audio_ms for u in after),
         speaking_started=_first(u.started_ms for u in after),
     )
+    turn.shown = any(u.shown for u in after)
+    turn.asked_again = any(u.by == ASKS_AGAIN for u in utterances)
+    turn.exchanged = {**turn.exchanged, **(after[-1].exchanged if after else {})}
     turn.clara = " ".join(u.text for n, u in enumerate(utterances) if not _said_anew(u, utterances[n + 1 :]))
-    if told.speaking_ms is not None and "words_ended" in turn.points:
-        turn.total_ms = told.speaking_ms - turn.points["words_ended"]
+    seen_ms = _first(u.shown_ms for u in after) if turn._only_shown else None
+    began_ms = told.speaking_ms if told.speaking_ms is not None else seen_ms
+    if began_ms is not None and "words_ended" in turn.points:
+        turn.total_ms = began_ms - turn.points["words_ended"]
     if any(u.heard is not None for u in told.utterances):
         turn.heard, turn.unheard = told.heard, told.unheard
     return turn

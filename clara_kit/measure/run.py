@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from hashlib import sha256
@@ -11,6 +11,7 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
+from clara_kit.core import commands as do
 from clara_kit.core.errors import ClaraError, RunLogError
 from clara_kit.core.events import Event, ServiceExchanged, Usage
 from clara_kit.core.page import Figure, Html, escape, table
@@ -19,7 +20,7 @@ from clara_kit.core.settings import Mode, Settings
 from clara_kit.core.text import whole
 from clara_kit.measure import codec, opening
 from clara_kit.measure.interruptions import Interruption, interruptions
-from clara_kit.measure.ledger import POINTS, STAGE_LABELS, STAGES, Turn, turns
+from clara_kit.measure.ledger import LABELS, POINTS, Turn, turns
 from clara_kit.measure.opening import WORDS_FILE as WORDS_FILE
 
 if TYPE_CHECKING:
@@ -90,11 +91,12 @@ class Run:
     def mix(self) -> str:
         """The modes in words, for every table and plot; a number of a simulated service is no vendor's."""
         modes: dict[str, str] = {**self.modes}
+        standing: dict[str, str] = {}  # in another's place
         for record in self.trace:
-            if type(record) is ServiceExchanged:
-                before = modes.get(record.service, "unknown")
-                if before.split()[-1:] != [record.mode]:  # another key alone is no other mix
-                    modes[record.service] = f"{before} then {record.mode}"
+            for service, mode in _STANDS[type(record)](record, standing) if type(record) in _STANDS else ():
+                before = modes.get(service, "unknown")
+                if before.split()[-1:] != [mode]:  # another key alone is no other mix
+                    modes[service] = f"{before} then {mode}"
         return mix_of(modes)
 
     @cached_property
@@ -217,7 +219,8 @@ class Run:
 
 
 def mix_of(modes: Mapping[str, str]) -> str:
-    """Modes in words."""
+    """Modes in words. The backup's is the avatar's; where it answered, it stands for those whom it answered for."""
+    modes = {service: mode for service, mode in modes.items() if service != "backup"}
     if len(set(modes.values())) <= 1:
         of_all = next(iter(modes.values()), "unknown")
         return {"sim": "simulated", "twin": "offline twins"}.get(of_all, of_all)
@@ -233,10 +236,36 @@ def _json(data: dict[str, Any]) -> str:
     return whole(json.dumps(data, ensure_ascii=False, sort_keys=True))
 
 
+def _switched(command: do.SwitchTo, standing: dict[str, str]) -> _Modes:
+    """It tells of nothing yet: only what is heard of it does."""
+    standing[command.service] = command.target
+    return ()
+
+
+def _asked_backup(command: do.AskBackup, standing: dict[str, str]) -> _Modes:
+    thinks = {"llm": "backup", **({"stt": "backup"} if command.heard else {})}
+    return [*thinks.items(), *_spoke(command, standing)]
+
+
+def _spoke(_command: do.Command, standing: dict[str, str]) -> _Modes:
+    return [(service, standing[service]) for service in ("tts", "avatar") if standing.get(service)]
+
+
+_Modes = Iterable[tuple[str, str]]
+_STANDS: dict[
+    type, Callable[[Any, dict[str, str]], _Modes]
+] = {  # what each record tells of what stands behind a service
+    ServiceExchanged: lambda record, _: ((record.service, record.mode),),
+    do.SwitchTo: _switched,
+    do.AskBackup: _asked_backup,
+    do.Speak: _spoke,
+    do.ShowText: _spoke,
+}
 _LATENCIES = ("stt_latency", "llm_latency", "tts_latency", "total_latency")
 _COLUMNS = {
     "turn": "Int64", "kind": "Utf8", "customer": "Utf8", "clara": "Utf8", "interrupted": "Boolean", "heard": "Utf8",
-    "unheard": "Utf8", **dict.fromkeys(("total_ms", *STAGE_LABELS, *POINTS, *_LATENCIES), "Float64"),
+    "unheard": "Utf8", **dict.fromkeys(("total_ms", *LABELS.values(), *POINTS, *_LATENCIES), "Float64"),
+    **dict.fromkeys(("asked_again", "shown"), "Boolean"),
     "requests": "Int64", "model": "Utf8", "input_tokens": "Int64", "output_tokens": "Int64", "cost_usd": "Float64",
     "cache_read_tokens": "Int64", "cache_write_tokens": "Int64", "output_estimated": "Boolean",
     "problem": "Utf8", "mix": "Utf8",
@@ -258,7 +287,7 @@ def _interruption(one: Interruption, played: bool, mix: str) -> dict[str, Any]:
 def _row(turn: Turn, mix: str) -> dict[str, Any]:
     metrics, usage = turn.metrics, turn.usage
     times = {"total_ms": turn.total_ms, **{p: turn.points.get(p) for p in POINTS}}
-    times |= {label: turn.stages.get(stage) for label, stage in zip(STAGE_LABELS, STAGES, strict=True)}
+    times |= {label: turn.stages.get(stage) for stage, label in LABELS.items()}
     times |= {name: getattr(metrics, name) for name in _LATENCIES}
     found = {
         "turn": turn.turn_id,
@@ -278,7 +307,7 @@ def _conversation_html(run: Run) -> str:
     for turn in run.ledger:
         heard = escape(turn.clara if turn.heard is None else turn.heard)
         unheard = f" <s style='opacity:.6'>{escape(turn.unheard)}</s>" if turn.unheard else ""
-        problem = f"<br><small>{escape(turn.problem)}</small>" if turn.problem else ""
+        problem = "".join(f"<br><small>{escape(note)}</small>" for note in (*turn.notes, turn.problem) if note)
         time = Figure("" if turn.total_ms is None else f"{turn.total_ms:.0f}\u00a0ms")
         asked = turn.customer or Html("<i>(greeting)</i>")
         rows.append((turn.turn_id, asked, Html(f"{heard}{unheard}{problem}"), time))

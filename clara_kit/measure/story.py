@@ -46,6 +46,7 @@ class Reply(Struct, kw_only=True):
     usage: ev.Usage | None = None
     completed_ms: float | None = None
     exchanged: Mapping[str, Any] = {}  # the services, and their new modes, that had been exchanged when it was asked
+    backup: Utterance | None = None  # what the avatar vendor's own assistant says, where that was asked
 
 
 class Utterance(Struct, kw_only=True):
@@ -69,11 +70,21 @@ class Utterance(Struct, kw_only=True):
     failed: bool = False
     heard: HeardEstimated | None = None
     heard_step: int = 0
+    shown: list[str] = []  # what could only be read
+    shown_ms: float | None = None
+    exchanged: Mapping[str, Any] = {}  # as in a reply, when it was ordered
+    by: str = ""  # the policy that had it said
 
     @property
     def text(self) -> str:
         """All pieces joined."""
-        return " ".join(self.pieces)
+        return " ".join((*self.pieces, *self.shown))
+
+    @property
+    def reached(self) -> str:
+        """What of it the customer heard, or could read."""
+        heard = self.heard.heard if self.heard else " ".join(self.pieces) if self.started_ms is not None else ""
+        return " ".join(filter(None, (heard, *self.shown)))
 
 
 class Turn(Struct, kw_only=True):
@@ -90,8 +101,7 @@ class Turn(Struct, kw_only=True):
     @property
     def heard(self) -> str:
         """All that was heard of Clara in it; words that were broken off and then said anew stand there once."""
-        parts = (u.heard.heard if u.heard else u.text if u.started_ms is not None else "" for u in self.utterances)
-        first, *more = [part for part in parts if part] or [""]
+        first, *more = [u.reached for u in self.utterances if u.reached] or [""]
         for part in more:
             words, new = first.split(), part.split()
             again = next((n for n in range(min(len(words), len(new)), 0, -1) if words[-n:] == new[:n]), 0)
@@ -125,10 +135,13 @@ class Story:
             ev.TranscriptFinal: self._final,
             ev.TextTyped: lambda r: self._words("typed", r, r.at_ms, r.at_ms),
             do.RequestReply: self._request,
+            do.AskBackup: self._ask_backup,
+            do.SwitchTo: self._switched,
             do.CancelReply: lambda r: self._reply_over(r.reply_id),
             ev.ReplyStarted: self._reply_started,
             ev.ReplyCompleted: self._completed,
-            do.Speak: self._speak,
+            do.Speak: lambda r: self._utterance(r).pieces.append(r.text),
+            do.ShowText: self._show,
             ev.SpeechSent: lambda r: self._reached(r, "sent"),
             ev.FirstAudio: lambda r: self._reached(r, "first_audio"),
             ev.SpeakingStarted: lambda r: self._reached(r, "started"),
@@ -174,7 +187,18 @@ class Story:
     def _exchanged(self, event: ev.ServiceExchanged) -> None:
         self.exchanged = {**self.exchanged, event.service: event.mode}
 
-    def _request(self, command: do.RequestReply) -> None:
+    def _switched(self, command: do.SwitchTo) -> None:
+        """How she speaks from here on. Who thinks and hears is told by who is asked."""
+        if command.service in ("tts", "avatar"):
+            modes = {**self.exchanged, command.service: command.target}
+            self.exchanged = {service: mode for service, mode in modes.items() if mode}
+
+    def _ask_backup(self, command: do.AskBackup) -> None:
+        passed_by = ("stt", "llm") if command.heard else ("llm",)
+        self._request(command, {**self.exchanged, **dict.fromkeys(passed_by, "backup")})
+        self.replies[command.reply_id].backup = self._utterance(command)
+
+    def _request(self, command: do.RequestReply | do.AskBackup, exchanged: Mapping[str, Any] | None = None) -> None:
         words, self._new = self._new, None
         reply = self.replies[command.reply_id] = Reply(
             reply_id=command.reply_id,
@@ -183,7 +207,7 @@ class Story:
             question=command.text,
             words=words,
             asked_ms=command.at_ms,
-            exchanged=self.exchanged,
+            exchanged=self.exchanged if exchanged is None else exchanged,
         )
         turn = self._turn(command.turn_id, words.kind if words else "spoken")
         turn.replies.append(reply)
@@ -206,6 +230,8 @@ class Story:
             reply.first_ms, reply.first_step = event.at_ms, self.step
         if reply.ended_ms is None:
             reply.text += event.text
+            if reply.backup is not None:
+                reply.backup.pieces = [reply.text]
 
     def _completed(self, event: ev.ReplyCompleted) -> None:
         reply = self.replies.get(event.reply_id)
@@ -227,15 +253,22 @@ class Story:
 
     # --- Clara ------------------------------------------------------------------------------------------
 
-    def _speak(self, command: do.Speak) -> None:
+    def _show(self, command: do.ShowText) -> None:
+        utterance = self._utterance(command)
+        utterance.shown.append(command.text)
+        utterance.shown_ms = command.at_ms if utterance.shown_ms is None else utterance.shown_ms
+
+    def _utterance(self, command: do.Speak | do.ShowText | do.AskBackup) -> Utterance:
+        """The one that is meant; a new one where there is none yet."""
         utterance = self.utterances.get(command.utterance_id)
         if utterance is None:
             utterance = self.utterances[command.utterance_id] = Utterance(
-                utterance_id=command.utterance_id, turn_id=command.turn_id, step=self.step, ordered_ms=command.at_ms
-            )
+                utterance_id=command.utterance_id, turn_id=command.turn_id, step=self.step, ordered_ms=command.at_ms,
+                exchanged=self.exchanged, by=command.by,
+            )  # fmt: skip
             self._turn(command.turn_id, "greeting").utterances.append(utterance)
             self.said.append(utterance)
-        utterance.pieces.append(command.text)
+        return utterance
 
     def _reached(self, event: Any, point: str) -> None:
         """The utterance came to a point of its way for the first time."""

@@ -59,6 +59,8 @@ _ALL = (
            free="/v1/users/credits", headers={"X-API-KEY": "{key}"}),
     Vendor(id="heygen", name="HeyGen", key_fields=("heygen_api_key",),
            free="/v2/user/remaining_quota", headers={"X-Api-Key": "{key}"}),
+    Vendor(id="elevenlabs", name="ElevenLabs", key_fields=("elevenlabs_api_key",),
+           free="/v1/user", headers={"xi-api-key": "{key}"}),
     Vendor(id="shopify", name="Shopify", key_fields=(
         "shopify_shop", "shopify_admin_token", "shopify_client_id", "shopify_client_secret")),
 )  # fmt: skip
@@ -68,7 +70,7 @@ TTS_USD_A_CHARACTER = 0.030 / 1000
 """Aura-2, by a reseller's list."""
 TABLE = {vendor.id: vendor for vendor in _ALL}
 VENDORS = ("deepgram", "anthropic", "liveavatar")
-"""The three that a sentence goes through. HeyGen's classic avatar and the shop come in only where they are set up."""
+"""The three that a sentence goes through. HeyGen's classic avatar, ElevenLabs' voice and the shop come in only where they are set up."""
 
 
 def as_http(address: str) -> str:

@@ -15,7 +15,7 @@ from clara_kit.core.settings import Keys, Mode, Settings
 from clara_kit.prompts.briefing import brief
 from clara_kit.prompts.catalog import Catalog
 from clara_kit.prompts.template import PromptTemplate
-from clara_kit.runtime.services import TWIN_KEY, TWIN_SHOP, Services
+from clara_kit.runtime.services import TWIN_KEY, TWIN_SHOP, VENDORS, Services
 from clara_kit.shop.cache import ProfileCache
 from clara_kit.world.faults import Fault, FaultBox
 from clara_kit.world.latency import LatencyProfile
@@ -24,7 +24,6 @@ from clara_kit.world.personas import Persona
 from clara_kit.world.voices import clara_voice, customer_voice
 
 DEFAULT_TEMPLATE = "warm"
-VENDORS = {"stt": "deepgram", "llm": "anthropic", "tts": "deepgram"}  # the avatar's is a setting
 
 __all__ = ["TWIN_KEY", "TWIN_SHOP", "Services", "clara_voice", "compose", "customer_voice"]
 
@@ -74,6 +73,8 @@ def compose(
     modes: dict[str, Mode] = {"stt": stt or mode, "llm": llm or mode, "tts": tts or mode, "avatar": avatar or mode}
     if customer:
         modes["shop"] = shop or mode
+    if settings.flags.enable_auto_fallback:
+        modes["backup"] = modes["avatar"]
     faults = tuple(faults)
     _check(modes, faults)
     _check_keys(modes, settings, keys)
@@ -104,7 +105,8 @@ def _check(modes: Mapping[str, Mode], faults: Iterable[Fault]) -> None:
             raise SettingsError(f"{service}: there is no mode {value!r}.", hint="use live, twin or sim.")
     for fault in faults:
         if fault.service not in modes:
-            raise SettingsError(f"Nobody asks the shop, so {fault} cannot happen.", hint="give a customer.")
+            hint = "switch on ENABLE_AUTO_FALLBACK." if fault.service == "backup" else "give a customer."
+            raise SettingsError(f"Nobody asks the {fault.service}, so {fault} cannot happen.", hint=hint)
         if modes[fault.service] in ("live", "local"):
             raise SettingsError(
                 f"No vendor plays {fault} on order, and {fault.service} is {modes[fault.service]}.",

@@ -238,14 +238,18 @@ class ConversationManager:
         """
         await self._call(self._session.exchange_llm(mode, keys or self.services.keys))
 
-    def inject(self, fault: Fault) -> Literal["now", "next"]:
-        """Let a twin play `fault` now, in what runs, or else on the service's next occasion. Raises `ClaraError`."""
-        mode = self.services.modes.get(fault.service, "not there")
+    def inject(self, fault: Fault, *then: Fault) -> Literal["now", "next"]:
+        """Let a twin play `fault` now, in what runs, or else on the service's next occasion; and `then` on those after it.
+
+        `services.faults.mend(service)` calls off what is still to come. Raises `ClaraError`.
+        """
+        modes, falls_back = self.services.modes, self.conversation.settings.flags.enable_auto_fallback
+        mode = modes.get("avatar" if fault.service == "backup" and falls_back else fault.service, "not there")
         if mode not in ("twin", "sim"):
             raise ClaraError(
                 f"Only a twin can play {fault}, or the simulation; the {fault.service} of this conversation is {mode}."
             )
-        return self.services.faults.inject(fault)
+        return self.services.faults.inject(fault, *then)
 
     async def ask(self, what: str | Sound | Line, *, timeout_s: float = 60) -> Turn:
         """Say something, hear Clara out, and return the turn with its ledger."""
@@ -317,8 +321,8 @@ class ConversationManager:
         speech = what if isinstance(what, Speech) else await asyncio.to_thread(line_speech, line, customer_voice())
         if line.sound is None:
             await asyncio.to_thread(self.services.knows, speech)
-            if isinstance(session.stt, ToldLines):
-                session.stt.expect(line, self.clock.now_ms())
+            if isinstance(ear := session.ear, ToldLines):
+                ear.expect(line, self.clock.now_ms())
         return await session.microphone.play(speech.sound)
 
     async def _ask(self, what: str | Sound | Line, timeout_s: float) -> Turn:

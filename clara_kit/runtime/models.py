@@ -49,6 +49,10 @@ class Models:
             self.now.set_result(llm)
             return services
 
+    async def probe(self) -> None:
+        """Is the one of now there? Costs nothing. Raises `ProviderError`."""
+        await _warmed(await asyncio.shield(self.now))
+
     def _make(self, services: Services) -> LLMProvider:
         llm = services.llm(self._clock)
         self.made.append(llm)

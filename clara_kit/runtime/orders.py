@@ -11,19 +11,24 @@ from collections.abc import Callable
 from clara_kit.core import commands as do
 from clara_kit.core import events as ev
 from clara_kit.core.clock import Clock
-from clara_kit.core.errors import ProviderUnavailable
-from clara_kit.providers.avatar.base import AvatarProvider, Ducks
+from clara_kit.core.errors import ProviderError, ProviderUnavailable
+from clara_kit.providers.avatar.base import AvatarProvider, Backup, Ducks
 
-Order = do.Speak | do.EndSpeech | do.InterruptAvatar
+_WAIT = "wait for it to be connected again."
+Order = do.Speak | do.EndSpeech | do.InterruptAvatar | do.AskBackup
 
 
 class Orders:
-    """`avatar`: whoever speaks now; None while none is connected, which each piece is told."""
+    """`avatar`: whoever speaks now; None while none is connected, which each piece is told. `backup`: whom to ask."""
 
     def __init__(self, clock: Clock, feed: Callable[[ev.Event], object]) -> None:
         self._clock, self._feed = clock, feed
         self._queue: asyncio.Queue[Order] = asyncio.Queue()
         self.avatar: AvatarProvider | None = None
+        self.backup: Backup | None = None
+        self.coming = asyncio.Event()
+        """Unset: whoever shall speak is coming in a moment, and the orders wait."""
+        self.coming.set()
 
     def put(self, order: Order) -> None:
         """After all that were put before."""
@@ -43,16 +48,31 @@ class Orders:
     async def carry_out(self) -> None:
         """Hand them over, until cancelled."""
         while True:
-            order, avatar = await self._queue.get(), self.avatar
-            if avatar is not None:
-                match order:
-                    case do.Speak():
-                        await avatar.speak(order.utterance_id, order.piece_no, order.text)
-                    case do.EndSpeech():
-                        await avatar.end_speech(order.utterance_id)
-                    case do.InterruptAvatar():
-                        await avatar.interrupt(order.utterance_id)
-            elif isinstance(order, do.Speak):
-                error = ProviderUnavailable("The avatar is not connected.", hint="wait for it to be connected again.")
-                now_ms, who = self._clock.now_ms(), order.utterance_id
-                self._feed(ev.ProviderFailed.of(error, "avatar", now_ms, utterance_id=who))
+            order = await self._queue.get()
+            await self.coming.wait()
+            who: ev.Service = "backup" if isinstance(order, do.AskBackup) else "avatar"
+            try:
+                if await self._hand_over(order) or not isinstance(order, do.Speak | do.AskBackup):
+                    continue
+                error: ProviderError = ProviderUnavailable(f"The {who} is not connected.", hint=_WAIT)
+            except ProviderError as exc:
+                error = exc
+            ids = {"utterance_id": order.utterance_id, "reply_id": getattr(order, "reply_id", None)}
+            self._feed(ev.ProviderFailed.of(error, who, self._clock.now_ms(), **ids))
+
+    async def _hand_over(self, order: Order) -> bool:
+        """Says whether there was anybody to take it."""
+        if isinstance(order, do.AskBackup):
+            if (backup := self.backup) is not None:
+                ids = order.turn_id, order.reply_id, order.utterance_id
+                await backup.ask(*ids, order.text, heard=order.heard)
+            return backup is not None
+        if (avatar := self.avatar) is not None:
+            match order:
+                case do.Speak():
+                    await avatar.speak(order.utterance_id, order.piece_no, order.text)
+                case do.EndSpeech():
+                    await avatar.end_speech(order.utterance_id)
+                case do.InterruptAvatar():
+                    await avatar.interrupt(order.utterance_id)
+        return avatar is not None

@@ -21,6 +21,7 @@ from clara_kit.audio.pronunciation import usual_pronunciation
 from clara_kit.audio.spoken import Pronunciation
 from clara_kit.audio.voice import Speech
 from clara_kit.core.clock import Clock
+from clara_kit.core.commands import Message
 from clara_kit.core.errors import SettingsError
 from clara_kit.core.paths import DATA
 from clara_kit.core.prompt import Prompt
@@ -28,11 +29,12 @@ from clara_kit.core.settings import USUAL_GREETING, Keys, Mode, Settings
 from clara_kit.data_files import fingerprint
 from clara_kit.prompts.briefing import Briefing
 from clara_kit.prompts.catalog import Catalog
-from clara_kit.providers.avatar.base import AvatarProvider
+from clara_kit.providers.avatar.base import AvatarProvider, Backup
 from clara_kit.providers.llm.base import LLMProvider
 from clara_kit.providers.stt.base import STTProvider
 from clara_kit.providers.tts.base import TTSProvider
 from clara_kit.runtime.clock import MonotonicClock
+from clara_kit.runtime.health import HEALTH
 from clara_kit.runtime.profile import ProfileLoader, ProfileSource
 from clara_kit.shop.cache import ProfileCache
 from clara_kit.store import own_salt
@@ -48,6 +50,7 @@ if TYPE_CHECKING:
     from clara_kit.world.played import Stage
 
 TWIN_KEY = "test-key"
+VENDORS = {"stt": "deepgram", "llm": "anthropic", "tts": "deepgram"}  # the avatar's is a setting
 TWIN_SHOP = "beta-skincare.myshopify.com"
 LIBRARIES: dict[str, tuple[str, ...]] = {  # what takes long to import, by the service that is not simulated
     "llm": ("anthropic",),
@@ -116,6 +119,7 @@ class Services:
     def close(self) -> None:
         """Stop the twins."""
         if self.twins is not None:
+            HEALTH.forget(self.twins_address)  # another server may have its port
             self.twins.stop()
             self.twins = None  # whoever begins another conversation with these has none beside it
 
@@ -216,6 +220,37 @@ class Services:
 
         access = self._access("avatar", "liveavatar")
         return LiveAvatarLite(**access, tts=tts, clock=clock, avatar_id=s.avatar_id, sandbox=s.avatar_sandbox)
+
+    def backup(
+        self, clock: Clock, messages: tuple[Message, ...], hears: bool, *, prompt: Prompt | None = None
+    ) -> Backup:
+        """The avatar vendor's own assistant, told the prompt (default: a stranger's) and these turns; not yet entered."""
+        raise SettingsError("There is no backup yet.")
+
+    def other_voice(self, clock: Clock) -> TTSProvider:
+        """Another vendor's voice. Raises `SettingsError` where there is none, or no key for it."""
+        raise SettingsError("There is no other voice yet.")
+
+    def sound_only(self, clock: Clock, tts: TTSProvider) -> AvatarProvider:
+        """Speaks with `tts` and has no face, not yet entered."""
+        raise SettingsError("There is no voice without a face yet.")
+
+    def whose(self, service: str) -> str:
+        """Whose health it is: a vendor's or a twin's address; empty where it is simulated, and nobody's."""
+        mode = self.modes.get(service, "sim")
+        if mode == "sim" or service == "shop":
+            return ""
+        if mode == "local":
+            return f"local {self.keys.local_llm_base_url}"
+        vendor = self.settings.avatar_vendor if service in ("avatar", "backup") else VENDORS.get(service, "")
+        if mode == "twin":
+            return f"{self.twins_address} {service}" if self.twins is not None else ""
+        return f"{getattr(self.keys, f'{vendor}_base_url')} {service}"
+
+    @property
+    def twins_address(self) -> str:
+        """Where the twins of this conversation are."""
+        return f"twin {self.twins.port}" if self.twins is not None else ""
 
     def profile_loader(self, clock: Clock) -> ProfileLoader:
         """Asks the shop for the customer's profile; without a customer, or switched off, nobody is asked."""

@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,19 +28,19 @@ from clara_kit.core.records import Record, StateChanged
 from clara_kit.core.settings import Keys, Mode
 from clara_kit.core.states import ConversationState
 from clara_kit.measure.run import Run
-from clara_kit.providers.avatar.base import TapsAudio
+from clara_kit.providers.avatar.base import Backup, TapsAudio
 from clara_kit.providers.llm.base import LLMProvider, ReplyRequest
-from clara_kit.providers.stt.base import STTProvider, finalize
+from clara_kit.providers.stt.base import finalize
 from clara_kit.runtime import ending
 from clara_kit.runtime.clock import MonotonicClock, Timers
-from clara_kit.runtime.connections import Connection
 from clara_kit.runtime.ears import LocalVad, Microphone
+from clara_kit.runtime.health import Share
 from clara_kit.runtime.keeping import Keeping
 from clara_kit.runtime.models import Models
-from clara_kit.runtime.orders import Orders
 from clara_kit.runtime.profile import ProfileLoader
 from clara_kit.runtime.run_log import RunLog
 from clara_kit.runtime.services import Services
+from clara_kit.runtime.switchboard import Switchboard
 from clara_kit.turns import usual_policies
 from clara_kit.world.faults import Fault
 
@@ -67,7 +68,6 @@ class Session:
         self.over = asyncio.Event()
         self.why_over = ""
         """Why somebody else ended it."""
-        self.stt: STTProvider | None = None
         self.profile: ProfileLoader | None = None
         self._record, self._about, self._extra_inputs = record, about, extra_inputs
         self._waiting: set[asyncio.Future[None]] = set()
@@ -109,32 +109,22 @@ class Session:
         self._vad = LocalVad(self.clock, self.feed) if self.settings.local_vad else None
         models = self._models = Models(services, self.clock, self.feed)
         self.profile = services.profile_loader(self.clock)
-        self._tts = services.tts(self.clock)
-        self._orders = Orders(self.clock, self.feed)
-        connections = {
-            "stt": Connection(
-                "stt", lambda: services.stt(self.clock), self._use_stt, self.feed, self.clock
-            ),
-            "avatar": Connection(
-                "avatar", lambda: services.avatar(self.clock, self._tts), self._use_avatar, self.feed, self.clock
-            ),
-        }  # fmt: skip
+        board = self._board = Switchboard(
+            services, self.clock, self.feed, models, open_backup=self._open_backup, shown=self._shown
+        )
+        self._share = Share(self.conversation, lambda one: self.services.whose(one), self.feed, self.clock)
         self.door = Door(
             self.conversation,
             {
-                do.Speak: self._orders.put,
-                do.EndSpeech: self._orders.put,
-                do.InterruptAvatar: self._orders.interrupt,
-                do.Duck: self._orders.duck,
+                **board.hands,
+                do.SwitchTo: self._switch,
                 do.RequestReply: self._request_reply,
                 do.CancelReply: self._cancel_reply,
-                do.FinalizeWords: lambda command: self._tasks.create_task(finalize(self.stt, over=command.over)),
+                do.FinalizeWords: lambda command: self._tasks.create_task(finalize(self.ear, over=command.over)),
                 do.LoadProfile: lambda _: self._tasks.create_task(self._load_profile()),
                 do.SetTimer: self._timers.set,
                 do.CancelTimer: lambda command: self._timers.cancel(command.timer_id),
-                do.Connect: lambda command: connections[command.service].connect(),
-                do.Disconnect: lambda command: connections[command.service].disconnect(),
-            },  # StartListening, Notify, RaiseAlert: listeners read them in the trace
+            },  # StartListening, Notify, RaiseAlert, ShowText: listeners read them in the trace
         )
         self.door.placeholders = self.profile.placeholders
         try:
@@ -143,17 +133,15 @@ class Session:
                 tasks.create_task(self._until_over())
                 self.profile.begin(tasks)
                 tasks.create_task(models.begin(self.over))
-                for connection in connections.values():
-                    connection.begin(tasks)
-                for connection in connections.values():
-                    await connection.opened.wait()
-                tasks.create_task(self._orders.carry_out())
+                await board.connect(tasks)
                 tasks.create_task(self.microphone.run())
                 self.feed(
                     ev.ConversationStarted(
-                        at_ms=self.clock.now_ms(), greeting=services.greeting, customer_key=services.customer_key
+                        at_ms=self.clock.now_ms(), greeting=services.greeting, customer_key=services.customer_key,
+                        seed=services.seed,
                     )
-                )
+                )  # fmt: skip
+                self._share.begin()
                 tasks.create_task(self.absence.lasts(self.settings.absence_ms))
                 tell(None)
         except* _HungUp:
@@ -161,7 +149,8 @@ class Session:
         finally:
             self.over.set()
             self._timers.close()
-            await ending.let_go(*models.made, self._tts)
+            self._share.close()
+            await ending.let_go(*models.made, board.voice)
 
     async def _until_over(self) -> None:
         """Hanging up ends everything, at whatever moment: also what is still being connected."""
@@ -222,6 +211,7 @@ class Session:
                 except Exception as exc:
                     log.error("a listener failed: %s", place(exc))
         self.absence.saw(event)
+        self._share.saw()
         for waiting in self._waiting:
             if not waiting.done():
                 waiting.set_result(None)
@@ -249,20 +239,17 @@ class Session:
 
     # --- hearing ---------------------------------------------------------------------------------------
 
-    def _use_stt(self, stt: Any) -> None:
-        self.stt = stt
-        if stt is not None:
-            records = self._keeping is not None and self._keeping.recorder is not None
-            hears = records or self._vad is not None  # and only a simulated recogniser has no ears
-            self.microphone.always = hears or getattr(stt, "needs_sound", True)
+    @property
+    def ear(self) -> Any:
+        """Who hears the customer now: a recogniser, a backup, or None."""
+        return self._board.hearing.ear
 
     async def _on_frame(self, pcm: bytes, captured_ms: float) -> None:
         if self._keeping is not None:
             self._keeping.frame(pcm, captured_ms)
         if self._vad is not None:
             self._vad.hear(pcm, captured_ms)
-        if self.stt is not None:
-            await self.stt.send(pcm, captured_ms)
+        await self._board.hearing.frame(pcm, captured_ms)
 
     # --- thinking --------------------------------------------------------------------------------------
 
@@ -302,14 +289,25 @@ class Session:
                     event = replace(event, prompt_hash=profile.logged(prompt).hash)  # known without its person
                 self.feed(event)
 
-    def _use_avatar(self, avatar: Any) -> None:
-        self._orders.avatar = avatar
+    def _switch(self, command: do.SwitchTo) -> None:
+        self._board.switch(command)
+        self._share.switched(command)
+
+    def _open_backup(self, command: do.OpenBackup, hears: bool) -> AbstractAsyncContextManager[Backup]:
+        assert self.profile is not None
+        prompt = self.profile.prompt(personal=self.conversation.settings.flags.enable_personalization)
+        return self.services.backup(self.clock, command.messages, hears or command.hears, prompt=prompt)
+
+    def _shown(self, avatar: Any, ear: Any) -> None:
+        records = self._keeping is not None and self._keeping.recorder is not None
+        hears = records or self._vad is not None  # and only a simulated recogniser has no ears
+        self.microphone.always = hears or getattr(ear, "needs_sound", True)
         if isinstance(avatar, TapsAudio):
             avatar.on_audio = self._on_sound
 
     def _on_sound(self, utterance_id: int, pcm: bytes) -> None:
         for listener in self.sound_listeners:
-            listener(utterance_id, pcm, self._tts.rate_hz)
+            listener(utterance_id, pcm, self._board.voice.rate_hz)
 
 
 class _HungUp(Exception):

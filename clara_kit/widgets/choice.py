@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from clara_kit import data_files
+from clara_kit.core.errors import ClaraError
 from clara_kit.core.keys import Keys
 from clara_kit.core.paths import DATA
 from clara_kit.core.settings import PRESETS, Settings
@@ -27,7 +28,8 @@ KEYS_OF = {  # which key makes a service's real vendor possible
 class Choice:
     """What the next conversation is made of. customer: an invented one's name, or as the live shop knows them; empty:
     a stranger. prompt: a template's name. speed: a latency profile's. live: the services that are real. limit_usd: hang up when these have cost so much.
-    preset: of `Settings`, whose turn it is; empty where a cell gave others."""
+    preset: of `Settings`, whose turn it is; empty where a cell gave others. fallback: whether something else takes the place
+    of a service that fails; None: as the settings have it."""
 
     customer: str = ""
     prompt: str = "warm"
@@ -35,6 +37,7 @@ class Choice:
     live: tuple[str, ...] = ()
     limit_usd: float = 0.50
     preset: str = "tuned"
+    fallback: bool | None = None
 
     @property
     def title(self) -> str:
@@ -48,7 +51,8 @@ class Choice:
 
     def settings(self, given: Settings | None) -> Settings:
         """Those of the preset, the environment and `.env`, unless given. Raises `SettingsError`."""
-        return given or load_settings(preset=self.preset or "tuned")  # type: ignore[arg-type]
+        settings = given or load_settings(preset=self.preset or "tuned")  # type: ignore[arg-type]
+        return settings if self.fallback is None else settings.with_changes(enable_auto_fallback=self.fallback)
 
     def changes(self, now: Settings) -> dict[str, Any]:
         """What the preset would change of a conversation that has these settings now."""
@@ -74,13 +78,18 @@ def in_force(clara: ConversationManager) -> dict[str, Any]:
     return {"live": live, "preset": next((name for name in PRESETS if not Choice(preset=name).changes(settings)), "")}
 
 
-def offers(*, presets: bool = True) -> dict[str, Any]:
-    """What there is to choose from now, as the view has it. presets: whether these can be chosen."""
+def offers(*, presets: bool = True, settings: Settings | None = None) -> dict[str, Any]:
+    """What there is to choose from now, as the view has it. presets: whether these can be chosen. settings: of a cell."""
     keys = load_keys()
+    try:
+        fallback = Choice().settings(settings).flags.enable_auto_fallback
+    except ClaraError:  # a setting is wrong: the call will say so
+        fallback = False
     return {
         "customers": [[p.name, p.about] for p in Persona.all()],
         "prompts": [*dict.fromkeys((*(t.name for t in PromptTemplate.all()), KERNEL.prompt))],
         "speeds": list(data_files.known(DATA / "latency")),
         "presets": list(PRESETS) if presets else [],
+        "fallback": fallback,
         "live": [[service, getattr(keys, key) is not None] for service, key in KEYS_OF.items()],
     }

@@ -134,6 +134,8 @@ function render({ model, el }) {
   const prompt = field("prompt", make("select")), preset = field("preset", make("select")), speed = field("speed", make("select"));
   const limit = field("limit_usd", make("input"));
   Object.assign(limit, { type: "number", min: 0.01, max: 100, step: 0.01 });
+  const fallback = field("fallback", make("input"));
+  fallback.type = "checkbox";
   const button = (name, className = "") => {
     const node = make("button", className);
     node.dataset.testid = node.dataset.word = name;
@@ -144,6 +146,9 @@ function render({ model, el }) {
   const shown = (node, yes) => (node.closest("label").style.display = yes ? "" : "none");
   const live = make("details", "cd-live"), liveRow = make("div", "cd-row"), liveName = make("summary");
   live.append(liveName, liveRow);
+  const notice = make("p", "cd-notice");
+  notice.dataset.testid = "notice";
+  notice.setAttribute("role", "status");
   const stage = make("div", "cd-stage"), left = make("div", "cd-face"), talk = make("div", "cd-talk"), lines = make("div");
   left.innerHTML = FACE;
   const state = make("div", "cd-state"), mouth = left.querySelector(".cd-mouth");
@@ -184,7 +189,7 @@ function render({ model, el }) {
   openTitle.textContent = " ";
   open.append(openTitle, openRows);
   open.dataset.testid = "open";
-  root.append(head, choices, live, stage, line, cuts, problem, turns, open, aloud);
+  root.append(head, choices, live, notice, stage, line, cuts, problem, turns, open, aloud);
 
   // --- what it says ---------------------------------------------------------------------------------------
   function label() {
@@ -196,11 +201,12 @@ function render({ model, el }) {
       if (node.tagName === "BUTTON") node.textContent = w(node.dataset.word);
       else node.firstChild.textContent = w(node.dataset.word);
     limit.title = w("limit_hint");
+    fallback.closest("label").title = w("fallback_hint");
     for (const node of [say, type, interrupt]) node.title = w(`${node.dataset.word}_hint`);
     text.placeholder = w("line");
     text.setAttribute("aria-label", w("line"));
     liveName.textContent = w("live");
-    offers(), phase(), said(), ledger(), running(), cutIns();
+    offers(), phase(), said(), ledger(), running(), cutIns(), standIns();
   }
   function fill(select, pairs, value) {
     select.replaceChildren(...pairs.map(([name, shown]) => new Option(shown, name)));
@@ -213,6 +219,7 @@ function render({ model, el }) {
     fill(customer, [["", w("stranger")], ...customers.map(([name, about]) => [name, about ? `${name}: ${about}` : name])], chosen.customer);
     shown(customer, !atShop), shown(known, atShop), shown(limit, (chosen.live || []).length);
     customer.title = customer.selectedOptions[0]?.textContent ?? "";
+    fallback.checked = chosen.fallback ?? model.get("offers").fallback ?? false;
     if (document.activeElement !== limit) limit.value = (chosen.limit_usd ?? 0.5).toFixed(2);
     known.value = atShop ? chosen.customer : "";
     fill(prompt, prompts.map((name) => [name, name]), chosen.prompt);
@@ -280,13 +287,14 @@ function render({ model, el }) {
       const row = make("p", one.who);
       row.dataset.told = told;
       const who = one.who === "clara" ? "Clara" : w(`who_${one.who}`);
-      row.append(make("b", "", `${who}: `), one.text);
+      row.append(make("b", "", `${who}${one.by ? ` (${w("said_backup")})` : ""}: `), one.text);
+      if (one.read) row.append(" ", make("span", "read", `[${w("said_read")}] ${one.read}`));
       if (one.later) row.append(" ", make("span", "later", one.later));
       if (one.lost) row.append(" ", make("s", "", one.lost));
       if (one.lost) row.title = w("struck");
       lines.children[n] ? lines.children[n].replaceWith(row) : lines.append(row);
     });
-    const whole = all.filter((one) => one.who === "clara" && !one.later).map((one) => one.text);
+    const whole = all.filter((one) => one.who === "clara" && !one.later).map((one) => [one.text, one.read].filter(Boolean).join(" "));
     if (aloud.dataset.count !== `${whole.length}`) aloud.textContent = whole.length ? `Clara: ${whole.at(-1)}` : "";
     aloud.dataset.count = whole.length;
   }
@@ -297,6 +305,11 @@ function render({ model, el }) {
     const would = twins.reduce((sum, turn) => sum + (turn.usd || 0), 0);
     if (would) last.push(`${w("cost")} ${usd(would)}${/live/.test(model.get("mix")) ? "" : ` (${w("offline")})`}`);
     turns.textContent = last.join(" · ");
+  }
+  function standIns() { // what stands in for a service that fails
+    const all = model.get("stand_ins"), going = all.some(([service, target]) => target === "backup" && service !== "avatar") && !all.some(([service]) => service === "avatar");
+    const says = all.map(([service, target]) => `${w(`ou_${service}`)}: ${w(`ou_target_${target}`)}`).join(" · ");
+    notice.textContent = !all.length ? "" : `${w(going ? "fallback_switching" : "fallback_now")} ${says}`;
   }
   // What cannot be done now keeps its place and the focus, and says why: it can be done in a moment.
   const cannot = (name) => (model.get("phase") !== "talking" ? "cut_nobody" : model.get("state") !== "AVATAR_SPEAKING" && !LATER.includes(name) ? "cut_silent" : "");
@@ -373,6 +386,7 @@ function render({ model, el }) {
   limit.addEventListener("change", () => choose({ limit_usd: Math.min(100, Math.max(0.01, +limit.value || 0.5)) }));
   preset.addEventListener("change", () => choose({ preset: preset.value }));
   speed.addEventListener("change", () => choose({ speed: speed.value }));
+  fallback.addEventListener("change", () => choose({ fallback: fallback.checked }));
   for (const [node, what] of [[choices, "pointerenter"], [choices, "focusin"], [live, "toggle"]])
     node.addEventListener(what, () => send("offers")); // a prompt saved meanwhile, a key entered
   const alone = soundsAlone(() => {}); // a recording falls silent when she speaks, never she for a recording
@@ -393,6 +407,7 @@ function render({ model, el }) {
   model.on("change:phase change:state change:is_live change:spent_usd change:unpriced change:chosen change:rate change:gives_sound", phase);
   model.on("change:armed change:did change:phase change:state change:chosen change:mix", cutIns);
   model.on("change:said", said);
+  model.on("change:stand_ins", standIns);
   model.on("change:turns", ledger);
   const onProblem = () => (problem.textContent = model.get("problem"));
   model.on("change:problem", onProblem);

@@ -11,7 +11,6 @@ import asyncio
 import contextlib
 import weakref
 from collections.abc import Awaitable, Callable, Coroutine
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,17 +20,17 @@ import ipywidgets
 from clara_kit.core.errors import ClaraError
 from clara_kit.core.settings import Settings
 from clara_kit.lab.kernel import KERNEL
-from clara_kit.lab.spending import rate
 from clara_kit.measure.run import Run, mix_of
 from clara_kit.measure.story import Story
-from clara_kit.runtime.config import load_keys
 from clara_kit.runtime.manager import ConversationManager, open_conversations
 from clara_kit.runtime.services import load_soon
-from clara_kit.widgets.choice import Choice, in_force, offers
+from clara_kit.widgets.choice import Choice, in_force
+from clara_kit.widgets.choosing import Choosing
 from clara_kit.widgets.cutting_in import CuttingIn
 from clara_kit.widgets.desk_view import DeskView, Voice, asked, why_over
 from clara_kit.widgets.key_panel import KeyPanel
 from clara_kit.widgets.open_list import OpenList, named, told
+from clara_kit.widgets.outages import Outages
 from clara_kit.widgets.shelf import Shelf
 from clara_kit.widgets.telling import Lasting, lasting, tell
 from clara_kit.widgets.window import ConversationWindow
@@ -41,12 +40,13 @@ REFRESH_S = 0.1  # how often a conversation that runs is drawn anew
 BUSY = ("connecting", "talking", "ending")
 
 
-class Desk(ipywidgets.VBox):  # type: ignore[misc]
+class Desk(Choosing, ipywidgets.VBox):  # type: ignore[misc]
     """A desk, or, with `clara`, the same for a conversation that was started in a cell.
 
     `call`, `say`, `type`, `interrupt`, `cut_in` and `hang_up` do what the buttons do; `choose` what the fields do. `clara`:
     the conversation that runs, or the last one. `runs`: the records of all that are over, the newest last.
-    settings: instead of a preset. cut_ins: show the buttons that cut in.
+    settings: instead of a preset. cut_ins: show the buttons that cut in. outages: and those that break a service, and the
+    timeline while one talks.
     """
 
     def __init__(
@@ -58,6 +58,7 @@ class Desk(ipywidgets.VBox):  # type: ignore[misc]
         language: Language | None = None,
         log_root: Path | str | None = None,
         cut_ins: bool = False,
+        outages: bool = False,
     ) -> None:
         self._settings, self._log_root = settings, log_root
         self._loop = asyncio.get_event_loop()
@@ -71,11 +72,13 @@ class Desk(ipywidgets.VBox):  # type: ignore[misc]
         self._view.observe(self._rules_anew, names="chosen")
         self._view.on_msg(self._asked)
         self._shelf, self._keys = Shelf(log_root), KeyPanel()
+        self.outages = Outages(language=self._language) if outages else None
         self._keys.on_used(lambda _vendors: self._soon(self._chosen_anew))
         self._folds = ipywidgets.Accordion([self._shelf, self._keys.widget], selected_index=None)
         self._label()
         self._below = (self._folds,) if clara is None else ()
-        super().__init__([self._view, *self._below])
+        super().__init__()
+        self._lay()
         if clara is not None:
             return self._attach(clara)
         still = open_conversations()  # the cell was run again, or the page was lost
@@ -90,20 +93,6 @@ class Desk(ipywidgets.VBox):  # type: ignore[misc]
         KERNEL.follow(self.choose)
 
     # --- what the hand does, without a hand -------------------------------------------------------------
-
-    @property
-    def chosen(self) -> Choice:
-        """What is chosen now, by hand or by `choose`."""
-        values = {**self._view.chosen}
-        return Choice(**{**values, "live": tuple(values.get("live", ()))})
-
-    def choose(self, choice: Choice | None = None, **changes: Any) -> Choice:
-        """Choose anew, all of it or a part: `desk.choose(customer="camila")`."""
-        # Which may tell of a prompt that was chosen elsewhere.
-        self._view.offers = offers(presets=self._settings is None)
-        fresh = replace(choice or self.chosen, **changes)
-        self._view.chosen = {**vars(fresh), "live": list(fresh.live)}
-        return fresh
 
     @property
     def run(self) -> Run | None:
@@ -171,7 +160,7 @@ class Desk(ipywidgets.VBox):  # type: ignore[misc]
         self._attach(clara)
         self.choose(**in_force(clara))
 
-    # --- what is chosen and offered ---------------------------------------------------------------------
+    # --- what it says -------------------------------------------------------------------------------------
 
     @property
     def _language(self) -> Language:
@@ -182,45 +171,9 @@ class Desk(ipywidgets.VBox):  # type: ignore[misc]
         words = self._view.words = spoken_in(language)
         self._shelf.speak(language)
         self._keys.speak(language)
+        if self.outages is not None:
+            self.outages.speak(language)
         self._folds.titles = (words["runs"], words["keys"])
-
-    def _chosen_anew(self) -> None:
-        """By hand or by code; or a key has come. Who thinks can be exchanged at once, the rest waits for the next call."""
-        self._view.offers = offers(presets=self._settings is None)
-        if self.clara is None or not self._below or self._view.phase != "talking":
-            with contextlib.suppress(ClaraError):  # a setting is wrong: the call will say so
-                self._view.rate = rate(self.chosen.live, self.chosen.settings(self._settings))._asdict()
-            self._ask_for_keys()
-            return
-        wants, has = "llm" in self.chosen.live, self.clara.services.modes["llm"] == "live"
-        if wants != has and not self._exchanging and not (wants and self._ask_for_keys("llm")):
-            self._exchanging = True
-            self._start(self._do(partial(self._exchange_llm, self.clara, wants)))
-
-    def _rules_anew(self, change: Any) -> None:
-        """Whose turn it is can be judged otherwise at once."""
-        presets = change.old.get("preset"), change.new["preset"]
-        if self.clara is not None and self._view.phase == "talking" and all(presets) and presets[0] != presets[1]:
-            changes = self.chosen.changes(self.clara.conversation.settings)
-            self._soon(lambda: self._start(self._do(partial(self._line().change, **changes))))
-
-    def _ask_for_keys(self, *services: str) -> bool:
-        """Open the panel where something is to be real whose key is not there; returns whether it is so."""
-        lacking = [one for one in self.chosen.lacks(load_keys()) if one in services or not services]
-        if lacking:
-            self._folds.selected_index = 1
-        return bool(lacking)
-
-    async def _exchange_llm(self, clara: ConversationManager, wants: bool) -> None:
-        try:
-            await clara.exchange_llm("live" if wants else "twin", load_keys())
-        except ClaraError:  # the box tells who thinks, not who was to think
-            others = set(self.chosen.live) - {"llm"}
-            self.choose(live=tuple(others if wants else others | {"llm"}))
-            raise
-        finally:
-            self._exchanging = False
-            self._soon(self._chosen_anew)  # something else may have been chosen meanwhile
 
     # --- a conversation -----------------------------------------------------------------------------------
 
@@ -241,8 +194,16 @@ class Desk(ipywidgets.VBox):  # type: ignore[misc]
         if draw:
             self._follow(clara)
 
+    def _lay(self, source: Run | ConversationManager | None = None) -> None:
+        """What stands below each other; source: what is looked at in the window."""
+        window = [ConversationWindow(source, language=self._language)] if source is not None else []
+        self.children = (self._view, *filter(None, [self.outages]), *window, *self._below)
+
     def _follow(self, clara: ConversationManager) -> None:
         self._view.phase = "talking"
+        if self.outages is not None:
+            self.outages.attach(clara)
+            self._lay(clara)
         self._start(self._watch(clara))
 
     async def _watch(self, clara: ConversationManager) -> None:
@@ -262,6 +223,8 @@ class Desk(ipywidgets.VBox):  # type: ignore[misc]
             return
         self._cuts.stop()
         self._draw(clara)
+        if self.outages is not None:
+            self.outages.attach(None)
         self._view.phase, self._view.state = "over", ""
         if why := why_over(clara, self._view.words, self._language):
             self._view.problem = why
@@ -269,7 +232,8 @@ class Desk(ipywidgets.VBox):  # type: ignore[misc]
             self.runs.append(clara.run)
             if self._below:  # a cell that began the conversation also shows what came of it
                 self._shelf.refresh()
-                self.children = (self._view, ConversationWindow(clara.run, language=self._language), *self._below)
+                if self.outages is None:
+                    self._lay(clara.run)
 
     def _draw(self, clara: ConversationManager) -> None:
         """Show what has been said by now."""
@@ -279,6 +243,8 @@ class Desk(ipywidgets.VBox):  # type: ignore[misc]
             self._story.read(record)
         if (failed := lasting(fresh, self._failed)) is not self._failed:
             self._failed, self._view.problem = failed, tell(failed, self._view.language) if failed else ""
+        if self.outages is not None:
+            self.outages.draw(clara.revealed(fresh))
         with self._view.hold_sync():
             self._view.draw(clara, self._story)
             self._view.did = self._cuts.told()

@@ -55,6 +55,7 @@ class DeskView(anywidget.AnyWidget):
     cut_ins_open = traitlets.Bool(False).tag(sync=True)
     armed: Any = traitlets.List().tag(sync=True)
     did = traitlets.Dict().tag(sync=True)
+    stand_ins: Any = traitlets.List().tag(sync=True)
 
     def draw(self, clara: ConversationManager, story: Story) -> None:
         """Show how a conversation stands. story: as far as it was read."""
@@ -67,6 +68,8 @@ class DeskView(anywidget.AnyWidget):
         soon = clara.state is ConversationState.IDLE and not clara.conversation.is_quiet
         self.state, self.said = "soon" if soon else str(clara.state), lines(story, clara.clock.now_ms())
         self.turns = [row(turn, began_with) for turn in turns(story)]
+        services = [*clara.conversation.talk.services.items()]
+        self.stand_ins = [[service, health.target] for service, health in services if health.target]
 
 
 class Voice:
@@ -115,7 +118,8 @@ def asked(content: Any, desk: Any) -> Callable[[], Awaitable[Any]] | None:
 
 def lines(story: Story, now_ms: float) -> list[dict[str, str]]:
     """Who said what by now, with the words that are still being recognised at the end."""
-    said = [_said(one, now_ms) for one in story.said]
+    by_backup = {reply.backup.utterance_id for reply in story.replies.values() if reply.backup is not None}
+    said = [_said(one, now_ms, by_backup) for one in story.said]
     if story.interim:
         said.append({"who": "customer", "text": "", "later": story.interim, "lost": ""})
     return said
@@ -136,14 +140,16 @@ def why_over(clara: ConversationManager, words: Mapping[str, str], language: Lan
     return f"{words['ended']} {tell(why, language)}" if why else ""
 
 
-def _said(one: Words | Utterance, now_ms: float) -> dict[str, str]:
-    """Who said what; `later`: not spoken yet; `lost`: never heard."""
+def _said(one: Words | Utterance, now_ms: float, by_backup: set[int]) -> dict[str, str]:
+    """Who said what; `later`: not spoken yet; `lost`: never heard; `read`: shown, and not spoken; `by`: who answered for Clara."""
     if isinstance(one, Words):
         return {"who": "customer" if one.kind == "spoken" else "typed", "text": one.text, "later": "", "lost": ""}
+    by = "backup" if one.utterance_id in by_backup else ""
+    told = {"who": "clara", "later": "", "lost": "", "read": " ".join(one.shown), "by": by}
     if one.heard is not None:
-        return {"who": "clara", "text": one.heard.heard, "later": "", "lost": one.heard.unheard}
-    if one.stopped_ms is not None:
-        return {"who": "clara", "text": one.text, "later": "", "lost": ""}
+        return {**told, "text": one.heard.heard, "lost": one.heard.unheard}
+    if one.stopped_ms is not None or not one.pieces:
+        return {**told, "text": " ".join(one.pieces)}
     played_ms = now_ms - one.started_ms if one.started_ms is not None else 0.0
     by_now = estimate(one.pieces, played_ms)
-    return {"who": "clara", "text": by_now.heard, "later": by_now.unheard, "lost": ""}
+    return {**told, "text": by_now.heard, "later": by_now.unheard}

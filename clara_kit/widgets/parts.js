@@ -29,3 +29,23 @@ function soundsAlone(stop) {
   };
 }
 
+// Tab comes to one button of a grid only, the arrows to all others. lines: its rows; usable: whether one can be come to.
+function roaming(area, lines, usable = () => true) {
+  let at = null;
+  const now = () => lines().map((line) => line.filter(usable)).filter((line) => line.length);
+  function mark() {
+    const all = now();
+    if (!all.flat().includes(at)) at = all[0]?.[0] ?? null;
+    for (const node of lines().flat()) node.tabIndex = node === at ? 0 : -1;
+  }
+  area.addEventListener("focusin", (event) => lines().flat().includes(event.target) && ((at = event.target), mark()));
+  area.addEventListener("keydown", (event) => {
+    const all = now(), y = all.findIndex((line) => line.includes(at)), x = y < 0 ? 0 : all[y].indexOf(at);
+    const to = { ArrowRight: [y, x + 1], ArrowLeft: [y, x - 1], ArrowDown: [y + 1, x], ArrowUp: [y - 1, x], Home: [y, 0], End: [y, Infinity] }[event.key];
+    if (!to || !all.length) return;
+    const there = all[Math.min(Math.max(to[0], 0), all.length - 1)];
+    there[Math.min(Math.max(to[1], 0), there.length - 1)].focus();
+    event.preventDefault();
+  });
+  return mark;
+}

@@ -11,7 +11,7 @@ from html import escape
 from math import ceil
 
 from clara_kit.core.outside import printable
-from clara_kit.lab.timeline import TARGET_MS, Mark, Span, Timeline, Wait
+from clara_kit.lab.lanes import SERVICE_LANES, TARGET_MS, Mark, Span, Timeline, Wait
 from clara_kit.widgets.words import Language, spoken_in, whose
 
 Words = dict[str, str]
@@ -20,6 +20,7 @@ _Place = Callable[[float], float]  # where a time lies
 WIDTH, GUTTER, RIGHT = 960, 84, 14
 LANE_TOP = {"customer": 52, "state": 112, "model": 144, "Clara": 202, "trouble": 258}
 LANE_HEIGHT = {"customer": 54, "state": 26, "model": 36, "Clara": 50, "trouble": 22}
+SERVICE_TOP, SERVICE_PX = 280, 18  # and a lane each for the services of which there is anything to tell
 WAIT_Y = 192  # how long the customer waited, right above Clara's lane
 HEIGHT = 340  # and a row of CELLS waits each beneath it
 CELLS, CELL_HEIGHT, LONGEST_MS = 6, 36, 2400.0
@@ -29,11 +30,18 @@ FILL = {
     "sound": "#9cc4e4", "words": "#cfe5f5", "waiting": "url(#wait)", "writing": "#e9cfe0", "on the way": "url(#wait)",
     "speaking": "#bfe6d6", "held": "#0072b2", "ducked": "#eef9f4", "unheard": "url(#unheard)", "IDLE": "#e8e8e8", "USER_SPEAKING": "#9cc4e4",
     "PROCESSING": "#e9cfe0", "AVATAR_SPEAKING": "#8fd3b8", "INTERRUPTED": "#f0b48a",
+    "failing": "url(#wait)", "passed by": "#f3c9ad", "half open": "#fff", "given up": "#f0b48a", "opening": "url(#wait)",
+    "there": "#fff", "speaks for Clara": "#bfe6d6",
 }  # fmt: skip
-EDGE = {"words": "#0072b2", "writing": "#a04c7d", "speaking": "#00795a", "ducked": "#00795a", "unheard": "#b34700"}
+EDGE = {
+    "words": "#0072b2", "writing": "#a04c7d", "speaking": "#00795a", "ducked": "#00795a", "unheard": "#b34700",
+    "there": "#00795a", "speaks for Clara": "#00795a",
+    **dict.fromkeys(("failing", "passed by", "half open", "given up"), "#b34700"),
+}  # fmt: skip
 SIGN = {
     "interim": "·", "typed": "⌨", "button": "◆", "piece": "▸", "first audio": "♪", "interrupt": "■",
     "cancelled": "⊗", "fault": "▲", "failed": "✕", "recovered": "✓", "alert": "!", "close": "≈",
+    "shown": "¶", "retry": "↻", "probe": "?", "switch": "⇄", "told": "⚑",
 }  # fmt: skip
 SIGN_Y = {"model": 34, "Clara": 52, "trouble": 16}  # of a lane
 LETTER = {"IDLE": "–", "USER_SPEAKING": "C", "PROCESSING": "…", "AVATAR_SPEAKING": "A", "INTERRUPTED": "!"}
@@ -45,23 +53,34 @@ def svg(line: Timeline, *, title: str, mix: str, language: Language = "en") -> s
     words, of_whom = spoken_in(language), whose(mix, language)
     lasted_ms = line.end_ms - line.begin_ms
     x = places(line.begin_ms, line.end_ms, GUTTER)
-    body = [ruler(line.begin_ms, line.end_ms, x, 280), *(_lane(name, words) for name in LANE_TOP)]
+    there = {entry.lane for entry in (*line.spans, *line.marks)}
+    services = [name for name in SERVICE_LANES if name in there]
+    more = len(services) * SERVICE_PX
+    below = more + 16 * bool(services)  # of their signs
+    tops = {**LANE_TOP, **{name: SERVICE_TOP + n * SERVICE_PX for n, name in enumerate(services)}}
+    heights = {**LANE_HEIGHT, **dict.fromkeys(services, SERVICE_PX)}
+    body = [
+        ruler(line.begin_ms, line.end_ms, x, 280 + more),
+        *(_lane(name, tops[name] + heights[name] / 2, words) for name in tops),
+    ]
     body += [_took(wait, x, words) for wait in line.waits]
-    body += [box(span, LANE_TOP[span.lane], LANE_HEIGHT[span.lane] - 4, x, words) for span in line.spans]
+    body += [box(span, tops[span.lane], heights[span.lane] - 4, x, words) for span in line.spans]
     marks = (mark for mark in line.marks if mark.kind != "interim")
-    body += [sign(mark, LANE_TOP[mark.lane] + SIGN_Y.get(mark.lane, 12), x, words) for mark in marks]
-    body += [_wait(n, wait, words) for n, wait in enumerate(line.waits)]
-    height = HEIGHT + ceil(len(line.waits) / CELLS) * CELL_HEIGHT + 6
+    body += [sign(mark, tops[mark.lane] + SIGN_Y.get(mark.lane, 12), x, words) for mark in marks]
+    body += [_wait(n, wait, HEIGHT + below, words) for n, wait in enumerate(line.waits)]
+    height = HEIGHT + below + ceil(len(line.waits) / CELLS) * CELL_HEIGHT + 6
     waited = f'<tspan font-weight="bold">{words["w_waits"]}</tspan> ({escape(of_whom)}). {words["w_aim"]}.' * bool(
         line.waits
     )
     letters = "   ".join(f"{letter} {words[state]}" for state, letter in LETTER.items())
     letters += f"   ▀ {words['kind_held']}   ▫ {words['kind_ducked']}"
     body.append(
-        f'<text x="{GUTTER}" y="294" fill="#666">{words["picture_legend"]}</text>'
-        f'<text x="{GUTTER}" y="310" fill="#666">{letters}</text>'
-        f'<text x="14" y="334" fill="#222">{waited}</text>'
+        f'<text x="{GUTTER}" y="{294 + more}" fill="#666">{words["picture_legend"]}</text>'
+        f'<text x="{GUTTER}" y="{310 + more}" fill="#666">{letters}</text>'
+        f'<text x="14" y="{334 + below}" fill="#222">{waited}</text>'
     )
+    if services:
+        body.append(f'<text x="{GUTTER}" y="{326 + more}" fill="#666">{words["picture_services"]}</text>')
     return sheet(body, height, title, f"{title}: {lasted_ms / 1000:.1f} s, {of_whom}", of_whom)
 
 
@@ -108,9 +127,8 @@ def ruler(begin_ms: float, end_ms: float, x: _Place, bottom: int) -> str:
     return "".join(ticks)
 
 
-def _lane(name: str, words: Words) -> str:
-    y = LANE_TOP[name] + LANE_HEIGHT[name] / 2 + 4
-    return f'<text x="14" y="{y:.1f}" fill="#444">{words[f"lane_{name}"]}</text>'
+def _lane(name: str, middle: float, words: Words) -> str:
+    return f'<text x="14" y="{middle + 4:.1f}" fill="#444">{words[f"lane_{name}"]}</text>'
 
 
 def box(span: Span, top: float, height: float, x: _Place, words: Words) -> str:
@@ -125,13 +143,15 @@ def box(span: Span, top: float, height: float, x: _Place, words: Words) -> str:
     edge = EDGE.get(span.kind, "none")
     state = span.lane == "state"
     name = words[span.label] if state else words[f"kind_{span.kind}"]
-    text = clip(name if state else span.label, width - 6, CHAR_PX)
+    service = span.lane in SERVICE_LANES
+    own = ": ".join(filter(None, (name, span.label))) if service else name if state else span.label
+    text = clip(own, width - 6, CHAR_PX)
     if state and text != name:  # cut short, «Clara thinks» and «Clara speaks» would look the same
         text = LETTER[span.label] if width > 9 else ""
     strike = ' text-decoration="line-through"' if span.kind == "unheard" else ""
-    told = span.kind in ("held", "ducked")
+    told = service or span.kind in ("held", "ducked")
     label = ""
-    if text and not told and span.kind not in ("sound", "waiting", "on the way"):
+    if text and span.kind not in ("held", "ducked", "sound", "waiting", "on the way"):
         label = (
             f'<text x="{left + min(4, width / 3):.1f}" y="{top + height / 2 + 4:.1f}" fill="#111" stroke="#fff" stroke-width="2.5" '
             f'paint-order="stroke"{strike}>{escape(text)}</text>'
@@ -147,8 +167,8 @@ def box(span: Span, top: float, height: float, x: _Place, words: Words) -> str:
 
 def sign(mark: Mark, y: float, x: _Place, words: Words) -> str:
     """What happened at a moment."""
-    said = f" «{mark.label}»" if mark.kind in ("interim", "typed", "piece") else ""
-    if mark.lane == "trouble" or mark.kind in ("interrupt", "close"):
+    said = f" «{mark.label}»" if mark.kind in ("interim", "typed", "piece", "shown") else ""
+    if mark.lane in ("trouble", *SERVICE_LANES) or mark.kind in ("interrupt", "close"):
         said = f". {mark.label}"
     hover = f"{words[f'kind_{mark.kind}']}{said}: {mark.at_ms / 1000:.2f} s. {words[f'means_{mark.kind}']}"
     return (
@@ -178,9 +198,9 @@ def _waited(wait: Wait, words: Words) -> str:
     return f"{words['w_turn'].format(turn=wait.turn)}{took}. {told}"
 
 
-def _wait(n: int, wait: Wait, words: Words) -> str:
+def _wait(n: int, wait: Wait, below: int, words: Words) -> str:
     """One turn's wait by itself, every turn on the same scale."""
-    left, top, most = 14 + n % CELLS * 156, HEIGHT + n // CELLS * CELL_HEIGHT, 140.0
+    left, top, most = 14 + n % CELLS * 156, below + n // CELLS * CELL_HEIGHT, 140.0
     fast, slow = (ms / LONGEST_MS * most for ms in TARGET_MS)
     took = min(wait.total_ms or 0.0, LONGEST_MS) / LONGEST_MS * most
     figure = VERDICT[wait.verdict]

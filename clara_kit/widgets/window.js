@@ -2,15 +2,17 @@
 const SVG = "http://www.w3.org/2000/svg";
 const GUTTER = 86, CHAR_PX = 6.1;
 const LANES = { customer: [24, 54], state: [84, 24], model: [114, 34], Clara: [168, 48], trouble: [222, 22] };
+const SERVICES = ["stt", "llm", "tts", "avatar", "shop", "backup"], SERVICE_PX = 19; // a lane each where there is anything to tell
 const HEIGHT = 248, WAIT_Y = 160; // how long the customer waited is drawn right above Clara's lane
 const SIGN = { interim: "·", typed: "⌨", button: "◆", piece: "▸", "first audio": "♪", interrupt: "■", cancelled: "⊗",
-  fault: "▲", failed: "✕", recovered: "✓", alert: "!", close: "≈" };
+  fault: "▲", failed: "✕", recovered: "✓", alert: "!", close: "≈", shown: "¶", retry: "↻", probe: "?", switch: "⇄", told: "⚑" };
 const LETTER = { IDLE: "–", USER_SPEAKING: "C", PROCESSING: "…", AVATAR_SPEAKING: "A", INTERRUPTED: "!" };
 const VERDICT = { faster: "✓✓", within: "✓", slower: "✕", none: "–" };
 const MARK_Y = { customer: 12, model: 33, Clara: 50, trouble: 16 };
 const KINDS = { customer: ["words", "sound", "interim", "typed", "button", "close"], state: Object.keys(LETTER),
-  model: ["waiting", "writing", "piece", "cancelled"], Clara: ["on the way", "first audio", "speaking", "held", "ducked", "unheard", "interrupt"],
-  trouble: ["fault", "failed", "alert", "recovered"] };
+  model: ["waiting", "writing", "piece", "cancelled"], Clara: ["on the way", "first audio", "speaking", "held", "ducked", "unheard", "interrupt", "shown"],
+  trouble: ["fault", "failed", "alert", "recovered"],
+  services: ["failing", "passed by", "half open", "given up", "opening", "there", "speaks for Clara", "retry", "probe", "switch", "told"] };
 
 function shape(name, attributes = {}, text = "") {
   const node = document.createElementNS(SVG, name);
@@ -130,13 +132,13 @@ function render({ model, el }) {
   }
 
   // --- hints --------------------------------------------------------------------------------------------
-  const isState = (entry) => entry.lane === "state";
+  const isState = (entry) => entry.lane === "state", isService = (entry) => SERVICES.includes(entry.lane);
   function hint(entry) {
     if (entry.kind === "wait") return waitHint(entry);
     const kind = isState(entry) ? entry.label : entry.kind, lasts = entry.from_ms !== undefined;
     const own = isState(entry) || ["waiting", "on the way", "first audio", "button"].includes(kind) ? "" : entry.label;
     const timed = ["interrupt", "held", "ducked"].includes(kind); // a sentence, nobody's words
-    const told = timed || entry.lane === "trouble" || ["cancelled", "close"].includes(kind);
+    const told = timed || isService(entry) || entry.lane === "trouble" || ["cancelled", "close"].includes(kind);
     const when = lasts ? `${seconds(entry.from_ms)} – ${seconds(entry.to_ms)}: ${Math.round(entry.to_ms - entry.from_ms)} ms` : seconds(entry.at_ms);
     return [isState(entry) ? say(kind) : say(`kind_${kind}`), own && !told ? `«${own}»` : own, timed ? `${when} · ${model.get("whose")}` : when, say(`means_${kind}`)];
   }
@@ -160,24 +162,33 @@ function render({ model, el }) {
   }
 
   // --- the timeline -------------------------------------------------------------------------------------
+  let lanes = LANES, bottom = HEIGHT;
+  function lay(line) {
+    const told = new Set([...(line.spans || []), ...(line.marks || [])].map((entry) => entry.lane)), there = SERVICES.filter((name) => told.has(name));
+    lanes = { ...LANES, ...Object.fromEntries(there.map((name, place) => [name, [HEIGHT + place * SERVICE_PX, SERVICE_PX - 3]])) };
+    bottom = HEIGHT + there.length * SERVICE_PX;
+    svg.setAttribute("height", bottom);
+    for (const node of [cursor, playhead]) node.setAttribute("y2", bottom - 2);
+  }
   let drawn = [], near = 0; // every bar and mark that is shown, in the order of time, and the one that Tab reaches
   function draw() {
     const line = model.get("timeline"), focused = svg.contains(document.activeElement) ? document.activeElement.dataset.key : null;
+    lay(line);
     plotWidth = Math.max(200, (root.clientWidth || 900) - 24 - GUTTER - 8);
-    svg.setAttribute("viewBox", `0 0 ${GUTTER + plotWidth + 8} ${HEIGHT}`);
+    svg.setAttribute("viewBox", `0 0 ${GUTTER + plotWidth + 8} ${bottom}`);
     svg.setAttribute("aria-label", `${say("w_timeline")}. ${seconds(end() - begin())}, ${model.get("whose")}`);
     svg.replaceChildren(patterns());
     tip.hidden = true;
     const [from, to] = range();
     const tick = [50, 100, 200, 500, 1000, 2000, 5000, 10000, 20000, 60000, 300000, 1e9].find((t) => (to - from) / t <= plotWidth / 70);
     for (let t = Math.ceil(from / tick) * tick; t <= to; t += tick) {
-      svg.append(shape("line", { class: "grid", x1: x(t), x2: x(t), y1: 18, y2: HEIGHT - 4 }));
+      svg.append(shape("line", { class: "grid", x1: x(t), x2: x(t), y1: 18, y2: bottom - 4 }));
       svg.append(shape("text", { class: "dim", x: x(t), y: 12, "text-anchor": "middle" }, `${+(t / 1000).toFixed(2)} s`));
     }
     const clipId = `ck-clip-${Math.random().toString(36).slice(2)}`;
     const plot = shape("g", { "clip-path": `url(#${clipId})` });
     const window_ = shape("clipPath", { id: clipId });
-    window_.append(shape("rect", { x: GUTTER, y: 0, width: plotWidth + 8, height: HEIGHT }));
+    window_.append(shape("rect", { x: GUTTER, y: 0, width: plotWidth + 8, height: bottom }));
     svg.append(window_, plot);
     const shown = [
       ...(line.waits || []).filter((wait) => wait.total_ms !== null && wait.from_ms + wait.total_ms >= from && wait.from_ms <= to)
@@ -195,7 +206,7 @@ function render({ model, el }) {
       node.addEventListener("focus", () => reach(place));
       node.addEventListener("click", (event) => chosen(event, entry.step));
     });
-    for (const [name, [top, height]] of Object.entries(LANES))
+    for (const [name, [top, height]] of Object.entries(lanes))
       svg.append(shape("text", { class: "dim", x: 0, y: top + height / 2 + 4 }, say(`lane_${name}`)));
     plot.append(cursor, playhead);
     moveCursor();
@@ -208,10 +219,10 @@ function render({ model, el }) {
     if (drawn[near]) drawn[near].node.setAttribute("tabindex", 0);
   }
   function walk(key) {
-    const lanes = Object.keys(LANES), { at, entry } = drawn[near];
+    const names = Object.keys(lanes), { at, entry } = drawn[near];
     let next = near + (key === "ArrowRight" ? 1 : -1);
     if (key === "ArrowUp" || key === "ArrowDown") {
-      const i = lanes.indexOf(entry.lane), order = key === "ArrowDown" ? lanes.slice(i + 1) : lanes.slice(0, i).reverse();
+      const i = names.indexOf(entry.lane), order = key === "ArrowDown" ? names.slice(i + 1) : names.slice(0, i).reverse();
       const lane = order.find((name) => drawn.some((one) => one.entry.lane === name));
       const there = drawn.filter((one) => one.entry.lane === lane);
       if (!there.length) return;
@@ -220,7 +231,7 @@ function render({ model, el }) {
     if (drawn[next]) drawn[next].node.focus({ preventScroll: true });
   }
   function drawSpan(span) {
-    let [top, height] = LANES[span.lane];
+    let [top, height] = lanes[span.lane];
     if (span.kind === "sound") [top, height] = [top + height - 10, 7];
     else if (span.kind === "words") height -= 13;
     else if (span.kind === "held") height = 6;
@@ -228,14 +239,15 @@ function render({ model, el }) {
     const left = Math.max(x(span.from_ms), GUTTER - 4), width = Math.max(1.5, x(span.to_ms) - left);
     const group = shape("g", { class: `hit ${isState(span) ? span.label : kindClass(span.kind)}`, "data-kind": span.kind });
     group.append(shape("rect", { x: left, y: top, width, height, rx: 2 }));
-    let text = ["sound", "waiting", "on the way", "held", "ducked"].includes(span.kind) ? "" : clip(isState(span) ? say(span.label) : span.label, width - 8);
+    const own = isState(span) ? say(span.label) : isService(span) ? [say(`kind_${span.kind}`), span.label].filter(Boolean).join(": ") : span.label;
+    let text = ["sound", "waiting", "on the way", "held", "ducked"].includes(span.kind) ? "" : clip(own, width - 8);
     if (isState(span) && text !== say(span.label)) text = width > 9 ? LETTER[span.label] : "";
     if (text) group.append(shape("text", { x: left + (text.length > 1 ? 4 : width / 2 - 3), y: top + height / 2 + 4 }, text));
     return group;
   }
   function drawMark(mark) {
     const group = shape("g", { class: `hit mark ${kindClass(mark.kind)}`, "data-kind": mark.kind });
-    const y = LANES[mark.lane][0] + (MARK_Y[mark.lane] || 12);
+    const y = lanes[mark.lane][0] + (MARK_Y[mark.lane] || 12);
     group.append(shape("rect", { class: "grip", x: x(mark.at_ms) - 6, y: y - 11, width: 12, height: 14 }));
     group.append(shape("text", { x: x(mark.at_ms), y, "text-anchor": "middle" }, SIGN[mark.kind] || "•"));
     return group;
@@ -353,7 +365,8 @@ function render({ model, el }) {
     for (const node of on) node.disabled = n >= model.get("steps") - 1;
     if (!moment || moment.at_ms === undefined) return;
     whyTitle.replaceChildren(make("span", "", fill(say("w_why"), { at: seconds(moment.at_ms) })), make("span", "ck-state", say(moment.state)));
-    plain.replaceChildren(...moment.plain.map((sentence, place) => make("p", place ? "" : "first", sentence)));
+    plain.replaceChildren(...moment.plain.map((sentence, place) => make("p", place ? "" : "first", sentence)),
+      ...moment.services.map((sentence) => make("p", "ck-fares", sentence)));
     const list = make("ul");
     for (const [what, reason] of moment.decided) {
       const item = make("li");

@@ -22,7 +22,7 @@ from clara_kit.lab.margins import Margin, close_calls, margins_of, told
 from clara_kit.lab.sentences import frame
 from clara_kit.lab.stepping import Moment, Stepper
 from clara_kit.lab.timeline import timeline
-from clara_kit.lab.voiced import recording_of
+from clara_kit.lab.voiced import recording_of, spoken
 from clara_kit.measure.codec import reveal
 from clara_kit.measure.run import Run
 from clara_kit.runtime.manager import ConversationManager
@@ -35,7 +35,10 @@ from clara_kit.widgets.words import Language, spoken_in, usual_language, whose
 
 
 class ConversationWindow(Labelling, Branching, anywidget.AnyWidget):
-    """Timeline and stepper of `source`: a `Run`, the folder of one, or a running `ConversationManager`."""
+    """Timeline and stepper of `source`: a `Run`, the folder of one, or a running `ConversationManager`.
+
+    voiced: one that has no sound is spoken by the offline voices when it is played.
+    """
 
     _esm = view("labelling", "branches", "window")
     _css = style("window", "branches")
@@ -62,8 +65,11 @@ class ConversationWindow(Labelling, Branching, anywidget.AnyWidget):
     whose = traitlets.Unicode().tag(sync=True)
     asked_for = traitlets.Bool(False).tag(sync=True)
 
-    def __init__(self, source: Run | ConversationManager | str | Path, *, language: Language | None = None) -> None:
+    def __init__(
+        self, source: Run | ConversationManager | str | Path, *, language: Language | None = None, voiced: bool = False
+    ) -> None:
         super().__init__(language=language or usual_language())
+        self._voiced = voiced
         self._label()
         self._sound: Path | None = None
         self.on_msg(self._asked)
@@ -129,7 +135,7 @@ class ConversationWindow(Labelling, Branching, anywidget.AnyWidget):
         self.title = str(run.facts.get("title") or f"conversation {run.run_id}")
         self.mix = run.mix
         self.sound_from_ms = 0.0 if self._node is not None else run.sound_from_ms
-        self.has_sound = self._node is not None or recording is not None
+        self.has_sound = self._node is not None or recording is not None or (self._voiced and bool(run.events))
         self.growing = False
         # An invented customer has nothing to protect; a real one's words stay out of what a notebook may keep.
         settings = run.settings if self.can_label else Settings()
@@ -188,8 +194,10 @@ class ConversationWindow(Labelling, Branching, anywidget.AnyWidget):
         kind = content.get("kind") if isinstance(content, dict) else None
         if kind == "sound" and self._node is not None:
             self.send({"kind": "sound"}, [self._node.sound(0.0)])
-        elif kind == "sound" and self._sound is not None:
+        elif kind == "sound" and self._sound is not None and self._sound.is_file():
             self.send({"kind": "sound"}, [self._sound.read_bytes()])
+        elif kind == "sound" and self._voiced and self._run is not None:
+            self.send({"kind": "sound"}, [spoken(self._run)])
         elif kind == "at" and isinstance(content.get("at_ms"), int | float):
             self._at(content["at_ms"])
         elif kind == "branch":

@@ -33,7 +33,10 @@ def mixed(mix: str, language: Language) -> str:
     parts = [part.partition(" ")[::2] for part in mix.split(", ")]
     modes = Counter(mode for _, mode in parts)
     usual = modes.most_common(1)[0][0]
-    told = [f"{words.get(f'who_{service}', service)}: {_mode(mode, words)}" for service, mode in parts if mode != usual]
+    others = {
+        mode: [words.get(f"who_{who}", who) for who, its in parts if its == mode] for _, mode in parts if mode != usual
+    }
+    told = [f"{', '.join(who)}: {_mode(mode, words)}" for mode, who in others.items()]
     return "; ".join((*told, f"{words['mix_rest']}: {_mode(usual, words)}"))
 
 
@@ -44,5 +47,5 @@ def _mode(mode: str, words: dict[str, str]) -> str:
 def whose(mix: str, language: Language) -> str:
     """A run's mix in words: whose its numbers are."""
     name = mixed(mix, language)
-    vendors = {part.split()[-1] for part in mix.split(", ") if part} & {"live", "recorded", "recording"}
+    vendors = {*mix.replace(",", "").split()} & {"live", "recorded", "recording"}
     return name if vendors else spoken_in(language)["not_vendors"].format(mix=name)

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from clara_kit.core.states import ConversationState
 from clara_kit.world.script import Line, Script
 
+READS_CHARS_PER_S = 25.0  # an estimate: about 270 words a minute, read in silence
+
 
 @dataclass(frozen=True, slots=True)
 class Wish:
@@ -33,6 +35,7 @@ class ScriptedCustomer:
         self._clara_speaks = False
         self._clara_has_spoken = not greeted
         self._was_sound = False
+        self._reads_until_ms = 0.0
 
     @property
     def done(self) -> bool:
@@ -56,6 +59,12 @@ class ScriptedCustomer:
             self._clara_speaks = False
             return self._after_clara(at_ms) if self._clara_has_spoken else None
         return None
+
+    def reads(self, text: str, at_ms: float) -> Wish | None:
+        """What Clara cannot say is shown, and is an answer like one that is heard."""
+        self._reads_until_ms = max(at_ms, self._reads_until_ms) + len(text) / READS_CHARS_PER_S * 1000
+        self._clara_has_spoken = True
+        return None if self._clara_speaks else self._after_clara(at_ms)
 
     def line_ended(self, at_ms: float) -> Wish | None:
         """The line that `fire` gave has been said."""
@@ -85,7 +94,7 @@ class ScriptedCustomer:
         if line is None:
             return None
         self._token += 1
-        return Wish(at_ms + line.after_clara_ms, self._token)
+        return Wish(max(at_ms, self._reads_until_ms) + line.after_clara_ms, self._token)
 
     def _at_most(self, at_ms: float) -> Wish | None:
         line = self._waiting_line()

@@ -1,8 +1,12 @@
 """What can go wrong, in words that the simulation and every twin understand.
 
 A fault names a service, a kind and the occasion: the n-th connection (stt), request (llm, shop), utterance (tts,
-avatar), answer (backup), counted from 1, and how long after its beginning. A refusal by the avatar counts requests at a
-door instead, one by the backup its sessions. `FaultBox` hands each fault out once, and brings one into what is running now when it is asked to.
+avatar), whatever it says (backup), counted from 1, and how long after its beginning. A refusal by the avatar counts
+requests at a door instead, one by the backup those of its sessions. `FaultBox` hands each fault out once, and brings
+one into what is running now when it is asked to.
+
+In a simulation each line of the customer's counts as a connection of the recogniser, and so does each attempt to connect
+it again; of the avatar's doors, each utterance and each such attempt.
 """
 
 from __future__ import annotations
@@ -104,6 +108,7 @@ class Fault:
 
 Door = Literal["", "token", "start", "socket"]
 """Where an avatar's session may be refused; the fault's `detail` names it, token unless it does."""
+DOORS: tuple[Door, ...] = ("token", "start", "socket")
 Watcher = Callable[[Fault], None]
 Taker = Callable[[Fault], bool]
 
@@ -123,17 +128,30 @@ class FaultBox:
         with self._lock:
             self._waiting.append(fault)
 
-    def inject(self, fault: Fault) -> Literal["now", "next"]:
-        """Let `fault` happen `after_ms` from now in what runs, or else on the next occasion; its `on` is ignored."""
+    def inject(self, fault: Fault, *then: Fault) -> Literal["now", "next"]:
+        """Let `fault` happen `after_ms` from now in what runs, or else on the next occasion; its `on` is ignored.
+
+        then: each on the next occasion after those before it.
+        """
         with self._lock:
             takers = [take for service, take in reversed(self._running) if service == fault.service]
-        if any(take(fault) for take in takers):
-            self._tell(fault)
-            return "now"
+        taken = any(take(fault) for take in takers)
         with self._lock:
-            on = self._occasions.get((fault.service, _door(fault)), 0) + 1
-            self._waiting.append(replace(fault, on=on))
-        return "next"
+            ahead: dict[tuple[Service, Door], int] = {}
+            for one in then if taken else (fault, *then):
+                where = one.service, _door(one)
+                ahead[where] = ahead.get(where, self._occasions.get(where, 0)) + 1
+                self._waiting.append(replace(one, on=ahead[where]))
+        if taken:
+            self._tell(fault)
+        return "now" if taken else "next"
+
+    def mend(self, service: Service) -> int:
+        """Let nothing more happen to a service; returns how many faults were still to come."""
+        with self._lock:
+            before = len(self._waiting)
+            self._waiting = [fault for fault in self._waiting if fault.service != service]
+            return before - len(self._waiting)
 
     @contextmanager
     def running(self, service: Service, take: Taker) -> Iterator[None]:
@@ -176,7 +194,7 @@ class FaultBox:
 
 
 def _door(fault: Fault) -> Door:
-    if fault.service != "avatar" or fault.kind != "refuse":
+    if fault.service not in ("avatar", "backup") or fault.kind != "refuse":
         return ""
     return "start" if fault.detail == "start" else "socket" if fault.detail == "socket" else "token"
 

@@ -33,9 +33,12 @@ Stage = Literal[
     "avatar_start",  # first sound at the avatar -> it begins to speak
     "avatar_interrupt",  # interrupt order -> silence
     "shop_answer",  # query to the shop -> its whole answer
+    "avatar_open",  # order to open a session of the avatar's vendor in mid-call -> it is there
+    "backup_answer",  # question to the avatar vendor's own assistant, or its last word -> first sound of the answer
 ]
 LawKind = Literal["fixed", "uniform", "lognormal"]
 STAGES: tuple[Stage, ...] = get_args(Stage)
+_LATER: tuple[Stage, ...] = ("avatar_open", "backup_answer")  # which a file may lack: then as published
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,14 +118,18 @@ class LatencyProfile:
     def from_dict(cls, data: Any, *, name: str) -> LatencyProfile:
         """A profile from parsed YAML: `description` and `stages: {stage: {law: [...], source: ...}}`."""
         stages = data.get("stages") if isinstance(data, dict) else None
-        if isinstance(stages, dict) and set(stages) != set(STAGES):
-            missing, unknown = sorted(set(STAGES) - set(stages)), sorted(map(str, set(stages) - set(STAGES)))
+        if isinstance(stages, dict) and not set(STAGES) - set(_LATER) <= set(stages) <= set(STAGES):
+            missing = sorted(set(STAGES) - set(_LATER) - set(stages))
+            unknown = sorted(map(str, set(stages) - set(STAGES)))
             raise ScriptError(f"missing stages {missing}, unknown stages {unknown}.", hint=_HINT, where="$.stages")
         try:
             file = msgspec.convert(data, _File)
         except msgspec.ValidationError as exc:
             raise data_files.wrong(exc, _HINT) from exc
-        laws = {stage: _law(getattr(file.stages, stage), stage) for stage in STAGES}
+        given = {stage: getattr(file.stages, stage) for stage in STAGES}
+        laws = {stage: _law(law, stage) for stage, law in given.items() if law is not None}
+        if len(laws) < len(STAGES):
+            laws = {**cls.load("published").laws, **laws}
         return cls(name=name, description=file.description, laws=MappingProxyType(laws))
 
 
@@ -144,7 +151,8 @@ class _Law(Struct, forbid_unknown_fields=True):
     spikes: _Spikes = _Spikes()
 
 
-_Stages = msgspec.defstruct("_Stages", [(stage, _Law) for stage in STAGES], forbid_unknown_fields=True)
+_fields: list[Any] = [(stage, _Law | None, None) if stage in _LATER else (stage, _Law) for stage in STAGES]
+_Stages = msgspec.defstruct("_Stages", _fields, forbid_unknown_fields=True)
 
 
 class _File(Struct, forbid_unknown_fields=True):

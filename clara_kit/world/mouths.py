@@ -54,10 +54,11 @@ class Mouth:
     """A voice and an avatar that speaks with it, one utterance at a time. Gives what will happen to it unless cut.
 
     Flushed as Aura is: the first piece makes sound at once, the rest when the reply ends or the sound runs out.
+    face: without one her sound is heard as it comes. What breaks the avatar's session is told last, without an id.
     """
 
-    def __init__(self, settings: Settings, draw: Draw, length: Length | None = None) -> None:
-        speed = settings.tts_speed
+    def __init__(self, settings: Settings, draw: Draw, length: Length | None = None, *, face: bool = True) -> None:
+        speed, self._face = settings.tts_speed, face
         self._draw, self._length = draw, length or (lambda text: spoken_ms(text, speed))
         self.utterance_id = -1  # what is being spoken
         self._faults: tuple[Fault, ...] = ()
@@ -87,6 +88,8 @@ class Mouth:
             limit_ms = VOICE_STALL_MS if fault.service == "tts" else START_STALL_MS
             if fault.kind in ("refuse", "cut", "error"):
                 happens.append(failed(fault, now_ms + fault.after_ms, utterance_id=who))
+                if (fault.service, fault.kind) == ("avatar", "cut"):
+                    happens.append(failed(fault, now_ms + fault.after_ms))
             elif stalls and not 0 < fault.for_ms <= limit_ms:
                 at_ms = now_ms + fault.after_ms + limit_ms
                 happens.append(failed(fault, at_ms, stalled=True, utterance_id=who))
@@ -96,7 +99,7 @@ class Mouth:
                 start_late_ms += waits_ms if fault.service == "avatar" else 0.0
         made = self._flush((text,), now_ms, late_ms)
         self._audio_ms = made.audio_ms
-        self._start_ms = made.first_ms + self._draw("avatar_start") + start_late_ms
+        self._start_ms = made.first_ms + (self._draw("avatar_start") if self._face else 0.0) + start_late_ms
         self._free_ms = self._start_ms + made.audio_ms
         return [
             *happens,
@@ -149,7 +152,8 @@ class Mouth:
     def interrupt(self, now_ms: float) -> ev.Event:
         """Fall silent."""
         who, self.utterance_id = self.utterance_id, -1
-        return ev.SpeakingInterrupted(at_ms=now_ms + self._draw("avatar_interrupt"), utterance_id=who)
+        silent_ms = now_ms + (self._draw("avatar_interrupt") if self._face else 0.0)
+        return ev.SpeakingInterrupted(at_ms=silent_ms, utterance_id=who)
 
 
 def ending(start_ms: float, free_ms: float, now_ms: float, faults: tuple[Fault, ...]) -> tuple[float, bool]:

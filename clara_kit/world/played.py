@@ -32,6 +32,7 @@ from clara_kit.world.faults import FaultBox
 from clara_kit.world.latency import LatencyProfile
 from clara_kit.world.personas import Persona
 from clara_kit.world.script import Line
+from clara_kit.world.shop_answers import shop_answer
 
 RATE_HZ = 24_000
 CHUNK_MS = 100.0
@@ -167,7 +168,7 @@ class PlayedShop(_Entered):
         """The profile of a persona by gid or e-mail; nothing is known of others. Raises `ProviderError`."""
         stage, began_ms = self._stage, self._stage.clock.now_ms()
         known = next((p.profile for p in Persona.all() if customer in (p.gid, p.email)), ANONYMOUS)
-        shown = timelines.shop_answer(known, stage.faults.next_occasion("shop"))
+        shown = shop_answer(known, stage.faults.next_occasion("shop"))
         await stage.until(began_ms + stage.draw("shop_answer") + shown.late_ms)
         if shown.failed is not None:
             told, wait_ms = shown.failed, shown.failed.retry_after_ms

@@ -29,7 +29,7 @@ from clara_kit.core.records import HeardEstimated
 from clara_kit.core.rng import child_rng
 from clara_kit.core.states import ConversationState
 from clara_kit.world.brain import Brain
-from clara_kit.world.customer import ScriptedCustomer, Wish
+from clara_kit.world.customer import READS_CHARS_PER_S, ScriptedCustomer, Wish
 from clara_kit.world.saying import said, sought
 from clara_kit.world.script import Line, Script
 from clara_kit.world.wording import Wording
@@ -142,6 +142,10 @@ class Hearing:
             kind = type(record)
             if kind is do.Speak:
                 self._given.setdefault(record.utterance_id, []).append(record.text)  # type: ignore[union-attr]
+            elif kind is do.ShowText:  # read as it was shown
+                shown = self._given.setdefault(record.utterance_id, [])  # type: ignore[union-attr]
+                shown.append(record.text)  # type: ignore[union-attr]
+                self._heard[record.utterance_id] = " ".join(shown)  # type: ignore[union-attr]
             elif kind is HeardEstimated:
                 self._heard[record.utterance_id] = record.heard  # type: ignore[union-attr]
             elif kind is ev.SpeakingEnded and (given := self._given.get(record.utterance_id)):  # type: ignore[union-attr]
@@ -178,7 +182,7 @@ class ReactingCustomer:
         self.reacts, self._hears, self._seed, self._wording = reacts, hears, seed, wording
         self._manner: Manner = reacts.whole.speaks  # type: ignore[assignment]  # `whole` sets it
         self._mind = _Mind()
-        self._token, self._due_ms = 0, 0.0
+        self._token, self._due_ms, self._reads_until_ms = 0, 0.0, 0.0
         self._talking = self._clara_speaks = False
         self._clara_has_spoken = not greeted
         self._leaving = False  # nothing more will be said
@@ -225,8 +229,17 @@ class ReactingCustomer:
             return self._wish(at_ms + most_ms) if most_ms else None
         if state is ConversationState.IDLE:
             self._clara_speaks = False
-            return self._wish(at_ms + self._pause_ms()) if self._clara_has_spoken else None
+            pause_ms = self._pause_ms() + max(0.0, self._reads_until_ms - at_ms)
+            return self._wish(at_ms + pause_ms) if self._clara_has_spoken else None
         return None
+
+    def reads(self, text: str, at_ms: float) -> Wish | None:
+        """What Clara cannot say is shown, and is an answer like one that is heard."""
+        self._reads_until_ms = max(at_ms, self._reads_until_ms) + len(text) / READS_CHARS_PER_S * 1000
+        self._clara_has_spoken = True
+        if self._talking or self._leaving or self._clara_speaks:
+            return None
+        return self._wish(self._reads_until_ms + self._pause_ms())
 
     def line_ended(self, at_ms: float) -> Wish | None:
         """The line that `fire` gave has been said."""

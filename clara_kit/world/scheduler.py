@@ -12,7 +12,7 @@ from functools import partial
 from heapq import heappop, heappush
 from itertools import takewhile
 from math import inf
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
@@ -30,22 +30,25 @@ from clara_kit.core.settings import USUAL_GREETING, Settings
 from clara_kit.world import mouths, timelines
 from clara_kit.world.brain import Brain
 from clara_kit.world.customer import Wish
-from clara_kit.world.faults import Fault, FaultBox
+from clara_kit.world.faults import DOORS, Fault, FaultBox
+from clara_kit.world.hears import Hears
 from clara_kit.world.latency import LatencyProfile
 from clara_kit.world.reacting import Reacts, customer_of
-from clara_kit.world.script import Line, Script, word_times
+from clara_kit.world.script import Script, word_times
+from clara_kit.world.shop_answers import shop_answer
+from clara_kit.world.speakers import Speakers
 from clara_kit.world.writing import Writer
 
 if TYPE_CHECKING:
     from clara_kit.prompts.briefing import Briefing
 
-VAD_HANG_MS = 64.0  # two frames of 32 ms: how long the local VAD waits before it says that a sound stopped
+PROBE_MS = 300.0  # assumed: a question to the model's vendor that costs nothing
 
 Action = Callable[[float], object]
 _NEVER = (inf, 0)
 
 
-class World:
+class World(Hears):
     """One conversation in virtual time. `play()` runs it to its end."""
 
     def __init__(
@@ -74,10 +77,6 @@ class World:
         self._number = 0
         self._now_ms = 0.0
         self._void: set[str] = set()  # timers that were cancelled
-        self._ear = timelines.Ear(settings, self._draw)
-        self._hears = True  # the recogniser is not given up
-        length = partial(mouths.spoken_ms, speed=settings.tts_speed, pronunciation=pronunciation)
-        self._mouth = mouths.mouth_for(settings, latency, self._draw, length)
         # The reply that is being written: its next event, where in the queue it stands, and the rest. Not one entry of
         # the heap for each token: most of what happens is the next token.
         self._writing: Iterator[ev.Event] = iter(())
@@ -85,21 +84,25 @@ class World:
         self._next_at: tuple[float, int] = _NEVER
         self._asked: do.RequestReply | None = None
         self.writer = Writer(settings, self._draw, brain)
+        length = partial(mouths.spoken_ms, speed=settings.tts_speed, pronunciation=pronunciation)
+        self._listens()
+        self.speakers = Speakers(self, settings, latency, self._draw, length, self.writer.book)
         self.conversation = Conversation(settings, policies=policies)
         self.door = Door(
             self.conversation,
             {
                 do.RequestReply: self._request_reply,
                 do.CancelReply: self._cancel_reply,
-                do.Speak: self._speak,
-                do.EndSpeech: self._end_speech,
-                do.InterruptAvatar: self._interrupt,
+                **self.speakers.hands,
                 do.SetTimer: self._set_timer,
                 do.CancelTimer: lambda command: self._void.add(command.timer_id),
                 do.LoadProfile: self._load_profile,
                 do.FinalizeWords: lambda command: self._heard(self._ear.finalize(self._now_ms, over=command.over)),
                 do.Connect: self._connect,
                 do.Disconnect: self._disconnect,
+                do.ProbePrimary: self._probe,
+                do.SwitchTo: self._switch_to,
+                do.ShowText: self._show,
             },
         )
         self.customer = customer_of(script, self.door, greeting=self._greeting, seed=seed, brain=customer_brain)
@@ -142,9 +145,15 @@ class World:
     def faults(self, service: ev.Service) -> tuple[Fault, ...]:
         """What goes wrong on this occasion."""
         faults = self._faults.next_occasion(service)
-        if service == "avatar":  # there is no door here to be refused at: it shows as the utterance's failure
-            faults += self._faults.next_occasion(service, "token")
+        if (
+            service == "avatar"
+        ):  # its session is there, and no door to be refused at: it shows as the utterance's failure
+            faults += self.doors(service)
         return faults
+
+    def doors(self, service: ev.Service) -> tuple[Fault, ...]:
+        """The refusals of a session that is to be opened now."""
+        return tuple(fault for door in DOORS for fault in self._faults.next_occasion(service, door))
 
     def _fault_played(self, fault: Fault) -> None:
         at_ms = self._now_ms
@@ -189,40 +198,38 @@ class World:
         else:
             self._recognise(line, now_ms)
 
-    def _recognise(self, line: Line, now_ms: float) -> None:
-        faults = self.faults("stt") if self._hears else ()
-        for words in self._ear.line(line, faults):
-            self._vad(now_ms + words[0].start_ms, now_ms + words[-1].end_ms)
-            if self._hears:
-                self._heard(self._ear.hear(words, now_ms))
-
-    def _heard(self, events: Iterable[ev.Event]) -> None:
-        for event in events:
-            self.at(event.at_ms, lambda _, event=event: self._feed(event) if self._ear.tells(event) else None)  # type: ignore[misc]
-
-    def _vad(self, start_ms: float, end_ms: float) -> None:
-        if not self.settings.local_vad:
-            return
-        onset, stop = start_ms + self._draw("stt_onset"), end_ms + VAD_HANG_MS
-        if onset < end_ms:
-            self.at(onset, ev.SpeechStarted(at_ms=onset, source="vad", sound_at_ms=start_ms))
-            self.at(stop, ev.SpeechEnded(at_ms=stop, source="vad", sound_at_ms=end_ms))
-
-    def _connect(self, command: do.Connect) -> None:
-        at_ms = self._now_ms
-        self.at(at_ms, ev.ProviderRecovered(at_ms=at_ms, service=command.service))
+    def _connect(self, command: do.Connect | do.ProbePrimary) -> None:
+        if command.service == "avatar":
+            return self.speakers.connect()
         if command.service == "stt":
-            self._heard(self._ear.connected(at_ms))
+            self._connect_ear()
 
     def _disconnect(self, command: do.Disconnect) -> None:
-        if command.service == "stt":
-            self._hears = False
+        if command.service == "avatar":
+            self.speakers.disconnect()
+        elif command.service == "stt":
+            self._disconnect_ear()
+
+    def _probe(self, command: do.ProbePrimary) -> None:
+        if command.service in ("stt", "avatar"):
+            return self._connect(command)
+        at_ms = self._now_ms + PROBE_MS  # no request, so no occasion of a fault: it shows with the next answer
+        self.at(at_ms, ev.ProviderRecovered(at_ms=at_ms, service=command.service))
+
+    def _switch_to(self, command: do.SwitchTo) -> None:
+        if command.service == "avatar":
+            self.speakers.use(command.target)
+        elif command.service == "stt":
+            self.speakers.listen(command.target == "backup")
+
+    def _show(self, command: do.ShowText) -> None:
+        self._wish(self.customer.reads(command.text, self._now_ms))
 
     # --- the shop --------------------------------------------------------------------------------------
 
     def _load_profile(self, command: do.LoadProfile) -> None:
         assert self._known is not None
-        shown = timelines.shop_answer(self._known, self.faults("shop"))
+        shown = shop_answer(self._known, self.faults("shop"))
         at_ms = self._now_ms + self._draw("shop_answer") + shown.late_ms
         for warning in shown.warnings:
             self.at(at_ms, ev.ProviderWarned(at_ms=at_ms, service="shop", message=warning))
@@ -247,15 +254,24 @@ class World:
     # --- the model -------------------------------------------------------------------------------------
 
     def _request_reply(self, command: do.RequestReply) -> None:
-        prompt = logged = self._prompt
-        if self._briefing is not None:
-            prompt, logged = self._briefing.prompt, self._briefing.hidden_prompt
         self._number += 1
         self._asked, self._next_at = command, (self._now_ms, self._number)
+        prompt, logged = self._prompts()
         self._writing = self.writer.reply(
             command, prompt, logged, self.door.placeholders, now_ms=self._now_ms, faults=self.faults("llm")
         )
         self._write_on()
+
+    def _prompts(self) -> tuple[Prompt | None, Prompt | None]:
+        """What Clara is told, and the same as a log may hold it."""
+        if self._briefing is not None:
+            return self._briefing.prompt, self._briefing.hidden_prompt
+        return self._prompt, self._prompt
+
+    def told(self) -> tuple[Prompt | None, str]:
+        """What the backup is told, and what a log names it by."""
+        prompt, logged = self._prompts()
+        return prompt, logged.hash if logged is not None else ""
 
     def _write_on(self) -> None:
         """The next event of the reply keeps the reply's place in the queue: what was asked first comes first."""
@@ -272,41 +288,9 @@ class World:
                 usage = self.writer.dropped(asked, written)
                 late = ev.ReplyCompleted(at_ms=at_ms, reply_id=who, stop_reason=ev.CANCELLED, usage=usage)
                 self.at(at_ms, late)
-        self._writing = iter(())
-        self._write_on()
-
-    # --- the voice and the avatar ----------------------------------------------------------------------
-
-    def _speak(self, command: do.Speak) -> None:
-        if command.piece_no == 0:
-            place = self._number = self._number + 1  # what was ordered is told before what goes wrong with it
-            self._mouth.begin(command.utterance_id, (*self.faults("tts"), *self.faults("avatar")))
-            sent, *rest = self._mouth.speak(0, command.text, self._now_ms)
-            heappush(self._heap, (sent.at_ms, place, sent))
-            self._happen(rest)
-        elif command.utterance_id == self._mouth.utterance_id:
-            self._happen(self._mouth.speak(command.piece_no, command.text, self._now_ms))
-            self.at(self._mouth.due_ms(self._now_ms), lambda now_ms: self._happen(self._mouth.go_on(now_ms)))
-
-    def _end_speech(self, command: do.EndSpeech) -> None:
-        if command.utterance_id == self._mouth.utterance_id:
-            self._happen(self._mouth.end(self._now_ms))
-
-    def _interrupt(self, command: do.InterruptAvatar) -> None:
-        if command.utterance_id == self._mouth.utterance_id:
-            event = self._mouth.interrupt(self._now_ms)
-            self.at(event.at_ms, event)
-
-    def _happen(self, events: Iterable[ev.Event]) -> None:
-        """Let these happen unless their utterance is silenced, over or broken by then."""
-        for event in events:
-            self.at(event.at_ms, lambda _, event=event: self._happens(event))  # type: ignore[misc]
-
-    def _happens(self, event: Any) -> None:
-        if event.utterance_id == self._mouth.utterance_id:
-            if isinstance(event, ev.SpeakingEnded | ev.ProviderFailed):
-                self._mouth.utterance_id = -1
-            self._feed(event)
+        if asked is not None and asked.reply_id == who:  # the backup's goes on until it is silenced
+            self._writing = iter(())
+            self._write_on()
 
 
 def _greeting(settings: Settings, briefing: Briefing | None) -> str:

@@ -9,7 +9,6 @@ would make of it. Voice and avatar are in `mouths.py`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
 from functools import lru_cache
 from math import inf
 from random import Random
@@ -19,7 +18,6 @@ from msgspec import structs
 from clara_kit.core import events as ev
 from clara_kit.core.commands import Message
 from clara_kit.core.errors import FailureKind
-from clara_kit.core.profile import ANONYMOUS, CustomerProfile
 from clara_kit.core.prompt import Prompt
 from clara_kit.core.rng import child_rng
 from clara_kit.core.settings import Settings
@@ -30,9 +28,11 @@ from clara_kit.world.latency import LatencyProfile, Stage
 from clara_kit.world.script import Line, WordTime, word_times
 
 Draw = Callable[[Stage], float]
+Unheard = tuple[list[WordTime], float]
+"""A stretch of a line without words yet, and when its line began."""
 
-SHOP_GIVES_UP_MS = 10_000.0  # as the fetcher does unless told otherwise
 ASKED_MS = 1000.0  # how long Anthropic's twin asks to wait at its rate limit
+KEPT_MS = 15_000.0  # as much of what nobody has given words for is kept, as by the recogniser's provider
 DEAF_MS = 7000.0  # how long sound may stay without an answer, as the recogniser's provider has it
 CATCH_UP = 1.25  # how much faster than it was spoken a reopened recogniser takes the sound that waited
 
@@ -53,6 +53,11 @@ class Drawn:
         return round(self._laws[stage].draw(rng), 3)
 
 
+def refusal(status: int) -> FailureKind:
+    """What a status means, as the providers have it."""
+    return "rate_limited" if status == 429 else "overloaded" if status >= 500 else "refused"
+
+
 def failed(
     fault: Fault,
     at_ms: float,
@@ -63,9 +68,10 @@ def failed(
     usage: ev.Usage | None = None,
 ) -> ev.ProviderFailed:
     """What a provider makes of a fault."""
-    refused = fault.kind == "refuse" and (fault.service != "llm" or (fault.status < 500 and fault.status != 429))
-    kind: FailureKind = "refused" if refused else "stalled" if stalled else "cut"
-    if fault.service == "llm" and kind == "cut" and fault.kind != "cut":
+    kind: FailureKind = "stalled" if stalled else "cut"
+    if fault.kind == "refuse":
+        kind = refusal(fault.status)
+    elif fault.service == "llm" and not stalled and fault.kind != "cut":
         kind = "overloaded"
     asked_ms = fault.for_ms or (ASKED_MS if fault.service == "llm" and fault.status == 429 else 0.0)
     return ev.ProviderFailed(
@@ -73,7 +79,7 @@ def failed(
         service=fault.service,
         kind=kind,
         message=f"Simulated fault: {fault.service} {fault.kind}.",
-        retryable=not refused,
+        retryable=kind != "refused",
         retry_after_ms=asked_ms or None if fault.kind == "refuse" else None,
         reply_id=reply_id,
         utterance_id=utterance_id,
@@ -105,14 +111,16 @@ class Ear:
     def __init__(self, settings: Settings, draw: Draw) -> None:
         self._settings, self._draw = settings, draw
         self._faults: tuple[Fault, ...] = ()
+        self._coming: tuple[Fault, ...] = ()  # of a connection that was opened anew: they strike what is said next
         self._broken_ms = inf  # from when on it is not connected, or deaf
-        self._waiting: list[tuple[list[WordTime], float]] = []  # said meanwhile, and not lost
+        self._waiting: list[Unheard] = []  # said meanwhile, and not lost
         self._last: tuple[ev.TranscriptFinal, float] | None = None  # the last final, and how long results take
         self._void: ev.TranscriptFinal | None = None  # given earlier than it was due
 
     def line(self, line: Line, faults: tuple[Fault, ...]) -> list[list[WordTime]]:
         """A line begins: its stretches, one utterance each."""
-        self._faults = faults
+        self._faults = (*self._coming, *faults)
+        self._coming = ()
         return stretches(line, float(self._settings.stt_endpointing_ms))
 
     def hear(self, words: list[WordTime], start_ms: float) -> Iterator[ev.Event]:
@@ -137,10 +145,31 @@ class Ear:
         late_ms = sum(fault.for_ms for fault in (stall, slow) if fault)
         yield from self._recognised(words, start_ms, late_ms=late_ms)
 
+    def connects(self, at_ms: float, faults: tuple[Fault, ...]) -> ev.ProviderFailed | None:
+        """It is to be connected again while these happen: why it is not, or None."""
+        self._coming = tuple(f for f in faults if f.kind != "refuse")
+        refused = find(faults, "refuse")
+        return None if refused is None else failed(refused, at_ms + refused.after_ms)
+
+    def leaves(self, at_ms: float) -> list[Unheard]:
+        """Another ear hears from now on: what was said to none is left to it, as far as it is kept."""
+        left, self._waiting = self._waiting, []
+        return [(words, start_ms) for words, start_ms in left if start_ms + words[-1].end_ms > at_ms - KEPT_MS]
+
+    def disconnected(self, at_ms: float) -> None:
+        """It is closed: what is said from now on waits for whoever hears next."""
+        self._broken_ms = min(self._broken_ms, at_ms)
+
+    def takes(self, left: list[Unheard], at_ms: float) -> Iterator[ev.Event]:
+        """It hears again, in place of another ear that left this without words."""
+        self._waiting += left
+        if self._broken_ms == inf:
+            yield from self.connected(at_ms)
+
     def connected(self, at_ms: float) -> Iterator[ev.Event]:
         """It is connected again: what waited is sent once more, as fast as the vendor takes it."""
         self._broken_ms = inf
-        waiting, self._waiting = self._waiting, []
+        waiting = self.leaves(at_ms)
         for words, start_ms in waiting:
             ended = start_ms + words[-1].end_ms
             taken = at_ms + max(0.0, min(at_ms, ended) - start_ms - words[0].start_ms) / CATCH_UP
@@ -290,63 +319,3 @@ def _sensed(prompt: Prompt) -> Sensed:
 def token_count(text: str) -> int:
     """How many tokens a text has, as the scripted brain counts."""
     return len(tokenize(text))
-
-
-# --- the shop --------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Shown:
-    """`failed` (its time is still to be set) or `profile`; `late_ms` on top of the shop's own latency."""
-
-    profile: CustomerProfile = ANONYMOUS
-    failed: ev.ProviderFailed | None = None
-    late_ms: float = 0.0
-    warnings: tuple[str, ...] = ()
-
-
-def shop_answer(profile: CustomerProfile, faults: Iterable[Fault]) -> Shown:
-    """What the fetcher gives for this profile, asked once, while these faults happen."""
-    late_ms = 0.0
-    warnings: list[str] = []
-    for fault in faults:
-        kind = _shop_failure(fault)
-        if kind is not None:
-            failed = ev.ProviderFailed(
-                at_ms=0.0,
-                service="shop",
-                kind=kind,
-                message=f"Simulated fault: {fault}.",
-                retryable=kind not in ("refused", "protocol"),
-                retry_after_ms=(fault.for_ms or None) if fault.kind == "refuse" else None,
-            )
-            stalled_ms = SHOP_GIVES_UP_MS if kind == "stalled" else 0.0
-            return Shown(failed=failed, late_ms=late_ms + fault.after_ms + stalled_ms, warnings=tuple(warnings))
-        if fault.kind in ("slow", "stall"):
-            late_ms += fault.for_ms
-        elif fault.kind == "truncate":
-            profile = replace(profile, purchases=())
-            warnings.append("Simulated fault: the shop answered in part; the orders are missing.")
-        elif fault.detail == "PROTECTED":
-            profile = replace(profile, first_name="")
-            warnings.append("Simulated fault: the shop's plan does not allow personal fields.")
-    return Shown(profile=profile, late_ms=late_ms, warnings=tuple(warnings))
-
-
-def _shop_failure(fault: Fault) -> FailureKind | None:
-    """How a fault shows that one question cannot survive; None for the others."""
-    match fault.kind:
-        case "refuse":
-            return {429: "rate_limited"}.get(fault.status, "overloaded" if fault.status >= 500 else "refused")  # type: ignore[return-value]
-        case "error" if fault.detail == "PROTECTED":
-            return None
-        case "error":
-            refused = fault.detail in ("ACCESS_DENIED", "SHOP_INACTIVE", "MAX_COST_EXCEEDED")
-            return "refused" if refused else "rate_limited" if fault.detail == "THROTTLED" else "overloaded"
-        case "cut":
-            return "cut"
-        case "garble":
-            return "protocol"
-        case "stall" if fault.for_ms == 0 or fault.for_ms > SHOP_GIVES_UP_MS:
-            return "stalled"
-    return None

@@ -16,3 +16,8 @@ def clara_voice(speed: float = 1.0, pronunciation: Pronunciation | None = None) 
 def customer_voice() -> OfflineVoice:
     """The invented customer's voice, told apart from Clara's at first hearing."""
     return OfflineVoice(voice_variant="m3", rate_wpm=175, pitch=40, pronunciation=usual_pronunciation())
+
+
+def stand_in_voice() -> OfflineVoice:
+    """Another vendor's voice, where it speaks for Clara: one hears that it is not hers."""
+    return OfflineVoice(voice_variant="f2", rate_wpm=165, pitch=65, pronunciation=usual_pronunciation())

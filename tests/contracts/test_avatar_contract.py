@@ -13,6 +13,7 @@ from clara_kit.core.settings import Settings
 from clara_kit.providers.avatar.base import AvatarProvider
 from clara_kit.providers.avatar.heygen_streaming import HeyGenStreamingAvatar
 from clara_kit.providers.avatar.liveavatar import LiveAvatarLite
+from clara_kit.providers.avatar.sound_only import SoundOnly
 from clara_kit.runtime.clock import MonotonicClock
 from clara_kit.runtime.compose import clara_voice, compose
 from clara_kit.world.answers import AnswerBook
@@ -89,13 +90,21 @@ async def played_face() -> AsyncIterator[AvatarProvider]:
 
 
 @asynccontextmanager
+async def sound_only() -> AsyncIterator[AvatarProvider]:
+    yield SoundOnly(tts=OfflineTTS(clara_voice()), clock=MonotonicClock())
+
+
+@asynccontextmanager
 async def classic() -> AsyncIterator[AvatarProvider]:
     services = compose("sim", latency=FAST, settings=Settings.of(avatar_vendor="heygen"))
     clock = MonotonicClock()
     yield services.avatar(clock, services.tts(clock))
 
 
-EVERY = {"liveavatar": lite, "heygen": heygen, "played": played, "played face": played_face, "classic": classic}
+EVERY = {
+    "liveavatar": lite, "heygen": heygen, "sound only": sound_only, "played": played, "played face": played_face,
+    "classic": classic,
+}  # fmt: skip
 
 
 @pytest.fixture(params=EVERY.values(), ids=EVERY)

@@ -9,25 +9,29 @@ import pytest
 
 from clara_kit.providers.tts.base import AudioChunk, PiecesVoiced, TTSProvider
 from clara_kit.providers.tts.deepgram_aura import DeepgramAuraTTS
+from clara_kit.providers.tts.elevenlabs import ElevenLabsTTS
 from clara_kit.runtime.compose import clara_voice
 from clara_kit.world.latency import LatencyProfile
 from clara_kit.world.line_book import LineBook
 from clara_kit.world.twins.base import TwinContext
 from clara_kit.world.twins.deepgram.twin import DeepgramTwin
+from clara_kit.world.twins.elevenlabs.twin import ElevenLabsTwin
 from clara_kit.world.twins.server import TwinServer
 from tests.offline_tts import OfflineTTS
 
 PIECES = ("Hola.", "Te cuento algo.", "¡Chao!")
 
 
-@pytest.fixture(params=["aura", "offline"])
+@pytest.fixture(params=["aura", "elevenlabs", "offline"])
 async def tts(request: pytest.FixtureRequest) -> AsyncIterator[TTSProvider]:
     if request.param == "offline":
         yield OfflineTTS(clara_voice())
         return
     context = TwinContext(profile=LatencyProfile.load("fast"))
-    async with TwinServer([DeepgramTwin(context, LineBook(), clara_voice())]) as twins:
-        voice = DeepgramAuraTTS(api_key="test-key", base_url=twins.addresses["deepgram"]["base_url"])
+    vendors = [DeepgramTwin(context, LineBook(), clara_voice()), ElevenLabsTwin(context, clara_voice())]
+    async with TwinServer(vendors) as twins:
+        vendor, kind = ("deepgram", DeepgramAuraTTS) if request.param == "aura" else ("elevenlabs", ElevenLabsTTS)
+        voice: TTSProvider = kind(api_key="test-key", base_url=twins.addresses[vendor]["base_url"])
         yield voice
         await voice.aclose()
 

@@ -59,7 +59,7 @@ def test_every_decision_of_a_turn_is_signed_by_its_policy() -> None:
     (listening,) = conversation.handle(ev.ConversationStarted(at_ms=0))
     assert listening.by == ""  # mechanics: nobody was asked
     asked = conversation.handle(ev.TranscriptFinal(at_ms=9, text="Hola", speech_started_ms=0, speech_ended_ms=5))
-    assert [(type(c).__name__, c.by) for c in asked] == [("RequestReply", "model")]
+    assert [(type(c).__name__, c.by) for c in asked] == [("RequestReply", "model"), ("SetTimer", "model")]
     said = conversation.handle(ev.ReplyDelta(at_ms=10, reply_id=1, text="Hola. Dime"))
     assert [(type(c).__name__, c.by) for c in said] == [("Speak", "speak_at_once")]
 

@@ -103,6 +103,11 @@ def test_the_classic_avatar_is_only_looked_at_where_it_is_in_use() -> None:
     assert "heygen" in vendors_in_use(Keys(), {"AVATAR_VENDOR": "heygen"})
 
 
+def test_the_other_voice_is_looked_at_once_it_has_a_key() -> None:
+    assert "elevenlabs" not in vendors_in_use(Keys(), {})
+    assert "elevenlabs" in vendors_in_use(Keys.from_env({"ELEVENLABS_API_KEY": SECRET}), {})
+
+
 def test_models_are_told_as_current_deprecated_with_a_date_or_retired() -> None:
     day = date(2026, 11, 24)
     states = {

@@ -24,7 +24,7 @@ from clara_kit.world.twins.shopify.graph import Access
 from clara_kit.world.twins.shopify.twin import ShopifyTwin
 
 ROOT = Path(__file__).parents[2]
-VENDORS = ("DEEPGRAM", "ANTHROPIC", "LIVEAVATAR", "HEYGEN")
+VENDORS = ("DEEPGRAM", "ANTHROPIC", "LIVEAVATAR", "HEYGEN", "ELEVENLABS")
 
 
 @pytest.fixture(autouse=True)

@@ -34,8 +34,9 @@ def fault(service: Any, kind: Any) -> Fault:
     return Fault(service=service, kind=kind, for_ms=FOR_MS.get(kind, 0.0))
 
 
-# The shop is asked once, before anybody speaks: its faults have tests of their own (test_personal_conversation.py).
-CASES = [(service, kind) for service, kinds in APPLIES.items() if service != "shop" for kind in kinds]
+# The shop is asked once, before anybody speaks, and the backup where all else fails: their faults have tests of their own
+# (test_personal_conversation.py, test_fallback_*.py).
+CASES = [(one, kind) for one, kinds in APPLIES.items() if one not in ("shop", "backup") for kind in kinds]
 
 
 @pytest.mark.parametrize(("service", "kind"), CASES, ids=[f"{s}-{k}" for s, k in CASES])

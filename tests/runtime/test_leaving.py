@@ -156,8 +156,8 @@ async def test_stop_does_not_wait_for_a_vendor_who_does_not_answer_the_farewell(
     clara = manager(tmp_path, settings=Settings.of(avatar_vendor=vendor))
     await clara.start()
     await clara.until(S.AVATAR_SPEAKING)
-    clara._session._orders.avatar._rest._base_url = deaf  # type: ignore[union-attr]
-    clara._session._orders.avatar._rest.timeout_s = LIMIT_S  # type: ignore[union-attr]
+    clara._session._board.orders.avatar._rest._base_url = deaf  # type: ignore[union-attr]
+    clara._session._board.orders.avatar._rest.timeout_s = LIMIT_S  # type: ignore[union-attr]
     await clara.interrupt()
     async with asyncio.timeout(LEAVES_S):
         assert await clara.stop() is not None

@@ -233,10 +233,103 @@ async def test_without_credits_no_session_starts() -> None:
         assert "credits" in answer.json()["message"]
 
 
-async def test_a_full_session_starts_but_has_no_socket(world: World) -> None:
-    session = await world.start(mode="FULL", avatar_persona={"voice_id": "v", "context_id": "c"})
+# --- its own assistant -----------------------------------------------------------------------------------
+
+
+@asynccontextmanager
+async def room(world: World, **persona: Any) -> AsyncIterator[tuple[Json, ClientConnection]]:
+    """A FULL session, and its room: a websocket here, where the vendor's is LiveKit's."""
+    session = await world.start(mode="FULL", avatar_persona=persona)
     assert session["ws_url"] is None
-    assert session["livekit_url"]
+    address = f"{session['livekit_url']}?access_token={session['livekit_client_token']}"
+    async with connect(address, proxy=None) as ws:
+        for identity in ("heygen", "liveavatar-agent-"):
+            assert json.loads(await ws.recv())["payload"].startswith(identity)
+        yield session, ws
+
+
+async def command(ws: ClientConnection, kind: str, event_id: str, **fields: Any) -> None:
+    payload = json.dumps({"event_id": event_id, "event_type": kind, "session_id": "s", **fields})
+    await ws.send(json.dumps({"topic": "agent-control", "payload": payload}))
+
+
+async def responses(ws: ClientConnection, last: str, *, seconds: float = 20) -> list[Json]:
+    """What it tells up to an event of this type, or for so long."""
+    told: list[Json] = []
+    try:
+        async with asyncio.timeout(seconds):
+            while not told or told[-1]["event_type"] != last:
+                frame = await ws.recv()
+                if isinstance(frame, str):
+                    told.append(json.loads(json.loads(frame)["payload"]))
+    except TimeoutError:
+        pass
+    return told
+
+
+async def test_a_context_is_made_read_changed_and_deleted(world: World) -> None:
+    new = {"name": "n", "prompt": "Te llamas Ana.", "opening_text": ""}
+    made = (await world.http.post("/v1/contexts", headers=KEY, json=new)).json()["data"]
+    assert made["prompt"] == "Te llamas Ana." and made["id"]
+    changed = {**new, "prompt": "Te llamas Eva."}
+    path = f"/v1/contexts/{made['id']}"
+    assert (await world.http.patch(path, headers=KEY, json=changed)).status_code == 200
+    assert (await world.http.get(path, headers=KEY)).json()["data"]["prompt"] == "Te llamas Eva."
+    assert (await world.http.get("/v1/contexts", headers=KEY)).json()["data"]["count"] == 1
+    assert (await world.http.delete(path, headers=KEY)).status_code == 200
+    assert (await world.http.get(path, headers=KEY)).status_code == 404
+    assert (await world.http.post("/v1/contexts", headers=KEY, json={"name": "n"})).status_code == 422
+    assert (await world.http.post("/v1/contexts", json=new)).status_code == 401
+    assert (await world.token(mode="FULL", avatar_persona={"context_id": "none"})).status_code == 404
+
+
+async def test_a_full_session_answers_by_its_context_and_writes_down_what_was_said(world: World) -> None:
+    new = {"name": "n", "prompt": "Te llamas Sofía.", "opening_text": ""}
+    made = (await world.http.post("/v1/contexts", headers=KEY, json=new)).json()["data"]
+    async with room(world, context_id=made["id"]) as (session, ws):
+        await command(ws, "avatar.speak_response", "c1", text="¿Cómo te llamas?")
+        told = await responses(ws, "avatar.speak_ended")
+        assert told[0]["event_type"] == "avatar.speak_started" and {t["source_event_id"] for t in told} == {"c1"}
+        whole = next(t["text"] for t in told if t["event_type"] == "avatar.transcription")
+        assert "Sofía" in whole
+        assert whole == "".join(t["text"] for t in told if t["event_type"] == "avatar.transcription.chunk")
+        await command(ws, "avatar.speak_text", "c2", text="Hasta luego.")
+        assert (await responses(ws, "avatar.speak_ended"))[-1]["source_event_id"] == "c2"
+        path = f"/v1/sessions/{session['session_id']}/transcript"
+        data = (await world.http.get(path, headers=KEY)).json()["data"]
+        lines = [(line["role"], line["transcript"]) for line in data["transcript_data"]]
+        assert lines == [("user", "¿Cómo te llamas?"), ("avatar", whole), ("avatar", "Hasta luego.")]
+        later = await world.http.get(path, headers=KEY, params={"start_timestamp": data["next_timestamp"]})
+        assert later.json()["data"]["transcript_data"] == []
+
+
+async def test_a_full_session_without_a_context_answers_nobody_and_says_nothing_of_it(world: World) -> None:
+    async with room(world) as (_, ws):
+        await command(ws, "avatar.speak_response", "c1", text="¿Cómo te llamas?")
+        assert await responses(ws, "avatar.speak_ended", seconds=5) == []
+
+
+async def test_an_interrupt_forgets_what_was_ordered_before_it(world: World) -> None:
+    async with room(world) as (session, ws):
+        for n in range(3):
+            await command(ws, "avatar.speak_text", f"c{n}", text="Hacemos despachos a todas las regiones del país.")
+        await responses(ws, "avatar.speak_started")
+        await command(ws, "avatar.interrupt", "i")
+        await command(ws, "avatar.speak_text", "c9", text="Hola.")
+        told = [(t["event_type"], t["source_event_id"]) for t in await responses(ws, "avatar.speak_ended")]
+        told += [(t["event_type"], t["source_event_id"]) for t in await responses(ws, "avatar.speak_ended")]
+        assert told[-1] == ("avatar.speak_ended", "c9") and ("avatar.speak_started", "c1") not in told
+
+
+async def test_the_two_kinds_of_session_do_not_share_their_sockets(world: World) -> None:
+    lite, full = await world.start(), await world.start(mode="FULL")
+    for address in (
+        lite["ws_url"].replace("/ws/", "/room/"),
+        f"{full['livekit_url'].replace('/room/', '/ws/')}?access_token={full['livekit_client_token']}",
+    ):
+        with pytest.raises(InvalidStatus) as refused:
+            await connect(address, proxy=None)
+        assert refused.value.response.status_code == 403
 
 
 # --- the socket -----------------------------------------------------------------------------------------

@@ -21,7 +21,9 @@ ROOMS = (
     "core", "prompts", "shop", "runtime", "lab", "measure", "providers", "widgets", "world", "audio",
     "doctor/keys.py", "doctor/shop.py", "data_files.py", "store.py", "turns.py",
 )  # fmt: skip
-TWINS = tuple(f"world/twins/{name}" for name in ("anthropic", "deepgram", "heygen", "liveavatar", "shopify"))
+TWINS = tuple(
+    f"world/twins/{name}" for name in ("anthropic", "deepgram", "elevenlabs", "heygen", "liveavatar", "shopify")
+)
 ERRORS = ("Error", "ProviderRefused", "ProviderUnavailable", "InvalidTransition", "KeyAnswer", "ProviderFailed")
 OTHERS = {*dir(builtins), "ConstructorError", "GraphQLError"}  # caught and worded anew, or nobody's
 TELLS = {"hang_up", "near", "check", "disk"}  # these hand on a text that ends up in an error

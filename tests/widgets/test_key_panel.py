@@ -53,7 +53,7 @@ def walk(widget: object) -> Iterator[object]:
         yield from walk(child)
 
 
-@pytest.mark.parametrize("vendor", [*VENDORS, "heygen"])
+@pytest.mark.parametrize("vendor", [*VENDORS, "heygen", "elevenlabs"])
 def test_a_right_key_is_taken_and_a_wrong_one_refused_with_a_remedy(panel: KeyPanel, vendor: str) -> None:
     panel.set(vendor, " test-key\n")
     assert panel.test(vendor).state == "ok" and panel.status(vendor).startswith("✓")
@@ -189,7 +189,7 @@ def test_every_vendor_has_a_link_to_its_key_a_price_and_a_test(panel: KeyPanel) 
     for vendor in TABLE:
         about = panel._about[vendor].value
         assert "href='https://" in about and ("USD" in about or "free" in about)
-    assert len(panel._tests) == len(TABLE) == 5
+    assert len(panel._tests) == len(TABLE) == 6
 
 
 def test_the_panel_speaks_spanish_and_so_do_the_answers(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from clara_kit import ConversationManager, ConversationState, ConversationWindow, Fault, Settings, compose, simulate
 from clara_kit.core.errors import ClaraError
+from clara_kit.lab import service_lanes
 from clara_kit.lab import timeline as timeline_module
 from clara_kit.lab.timeline import LANES, Timeline, Wait
 from clara_kit.measure.ledger import STAGE_LABELS
@@ -106,10 +107,10 @@ def test_what_the_sound_lets_the_why_stop_at_is_what_a_customer_could_notice(win
 
 
 def test_every_lane_bar_and_mark_has_a_name_and_a_meaning(window: ConversationWindow) -> None:
-    marks = {kind for _, kind, _ in timeline_module._MARKS.values()} | {"close"}
+    marks = {kind for _, kind, _ in timeline_module._MARKS.values()} | {"close", *service_lanes.MARKS}
     bars = {s["kind"] for s in window.timeline["spans"] if s["lane"] != "state"}
-    assert {"sound", "words", "waiting", "writing", "on the way", "speaking", "held", "unheard"} == bars
-    for kind in marks | bars | {"ducked"}:
+    assert {"sound", "words", "waiting", "writing", "on the way", "speaking", "held", "unheard", "failing"} == bars
+    for kind in marks | bars | {"ducked", *service_lanes.SPANS}:
         assert f"kind_{kind}" in WORDS and f"means_{kind}" in WORDS
     assert marks == set(SIGN) and len(set(SIGN.values())) == len(SIGN)  # told apart without colours
     assert {f"means_{state}" for state in S} | {str(state) for state in S} <= set(WORDS)

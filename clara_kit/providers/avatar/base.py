@@ -37,6 +37,33 @@ class AvatarProvider(Protocol):
     def events(self) -> AsyncIterator[Event]: ...
 
 
+class Backup(AvatarProvider, Protocol):
+    """The avatar vendor's own assistant, for the time when ours fails: it answers, speaks, and if it must it hears.
+
+    It was told our prompt and the last turns when its session was opened. `speak` repeats our text with the vendor's
+    voice, as every avatar does. For what it is asked, `events()` gives ReplyStarted, ReplyDelta..., ReplyCompleted of
+    the reply; SpeechSent, FirstAudio (estimated) and SpeakingStarted of the utterance, whose one piece is number 0; and
+    then one of SpeakingEnded, SpeakingInterrupted or ProviderFailed(service="backup", reply_id, utterance_id). All
+    words come before SpeakingEnded. While it `hears`, also SpeechStarted and SpeechEnded (source "vendor") and one
+    TranscriptFinal for each thing the customer says. After a failure of the session: one ProviderFailed
+    (service="backup") without ids, then it ends.
+    """
+
+    hears: bool
+    """Whether it listens to the customer. May be set at any time; what it still says of her after that is not told."""
+
+    async def ask(self, turn_id: int, reply_id: int, utterance_id: int, text: str, *, heard: bool = False) -> None:
+        """Let it answer `text` aloud, as this reply and this utterance; returns when the order is on its way.
+
+        heard: it has heard the customer say so, and answers already; its answer gets these ids, whenever it comes.
+        An answer to what it heard that is asked for by nobody is silenced after a while.
+        """
+
+    async def send(self, pcm: bytes, captured_ms: float) -> None:
+        """The customer's sound, 16 kHz, 16-bit little-endian mono; passed over unless it `hears`. Never raises for a
+        broken connection: that is told once, by `events()`."""
+
+
 @runtime_checkable
 class TapsAudio(Protocol):
     """An avatar that gets its sound from here, and so can give a copy of it away. Optional."""

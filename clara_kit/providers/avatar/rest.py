@@ -46,11 +46,25 @@ class Rest:
         self, path: str, body: dict[str, Any], headers: dict[str, str] | None = None, *, timeout_s: float | None = None
     ) -> dict[str, Any]:
         """The answer's `data` (empty where it has none); without other `headers` with the key. Raises `ProviderError`."""
+        return await self.ask("POST", path, body, headers, timeout_s=timeout_s)
+
+    async def ask(
+        self,
+        method: str,
+        path: str,
+        body: dict[str, Any] | None = None,
+        headers: dict[str, str] | None = None,
+        *,
+        timeout_s: float | None = None,
+    ) -> dict[str, Any]:
+        """The same with any method."""
         headers = headers or {"X-API-KEY": self._api_key}
         limit_s = self.timeout_s if timeout_s is None else timeout_s
         try:
             async with asyncio.timeout(limit_s + _DRIPS_S):  # the library's own limit begins anew with every byte
-                response = await self._http.post(self._base_url + path, json=body, headers=headers, timeout=limit_s)
+                response = await self._http.request(
+                    method, self._base_url + path, json=body, headers=headers, timeout=limit_s
+                )
         except (httpx.HTTPError, httpx.InvalidURL, TimeoutError) as exc:
             failed = http.broken(exc, self.who, self._base_url, setting=self.setting, asked=path)
         else:

@@ -67,7 +67,7 @@ class Outbox:
         again = [(pcm, captured_ms) for pcm, captured_ms, _ in self._uncertain]
         self._uncertain.clear()
         self._uncertain_ms = 0.0
-        self._unsent = deque(_without_lead(list(chain(again, self._unsent)), self._rate_hz))
+        self._unsent = deque(without_lead(list(chain(again, self._unsent)), self._rate_hz))
         self.unsent_ms = sum(self._ms(pcm) for pcm, _ in self._unsent)
         self.frames = FrameLedger()
         return self.unsent_ms
@@ -79,7 +79,8 @@ class Outbox:
         return len(pcm) / 2 / self._rate_hz * 1000
 
 
-def _without_lead(frames: list[tuple[bytes, float]], rate_hz: int) -> list[tuple[bytes, float]]:
+def without_lead(frames: list[tuple[bytes, float]], rate_hz: int) -> list[tuple[bytes, float]]:
+    """The frames from shortly before the first sound on: quiet before it need not be heard."""
     loud = next((n for n, (pcm, _) in enumerate(frames) if _peak(pcm) > QUIET_PEAK), len(frames))
     kept_ms = 0.0
     while loud > 0 and kept_ms < LEAD_MS:

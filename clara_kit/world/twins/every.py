@@ -7,6 +7,7 @@ from clara_kit.world.line_book import LineBook
 from clara_kit.world.twins.anthropic.twin import AnthropicTwin
 from clara_kit.world.twins.base import Twin, TwinContext
 from clara_kit.world.twins.deepgram.twin import DeepgramTwin
+from clara_kit.world.twins.elevenlabs.twin import ElevenLabsTwin
 from clara_kit.world.twins.heygen.twin import HeyGenTwin
 from clara_kit.world.twins.liveavatar.twin import LiveAvatarTwin
 from clara_kit.world.twins.shopify.twin import ShopifyTwin
@@ -19,7 +20,8 @@ def every_twin(context: TwinContext, lines: LineBook, *, sandbox_limit_s: float 
     return [
         DeepgramTwin(context, lines, clara_voice()),
         AnthropicTwin(context, book),
-        LiveAvatarTwin(context, sandbox_limit_s=sandbox_limit_s),
+        LiveAvatarTwin(context, sandbox_limit_s=sandbox_limit_s, lines=lines),
         HeyGenTwin(context, clara_voice(), book),
+        ElevenLabsTwin(context, clara_voice()),
         ShopifyTwin.of_personas(context),
     ]

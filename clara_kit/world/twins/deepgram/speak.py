@@ -5,16 +5,16 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import deque
-from collections.abc import AsyncIterator
 from typing import Any
 
 from aiohttp import WSMsgType, web
 
-from clara_kit.audio.pcm import Sound, concat, silence
+from clara_kit.audio.pcm import concat
 from clara_kit.world.faults import Fault, find
 from clara_kit.world.twins.base import json_of
 from clara_kit.world.twins.deepgram.desk import Desk
 from clara_kit.world.twins.deepgram.formats import Format, format_of
+from clara_kit.world.twins.voicing import Trouble, voiced
 
 # The Spanish voices of Deepgram's SDK 7.17.
 VOICES = frozenset(
@@ -41,8 +41,6 @@ VOICES = frozenset(
 )
 MAX_CHARS = 2000  # in one Speak or REST body
 FLUSHES_A_MINUTE = 20
-CHUNK_MS = 100.0
-
 
 VOICE = "aura-2-celeste-es"  # where none is asked for; the vendor's would be an English one
 
@@ -79,7 +77,7 @@ async def speak_rest(desk: Desk, request: web.Request) -> web.StreamResponse:
     response = web.StreamResponse(headers=headers)
     await response.prepare(request)
     parts = []
-    async for part in _spoken(desk, text, wanted.rate_hz, faults):
+    async for part, _ in voiced(desk.context, desk.voice, text, wanted.rate_hz, faults):
         if wanted.raw:
             await response.write(wanted.write(part))
         else:
@@ -128,11 +126,12 @@ class _Mouth:
         self._sequence = 0
         self._queue: asyncio.Queue[str | None] = asyncio.Queue()
         self._worker = asyncio.create_task(self._work())
-        self._trouble: asyncio.Task[None] | None = None
-        self._loop = asyncio.get_running_loop()
-        self._timers: list[asyncio.TimerHandle] = []
-        self._flowing = asyncio.Event()
-        self._flowing.set()
+        self._trouble = Trouble(faults, self._cut, lambda: socket.send_json({"type": "BrandNew", "what": 1}))
+        self.take_fault = self._trouble.take
+
+    def _cut(self) -> None:
+        if self._request.transport is not None:
+            self._request.transport.abort()
 
     async def open(self) -> None:
         """Deepgram tells about itself once."""
@@ -186,8 +185,7 @@ class _Mouth:
             )
             return
         self._flushes.append(now_s)
-        if self._trouble is None:
-            self._trouble = asyncio.create_task(self._misbehave())
+        self._trouble.begin()
         text, self._text = self._text, ""
         self._queue.put_nowait(text)
 
@@ -200,62 +198,16 @@ class _Mouth:
         self._sequence += 1
 
     async def _work(self) -> None:
+        desk = self._desk
         while (text := await self._queue.get()) is not None:
             if text.strip():
-                async for chunk in _spoken(self._desk, text, self._format.rate_hz, self._faults):
-                    await self._flowing.wait()
+                async for chunk, _ in voiced(desk.context, desk.voice, text, self._format.rate_hz, self._faults):
+                    await self._trouble.flowing.wait()
                     await self._socket.send_bytes(self._format.write(chunk))
             await self._socket.send_json({"type": "Flushed", "sequence_id": self._sequence})
             self._sequence += 1
 
-    async def _misbehave(self) -> None:
-        for fault in sorted(self._faults, key=lambda f: f.after_ms):
-            await asyncio.sleep(fault.after_ms / 1000)
-            if fault.kind in ("cut", "garble"):
-                self._play(fault)
-
-    def take_fault(self, fault: Fault) -> bool:
-        """A fault for the connection that is open now, from any thread."""
-        if fault.kind not in ("cut", "garble", "stall"):
-            return False
-
-        def later() -> None:
-            self._timers.append(self._loop.call_later(fault.after_ms / 1000, self._play, fault))
-
-        self._loop.call_soon_threadsafe(later)
-        return True
-
-    def _play(self, fault: Fault) -> None:
-        if fault.kind == "cut" and self._request.transport is not None:
-            self._request.transport.abort()
-        elif fault.kind == "garble":
-            self._odd = asyncio.create_task(self._socket.send_json({"type": "BrandNew", "what": 1}))
-        elif fault.kind == "stall":
-            self._flowing.clear()
-            if fault.for_ms:
-                self._timers.append(self._loop.call_later(fault.for_ms / 1000, self._flowing.set))
-
     def stop(self) -> None:
         """The client has gone."""
         self._worker.cancel()
-        if self._trouble is not None:
-            self._trouble.cancel()
-        for timer in self._timers:
-            timer.cancel()
-
-
-async def _spoken(desk: Desk, text: str, rate_hz: int, faults: tuple[Fault, ...]) -> AsyncIterator[Sound]:
-    """The sound of a text, chunk by chunk, at the profile's pace."""
-    draw, loop = desk.context.draw, asyncio.get_running_loop()
-    slow, stall = find(faults, "slow"), find(faults, "stall")
-    began_s = loop.time()
-    speech = await asyncio.to_thread(desk.voice.synthesize, text)
-    sound: Sound = concat(silence(draw("tts_lead_silence"), rate_hz), speech.sound.at_rate(rate_hz))
-    due_s = began_s + (draw("tts_first_chunk") + (slow.for_ms if slow else 0.0)) / 1000
-    if stall is not None:
-        due_s += (stall.for_ms or 3_600_000) / 1000
-    step_s = CHUNK_MS / 1000 * draw("tts_realtime_factor")
-    for number, chunk in enumerate(sound.frames(CHUNK_MS)):
-        if (wait_s := due_s + number * step_s - loop.time()) > 0:
-            await asyncio.sleep(wait_s)
-        yield chunk
+        self._trouble.stop()

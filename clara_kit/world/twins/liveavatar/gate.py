@@ -13,6 +13,7 @@ from typing import Literal
 
 from aiohttp import web
 
+from clara_kit.core.events import Service
 from clara_kit.world.faults import Door
 from clara_kit.world.twins.base import TwinContext
 from clara_kit.world.twins.liveavatar.rest import Refusal
@@ -51,9 +52,9 @@ class Gate:
 
         return handle
 
-    async def at_door(self, door: Door) -> None:
+    async def at_door(self, door: Door, service: Service = "avatar") -> None:
         """One more request at a door: raises `Refusal` if a fault is due on it."""
-        for fault in self._context.faults.next_occasion("avatar", door):
+        for fault in self._context.faults.next_occasion(service, door):
             await asyncio.sleep(fault.after_ms / 1000)
             refusal = Refusal(fault.status, f"The request was refused ({door}).")
             refusal.headers.update(fault.retry_after)

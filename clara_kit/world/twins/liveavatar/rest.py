@@ -79,8 +79,13 @@ def parse_token(body: dict[str, Any]) -> TokenBody:
     try:
         return _TOKEN.validate_python(body)
     except ValidationError as exc:
-        errors = exc.errors(include_url=False, include_context=False, include_input=False)
-        raise invalid([{**e, "loc": ["body", *e["loc"]]} for e in errors]) from None
+        raise unfit(exc) from None
+
+
+def unfit(exc: ValidationError) -> Refusal:
+    """What is wrong with a body."""
+    errors = exc.errors(include_url=False, include_context=False, include_input=False)
+    return invalid([{**e, "loc": ["body", *e["loc"]]} for e in errors])
 
 
 def invalid(detail: list[dict[str, Any]]) -> Refusal:

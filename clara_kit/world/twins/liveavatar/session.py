@@ -15,10 +15,11 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from aiohttp import WSMsgType, web
 
+from clara_kit.core.events import Service
 from clara_kit.world.faults import Fault, find
 from clara_kit.world.twins.base import TwinContext
 from clara_kit.world.twins.liveavatar.dialect import Dialect, Teller
@@ -73,6 +74,9 @@ class Outside:
 class TwinSession:
     """A session, and the record of it that tests read: the last `messages`, `utterances`; `state`, `end_reason`."""
 
+    service: ClassVar[Service] = "avatar"
+    """Whose faults strike it."""
+
     config: SessionConfig
     outside: Outside = field(repr=False)
     state: Literal["new", "active", "ended"] = "new"
@@ -88,7 +92,7 @@ class TwinSession:
         self._limit: asyncio.TimerHandle | None = None
         self._socket: Socket | None = None
         self._taken = False
-        out, self._tell = self.outside, Teller(self.config.dialect, self._say)
+        out, self._tell = self.outside, self._teller()
         self.player = Player(
             Hooks(
                 start_ms=self._start_ms,
@@ -96,11 +100,14 @@ class TwinSession:
                 started=self._on_started,
                 ended=self._tell.ended,
                 cleared=self._tell.cleared,
-                frame=lambda event_id, at_s, pcm: out.on_frame(PlayedFrame(self.id, event_id, at_s, pcm)),
+                frame=self._on_frame,
                 new_id=out.new_id,
             )
         )
         self._fault_timers: list[asyncio.TimerHandle] = []
+
+    def _teller(self) -> Any:
+        return Teller(self.config.dialect, self._say)
 
     @property
     def id(self) -> str:
@@ -183,16 +190,16 @@ class TwinSession:
         if self.state == "ended":
             socket.say(None)
         self._tell.session("connecting")
-        greeting = self._loop.call_later(self.config.connected_after_ms / 1000, self._connect, socket)
+        greeting = self._loop.call_later(self._welcome_ms() / 1000, self._connect, socket)
         sender = asyncio.create_task(socket.send_all(), name=f"liveavatar twin {self.id}")
         faults = self.outside.context.faults
         try:
-            with faults.running("avatar", self._take_fault):
+            with faults.running(self.service, self._take_fault):
                 async for message in ws:
                     if message.type is WSMsgType.TEXT:
                         self._receive(message.data, socket)
                     elif message.type is WSMsgType.BINARY:
-                        self._tell.error("Binary messages are not part of this protocol.", None)
+                        self._receive_sound(message.data)
         finally:
             greeting.cancel()
             if self.state == "ended":
@@ -203,6 +210,12 @@ class TwinSession:
             self.player.forget()  # the sound was this connection's
             self._tell.pose = "idle"
         return ws
+
+    def _welcome_ms(self) -> float:
+        return self.config.connected_after_ms
+
+    def _receive_sound(self, pcm: bytes) -> None:
+        self._tell.error("Binary messages are not part of this protocol.", None)
 
     def _connect(self, socket: Socket) -> None:
         self._tell.session("connected")
@@ -221,7 +234,7 @@ class TwinSession:
         pcm = _decoded(audio) if audio is not None else b""
         size_bytes, audio_bytes = len(raw.encode()), len(pcm or b"")
         dropped = not socket.connected
-        self.messages.append(Received(self._loop.time(), str(kind), event_id, size_bytes, audio_bytes, dropped))
+        self._note(kind, event_id, size_bytes, audio_bytes, dropped=dropped)
         if dropped:
             return
         if not isinstance(message, dict) or not isinstance(kind, str):
@@ -230,6 +243,9 @@ class TwinSession:
             self._tell.error("audio must be base64 of 16-bit PCM, 24000 Hz, mono.", event_id)
         else:
             self._obey(kind, event_id, pcm)
+
+    def _note(self, kind: Any, event_id: str | None, size_bytes: int, audio_bytes: int, *, dropped: bool) -> None:
+        self.messages.append(Received(self._loop.time(), str(kind), event_id, size_bytes, audio_bytes, dropped))
 
     def _obey(self, kind: str, event_id: str | None, pcm: bytes) -> None:
         if kind in ("agent.speak", "agent.speak_end"):
@@ -253,12 +269,18 @@ class TwinSession:
         """An utterance opens: its delay, and the faults that are due on it."""
         same = (u for u in self.utterances if u.event_id == utterance.event_id)
         if not any(u.silenced for u in same):  # what goes on after an interrupt is no new occasion
-            utterance.faults = self.outside.context.faults.next_occasion("avatar")
+            utterance.faults = self.outside.context.faults.next_occasion(self.service)
         for fault in utterance.faults:
             if fault.kind in BREAKING:
                 self._later(fault.after_ms, self._break, fault, utterance.event_id)
         slow = find(utterance.faults, "slow")
-        return self.outside.context.draw("avatar_start") + (slow.for_ms if slow else 0.0)
+        return self._draw_start_ms(utterance) + (slow.for_ms if slow else 0.0)
+
+    def _draw_start_ms(self, utterance: Utterance) -> float:
+        return self.outside.context.draw("avatar_start")
+
+    def _on_frame(self, event_id: str, at_s: float, pcm: bytes) -> None:
+        self.outside.on_frame(PlayedFrame(self.id, event_id, at_s, pcm))
 
     def _interrupt_ms(self, utterances: tuple[Utterance, ...]) -> float:
         slow = find((f for u in utterances for f in u.faults), "slow")

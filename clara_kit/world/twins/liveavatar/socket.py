@@ -1,4 +1,4 @@
-"""What goes out on one LITE connection of the LiveAvatar twin, in order, unless a fault holds it back.
+"""What goes out on one connection of the LiveAvatar twin, in order, unless a fault holds it back.
 
 Used by `liveavatar_session.py` alone.
 """
@@ -22,9 +22,9 @@ class Socket:
         self.flowing = asyncio.Event()
         self.flowing.set()
         self._ws = ws
-        self._queue: asyncio.Queue[str | None] = asyncio.Queue()
+        self._queue: asyncio.Queue[str | bytes | None] = asyncio.Queue()
 
-    def say(self, message: str | None) -> None:
+    def say(self, message: str | bytes | None) -> None:
         """Queue a message; None closes the socket."""
         self._queue.put_nowait(message)
 
@@ -36,6 +36,6 @@ class Socket:
                 return
             await self.flowing.wait()
             try:
-                await self._ws.send_str(message)
+                await (self._ws.send_bytes(message) if isinstance(message, bytes) else self._ws.send_str(message))
             except (ConnectionError, RuntimeError):
                 return  # the client has gone: the reader sees it too

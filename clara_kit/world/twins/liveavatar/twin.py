@@ -6,8 +6,8 @@ Mounted by `server.py` under `/liveavatar`. REST is here; `liveavatar_rest.py` k
 sandbox, rate limits) and the published clients, read 2026. What no document says is decided in the
 constructor's defaults.
 
-FULL sessions can be asked for, started, kept alive and stopped, but there is nobody in them: speaking in FULL
-goes through the media room, which is not imitated.
+FULL sessions have the vendor's own assistant in them (`full.py`), told by a context (`contexts.py`), in a room that is a
+websocket here.
 
 Faults (`avatar`): the occasion is the n-th utterance of this server, from its first sound; for `refuse` it is
 the n-th request at the door that `detail` names (token, start or socket; token if empty).
@@ -23,9 +23,13 @@ from uuid import UUID
 
 from aiohttp import web
 
+from clara_kit.core.events import Service
 from clara_kit.core.rng import child_rng
+from clara_kit.world.line_book import LineBook
 from clara_kit.world.twins.base import TwinContext, nowhere
+from clara_kit.world.twins.liveavatar.contexts import Contexts
 from clara_kit.world.twins.liveavatar.dialect import Dialect
+from clara_kit.world.twins.liveavatar.full import FullTwinSession, Skills
 from clara_kit.world.twins.liveavatar.gate import Gate, Handler, Login, RateLimit, bearer
 from clara_kit.world.twins.liveavatar.player import RATE_HZ, PlayedFrame, Utterance
 from clara_kit.world.twins.liveavatar.rest import (
@@ -47,7 +51,7 @@ from clara_kit.world.twins.liveavatar.session import Outside, SessionConfig, Twi
 __all__ = ["RATE_HZ", "SANDBOX_AVATAR", "LiveAvatarTwin", "PlayedFrame", "PlayedStream", "TwinSession", "Utterance"]
 
 SANDBOX_AVATAR = "dd73ea75-1218-4ef3-92ce-606d5f7fbc0a"  # "Wayne": LiveAvatar's sandbox page
-_NO_ROOM = "wss://no-media-room.invalid"
+_NO_ROOM = "wss://no-media-room.invalid"  # of a LITE session: its picture is not imitated
 
 
 class LiveAvatarTwin:
@@ -56,7 +60,7 @@ class LiveAvatarTwin:
     sandbox_limit_s, idle_limit_s, default_limit_s: how long sessions live (the last: where no
     max_session_duration was asked for; an estimate). connected_after_ms: socket open -> `connected` (an
     estimate). requests_per_s: the rate limit of each endpoint (an estimate). avatars: the ids that exist
-    beside the sandbox avatar; None for any.
+    beside the sandbox avatar; None for any. lines: what its own assistant can hear.
     """
 
     name = "liveavatar"
@@ -73,6 +77,7 @@ class LiveAvatarTwin:
         requests_per_s: int = 50,
         credits: float = 1000.0,
         avatars: frozenset[str] | None = None,
+        lines: LineBook | None = None,
     ) -> None:
         self.sessions: dict[str, TwinSession] = {}
         self.dialect: Dialect = dialect
@@ -85,6 +90,8 @@ class LiveAvatarTwin:
         self._gate = Gate(context, self._of_token, RateLimit(requests_per_s))
         self._rng = child_rng(context.seed, "twin", "liveavatar", "ids")
         self._room = Room()
+        self._skills = Skills(lines)
+        self.contexts = Contexts(self._new_id)
 
     # --- the Twin Protocol ------------------------------------------------------------------------------
 
@@ -97,13 +104,20 @@ class LiveAvatarTwin:
             ("POST", "/v1/sessions/stop", "either", self._stop),
             ("GET", "/v1/sessions", "either", self._list),
             ("GET", "/v1/sessions/{session_id}", "either", self._get),
+            ("GET", "/v1/sessions/{session_id}/transcript", "key", self._transcript),
+            ("POST", "/v1/contexts", "key", self.contexts.create),
+            ("GET", "/v1/contexts", "key", self.contexts.list),
+            ("GET", "/v1/contexts/{context_id}", "key", self.contexts.get),
+            ("PATCH", "/v1/contexts/{context_id}", "key", self.contexts.update),
+            ("DELETE", "/v1/contexts/{context_id}", "key", self.contexts.delete),
             ("GET", "/v1/users/credits", "key", self._credits),
             ("GET", "/v1/avatars", "key", self._own_avatars),
             ("GET", "/v1/avatars/public", "none", self._public_avatars),
         )
         for method, path, login, handler in routes:
             app.router.add_route(method, f"/{self.name}{path}", self._gate.around(handler, path, login))
-        app.router.add_get(f"/{self.name}/ws/{{session_id}}", self._gate.around(self._socket, "/ws", "none"))
+        for way in ("ws", "room"):
+            app.router.add_get(f"/{self.name}/{way}/{{session_id}}", self._gate.around(self._socket, f"/{way}", "none"))
         app.router.add_get(f"/{self.name}/listen/{{session_id}}", self._gate.around(self._listen, "/listen", "none"))
         app.router.add_route("*", f"/{self.name}/{{tail:.*}}", self._gate.around(self._nowhere, "*", "none"))
 
@@ -137,8 +151,8 @@ class LiveAvatarTwin:
     # --- REST -------------------------------------------------------------------------------------------
 
     async def _token(self, request: web.Request) -> web.Response:
-        await self._gate.at_door("token")
         body = parse_token(await json_body(request))
+        await self._gate.at_door("token", _service(body.mode))
         avatar_id = str(body.avatar_id)
         if body.is_sandbox and avatar_id != SANDBOX_AVATAR:
             raise Refusal(403, f"Sandbox sessions take only the sandbox avatar {SANDBOX_AVATAR}.")
@@ -159,14 +173,20 @@ class LiveAvatarTwin:
             dialect=self.dialect,
         )
         outside = Outside(context=self._context, new_id=self._new_id, on_frame=self._room.play, on_end=self._on_end)
-        self.sessions[config.session_id] = TwinSession(config, outside)
+        if isinstance(body, LiteToken):
+            self.sessions[config.session_id] = TwinSession(config, outside)
+        else:
+            told = (body.avatar_persona or {}).get("context_id")
+            context = self.contexts.of(str(told)) if told else None
+            session = FullTwinSession(config, outside, context=context, skills=self._skills)
+            self.sessions[config.session_id] = session
         return answer({"session_id": config.session_id, "session_token": config.session_token})
 
     async def _start(self, request: web.Request) -> web.Response:
-        await self._gate.at_door("start")
         session = self._of_token(bearer(request))
         assert session is not None
         config = session.config
+        await self._gate.at_door("start", _service(config.mode))
         if session.state != "new":
             raise Refusal(400, "Session is not in correct state: it was started before.")
         if not config.sandbox and self.credits < CREDITS_A_MINUTE[config.mode]:
@@ -180,9 +200,11 @@ class LiveAvatarTwin:
             "max_session_duration": math.ceil(config.max_s),
             "ws_url": None,
         }
+        here = f"{'wss' if request.scheme == 'https' else 'ws'}://{request.host}/{self.name}"
         if config.mode == "LITE":
-            scheme = "wss" if request.scheme == "https" else "ws"
-            data["ws_url"] = f"{scheme}://{request.host}/{self.name}/ws/{session.id}?token={config.socket_token}"
+            data["ws_url"] = f"{here}/ws/{session.id}?token={config.socket_token}"
+        else:
+            data |= {"livekit_url": f"{here}/room/{session.id}", "livekit_client_token": config.socket_token}
         return answer(data, status=201)
 
     async def _keep_alive(self, request: web.Request) -> web.Response:
@@ -209,6 +231,13 @@ class LiveAvatarTwin:
     async def _get(self, request: web.Request) -> web.Response:
         return answer(entry(self._of_id(request.match_info["session_id"])))
 
+    async def _transcript(self, request: web.Request) -> web.Response:
+        session = self._of_id(request.match_info["session_id"])
+        if not isinstance(session, FullTwinSession):
+            raise Refusal(400, "Only FULL sessions have a transcript.")
+        since = request.query.get("start_timestamp", "0")
+        return answer(session.transcript(int(since) if since.isdecimal() else 0))
+
     async def _credits(self, _request: web.Request) -> web.Response:
         return answer({"credits_left": f"{self.credits:.2f}"})
 
@@ -225,12 +254,13 @@ class LiveAvatarTwin:
     # --- sockets ----------------------------------------------------------------------------------------
 
     async def _socket(self, request: web.Request) -> web.StreamResponse:
-        await self._gate.at_door("socket")
         session = self._of_id(request.match_info["session_id"])
-        if request.query.get("token") != session.config.socket_token:
+        full = isinstance(session, FullTwinSession)
+        await self._gate.at_door("socket", _service(session.config.mode))
+        if request.query.get("access_token" if full else "token") != session.config.socket_token:
             raise Refusal(403, "This address is not the one that was given.")
-        if session.config.mode != "LITE":
-            raise Refusal(403, "FULL sessions have no socket.")
+        if full != request.path.startswith(f"/{self.name}/room/"):
+            raise Refusal(403, "FULL sessions have no socket." if full else "LITE sessions have no such room.")
         if session.state != "active":
             raise Refusal(404, "The session has ended.")
         if session.connected:
@@ -270,3 +300,8 @@ class LiveAvatarTwin:
     def _on_end(self, session: TwinSession) -> None:
         self.credits = max(0.0, self.credits - cost(session))
         self._room.over(session.id)
+
+
+def _service(mode: str) -> Service:
+    """Whose faults strike at the door."""
+    return "avatar" if mode == "LITE" else "backup"

@@ -1,0 +1,117 @@
+"""The lanes of the services: what is in force, what is done about what fails, and how it comes back.
+
+From a trace alone, beside `timeline.py`, which has the other lanes. A service has a lane only where there is anything to tell.
+"""
+
+from __future__ import annotations
+
+from clara_kit.core import commands as do
+from clara_kit.core import events as ev
+from clara_kit.core.records import Record
+from clara_kit.lab.lanes import Mark, Span, Timeline
+from clara_kit.lab.sentences import Language, followed, happened, in_place
+from clara_kit.measure.story import Story
+
+SPANS = ("failing", "passed by", "half open", "given up", "opening", "there", "speaks for Clara")
+MARKS = ("retry", "probe", "switch", "told")
+_RETRIES = {"retry": "llm", "retry_shop": "shop"}
+_WORKS: dict[type, str] = {
+    ev.ReplyDelta: "llm", ev.FirstAudio: "tts", ev.SpeakingStarted: "avatar", ev.TranscriptFinal: "stt", ev.ProfileLoaded: "shop",
+}  # fmt: skip
+
+
+class ServiceLanes:
+    """What is in force, and what is done about what fails: a lane for each service of which there is anything to tell."""
+
+    def __init__(self, story: Story, out: Timeline, language: Language) -> None:
+        self._story, self._out, self._language = story, out, language
+        self._open: dict[str, Span] = {}  # by service
+        self._voice = "tts"  # who failed last of those that speak
+
+    def read(self, record: Record) -> None:
+        match record:
+            case ev.ProviderFailed():
+                self._failed(record)
+            case ev.ProviderRecovered():
+                self._recovered(record.service)
+            case ev.HealthTold():
+                self._mark(record.service, "told", record)
+            case ev.TimerFired():
+                kind = record.timer_id.partition("#")[0]
+                if service := self._voice if kind == "retry_voice" else _RETRIES.get(kind):
+                    self._mark(service, "retry", record)
+            case do.Connect():
+                self._mark(record.service, "retry", record)
+            case do.Disconnect() if self._kind(record.service) != "passed by":
+                self._begin(record.service, "given up")
+            case do.ProbePrimary():
+                self._mark(record.service, "probe", record)
+            case do.SwitchTo():
+                self._switched(record)
+            case do.OpenBackup():
+                self._begin("backup", "opening")
+            case do.CloseBackup():
+                self._end("backup")
+            case _ if self._open and (service := _WORKS.get(type(record), "")) and self._kind(service) == "failing":
+                self._end(service)
+
+    def _failed(self, event: ev.ProviderFailed) -> None:
+        service, kind = event.service, self._kind(event.service)
+        if service in ("tts", "avatar"):
+            self._voice = service
+        if service == "backup":
+            if event.utterance_id is None and event.reply_id is None:
+                self._end(service)
+        elif kind == "half open":
+            self._begin(service, "passed by", self._open[service].label)
+        elif not kind:
+            self._begin(service, "failing", event.message)
+
+    def _recovered(self, service: str) -> None:
+        kind = self._kind(service)
+        if service == "backup":
+            self._begin(service, "there")
+        elif kind == "passed by":
+            self._begin(service, "half open", self._open[service].label)
+        elif kind != "half open":
+            self._end(service)
+
+    def _switched(self, command: do.SwitchTo) -> None:
+        service, target = command.service, command.target
+        self._mark(service, "switch", command)
+        if target:
+            self._begin(service, "passed by", in_place(target, self._language))
+        else:
+            self._end(service)
+        if service == "avatar" and "backup" in self._open:
+            self._begin("backup", "speaks for Clara" if target == "backup" else "there")
+
+    def _kind(self, service: str) -> str:
+        return self._open[service].kind if service in self._open else ""
+
+    def _mark(self, service: str, kind: str, record: Record) -> None:
+        told = (
+            happened(record, self._language)
+            if isinstance(record, ev.Event)
+            else " ".join(followed((record,), self._language))
+        )
+        self._out.marks.append(Mark(service, kind, self._story.now_ms, max(0, self._story.step), told))
+
+    def _begin(self, service: str, kind: str, label: str = "") -> None:
+        self._end(service)
+        span = self._open[service] = Span(
+            service, kind, self._story.now_ms, self._story.now_ms, max(0, self._story.step), label
+        )
+        self._out.spans.append(span)
+
+    def _end(self, service: str) -> None:
+        if service in self._open:
+            span = self._open.pop(service)
+            span.to_ms = self._story.now_ms
+            if span.to_ms == span.from_ms:  # it was over as it began
+                self._out.spans.remove(span)
+
+    def close(self) -> None:
+        """What is open lasts until now."""
+        for span in self._open.values():
+            span.to_ms = self._story.now_ms
