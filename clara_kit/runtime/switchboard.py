@@ -95,6 +95,8 @@ class Switchboard:
     def _entered(self, name: str, provider: Any) -> None:
         was = self._there.get(name)
         self._there[name] = provider
+        if provider is None:
+            self.orders.gone(was)
         if name == "avatar" and was is not None and self._there.get("backup") is was:  # it was both
             self._there["backup"] = None
             self._fails("backup", ProviderUnavailable("The avatar's session is gone.", kind="cut"))
@@ -141,6 +143,7 @@ class Switchboard:
         elif service == "avatar":
             line = self._lines["sound"]
             if target == "sound":
+                self._lines["avatar"].disconnect()  # what else breaks of it is of no interest
                 self.orders.coming.clear()
                 line.connect()
             else:
@@ -176,13 +179,13 @@ class Switchboard:
             self._lines[service].connect()
         elif service not in self._probes:
             work = {"llm": self._models.probe, "tts": self.voice.probe}.get(service, _nothing)
-            task = self._probes[service] = self._tasks.create_task(self._try(service, work()))
+            task = self._probes[service] = self._tasks.create_task(self._try(service, work))
             task.add_done_callback(lambda _: self._probes.pop(service, None))
 
-    async def _try(self, service: ev.Service, work: Coroutine[Any, Any, None]) -> None:
+    async def _try(self, service: ev.Service, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         try:
             async with asyncio.timeout(PROBE_S):
-                await work
+                await work()
         except TimeoutError:
             self._fails(service, ProviderUnavailable(f"The {service} did not answer a trial.", kind="stalled"))
         except Exception as exc:

@@ -200,11 +200,11 @@ class PlayedLLM:
 
     async def _events(self, request: ReplyRequest, told: list[ev.Event]) -> AsyncIterator[ev.Event]:
         stage, prompt = self._stage, request.prompt
-        first = sum(m.role == "user" for m in request.messages) <= 1
+        first, said = timelines.how_asked(request.messages)
         asked = (without_notes(m.text, asides=False) for m in reversed(request.messages) if m.role == "user")
         question = next(filter(None, asked), "")
         for event in timelines.reply(
-            timelines.answer_tokens(self._book, question, prompt if prompt.text else None, first=first),
+            timelines.answer_tokens(self._book, question, prompt if prompt.text else None, first=first, said=said),
             request.messages,
             reply_id=request.reply_id,
             now_ms=stage.clock.now_ms(),

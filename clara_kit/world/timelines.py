@@ -8,6 +8,7 @@ would make of it. Voice and avatar are in `mouths.py`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
 from math import inf
@@ -15,6 +16,7 @@ from random import Random
 
 from msgspec import structs
 
+from clara_kit.conversation.history import REST
 from clara_kit.core import events as ev
 from clara_kit.core.commands import Message
 from clara_kit.core.errors import FailureKind
@@ -293,14 +295,28 @@ def too_late(at_ms: float, patience_ms: float, reply_id: int, usage: ev.Usage | 
 
 
 @lru_cache(maxsize=4096)
-def answer_tokens(book: AnswerBook, question: str, prompt: Prompt | None, *, first: bool = True) -> tuple[str, ...]:
+def answer_tokens(
+    book: AnswerBook, question: str, prompt: Prompt | None, *, first: bool = True, said: str = ""
+) -> tuple[str, ...]:
     """The scripted brain's answer as tokens, with the prompt's instructions obeyed as far as it can sense them.
 
-    first: the customer has asked nothing before.
+    first: the customer has asked nothing before. said: of the answer already, behind which it goes on.
     """
-    if prompt is None:
-        return tuple(tokenize(book.reply(question).text))
-    return tuple(tokenize(answer(book, question, _sensed(prompt), first=first)))
+    whole = book.reply(question).text if prompt is None else answer(book, question, _sensed(prompt), first=first)
+    return tuple(tokenize(unsaid(whole, said)))
+
+
+def how_asked(messages: Sequence[Message]) -> tuple[bool, str]:
+    """Whether the customer has asked nothing before, and what has been said of the answer of which the rest is wanted."""
+    rest = len(messages) > 2 and REST in messages[-1].text
+    before = messages[:-2] if rest else messages
+    return sum(m.role == "user" for m in before) <= 1, messages[-2].text if rest else ""
+
+
+def unsaid(answer: str, said: str) -> str:
+    """The rest of an answer, all of it where it begins otherwise."""
+    begins = re.match(r"\s*".join(map(re.escape, said.split())), answer)
+    return answer[begins.end() :].lstrip() if begins else answer
 
 
 def answer(book: AnswerBook, question: str, sensed: Sensed, *, history: Sequence[str] = (), first: bool = True) -> str:

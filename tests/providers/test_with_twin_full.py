@@ -233,7 +233,7 @@ async def test_an_answer_to_what_it_heard_that_nobody_asks_for_is_silenced() -> 
 async def test_a_customer_who_speaks_while_it_does_has_interrupted_it() -> None:
     book = LineBook()
     pcm = spoken("¿Cuánto cuesta el gel limpiador?", book)
-    async with twin(lines=book) as (server, far), backup_at(server, hears=True) as backup:
+    async with twin(lines=book) as (server, _far), backup_at(server, hears=True) as backup:
         events = backup.events()
         await backup.speak(1, 0, "Hacemos despachos a todas las regiones, y demoran entre dos y cinco días hábiles.")
         await until(events, lambda e: isinstance(e, ev.SpeakingStarted))

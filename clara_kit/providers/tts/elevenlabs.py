@@ -18,9 +18,11 @@ import json
 import logging
 from base64 import b64decode
 from bisect import bisect_right
+from collections import deque
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from itertools import accumulate, count
+from math import inf
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -46,6 +48,7 @@ IDLE_S = 180  # after so long without text the vendor closes; the most that may 
 OPEN_TIMEOUT_S = 5.0
 CLOSE_TIMEOUT_S = 0.3
 STALL_TIMEOUT_S = 8.0
+SLACK_MS = 50.0  # so much the places of letters may be off
 SETTLE_S = 0.3  # after a piece's last letter some silence may follow; when so long nothing came, it is complete
 
 _CHECK_KEY = (
@@ -155,6 +158,8 @@ class _Utterance:
         self._words: list[tuple[int, int]] = []  # where each said word ends, and the written one that it stands for
         self._chars = self._letters = self._voiced = self._marked = self._timed = 0
         self._times: list[SpokenWord] = []  # since the last mark
+        self._coming: deque[float] = deque()  # when the next letters will have sounded
+        self._from_ms = self._at_ms = 0.0  # from where their times are counted; when the last has sounded
         self._bytes, self._half = 0, b""
         self._settling: asyncio.TimerHandle | None = None
         self._opened = self._closed = False
@@ -282,25 +287,33 @@ class _Utterance:
             log.warning("passed over sound that is not base64")
             return
         self._unsettle()
-        if ends_ms := _letter_ends(alignment):
+        if letters := _letters(alignment):
             self._mark(bisect_right(self._ends, self._voiced))  # what is new is of the next piece
         whole, before_ms = len(pcm) // 2 * 2, self._sound_ms
         pcm, self._half = pcm[:whole], pcm[whole:]
         self._bytes += whole
         if pcm:
             self._out.put_nowait(AudioChunk(pcm))
-        for end_ms in ends_ms:
-            self._voiced = min(self._voiced + 1, self._letters)
-            while self._timed < len(self._words) and self._words[self._timed][0] <= self._voiced:
-                last_ms = min(before_ms + end_ms, self._sound_ms)
-                self._times.append(SpokenWord(char_end=self._words[self._timed][1], end_ms=last_ms))
-                self._timed += 1
+        # The reference counts from the beginning of a message's sound; one client takes it from the utterance's.
+        if letters and self._from_ms + letters[0][0] < before_ms - SLACK_MS:
+            self._from_ms = before_ms
+        self._coming += (self._from_ms + end_ms for _, end_ms in letters)
+        self._count(self._sound_ms + SLACK_MS)
         loop, pieces = asyncio.get_running_loop(), bisect_right(self._ends, self._voiced)
         self._settling = loop.call_later(SETTLE_S, self._mark, pieces)
-        if self._closed or (self._voiced < self._letters and ends_ms):
+        if self._closed or (self._voiced < self._letters and letters):
             self._expect(len(pcm) / 2 / ElevenLabsTTS.rate_hz)
         elif self._patience is not None:  # it may be all: more is due when the next piece was sent
             self._patience.reschedule(None)
+
+    def _count(self, until_ms: float) -> None:
+        """The letters that have sounded by then, and the words that they complete."""
+        while self._coming and self._coming[0] <= until_ms:
+            self._at_ms = max(self._at_ms, min(self._coming.popleft(), self._sound_ms))
+            self._voiced = min(self._voiced + 1, self._letters)
+            while self._timed < len(self._words) and self._words[self._timed][0] <= self._voiced:
+                self._times.append(SpokenWord(char_end=self._words[self._timed][1], end_ms=self._at_ms))
+                self._timed += 1
 
     def _unsettle(self) -> None:
         if self._settling is not None:
@@ -319,18 +332,19 @@ class _Utterance:
 
     def _end(self) -> None:
         self._unsettle()
+        self._count(inf)
         self._mark(len(self._ends))
         self._out.put_nowait(None)
 
 
-def _letter_ends(alignment: Any) -> list[float]:
-    """Where each letter and digit ends, in ms from the beginning of its piece of sound; empty where that is not told."""
+def _letters(alignment: Any) -> list[tuple[float, float]]:
+    """Where each letter and digit begins and ends, in ms and in order; empty where that is not told."""
     if not isinstance(alignment, dict):
         return []
     found = alignment.get("charStartTimesMs"), alignment.get("charDurationsMs") or alignment.get("charsDurationsMs")
     try:
         rows = [*zip(alignment["chars"], *found, strict=True)]  # type: ignore[arg-type]
-        return [*accumulate((float(s) + float(d) for char, s, d in rows if char.isalnum()), max)]
+        return [(float(s), float(s) + float(d)) for char, s, d in rows if char.isalnum()]
     except (KeyError, TypeError, ValueError, AttributeError):
         return []
 
