@@ -139,6 +139,7 @@ class LiveAvatarFull:
     async def send(self, pcm: bytes, captured_ms: float) -> None:
         """The customer's sound, while it `hears`: 16 kHz, 16-bit little-endian mono."""
         if self.hears and self._running is not None and self._room is not None and not self._ended:
+            self._speaker.ears.sound(pcm, captured_ms)
             try:
                 await self._room.send_audio(pcm)
             except ProviderError as exc:
