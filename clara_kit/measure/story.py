@@ -16,6 +16,9 @@ from clara_kit.core import events as ev
 from clara_kit.core.records import HeardEstimated, Record, StateChanged
 from clara_kit.core.states import ConversationState
 
+LASTING = (ev.ServiceExchanged, do.SwitchTo)
+"""What is told of all that follows; the rest is told of the turn in which it happened."""
+
 
 class Words(Struct, kw_only=True):
     """What the customer said or typed, as soon as it was final. `ended_ms`: when the last word ended."""
