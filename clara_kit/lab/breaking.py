@@ -10,8 +10,12 @@ from typing import Literal
 
 from clara_kit.core.errors import ClaraError
 from clara_kit.core.events import Service
+from clara_kit.core.settings import Settings
+from clara_kit.measure.run import Run
 from clara_kit.runtime.manager import ConversationManager
 from clara_kit.world.faults import APPLIES, Fault, FaultKind
+from clara_kit.world.script import Line, Script
+from clara_kit.world.sim import simulate
 
 How = Literal["down"] | FaultKind
 LATE_MS = 4000.0  # «slow»: later than the three seconds after which a service is passed by
@@ -49,3 +53,16 @@ def to_come(clara: ConversationManager) -> dict[str, int]:
     """How many faults each service has still before it."""
     waiting = [fault.service for fault in clara.services.faults.waiting]
     return {service: waiting.count(service) for service in BUTTONS if service in waiting}
+
+
+def overloaded() -> Run:
+    """A simulated customer whose third question finds the model overloaded (HTTP 529), with automatic fallback on."""
+    asked = (
+        "¿Qué protector solar me recomiendas?",
+        "¿Y cuánto cuesta?",
+        "¿Hacen despachos a regiones?",
+        "¿Y cuánto demora?",
+    )
+    faults = [Fault(service="llm", kind="refuse", status=529, on=on) for on in range(3, 9)]
+    script = Script(title="Claude overloaded", lines=tuple(Line(text=text) for text in asked))
+    return simulate(script, Settings.preset("tuned").with_changes(enable_auto_fallback=True), faults=faults, seed=6)

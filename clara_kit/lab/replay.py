@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 
 from clara_kit.conversation.conversation import Conversation
-from clara_kit.conversation.pen import WATCH
+from clara_kit.conversation.pen import WATCHES
 from clara_kit.conversation.policies import Policies
 from clara_kit.core.errors import RunLogError
 from clara_kit.core.events import Event
@@ -130,7 +130,7 @@ def replay(run_or_path: Run | str | Path, *, policies: Policies | None = None) -
 
 
 def _watches(record: Record) -> bool:
-    return getattr(record, "timer_id", "").startswith(f"{WATCH}#")
+    return getattr(record, "timer_id", "").partition("#")[0] in WATCHES
 
 
 def _shortly(found: tuple[Change, ...]) -> str:

@@ -59,6 +59,7 @@ class Connection:
         self._provider: Any = None
         self._hears = False  # the provider's events have not ended
         self._told = False  # why it is not connected
+        self._left = False  # on purpose
         self._reopening: asyncio.Task[None] | None = None
         self.opened = asyncio.Event()
         """It has been connected once."""
@@ -66,7 +67,7 @@ class Connection:
     @property
     def works(self) -> bool:
         """It is connected, and nothing else was heard of it."""
-        return self._hears and not self._told
+        return self._hears and not self._told and not self._left
 
     def begin(self, tasks: asyncio.TaskGroup) -> None:
         """Live until cancelled, and connect when it is told to."""
@@ -83,6 +84,7 @@ class Connection:
     def disconnect(self) -> None:
         """Leave it, until it is to be connected again; nothing is told of it any more."""
         self._again.clear()
+        self._left = True
         if self._line is not None:
             self._line.cancel()
 
@@ -90,6 +92,7 @@ class Connection:
         while True:
             await self._again.wait()
             self._again.clear()
+            self._left = False
             self._line = self._tasks.create_task(self._connect())
             await asyncio.wait({self._line})
 
@@ -105,7 +108,7 @@ class Connection:
                     self._gone()
                     if self._reopening is not None:
                         self._reopening.cancel()
-            if not self._told:
+            if not self._told and not self._left:
                 message = f"The {self._service} connection was closed."
                 self._failed(ProviderUnavailable(message, kind="cut"))
         except Exception as exc:
@@ -123,6 +126,8 @@ class Connection:
         self._hears = True
         try:
             async for event in provider.events():
+                if self._left:  # a queue that is not empty does not see that it was cancelled
+                    return
                 if isinstance(event, ev.ProviderFailed) and event.utterance_id is None:
                     self._told = True
                 self._feed(event)

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import weakref
 from collections.abc import Callable, Coroutine, Iterable
+from copy import copy
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
@@ -18,6 +19,7 @@ from typing import Any, Literal, Self, TypeVar
 from clara_kit.audio.pcm import Sound
 from clara_kit.audio.voice import Speech
 from clara_kit.conversation.conversation import Conversation
+from clara_kit.conversation.talk import Health
 from clara_kit.core import events as ev
 from clara_kit.core.errors import ClaraError
 from clara_kit.core.records import Record
@@ -210,6 +212,11 @@ class ConversationManager:
     def state(self) -> ConversationState:
         """Whose turn it is."""
         return self.conversation.state
+
+    @property
+    def health(self) -> dict[ev.Service, Health]:
+        """How each service fares that was ever in trouble, and what stands in its place: a copy, as it is now."""
+        return {service: copy(health) for service, health in list(self.conversation.talk.services.items())}
 
     async def say(self, what: str | Sound | Speech | Line) -> None:
         """Let the customer say something (text is spoken by the offline voice); returns when it has been said.

@@ -36,6 +36,7 @@ from clara_kit.runtime.clock import MonotonicClock, Timers
 from clara_kit.runtime.ears import LocalVad, Microphone
 from clara_kit.runtime.health import Share
 from clara_kit.runtime.keeping import Keeping
+from clara_kit.runtime.libraries import load
 from clara_kit.runtime.models import Models
 from clara_kit.runtime.profile import ProfileLoader
 from clara_kit.runtime.run_log import RunLog
@@ -79,7 +80,9 @@ class Session:
         """From connecting to the written run log. `tell` hears of the beginning, or of why there was none."""
         self.loop = asyncio.get_running_loop()
         try:
-            await self.services.load(self.over, "stt", "tts", "avatar")
+            # Where a slow model is passed by, its library must not be what is slow.
+            more = ("backup", "llm") if self.settings.flags.enable_auto_fallback else ()
+            await load(self.services.modes, self.over, "stt", "tts", "avatar", *more)
             if not self.over.is_set():
                 await asyncio.to_thread(self.services.open)
             if self.over.is_set():

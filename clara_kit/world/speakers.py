@@ -170,8 +170,9 @@ class Speakers:
     def silence(self, mouth: Mouth) -> None:
         """Let it fall silent, if it speaks."""
         if mouth.utterance_id >= 0:
-            event = mouth.interrupt(self._host.now_ms)
-            self._host.at(event.at_ms, lambda _: self._host.feed(event))
+            now_ms = self._host.now_ms
+            for event in self.assistant.silence(now_ms) if mouth is self.assistant.mouth else [mouth.interrupt(now_ms)]:
+                self._host.at(event.at_ms, lambda _, event=event: self._host.feed(event))  # type: ignore[misc]
 
     def _ask(self, command: do.AskBackup) -> None:
         host, mouth, who = self._host, self.assistant.mouth, command.utterance_id

@@ -17,7 +17,7 @@ from msgspec.structs import replace
 from clara_kit import data_files
 from clara_kit.core.errors import ScriptError
 from clara_kit.core.rng import child_rng
-from clara_kit.core.settings import Settings
+from clara_kit.core.settings import Preset, Settings
 from clara_kit.lab.survival.checked import checked
 from clara_kit.lab.survival.survival import Survival
 from clara_kit.measure.run import Run
@@ -43,7 +43,7 @@ class Chaos(Struct, frozen=True, kw_only=True):
 
     seed: int
     script: Script
-    preset: str = "plan"
+    preset: Preset = "plan"
     settings: dict[str, Any] = {}
     latency: str = "published"
 
@@ -53,7 +53,7 @@ class Chaos(Struct, frozen=True, kw_only=True):
 
     @property
     def _settings(self) -> Settings:
-        return Settings.preset(self.preset).with_changes(**self.settings)  # type: ignore[arg-type]
+        return Settings.preset(self.preset).with_changes(**self.settings)
 
     def to_dict(self) -> dict[str, Any]:
         """As it stands in a file: only what is not as usual."""
@@ -87,7 +87,7 @@ def _short(one: Any, usual: Any) -> dict[str, Any]:
 def chaos(seed: int, *, fallback: bool | None = None) -> Chaos:
     """The conversation of this seed. fallback: switched on, off, or (None) as the seed has it."""
     rng = child_rng(seed, "chaos")
-    preset = rng.choice(("plan", "tuned", "tuned"))
+    preset: Preset = rng.choice(("plan", "tuned", "tuned"))
     on = rng.random() < 0.5
     settings: dict[str, Any] = {"enable_auto_fallback": on if fallback is None else fallback}
     if rng.random() < 0.2:
@@ -123,7 +123,7 @@ def _lines(rng: Random) -> tuple[Line, ...]:
 def _aside(rng: Random) -> Line:
     """A sound or a nod while Clara speaks, or somebody who waits in vain."""
     after = round(rng.uniform(200, 3000))
-    kind: Literal["cough", "noise", "nod", "hello"] = rng.choice(("cough", "noise", "nod", "hello"))  # type: ignore[arg-type]
+    kind: Literal["cough", "noise", "nod", "hello"] = rng.choice(("cough", "noise", "nod", "hello"))
     if kind == "hello":
         return Line(text="¿Aló?", after_clara_ms=600_000, at_most_ms=round(rng.uniform(2000, 6000)))
     if kind == "nod":

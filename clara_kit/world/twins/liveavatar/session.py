@@ -24,23 +24,11 @@ from clara_kit.world.faults import Fault, find
 from clara_kit.world.twins.base import TwinContext
 from clara_kit.world.twins.liveavatar.dialect import Dialect, Teller
 from clara_kit.world.twins.liveavatar.player import REMEMBERED, Hooks, PlayedFrame, Player, Utterance
-from clara_kit.world.twins.liveavatar.socket import CLOSE_TIMEOUT_S, MAX_MESSAGE_BYTES, Socket
+from clara_kit.world.twins.liveavatar.socket import CLOSE_TIMEOUT_S, MAX_MESSAGE_BYTES, Received, Socket
 
 Json = dict[str, Any]
 BREAKING = ("cut", "stall", "error", "garble")  # faults of the connection
 ENDING = ("no_end", "duplicate", "premature_end")  # faults of how an utterance ends
-
-
-@dataclass(frozen=True, slots=True)
-class Received:
-    """A message of the client. `dropped`: it came before `connected`."""
-
-    at_s: float
-    type: str
-    event_id: str | None
-    size_bytes: int
-    audio_bytes: int
-    dropped: bool
 
 
 @dataclass(kw_only=True)
