@@ -14,6 +14,7 @@ from clara_kit.core.settings import Settings
 from clara_kit.measure.run import Run
 from clara_kit.runtime.manager import ConversationManager
 from clara_kit.world.faults import APPLIES, Fault, FaultKind
+from clara_kit.world.script import Line, Script
 from clara_kit.world.sim import simulate
 
 How = Literal["down"] | FaultKind
@@ -56,11 +57,12 @@ def to_come(clara: ConversationManager) -> dict[str, int]:
 
 def overloaded() -> Run:
     """A simulated customer whose third question finds the model overloaded (HTTP 529), with automatic fallback on."""
-    lines = [
+    asked = (
         "¿Qué protector solar me recomiendas?",
         "¿Y cuánto cuesta?",
         "¿Hacen despachos a regiones?",
         "¿Y cuánto demora?",
-    ]
+    )
     faults = [Fault(service="llm", kind="refuse", status=529, on=on) for on in range(3, 9)]
-    return simulate(lines, Settings.preset("tuned").with_changes(enable_auto_fallback=True), faults=faults, seed=6)
+    script = Script(title="Claude overloaded", lines=tuple(Line(text=text) for text in asked))
+    return simulate(script, Settings.preset("tuned").with_changes(enable_auto_fallback=True), faults=faults, seed=6)

@@ -96,7 +96,7 @@ class ConversationManager:
     @property
     def error(self) -> ClaraError | None:
         """What ended it, if anything did."""
-        return self._session.error
+        return self._session.error or self._session.unkept
 
     @property
     def why_over(self) -> str:
@@ -163,9 +163,11 @@ class ConversationManager:
 
         why: for whoever talks and did not ask for it.
         Raises the `ClaraError` that ended the conversation, or kept its run from being written, unless that was raised
-        before; `run` then has what there is.
+        before; `run` then has what there is. What the disk did not take is written by the next call, once there is room.
         """
         await self._end(why)
+        if self._told is not None and self._told is self._session.unkept:
+            await asyncio.to_thread(self._session.keep_again)
         self._complain()
         return self.run
 
