@@ -129,7 +129,7 @@ class Outages(anywidget.AnyWidget):
         modes: dict[str, str] = {**clara.services.modes} if clara is not None else {}
         coming, now_ms = (to_come(clara), clara.clock.now_ms()) if clara is not None and modes else ({}, 0.0)
         for service in BUTTONS:
-            health = talk.services.get(service) if talk is not None else None  # type: ignore[call-overload]
+            health = talk.services.get(service) if talk is not None else None
             health = health or Health()
             yield {
                 "service": service, "mode": modes.get(service, ""), "lamp": lamp(health), "circuit": health.circuit,
