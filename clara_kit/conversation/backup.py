@@ -62,9 +62,16 @@ def settle(pen: Pen) -> None:
     if talk.backup == "there" and avatar.target != "backup" and _silent(pen):
         _move_in(pen)
     waits = "backup" in talk.timers or (bool(talk.turn.words) and not talk.replies and "retry" not in talk.timers)
-    if waits and talk.backup_answers and talk.state in (S.IDLE, S.PROCESSING) and "turn_end" not in talk.timers:
+    if (
+        waits
+        and talk.answering is None
+        and talk.backup_answers
+        and talk.state in (S.IDLE, S.PROCESSING)
+        and "turn_end" not in talk.timers
+    ):
         ask(pen, "the backup is asked what waits")
-    if avatar.target == "backup" and not talk.backup_answers and talk.state is S.IDLE and talk.is_quiet:
+    trusted = talk.health("llm").circuit == talk.health("stt").circuit == "closed"
+    if avatar.target == "backup" and trusted and talk.state is S.IDLE and talk.is_quiet:
         if talk.backup == "there":
             _go_home(pen)
         elif talk.backup == "home":

@@ -39,7 +39,7 @@ class Turn(Struct):
     ended_ms: float | None = None  # when the last word ended, until Clara is heard
     hold_ms: float = 0.0  # how long more words are waited for
     typed: bool = False  # the last words were; else they were heard
-    held_on: bool = False  # «dame un momento» has been said
+    held_on: int = 0  # the turn in which «dame un momento» was said
 
     @property
     def question(self) -> str:
@@ -285,7 +285,7 @@ def _copied(part: Any) -> Any:
     return part.copy() if isinstance(part, Chunker) else part
 
 
-_LATER = ("connect", "probe", "reopen")  # what nobody waits for
+_LATER = ("connect", "probe", "reopen", "unheard")  # what nobody waits for
 _WELL = Health()  # of whom nothing was heard; nobody writes into it
 _PLAIN = frozenset((str, float, int, bool, tuple, type(None), Settings, SpeechStarted, ConversationState, Voice))
 _PARTS = frozenset((Talk, Turn, Reply, Utterance, Health, Timer, History, ConversationStateMachine))

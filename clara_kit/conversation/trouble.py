@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from math import inf
 
+from msgspec.structs import replace
+
 from clara_kit.conversation import backup, going_on, listening, opening, replying, speaking, switching
 from clara_kit.conversation.pen import Pen
 from clara_kit.conversation.policy import Decision, Failure, HandOver, Retry
@@ -89,7 +91,9 @@ def open_backup_again(pen: Pen, event: ev.TimerFired) -> None:
 
 def backup_is_late(pen: Pen, event: ev.TimerFired) -> None:
     """Nobody has come to answer the customer."""
-    why = f"the backup did not answer within {pen.talk.settings.turn_deadline_ms:.0f} ms"
+    talk, why = pen.talk, f"the backup did not answer within {pen.talk.settings.turn_deadline_ms:.0f} ms"
+    if talk.replies or talk.answering is not None or talk.customers_floor:
+        return
     pen.do(do.RaiseAlert, why, name="backup_down", message=f"{why}.")
     pen.change(S.PROCESSING, why, S.IDLE)
     replying.apologise(pen, why)
@@ -175,6 +179,11 @@ def _broken(
         return speaking.show(pen, utterance, why)
     if utterance.phase != "waiting":
         speaking.hold_back(pen, utterance)
+    if event.service == "avatar" and event.kind == "stalled" and isinstance(decision, Retry) and not connection:
+        pen.health(
+            "avatar"
+        ).down = "broken"  # a session that takes sound and never speaks will not by being asked again
+        return pen.do(do.Connect, f"{why}: a new session; {decision.reason}", service="avatar")
     if isinstance(decision, HandOver):
         speaking.release(pen, why)
     elif not connection and isinstance(decision, Retry):
@@ -211,6 +220,11 @@ def _backup_failed(pen: Pen, event: ev.ProviderFailed) -> None:
     if not alone and reply is None and utterance is None:
         return pen.ignore(event, "no answer is awaited from it")
     heard = utterance is not None and utterance.started_ms is not None
+    if utterance is not None and not utterance.own and not alone:  # our text, which it was to repeat
+        decision = _ask(pen, event, spoken=heard)
+        if utterance.aside:
+            return speaking.aside_over(pen, utterance, why)
+        return _broken(pen, event, utterance, why, decision, connection=False)
     asked = bool(talk.turn.words) or any(r.by_backup for r in talk.replies.values())
     decision = _ask(pen, event, spoken=heard, connection=alone)
     for one in [r for r in talk.replies.values() if r.by_backup]:
@@ -298,10 +312,11 @@ def late(pen: Pen, event: ev.TimerFired) -> None:
     if switching.for_the_time_being(pen, who, why):
         return
     reply = talk.reply
-    if who in ("llm", "backup") and not talk.turn.held_on:
-        talk.turn.held_on = True
-        speaking.say_aside(pen, talk.settings.hold_phrase, why)
-    elif who == "llm" and reply is not None and 0 < reply.chars < reply.seen_chars + _CREEPS_CHARS:
+    writes = reply is not None and reply.chars >= reply.seen_chars + _CREEPS_CHARS
+    if talk.now_ms - since_ms > talk.settings.turn_deadline_ms and not writes:
+        return _never_came(pen, who, why)
+    held_on = who in ("llm", "backup") and speaking.hold_on(pen, why)
+    if not held_on and who == "llm" and reply is not None and reply.seen_chars and not writes:
         pen.end_reply(reply.reply_id)
         pen.do(do.CancelReply, why, reply_id=reply.reply_id)
         spoken = reply.said_something and talk.answering is not None
@@ -309,6 +324,25 @@ def late(pen: Pen, event: ev.TimerFired) -> None:
     if reply is not None:
         reply.seen_chars = reply.chars
     pen.set_timer("slow", limit_ms, "it is looked at again then")
+
+
+def _never_came(pen: Pen, who: Service, why: str) -> None:
+    """Nobody told of a failure, and nothing came: it has failed."""
+    talk, reply, utterance = pen.talk, pen.talk.reply, pen.talk.utterance
+    event = _ours(pen, who, "stalled", f"Nothing came of it: {why}.")
+    if who == "backup" and reply is not None:
+        ids = {"reply_id": reply.reply_id, "utterance_id": utterance.utterance_id if utterance is not None else None}
+        pen.do(do.CancelReply, why, reply_id=reply.reply_id)
+        if utterance is not None:
+            pen.do(do.InterruptAvatar, why, utterance_id=utterance.utterance_id)
+        return _backup_failed(pen, replace(event, **ids))
+    if reply is not None and who == "llm":
+        pen.end_reply(reply.reply_id)
+        pen.do(do.CancelReply, why, reply_id=reply.reply_id)
+        return _answer_failed(pen, event, why, spoken=reply.said_something and talk.answering is not None)
+    if utterance is not None:
+        pen.do(do.InterruptAvatar, why, utterance_id=utterance.utterance_id)
+        _voice_failed(pen, replace(event, utterance_id=utterance.utterance_id))
 
 
 # --- what all have in common -----------------------------------------------------------------------------------

@@ -25,7 +25,7 @@ from clara_kit.turns import usual_policies
 
 AS_RECORDED = frozenset({
     "stt_model", "stt_language", "stt_endpointing_ms", "stt_utterance_end_ms", "stt_keyterms", "local_vad", "llm_model", "llm_max_tokens",
-    "llm_temperature", "llm_first_token_timeout_ms", "llm_stall_timeout_ms", "tts_voice", "avatar_vendor", "heygen_avatar_name",
+    "llm_temperature", "llm_first_token_timeout_ms", "llm_stall_timeout_ms", "tts_voice", "tts_other_voice", "avatar_vendor", "heygen_avatar_name",
     "heygen_voice_id", "avatar_id", "avatar_sandbox", "profile_cache_hours", "shopify_api_version", "absence_ms", "greeting",
     "enable_personalization",
 })  # fmt: skip

@@ -115,9 +115,7 @@ class Story:
             exchanged=self.exchanged if exchanged is None else exchanged,
         )
         turn = self._turn(command.turn_id, words.kind if words else "spoken")
-        reply.of_rest = words is None and any(
-            u.stopped_ms is None and u.pieces and not u.aside for u in turn.utterances
-        )
+        reply.of_rest = words is None and any(u.is_being_said for u in turn.utterances)
         turn.replies.append(reply)
         if words is not None:
             turn.speaking_ms = None  # her answer was taken back: the way begins anew

@@ -178,6 +178,10 @@ class Services:
             from clara_kit.world.played_halves import PlayedFace
 
             stage = self._stage(clock)
+            if self.settings.avatar_vendor == "heygen" and "backup" in self.modes:
+                from clara_kit.world.played_backup import PlayedClassic
+
+                return PlayedClassic(stage, self.prompt)
             return PlayedAvatar(stage) if self.modes["tts"] == "sim" else PlayedFace(stage, tts)
         s = self.settings
         if s.avatar_vendor == "heygen":
@@ -201,8 +205,14 @@ class Services:
         self, clock: Clock, messages: tuple[Message, ...], hears: bool, *, prompt: Prompt | None = None
     ) -> Backup:
         """The avatar vendor's own assistant, told the prompt (default: a stranger's) and these turns; not yet entered."""
+        if self.modes["avatar"] == "sim":
+            raise ProviderUnavailable("The simulated avatar has no assistant of its own.")
         if self.settings.avatar_vendor == "heygen":
             raise ProviderUnavailable("The avatar's session, which would answer by itself, is not there.", kind="cut")
+        if self.modes["avatar"] == "sim":
+            from clara_kit.world.played_backup import PlayedBackup
+
+            return PlayedBackup(self._stage(clock), prompt=prompt or self.prompt, messages=messages, hears=hears)
         from clara_kit.providers.avatar.full import LiveAvatarFull
 
         s = self.settings
@@ -223,7 +233,8 @@ class Services:
             return self.tts(clock)
         from clara_kit.providers.tts.elevenlabs import ElevenLabsTTS
 
-        return ElevenLabsTTS(**self._access("tts", "elevenlabs"), pronunciation=self.pronunciation)
+        access, s = self._access("tts", "elevenlabs"), self.settings
+        return ElevenLabsTTS(**access, voice=s.tts_other_voice, speed=s.tts_speed, pronunciation=self.pronunciation)
 
     def sound_only(self, clock: Clock, tts: TTSProvider) -> AvatarProvider:
         """Speaks with `tts` and has no face, not yet entered."""

@@ -42,6 +42,7 @@ WITHOUT_EFFECT = {
     "stt_keyterms": "the words are the script's",
     "llm_temperature": "the scripted brain has none",
     "tts_voice": "lengths come from the text and tts_speed",
+    "tts_other_voice": "there is no account",
     "heygen_avatar_name": "there is no account",
     "heygen_voice_id": "there is no account",
     "avatar_id": "there is no account",

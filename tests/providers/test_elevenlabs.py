@@ -58,6 +58,18 @@ async def test_every_utterance_is_a_context_of_one_socket_and_is_closed(
     assert closed == [f"u{n}" for n in range(1, 8)]
 
 
+async def test_the_voice_is_as_quick_as_was_set_within_what_the_vendor_offers(twin: ElevenLabsTwin) -> None:
+    async with TwinServer([twin]) as server:
+        for speed, told in ((1.0, None), (0.9, 0.9), (1.5, 1.2)):
+            access = {"api_key": "test-key", "base_url": server.addresses["elevenlabs"]["base_url"]}
+            voice = ElevenLabsTTS(**access, voice="mía", speed=speed)
+            await spoken(voice, "Hola.")
+            await voice.aclose()
+            connection = twin.connections[-1]
+            assert connection["messages"][0].get("voice_settings", {}).get("speed") == told
+            assert "/mía/" in connection["path"]
+
+
 async def test_an_utterance_left_early_is_silenced_by_one_message_and_does_not_sound_in_the_next(
     voice: ElevenLabsTTS, twin: ElevenLabsTwin
 ) -> None:

@@ -116,6 +116,16 @@ async def test_leaving_in_mid_word_leaves_no_task_and_closes_the_voice() -> None
     assert asyncio.all_tasks() <= before and tts.entered == tts.left == 1
 
 
+async def test_a_listener_that_breaks_ends_the_session_and_leaves_nothing_waiting() -> None:
+    avatar = SoundOnly(tts=FakeTTS(ms=500), clock=MonotonicClock())
+    avatar.on_audio = lambda who, pcm: [][who]
+    async with avatar, asyncio.timeout(5):
+        await avatar.speak(1, 0, "Hola.")
+        await avatar.speak(2, 0, "Otra.")
+        failed = [e for e in [e async for e in avatar.events()] if isinstance(e, ev.ProviderFailed)]
+    assert [f.utterance_id for f in failed] == [1, 2, None]
+
+
 def test_who_plays_its_sound_lowers_it_and_another_rate_is_refused() -> None:
     avatar = SoundOnly(tts=FakeTTS(), clock=MonotonicClock())
     assert isinstance(avatar, TapsAudio) and not isinstance(avatar, Ducks)

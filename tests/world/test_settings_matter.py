@@ -110,7 +110,7 @@ def test_the_simulation_honours(name: str) -> None:
 
 OTHER = {
     "profile_cache_hours": 0, "absence_ms": 1000.0, "shopify_api_version": "2026-07", "stt_model": "nova-2", "stt_language": "es",
-    "stt_keyterms": ("retinol",), "llm_temperature": None, "tts_voice": "aura-2-nestor-es", "heygen_avatar_name": "x",
+    "stt_keyterms": ("retinol",), "llm_temperature": None, "tts_voice": "aura-2-nestor-es", "tts_other_voice": "x", "heygen_avatar_name": "x",
     "heygen_voice_id": "x", "avatar_id": "x", "avatar_sandbox": False,
 }  # fmt: skip
 

@@ -63,7 +63,7 @@ class FullSpeaker:
         self._own_timer: asyncio.TimerHandle | None = None
         self._own_due = False  # it has heard something, and has not begun to answer
         self._names_orders = False  # what is told of an order names it
-        self._ears = VendorEars(emit, clock)
+        self.ears = VendorEars(emit, clock)
         self._last_words = ""
         self._hushing: set[asyncio.Future[None]] = set()
 
@@ -112,13 +112,13 @@ class FullSpeaker:
         if signal.kind.startswith("user_"):
             if self.hears:
                 self._own_due = self._own_due or signal.kind == "user_said"
-                self._ears.take(signal)
+                self.ears.take(signal)
             return
         utterance = self._meant(signal)
         if signal.kind == "started" and (utterance.silenced if utterance else not self._at_it):
             self._hush()
         if utterance is not None:
-            utterance.take(signal, customer_speaks=self._ears.speaking)
+            utterance.take(signal, customer_speaks=self.ears.speaking)
 
     @property
     def _at_it(self) -> bool:
@@ -152,7 +152,7 @@ class FullSpeaker:
 
     def stop_hearing(self) -> None:
         """What it makes of what it heard is of no interest any more."""
-        self.hears = self._ears.speaking = False
+        self.hears = self.ears.speaking = False
         self._unasked()
 
     def _unasked(self) -> None:

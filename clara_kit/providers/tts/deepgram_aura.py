@@ -108,10 +108,9 @@ class DeepgramAuraTTS:
                     yield chunk
             except Exception as exc:
                 status = getattr(exc, "status_code", None)
-                said = f"HTTP {status}" if status else type(exc).__name__
-                message = f"Deepgram's voice refused a request ({said})."
-                hint = "it was asked because twenty flushes a minute were used up; wait a minute."
-                hint = HINTS[status] if status in (401, 402, 403) else hint
+                message = f"Deepgram's voice refused a request ({f'HTTP {status}' if status else type(exc).__name__})."
+                usual = "it was asked because twenty flushes a minute were used up; wait a minute."
+                hint = HINTS[status] if status in (401, 402, 403) else usual
                 kind, headers = http.kind_of(status) if status else "unreachable", getattr(exc, "headers", None)
                 failed = http.failure(kind, message, hint, headers=headers)
             if failed is not None:
