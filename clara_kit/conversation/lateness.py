@@ -24,6 +24,8 @@ def late(pen: Pen, event: ev.TimerFired) -> None:
     who, since_ms = switching.late(talk)
     if not who:
         return
+    if talk.customers_floor:  # it is their time, not hers
+        return pen.set_timer("slow", limit_ms, "the customer has the floor")
     if talk.now_ms < since_ms + limit_ms:
         return pen.set_timer_at("slow", since_ms + limit_ms, f"the {who} has until then")
     why = f"nothing useful came of the {who} in {talk.now_ms - since_ms:.0f} ms"
