@@ -276,6 +276,13 @@ async def test_a_refused_session_is_told_at_its_beginning_and_leaves_none_behind
         assert all(session.state != "active" for session in far.sessions.values())
 
 
+async def test_a_plan_with_one_session_at_once_says_what_to_do_and_lets_it_be_tried_again() -> None:
+    async with twin(concurrent=1) as (server, _), backup_at(server):
+        with pytest.raises(ProviderUnavailable, match=r"limit is reached.*4003.*close those") as told:
+            await backup_at(server).__aenter__()
+        assert told.value.kind == "rate_limited" and told.value.retryable
+
+
 async def test_a_session_that_breaks_fails_what_it_says_and_is_told_once() -> None:
     async with twin(Fault(service="backup", kind="cut", after_ms=300)) as (server, _), backup_at(server) as backup:
         await backup.ask(1, 2, 3, "¿Hacen despachos a regiones?")
