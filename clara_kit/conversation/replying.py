@@ -19,7 +19,7 @@ def answer(pen: Pen, why: str) -> None:
     pen.cancel_timers(why, "no_words", "final_wait", "turn_end")
     pen.change(S.PROCESSING, why)
     talk.left_to_say, talk.unfinished, talk.turn.over_ms = [], False, talk.now_ms
-    talk.turn.held_on, pen.health("llm").attempt = False, 0
+    pen.health("llm").attempt = 0
     request(pen, why)
 
 

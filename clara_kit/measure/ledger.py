@@ -36,7 +36,7 @@ STAGE_LABELS = ("hear", "send", "think", "first sentence", "hand over", "voice",
 ASKS_AGAIN = "apology"
 """The policy by which Clara asks the customer to say it once more."""
 _BY_BACKUP = "answered by the avatar vendor's own assistant"
-_SHOWN = "to be read only: the voice was gone"
+_SHOWN, _PARTLY_SHOWN = "to be read only: the voice was gone", "a part of it could only be read: the voice was gone"
 _ASKED_AGAIN = "Clara had to ask again"
 BACKUP = "request_sent → speaking_started"
 """The one stage of a turn that the backup answered: it thinks and speaks by itself, and tells nothing of its parts."""
@@ -90,7 +90,8 @@ class Turn:
     model: str = ""
     requests: int = 0
     interrupted: bool = False
-    backup: bool = False  # the avatar vendor's own assistant answered it
+    backup: bool = False  # the avatar vendor's own assistant answered it, or a part of it
+    by_backup: bool = False  # what was heard first was its answer
     shown: bool = False  # some of the answer could only be read
     asked_again: bool = False  # Clara had to ask the customer to say it once more
     held_on_ms: float | None = None  # how long after the last word she said «un momento», or the like; it is no answer
@@ -101,7 +102,7 @@ class Turn:
     def path(self) -> tuple[str, ...]:
         """The points this kind of turn must have. What can only be read is read when it is given to be."""
         begin, end = 0 if self.kind != "greeting" else 4, 5 if self._only_shown else len(POINTS)
-        return (*POINTS[:3], POINTS[-1]) if self.backup else POINTS[begin:end]
+        return (*POINTS[:3], POINTS[-1]) if self.by_backup else POINTS[begin:end]
 
     @property
     def _only_shown(self) -> bool:
@@ -116,13 +117,18 @@ class Turn:
     def stages(self) -> dict[str, float]:
         """Milliseconds of each stage whose two ends are known."""
         at = self.points
-        ends = pairwise(self.path if self.backup else POINTS)
+        ends = pairwise(self.path if self.by_backup else POINTS)
         return {f"{a} → {b}": at[b] - at[a] for a, b in ends if a in at and b in at}
 
     @property
     def notes(self) -> tuple[str, ...]:
         """How it was answered, where that was not as usual."""
-        told = {_BY_BACKUP: self.backup, _SHOWN: self.shown, _ASKED_AGAIN: self.asked_again}
+        told = {
+            _BY_BACKUP: self.backup,
+            _SHOWN: self._only_shown,
+            _PARTLY_SHOWN: self.shown and not self._only_shown,
+            _ASKED_AGAIN: self.asked_again,
+        }
         held_on = () if self.held_on_ms is None else (f"Clara asked to hold on after {self.held_on_ms:.0f} ms",)
         return (*held_on, *(note for note, so in told.items() if so))
 
@@ -170,7 +176,8 @@ def _turn(told: story.Turn) -> Turn:
     if told.replies:
         last, began = _last(told), told.replies[asked[-1] if asked else 0]
         turn.customer, turn.model, turn.exchanged = last.question, last.model or turn.model, last.exchanged
-        turn.backup = last.backup is not None
+        turn.by_backup = last.backup is not None
+        turn.backup = any(reply.backup is not None for reply in told.replies[told.replies.index(began) :])
         if began.words is not None:
             turn.points["words_ended"] = began.words.ended_ms
             turn.transcript_received = began.words.received_ms
@@ -197,8 +204,11 @@ def _turn(told: story.Turn) -> Turn:
     turn.asked_again = any(u.by == ASKS_AGAIN for u in utterances)
     turn.exchanged = {**turn.exchanged, **(after[-1].exchanged if after else {})}
     turn.clara = " ".join(u.text for n, u in enumerate(utterances) if not _said_anew(u, utterances[n + 1 :]))
-    seen_ms = _first(u.shown_ms for u in after) if turn._only_shown else None
-    began_ms = told.speaking_ms if told.speaking_ms is not None else seen_ms
+    began_ms = told.speaking_ms
+    if turn._only_shown:  # whatever went to the voice before was not heard
+        for name in POINTS[5:]:
+            turn.points.pop(name, None)
+        began_ms = turn.points["first_piece"] = min(u.shown_ms for u in after if u.shown_ms is not None)
     if began_ms is not None and "words_ended" in turn.points:
         turn.total_ms = began_ms - turn.points["words_ended"]
     if any(u.heard is not None for u in told.utterances):

@@ -83,6 +83,11 @@ class Run:
         return {k: v for k, v in modes.items() if isinstance(v, str)} if isinstance(modes, dict) else {}  # type: ignore[misc]
 
     @property
+    def was_cut(self) -> bool:
+        """It was read from a folder, and its end is not there: it still runs, or its process was stopped."""
+        return self.folder is not None and "ended" not in self.facts
+
+    @property
     def mix(self) -> str:
         """The modes in words, for every table and plot; a number of a simulated service is no vendor's."""
         modes: dict[str, str] = {**self.modes}

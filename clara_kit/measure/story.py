@@ -18,6 +18,9 @@ from clara_kit.measure.told import Turn as Turn
 from clara_kit.measure.told import Utterance as Utterance
 from clara_kit.measure.told import Words as Words
 
+LASTING = (ev.ServiceExchanged, do.SwitchTo)
+"""What is told of all that follows; the rest is told of the turn in which it happened."""
+
 
 class Story:
     """Reads a trace once. `step`: the number, from 0, of the last event."""
@@ -115,9 +118,7 @@ class Story:
             exchanged=self.exchanged if exchanged is None else exchanged,
         )
         turn = self._turn(command.turn_id, words.kind if words else "spoken")
-        reply.of_rest = words is None and any(
-            u.stopped_ms is None and u.pieces and not u.aside for u in turn.utterances
-        )
+        reply.of_rest = words is None and any(u.is_being_said for u in turn.utterances)
         turn.replies.append(reply)
         if words is not None:
             turn.speaking_ms = None  # her answer was taken back: the way begins anew

@@ -41,7 +41,7 @@ class Reply(Struct, kw_only=True):
     completed_ms: float | None = None
     exchanged: Mapping[str, Any] = {}  # the services, and their new modes, that had been exchanged when it was asked
     backup: Utterance | None = None  # what the avatar vendor's own assistant says, where that was asked
-    of_rest: bool = False  # the one before broke off while Clara was saying it: only its rest was asked for
+    of_rest: bool = False  # the one before broke off when Clara had begun to say it: only its rest was asked for
 
 
 class Utterance(Struct, kw_only=True):
@@ -79,6 +79,16 @@ class Utterance(Struct, kw_only=True):
     def aside(self) -> bool:
         """It answers nothing: «un momento»."""
         return self.by == "aside"
+
+    @property
+    def is_being_said(self) -> bool:
+        """It is an answer, or a part of one, that was heard or is on its way."""
+        return (
+            not self.aside
+            and bool(self.pieces)
+            and not self.failed
+            and (self.stopped_ms is None or self.started_ms is not None)
+        )
 
     @property
     def reached(self) -> str:

@@ -14,7 +14,6 @@ from clara_kit.core.clock import Clock
 from clara_kit.core.errors import ProviderError, ProviderUnavailable
 from clara_kit.providers.avatar.base import AvatarProvider, Backup, Ducks
 
-_REMEMBERED = 8  # utterances
 _WAIT = "wait for it to be connected again."
 Order = do.Speak | do.EndSpeech | do.InterruptAvatar | do.AskBackup
 
@@ -27,7 +26,9 @@ class Orders:
         self._queue: asyncio.Queue[Order] = asyncio.Queue()
         self.avatar: AvatarProvider | None = None
         self.backup: Backup | None = None
-        self._given: dict[int, AvatarProvider] = {}  # who was given an utterance also ends and stops it
+        self._given: dict[
+            int, AvatarProvider
+        ] = {}  # who was given an utterance also ends and stops it, until it is over
         self.coming = asyncio.Event()
         """Unset: whoever shall speak is coming in a moment, and the orders wait."""
         self.coming.set()
@@ -46,6 +47,15 @@ class Orders:
         """At once, where the avatar can: it is of what sounds now, not of what waits."""
         if isinstance(self.avatar, Ducks):
             self.avatar.duck(order.on)
+
+    def saw(self, event: ev.Event) -> None:
+        """What became of an utterance."""
+        if isinstance(event, ev.SpeakingEnded | ev.SpeakingInterrupted | ev.ProviderFailed):
+            self._given.pop(-1 if event.utterance_id is None else event.utterance_id, None)
+
+    def given(self, avatar: object) -> list[int]:
+        """The utterances that it has not ended yet."""
+        return [who for who, one in self._given.items() if one is avatar]
 
     def gone(self, avatar: object) -> None:
         """What it was given can be said by another."""
@@ -74,8 +84,6 @@ class Orders:
             avatar = self.backup if isinstance(order, do.AskBackup) else given.get(who, self.avatar)
             if avatar is not None:
                 given[who] = avatar
-                if len(given) > _REMEMBERED:
-                    del given[next(iter(given))]
         else:
             avatar = given.get(who)
         if avatar is None:

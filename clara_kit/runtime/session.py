@@ -61,6 +61,8 @@ class Session:
         self.conversation = Conversation(self.settings, policies=usual_policies())
         self.run: Run | None = None
         self.error: ClaraError | None = None
+        self.unkept: ClaraError | None = None
+        """Why the end of its run could not be written."""
         self.listeners: list[Listener] = []
         self.sound_listeners: list[SoundListener] = []
         self.replies_spoken = 0
@@ -172,8 +174,12 @@ class Session:
     def _finish(self) -> None:
         assert self._keeping is not None
         briefing = self.profile.briefing if self.profile is not None else None
-        self.run, error = self._keeping.close(briefing, self.error)
-        self.error = self.error or error
+        self.run, self.unkept = self._keeping.close(briefing, self.error)
+
+    def keep_again(self) -> None:
+        """Once it is over: write what the disk did not take at its end, if anything."""
+        if self.unkept is not None:
+            self._finish()
 
     def _inputs(self) -> dict[str, Any]:
         services = self.services
@@ -293,6 +299,7 @@ class Session:
     def _open_backup(self, command: do.OpenBackup, hears: bool) -> AbstractAsyncContextManager[Backup]:
         assert self.profile is not None
         prompt = self.profile.prompt(personal=self.conversation.settings.flags.enable_personalization)
+        self._board.prompt_hash = self.profile.logged(prompt).hash
         return self.services.backup(self.clock, command.messages, hears or command.hears, prompt=prompt)
 
     def _shown(self, avatar: Any, ear: Any) -> None:

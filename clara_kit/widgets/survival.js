@@ -45,9 +45,9 @@ function render({ model, el }) {
       node.setAttribute("aria-label", node.title);
     }
     const all = Object.values(found), count = (name) => all.filter(([outcome]) => outcome === name).length;
+    const silent = all.map((one) => one[2]).sort((a, b) => a - b), of = (share) => (silent[Math.min(silent.length - 1, Math.floor(share * silent.length))] ?? 0).toFixed(1);
     sums.textContent = fill(w(all.length < model.get("total") ? "sv_doing" : "sv_sums"), {
-      done: all.length, total: model.get("total"), silent: all.reduce((sum, one) => sum + one[2], 0).toFixed(0), degraded: all.reduce((sum, one) => sum + one[1], 0).toFixed(0),
-      lost: all.reduce((sum, one) => sum + one[3], 0),
+      done: all.length, total: model.get("total"), lost: all.reduce((sum, one) => sum + one[3], 0), half: of(0.5), twentieth: of(0.95),
     });
     legend.replaceChildren(...Object.entries(SIGN).filter(([name]) => name !== "wrong" || count("wrong")).map(([name, sign]) => {
       const item = make("li");

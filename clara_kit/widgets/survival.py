@@ -133,4 +133,5 @@ class SurvivalView(ipywidgets.VBox):  # type: ignore[misc]
 
 
 def _seen(one: Survival) -> list[Any]:
-    return ["wrong" if one.problems else one.outcome, round(one.degraded_s, 1), round(one.silent_s, 1), one.lost]
+    outcome = "wrong" if one.problems else one.outcome
+    return [outcome, round(one.degraded_s, 1), round(one.longest_silence_s, 1), one.lost]

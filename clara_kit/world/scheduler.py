@@ -231,6 +231,8 @@ class World(Hears):
         if command.service == "avatar":
             self.speakers.use(command.target)
         elif command.service == "stt":
+            if command.target == "backup":
+                self._disconnect_ear()  # what it has not understood, the backup hears
             self.speakers.listen(command.target == "backup")
 
     def _show(self, command: do.ShowText) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from clara_kit.conversation.talk import Talk
 from clara_kit.core import commands as do
 from clara_kit.core import events as ev
 from clara_kit.core.errors import ProviderUnavailable
@@ -61,7 +62,6 @@ class Speakers:
         self.assistant = Assistant(settings, draw, length, book, self.ours)
         self._target: do.Target = ""
         self._listens = False
-        self._answer: int | None = None  # the reply that the assistant has not told to its end
         self._sessions: dict[Service, _Session] = {"avatar": _Session(there=True), "backup": _Session(there=False)}
         self.hands: dict[type, Callable[[Any], object]] = {
             do.Speak: self._speak,
@@ -71,6 +71,21 @@ class Speakers:
             do.CloseBackup: lambda _: self._close("backup"),
             do.AskBackup: self._ask,
         }
+
+    def go_on_from(self, talk: Talk) -> None:
+        """As they stood in a conversation that is gone on with; what was being opened comes in the time that this takes."""
+        there, self._target = talk.backup in ("there", "leaving", "home"), talk.health("avatar").target
+        self._sessions["backup"].there = there
+        own = self._target == "" or talk.backup == "home" or self.assistant.classic
+        self._sessions["avatar"].there = own and not talk.health("avatar").down
+        prompt, hash_ = self._host.told()
+        self.assistant.told(prompt, talk.history.said, hash_=hash_)
+        self._listens = talk.health("stt").target == "backup"
+        if talk.backup == "opening":
+            self._open("backup", at_once=False)
+        if talk.backup == "leaving" or talk.health("avatar").down == "broken":
+            self._open("avatar", at_once=False)
+        self._host.ears()
 
     # --- who is there -------------------------------------------------------------------------------------
 
@@ -171,23 +186,15 @@ class Speakers:
     def silence(self, mouth: Mouth) -> None:
         """Let it fall silent, if it speaks."""
         if mouth.utterance_id >= 0:
-            silent = mouth.interrupt(self._host.now_ms)
-            for event in (*self._broken_off(mouth, silent), silent):
+            now_ms = self._host.now_ms
+            for event in self.assistant.silence(now_ms) if mouth is self.assistant.mouth else [mouth.interrupt(now_ms)]:
                 self._host.at(event.at_ms, lambda _, event=event: self._host.feed(event))  # type: ignore[misc]
-
-    def _broken_off(self, mouth: Mouth, silent: ev.Event) -> list[ev.Event]:
-        """An answer of the assistant's is written no further than it was said."""
-        if mouth is not self.assistant.mouth or self._answer is None:
-            return []
-        reply_id, self._answer = self._answer, None
-        return [ev.ReplyCompleted(at_ms=silent.at_ms, reply_id=reply_id, stop_reason="end_turn")]
 
     def _ask(self, command: do.AskBackup) -> None:
         host, mouth, who = self._host, self.assistant.mouth, command.utterance_id
         if not self._sessions["backup"].there:
             return self._nobody("backup", utterance_id=who, reply_id=command.reply_id)
         faults = host.faults("backup")
-        self._answer = command.reply_id
         self.happen(mouth, self.assistant.ask(command, host.now_ms, faults))
 
     def _nobody(self, service: Service, **ids: int) -> None:
@@ -215,6 +222,4 @@ class Speakers:
         if who == mouth.utterance_id:
             if isinstance(event, ev.SpeakingEnded | ev.ProviderFailed):
                 mouth.utterance_id = -1
-            if isinstance(event, ev.ReplyCompleted):
-                self._answer = None
             self._host.feed(event)

@@ -15,7 +15,7 @@ from clara_kit.widgets import outages as module
 from clara_kit.widgets.outages import Outages
 from clara_kit.widgets.survival import SurvivalView
 from clara_kit.widgets.window import ConversationWindow
-from tests.browser.lab import DRAWN, SCREENSHOTS, _browser
+from tests.browser.lab import DRAWN, SCREENSHOTS, _browser, lab
 
 pytestmark = [pytest.mark.timeout(240), pytest.mark.wall]
 
@@ -176,3 +176,45 @@ async def test_the_picture_has_room_at_every_width_in_light_and_dark(dark: bool)
             await page.evaluate(DRAWN)
             assert not await page.evaluate(WIDER), f"something is wider than its place at {width}"
             await page.screenshot(path=SCREENSHOTS / f"survival_{width}{'_dark' * dark}.png")
+
+
+async def test_the_sixth_notebook_by_mouse_and_keyboard_alone(tmp_path: Path) -> None:
+    async with lab(tmp_path, pace=10) as notebook:
+        page = notebook.page
+        await notebook.open("notebooks/06_fallback.ipynb")
+        await notebook.run_all()
+        await notebook.show(1)
+        desk, panel = page.get_by_test_id("clara-desk"), page.get_by_test_id("clara-outages")
+        await expect(desk.get_by_test_id("fallback")).to_be_checked()
+        await desk.get_by_test_id("call").click()
+        await expect(desk.get_by_role("status").first).to_have_text("Clara speaks", timeout=60_000)
+        await expect(page.get_by_test_id("clara-window").first).to_be_visible(timeout=30_000)  # it grows
+        await panel.get_by_test_id("ou-times").select_option("lasting")
+        await panel.get_by_test_id("break-llm-down").click()
+        await expect(panel.get_by_test_id("ou-llm")).to_contain_text("broken until it is mended")
+        await desk.get_by_test_id("line").fill("¿Hacen despachos a regiones?")
+        await desk.get_by_test_id("line").press("Enter")
+        await expect(panel.get_by_test_id("ou-llm")).to_contain_text(
+            "the avatar vendor’s own assistant", timeout=60_000
+        )
+        await expect(desk.get_by_test_id("notice")).to_contain_text("fallback mode")
+        for width in (800, 1440, 1280):
+            await page.set_viewport_size({"width": width, "height": 1000})
+            await notebook.screenshot(f"06_fallback_{width}")
+        await panel.get_by_test_id("mend-llm").click()
+        await desk.get_by_test_id("hang_up").click()
+        await expect(desk.get_by_test_id("call")).to_be_visible(timeout=60_000)
+        await notebook.show(5)
+        again = page.get_by_test_id("clara-outage-again")
+        await again.get_by_test_id("oa-on").click()
+        await expect(again.get_by_test_id("oa-on")).to_have_attribute("aria-pressed", "true")
+        await notebook.screenshot("06_fallback_again")
+        await notebook.show(6)
+        picture = page.get_by_test_id("clara-survival")
+        await expect(picture.get_by_test_id("sv-sums")).to_contain_text("turns lost", timeout=90_000)
+        await picture.locator('[data-cell="llm / down / asked"]').click()
+        await expect(picture.get_by_test_id("sv-detail")).to_contain_text("down from then on", timeout=30_000)
+        play = page.get_by_test_id("clara-window").last.get_by_test_id("play")
+        await expect(play).to_be_enabled(timeout=30_000)
+        await notebook.screenshot("06_fallback_survival")
+        assert notebook.errors == []

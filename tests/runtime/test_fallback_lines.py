@@ -14,6 +14,7 @@ import pytest
 from clara_kit.core import commands as do
 from clara_kit.core import events as ev
 from clara_kit.core.errors import ProviderRefused, ProviderUnavailable, SettingsError
+from clara_kit.core.settings import Settings
 from clara_kit.providers.avatar.base import AvatarProvider, Backup
 from clara_kit.runtime.clock import MonotonicClock
 from clara_kit.runtime.hearing import Hearing
@@ -90,7 +91,7 @@ class Board:
         made = self.lines
         services: Any = SimpleNamespace(
             stt=lambda _: made["stt"], avatar=lambda *_: made["avatar"], tts=lambda _: made["tts"],
-            sound_only=lambda *_: made["sound"], other_voice=self._other,
+            sound_only=lambda *_: made["sound"], other_voice=self._other, settings=Settings(),
         )  # fmt: skip
         self.board = Switchboard(
             services, self.clock, self.told.append, SimpleNamespace(probe=made["llm"].warm),  # type: ignore[arg-type]
@@ -130,8 +131,8 @@ class _OverError(Exception):
     """Ends the group."""
 
 
-async def say(board: Board, text: str) -> None:
-    await board.do(do.Speak, turn_id=1, utterance_id=1, piece_no=0, text=text)
+async def say(board: Board, text: str, utterance_id: int = 1) -> None:
+    await board.do(do.Speak, turn_id=1, utterance_id=utterance_id, piece_no=0, text=text)
 
 
 async def test_a_line_that_was_left_is_opened_again_only_when_it_is_to_be() -> None:
@@ -170,10 +171,24 @@ async def test_the_backup_speaks_answers_and_hears_once_it_is_there_and_until_it
         await board.do(do.SwitchTo, service="avatar", target="")
         await board.do(do.CloseBackup)
         assert not backup.hears and backup.left == 1
-        await say(board, "Aquí estoy")
+        await say(board, "Aquí estoy", 9)
         await board.board.hearing.frame(LOUD, 40.0)
         assert avatar.told == ["Aquí estoy"] and stt.told[-1] == 40.0
         assert "ProviderFailed backup" not in board.kinds()
+
+
+async def test_what_was_being_said_when_an_avatar_is_left_counts_as_cut() -> None:
+    async with Board().connected() as board:
+        await say(board, "Sí, despachamos")
+        await board.do(do.Disconnect, service="avatar")
+        (cut,) = board.told
+        assert isinstance(cut, ev.SpeakingInterrupted) and cut.utterance_id == 1 and cut.estimated
+        await board.do(do.Connect, service="avatar")
+        await say(board, "Sí, despachamos")
+        board.lines["avatar"].tell(ev.SpeakingEnded(at_ms=0.0, utterance_id=1))
+        await asyncio.sleep(0.1)
+        await board.do(do.Disconnect, service="avatar")
+        assert not [e for e in board.told[1:] if isinstance(e, ev.SpeakingInterrupted)]
 
 
 async def test_what_one_avatar_speaks_is_stopped_by_the_same_and_what_she_says_afterwards_is_of_no_interest() -> None:
@@ -183,6 +198,7 @@ async def test_what_one_avatar_speaks_is_stopped_by_the_same_and_what_she_says_a
         board.board.orders.interrupt(do.InterruptAvatar(at_ms=0.0, reason="a test", utterance_id=1))
         await board.do(do.SwitchTo, service="avatar", target="sound")
         assert avatar.told[1:] == ["stop 1"] and sound.told == []
+        assert board.kinds() == ["SpeakingInterrupted"]
 
         def gone(**ids: int) -> ev.ProviderFailed:
             return ev.ProviderFailed.of(ProviderUnavailable("gone"), "avatar", 0.0, **ids)
@@ -244,7 +260,7 @@ async def test_the_classic_avatar_is_its_own_backup_and_stays_one_session() -> N
         await board.do(do.AskBackup, turn_id=1, reply_id=3, utterance_id=2, text="¿Qué hora es?")
         await board.do(do.SwitchTo, service="avatar", target="")
         await board.do(do.CloseBackup)
-        await say(board, "Aquí estoy")
+        await say(board, "Aquí estoy", 9)
         assert avatar.told == [(3, "¿Qué hora es?", False), "Aquí estoy"]
         assert (avatar.entered, avatar.left, board.kinds()) == (1, 0, ["ProviderRecovered backup"])
         await board.do(do.OpenBackup, messages=())
@@ -277,8 +293,8 @@ async def test_the_bare_voice_takes_the_orders_that_came_before_it() -> None:
         assert board.lines["sound"].told == ["Sigo aquí"] and board.told == []
         await board.do(do.Connect, service="avatar")
         await board.do(do.SwitchTo, service="avatar", target="")
-        await say(board, "Ya me ves")
-        assert board.lines["avatar"].told == ["Ya me ves"] and board.lines["sound"].left == 1
+        await say(board, "Ya me ves", 2)
+        assert board.lines["avatar"].told == ["Ya me ves"]
         assert board.kinds() == ["ProviderRecovered avatar"]
 
 

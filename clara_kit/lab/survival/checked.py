@@ -19,6 +19,7 @@ from clara_kit.lab.survival.survival import Fate, Outcome, Said, Survival, Switc
 from clara_kit.measure.run import Run
 
 _ENOUGH = 0.6  # of a thing's words: the others a recogniser may have lost or misheard
+_GOES_ON_MS = 1500.0  # whose next words begin so near to where she broke off has taken the floor
 _NOD_AFTER_MS = 1500.0  # a nod may come so long after the sound it answers
 
 
@@ -48,6 +49,9 @@ class _Check:
         for asked in read.asked.values():
             self.turns.setdefault(asked.turn_id, []).append(asked)
         self.problems = list(read.problems)
+        for at_ms, turn, piece in read.twice:
+            if piece.strip() not in self.fixed:  # «un momento» may be asked for again
+                self.problems.append(f"{at_ms:.0f} ms: said twice in turn {turn}: «{piece}»")
 
     def survival(self) -> Survival:
         read = self.read
@@ -114,6 +118,10 @@ class _Check:
         since = ended_ms if ended_ms is not None else next((e for _, _, e in reversed(self.things[:n]) if e is not None), 0.0)  # fmt: skip
         fate, why, by = self._fate(text, turns, since)
         later = [began for _, began, _ in self.things[n + 1 :] if began is not None]
+        if fate == "lost" and any(
+            broke < b + _GOES_ON_MS and b < broke + _GOES_ON_MS for b in later for broke in self._broke(turns)
+        ):
+            fate, why = "answered", "it broke off as the customer went on"
         if fate == "lost":
             fate, why = self._excused(text, turns, since, min(later, default=None), why)
         sign = min((at_ms for at_ms in self._signs(since)), default=None)
@@ -219,6 +227,13 @@ class _Check:
             s for n, s in enumerate(mine)
             if s.started_ms is not None or not any(later.pieces[:1] == s.pieces[:1] for later in mine[n + 1 :])
         ]  # fmt: skip
+
+    def _broke(self, turns: list[int]) -> list[float]:
+        """When what was heard of the answer broke off."""
+        sounds = self._answers(turns[-1]) if turns else []
+        return [
+            s.stopped_ms for s in sounds if s.how == "broke" and s.started_ms is not None and s.stopped_ms is not None
+        ]
 
     def _signs(self, since: float) -> Iterable[float]:
         read = self.read

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from msgspec import Struct, to_builtins
 
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 World = Literal["sim", "twin"]
 LINES = ("Hola, ¿hacen despachos a regiones?", "¿Qué crema me sirve para piel seca?", "¿Y puedo devolver un producto?")
+GREETING = "¡Hola! Soy Clara, de Beta Skincare."
 _OFTEN = 11  # more occasions in trouble than a conversation of three lines has
 
 
@@ -187,12 +188,15 @@ def _p95(times: Iterable[float | None]) -> float | None:
     return known[min(len(known) - 1, int(0.95 * len(known)))] if known else None
 
 
+_Job: TypeAlias = tuple[Cell, bool, World, int, float | None]
+
+
 # --- playing ---------------------------------------------------------------------------------------------------
 
 
 def settings_of(*, fallback: bool, **changes: Any) -> Settings:
     """The usual settings, with fallback or without."""
-    return Settings.of(enable_auto_fallback=fallback, **changes)
+    return Settings.of(**{"greeting": GREETING, "enable_auto_fallback": fallback, **changes})
 
 
 @lru_cache(maxsize=8)
@@ -250,14 +254,8 @@ async def play_over_twins(
 
 def result_of(cell: Cell, *, fallback: bool, world: World = "sim", seed: int = 0, pace: float | None = None) -> Result:
     """Play one cell and check it."""
-    if world == "sim":
-        run = play(cell, fallback=fallback, seed=seed)
-    else:
-        from clara_kit.world.pace import loop_factory
-
-        with asyncio.Runner(loop_factory=loop_factory(pace) if pace else None) as runner:
-            run = runner.run(play_over_twins(cell, fallback=fallback, seed=seed, pace=pace))
-    return Result(cell=cell, world=world, fallback=fallback, survival=checked(run))
+    (result,) = _played([(cell, fallback, world, seed, pace)])
+    return result
 
 
 def matrix(
@@ -272,6 +270,25 @@ def matrix(
     return Matrix(results=tuple(spread(_played, jobs, workers=workers, stop=stop, size=20 if world == "sim" else 4)))
 
 
-def _played(jobs: Sequence[tuple[Cell, bool, World, int, float | None]]) -> Iterator[Result]:
-    for cell, fallback, world, seed, pace in jobs:
-        yield result_of(cell, fallback=fallback, world=world, seed=seed, pace=pace)
+def _played(jobs: Sequence[_Job]) -> list[Result]:
+    over_twins = [job for job in jobs if job[2] == "twin"]
+    runs = dict(zip(over_twins, _over_twins(over_twins), strict=True)) if over_twins else {}
+    return [
+        Result(
+            cell=job[0], fallback=job[1], world=job[2],
+            survival=checked(runs[job] if job in runs else play(job[0], fallback=job[1], seed=job[3])),
+        )
+        for job in jobs
+    ]  # fmt: skip
+
+
+def _over_twins(jobs: Sequence[_Job]) -> list[Run]:
+    """Side by side: most of a conversation's time at a pace is waiting for sockets."""
+    from clara_kit.world.pace import loop_factory, usual_pace
+
+    async def all_of_them() -> list[Run]:
+        plays = (play_over_twins(cell, fallback=on, seed=seed, pace=pace) for cell, on, _, seed, pace in jobs)
+        return await asyncio.gather(*plays)
+
+    with asyncio.Runner(loop_factory=loop_factory(jobs[0][4] or usual_pace())) as runner:
+        return runner.run(all_of_them())

@@ -88,6 +88,7 @@ class Reading:
         self.state, self.state_ms = ConversationState.IDLE, 0.0
         self.stopped_ms: float | None = None
         self.problems: list[str] = []
+        self.twice: list[tuple[float, int, str]] = []  # a piece that was heard whole once more in its turn
         self._readers: dict[type, Callable[[Any], None]] = {
             ev.TranscriptFinal: self._final,
             ev.TextTyped: self._typed,
@@ -224,8 +225,8 @@ class Reading:
         sound = self.sounds.get(utterance_id)
         if sound is None or sound.how:
             return
-        if how == "cut" and not sound.wanted:
-            how = "broke"
+        if how != "ended":  # whose avatar breaks when the customer has silenced it breaks nothing
+            how = "cut" if sound.wanted else "broke"
         sound.how, sound.stopped_ms = how, self.now_ms
 
     def _all_silent(self, *, backup: bool) -> None:
@@ -254,7 +255,7 @@ class Reading:
             if sound.how == "ended" and sound.started_ms is not None:
                 for piece in sound.pieces:
                     if (sound.turn_id, piece) in whole and len(piece.split()) > 3:
-                        self.problems.append(f"{sound.started_ms:.0f} ms: said twice in turn {sound.turn_id}: «{piece}»")  # fmt: skip
+                        self.twice.append((sound.started_ms, sound.turn_id, piece))
                     whole.add((sound.turn_id, piece))
 
     # --- what is in force ------------------------------------------------------------------------------------

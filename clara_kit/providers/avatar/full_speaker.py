@@ -63,7 +63,7 @@ class FullSpeaker:
         self._own_timer: asyncio.TimerHandle | None = None
         self._own_due = False  # it has heard something, and has not begun to answer
         self._names_orders = False  # what is told of an order names it
-        self._ears = VendorEars(emit, clock)
+        self.ears = VendorEars(emit, clock)
         self._last_words = ""
         self._hushing: set[asyncio.Future[None]] = set()
 
@@ -112,13 +112,13 @@ class FullSpeaker:
         if signal.kind.startswith("user_"):
             if self.hears:
                 self._own_due = self._own_due or signal.kind == "user_said"
-                self._ears.take(signal)
+                self.ears.take(signal)
             return
         utterance = self._meant(signal)
         if signal.kind == "started" and (utterance.silenced if utterance else not self._at_it):
             self._hush()
         if utterance is not None:
-            utterance.take(signal, customer_speaks=self._ears.speaking)
+            utterance.take(signal, customer_speaks=self.ears.speaking)
 
     @property
     def _at_it(self) -> bool:
@@ -138,8 +138,7 @@ class FullSpeaker:
         if not self.hears or signal.source_id:
             return None
         if signal.kind != "ended" and (self._own is None or self._own.takes_no(signal.kind)):
-            if self._forget_own():
-                self._hush()
+            self._forget_own()  # it has gone on to this by itself
             self._own = self._new(None, answers="", heard=True, closed=True)
             self._own_timer = asyncio.get_running_loop().call_later(_UNASKED_MS / 1000, self._unasked)
         return self._own
@@ -152,7 +151,7 @@ class FullSpeaker:
 
     def stop_hearing(self) -> None:
         """What it makes of what it heard is of no interest any more."""
-        self.hears = self._ears.speaking = False
+        self.hears = self.ears.speaking = False
         self._unasked()
 
     def _unasked(self) -> None:

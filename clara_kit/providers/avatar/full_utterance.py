@@ -12,14 +12,18 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from clara_kit.core import events as ev
 from clara_kit.core.clock import Clock
 from clara_kit.core.errors import ProviderError
 from clara_kit.providers.avatar.full_protocol import Signal, SignalKind, Words
+from clara_kit.providers.avatar.room import MIC_RATE_HZ
 
 MODEL = "liveavatar: its own"
 _SLOWEST_CHARS_PER_S = 8.0  # about half the pace of Spanish speech
 _REPEATED_MS, _ANSWERED_MS = 8000.0, 30_000.0  # what is being said may take so long, whatever is known of its words
+_LOUD, _PAUSE_MS = 800, 800.0  # of 32768: a quiet room is below; a shorter silence is within what is being said
 _REPLY = (ev.ReplyStarted, ev.ReplyDelta, ev.ReplyCompleted)
 Emit = Callable[[ev.Event], None]
 
@@ -164,32 +168,53 @@ class Utterance:
 
 
 class VendorEars:
-    """The customer, as the assistant hears them. It gives no times of sound: those are when it told."""
+    """The customer, as the assistant hears them.
+
+    It gives no times of sound, and tells that they are silent when it has waited for more: so those are taken from how
+    loud the sound is that it was sent, and where none was, from when it told.
+    """
 
     def __init__(self, emit: Emit, clock: Clock) -> None:
         self.speaking = False
         self._emit, self._clock = emit, clock
-        self._from_ms: float | None = None
+        self._loud_from_ms: float | None = None  # of the sound that was sent
+        self._loud_until_ms = 0.0
+        self._from_ms: float | None = None  # of what is being said
         self._until_ms: float | None = None
         self._interim = Words()
+
+    def sound(self, pcm: bytes, captured_ms: float) -> None:
+        """Some of what it was sent."""
+        samples = np.frombuffer(pcm[: len(pcm) // 2 * 2], dtype="<i2")
+        if not len(samples) or np.abs(samples.astype(np.int32)).max() < _LOUD:
+            return
+        if self._loud_from_ms is None or captured_ms - self._loud_until_ms > _PAUSE_MS:
+            self._loud_from_ms = captured_ms
+        self._loud_until_ms = captured_ms + len(samples) * 1000 / MIC_RATE_HZ
 
     def take(self, signal: Signal) -> None:
         """What it tells of the customer."""
         now = self._clock.now_ms()
         if signal.kind == "user_started":
-            self.speaking, self._from_ms, self._until_ms = True, now, None
-            self._emit(ev.SpeechStarted(at_ms=now, source="vendor", sound_at_ms=now))
+            self._from_ms = now if self._loud_from_ms is None else min(now, self._loud_from_ms)
+            self.speaking, self._until_ms = True, None
+            self._emit(ev.SpeechStarted(at_ms=now, source="vendor", sound_at_ms=self._from_ms))
         elif signal.kind == "user_ended":
-            self.speaking, self._until_ms = False, now
-            self._emit(ev.SpeechEnded(at_ms=now, source="vendor", sound_at_ms=now))
+            self.speaking, self._until_ms = False, self._ended_ms(now)
+            self._emit(ev.SpeechEnded(at_ms=now, source="vendor", sound_at_ms=self._until_ms))
         elif signal.kind == "user_words":
             self._interim.chunk(signal.text)
             self._emit(ev.TranscriptInterim(at_ms=now, text=self._interim.text))
         else:
-            until_ms = now if self._until_ms is None else self._until_ms
+            until_ms = self._ended_ms(now) if self._until_ms is None else self._until_ms
             from_ms = until_ms if self._from_ms is None else self._from_ms
             self._emit(
                 ev.TranscriptFinal(at_ms=now, text=signal.text, speech_started_ms=from_ms, speech_ended_ms=until_ms)
             )
             self._from_ms = self._until_ms = None
             self._interim = Words()
+
+    def _ended_ms(self, now: float) -> float:
+        """When the sound ended."""
+        begun = self._from_ms is not None and self._loud_from_ms is not None and self._loud_until_ms > self._from_ms
+        return min(now, self._loud_until_ms) if begun else now
