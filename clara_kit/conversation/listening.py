@@ -17,6 +17,7 @@ from clara_kit.core import events as ev
 from clara_kit.core.states import ConversationState as S
 
 ASK_EVERY_MS = 200.0  # no oftener is a recogniser asked for the words so far
+LONG_AGO_MS = 2000.0  # what is told of so late is sent again, and not said now
 A_WORD_MS = 250.0  # what lasts as long may be a word; a click is shorter
 WORDS_MS = 700.0  # and this long is no cough either
 NOISE_MS = 10_000.0  # what lasts longer and brings no word is nobody's voice
@@ -33,6 +34,8 @@ def sound_began(pen: Pen, event: ev.SpeechStarted) -> None:
     elif event.source == "vendor":
         talk.vendor_ms = event.sound_at_ms
         pen.cancel_timer("unheard", "the recogniser hears it too")
+        if talk.health("stt").target == "backup" and talk.now_ms - event.sound_at_ms > LONG_AGO_MS:
+            return pen.ignore(event, "it is heard again: what matters are its words")
     resuming = talk.state is S.INTERRUPTED and talk.utterance is not None and talk.utterance.phase == "asked"
     if talk.state is S.USER_SPEAKING or (talk.state is S.INTERRUPTED and not resuming):
         if pen.cancel_timer("turn_end", "the customer goes on"):
@@ -227,7 +230,7 @@ def _new_in_interim(pen: Pen, text: str, at_ms: float) -> New:
 
 def take_words(pen: Pen, text: str, *, joins: bool = False) -> None:
     """Words are final: add them to the turn and ask whether it is over. `joins`: she had just begun to answer that turn."""
-    pen.cancel_timers("the words are final", "no_words", "final_wait", "turn_end")
+    pen.cancel_timers("the words are final", "no_words", "final_wait", "turn_end", "hears_again")
     _words_came(pen, f"words are final: {short(text)}", final=True, joins=joins)
     pen.add_words(text)
     decision = pen.ask(Turn("final", text))

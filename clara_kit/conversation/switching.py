@@ -109,7 +109,7 @@ def deaf(pen: Pen, why: str) -> None:
     pen.do(do.RaiseAlert, why, name="slow_stt", message=f"{why}; the limit is {limit_ms:.0f} ms.")
     if switch(pen, "stt", why):
         pen.do(do.Disconnect, f"{why}; something else stands in its place", service="stt")
-        backup.wait(pen)
+        backup.will_hear(pen)
 
 
 # --- who is late -----------------------------------------------------------------------------------------------

@@ -207,7 +207,7 @@ def _recogniser_failed(pen: Pen, event: ev.ProviderFailed) -> None:
     elif talk.state in (S.USER_SPEAKING, S.INTERRUPTED) and "turn_end" not in talk.timers:
         listening.no_words(pen, why)
         if isinstance(decision, HandOver):  # it will hear what was said, or else Clara asks again
-            backup.wait(pen)
+            backup.will_hear(pen)
 
 
 def _backup_failed(pen: Pen, event: ev.ProviderFailed) -> None:
