@@ -76,7 +76,7 @@ class OfflineVoice:
         return _synthesize(self, text)
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=64)  # some 10 MB of sound
 def _synthesize(voice: OfflineVoice, text: str) -> Speech:
     said = spoken(text, voice.pronunciation)
     parts = [p for p in said.map if any(map(str.isalnum, said.text[p.said_start : p.said_end]))]

@@ -14,6 +14,7 @@ from clara_kit.core import commands as do
 from clara_kit.core import events as ev
 from clara_kit.core.outside import printable
 from clara_kit.core.records import HeardEstimated, Ignored, Record, StateChanged
+from clara_kit.lab.sentences import happened
 from clara_kit.measure.ledger import STAGE_LABELS, STAGES
 from clara_kit.measure.run import Run
 from clara_kit.measure.story import Story
@@ -48,6 +49,12 @@ class Display:
                 self._line(record, "bold magenta", "Clara", record.text)
             case ev.SpeakingStarted():
                 self._begin(record)
+            case ev.ReplyCompleted() if (reply := self._story.replies.get(record.reply_id)) and reply.backup:
+                self._line(record, "bold magenta", "the backup", reply.text or "(its words are not known)")
+            case do.ShowText():
+                self._line(record, "bold magenta", "to be read", record.text)
+            case do.SwitchTo():
+                self._line(record, "yellow", "", happened(record))
             case HeardEstimated():
                 unheard = " ".join(escape(record.unheard).splitlines()) or "(nothing)"
                 after = f" [dim]never heard:[/dim] [strike dim]{unheard}[/strike dim]"
@@ -72,7 +79,10 @@ class Display:
             )
             self._words_ended = None
         utterance = self._story.utterances.get(event.utterance_id)
-        for text in utterance.pieces if utterance else ():
+        backup = any(
+            reply.backup is utterance for reply in self._story.replies.values()
+        )  # its words come in one, when it is done
+        for text in ("…",) if backup else utterance.pieces if utterance else ():
             self._line(event, "bold magenta", "Clara", text, after)
             after = ""
 
@@ -114,13 +124,13 @@ def ledger_table(run: Run, *, width: int = 110) -> RenderableType:
             figures = (*(turn.stages.get(stage) for stage in STAGES), turn.total_ms)
             shown = ("—" if ms is None else f"{ms:.0f}" for ms in figures)
             table.add_row(str(turn.turn_id), escape(" ".join(printable(turn.customer).split())), *shown)
-    problems = [f"Turn {t.turn_id}: {t.problem}." for t in run.ledger if t.problem]
+    problems = [f"Turn {t.turn_id}: {what}." for t in run.ledger for what in (*t.notes, t.problem) if what]
     return Group(table, *(Text(printable(p), style="yellow") for p in problems))
 
 
 def where_time_went(run: Run) -> RenderableType:
     """The medians of the stages as bars."""
-    turns = [t for t in run.ledger if t.kind != "greeting" and not t.problem]
+    turns = [t for t in run.ledger if t.kind != "greeting" and not t.problem and STAGES[-1] in t.stages]
     if not turns:
         return Text("No turn has a whole ledger.", style="yellow")
     table = Table.grid(padding=(0, 2))

@@ -64,7 +64,9 @@ TIMERS: dict[str, Reducer] = {
     "connect_stt": partial(trouble.connect_again, "stt"),
     "connect_avatar": partial(trouble.connect_again, "avatar"),
     "slow": trouble.late,
+    "unheard": listening.unheard,
     "backup": trouble.backup_is_late,
+    "hears_again": trouble.backup_is_late,
     "reopen_backup": trouble.open_backup_again,
     **{f"probe_{service}": partial(switching.probe, service) for service in ("stt", "llm", "tts", "avatar")},
 }
@@ -216,7 +218,7 @@ class Conversation:
                     reducer(pen, event)
                 else:
                     decide(pen, reducer, event)
-                if talk.switched:
+                if talk.switched and not talk.over:
                     backup.settle(pen)
                 if talk.turn.words and not talk.timers:
                     trouble.answered_at_all(pen)

@@ -100,7 +100,8 @@ def _strange(hers: str, theirs: Sequence[str]) -> int:
     """How many of their words are none of hers, not even misheard; short ones are not told apart, but for «no»."""
     known = hers.split()
     return sum(
-        word == "no" or (len(word) >= LEAST_LETTERS and max((_likeness(word, other) for other in known), default=0.0) <= MISHEARD)
+        word == "no"
+        or (len(word) >= LEAST_LETTERS and max((_likeness(word, other) for other in known), default=0.0) <= MISHEARD)
         for word in theirs
         if word not in known
     )

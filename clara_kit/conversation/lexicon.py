@@ -33,6 +33,7 @@ class Lexicon(Struct, frozen=True, kw_only=True):
     unfinished: frozenset[str] = frozenset()
     complete: frozenset[str] = frozenset()
     fillers: frozenset[str] = frozenset()
+    calls: frozenset[str] = frozenset()
 
     def yields_in(self, text: str) -> frozenset[str]:
         """The words and phrases in it that take the floor by themselves."""
@@ -70,6 +71,11 @@ class Lexicon(Struct, frozen=True, kw_only=True):
             self.is_backchannel(" ".join((*words[:at], phrase)))
             for at in starts for phrase in begun.get(" ".join(words[at:]), ())
         )  # fmt: skip
+
+    def is_call(self, text: str) -> bool:
+        """Only whether somebody is there: «¿aló?», «hola, ¿sigues ahí?»."""
+        words = plain(text)
+        return bool(words) and not _phrases(self.calls, words)[1]
 
     def goes_on(self, text: str) -> str:
         """The word or phrase at its end after which a clause goes on; empty where it may be complete."""

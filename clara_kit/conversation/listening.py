@@ -6,16 +6,20 @@ over, is asked.
 
 from __future__ import annotations
 
-from clara_kit.conversation import going_on, replying, speaking
+from clara_kit.conversation import going_on, replying, speaking, switching
 from clara_kit.conversation.barge_in import short
 from clara_kit.conversation.counted import KEPT, TWICE_MS, New, new_in, new_in_interim
 from clara_kit.conversation.pen import Pen
-from clara_kit.conversation.policy import Aside, Hold, Ignore, Release, Sound, Turn, Wait, Words, Yield
+from clara_kit.conversation.policy import Aside, Hold, Ignore, Reassure, Release, Sound, Turn, Wait, Words, Yield
+from clara_kit.conversation.talk import SAME_SOUND_MS
 from clara_kit.core import commands as do
 from clara_kit.core import events as ev
 from clara_kit.core.states import ConversationState as S
 
 ASK_EVERY_MS = 200.0  # no oftener is a recogniser asked for the words so far
+LONG_AGO_MS = 2000.0  # what is told of so late is sent again, and not said now
+A_WORD_MS = 250.0  # what lasts as long may be a word; a click is shorter
+WORDS_MS = 700.0  # and this long is no cough either
 NOISE_MS = 10_000.0  # what lasts longer and brings no word is nobody's voice
 
 # --- sounds ----------------------------------------------------------------------------------------------------
@@ -29,6 +33,9 @@ def sound_began(pen: Pen, event: ev.SpeechStarted) -> None:
         talk.sounding, talk.vad_ms = True, event.sound_at_ms
     elif event.source == "vendor":
         talk.vendor_ms = event.sound_at_ms
+        pen.cancel_timer("unheard", "the recogniser hears it too")
+        if talk.health("stt").target == "backup" and talk.now_ms - event.sound_at_ms > LONG_AGO_MS:
+            return pen.ignore(event, "it is heard again: what matters are its words")
     resuming = talk.state is S.INTERRUPTED and talk.utterance is not None and talk.utterance.phase == "asked"
     if talk.state is S.USER_SPEAKING or (talk.state is S.INTERRUPTED and not resuming):
         if pen.cancel_timer("turn_end", "the customer goes on"):
@@ -45,6 +52,10 @@ def sound_ended(pen: Pen, event: ev.SpeechEnded) -> None:
     talk, evidence_ms = pen.talk, pen.talk.settings.no_words_after_sound_ms
     if event.source == "vad":
         talk.sounding = False
+        alone = talk.vendor_ms < talk.vad_ms - SAME_SOUND_MS and not talk.turn.interim
+        if alone and event.sound_at_ms - talk.vad_ms >= A_WORD_MS and (limit_ms := talk.settings.slow_response_ms):
+            talk.unheard_ms = event.sound_at_ms - talk.vad_ms
+            pen.set_timer("unheard", limit_ms, "the recogniser should tell of it by then")
     if talk.held is not None:
         _judge(pen, Sound("ended", event))
     elif talk.state not in (S.USER_SPEAKING, S.INTERRUPTED) or talk.turn.interim:
@@ -104,7 +115,12 @@ def no_words(pen: Pen, why: str) -> None:
     """The sound was none: go back to where things stood."""
     talk = pen.talk
     pen.cancel_timer("no_words", why)
-    if talk.state is S.INTERRUPTED:
+    if talk.state is S.INTERRUPTED and talk.turn.words and talk.cut is None and talk.utterance is None:
+        if talk.coming:  # only what was said beside it was cut
+            pen.change(S.PROCESSING, f"{why}; the answer is on its way")
+        else:
+            replying.answer(pen, f"{why}; answering what was said before")
+    elif talk.state is S.INTERRUPTED:
         if talk.utterance is None or talk.utterance.phase == "waiting":  # else she is resuming already
             going_on.go_on(pen, why)
     elif talk.state is not S.USER_SPEAKING:
@@ -166,6 +182,7 @@ def final(pen: Pen, event: ev.TranscriptFinal) -> None:
         if turn.interim and talk.sound_ms > event.speech_ended_ms:
             return pen.ignore(event, "these words count already, and others are being said")
         return _nothing_new(pen, event, "these words count already")
+    pen.cancel_timer("unheard", "words came")
     decision = pen.ask(Words(new.text, final=True, said_ms=new.began_ms))
     if isinstance(decision, Yield | Aside):
         turn.counted = [*turn.counted[-KEPT:], event]
@@ -176,10 +193,15 @@ def final(pen: Pen, event: ev.TranscriptFinal) -> None:
         pen.ignore(event, decision.reason)
         if isinstance(decision, Aside):
             talk.history.add_aside(new.text)
-        return no_words(pen, decision.reason) if talk.state in (S.USER_SPEAKING, S.INTERRUPTED) else None
+        if talk.state in (S.USER_SPEAKING, S.INTERRUPTED):
+            no_words(pen, decision.reason)
+        if isinstance(decision, Reassure):
+            speaking.hold_on(pen, decision.reason)
+        return None
     turn.ended_ms, turn.typed = event.speech_ended_ms, False
-    if (health := talk.services.get("stt")) is not None and not health.target:
-        pen.fallback.reset_failure_count("stt")
+    health = talk.services.get("stt")
+    if health is not None and not health.target and pen.fallback.reset_failure_count("stt"):
+        pen.do(do.Notify, "the recogniser works again", message="The stt is trusted again.")
     take_words(pen, new.text, joins=decision.joins)
 
 
@@ -208,7 +230,7 @@ def _new_in_interim(pen: Pen, text: str, at_ms: float) -> New:
 
 def take_words(pen: Pen, text: str, *, joins: bool = False) -> None:
     """Words are final: add them to the turn and ask whether it is over. `joins`: she had just begun to answer that turn."""
-    pen.cancel_timers("the words are final", "no_words", "final_wait", "turn_end")
+    pen.cancel_timers("the words are final", "no_words", "final_wait", "turn_end", "hears_again")
     _words_came(pen, f"words are final: {short(text)}", final=True, joins=joins)
     pen.add_words(text)
     decision = pen.ask(Turn("final", text))
@@ -233,7 +255,16 @@ def no_words_came(pen: Pen, event: ev.TimerFired) -> None:
         if talk.now_ms < talk.sound_ms + NOISE_MS:
             return _expect_words(pen, "the customer is still heard")
         waited_ms = NOISE_MS
-    no_words(pen, f"no words came within {waited_ms:.0f} ms")
+    why = f"no words came within {waited_ms:.0f} ms"
+    no_words(pen, why)
+
+
+def unheard(pen: Pen, event: ev.TimerFired) -> None:
+    """The local ear heard something like words, and the recogniser has told nothing of it."""
+    why = f"the recogniser told nothing of a sound within {pen.talk.settings.slow_response_ms:.0f} ms"
+    pen.do(do.RaiseAlert, why, name="unheard", message=f"What the customer may have said is not known: {why}.")
+    if pen.talk.unheard_ms >= WORDS_MS:
+        switching.deaf(pen, why)
 
 
 def final_never_came(pen: Pen, event: ev.TimerFired) -> None:
@@ -245,6 +276,7 @@ def final_never_came(pen: Pen, event: ev.TimerFired) -> None:
     if not (text := _take_interim(pen)):
         return _nothing_new(pen, event, "these words count already")
     turn.ended_ms = turn.interim_at_ms
+    switching.deaf(pen, f"the final of {short(text)} did not come within {talk.settings.final_timeout_ms:.0f} ms")
     take_words(pen, text)
 
 

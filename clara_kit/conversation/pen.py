@@ -19,7 +19,7 @@ from clara_kit.core.events import Service
 from clara_kit.core.records import HeardEstimated, Ignored, Record, StateChanged
 from clara_kit.core.states import ConversationState
 
-WATCH = "slow"  # the timer that only looks on
+WATCHES = ("slow", "unheard")  # timers that only look on
 
 
 class Pen:
@@ -76,7 +76,7 @@ class Pen:
         """Ring at a time."""
         talk = self.talk
         self.cancel_timer(kind, "set anew")
-        if kind == WATCH:
+        if kind in WATCHES:
             talk.watches_set += 1
             number = talk.watches_set
         else:

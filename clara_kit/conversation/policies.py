@@ -28,6 +28,7 @@ from clara_kit.conversation.policy import Policy, Question
 from clara_kit.conversation.protected import PROTECTED
 from clara_kit.conversation.second_thought import second_thought
 from clara_kit.conversation.unfinished import unfinished
+from clara_kit.conversation.waiting import waiting
 
 _Rules = tuple[Policy, ...]
 
@@ -70,7 +71,7 @@ STANDARD = Policies()
 
 def knowing(lexicon: Lexicon, knows: str) -> Policies:
     """The kit's own judgement with what short words mean; `knows`: the hash of that."""
-    rules = (backchannel, echo, min_words, second_thought)
+    rules = (waiting, backchannel, echo, min_words, second_thought)
     words = (barge_in.WORDS_OFF, *(rule(lexicon, knows) for rule in rules), barge_in.ANY_WORD)
     turn = (turn_taking.NO_SPECULATION, unfinished(lexicon, knows), turn_taking.HOLD, turn_taking.ENDPOINTING)
     return Policies(words=words, turn=turn)

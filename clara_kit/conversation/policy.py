@@ -131,6 +131,10 @@ class Aside(Ignore, frozen=True):
     """They ask for nothing; but they were said, and are remembered as what they were."""
 
 
+class Reassure(Ignore, frozen=True):
+    """They only ask whether somebody is there."""
+
+
 class Finished(Decision, frozen=True):
     """The turn is over: answer now."""
 

@@ -19,7 +19,7 @@ def answer(pen: Pen, why: str) -> None:
     pen.cancel_timers(why, "no_words", "final_wait", "turn_end")
     pen.change(S.PROCESSING, why)
     talk.left_to_say, talk.unfinished, talk.turn.over_ms = [], False, talk.now_ms
-    talk.turn.held_on, pen.health("llm").attempt = False, 0
+    pen.health("llm").attempt = 0
     request(pen, why)
 
 
@@ -77,7 +77,7 @@ def apologise(pen: Pen, why: str) -> None:
     """No answer will come, and that is said; where there is no word for it, somebody is told."""
     apology = pen.talk.settings.apology
     if apology.strip():
-        return speaking.say(pen, [apology], why)
+        return speaking.say(pen, [apology], why, by="apology")
     pen.do(do.RaiseAlert, why, name="unanswered", message=f"The customer was not answered: {why}.")
     pen.cancel_timers(why, "slow", "backup")
     pen.turn_is_heard()

@@ -21,13 +21,15 @@ from clara_kit.core.states import ConversationState as S
 # --- what the other rooms ask for ------------------------------------------------------------------------------
 
 
-def say(pen: Pen, pieces: Sequence[str], why: str) -> None:
+def say(pen: Pen, pieces: Sequence[str], why: str, by: str = "") -> None:
     """Speak fixed text as an utterance of its own."""
     pen.talk.left_to_say = []
     utterance = begin(pen)
+    utterance.by = by
     for piece in pieces:
         speak(pen, utterance, piece, why)
-    close(pen, why)
+    utterance.closed = True
+    give(pen, utterance, why)
 
 
 def begin(pen: Pen) -> Utterance:
@@ -45,8 +47,18 @@ def say_aside(pen: Pen, text: str, why: str) -> None:
     if talk.mute or talk.health("avatar").down:
         return
     utterance = pen.begin_utterance(talk.turn.turn_id, waiting=False)
-    utterance.aside, utterance.closed = True, True
+    utterance.aside, utterance.closed, utterance.by = True, True, "aside"
     speak(pen, utterance, text.strip(), why)
+
+
+def hold_on(pen: Pen, why: str) -> bool:
+    """«Un momento»: once in a turn. False where it has been said."""
+    turn = pen.talk.turn
+    if turn.held_on == turn.turn_id:
+        return False
+    turn.held_on = turn.turn_id
+    say_aside(pen, pen.talk.settings.hold_phrase, why)
+    return True
 
 
 def watch(pen: Pen) -> None:
@@ -79,6 +91,8 @@ def silence(pen: Pen, why: str, *, sure: bool = True) -> None:
         pen.end_utterance(aside)
     utterance = talk.utterance
     if utterance is not None:
+        if utterance.own:  # whoever is silenced is not writing any more
+            pen.cancel_reply(why)
         if utterance.phase != "waiting":
             pen.do(do.InterruptAvatar, why, utterance_id=utterance.utterance_id)
         if utterance.started_ms is not None:
@@ -103,10 +117,11 @@ def settle(pen: Pen) -> None:
 def take_back(pen: Pen) -> None:
     """The customer goes on with what Clara has just begun to answer: it is their turn still, and her words were none."""
     talk, cut = pen.talk, pen.talk.cut
-    if cut is None or not talk.history.take_back(talk.turn.answered):
+    if not talk.history.take_back(talk.turn.answered):
         return settle(pen)
-    pen.end_utterance(cut)
-    pen.heard(cut, cut.heard_until(cut.cut_ms))
+    if cut is not None:
+        pen.end_utterance(cut)
+        pen.heard(cut, cut.heard_until(cut.cut_ms))
     talk.turn.words = [talk.turn.answered]
 
 
@@ -115,7 +130,7 @@ def hold_back(pen: Pen, utterance: Utterance) -> None:
     pen.end_utterance(utterance)
     later = pen.begin_utterance(utterance.turn_id, waiting=True)
     later.pieces, later.closed, later.tries = utterance.pieces, utterance.closed, utterance.tries
-    later.aside = utterance.aside
+    later.aside, later.by = utterance.aside, utterance.by
 
 
 def release(pen: Pen, why: str) -> None:
@@ -126,6 +141,8 @@ def release(pen: Pen, why: str) -> None:
     if not talk.customers_floor:
         utterance.phase = "asked"
         give(pen, utterance, why)
+        if not utterance.shown:
+            watch(pen)
 
 
 def mind_the_sound(pen: Pen) -> None:
@@ -162,7 +179,7 @@ def started(pen: Pen, event: ev.SpeakingStarted) -> None:
     if talk.services:
         _works(pen)
     if not utterance.aside:
-        pen.cancel_timer("slow", "Clara is heard")
+        pen.cancel_timers("Clara is heard", "slow", "backup")
     if not talk.machine.allows(S.AVATAR_SPEAKING):
         return pen.ignore(event, f"the state is {talk.state}")
     pen.change(S.AVATAR_SPEAKING, "Clara speaks")
@@ -243,13 +260,14 @@ def give(pen: Pen, utterance: Utterance, why: str) -> None:
         return
     if utterance.shown or pen.talk.mute:
         return _show(pen, utterance, why)
+    signed, pen.by = pen.by, utterance.by or pen.by
     for piece_no in range(utterance.given, len(utterance.pieces)):
         pen.do(
             do.Speak, why,
             turn_id=utterance.turn_id, utterance_id=utterance.utterance_id, piece_no=piece_no,
             text=utterance.pieces[piece_no],
         )  # fmt: skip
-    utterance.given = len(utterance.pieces)
+    pen.by, utterance.given = signed, len(utterance.pieces)
     if utterance.closed and not utterance.ended:
         utterance.ended = True
         pen.do(do.EndSpeech, why, utterance_id=utterance.utterance_id)
@@ -259,8 +277,10 @@ def _show(pen: Pen, utterance: Utterance, why: str) -> None:
     _talk, fresh = pen.talk, utterance.pieces[utterance.given :]
     utterance.shown, utterance.given = True, len(utterance.pieces)
     who = {"turn_id": utterance.turn_id, "utterance_id": utterance.utterance_id}
+    signed, pen.by = pen.by, utterance.by or pen.by
     for piece in fresh:
         pen.do(do.ShowText, why, text=piece, **who)
+    pen.by = signed
     if not utterance.closed:
         return
     pen.end_utterance(utterance)

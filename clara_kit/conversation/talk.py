@@ -39,7 +39,7 @@ class Turn(Struct):
     ended_ms: float | None = None  # when the last word ended, until Clara is heard
     hold_ms: float = 0.0  # how long more words are waited for
     typed: bool = False  # the last words were; else they were heard
-    held_on: bool = False  # «dame un momento» has been said
+    held_on: int = 0  # the turn in which «dame un momento» was said
 
     @property
     def question(self) -> str:
@@ -89,6 +89,7 @@ class Utterance(Struct):
     aside: bool = False
     own: bool = False
     shown: bool = False
+    by: str = ""  # signs its orders, so that a reader of the trace knows an apology or an aside: they answer nothing
 
     @property
     def text(self) -> str:
@@ -151,6 +152,7 @@ class Talk:
     sound_ms: float = -FARTHEST_MS  # where the last sound began
     vendor_ms: float = -FARTHEST_MS  # and where, as the recogniser has it
     vad_ms: float = -FARTHEST_MS  # and as the local ear has it
+    unheard_ms: float = 0.0  # how long the last sound was of which only the local ear told
     nod: str = ""  # what the held sound has brought, where that only says «go on»
     asked_ms: float = -FARTHEST_MS  # when the recogniser was last asked for the words of a sound that goes on
     aside_ms: float = -FARTHEST_MS  # when the held sound last brought words that take no floor
@@ -284,7 +286,7 @@ def _copied(part: Any) -> Any:
     return part.copy() if isinstance(part, Chunker) else part
 
 
-_LATER = ("connect", "probe", "reopen")  # what nobody waits for
+_LATER = ("connect", "probe", "reopen", "unheard")  # what nobody waits for
 _WELL = Health()  # of whom nothing was heard; nobody writes into it
 _PLAIN = frozenset((str, float, int, bool, tuple, type(None), Settings, SpeechStarted, ConversationState, Voice))
 _PARTS = frozenset((Talk, Turn, Reply, Utterance, Health, Timer, History, ConversationStateMachine))

@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from math import inf
 
+from msgspec.structs import replace
+
 from clara_kit.conversation import backup, going_on, listening, opening, replying, speaking, switching
 from clara_kit.conversation.pen import Pen
 from clara_kit.conversation.policy import Decision, Failure, HandOver, Retry
@@ -31,9 +33,9 @@ _REMAINS = {
 
 def failed(pen: Pen, event: ev.ProviderFailed) -> None:
     """A service failed: a reply, an utterance, the shop's answer, or a whole connection."""
-    alone = event.reply_id is None and event.utterance_id is None
-    if alone and pen.health(event.service).circuit == "open" and f"probe_{event.service}" not in pen.talk.timers:
-        return switching.probe_failed(pen, event)
+    target, alone = pen.health(event.service).target, event.reply_id is None and event.utterance_id is None
+    if alone and target and not (event.service == "tts" and target == "other"):  # it is of what stood there first
+        return _passed_by_failed(pen, event)
     _FAILED.get(event.service, _voice_failed)(pen, event)
 
 
@@ -43,7 +45,9 @@ def recovered(pen: Pen, event: ev.ProviderRecovered) -> None:
     if service == "backup" and talk.backup != "opening":
         return pen.ignore(event, "it is not wanted any more")
     if (health := talk.services.get(service)) is not None and not switching.works(pen, service, "it answers"):
-        health.failures, health.down, health.since_ms = 0, "", talk.now_ms
+        health.down, health.since_ms = "", talk.now_ms
+        if service not in ("stt", "avatar"):  # to be connected is no success: words are, and sound
+            health.failures = 0
         pen.cancel_timer(f"connect_{service}", "it works again")
     if service == "backup":
         talk.backup = "there"
@@ -89,7 +93,9 @@ def open_backup_again(pen: Pen, event: ev.TimerFired) -> None:
 
 def backup_is_late(pen: Pen, event: ev.TimerFired) -> None:
     """Nobody has come to answer the customer."""
-    why = f"the backup did not answer within {pen.talk.settings.turn_deadline_ms:.0f} ms"
+    talk, why = pen.talk, f"the backup did not answer within {pen.talk.settings.turn_deadline_ms:.0f} ms"
+    if talk.replies or talk.answering is not None or talk.customers_floor:
+        return
     pen.do(do.RaiseAlert, why, name="backup_down", message=f"{why}.")
     pen.change(S.PROCESSING, why, S.IDLE)
     replying.apologise(pen, why)
@@ -144,8 +150,6 @@ def _voice_failed(pen: Pen, event: ev.ProviderFailed) -> None:
     """An utterance broke, or the avatar itself. What was not heard yet is said again; what was, stays as heard."""
     talk, why = pen.talk, f"{event.service} failed ({event.kind})"
     connection = event.utterance_id is None and event.service == "avatar"
-    if connection and talk.health("avatar").target == "backup":
-        return _no_way_home(pen, event)
     if event.utterance_id is not None and speaking.current(pen, event) is None:
         return
     utterance = talk.utterance if event.utterance_id is None else talk.utterances[event.utterance_id]
@@ -175,6 +179,11 @@ def _broken(
         return speaking.show(pen, utterance, why)
     if utterance.phase != "waiting":
         speaking.hold_back(pen, utterance)
+    if event.service == "avatar" and event.kind == "stalled" and isinstance(decision, Retry) and not connection:
+        pen.health(
+            "avatar"
+        ).down = "broken"  # a session that takes sound and never speaks will not by being asked again
+        return pen.do(do.Connect, f"{why}: a new session; {decision.reason}", service="avatar")
     if isinstance(decision, HandOver):
         speaking.release(pen, why)
     elif not connection and isinstance(decision, Retry):
@@ -186,7 +195,6 @@ def _recogniser_failed(pen: Pen, event: ev.ProviderFailed) -> None:
     talk, why = pen.talk, "the recogniser failed"
     decision = _ask(pen, event, connection=True)
     if isinstance(decision, HandOver):
-        pen.cancel_timer("connect_stt", decision.reason)
         pen.do(do.Disconnect, f"{why}; {decision.reason}", service="stt")
     else:
         _connect_or_not(pen, "stt", decision, f"{why} ({event.kind})")
@@ -198,8 +206,8 @@ def _recogniser_failed(pen: Pen, event: ev.ProviderFailed) -> None:
         listening.take_words(pen, talk.turn.interim)
     elif talk.state in (S.USER_SPEAKING, S.INTERRUPTED) and "turn_end" not in talk.timers:
         listening.no_words(pen, why)
-        if isinstance(decision, HandOver) and talk.utterance is None and not talk.turn.words:
-            replying.apologise(pen, f"{why} while the customer spoke: Clara asks again")
+        if isinstance(decision, HandOver):  # it will hear what was said, or else Clara asks again
+            backup.will_hear(pen)
 
 
 def _backup_failed(pen: Pen, event: ev.ProviderFailed) -> None:
@@ -211,6 +219,11 @@ def _backup_failed(pen: Pen, event: ev.ProviderFailed) -> None:
     if not alone and reply is None and utterance is None:
         return pen.ignore(event, "no answer is awaited from it")
     heard = utterance is not None and utterance.started_ms is not None
+    if utterance is not None and not utterance.own and not alone:  # our text, which it was to repeat
+        decision = _ask(pen, event, spoken=heard)
+        if utterance.aside:
+            return speaking.aside_over(pen, utterance, why)
+        return _broken(pen, event, utterance, why, decision, connection=False)
     asked = bool(talk.turn.words) or any(r.by_backup for r in talk.replies.values())
     decision = _ask(pen, event, spoken=heard, connection=alone)
     for one in [r for r in talk.replies.values() if r.by_backup]:
@@ -255,16 +268,19 @@ def _without_backup(pen: Pen, decision: Decision, why: str) -> None:
                 pen.do(do.Connect, why, service="stt")
 
 
-def _no_way_home(pen: Pen, event: ev.ProviderFailed) -> None:
-    """Ours cannot be connected again yet: the backup goes on, and it is tried later."""
-    talk = pen.talk
-    if talk.backup not in ("leaving", "home"):
-        return pen.ignore(event, "the avatar is not used now")
-    talk.backup = "leaving"
-    _tell(pen, event)
-    pen.set_timer(
-        "connect_avatar", talk.settings.fallback_open_ms, f"the avatar failed ({event.kind}); the backup goes on"
-    )
+def _passed_by_failed(pen: Pen, event: ev.ProviderFailed) -> None:
+    """It is not used now: a trial that brought nothing, an avatar to which there is no way home yet, or nothing new."""
+    talk, service = pen.talk, event.service
+    if service == "avatar" and talk.health("avatar").target == "backup":
+        if talk.backup not in ("leaving", "home"):
+            return pen.ignore(event, "the avatar is not used now")
+        talk.backup = "leaving"
+        _tell(pen, event)
+        after_ms = talk.settings.fallback_open_ms
+        return pen.set_timer("connect_avatar", after_ms, f"the avatar failed ({event.kind}); the backup goes on")
+    if f"probe_{service}" in talk.timers:
+        return pen.ignore(event, f"the {service} is passed by")
+    switching.probe_failed(pen, event)
 
 
 def _connect_or_not(pen: Pen, service: Service, decision: Decision, why: str) -> None:
@@ -298,10 +314,11 @@ def late(pen: Pen, event: ev.TimerFired) -> None:
     if switching.for_the_time_being(pen, who, why):
         return
     reply = talk.reply
-    if who in ("llm", "backup") and not talk.turn.held_on:
-        talk.turn.held_on = True
-        speaking.say_aside(pen, talk.settings.hold_phrase, why)
-    elif who == "llm" and reply is not None and 0 < reply.chars < reply.seen_chars + _CREEPS_CHARS:
+    writes = reply is not None and reply.chars >= reply.seen_chars + _CREEPS_CHARS
+    if talk.now_ms - since_ms > talk.settings.turn_deadline_ms and not writes:
+        return _never_came(pen, who, why)
+    held_on = who in ("llm", "backup") and speaking.hold_on(pen, why)
+    if not held_on and who == "llm" and reply is not None and reply.seen_chars and not writes:
         pen.end_reply(reply.reply_id)
         pen.do(do.CancelReply, why, reply_id=reply.reply_id)
         spoken = reply.said_something and talk.answering is not None
@@ -309,6 +326,25 @@ def late(pen: Pen, event: ev.TimerFired) -> None:
     if reply is not None:
         reply.seen_chars = reply.chars
     pen.set_timer("slow", limit_ms, "it is looked at again then")
+
+
+def _never_came(pen: Pen, who: Service, why: str) -> None:
+    """Nobody told of a failure, and nothing came: it has failed."""
+    talk, reply, utterance = pen.talk, pen.talk.reply, pen.talk.utterance
+    event = _ours(pen, who, "stalled", f"Nothing came of it: {why}.")
+    if who == "backup" and reply is not None:
+        ids = {"reply_id": reply.reply_id, "utterance_id": utterance.utterance_id if utterance is not None else None}
+        pen.do(do.CancelReply, why, reply_id=reply.reply_id)
+        if utterance is not None:
+            pen.do(do.InterruptAvatar, why, utterance_id=utterance.utterance_id)
+        return _backup_failed(pen, replace(event, **ids))
+    if reply is not None and who == "llm":
+        pen.end_reply(reply.reply_id)
+        pen.do(do.CancelReply, why, reply_id=reply.reply_id)
+        return _answer_failed(pen, event, why, spoken=reply.said_something and talk.answering is not None)
+    if utterance is not None:
+        pen.do(do.InterruptAvatar, why, utterance_id=utterance.utterance_id)
+        _voice_failed(pen, replace(event, utterance_id=utterance.utterance_id))
 
 
 # --- what all have in common -----------------------------------------------------------------------------------

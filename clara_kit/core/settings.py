@@ -119,6 +119,7 @@ class Settings(_Frozen, frozen=True, kw_only=True):
     # The voice and the avatar
     tts_voice: str = "aura-2-celeste-es"
     tts_speed: Annotated[float, Meta(ge=0.7, le=1.5)] = 1.0
+    tts_other_voice: str = "hpp4J3VqNfWAUOO0d1Us"  # a voice's id at ElevenLabs, for when Deepgram's is lost
     avatar_vendor: Literal["liveavatar", "heygen"] = "liveavatar"  # heygen: the plan's classic API, being retired
     heygen_avatar_name: str = ""  # of your HeyGen account; only for avatar_vendor="heygen"
     heygen_voice_id: str = ""  # empty: the avatar's own

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from itertools import accumulate
 from typing import Any
 
-from clara_kit.core.commands import Speak
+from clara_kit.core.commands import ShowText, Speak
 from clara_kit.core.errors import ClaraError
 from clara_kit.core.events import Event, TextTyped, TranscriptFinal
 from clara_kit.core.records import Record
@@ -82,6 +82,8 @@ def _tell(progress: Progress, clara: ConversationManager, record: Record) -> Non
     match shown:
         case Speak():
             progress.tell(f"Clara: «{shown.text}»")
+        case ShowText():
+            progress.tell(f"Clara (to be read): «{shown.text}»")
         case TranscriptFinal() | TextTyped() if shown.text.strip():
             progress.tell(f"customer: «{shown.text}»")
 

@@ -17,7 +17,7 @@ from clara_kit.core.events import ServiceExchanged
 from clara_kit.core.page import table
 from clara_kit.lab.apart import Piece, marked
 from clara_kit.lab.shelf import OF_THE_SHOP, customer_of, ended_of, prompt_of
-from clara_kit.measure.ledger import STAGE_LABELS, STAGES, Turn
+from clara_kit.measure.ledger import LABELS, Turn
 from clara_kit.measure.run import SERVICES, Run
 
 if TYPE_CHECKING:
@@ -196,7 +196,7 @@ def _took(x: Turn, y: Turn) -> Iterator[Contrast]:
     where = x.customer or f"({x.kind})"
     if x.total_ms is not None or y.total_ms is not None:
         yield _figure("ledger", where, "total", x.total_ms, y.total_ms, " ms")
-    for label, stage in zip(STAGE_LABELS, STAGES, strict=True):
+    for stage, label in LABELS.items():
         if stage in x.stages or stage in y.stages:
             yield _figure("ledger", where, label, x.stages.get(stage), y.stages.get(stage), " ms")
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 
 from clara_kit.conversation.conversation import Conversation
-from clara_kit.conversation.pen import WATCH
+from clara_kit.conversation.pen import WATCHES
 from clara_kit.conversation.policies import Policies
 from clara_kit.core.errors import RunLogError
 from clara_kit.core.events import Event
@@ -109,7 +109,10 @@ class Replay:
 
 
 def replay(run_or_path: Run | str | Path, *, policies: Policies | None = None) -> Replay:
-    """Decide a recorded run again, with its own settings. Raises `RunLogError` if it cannot be read."""
+    """Decide a recorded run again, with its own settings. Raises `RunLogError` if it cannot be read.
+
+    What followed from the last event of a run that was cut (its process was killed, say) need not have been written any more.
+    """
     run = run_or_path if isinstance(run_or_path, Run) else Run.load(run_or_path)
     policies = policies or usual_policies()
     conversation = Conversation(run.settings, policies=policies)
@@ -119,7 +122,7 @@ def replay(run_or_path: Run | str | Path, *, policies: Policies | None = None) -
     now: Sequence[Record] = conversation.trace
     if not any(map(_watches, run.trace)):  # from before somebody looked whether Clara is late
         now = [record for record in now if not _watches(record)]
-    pairs = enumerate(zip_longest(run.trace, now))
+    pairs = enumerate(zip_longest(run.trace, now[: len(run.trace) if run.was_cut else None]))
     differences = tuple(
         Difference(n, was, now, _cause(run, was, now, policies)) for n, (was, now) in pairs if not _alike(was, now)
     )
@@ -127,7 +130,7 @@ def replay(run_or_path: Run | str | Path, *, policies: Policies | None = None) -
 
 
 def _watches(record: Record) -> bool:
-    return getattr(record, "timer_id", "").startswith(f"{WATCH}#")
+    return getattr(record, "timer_id", "").partition("#")[0] in WATCHES
 
 
 def _shortly(found: tuple[Change, ...]) -> str:

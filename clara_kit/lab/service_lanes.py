@@ -5,6 +5,8 @@ From a trace alone, beside `timeline.py`, which has the other lanes. A service h
 
 from __future__ import annotations
 
+import re
+
 from clara_kit.core import commands as do
 from clara_kit.core import events as ev
 from clara_kit.core.records import Record
@@ -14,7 +16,8 @@ from clara_kit.measure.story import Story
 
 SPANS = ("failing", "passed by", "half open", "given up", "opening", "there", "speaks for Clara")
 MARKS = ("retry", "probe", "switch", "told")
-_RETRIES = {"retry": "llm", "retry_shop": "shop"}
+_RETRIES = {"retry": "llm", "retry_shop": "shop", "reopen_backup": "backup"}
+_TRUSTED = re.compile(r"The (\w+) is trusted again\.")  # what people are told then
 _WORKS: dict[type, str] = {
     ev.ReplyDelta: "llm", ev.FirstAudio: "tts", ev.SpeakingStarted: "avatar", ev.TranscriptFinal: "stt", ev.ProfileLoaded: "shop",
 }  # fmt: skip
@@ -26,6 +29,7 @@ class ServiceLanes:
     def __init__(self, story: Story, out: Timeline, language: Language) -> None:
         self._story, self._out, self._language = story, out, language
         self._open: dict[str, Span] = {}  # by service
+        self._target = ""  # what stands in the avatar's place
         self._voice = "tts"  # who failed last of those that speak
 
     def read(self, record: Record) -> None:
@@ -42,12 +46,16 @@ class ServiceLanes:
                     self._mark(service, "retry", record)
             case do.Connect():
                 self._mark(record.service, "retry", record)
-            case do.Disconnect() if self._kind(record.service) != "passed by":
+            case do.Disconnect() if self._kind(record.service) != "passed by" and not self._stood_in_for(
+                record.service
+            ):
                 self._begin(record.service, "given up")
             case do.ProbePrimary():
                 self._mark(record.service, "probe", record)
             case do.SwitchTo():
                 self._switched(record)
+            case do.Notify() if trusted := _TRUSTED.fullmatch(record.message):
+                self._end(trusted[1])
             case do.OpenBackup():
                 self._begin("backup", "opening")
             case do.CloseBackup():
@@ -56,35 +64,37 @@ class ServiceLanes:
                 self._end(service)
 
     def _failed(self, event: ev.ProviderFailed) -> None:
-        service, kind = event.service, self._kind(event.service)
+        service = event.service
         if service in ("tts", "avatar"):
             self._voice = service
         if service == "backup":
             if event.utterance_id is None and event.reply_id is None:
                 self._end(service)
-        elif kind == "half open":
-            self._begin(service, "passed by", self._open[service].label)
-        elif not kind:
+        elif service not in self._open:
             self._begin(service, "failing", event.message)
 
     def _recovered(self, service: str) -> None:
-        kind = self._kind(service)
         if service == "backup":
             self._begin(service, "there")
-        elif kind == "passed by":
-            self._begin(service, "half open", self._open[service].label)
-        elif kind != "half open":
+        elif self._kind(service) in ("failing", "given up"):
             self._end(service)
 
     def _switched(self, command: do.SwitchTo) -> None:
         service, target = command.service, command.target
         self._mark(service, "switch", command)
-        if target:
+        if service == "avatar" and "backup" in (target, self._target):  # nothing is wrong with the avatar then
+            self._end(service)
+            if "backup" in self._open:
+                self._begin("backup", "speaks for Clara" if target else "there")
+        elif target:
             self._begin(service, "passed by", in_place(target, self._language))
         else:
-            self._end(service)
-        if service == "avatar" and "backup" in self._open:
-            self._begin("backup", "speaks for Clara" if target == "backup" else "there")
+            self._begin(service, "half open")
+        self._target = target if service == "avatar" else self._target
+
+    def _stood_in_for(self, service: str) -> bool:
+        """Its own session is closed, for the backup's is enough."""
+        return service == "avatar" and self._target == "backup"
 
     def _kind(self, service: str) -> str:
         return self._open[service].kind if service in self._open else ""

@@ -71,8 +71,6 @@ _MARKS: dict[type, _Mark] = {
     ev.ProviderRecovered: ("trouble", "recovered", None),
     ev.KeepingFailed: ("trouble", "alert", None),
     ev.KeepingRecovered: ("trouble", "recovered", None),
-    do.Connect: ("trouble", "recovered", None),
-    do.Disconnect: ("trouble", "failed", None),
     do.RaiseAlert: ("trouble", "alert", None),
 }
 

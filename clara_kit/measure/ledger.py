@@ -36,7 +36,7 @@ STAGE_LABELS = ("hear", "send", "think", "first sentence", "hand over", "voice",
 ASKS_AGAIN = "apology"
 """The policy by which Clara asks the customer to say it once more."""
 _BY_BACKUP = "answered by the avatar vendor's own assistant"
-_SHOWN = "to be read only: the voice was gone"
+_SHOWN, _PARTLY_SHOWN = "to be read only: the voice was gone", "a part of it could only be read: the voice was gone"
 _ASKED_AGAIN = "Clara had to ask again"
 BACKUP = "request_sent → speaking_started"
 """The one stage of a turn that the backup answered: it thinks and speaks by itself, and tells nothing of its parts."""
@@ -90,9 +90,11 @@ class Turn:
     model: str = ""
     requests: int = 0
     interrupted: bool = False
-    backup: bool = False  # the avatar vendor's own assistant answered it
+    backup: bool = False  # the avatar vendor's own assistant answered it, or a part of it
+    by_backup: bool = False  # what was heard first was its answer
     shown: bool = False  # some of the answer could only be read
     asked_again: bool = False  # Clara had to ask the customer to say it once more
+    held_on_ms: float | None = None  # how long after the last word she said «un momento», or the like; it is no answer
     exchanged: Mapping[str, Any] = field(default_factory=dict)  # modes of services that were exchanged before it
     usage: ev.Usage | None = None  # of all its requests, also those that failed or were dropped
 
@@ -100,7 +102,7 @@ class Turn:
     def path(self) -> tuple[str, ...]:
         """The points this kind of turn must have. What can only be read is read when it is given to be."""
         begin, end = 0 if self.kind != "greeting" else 4, 5 if self._only_shown else len(POINTS)
-        return (*POINTS[:3], POINTS[-1]) if self.backup else POINTS[begin:end]
+        return (*POINTS[:3], POINTS[-1]) if self.by_backup else POINTS[begin:end]
 
     @property
     def _only_shown(self) -> bool:
@@ -115,14 +117,20 @@ class Turn:
     def stages(self) -> dict[str, float]:
         """Milliseconds of each stage whose two ends are known."""
         at = self.points
-        ends = pairwise(self.path if self.backup else POINTS)
+        ends = pairwise(self.path if self.by_backup else POINTS)
         return {f"{a} → {b}": at[b] - at[a] for a, b in ends if a in at and b in at}
 
     @property
     def notes(self) -> tuple[str, ...]:
         """How it was answered, where that was not as usual."""
-        told = {_BY_BACKUP: self.backup, _SHOWN: self.shown, _ASKED_AGAIN: self.asked_again}
-        return tuple(note for note, so in told.items() if so)
+        told = {
+            _BY_BACKUP: self.backup,
+            _SHOWN: self._only_shown,
+            _PARTLY_SHOWN: self.shown and not self._only_shown,
+            _ASKED_AGAIN: self.asked_again,
+        }
+        held_on = () if self.held_on_ms is None else (f"Clara asked to hold on after {self.held_on_ms:.0f} ms",)
+        return (*held_on, *(note for note, so in told.items() if so))
 
     @property
     def problem(self) -> str:
@@ -166,9 +174,10 @@ def _turn(told: story.Turn) -> Turn:
         return turn
     asked = [n for n, reply in enumerate(told.replies) if reply.words is not None]
     if told.replies:
-        last, began = told.replies[-1], told.replies[asked[-1] if asked else 0]
+        last, began = _last(told), told.replies[asked[-1] if asked else 0]
         turn.customer, turn.model, turn.exchanged = last.question, last.model or turn.model, last.exchanged
-        turn.backup = last.backup is not None
+        turn.by_backup = last.backup is not None
+        turn.backup = any(reply.backup is not None for reply in told.replies[told.replies.index(began) :])
         if began.words is not None:
             turn.points["words_ended"] = began.words.ended_ms
             turn.transcript_received = began.words.received_ms
@@ -179,7 +188,8 @@ def _turn(told: story.Turn) -> Turn:
         used = [reply.usage for reply in told.replies if reply.usage is not None]
         turn.usage = reduce(add, used) if used else None
         utterances = [u for u in utterances if u.ordered_ms >= began.asked_ms]
-    after = [u for u in utterances if not told.replies or u.ordered_ms >= told.replies[-1].asked_ms]
+    asides, utterances = [u for u in utterances if u.aside], [u for u in utterances if not u.aside]
+    after = [u for u in utterances if not told.replies or u.ordered_ms >= _last(told).asked_ms]
     _points(
         turn,
         first_piece=_first(u.ordered_ms for u in after),
@@ -187,17 +197,28 @@ def _turn(told: story.Turn) -> Turn:
         first_audio=_first(u.first_audio_ms for u in after),
         speaking_started=_first(u.started_ms for u in after),
     )
+    held_on_ms = _first(u.started_ms for u in asides)
+    if held_on_ms is not None and "words_ended" in turn.points:
+        turn.held_on_ms = held_on_ms - turn.points["words_ended"]
     turn.shown = any(u.shown for u in after)
     turn.asked_again = any(u.by == ASKS_AGAIN for u in utterances)
     turn.exchanged = {**turn.exchanged, **(after[-1].exchanged if after else {})}
     turn.clara = " ".join(u.text for n, u in enumerate(utterances) if not _said_anew(u, utterances[n + 1 :]))
-    seen_ms = _first(u.shown_ms for u in after) if turn._only_shown else None
-    began_ms = told.speaking_ms if told.speaking_ms is not None else seen_ms
+    began_ms = told.speaking_ms
+    if turn._only_shown:  # whatever went to the voice before was not heard
+        for name in POINTS[5:]:
+            turn.points.pop(name, None)
+        began_ms = turn.points["first_piece"] = min(u.shown_ms for u in after if u.shown_ms is not None)
     if began_ms is not None and "words_ended" in turn.points:
         turn.total_ms = began_ms - turn.points["words_ended"]
     if any(u.heard is not None for u in told.utterances):
         turn.heard, turn.unheard = told.heard, told.unheard
     return turn
+
+
+def _last(told: story.Turn) -> story.Reply:
+    """The reply that Clara began to say; what was only the rest of it was asked for later."""
+    return next((reply for reply in reversed(told.replies) if not reply.of_rest), told.replies[0])
 
 
 def _said_anew(utterance: story.Utterance, later: list[story.Utterance]) -> bool:

@@ -83,6 +83,11 @@ class Run:
         return {k: v for k, v in modes.items() if isinstance(v, str)} if isinstance(modes, dict) else {}  # type: ignore[misc]
 
     @property
+    def was_cut(self) -> bool:
+        """It was read from a folder, and its end is not there: it still runs, or its process was stopped."""
+        return self.folder is not None and "ended" not in self.facts
+
+    @property
     def mix(self) -> str:
         """The modes in words, for every table and plot; a number of a simulated service is no vendor's."""
         modes: dict[str, str] = {**self.modes}
@@ -259,7 +264,7 @@ _STANDS: dict[
 _LATENCIES = ("stt_latency", "llm_latency", "tts_latency", "total_latency")
 _COLUMNS = {
     "turn": "Int64", "kind": "Utf8", "customer": "Utf8", "clara": "Utf8", "interrupted": "Boolean", "heard": "Utf8",
-    "unheard": "Utf8", **dict.fromkeys(("total_ms", *LABELS.values(), *POINTS, *_LATENCIES), "Float64"),
+    "unheard": "Utf8", **dict.fromkeys(("total_ms", "held_on_ms", *LABELS.values(), *POINTS, *_LATENCIES), "Float64"),
     **dict.fromkeys(("asked_again", "shown"), "Boolean"),
     "requests": "Int64", "model": "Utf8", "input_tokens": "Int64", "output_tokens": "Int64", "cost_usd": "Float64",
     "cache_read_tokens": "Int64", "cache_write_tokens": "Int64", "output_estimated": "Boolean",
@@ -281,7 +286,7 @@ def _interruption(one: Interruption, played: bool, mix: str) -> dict[str, Any]:
 
 def _row(turn: Turn, mix: str) -> dict[str, Any]:
     metrics, usage = turn.metrics, turn.usage
-    times = {"total_ms": turn.total_ms, **{p: turn.points.get(p) for p in POINTS}}
+    times = {"total_ms": turn.total_ms, "held_on_ms": turn.held_on_ms, **{p: turn.points.get(p) for p in POINTS}}
     times |= {label: turn.stages.get(stage) for stage, label in LABELS.items()}
     times |= {name: getattr(metrics, name) for name in _LATENCIES}
     found = {

@@ -9,110 +9,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal
 
-from msgspec import Struct
-
 from clara_kit.core import commands as do
 from clara_kit.core import events as ev
 from clara_kit.core.records import HeardEstimated, Record, StateChanged
 from clara_kit.core.states import ConversationState
+from clara_kit.measure.told import Reply as Reply
+from clara_kit.measure.told import Turn as Turn
+from clara_kit.measure.told import Utterance as Utterance
+from clara_kit.measure.told import Words as Words
 
-
-class Words(Struct, kw_only=True):
-    """What the customer said or typed, as soon as it was final. `ended_ms`: when the last word ended."""
-
-    step: int
-    kind: Literal["spoken", "typed"]
-    text: str
-    began_ms: float
-    ended_ms: float
-    received_ms: float
-
-
-class Reply(Struct, kw_only=True):
-    """One request to the model and what came of it. Times None where the event never came."""
-
-    reply_id: int
-    turn_id: int
-    step: int
-    question: str
-    words: Words | None  # the newest when it was asked; None: nothing new, so it was asked again
-    asked_ms: float
-    sent_ms: float | None = None
-    first_ms: float | None = None
-    first_step: int = 0
-    ended_ms: float | None = None
-    text: str = ""
-    model: str = ""
-    usage: ev.Usage | None = None
-    completed_ms: float | None = None
-    exchanged: Mapping[str, Any] = {}  # the services, and their new modes, that had been exchanged when it was asked
-    backup: Utterance | None = None  # what the avatar vendor's own assistant says, where that was asked
-
-
-class Utterance(Struct, kw_only=True):
-    """What Clara was given to say at once, and what became of it. Times None where the event never came."""
-
-    utterance_id: int
-    turn_id: int
-    step: int
-    ordered_ms: float
-    pieces: list[str] = []
-    sent_ms: float | None = None
-    sent_step: int = 0
-    first_audio_ms: float | None = None
-    first_audio_step: int = 0
-    started_ms: float | None = None
-    started_step: int = 0
-    audio_ms: float = 0.0  # of sound that is known of
-    stopped_ms: float | None = None  # by itself, as ordered, or because something broke
-    stopped_step: int = 0
-    cut: bool = False  # it was stopped before its end
-    failed: bool = False
-    heard: HeardEstimated | None = None
-    heard_step: int = 0
-    shown: list[str] = []  # what could only be read
-    shown_ms: float | None = None
-    exchanged: Mapping[str, Any] = {}  # as in a reply, when it was ordered
-    by: str = ""  # the policy that had it said
-
-    @property
-    def text(self) -> str:
-        """All pieces joined."""
-        return " ".join((*self.pieces, *self.shown))
-
-    @property
-    def reached(self) -> str:
-        """What of it the customer heard, or could read."""
-        heard = self.heard.heard if self.heard else " ".join(self.pieces) if self.started_ms is not None else ""
-        return " ".join(filter(None, (heard, *self.shown)))
-
-
-class Turn(Struct, kw_only=True):
-    """One turn of the conversation: what was asked and said in it. Turn 0 is the greeting's."""
-
-    turn_id: int
-    kind: Literal["greeting", "spoken", "typed"]
-    replies: list[Reply] = []
-    utterances: list[Utterance] = []
-    speaking_ms: float | None = None  # when Clara first had the floor in it
-    interrupted: bool = False
-    outside: ev.TurnHeard | None = None  # it is known from a recording's sound alone
-
-    @property
-    def heard(self) -> str:
-        """All that was heard of Clara in it; words that were broken off and then said anew stand there once."""
-        first, *more = [u.reached for u in self.utterances if u.reached] or [""]
-        for part in more:
-            words, new = first.split(), part.split()
-            again = next((n for n in range(min(len(words), len(new)), 0, -1) if words[-n:] == new[:n]), 0)
-            first = " ".join([*words[: len(words) - again], *new])
-        return first
-
-    @property
-    def unheard(self) -> str:
-        """What she had still to say when it was over; of what was cut earlier, the rest was said later, or asked anew."""
-        last = self.utterances[-1].heard if self.utterances else None
-        return last.unheard if last is not None else ""
+LASTING = (ev.ServiceExchanged, do.SwitchTo)
+"""What is told of all that follows; the rest is told of the turn in which it happened."""
 
 
 class Story:
@@ -128,6 +35,7 @@ class Story:
         self.interim = ""
         self.exchanged: dict[str, Any] = {}
         self._new: Words | None = None
+        self._aside = False  # what is heard now answers nothing
         self._readers: dict[type, Callable[[Any], None]] = {
             ev.ServiceExchanged: self._exchanged,
             ev.ReplyDelta: self._delta,
@@ -144,7 +52,7 @@ class Story:
             do.ShowText: self._show,
             ev.SpeechSent: lambda r: self._reached(r, "sent"),
             ev.FirstAudio: lambda r: self._reached(r, "first_audio"),
-            ev.SpeakingStarted: lambda r: self._reached(r, "started"),
+            ev.SpeakingStarted: self._started,
             ev.SpeechVoiced: self._voiced,
             ev.SpeakingEnded: lambda r: self._stopped(r.utterance_id, cut=False),
             ev.SpeakingInterrupted: lambda r: self._stopped(r.utterance_id, cut=True),
@@ -210,6 +118,7 @@ class Story:
             exchanged=self.exchanged if exchanged is None else exchanged,
         )
         turn = self._turn(command.turn_id, words.kind if words else "spoken")
+        reply.of_rest = words is None and any(u.is_being_said for u in turn.utterances)
         turn.replies.append(reply)
         if words is not None:
             turn.speaking_ms = None  # her answer was taken back: the way begins anew
@@ -277,6 +186,11 @@ class Story:
             setattr(utterance, f"{point}_ms", event.at_ms)
             setattr(utterance, f"{point}_step", self.step)
 
+    def _started(self, event: ev.SpeakingStarted) -> None:
+        self._reached(event, "started")
+        utterance = self.utterances.get(event.utterance_id)
+        self._aside = utterance is not None and utterance.aside
+
     def _voiced(self, event: ev.SpeechVoiced) -> None:
         utterance = self.utterances.get(event.utterance_id)
         if utterance is not None and utterance.stopped_ms is None:
@@ -326,5 +240,6 @@ class Story:
         if turn is not None:
             turn.interrupted |= record.target is ConversationState.INTERRUPTED
             # When it happened, not when it was told: an event may come late, and decisions do not turn the clock back.
-            if record.target is ConversationState.AVATAR_SPEAKING and turn.speaking_ms is None:
+            speaks = record.target is ConversationState.AVATAR_SPEAKING and not self._aside
+            if speaks and turn.speaking_ms is None:
                 turn.speaking_ms = self._event_ms

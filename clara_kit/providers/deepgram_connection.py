@@ -18,7 +18,7 @@ from clara_kit.core.outside import Address, about, request_id
 from clara_kit.providers import http
 
 OPEN_TIMEOUT_S = 5.0
-_HINTS = {
+HINTS = {
     400: "check model, language and voice in the settings.",
     401: "check DEEPGRAM_API_KEY (https://console.deepgram.com).",
     402: "the account has no credit left; top it up at https://console.deepgram.com.",
@@ -100,7 +100,7 @@ def _refusal(exc: Any, what: str, key: str) -> ProviderError:
     told = f"HTTP {status}{about(headers.get('dg-error'), _TERMS)}{dg_id and f'; dg-request-id {dg_id}'}"
     message = f"Deepgram refused the {what} connection ({told})."
     kind = http.kind_of(status) if status else "refused"
-    return http.failure(kind, message, _HINTS.get(status, "try again in a while."), headers=headers)
+    return http.failure(kind, message, HINTS.get(status, "try again in a while."), headers=headers)
 
 
 def closed(exc: BaseException, what: str) -> ProviderError:

@@ -22,8 +22,6 @@ ELEVENLABS_USD_A_CHARACTER = 0.060 / 1000
 HEYGEN_CREDITS_A_MINUTE = 0.2
 HEYGEN_CREDIT_USD = 0.99
 """At most: the plan Pro, 99 USD for 100 credits (docs.heygen.com, limits, as stored in 2026)."""
-OTHER_VOICE_USD_A_CHARACTER = 0.0625 / 1000
-"""ElevenLabs' Flash and Turbo models, at most: Venice resells them for this (its list, 2026); others ask a third of it."""
 
 ANSWERS, ANSWER_CHARS = 3, 150  # a minute; of each: what is usual in the kit's own conversations
 USAGE = Usage(input_tokens=3000, output_tokens=80)  # of an answer: the prompt is 2,100 to 3,100 tokens, uncached
@@ -53,7 +51,6 @@ def figures() -> dict[str, str]:
     return {
         "stt": f"{STT_USD_A_MINUTE:.4f}",
         "tts": f"{TTS_USD_A_CHARACTER * 1000:.3f}",
-        "other_tts": f"{OTHER_VOICE_USD_A_CHARACTER * 1000:.4f}",
         "tokens_in": f"{claude.input:.2f}",
         "tokens_out": f"{claude.output:.2f}",
         "lite_credits": f"{LITE_CREDITS_A_MINUTE:g}",

@@ -36,7 +36,8 @@ def as_failure(exc: Exception, service: str) -> ProviderError:
 class Connection:
     """make: a provider, not yet entered. entered: shown each one as soon as it is connected; None: it is gone.
 
-    needed: a failure of the first time is one of whoever begins. quiet: that it works is told to nobody.
+    needed: a failure of the first time is one of whoever begins; spared: unless another try may help, or another service.
+    quiet: that it works is told to nobody.
     Each provider is entered and left by one task, for what it opened may belong to the task that opened it.
     """
 
@@ -49,24 +50,26 @@ class Connection:
         clock: Clock,
         *,
         needed: bool = False,
+        spared: bool = False,
         quiet: bool = False,
     ) -> None:
         self._service: ev.Service = service
         self._make, self._entered, self._feed, self._clock = make, entered, feed, clock
-        self._needed, self._quiet = needed, quiet
+        self._needed, self._spared, self._quiet = needed, spared, quiet
         self._again = asyncio.Event()
         self._line: asyncio.Task[None] | None = None
         self._provider: Any = None
         self._hears = False  # the provider's events have not ended
         self._told = False  # why it is not connected
+        self._left = False  # on purpose
         self._reopening: asyncio.Task[None] | None = None
         self.opened = asyncio.Event()
-        """It has been connected once."""
+        """It has been connected once, or the conversation begins without it."""
 
     @property
     def works(self) -> bool:
         """It is connected, and nothing else was heard of it."""
-        return self._hears and not self._told
+        return self._hears and not self._told and not self._left
 
     def begin(self, tasks: asyncio.TaskGroup) -> None:
         """Live until cancelled, and connect when it is told to."""
@@ -83,6 +86,7 @@ class Connection:
     def disconnect(self) -> None:
         """Leave it, until it is to be connected again; nothing is told of it any more."""
         self._again.clear()
+        self._left = True
         if self._line is not None:
             self._line.cancel()
 
@@ -90,6 +94,7 @@ class Connection:
         while True:
             await self._again.wait()
             self._again.clear()
+            self._left = False
             self._line = self._tasks.create_task(self._connect())
             await asyncio.wait({self._line})
 
@@ -105,14 +110,16 @@ class Connection:
                     self._gone()
                     if self._reopening is not None:
                         self._reopening.cancel()
-            if not self._told:
+            if not self._told and not self._left:
                 message = f"The {self._service} connection was closed."
                 self._failed(ProviderUnavailable(message, kind="cut"))
         except Exception as exc:
             self._gone()
-            if self._needed and not (isinstance(exc, ProviderError) and self.opened.is_set()):
+            goes_on = isinstance(exc, ProviderError) and (self.opened.is_set() or (self._spared and exc.retryable))
+            if self._needed and not goes_on:
                 raise  # it never worked: whoever starts the conversation must know at once
             self._failed(as_failure(exc, self._service))
+            self.opened.set()
 
     def _gone(self) -> None:
         if self._provider is not None:
@@ -123,6 +130,8 @@ class Connection:
         self._hears = True
         try:
             async for event in provider.events():
+                if self._left:  # a queue that is not empty does not see that it was cancelled
+                    return
                 if isinstance(event, ev.ProviderFailed) and event.utterance_id is None:
                     self._told = True
                 self._feed(event)

@@ -59,7 +59,7 @@ class SharedHealth:
                 self._troubles[address] = _Trouble(why, until_s)
             else:
                 self._troubles.pop(address, None)
-            watchers = [watcher for watcher in self._watchers if watcher is not by]
+            watchers = [watcher for watcher in self._watchers if watcher != by]
         if known != (health.circuit == "open"):
             for watcher in watchers:
                 watcher(address, health.circuit, why)
@@ -72,7 +72,7 @@ class SharedHealth:
     def leave(self, watcher: Watcher) -> None:
         """Tell it no more."""
         with self._lock:
-            self._watchers = [one for one in self._watchers if one is not watcher]
+            self._watchers = [one for one in self._watchers if one != watcher]
 
     def forget(self, base: str = "") -> None:
         """Nothing is known any more of addresses that begin so: a server that is gone may have another's port."""

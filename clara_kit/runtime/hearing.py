@@ -10,11 +10,13 @@ import asyncio
 from collections import deque
 from typing import Protocol
 
-from clara_kit.providers.stt.outbox import without_lead
+import numpy as np
 
-KEPT_MS = 15_000.0  # as much as a recogniser keeps; who has said nothing that long has waited long enough
+KEPT_MS = 30_000.0  # a deaf recogniser is given up after three tries of five seconds and more
+QUIET_PEAK = 330  # of 32768: -40 dBFS, an estimate of what is surely below speech
+AROUND_MS = 600.0  # of quiet that is heard again before and after a sound: enough for the end of an utterance
 WORD_MS = 300.0  # so much before a message of words may not be in it yet: better twice than never
-RATE_HZ = 16_000
+Frame = tuple[bytes, float]
 
 
 class Ear(Protocol):
@@ -29,8 +31,8 @@ class Hearing:
     def __init__(self) -> None:
         self.ear: Ear | None = None
         self._waits = False
-        self._kept: deque[tuple[bytes, float]] = deque()
-        self._behind: deque[tuple[bytes, float]] = deque()
+        self._kept: deque[Frame] = deque()
+        self._behind: deque[Frame] = deque()
         self._fresh = asyncio.Event()
 
     def use(self, ear: Ear | None, *, waits: bool = False) -> None:
@@ -40,7 +42,7 @@ class Hearing:
         """
         if ear is not self.ear:
             self.ear, self._waits = ear, waits
-            self._behind = deque(without_lead(list(self._kept), RATE_HZ) if ear is not None else ())
+            self._behind = deque(_sounds(list(self._kept)) if ear is not None else ())
             self._fresh.set()
 
     def words(self, at_ms: float) -> None:
@@ -69,3 +71,11 @@ class Hearing:
             self._fresh.clear()
             while self._behind and self.ear is not None:
                 await self.ear.send(*self._behind.popleft())
+
+
+def _sounds(frames: list[Frame]) -> list[Frame]:
+    """Without long quiet: whoever hears it does so hardly faster than it was spoken, and the customer waits."""
+    peaks = (np.abs(np.frombuffer(pcm, dtype="<i2").astype(np.int32)).max(initial=0) for pcm, _ in frames)
+    loud_ms = np.array([ms for (_, ms), peak in zip(frames, peaks, strict=True) if peak > QUIET_PEAK])
+    near = (len(loud_ms) and np.abs(loud_ms - ms).min() <= AROUND_MS for _, ms in frames)
+    return [frame for frame, heard in zip(frames, near, strict=True) if heard]

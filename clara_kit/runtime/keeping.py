@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from clara_kit.core import events as ev
 from clara_kit.core.clock import Clock
@@ -18,6 +17,7 @@ from clara_kit.core.records import Record
 from clara_kit.measure.run import Run
 from clara_kit.prompts.briefing import Briefing
 from clara_kit.runtime.ears import Recorder
+from clara_kit.runtime.kit_log import KitLog
 from clara_kit.runtime.run_log import RunLog
 
 LOG_EVERY_S = 0.05  # how much of the run a crash of the whole process may cost
@@ -36,11 +36,13 @@ class Keeping:
         self._words: Callable[[], Mapping[str, str]] = dict
         self._feed: Callable[[ev.Event], object] | None = None
         self._due: asyncio.TimerHandle | None = None
-        self._told: dict[str, bool] = {}
+        self._told: set[str] = set()
+        self._kit_log: KitLog | None = None
 
     def begin(self, clock: Clock, feed: Callable[[ev.Event], object], words: Callable[[], Mapping[str, str]]) -> None:
         """From now on in this event loop. words: what the placeholders stand for, as far as it is known."""
         self._clock, self._feed, self._words = clock, feed, words
+        self._kit_log = KitLog(self.run_log.folder)
 
     def soon(self) -> None:
         """Something is new: write it before long."""
@@ -68,10 +70,10 @@ class Keeping:
             return
         at_ms = self._clock.now_ms()
         if trouble is None:
-            del self._told[what]
+            self._told.discard(what)
             self._feed(ev.KeepingRecovered(at_ms=at_ms, what=what))
         else:
-            self._told[what] = True
+            self._told.add(what)
             self._feed(ev.KeepingFailed(at_ms=at_ms, what=what, message=trouble.message, hint=trouble.hint))
 
     def close(self, briefing: Briefing | None, error: ClaraError | None) -> tuple[Run, ClaraError | None]:
@@ -82,6 +84,8 @@ class Keeping:
         run_log, trace = self.run_log, tuple(self._trace)
         if self._due is not None:
             self._due.cancel()
+        if self._kit_log is not None:
+            self._kit_log.close()
         words = briefing.placeholders.map if briefing is not None else {}
         if any(type(record) is ev.ServiceExchanged for record in trace):  # else the inputs tell all of it
             run_log.facts["mix"] = Run(inputs=run_log.inputs, trace=trace).mix

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import weakref
 from collections.abc import Callable, Coroutine, Iterable
+from copy import copy
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
@@ -18,6 +19,7 @@ from typing import Any, Literal, Self, TypeVar
 from clara_kit.audio.pcm import Sound
 from clara_kit.audio.voice import Speech
 from clara_kit.conversation.conversation import Conversation
+from clara_kit.conversation.talk import Health
 from clara_kit.core import events as ev
 from clara_kit.core.errors import ClaraError
 from clara_kit.core.records import Record
@@ -26,6 +28,7 @@ from clara_kit.core.states import ConversationState
 from clara_kit.measure.codec import reveal
 from clara_kit.measure.ledger import Turn, turns
 from clara_kit.measure.run import Run
+from clara_kit.measure.story import LASTING
 from clara_kit.providers.stt.base import ToldLines
 from clara_kit.runtime.clock import MonotonicClock
 from clara_kit.runtime.compose import Services, compose, customer_voice
@@ -94,7 +97,7 @@ class ConversationManager:
     @property
     def error(self) -> ClaraError | None:
         """What ended it, if anything did."""
-        return self._session.error
+        return self._session.error or self._session.unkept
 
     @property
     def why_over(self) -> str:
@@ -161,9 +164,11 @@ class ConversationManager:
 
         why: for whoever talks and did not ask for it.
         Raises the `ClaraError` that ended the conversation, or kept its run from being written, unless that was raised
-        before; `run` then has what there is.
+        before; `run` then has what there is. What the disk did not take is written by the next call, once there is room.
         """
         await self._end(why)
+        if self._told is not None and self._told is self._session.unkept:
+            await asyncio.to_thread(self._session.keep_again)
         self._complain()
         return self.run
 
@@ -207,6 +212,11 @@ class ConversationManager:
     def state(self) -> ConversationState:
         """Whose turn it is."""
         return self.conversation.state
+
+    @property
+    def health(self) -> dict[ev.Service, Health]:
+        """How each service fares that was ever in trouble, and what stands in its place: a copy, as it is now."""
+        return {service: copy(health) for service, health in list(self.conversation.talk.services.items())}
 
     async def say(self, what: str | Sound | Speech | Line) -> None:
         """Let the customer say something (text is spoken by the offline voice); returns when it has been said.
@@ -338,7 +348,9 @@ class ConversationManager:
                 " ".join([f"Clara gave no answer within {timeout_s:g} s; the state is {self.state}.", *trouble[-1:]]),
                 hint="the trace says what was heard: were there words in the sound? You may ask again.",
             ) from exc
-        return turns(self.conversation.trace)[-1]
+        trace = self.conversation.trace  # of which a long conversation's is not read anew for each turn
+        since = (r for n, r in enumerate(trace) if n >= began or type(r) in LASTING)
+        return (turns(since) or turns(trace))[-1]
 
     async def _until(
         self, states: tuple[ConversationState, ...], timeout_s: float, *, quiet: bool = False

@@ -14,6 +14,7 @@ from clara_kit.core.clock import Clock
 from clara_kit.core.settings import Keys, Mode
 from clara_kit.providers.base import Warms
 from clara_kit.providers.llm.base import CountsCancelled, LLMProvider
+from clara_kit.runtime.libraries import load
 from clara_kit.runtime.services import Services
 
 
@@ -31,7 +32,7 @@ class Models:
 
         A failure to open its connection shows with that question.
         """
-        await self._services.load(over, "llm")
+        await load(self._services.modes, over, "llm")
         if not over.is_set():
             self.now.set_result(llm := self._make(self._services))
             with contextlib.suppress(Exception):
@@ -42,7 +43,7 @@ class Models:
         async with self._one_by_one:
             services = self._services.exchanged("llm", mode, keys)
             await asyncio.shield(self.now)  # whoever asked before has one
-            await services.load(over, "llm")  # which a simulated one did without
+            await load(services.modes, over, "llm")  # which a simulated one did without
             llm = self._make(services)
             await _warmed(llm)  # free, and a key that is refused is told now, not as Clara's silence
             self._services, self.now = services, asyncio.get_running_loop().create_future()

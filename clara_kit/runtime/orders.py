@@ -26,6 +26,9 @@ class Orders:
         self._queue: asyncio.Queue[Order] = asyncio.Queue()
         self.avatar: AvatarProvider | None = None
         self.backup: Backup | None = None
+        self._given: dict[
+            int, AvatarProvider
+        ] = {}  # who was given an utterance also ends and stops it, until it is over
         self.coming = asyncio.Event()
         """Unset: whoever shall speak is coming in a moment, and the orders wait."""
         self.coming.set()
@@ -45,11 +48,25 @@ class Orders:
         if isinstance(self.avatar, Ducks):
             self.avatar.duck(order.on)
 
+    def saw(self, event: ev.Event) -> None:
+        """What became of an utterance."""
+        if isinstance(event, ev.SpeakingEnded | ev.SpeakingInterrupted | ev.ProviderFailed):
+            self._given.pop(-1 if event.utterance_id is None else event.utterance_id, None)
+
+    def given(self, avatar: object) -> list[int]:
+        """The utterances that it has not ended yet."""
+        return [who for who, one in self._given.items() if one is avatar]
+
+    def gone(self, avatar: object) -> None:
+        """What it was given can be said by another."""
+        self._given = {who: one for who, one in self._given.items() if one is not avatar}
+
     async def carry_out(self) -> None:
         """Hand them over, until cancelled."""
         while True:
             order = await self._queue.get()
-            await self.coming.wait()
+            if isinstance(order, do.Speak):
+                await self.coming.wait()
             who: ev.Service = "backup" if isinstance(order, do.AskBackup) else "avatar"
             try:
                 if await self._hand_over(order) or not isinstance(order, do.Speak | do.AskBackup):
@@ -62,17 +79,23 @@ class Orders:
 
     async def _hand_over(self, order: Order) -> bool:
         """Says whether there was anybody to take it."""
-        if isinstance(order, do.AskBackup):
-            if (backup := self.backup) is not None:
-                ids = order.turn_id, order.reply_id, order.utterance_id
-                await backup.ask(*ids, order.text, heard=order.heard)
-            return backup is not None
-        if (avatar := self.avatar) is not None:
-            match order:
-                case do.Speak():
-                    await avatar.speak(order.utterance_id, order.piece_no, order.text)
-                case do.EndSpeech():
-                    await avatar.end_speech(order.utterance_id)
-                case do.InterruptAvatar():
-                    await avatar.interrupt(order.utterance_id)
-        return avatar is not None
+        who, given = order.utterance_id, self._given
+        if isinstance(order, do.AskBackup | do.Speak):
+            avatar = self.backup if isinstance(order, do.AskBackup) else given.get(who, self.avatar)
+            if avatar is not None:
+                given[who] = avatar
+        else:
+            avatar = given.get(who)
+        if avatar is None:
+            return False
+        match order:
+            case do.AskBackup():
+                assert self.backup is not None
+                await self.backup.ask(order.turn_id, order.reply_id, who, order.text, heard=order.heard)
+            case do.Speak():
+                await avatar.speak(who, order.piece_no, order.text)
+            case do.EndSpeech():
+                await avatar.end_speech(who)
+            case do.InterruptAvatar():
+                await avatar.interrupt(who)
+        return True

@@ -5,16 +5,11 @@ Knows how to make each provider, for a vendor (live), its twin, or this process 
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager
 from copy import copy
 from dataclasses import InitVar, dataclass, field
 from functools import partial
 from hashlib import sha256
-from importlib import import_module
-from threading import Lock, Thread
 from typing import TYPE_CHECKING, Any, get_args
 
 from clara_kit.audio.pronunciation import usual_pronunciation
@@ -22,7 +17,7 @@ from clara_kit.audio.spoken import Pronunciation
 from clara_kit.audio.voice import Speech
 from clara_kit.core.clock import Clock
 from clara_kit.core.commands import Message
-from clara_kit.core.errors import SettingsError
+from clara_kit.core.errors import ProviderUnavailable, SettingsError
 from clara_kit.core.paths import DATA
 from clara_kit.core.prompt import Prompt
 from clara_kit.core.settings import USUAL_GREETING, Keys, Mode, Settings
@@ -52,13 +47,6 @@ if TYPE_CHECKING:
 TWIN_KEY = "test-key"
 VENDORS = {"stt": "deepgram", "llm": "anthropic", "tts": "deepgram"}  # the avatar's is a setting
 TWIN_SHOP = "beta-skincare.myshopify.com"
-LIBRARIES: dict[str, tuple[str, ...]] = {  # what takes long to import, by the service that is not simulated
-    "llm": ("anthropic",),
-    "stt": ("deepgram.listen.v1.client",),
-    "tts": ("deepgram.speak.v1.client",),
-    "avatar": ("clara_kit.providers.avatar.liveavatar",),
-}
-TWINS = "clara_kit.world.twins.every"
 SANDBOX_LIMIT_S = 3600.0  # the vendor's sandbox ends after a minute, which would cut most scripts short
 
 
@@ -90,18 +78,6 @@ class Services:
         if profile is not None:
             self.latency = profile
 
-    async def load(self, over: asyncio.Event, *services: str) -> None:
-        """Import the libraries of these, which takes seconds the first time; returns at once when it is `over`."""
-        needed = [name for one in services if self.modes[one] in ("live", "twin") for name in LIBRARIES[one]]
-        needed += [TWINS] * ("twin" in self.modes.values())
-        pool = ThreadPoolExecutor(1)  # not the loop's own, for whose end the loop waits
-        loading = asyncio.get_running_loop().run_in_executor(pool, partial(_import, needed, over.is_set))
-        pool.shutdown(wait=False)
-        until: asyncio.Future[Any] = asyncio.ensure_future(over.wait())
-        await asyncio.wait({loading, until}, return_when=asyncio.FIRST_COMPLETED)
-        until.cancel()
-        loading.cancel()
-
     def open(self) -> None:
         """Start the twins, if any service needs them. Raises `ClaraError`."""
         if "twin" not in self.modes.values():
@@ -119,7 +95,8 @@ class Services:
     def close(self) -> None:
         """Stop the twins."""
         if self.twins is not None:
-            HEALTH.forget(self.twins_address)  # another server may have its port
+            for address in self._addresses.values():
+                HEALTH.forget(address["base_url"])  # another server may have its port
             self.twins.stop()
             self.twins = None  # whoever begins another conversation with these has none beside it
 
@@ -202,6 +179,10 @@ class Services:
             from clara_kit.world.played_halves import PlayedFace
 
             stage = self._stage(clock)
+            if self.settings.avatar_vendor == "heygen" and "backup" in self.modes:
+                from clara_kit.world.played_backup import PlayedClassic
+
+                return PlayedClassic(stage, self.prompt)
             return PlayedAvatar(stage) if self.modes["tts"] == "sim" else PlayedFace(stage, tts)
         s = self.settings
         if s.avatar_vendor == "heygen":
@@ -225,32 +206,48 @@ class Services:
         self, clock: Clock, messages: tuple[Message, ...], hears: bool, *, prompt: Prompt | None = None
     ) -> Backup:
         """The avatar vendor's own assistant, told the prompt (default: a stranger's) and these turns; not yet entered."""
-        raise SettingsError("There is no backup yet.")
+        if self.settings.avatar_vendor == "heygen":
+            raise ProviderUnavailable("The avatar's session, which would answer by itself, is not there.", kind="cut")
+        if self.modes["avatar"] == "sim":
+            from clara_kit.world.played_backup import PlayedBackup
+
+            return PlayedBackup(self._stage(clock), prompt=prompt or self.prompt, messages=messages, hears=hears)
+        from clara_kit.providers.avatar.full import LiveAvatarFull
+
+        s = self.settings
+        return LiveAvatarFull(
+            **self._access("avatar", "liveavatar"), clock=clock, avatar_id=s.avatar_id, sandbox=s.avatar_sandbox,
+            prompt=(prompt or self.prompt).text, messages=messages, hears=hears, pronunciation=self.pronunciation,
+        )  # fmt: skip
 
     def other_voice(self, clock: Clock) -> TTSProvider:
         """Another vendor's voice. Raises `SettingsError` where there is none, or no key for it."""
-        raise SettingsError("There is no other voice yet.")
+        if self.modes["tts"] == "sim":
+            return self.tts(clock)
+        from clara_kit.providers.tts.elevenlabs import ElevenLabsTTS
+
+        access, s = self._access("tts", "elevenlabs"), self.settings
+        return ElevenLabsTTS(**access, voice=s.tts_other_voice, speed=s.tts_speed, pronunciation=self.pronunciation)
 
     def sound_only(self, clock: Clock, tts: TTSProvider) -> AvatarProvider:
         """Speaks with `tts` and has no face, not yet entered."""
-        raise SettingsError("There is no voice without a face yet.")
+        from clara_kit.providers.avatar.sound_only import SoundOnly
+
+        return SoundOnly(tts=tts, clock=clock)
 
     def whose(self, service: str) -> str:
-        """Whose health it is: a vendor's or a twin's address; empty where it is simulated, and nobody's."""
-        mode = self.modes.get(service, "sim")
-        if mode == "sim" or service == "shop":
-            return ""
-        if mode == "local":
-            return f"local {self.keys.local_llm_base_url}"
-        vendor = self.settings.avatar_vendor if service in ("avatar", "backup") else VENDORS.get(service, "")
-        if mode == "twin":
-            return f"{self.twins_address} {service}" if self.twins is not None else ""
-        return f"{getattr(self.keys, f'{vendor}_base_url')} {service}"
-
-    @property
-    def twins_address(self) -> str:
-        """Where the twins of this conversation are."""
-        return f"twin {self.twins.port}" if self.twins is not None else ""
+        """Whose health it is, as the address of the vendor or the twin; empty where it is simulated, and nobody's."""
+        vendor = {**VENDORS, "avatar": self.settings.avatar_vendor}[service]
+        match self.modes[service]:
+            case "live":
+                address = getattr(self.keys, f"{vendor}_base_url")
+            case "local":
+                address = self.keys.local_llm_base_url
+            case "twin" if self.twins is not None:
+                address = self._addresses[vendor]["base_url"]
+            case _:
+                return ""
+        return f"{address} {service}"
 
     def profile_loader(self, clock: Clock) -> ProfileLoader:
         """Asks the shop for the customer's profile; without a customer, or switched off, nobody is asked."""
@@ -332,22 +329,6 @@ class Services:
         if self.modes[service] == "twin":
             return {"api_key": TWIN_KEY, "base_url": self._addresses[vendor]["base_url"]}
         return {"api_key": self.keys.need(f"{vendor}_api_key"), "base_url": getattr(self.keys, f"{vendor}_base_url")}
-
-
-_IMPORTING = Lock()  # of two threads in the same libraries, one could see half of a module
-
-
-def _import(names: Iterable[str], over: Callable[[], bool] = lambda: False) -> None:
-    for name in names:
-        if not over():
-            with _IMPORTING:
-                import_module(name)
-
-
-def load_soon() -> None:
-    """Begin to import everything a conversation may need: who looks at a desk will call soon, and should not wait for it."""
-    names = [TWINS, *(name for service in ("stt", "tts", "avatar", "llm") for name in LIBRARIES[service])]
-    Thread(target=_import, args=(names,), name="clara-libraries", daemon=True).start()
 
 
 def key_of(customer: str, shop: str = TWIN_SHOP) -> str:

@@ -36,6 +36,7 @@ from clara_kit.runtime.clock import MonotonicClock, Timers
 from clara_kit.runtime.ears import LocalVad, Microphone
 from clara_kit.runtime.health import Share
 from clara_kit.runtime.keeping import Keeping
+from clara_kit.runtime.libraries import load
 from clara_kit.runtime.models import Models
 from clara_kit.runtime.profile import ProfileLoader
 from clara_kit.runtime.run_log import RunLog
@@ -60,6 +61,8 @@ class Session:
         self.conversation = Conversation(self.settings, policies=usual_policies())
         self.run: Run | None = None
         self.error: ClaraError | None = None
+        self.unkept: ClaraError | None = None
+        """Why the end of its run could not be written."""
         self.listeners: list[Listener] = []
         self.sound_listeners: list[SoundListener] = []
         self.replies_spoken = 0
@@ -77,7 +80,9 @@ class Session:
         """From connecting to the written run log. `tell` hears of the beginning, or of why there was none."""
         self.loop = asyncio.get_running_loop()
         try:
-            await self.services.load(self.over, "stt", "tts", "avatar")
+            # Where a slow model is passed by, its library must not be what is slow.
+            more = ("backup", "llm") if self.settings.flags.enable_auto_fallback else ()
+            await load(self.services.modes, self.over, "stt", "tts", "avatar", *more)
             if not self.over.is_set():
                 await asyncio.to_thread(self.services.open)
             if self.over.is_set():
@@ -169,8 +174,12 @@ class Session:
     def _finish(self) -> None:
         assert self._keeping is not None
         briefing = self.profile.briefing if self.profile is not None else None
-        self.run, error = self._keeping.close(briefing, self.error)
-        self.error = self.error or error
+        self.run, self.unkept = self._keeping.close(briefing, self.error)
+
+    def keep_again(self) -> None:
+        """Once it is over: write what the disk did not take at its end, if anything."""
+        if self.unkept is not None:
+            self._finish()
 
     def _inputs(self) -> dict[str, Any]:
         services = self.services
@@ -290,6 +299,7 @@ class Session:
     def _open_backup(self, command: do.OpenBackup, hears: bool) -> AbstractAsyncContextManager[Backup]:
         assert self.profile is not None
         prompt = self.profile.prompt(personal=self.conversation.settings.flags.enable_personalization)
+        self._board.prompt_hash = self.profile.logged(prompt).hash
         return self.services.backup(self.clock, command.messages, hears or command.hears, prompt=prompt)
 
     def _shown(self, avatar: Any, ear: Any) -> None:

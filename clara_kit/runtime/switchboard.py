@@ -12,6 +12,8 @@ from contextlib import AbstractAsyncContextManager
 from functools import partial
 from typing import Any
 
+from msgspec.structs import replace
+
 from clara_kit.core import commands as do
 from clara_kit.core import events as ev
 from clara_kit.core.clock import Clock
@@ -49,15 +51,17 @@ class Switchboard:
         self._there: dict[str, Any] = {}  # who is connected, by line
         self._in_place: dict[ev.Service, do.Target] = {}  # of a service
         self._ordered: do.OpenBackup
+        self.prompt_hash = ""
+        """Of what the backup was told, as the log may know it."""
         self._probes: dict[ev.Service, asyncio.Task[None]] = {}
 
         def line(name: str, service: ev.Service, make: Callable[[], Any], **kind: bool) -> Connection:
-            told = self._heard if name in ("stt", "backup") else feed
-            return Connection(service, make, partial(self._entered, name), told, clock, **kind)
+            return Connection(service, make, partial(self._entered, name), self._told, clock, **kind)
 
+        needed = {"needed": True, "spared": services.settings.flags.enable_auto_fallback}
         self._lines = {
-            "stt": line("stt", "stt", lambda: services.stt(clock), needed=True),
-            "avatar": line("avatar", "avatar", lambda: services.avatar(clock, self.voice), needed=True),
+            "stt": line("stt", "stt", lambda: services.stt(clock), **needed),
+            "avatar": line("avatar", "avatar", lambda: services.avatar(clock, self.voice), **needed),
             "backup": line("backup", "backup", lambda: open_backup(self._ordered, self._listens)),
             "sound": line("sound", "avatar", lambda: services.sound_only(clock, self.voice), quiet=True),
         }
@@ -95,6 +99,8 @@ class Switchboard:
     def _entered(self, name: str, provider: Any) -> None:
         was = self._there.get(name)
         self._there[name] = provider
+        if provider is None:
+            self.orders.gone(was)
         if name == "avatar" and was is not None and self._there.get("backup") is was:  # it was both
             self._there["backup"] = None
             self._fails("backup", ProviderUnavailable("The avatar's session is gone.", kind="cut"))
@@ -116,9 +122,13 @@ class Switchboard:
         if changes:
             self._shown(avatar, ear)
 
-    def _heard(self, event: ev.Event) -> None:
+    def _told(self, event: ev.Event) -> None:
         if type(event) in (ev.TranscriptInterim, ev.TranscriptFinal):
             self.hearing.words(event.at_ms)
+        elif isinstance(event, ev.ReplyStarted):
+            event = replace(event, prompt_hash=self.prompt_hash)
+        else:
+            self.orders.saw(event)
         self._feed(event)
 
     @property
@@ -132,24 +142,28 @@ class Switchboard:
         service, target = command.service, command.target
         self._in_place[service] = target
         if service == "stt" and target == "backup":
-            self._lines["stt"].disconnect()  # what it has not understood, the backup hears
+            self._leave("stt")  # what it has not understood, the backup hears
         elif service == "tts":
             try:
                 self.voice.exchange(other=target == "other")
             except ClaraError as exc:
                 self._fails("tts", exc)
-        elif service == "avatar":
-            line = self._lines["sound"]
-            if target == "sound":
+        elif service == "avatar" and target == "sound":
+            self._leave("avatar")  # what else breaks of it is of no interest
+            if not self._lines["sound"].works:  # it costs nothing, and stays
                 self.orders.coming.clear()
-                line.connect()
-            else:
-                line.disconnect()
+                self._lines["sound"].connect()
         self._settle()
 
     def _disconnect(self, service: str) -> None:
-        if self._there.get(service) is not self._there.get("backup") or self._there.get(service) is None:
-            self._lines[service].disconnect()
+        if self._there.get(service) is None or self._there[service] is not self._there.get("backup"):
+            self._leave(service)
+
+    def _leave(self, name: str) -> None:
+        """On purpose: what it spoke is cut, and its own word for that will not be heard."""
+        for who in self.orders.given(self._there.get(name)):
+            self._soon(ev.SpeakingInterrupted(at_ms=self._clock.now_ms(), utterance_id=who, estimated=True))
+        self._lines[name].disconnect()
 
     def _open_backup(self, command: do.OpenBackup) -> None:
         """One session: another order finds it open, or on its way."""
@@ -165,7 +179,7 @@ class Switchboard:
     def _close_backup(self) -> None:
         if self._there.get("backup") is self._there.get("avatar"):
             self._there["backup"] = None
-        self._lines["backup"].disconnect()
+        self._leave("backup")
         self._settle()
 
     # --- trials ------------------------------------------------------------------------------------------
@@ -176,13 +190,13 @@ class Switchboard:
             self._lines[service].connect()
         elif service not in self._probes:
             work = {"llm": self._models.probe, "tts": self.voice.probe}.get(service, _nothing)
-            task = self._probes[service] = self._tasks.create_task(self._try(service, work()))
+            task = self._probes[service] = self._tasks.create_task(self._try(service, work))
             task.add_done_callback(lambda _: self._probes.pop(service, None))
 
-    async def _try(self, service: ev.Service, work: Coroutine[Any, Any, None]) -> None:
+    async def _try(self, service: ev.Service, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         try:
             async with asyncio.timeout(PROBE_S):
-                await work
+                await work()
         except TimeoutError:
             self._fails(service, ProviderUnavailable(f"The {service} did not answer a trial.", kind="stalled"))
         except Exception as exc:

@@ -37,8 +37,8 @@ class ExchangedVoice:
             await self._now.warm()
 
     async def probe(self) -> None:
-        """Connect the first voice anew, while another speaks. Raises `ProviderError`."""
-        if isinstance(self.first, Warms) and self._now is not self.first:
+        """Connect the first voice anew, which is not spoken with. Raises `ProviderError`."""
+        if isinstance(self.first, Warms):
             await self.first.aclose()  # a socket that stands may be the very one on which nothing comes
             await self.first.warm()
 

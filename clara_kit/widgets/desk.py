@@ -22,8 +22,8 @@ from clara_kit.core.settings import Settings
 from clara_kit.lab.kernel import KERNEL
 from clara_kit.measure.run import Run, mix_of
 from clara_kit.measure.story import Story
+from clara_kit.runtime.libraries import load_soon
 from clara_kit.runtime.manager import ConversationManager, open_conversations
-from clara_kit.runtime.services import load_soon
 from clara_kit.widgets.choice import Choice, in_force
 from clara_kit.widgets.choosing import Choosing
 from clara_kit.widgets.cutting_in import CuttingIn
@@ -224,7 +224,7 @@ class Desk(Choosing, ipywidgets.VBox):  # type: ignore[misc]
         self._cuts.stop()
         self._draw(clara)
         if self.outages is not None:
-            self.outages.attach(None)
+            self.outages.detach(clara.run)
         self._view.phase, self._view.state = "over", ""
         if why := why_over(clara, self._view.words, self._language):
             self._view.problem = why

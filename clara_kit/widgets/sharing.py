@@ -117,11 +117,11 @@ def _said(run: Run) -> list[dict[str, Any]]:
                 who = "customer" if said.kind == "spoken" else "typed"
                 rows.append({"who": who, "text": said.text, "from": said.began_ms, "to": said.ended_ms})
             continue
-        heard, unheard = (said.text, "") if said.started_ms is not None else ("", said.text)
-        if said.heard is not None:
-            heard, unheard = said.heard.heard, said.heard.unheard
+        nothing = said.started_ms is None and said.shown_ms is None
         rows.append({
-            "who": "Clara", "turn": said.turn_id, "text": heard, "unheard": unheard, "from": said.started_ms, "to": said.stopped_ms,
+            "who": "Clara", "turn": said.turn_id, "text": said.reached,
+            "unheard": said.text if nothing else said.heard.unheard if said.heard is not None else "",
+            "from": said.shown_ms if said.started_ms is None else said.started_ms, "to": said.stopped_ms,
         })  # fmt: skip
     return rows
 

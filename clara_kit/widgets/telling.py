@@ -12,6 +12,7 @@ from functools import cache
 from itertools import count
 
 from clara_kit import data_files
+from clara_kit.core.commands import SwitchTo
 from clara_kit.core.errors import ClaraError
 from clara_kit.core.events import KeepingFailed, KeepingRecovered, ProviderFailed, ProviderRecovered, ReplyCompleted
 from clara_kit.core.records import Record
@@ -46,7 +47,7 @@ def lasting(records: Iterable[Record], before: Lasting | None = None) -> Lasting
 def _mends(record: Record, failed: Lasting) -> bool:
     if isinstance(failed, KeepingFailed):
         return isinstance(record, KeepingRecovered) and record.what == failed.what
-    if isinstance(record, ProviderRecovered):
+    if isinstance(record, ProviderRecovered | SwitchTo):  # or something else stands in its place
         return record.service == failed.service
     return isinstance(record, ReplyCompleted) and record.stop_reason != "cancelled" and failed.service == "llm"
 

@@ -239,7 +239,8 @@ function render({ model, el }) {
     const left = Math.max(x(span.from_ms), GUTTER - 4), width = Math.max(1.5, x(span.to_ms) - left);
     const group = shape("g", { class: `hit ${isState(span) ? span.label : kindClass(span.kind)}`, "data-kind": span.kind });
     group.append(shape("rect", { x: left, y: top, width, height, rx: 2 }));
-    const own = isState(span) ? say(span.label) : isService(span) ? [say(`kind_${span.kind}`), span.label].filter(Boolean).join(": ") : span.label;
+    const own = isState(span) ? say(span.label) : !isService(span) ? span.label
+      : [span.kind === "passed by" ? "" : say(`kind_${span.kind}`), span.label].filter(Boolean).join(": "); // what stands in its place says more
     let text = ["sound", "waiting", "on the way", "held", "ducked"].includes(span.kind) ? "" : clip(own, width - 8);
     if (isState(span) && text !== say(span.label)) text = width > 9 ? LETTER[span.label] : "";
     if (text) group.append(shape("text", { x: left + (text.length > 1 ? 4 : width / 2 - 3), y: top + height / 2 + 4 }, text));

@@ -22,7 +22,7 @@ from clara_kit.lab.margins import Margin, close_calls, margins_of, told
 from clara_kit.lab.sentences import frame
 from clara_kit.lab.stepping import Moment, Stepper
 from clara_kit.lab.timeline import timeline
-from clara_kit.lab.voiced import spoken
+from clara_kit.lab.voiced import recording_of, spoken
 from clara_kit.measure.codec import reveal
 from clara_kit.measure.run import Run
 from clara_kit.runtime.manager import ConversationManager
@@ -130,12 +130,12 @@ class ConversationWindow(Labelling, Branching, anywidget.AnyWidget):
         self._branches_of(run, node)
         self.can_branch = self.can_branch and self.can_label
         self._node = node if node is not None and node.parent is not None else None
-        self._sound = run.folder / "conversation.wav" if run.folder else None
+        recording = recording_of(run)
+        self._sound = recording.path if recording is not None else None
         self.title = str(run.facts.get("title") or f"conversation {run.run_id}")
         self.mix = run.mix
         self.sound_from_ms = 0.0 if self._node is not None else run.sound_from_ms
-        recorded = self._sound is not None and self._sound.is_file()
-        self.has_sound = self._node is not None or recorded or (self._voiced and bool(run.events))
+        self.has_sound = self._node is not None or recording is not None or (self._voiced and bool(run.events))
         self.growing = False
         # An invented customer has nothing to protect; a real one's words stay out of what a notebook may keep.
         settings = run.settings if self.can_label else Settings()

@@ -32,7 +32,7 @@ def mixed(mix: str, language: Language) -> str:
         return words.get(f"mix_{mix}", mix)
     parts = [part.partition(" ")[::2] for part in mix.split(", ")]
     modes = Counter(mode for _, mode in parts)
-    usual = modes.most_common(1)[0][0]
+    usual = max(modes, key=lambda mode: (" then " not in mode, modes[mode]))
     others = {
         mode: [words.get(f"who_{who}", who) for who, its in parts if its == mode] for _, mode in parts if mode != usual
     }

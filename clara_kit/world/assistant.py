@@ -32,7 +32,7 @@ class AssistantMouth(Mouth):
         start_ms = now_ms + self._draw("tts_first_chunk")
         happens: list[ev.Event] = [ev.SpeechSent(at_ms=now_ms, utterance_id=who, piece_no=piece_no)]
         if piece_no == 0:
-            late_ms, broken = struck(self._faults, now_ms, utterance_id=who)
+            late_ms, broken = struck(self.faults, now_ms, utterance_id=who)
             self._start_ms = self._free_ms = start_ms = start_ms + self._draw("avatar_start") + late_ms
             self._audio_ms = 0.0
             happens += [
@@ -76,9 +76,10 @@ class Assistant:
         self._draw, self._length, self._book = draw, length, book
         self._prompt: Prompt | None = None
         self._hash = ""
-        self._asked_before = False
+        self._asked_before, self._silent_ms = False, 0.0
         self._heard: list[tuple[float, float, Sequence[WordTime], float]] = []
         """Not answered yet: told when, its sound comes when, the words, and when their line began."""
+        self._answers: tuple[int, int, float] = -1, -1, 0.0  # utterance, reply, and when all words of that are told
 
     def told(self, prompt: Prompt | None, messages: Sequence[do.Message], *, hash_: str = "") -> None:
         """What it knows from now on: our prompt (and how a log names it), and what was said so far."""
@@ -99,7 +100,6 @@ class Assistant:
         text = " ".join(word.text for word in words)
         return [
             ev.SpeechStarted(at_ms=onset_ms, source="vendor", sound_at_ms=began),
-            ev.SpeechEnded(at_ms=max(onset_ms, taken + TURN_END_MS), source="vendor", sound_at_ms=ended),
             ev.TranscriptFinal(at_ms=final_ms, text=text, speech_started_ms=began, speech_ended_ms=ended),
         ]
 
@@ -118,15 +118,16 @@ class Assistant:
             _, ready_ms, words, _ = coming[-1]
             start_ms, question = max(now_ms, ready_ms), " ".join(word.text for word in words)
         self._heard = [one for one in self._heard if one[0] > now_ms]
+        start_ms = max(start_ms, self._silent_ms)  # it has one voice
         self.mouth.begin(who, faults)
         late_ms, broken = struck(faults, now_ms, utterance_id=who, reply_id=reply_id)
         if self.classic:  # a task that breaks leaves the session as it is
             broken = [event for event in broken if getattr(event, "utterance_id", None) is not None]
-        tokens = answer_tokens(self._book, question, self._prompt, first=not self._asked_before)
+        sentences = self.sentences(question)
         self._asked_before = True
-        sentences = [s for s in _SENTENCE.split("".join(tokens)) if s]
         at_ms = start_ms + late_ms
         first, *more = self._told_as_it_is_said(sentences, at_ms, reply_id)
+        self._answers = who, reply_id, more[-1].at_ms if more else at_ms
         end_ms = at_ms + sum(map(self._length, sentences))
         estimated = self.classic
         model = f"{'heygen' if self.classic else 'liveavatar'}: its own"
@@ -140,6 +141,20 @@ class Assistant:
             *more,
             ev.SpeakingEnded(at_ms=end_ms, utterance_id=who, estimated=estimated),
         ]
+
+    def sentences(self, question: str) -> list[str]:
+        """What it answers."""
+        tokens = answer_tokens(self._book, question, self._prompt, first=not self._asked_before)
+        return [sentence for sentence in _SENTENCE.split("".join(tokens)) if sentence]
+
+    def silence(self, now_ms: float) -> list[ev.Event]:
+        """It falls silent; its answer is written no further than it was said."""
+        who, reply_id, told_ms = self._answers
+        breaks_off = who == self.mouth.utterance_id and now_ms < told_ms
+        silent = self.mouth.interrupt(now_ms)
+        self._silent_ms = silent.at_ms
+        completed = ev.ReplyCompleted(at_ms=silent.at_ms, reply_id=reply_id, stop_reason="end_turn")
+        return [completed, silent] if breaks_off else [silent]
 
     def _told_as_it_is_said(self, sentences: list[str], at_ms: float, reply_id: int) -> list[ev.Event]:
         happens: list[ev.Event] = []

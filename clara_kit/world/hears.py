@@ -17,6 +17,7 @@ from clara_kit.world.faults import Fault
 from clara_kit.world.script import Line, WordTime
 from clara_kit.world.speakers import Speakers
 
+KEPT_MS = 30_000.0  # as much of what nobody has given words for is given to the next ear, as by `runtime/hearing.py`
 VAD_HANG_MS = 64.0  # two frames of 32 ms: how long the local VAD waits before it says that a sound stopped
 
 
@@ -88,7 +89,7 @@ class Hears:
         """Whoever hears from now on is given what the one before had left without words."""
         before, self._backup_hears = self._backup_hears, self.speakers.hears
         if self._backup_hears and not before:
-            for words, start_ms in self._ear.leaves(self._now_ms):
+            for words, start_ms in self._ear.leaves(self._now_ms, KEPT_MS):
                 self._backup_told(words, start_ms)
         elif before and not self._backup_hears:
             left = self.speakers.assistant.deafened(self._now_ms)

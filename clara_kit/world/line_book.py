@@ -31,6 +31,7 @@ FLOOR = 0.03  # -15 dB
 # A stretch below 300 ms is like a bit of some line too easily: it must be a whole short line, and clearly.
 SHORT_FRAMES = 30
 SHORT_THRESHOLD = 0.85
+REMEMBERED = 256  # lines: a long conversation teaches new ones for hours, and each is laid along what was heard
 MIN_FRAMES = 12  # 120 ms of sound: less tells nothing
 
 
@@ -46,12 +47,13 @@ class Match:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Line:
-    speech: Speech
+    text: str
+    words: tuple[WordTime, ...]
     frames: Frames
 
 
 class LineBook:
-    """The lines that are known. Thread-safe: lines may be learnt while others are looked up."""
+    """The last lines that were taught. Thread-safe: lines may be learnt while others are looked up."""
 
     def __init__(self) -> None:
         self._lines: dict[tuple[str, bytes], _Line] = {}
@@ -67,8 +69,10 @@ class LineBook:
             return
         key = (text, sound.to_bytes()[:64_000:97])
         with self._lock:
-            if key not in self._lines:
-                self._lines[key] = _Line(speech, _frames(sound))
+            known = self._lines.pop(key, None)
+            self._lines[key] = known or _Line(speech.text, speech.words, _frames(sound))
+            if len(self._lines) > REMEMBERED:
+                del self._lines[next(iter(self._lines))]
 
     def match(self, sound: Sound) -> Match | None:
         """The line that a stretch of speech is (a part of), or None."""
@@ -97,10 +101,10 @@ class LineBook:
         end_ms = (at + len(core)) * HOP_MS
         words = tuple(
             WordTime(w.word, w.start_ms - offset_ms, w.end_ms - offset_ms, w.char_start, w.char_end)
-            for w in line.speech.words
+            for w in line.words
             if _said(w, at * HOP_MS, end_ms)
         )
-        return Match(line.speech.text, offset_ms, score, words)
+        return Match(line.text, offset_ms, score, words)
 
 
 def _said(word: WordTime, start_ms: float, end_ms: float) -> bool:

@@ -61,7 +61,7 @@ class Mouth:
         speed, self._face = settings.tts_speed, face
         self._draw, self._length = draw, length or (lambda text: spoken_ms(text, speed))
         self.utterance_id = -1  # what is being spoken
-        self._faults: tuple[Fault, ...] = ()
+        self.faults: tuple[Fault, ...] = ()
         self._texts: list[str] = []  # that wait for a flush
         self._last_piece = 0
         self._flushes, self._made_ms = Flushes(), 0.0
@@ -71,7 +71,7 @@ class Mouth:
 
     def begin(self, utterance_id: int, faults: tuple[Fault, ...]) -> None:
         """A new utterance, and what goes wrong with it."""
-        self.utterance_id, self._faults, self._texts = utterance_id, faults, []
+        self.utterance_id, self.faults, self._texts = utterance_id, faults, []
         self._flushes.begin()
 
     def speak(self, piece_no: int, text: str, now_ms: float) -> list[ev.Event]:
@@ -83,7 +83,7 @@ class Mouth:
             self._last_piece = piece_no
             return happens
         late_ms = start_late_ms = 0.0
-        for fault in self._faults:
+        for fault in self.faults:
             stalls = fault.kind == "stall"
             limit_ms = VOICE_STALL_MS if fault.service == "tts" else START_STALL_MS
             if fault.kind in ("refuse", "cut", "error"):
@@ -145,7 +145,7 @@ class Mouth:
     def end(self, now_ms: float) -> list[ev.Event]:
         """No more pieces: make the sound of the rest, and end when all of it has been played."""
         happens = self._rest(now_ms)
-        end_ms, estimated = ending(self._start_ms, self._free_ms, now_ms, self._faults)
+        end_ms, estimated = ending(self._start_ms, self._free_ms, now_ms, self.faults)
         happens.append(ev.SpeakingEnded(at_ms=end_ms, utterance_id=self.utterance_id, estimated=estimated))
         return happens
 
@@ -183,7 +183,7 @@ class ClassicMouth(Mouth):
         """The next piece; its task begins when the one before has been answered."""
         who = self.utterance_id
         sent_ms = now_ms if piece_no == 0 else max(now_ms, self._free_ms)
-        slow, broken = find(self._faults, "slow"), find(self._faults, "refuse", "cut", "error", "stall")
+        slow, broken = find(self.faults, "slow"), find(self.faults, "refuse", "cut", "error", "stall")
         happens: list[ev.Event] = [ev.SpeechSent(at_ms=sent_ms, utterance_id=who, piece_no=piece_no)]
         if broken is not None and piece_no == 0:
             happens.append(failed(broken, now_ms + broken.after_ms, utterance_id=who))
@@ -202,7 +202,7 @@ class ClassicMouth(Mouth):
 
     def end(self, now_ms: float) -> list[ev.Event]:
         """No more pieces: it ends when the last task has been answered."""
-        end_ms, _ = ending(self._start_ms, self._free_ms, now_ms, self._faults)
+        end_ms, _ = ending(self._start_ms, self._free_ms, now_ms, self.faults)
         return [ev.SpeakingEnded(at_ms=end_ms, utterance_id=self.utterance_id, estimated=True)]
 
     def interrupt(self, now_ms: float) -> ev.Event:

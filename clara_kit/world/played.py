@@ -9,16 +9,18 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from heapq import heappop, heappush
 from math import inf
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from clara_kit.audio.pcm import Sound, silence
 from clara_kit.audio.spoken import Pronunciation
 from clara_kit.audio.voice import OfflineVoice
 from clara_kit.conversation.history import without_notes
+from clara_kit.core import commands as do
 from clara_kit.core import events as ev
 from clara_kit.core.clock import Clock
 from clara_kit.core.errors import ProviderError
@@ -28,7 +30,7 @@ from clara_kit.providers.llm.base import ReplyRequest
 from clara_kit.shop.answer import ShopAnswer
 from clara_kit.world import mouths, timelines
 from clara_kit.world.answers import AnswerBook
-from clara_kit.world.faults import FaultBox
+from clara_kit.world.faults import DOORS, Fault, FaultBox, find
 from clara_kit.world.latency import LatencyProfile
 from clara_kit.world.personas import Persona
 from clara_kit.world.script import Line
@@ -36,6 +38,8 @@ from clara_kit.world.shop_answers import shop_answer
 
 RATE_HZ = 24_000
 CHUNK_MS = 100.0
+Order = tuple[int, str] | do.AskBackup | None
+"""A piece with its number, a question, or the end of the pieces."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +53,15 @@ class Stage:
     draw: timelines.Draw
     pronunciation: Pronunciation = ()
     voice: OfflineVoice | None = None
+    opened: set[ev.Service] = field(default_factory=set)
+    """Who has been connected once: the first time is before the conversation begins, and takes none of its time."""
+
+    recognisers: list[PlayedSTT] = field(default_factory=list)  # that are connected
+
+    @cached_property
+    def ear(self) -> timelines.Ear:
+        """The recogniser's, however often it is connected: what was said to nobody waits in it."""
+        return timelines.Ear(self.settings, self.draw)
 
     async def until(self, at_ms: float) -> None:
         """Wait for a time on the conversation's clock."""
@@ -60,11 +73,28 @@ class Stage:
             return silence(self.length(text), RATE_HZ)
         return self.voice.synthesize(text).sound.at_rate(RATE_HZ)
 
+    async def opens(self, service: ev.Service) -> None:
+        """A session of the avatar's vendor is opened. Raises `ProviderError` where it is refused."""
+        began_ms = self.clock.now_ms()
+        doors = (fault for door in DOORS for fault in self.faults.next_occasion(service, door))
+        if service == "avatar" and service not in self.opened:
+            return self.opened.add(service)
+        if (refused := find(doors, "refuse")) is not None:
+            await self.until(began_ms + refused.after_ms)
+            raise error_of(timelines.failed(refused, began_ms))
+        await self.until(began_ms + self.draw("avatar_open"))
+
     def length(self, text: str) -> float:
         """How long that lasts, ms."""
         if self.voice is None:
             return mouths.spoken_ms(text, self.settings.tts_speed, self.pronunciation)
         return self.voice.synthesize(text).sound.duration_ms
+
+
+def error_of(failed: ev.ProviderFailed) -> ProviderError:
+    """What a provider raises, of what it would have told."""
+    wait_ms = failed.retry_after_ms
+    return ProviderError(failed.message, kind=failed.kind, retryable=failed.retryable, retry_after_ms=wait_ms)
 
 
 class _Entered:
@@ -130,7 +160,22 @@ class PlayedSTT(Scheduled):
 
     def __init__(self, stage: Stage) -> None:
         super().__init__(stage)
-        self._ear = timelines.Ear(stage.settings, stage.draw)
+        self._ear = stage.ear
+
+    async def __aenter__(self) -> Self:
+        if self._ear.closed:
+            await self.reopen()
+        self._stage.recognisers.append(self)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._stage.recognisers.remove(self)
+        self._ear.disconnected(self._stage.clock.now_ms())
+        await super().__aexit__()
+
+    def hear(self, events: Iterable[ev.Event]) -> None:
+        """The ear is given something to hear again."""
+        self._schedule(events)
 
     def expect(self, line: Line, start_ms: float) -> None:
         """The customer begins to say this line now."""
@@ -146,8 +191,13 @@ class PlayedSTT(Scheduled):
         self._schedule(self._ear.finalize(self._stage.clock.now_ms(), over=over))
 
     async def reopen(self) -> None:
-        """It is connected again: what was said meanwhile is not lost."""
-        self._schedule(self._ear.connected(self._stage.clock.now_ms()))
+        """It is connected again: what was said meanwhile is not lost. Raises `ProviderError`."""
+        stage, now_ms = self._stage, self._stage.clock.now_ms()
+        refused = self._ear.connects(now_ms, stage.faults.next_occasion("stt"))
+        if refused is not None:
+            await stage.until(refused.at_ms)
+            raise error_of(refused)
+        self._schedule(self._ear.connected(now_ms))
 
     async def send(self, pcm: bytes, captured_ms: float) -> None:
         """Sound means nothing to it."""
@@ -171,8 +221,7 @@ class PlayedShop(_Entered):
         shown = shop_answer(known, stage.faults.next_occasion("shop"))
         await stage.until(began_ms + stage.draw("shop_answer") + shown.late_ms)
         if shown.failed is not None:
-            told, wait_ms = shown.failed, shown.failed.retry_after_ms
-            raise ProviderError(told.message, kind=told.kind, retryable=told.retryable, retry_after_ms=wait_ms)
+            raise error_of(shown.failed)
         took_ms = stage.clock.now_ms() - began_ms
         return ShopAnswer(source="shop", profile=shown.profile, took_ms=took_ms, warnings=shown.warnings)
 
@@ -200,11 +249,11 @@ class PlayedLLM:
 
     async def _events(self, request: ReplyRequest, told: list[ev.Event]) -> AsyncIterator[ev.Event]:
         stage, prompt = self._stage, request.prompt
-        first = sum(m.role == "user" for m in request.messages) <= 1
+        first, said = timelines.how_asked(request.messages)
         asked = (without_notes(m.text, asides=False) for m in reversed(request.messages) if m.role == "user")
         question = next(filter(None, asked), "")
         for event in timelines.reply(
-            timelines.answer_tokens(self._book, question, prompt if prompt.text else None, first=first),
+            timelines.answer_tokens(self._book, question, prompt if prompt.text else None, first=first, said=said),
             request.messages,
             reply_id=request.reply_id,
             now_ms=stage.clock.now_ms(),
@@ -224,11 +273,16 @@ class PlayedLLM:
 class PlayedAvatar(Scheduled):
     """Voice and avatar together, both simulated; the sound goes to nobody but the recording."""
 
-    def __init__(self, stage: Stage) -> None:
+    def __init__(self, stage: Stage, mouth: mouths.Mouth | None = None) -> None:
         super().__init__(stage)
-        self._mouth = mouths.mouth_for(stage.settings, stage.latency, stage.draw, stage.length)
-        self._orders: dict[int, list[tuple[int, str] | None]] = {}  # of utterances that wait for the one before
+        self._mouth = mouth or mouths.mouth_for(stage.settings, stage.latency, stage.draw, stage.length)
+        self._orders: dict[int, list[Order]] = {}  # of utterances that wait for the one before
+        self._session: ev.Service = "avatar"
         self.on_audio: Callable[[int, bytes], None] | None = None
+
+    async def __aenter__(self) -> Self:
+        await self._stage.opens(self._session)
+        return self
 
     async def speak(self, utterance_id: int, piece_no: int, text: str) -> None:
         """The next piece."""
@@ -243,16 +297,19 @@ class PlayedAvatar(Scheduled):
     async def interrupt(self, utterance_id: int) -> None:
         """Fall silent, or forget what waits."""
         if utterance_id == self._mouth.utterance_id:
-            self._schedule([self._mouth.interrupt(self._stage.clock.now_ms())])
+            self._schedule(self._silenced())
             self._go_on()
         elif self._orders.pop(utterance_id, None) is not None:
             now_ms = self._stage.clock.now_ms()
             self._out.put_nowait(ev.SpeakingInterrupted(at_ms=now_ms, utterance_id=utterance_id))
 
-    async def _order(self, utterance_id: int, order: tuple[int, str] | None) -> None:
+    def _silenced(self) -> list[ev.Event]:
+        return [self._mouth.interrupt(self._stage.clock.now_ms())]
+
+    async def _order(self, utterance_id: int, order: Order) -> None:
         if utterance_id == self._mouth.utterance_id:
             self._do(order)
-        elif order is not None and (order[0] == 0 or utterance_id in self._orders):
+        elif order is not None and (isinstance(order, do.AskBackup) or order[0] == 0 or utterance_id in self._orders):
             self._orders.setdefault(utterance_id, []).append(order)
             self._go_on()
         elif utterance_id in self._orders:
@@ -263,34 +320,52 @@ class PlayedAvatar(Scheduled):
         if self._mouth.utterance_id >= 0 or not self._orders:
             return
         utterance_id = next(iter(self._orders))
-        faults = self._stage.faults
-        self._mouth.begin(
-            utterance_id,
-            (*faults.next_occasion("tts"), *faults.next_occasion("avatar"), *faults.next_occasion("avatar", "token")),
-        )
-        for order in self._orders.pop(utterance_id):
+        orders = self._orders.pop(utterance_id)
+        self._mouth.begin(utterance_id, self._faults_of(orders[0]))
+        for order in orders:
             self._do(order)
 
-    def _do(self, order: tuple[int, str] | None) -> None:
+    def _faults_of(self, order: Order) -> tuple[Fault, ...]:
+        """What goes wrong with an utterance."""
+        faults = self._stage.faults
+        doors = (fault for door in DOORS for fault in faults.next_occasion("avatar", door))
+        return (*faults.next_occasion("tts"), *faults.next_occasion("avatar"), *doors)
+
+    def _do(self, order: Order) -> None:
         now_ms, who = self._stage.clock.now_ms(), self._mouth.utterance_id
+        assert not isinstance(order, do.AskBackup)
         if order is None:
             happens = self._mouth.end(now_ms)
         else:
             happens = self._mouth.speak(*order, now_ms)
             self._at(self._mouth.due_ms(now_ms), self._go_on_speaking)
-            if self.on_audio is not None:
-                self.on_audio(who, self._stage.sound(order[1]).to_bytes())
+            self._sounds(who, order[1])
         self._await(happens)
+
+    def _sounds(self, who: int, text: str) -> None:
+        if self.on_audio is not None:
+            self.on_audio(who, self._stage.sound(text).to_bytes())
 
     def _go_on_speaking(self) -> None:
         self._await(self._mouth.go_on(self._stage.clock.now_ms()))
 
     def _await(self, events: Iterable[ev.Event]) -> None:
+        who = self._mouth.utterance_id
         for event in events:
-            self._at(event.at_ms, lambda event=event: self._happens(event))  # type: ignore[misc]
+            if isinstance(event, ev.ProviderFailed) and event.utterance_id is None:
+                self._at(event.at_ms, lambda event=event: self._lost(event))  # type: ignore[misc]
+            else:
+                self._at(event.at_ms, lambda event=event: self._happens(event, who))  # type: ignore[misc]
 
-    def _happens(self, event: Any) -> None:
-        if event.utterance_id != self._mouth.utterance_id:
+    def _lost(self, event: ev.Event) -> None:
+        """The session broke: that is told, and it is over."""
+        self._out.put_nowait(event)
+        self._out.put_nowait(None)
+        self._orders.clear()
+        self._due.clear()
+
+    def _happens(self, event: ev.Event, who: int) -> None:
+        if who != self._mouth.utterance_id:
             return
         self._out.put_nowait(event)
         if isinstance(event, ev.SpeakingEnded | ev.ProviderFailed):

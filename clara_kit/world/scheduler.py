@@ -7,7 +7,7 @@ thousands of turns a second.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from heapq import heappop, heappush
 from itertools import takewhile
@@ -66,6 +66,7 @@ class World(Hears):
         policies: Policies = STANDARD,
         brain: Brain | None = None,
         customer_brain: Brain | None = None,
+        health: Mapping[ev.Service, ev.Circuit] | None = None,
     ) -> None:
         self.settings = settings
         self._draw = timelines.Drawn(latency, seed)
@@ -73,6 +74,7 @@ class World(Hears):
         self._faults.watch(self._fault_played)
         self._briefing, self._prompt, self._known = briefing, prompt, customer
         self._greeting = _greeting(settings, briefing)
+        self._health, self._seed = health or {}, seed
         self._heap: list[tuple[float, int, ev.Event | Action]] = []
         self._number = 0
         self._now_ms = 0.0
@@ -110,7 +112,9 @@ class World(Hears):
     def play(self, *, at_most_ms: float = 1e9) -> None:
         """Run until nothing is left to happen, or until `at_most_ms` of virtual time (eleven days)."""
         key = "sim" if self._known is not None else ""
-        self._feed(ev.ConversationStarted(at_ms=0.0, greeting=self._greeting, customer_key=key))
+        for service, circuit in self._health.items():
+            self._feed(ev.HealthTold(at_ms=0.0, service=service, circuit=circuit, why="the simulation was told so"))
+        self._feed(ev.ConversationStarted(at_ms=0.0, greeting=self._greeting, customer_key=key, seed=self._seed))
         self._wish(self.customer.begin(0.0))
         heap, void = self._heap, self._void
         while self._now_ms <= at_most_ms:
@@ -120,6 +124,8 @@ class World(Hears):
                     what(self._now_ms)
                 elif type(what) is ev.TimerFired and what.timer_id in void:
                     void.discard(what.timer_id)
+                elif type(what) is ev.TimerFired and what.timer_id.startswith("probe_") and self._all_is_said:
+                    break
                 else:
                     self._feed(what)
             elif (event := self._next) is not None:
@@ -135,6 +141,11 @@ class World(Hears):
             else:
                 break
         self._feed(ev.ConversationStopped(at_ms=self._now_ms))
+
+    @property
+    def _all_is_said(self) -> bool:
+        """Nobody waits on the line for a service that is only tried from time to time."""
+        return self.customer.done and self.conversation.is_quiet
 
     def at(self, at_ms: float, what: ev.Event | Action) -> None:
         """Let `what` happen at `at_ms`."""
@@ -220,6 +231,8 @@ class World(Hears):
         if command.service == "avatar":
             self.speakers.use(command.target)
         elif command.service == "stt":
+            if command.target == "backup":
+                self._disconnect_ear()  # what it has not understood, the backup hears
             self.speakers.listen(command.target == "backup")
 
     def _show(self, command: do.ShowText) -> None:

@@ -7,13 +7,14 @@ Every setting that changes times or decisions is honoured; those in `WITHOUT_EFF
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from clara_kit import data_files
 from clara_kit.audio.pronunciation import usual_pronunciation
 from clara_kit.conversation.policies import Policies
+from clara_kit.core import events as ev
 from clara_kit.core.errors import SettingsError
 from clara_kit.core.profile import CustomerProfile
 from clara_kit.core.prompt import Prompt
@@ -41,6 +42,7 @@ WITHOUT_EFFECT = {
     "stt_keyterms": "the words are the script's",
     "llm_temperature": "the scripted brain has none",
     "tts_voice": "lengths come from the text and tts_speed",
+    "tts_other_voice": "there is no account",
     "heygen_avatar_name": "there is no account",
     "heygen_voice_id": "there is no account",
     "avatar_id": "there is no account",
@@ -62,6 +64,7 @@ def simulate(
     policies: Policies | None = None,
     brain: Brain | None = None,
     customer_brain: Brain | None = None,
+    health: Mapping[ev.Service, ev.Circuit] | None = None,
 ) -> Run:
     """Play a script in virtual time and return the whole run. Equal arguments give equal bytes.
 
@@ -72,7 +75,8 @@ def simulate(
     (default: none; with a customer, the kit's own). customer: whom the simulated shop knows: an invented customer of
     `data/customers/` by name, or a profile. policies: who decides, the kit's own unless given. brain: who writes Clara's answers and when
     they come, as `lab/calls/brains.py` makes one (default: the scripted brain, at the latency's times). customer_brain:
-    who gives a customer who reacts other words (default: her own).
+    who gives a customer who reacts other words (default: her own). health: what other conversations have found out about a
+    service before this one begins ({"llm": "open"}).
     """
     scenario = script if isinstance(script, Scenario) else None
     plays = scenario.plays if scenario is not None else Script.of(script)  # type: ignore[arg-type]
@@ -89,15 +93,19 @@ def simulate(
     faults = (*(plays.faults if isinstance(plays, Script) else ()), *faults)
     if known is None and any(fault.service == "shop" for fault in faults):
         raise SettingsError("Nobody asks the shop, so its faults cannot happen.", hint="give a customer.")
+    falls_back = settings.flags.enable_auto_fallback
+    if not falls_back and any(fault.service == "backup" for fault in faults):
+        raise SettingsError("Nobody asks the backup, so its faults cannot happen.", hint="enable_auto_fallback.")
+    health = _circuits(health or {})
     world = World(
         plays, settings, seed=seed, latency=laws, faults=faults, briefing=briefing, prompt=prompt, customer=known,
         pronunciation=(names := usual_pronunciation()), policies=policies, brain=brain,
-        customer_brain=customer_brain,
+        customer_brain=customer_brain, health=health,
     )  # fmt: skip
     world.play()
     told = briefing.prompt if briefing is not None else prompt
     inputs: dict[str, Any] = {
-        "modes": dict.fromkeys(SERVICES if known is None else (*SERVICES, "shop"), "sim"),
+        "modes": dict.fromkeys((*SERVICES, *("shop",) * (known is not None), *("backup",) * falls_back), "sim"),
         "script": plays.model_dump(mode="json") if scenario is None else scenario.played,
         "settings": {**_dumped(settings)},
         "policies": policies.to_dict(),
@@ -110,6 +118,8 @@ def simulate(
     }
     if brain is not None:
         inputs["modes"]["llm"] = brain.mode
+    if health:
+        inputs["health"] = health
     if briefing is not None:
         inputs["template"] = briefing.template.about
     if known is not None:
@@ -125,6 +135,14 @@ def simulate(
             inputs["modes"]["customer"] = customer_brain.mode if worded else "sim"
             inputs["customer_words"] = account["written"]
     return Run(inputs=inputs, trace=trace, facts=facts, words=world.door.placeholders.map)
+
+
+def _circuits(health: Mapping[ev.Service, ev.Circuit]) -> dict[ev.Service, ev.Circuit]:
+    for service, circuit in health.items():
+        if service not in get_args(ev.Service) or circuit not in get_args(ev.Circuit):
+            known = f"{', '.join(get_args(ev.Service))}: {', '.join(get_args(ev.Circuit))}"
+            raise SettingsError(f"health: {service!r} cannot be {circuit!r}.", hint=f"there are {known}.")
+    return dict(health)
 
 
 _usual = lru_cache(maxsize=1)(Settings)

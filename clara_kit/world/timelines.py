@@ -8,6 +8,7 @@ would make of it. Voice and avatar are in `mouths.py`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
 from math import inf
@@ -15,6 +16,7 @@ from random import Random
 
 from msgspec import structs
 
+from clara_kit.conversation.history import REST
 from clara_kit.core import events as ev
 from clara_kit.core.commands import Message
 from clara_kit.core.errors import FailureKind
@@ -113,9 +115,10 @@ class Ear:
         self._faults: tuple[Fault, ...] = ()
         self._coming: tuple[Fault, ...] = ()  # of a connection that was opened anew: they strike what is said next
         self._broken_ms = inf  # from when on it is not connected, or deaf
+        self.closed = False
         self._waiting: list[Unheard] = []  # said meanwhile, and not lost
+        self._due: dict[int, tuple[ev.Event, Unheard | None]] = {}  # not told yet; a final with what it is of
         self._last: tuple[ev.TranscriptFinal, float] | None = None  # the last final, and how long results take
-        self._void: ev.TranscriptFinal | None = None  # given earlier than it was due
 
     def line(self, line: Line, faults: tuple[Fault, ...]) -> list[list[WordTime]]:
         """A line begins: its stretches, one utterance each."""
@@ -123,27 +126,30 @@ class Ear:
         self._coming = ()
         return stretches(line, float(self._settings.stt_endpointing_ms))
 
-    def hear(self, words: list[WordTime], start_ms: float) -> Iterator[ev.Event]:
-        """What becomes of one stretch of a line that began at `start_ms`, in order of time."""
-        began = start_ms + words[0].start_ms
-        if began >= self._broken_ms:
+    def hear(self, words: list[WordTime], start_ms: float) -> list[ev.Event]:
+        """What becomes of one stretch of a line that began at `start_ms`."""
+        began, late_ms = start_ms + words[0].start_ms, 0.0
+        happens: list[ev.Event] = []
+        if self._broken_ms == inf:
+            broken = find(self._faults, "refuse", "cut", "error")
+            stall, slow = find(self._faults, "stall"), find(self._faults, "slow")
+            if broken is not None:
+                self._broken_ms = began + self._draw("stt_onset") + broken.after_ms
+                happens.append(failed(broken, self._broken_ms))
+            elif stall is not None and not 0 < stall.for_ms <= DEAF_MS:
+                self._broken_ms = began + stall.after_ms
+                happens.append(failed(stall, self._broken_ms + DEAF_MS, stalled=True))
+            else:
+                late_ms = sum(fault.for_ms for fault in (stall, slow) if fault)
+            if happens:
+                self._faults = ()
+        if began < self._broken_ms:
+            happens += self._recognised(words, start_ms, late_ms=late_ms)
+        told = [event for event in happens if isinstance(event, ev.ProviderFailed) or event.at_ms < self._broken_ms]
+        if not any(isinstance(event, ev.TranscriptFinal) for event in told):
             self._waiting.append((words, start_ms))
-            return
-        broken = find(self._faults, "refuse", "cut", "error")
-        if broken is not None:
-            self._broken_ms = began + self._draw("stt_onset") + broken.after_ms
-            self._faults = tuple(f for f in self._faults if f is not broken)
-            self._waiting.append((words, start_ms))
-            yield failed(broken, self._broken_ms)
-            return
-        stall, slow = find(self._faults, "stall"), find(self._faults, "slow")
-        if stall is not None and not 0 < stall.for_ms <= DEAF_MS:
-            self._broken_ms, self._faults = began, ()
-            self._waiting.append((words, start_ms))
-            yield failed(stall, began + stall.after_ms + DEAF_MS, stalled=True)
-            return
-        late_ms = sum(fault.for_ms for fault in (stall, slow) if fault)
-        yield from self._recognised(words, start_ms, late_ms=late_ms)
+            self._last = None
+        return self._coming_of(told, (words, start_ms))
 
     def connects(self, at_ms: float, faults: tuple[Fault, ...]) -> ev.ProviderFailed | None:
         """It is to be connected again while these happen: why it is not, or None."""
@@ -151,31 +157,28 @@ class Ear:
         refused = find(faults, "refuse")
         return None if refused is None else failed(refused, at_ms + refused.after_ms)
 
-    def leaves(self, at_ms: float) -> list[Unheard]:
-        """Another ear hears from now on: what was said to none is left to it, as far as it is kept."""
-        left, self._waiting = self._waiting, []
-        return [(words, start_ms) for words, start_ms in left if start_ms + words[-1].end_ms > at_ms - KEPT_MS]
+    def connected(self, at_ms: float) -> list[ev.Event]:
+        """It is connected again: what waited is sent once more, as fast as the vendor takes it."""
+        self._broken_ms, self.closed = inf, False
+        return [event for unheard in self.leaves(at_ms, KEPT_MS) for event in self._again(unheard, at_ms)]
 
     def disconnected(self, at_ms: float) -> None:
-        """It is closed: what is said from now on waits for whoever hears next."""
-        self._broken_ms = min(self._broken_ms, at_ms)
+        """It is closed: what it has not told, and what is said from now on, waits for whoever hears next."""
+        self._broken_ms, self.closed = min(self._broken_ms, at_ms), True
+        self._waiting += [unheard for _, unheard in self._due.values() if unheard is not None]
+        self._due.clear()
 
-    def takes(self, left: list[Unheard], at_ms: float) -> Iterator[ev.Event]:
+    def leaves(self, at_ms: float, kept_ms: float) -> list[Unheard]:
+        """What was said to nobody is left to whoever hears now, as far as it is kept."""
+        left, self._waiting = self._waiting, []
+        return [(words, start_ms) for words, start_ms in left if start_ms + words[-1].end_ms > at_ms - kept_ms]
+
+    def takes(self, left: list[Unheard], at_ms: float) -> list[ev.Event]:
         """It hears again, in place of another ear that left this without words."""
         self._waiting += left
-        if self._broken_ms == inf:
-            yield from self.connected(at_ms)
+        return self.connected(at_ms) if self._broken_ms == inf else []
 
-    def connected(self, at_ms: float) -> Iterator[ev.Event]:
-        """It is connected again: what waited is sent once more, as fast as the vendor takes it."""
-        self._broken_ms = inf
-        waiting = self.leaves(at_ms)
-        for words, start_ms in waiting:
-            ended = start_ms + words[-1].end_ms
-            taken = at_ms + max(0.0, min(at_ms, ended) - start_ms - words[0].start_ms) / CATCH_UP
-            yield self._final(words, start_ms, max(ended, taken), self._draw("stt_results"))
-
-    def finalize(self, now_ms: float, *, over: bool = True) -> Iterator[ev.Event]:
+    def finalize(self, now_ms: float, *, over: bool = True) -> list[ev.Event]:
         """Somebody does not want to wait for the silence: the last final comes at once, where its words are over.
 
         Not `over`: the words so far, as interim ones; none of them is cut in two here, as a real recogniser may.
@@ -183,16 +186,30 @@ class Ear:
         if self._last is not None:
             final, results_ms = self._last
             if not over:
-                if now_ms < final.speech_ended_ms and (said := words_until(final.words, now_ms)):
-                    yield ev.TranscriptInterim(at_ms=now_ms + results_ms, text=said)
-                return
+                said = words_until(final.words, now_ms) if now_ms < final.speech_ended_ms else ""
+                told = [ev.TranscriptInterim(at_ms=now_ms + results_ms, text=said)] if said else []
+                return self._coming_of(told)
             if final.speech_ended_ms <= now_ms < final.at_ms - results_ms:
-                self._last, self._void = None, final
-                yield structs.replace(final, at_ms=now_ms + results_ms)
+                self._last = None
+                _, unheard = self._due.pop(id(final), (final, None))
+                return self._coming_of([structs.replace(final, at_ms=now_ms + results_ms)], unheard)
+        return []
 
     def tells(self, event: ev.Event) -> bool:
-        """Whether an event that is due now has not been told before its time."""
-        return event is not self._void
+        """Whether an event that is due now is told: not before its time, and the connection has not been closed."""
+        return self._due.pop(id(event), None) is not None
+
+    def _coming_of(self, events: Sequence[ev.Event], unheard: Unheard | None = None) -> list[ev.Event]:
+        for event in events:
+            self._due[id(event)] = event, unheard if isinstance(event, ev.TranscriptFinal) else None
+        return [*events]
+
+    def _again(self, unheard: Unheard, at_ms: float) -> list[ev.Event]:
+        words, start_ms = unheard
+        ended = start_ms + words[-1].end_ms
+        taken = at_ms + max(0.0, min(at_ms, ended) - start_ms - words[0].start_ms) / CATCH_UP
+        final = self._final(words, start_ms, max(ended, taken), self._draw("stt_results"))
+        return self._coming_of([final], unheard)
 
     def _recognised(self, words: list[WordTime], start_ms: float, *, late_ms: float) -> Iterator[ev.Event]:
         draw, began, ended = self._draw, start_ms + words[0].start_ms, start_ms + words[-1].end_ms
@@ -293,14 +310,28 @@ def too_late(at_ms: float, patience_ms: float, reply_id: int, usage: ev.Usage | 
 
 
 @lru_cache(maxsize=4096)
-def answer_tokens(book: AnswerBook, question: str, prompt: Prompt | None, *, first: bool = True) -> tuple[str, ...]:
+def answer_tokens(
+    book: AnswerBook, question: str, prompt: Prompt | None, *, first: bool = True, said: str = ""
+) -> tuple[str, ...]:
     """The scripted brain's answer as tokens, with the prompt's instructions obeyed as far as it can sense them.
 
-    first: the customer has asked nothing before.
+    first: the customer has asked nothing before. said: of the answer already, behind which it goes on.
     """
-    if prompt is None:
-        return tuple(tokenize(book.reply(question).text))
-    return tuple(tokenize(answer(book, question, _sensed(prompt), first=first)))
+    whole = book.reply(question).text if prompt is None else answer(book, question, _sensed(prompt), first=first)
+    return tuple(tokenize(unsaid(whole, said)))
+
+
+def how_asked(messages: Sequence[Message]) -> tuple[bool, str]:
+    """Whether the customer has asked nothing before, and what has been said of the answer of which the rest is wanted."""
+    rest = len(messages) > 2 and REST in messages[-1].text
+    before = messages[:-2] if rest else messages
+    return sum(m.role == "user" for m in before) <= 1, messages[-2].text if rest else ""
+
+
+def unsaid(answer: str, said: str) -> str:
+    """The rest of an answer, all of it where it begins otherwise."""
+    begins = re.match(r"\s*".join(map(re.escape, said.split())), answer)
+    return answer[begins.end() :].lstrip() if begins else answer
 
 
 def answer(book: AnswerBook, question: str, sensed: Sensed, *, history: Sequence[str] = (), first: bool = True) -> str:

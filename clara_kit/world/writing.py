@@ -45,8 +45,8 @@ class Writer:
         """The events of a reply that is asked for now. logged: the prompt as a log may hold it, which `hides` made."""
         hash_ = logged.hash if logged is not None else ""
         if self.brain is None:
-            first = sum(m.role == "user" for m in command.messages) <= 1
-            tokens = timelines.answer_tokens(self.book, command.text, prompt, first=first)
+            first, said = timelines.how_asked(command.messages)
+            tokens = timelines.answer_tokens(self.book, command.text, prompt, first=first, said=said)
             return timelines.reply(
                 tokens, command.messages, reply_id=command.reply_id, now_ms=now_ms, prompt_hash=hash_,
                 settings=self._settings, draw=self._draw, faults=faults,

@@ -13,7 +13,9 @@ from clara_kit import Desk, Settings
 from clara_kit.conversation.talk import Health
 from clara_kit.widgets import outages as module
 from clara_kit.widgets.outages import Outages
-from tests.browser.lab import DRAWN, SCREENSHOTS, _browser
+from clara_kit.widgets.survival import SurvivalView
+from clara_kit.widgets.window import ConversationWindow
+from tests.browser.lab import DRAWN, SCREENSHOTS, _browser, lab
 
 pytestmark = [pytest.mark.timeout(240), pytest.mark.wall]
 
@@ -24,7 +26,7 @@ MODEL = """async ([code, state]) => {
   const heard = {};
   const model = {
     get: (name) => state[name], send: (what) => window.tell({ sent: what }), off: () => {},
-    set: (name, value) => (state[name] = value), save_changes: () => window.tell({ state: JSON.parse(JSON.stringify(state)) }),
+    set: (name, value) => window.told({ [name]: value }), save_changes: () => window.tell({ state: JSON.parse(JSON.stringify(state)) }),
     on: (names, then) => names.split(" ").forEach((name) => (heard[name] ??= new Set()).add(then)),
   };
   window.told = (changes) => {
@@ -130,3 +132,89 @@ async def test_the_panel_has_room_at_every_width_in_light_and_dark(dark: bool) -
             assert not await page.evaluate(WIDER), f"something is wider than its place at {width}"
             SCREENSHOTS.mkdir(parents=True, exist_ok=True)
             await page.screenshot(path=SCREENSHOTS / f"outages_{width}{'_dark' * dark}.png")
+
+
+async def test_each_cell_of_the_picture_opens_its_conversation_by_mouse_and_by_keyboard() -> None:
+    whole = SurvivalView()
+    some = [cell for cell in whole._cells.values() if cell.service == "llm" and cell.trouble in ("cut", "down")]
+    view = SurvivalView(some)
+    async with _browser() as page:
+        errors: list[str] = []
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        hand_on = await shown(page, view.picture)
+        await expect(page.get_by_test_id("sv-sums")).to_contain_text(f"of {len(some)}")  # it came into sight
+        await view.play("on")
+        await hand_on()
+        await expect(page.get_by_test_id("sv-sums")).to_contain_text("turns lost")
+        cells = page.locator(".sv-scroll button")
+        await expect(cells).to_have_count(len(some))
+        await cells.first.click()
+        await expect(cells.first).to_have_attribute("aria-pressed", "true")
+        assert isinstance(view.children[1], ConversationWindow) and view.children[1].has_sound
+        first = view.picture.chosen
+        for key in ("ArrowDown", "ArrowRight", "Enter"):
+            await page.keyboard.press(key)
+        await expect(cells.first).to_have_attribute("aria-pressed", "false")
+        assert view.picture.chosen != first and view.picture.detail
+        await page.get_by_test_id("sv-off").click()
+        await expect(page.get_by_test_id("sv-off")).to_have_attribute("aria-pressed", "true")
+        await view.play("off")
+        assert len(view.found["off"]) == len(some)
+        assert not errors
+
+
+@pytest.mark.parametrize("dark", [False, True])
+async def test_the_picture_has_room_at_every_width_in_light_and_dark(dark: bool) -> None:
+    view = SurvivalView(language="es" if dark else "en")
+    await view.play("on")
+    async with _browser(dark=dark) as page:
+        hand_on = await shown(page, view.picture, dark=dark)
+        view.open_cell(next(iter(view._cells)))
+        await hand_on()
+        for width in (800, 1280, 1440):
+            await page.set_viewport_size({"width": width, "height": 950})
+            await page.evaluate(DRAWN)
+            assert not await page.evaluate(WIDER), f"something is wider than its place at {width}"
+            await page.screenshot(path=SCREENSHOTS / f"survival_{width}{'_dark' * dark}.png")
+
+
+async def test_the_sixth_notebook_by_mouse_and_keyboard_alone(tmp_path: Path) -> None:
+    async with lab(tmp_path, pace=10) as notebook:
+        page = notebook.page
+        await notebook.open("notebooks/06_fallback.ipynb")
+        await notebook.run_all()
+        await notebook.show(1)
+        desk, panel = page.get_by_test_id("clara-desk"), page.get_by_test_id("clara-outages")
+        await expect(desk.get_by_test_id("fallback")).to_be_checked()
+        await desk.get_by_test_id("call").click()
+        await expect(desk.get_by_role("status").first).to_have_text("Clara speaks", timeout=60_000)
+        await expect(page.get_by_test_id("clara-window").first).to_be_visible(timeout=30_000)  # it grows
+        await panel.get_by_test_id("ou-times").select_option("lasting")
+        await panel.get_by_test_id("break-llm-down").click()
+        await expect(panel.get_by_test_id("ou-llm")).to_contain_text("broken until it is mended")
+        await desk.get_by_test_id("line").fill("¿Hacen despachos a regiones?")
+        await desk.get_by_test_id("line").press("Enter")
+        await expect(panel.get_by_test_id("ou-llm")).to_contain_text(
+            "the avatar vendor’s own assistant", timeout=60_000
+        )
+        await expect(desk.get_by_test_id("notice")).to_contain_text("fallback mode")
+        for width in (800, 1440, 1280):
+            await page.set_viewport_size({"width": width, "height": 1000})
+            await notebook.screenshot(f"06_fallback_{width}")
+        await panel.get_by_test_id("mend-llm").click()
+        await desk.get_by_test_id("hang_up").click()
+        await expect(desk.get_by_test_id("call")).to_be_visible(timeout=60_000)
+        await notebook.show(5)
+        again = page.get_by_test_id("clara-outage-again")
+        await again.get_by_test_id("oa-on").click()
+        await expect(again.get_by_test_id("oa-on")).to_have_attribute("aria-pressed", "true")
+        await notebook.screenshot("06_fallback_again")
+        await notebook.show(6)
+        picture = page.get_by_test_id("clara-survival")
+        await expect(picture.get_by_test_id("sv-sums")).to_contain_text("turns lost", timeout=90_000)
+        await picture.locator('[data-cell="llm / down / asked"]').click()
+        await expect(picture.get_by_test_id("sv-detail")).to_contain_text("down from then on", timeout=30_000)
+        play = page.get_by_test_id("clara-window").last.get_by_test_id("play")
+        await expect(play).to_be_enabled(timeout=30_000)
+        await notebook.screenshot("06_fallback_survival")
+        assert notebook.errors == []

@@ -11,6 +11,7 @@ import pytest
 from clara_kit.core import events as ev
 from clara_kit.core.settings import Settings
 from clara_kit.providers.avatar.base import AvatarProvider
+from clara_kit.providers.avatar.full import LiveAvatarFull
 from clara_kit.providers.avatar.heygen_streaming import HeyGenStreamingAvatar
 from clara_kit.providers.avatar.liveavatar import LiveAvatarLite
 from clara_kit.providers.avatar.sound_only import SoundOnly
@@ -66,6 +67,18 @@ async def lite() -> AsyncIterator[AvatarProvider]:
 
 
 @asynccontextmanager
+async def full() -> AsyncIterator[AvatarProvider]:
+    async with TwinServer([LiveAvatarTwin(TwinContext(profile=FAST))]) as twins:
+        yield LiveAvatarFull(
+            api_key="test-key",
+            base_url=twins.addresses["liveavatar"]["base_url"],
+            clock=MonotonicClock(),
+            avatar_id=SANDBOX_AVATAR,
+            prompt="Eres Clara.",
+        )
+
+
+@asynccontextmanager
 async def heygen() -> AsyncIterator[AvatarProvider]:
     async with TwinServer([HeyGenTwin(TwinContext(profile=FAST), clara_voice(), AnswerBook.load())]) as twins:
         yield HeyGenStreamingAvatar(
@@ -102,7 +115,7 @@ async def classic() -> AsyncIterator[AvatarProvider]:
 
 
 EVERY = {
-    "liveavatar": lite, "heygen": heygen, "sound only": sound_only, "played": played, "played face": played_face,
+    "liveavatar": lite, "liveavatar full": full, "heygen": heygen, "sound only": sound_only, "played": played, "played face": played_face,
     "classic": classic,
 }  # fmt: skip
 

@@ -305,6 +305,8 @@ def _orders(trace: list[Any]) -> list[str]:
             case ev.ProviderFailed() if r.service in ("avatar", "tts"):
                 sounding.discard(r.utterance_id or 0)
                 alive.pop(r.utterance_id or 0, None)
+                if r.utterance_id is None:  # the connection, and with it whatever was given to it
+                    alive.clear()
             case HeardEstimated():
                 whole = " ".join(texts.get(r.utterance_id, ()))
                 known = plain(whole)  # what was written after the cut is unheard too

@@ -20,12 +20,15 @@ from websockets.exceptions import ConnectionClosed
 
 from clara_kit.core import events as ev
 from clara_kit.core.commands import Message
+from clara_kit.core.errors import ProviderError
 from clara_kit.core.prompt import Prompt
 from clara_kit.providers.avatar.liveavatar import LiveAvatarLite
 from clara_kit.providers.avatar.pacing import Timing
 from clara_kit.providers.llm.base import ReplyRequest
 from clara_kit.providers.llm.claude import ClaudeStreamingLLM
 from clara_kit.providers.stt.deepgram import DeepgramStreamingSTT
+from clara_kit.providers.tts.base import AudioChunk, PiecesVoiced
+from clara_kit.providers.tts.elevenlabs import ElevenLabsTTS
 from clara_kit.runtime.clock import MonotonicClock
 from clara_kit.runtime.compose import clara_voice
 from tests.offline_tts import OfflineTTS
@@ -57,6 +60,14 @@ LITE: list[Any] = [
     {"type": "error", "error": {"type": "video_starvation", "message": "?", "event_id": "u1"}},
     {"type": "warning", "warning": {"type": "?", "message": "?"}},
 ]
+ELEVENLABS: list[Any] = [
+    *({"audio": "AAABAAIAAwA=", "context_id": "u1", name: {"chars": ["H", "o"], "charStartTimesMs": [0, 40],
+                                                           "charDurationsMs": [40, 40]}}
+      for name in ("alignment", "normalizedAlignment")),
+    {"audio": "AAA=", "contextId": "u1", "alignment": None},
+    {"audio": "AAAA", "context_id": "u0"},
+    {"isFinal": True, "context_id": "u0"},
+]  # fmt: skip
 CLAUDE: list[Any] = [
     {"type": "message_start", "message": {"id": "m", "type": "message", "role": "assistant", "model": "x", "content": [],
                                           "stop_reason": None, "usage": {"input_tokens": 1, "output_tokens": 1}}},
@@ -176,6 +187,31 @@ async def test_the_model_survives_any_message(count: int) -> None:
     assert set(ends) <= {ev.ReplyCompleted, ev.ProviderFailed}
     await llm.aclose()
     await runner.cleanup()
+
+
+@pytest.mark.parametrize("count", SIZES)
+async def test_the_other_voice_survives_any_message(count: int) -> None:
+    async def pieces() -> AsyncIterator[str]:
+        yield "Hola, ¿qué tal?"
+
+    ends: set[str] = set()
+    for seed in range(max(20, count // 100)):
+        last = json.dumps({"isFinal": True, "context_id": "u1"})
+        async with socket_server([*frames(ELEVENLABS, 50, seed), *[last] * (seed % 2)]) as address:
+            voice = ElevenLabsTTS(api_key="test-key", base_url=f"http://{address}")
+            parts: list[AudioChunk | PiecesVoiced] = []
+            try:
+                async with asyncio.timeout(60), voice.speak(pieces()) as stream:
+                    parts += [part async for part in stream]
+                ends.add("spoken")
+                assert isinstance(parts[-1], PiecesVoiced) and parts[-1].pieces == 1
+            except ProviderError as exc:
+                ends.add(exc.kind)
+            await voice.aclose()
+        ends_ms = [word.end_ms for part in parts if isinstance(part, PiecesVoiced) for word in part.words]
+        assert ends_ms == sorted(ends_ms)
+        assert all(len(part.pcm) % 2 == 0 for part in parts if isinstance(part, AudioChunk))
+    assert {"spoken", "cut"} <= ends
 
 
 @pytest.mark.parametrize("count", SIZES)

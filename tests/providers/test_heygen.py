@@ -16,6 +16,8 @@ from clara_kit import ConversationManager, ConversationState, Settings, compose,
 from clara_kit.core import events as ev
 from clara_kit.core.errors import ProviderRefused, ProviderUnavailable, SettingsError
 from clara_kit.providers.avatar.heygen_streaming import HeyGenStreamingAvatar
+from clara_kit.providers.avatar.heygen_talk import UNKNOWN
+from clara_kit.providers.avatar.room import LoopbackRoom
 from clara_kit.runtime.clock import MonotonicClock
 from clara_kit.runtime.compose import clara_voice
 from clara_kit.world.answers import AnswerBook
@@ -91,6 +93,47 @@ async def test_the_prompt_goes_along_so_that_the_built_in_brain_can_take_over_la
         await avatar.talk("¿Hacen despachos a regiones?")
         assert dict(far.requests)["new"]["knowledge_base"] == "Te llamas Clara."
         assert far.spoken[0].kind == "talk" and "despachamos" in far.spoken[0].text
+
+
+async def test_its_own_brain_answers_in_the_same_session_and_its_words_are_read_in_the_room() -> None:
+    async with twin() as (url, far), avatar_at(url) as avatar:
+        await avatar.ask(1, 7, 3, "¿Hacen despachos a regiones?")
+        seen = await until(avatar, lambda e: isinstance(e, ev.SpeakingEnded))
+        text = "".join(e.text for e in seen if isinstance(e, ev.ReplyDelta))
+        assert text == far.spoken[0].text and far.spoken[0].kind == "talk"
+        started = next(e for e in seen if isinstance(e, ev.ReplyStarted))
+        assert (started.reply_id, started.model) == (7, "heygen: its own") and seen[0] is started
+        names = [type(e).__name__ for e in seen if not isinstance(e, ev.ReplyDelta)]
+        assert names[-2:] == ["ReplyCompleted", "SpeakingEnded"] and names.count("SpeechSent") == 1
+        assert [type(e) for e in await spoken(avatar, "Hola.", utterance_id=4)][-1] is ev.SpeakingEnded
+        assert [name for name, _ in far.requests].count("new") == 1
+
+
+async def test_where_the_room_cannot_be_joined_the_history_says_that_something_was_answered() -> None:
+    class Nowhere(LoopbackRoom):
+        async def connect(self, url: str, token: str, *, others: tuple[str, ...] = ()) -> None:
+            raise ProviderUnavailable("There is no room.")
+
+    async with twin() as (url, _), avatar_at(url, room=Nowhere()) as avatar:
+        await avatar.ask(1, 1, 1, "¿Hacen despachos a regiones?")
+        seen = await until(avatar, lambda e: isinstance(e, ev.SpeakingEnded))
+        assert [e.text for e in seen if isinstance(e, ev.ReplyDelta)] == [UNKNOWN]
+
+
+async def test_an_answer_of_its_own_is_interrupted_or_fails_as_the_backups() -> None:
+    refused = Fault(service="backup", kind="cut", on=2)
+    async with twin(refused) as (url, far), avatar_at(url) as avatar:
+        await avatar.ask(1, 1, 1, "¿Hacen despachos a regiones?")
+        await until(avatar, lambda e: isinstance(e, ev.SpeakingStarted))
+        await avatar.interrupt(1)
+        await avatar.ask(2, 2, 2, "¿Cómo te llamas?")
+        ends = ev.SpeakingInterrupted | ev.SpeakingEnded | ev.ProviderFailed
+        first = (await until(avatar, lambda e: isinstance(e, ends)))[-1]
+        assert isinstance(first, ev.SpeakingInterrupted) and first.utterance_id == 1
+        second = (await until(avatar, lambda e: isinstance(e, ends)))[-1]
+        assert isinstance(second, ev.ProviderFailed)
+        assert (second.service, second.reply_id, second.utterance_id) == ("backup", 2, 2)
+        assert far.spoken[0].interrupted
 
 
 async def test_an_interruption_stops_the_avatar_in_mid_word_and_drops_what_waited() -> None:

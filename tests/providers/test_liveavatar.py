@@ -493,6 +493,15 @@ async def test_an_utterance_without_sound_is_closed_at_once_and_still_ended_on_t
         await stage.last(2)
 
 
+async def test_words_that_the_voice_gave_no_sound_for_have_not_been_said() -> None:
+    async with playing(tts=FakeTTS(ms=0, ms_of={"Chao.": 60})) as stage:
+        await stage.say(1, "Hola.")
+        end = await stage.last(1)
+        assert isinstance(end, ProviderFailed) and (end.service, end.retryable) == ("tts", True)
+        await stage.say(2, "Chao.")
+        assert isinstance(await stage.last(2), SpeakingEnded)
+
+
 async def test_a_new_utterance_ends_the_one_before_even_without_end_speech() -> None:
     async with playing(tts=FakeTTS(ms=30)) as stage:
         await stage.say(1, "Hola.", end=False)

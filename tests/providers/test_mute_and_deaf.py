@@ -15,6 +15,7 @@ from clara_kit.core import events as ev
 from clara_kit.core.errors import ProviderUnavailable
 from clara_kit.providers.stt.deepgram import DeepgramStreamingSTT
 from clara_kit.providers.tts.deepgram_aura import DeepgramAuraTTS
+from clara_kit.providers.tts.elevenlabs import ElevenLabsTTS
 from clara_kit.runtime.clock import MonotonicClock
 from clara_kit.world.faults import Fault
 from clara_kit.world.pace import now_s
@@ -53,7 +54,14 @@ async def open_voice(address: str, timeout_s: float) -> None:
     await DeepgramAuraTTS(api_key="k", base_url=address, open_timeout_s=timeout_s).warm()
 
 
-@pytest.mark.parametrize("opened", [open_recogniser, open_voice])
+async def open_other_voice(address: str, timeout_s: float) -> None:
+    await ElevenLabsTTS(api_key="k", base_url=address, open_timeout_s=timeout_s).warm()
+
+
+OPENED = [open_recogniser, open_voice, open_other_voice]
+
+
+@pytest.mark.parametrize("opened", OPENED)
 async def test_who_takes_the_connection_and_never_speaks_is_given_up_in_time_and_left(opened: Any) -> None:
     before = asyncio.all_tasks()
     async with mute() as (address, taken):
@@ -68,7 +76,7 @@ async def test_who_takes_the_connection_and_never_speaks_is_given_up_in_time_and
     assert asyncio.all_tasks() <= before
 
 
-@pytest.mark.parametrize("opened", [open_recogniser, open_voice])
+@pytest.mark.parametrize("opened", OPENED)
 async def test_connecting_can_be_called_off_at_once_and_leaves_nothing(opened: Any) -> None:
     before = asyncio.all_tasks()
     async with mute() as (address, taken):

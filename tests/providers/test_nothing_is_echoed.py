@@ -30,6 +30,7 @@ from clara_kit.providers.llm.base import ReplyRequest
 from clara_kit.providers.llm.claude import ClaudeStreamingLLM
 from clara_kit.providers.stt.deepgram import DeepgramStreamingSTT
 from clara_kit.providers.tts.deepgram_aura import DeepgramAuraTTS
+from clara_kit.providers.tts.elevenlabs import ElevenLabsTTS
 from clara_kit.providers.vendors import TABLE
 from clara_kit.runtime.clock import MonotonicClock
 from clara_kit.runtime.compose import compose
@@ -74,6 +75,8 @@ async def closing(request: web.Request) -> web.StreamResponse:
         for kind in ("Error", "Warning", "error", KEY):
             await socket.send_json({"type": kind, "error": {"type": KEY, "message": said}, "description": said, KEY: 1})
         message = await socket.receive()
+        if message.type is WSMsgType.TEXT:
+            await socket.send_json({"error": said, "message": said, "code": KEY, **json.loads(message.data)})
         words = message.data[:60] if message.type is WSMsgType.TEXT else KEY
         await socket.close(code=1011, message=f"DATA-0000 {KEY} {words}"[:120].encode())
         return socket
@@ -136,6 +139,12 @@ async def speak_by_rest(url: str) -> list[Any]:
     return [len(part) async for part in voice.rest(WORDS)]  # whatever comes is taken for sound
 
 
+async def speak_otherwise(url: str) -> list[Any]:
+    voice = ElevenLabsTTS(api_key=KEY, base_url=url, voice=PASSWORD)
+    async with aclosing(voice), voice.speak(one(WORDS)) as sound:
+        return [voice, [part async for part in sound]]
+
+
 async def think(url: str) -> list[Any]:
     llm = ClaudeStreamingLLM(api_key=KEY, clock=MonotonicClock(), base_url=url)
     request = ReplyRequest(reply_id=1, prompt=Prompt(static=WORDS), messages=(Message(role="user", text=WORDS),))
@@ -171,7 +180,7 @@ async def shop(url: str) -> list[Any]:
 
 
 def keys(url: str) -> Keys:
-    vendors = ("deepgram", "anthropic", "liveavatar", "heygen")
+    vendors = ("deepgram", "anthropic", "liveavatar", "heygen", "elevenlabs")
     told = {f"{v}_api_key": KEY for v in vendors} | {f"{v}_base_url": url for v in (*vendors, "shopify")}
     return Keys.model_validate({**told, "shopify_shop": "beta", "shopify_admin_token": KEY})
 
@@ -207,7 +216,7 @@ def logged(caplog: pytest.LogCaptureFixture) -> Callable[[], str]:
     return lambda: caplog.text
 
 
-ASKED = (hear, speak, speak_by_rest, think, warm, avatar, classic, shop, doctor)
+ASKED = (hear, speak, speak_by_rest, speak_otherwise, think, warm, avatar, classic, shop, doctor)
 WAYS: dict[str, tuple[Any, Any]] = {
     **{f"refused with {status}": (server, refusing(status)) for status in (200, 400, 401, 402, 404, 429, 503)},
     "accepted and closed": (server, closing),

@@ -22,6 +22,7 @@ from clara_kit.providers.llm.base import ReplyRequest
 from clara_kit.providers.llm.claude import ClaudeStreamingLLM
 from clara_kit.providers.stt.deepgram import DeepgramStreamingSTT
 from clara_kit.providers.tts.deepgram_aura import DeepgramAuraTTS
+from clara_kit.providers.tts.elevenlabs import ElevenLabsTTS
 from clara_kit.runtime.clock import MonotonicClock
 from clara_kit.shop.fetcher import ShopifyCustomerFetcher
 from clara_kit.world.faults import Fault, FaultBox
@@ -30,6 +31,7 @@ from clara_kit.world.line_book import LineBook
 from clara_kit.world.sim import simulate
 from clara_kit.world.twins.base import TwinContext
 from clara_kit.world.twins.every import every_twin
+from clara_kit.world.twins.liveavatar.twin import SANDBOX_AVATAR
 from clara_kit.world.twins.server import TwinServer
 from tests.offline_tts import OfflineTTS
 
@@ -95,6 +97,10 @@ async def voice(address: dict[str, str]) -> None:
     await DeepgramAuraTTS(api_key="test-key", base_url=address["base_url"]).warm()
 
 
+async def other_voice(address: dict[str, str]) -> None:
+    await ElevenLabsTTS(api_key="test-key", base_url=address["base_url"]).warm()
+
+
 async def voice_by_request(address: dict[str, str]) -> None:
     async for _ in DeepgramAuraTTS(api_key="test-key", base_url=address["base_url"]).rest("Hola."):
         pass
@@ -102,7 +108,9 @@ async def voice_by_request(address: dict[str, str]) -> None:
 
 async def avatar(address: dict[str, str]) -> None:
     tts, clock = OfflineTTS(), MonotonicClock()
-    async with LiveAvatarLite(api_key="test-key", base_url=address["base_url"], tts=tts, clock=clock, avatar_id="a"):
+    async with LiveAvatarLite(
+        api_key="test-key", base_url=address["base_url"], tts=tts, clock=clock, avatar_id=SANDBOX_AVATAR
+    ):
         pass
 
 
@@ -123,9 +131,10 @@ async def shop(address: dict[str, str]) -> None:
     [
         (claude, "anthropic", "llm", 429),
         (claude, "anthropic", "llm", 529),
-        (recogniser, "deepgram", "stt", 429),
-        (voice, "deepgram", "tts", 503),
+        *((recogniser, "deepgram", "stt", status) for status in (429, 503, 529)),
+        *((voice, "deepgram", "tts", status) for status in (429, 503, 529)),
         (voice_by_request, "deepgram", "tts", 429),
+        *((other_voice, "elevenlabs", "tts", status) for status in (429, 503, 529)),
         (avatar, "liveavatar", "avatar", 429),
         (classic_avatar, "heygen", "avatar", 503),
         (shop, "shopify", "shop", 429),
@@ -135,7 +144,7 @@ async def test_every_vendors_wish_travels_as_a_number(ask: Any, vendor: str, ser
     async with refusing(service, status) as addresses:
         with pytest.raises(ProviderError) as caught:
             await ask(addresses[vendor])
-    assert caught.value.retry_after_ms == 2500
+    assert caught.value.retry_after_ms == 2500 and caught.value.retryable
     assert ev.ProviderFailed.of(caught.value, service, 0.0).retry_after_ms == 2500
 
 

@@ -191,7 +191,7 @@ def spoken(text: str, book: LineBook) -> bytes:
 async def say(backup: LiveAvatarFull, pcm: bytes) -> None:
     """At the pace of sound."""
     for at in range(0, len(pcm), 1280):
-        await backup.send(pcm[at : at + 1280], 0.0)
+        await backup.send(pcm[at : at + 1280], at / 32)
         await asyncio.sleep(0.04)
 
 
@@ -206,10 +206,14 @@ async def test_a_backup_that_hears_tells_the_customers_words_and_its_answer_gets
         await backup.ask(5, 6, 7, "¿Hacen despachos a regiones?", heard=True)
         answered = await until(events, ends(7))
         await talking
-    assert kinds(heard) == ["SpeechStarted", "SpeechEnded", "TranscriptFinal"]
+    assert kinds(heard)[0] == "SpeechStarted" and kinds(heard)[-2:] == ["SpeechEnded", "TranscriptFinal"]
     final = heard[-1]
     assert isinstance(final, ev.TranscriptFinal) and final.text == "¿Hacen despachos a regiones?"
-    assert final.speech_started_ms < final.speech_ended_ms <= final.at_ms
+    assert final.speech_started_ms == pytest.approx(1000, abs=150)  # by the sound, not by when it was told
+    said_ms = customer_voice().synthesize(final.text).words[-1].end_ms
+    assert final.speech_ended_ms == pytest.approx(1000 + said_ms, abs=150)
+    interim = [e.text for e in heard if isinstance(e, ev.TranscriptInterim)]
+    assert interim and all(final.text.startswith(text) for text in interim)
     assert kinds(answered)[0] == "ReplyStarted" and isinstance(answered[-1], ev.SpeakingEnded)
     assert "despachamos" in reply(answered)
     assert len(session_of(far).utterances) == 1
@@ -233,7 +237,7 @@ async def test_an_answer_to_what_it_heard_that_nobody_asks_for_is_silenced() -> 
 async def test_a_customer_who_speaks_while_it_does_has_interrupted_it() -> None:
     book = LineBook()
     pcm = spoken("¿Cuánto cuesta el gel limpiador?", book)
-    async with twin(lines=book) as (server, far), backup_at(server, hears=True) as backup:
+    async with twin(lines=book) as (server, _far), backup_at(server, hears=True) as backup:
         events = backup.events()
         await backup.speak(1, 0, "Hacemos despachos a todas las regiones, y demoran entre dos y cinco días hábiles.")
         await until(events, lambda e: isinstance(e, ev.SpeakingStarted))

@@ -310,7 +310,7 @@ async def test_a_full_session_without_a_context_answers_nobody_and_says_nothing_
 
 
 async def test_an_interrupt_forgets_what_was_ordered_before_it(world: World) -> None:
-    async with room(world) as (session, ws):
+    async with room(world) as (_session, ws):
         for n in range(3):
             await command(ws, "avatar.speak_text", f"c{n}", text="Hacemos despachos a todas las regiones del país.")
         await responses(ws, "avatar.speak_started")

@@ -27,7 +27,7 @@ TWINS = tuple(
 ERRORS = ("Error", "ProviderRefused", "ProviderUnavailable", "InvalidTransition", "KeyAnswer", "ProviderFailed")
 OTHERS = {*dir(builtins), "ConstructorError", "GraphQLError"}  # caught and worded anew, or nobody's
 TELLS = {"hang_up", "near", "check", "disk"}  # these hand on a text that ends up in an error
-TABLES = {"_SAYS", "_HINTS", "_USUAL_HINTS", "hints", "hint", "what"}
+TABLES = {"_SAYS", "HINTS", "_HINTS", "_USUAL_HINTS", "hints", "hint", "what"}
 
 
 def files() -> Iterator[Path]:

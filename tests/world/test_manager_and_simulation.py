@@ -68,6 +68,13 @@ def decided(run: Run) -> list[tuple[str, ...]]:
     return rows
 
 
+def refusals(service: str, *on: int, status: int = 529) -> tuple[Fault, ...]:
+    return tuple(Fault(service=service, kind="refuse", status=status, on=n) for n in on)  # type: ignore[arg-type]
+
+
+FALLS_BACK = {"enable_auto_fallback": True, "initial_retry_delay_ms": 60, "retry_jitter": 0.0}
+
+
 @pytest.mark.parametrize(
     ("changes", "faults"),
     [
@@ -80,6 +87,9 @@ def decided(run: Run) -> list[tuple[str, ...]]:
         ({}, (Fault(service="llm", kind="truncate", after_ms=150),)),
         ({"initial_retry_delay_ms": 60}, (Fault(service="llm", kind="cut"),)),
         ({}, (Fault(service="llm", kind="stall", after_ms=20),)),
+        (FALLS_BACK, refusals("llm", 1, 2, 3)),
+        ({**FALLS_BACK, "avatar_vendor": "heygen"}, refusals("llm", 1, 2, 3)),
+        (FALLS_BACK, (Fault(service="avatar", kind="cut"), *refusals("avatar", 2, 3))),
     ],
     ids=[
         "usual",
@@ -91,6 +101,9 @@ def decided(run: Run) -> list[tuple[str, ...]]:
         "truncated",
         "cut",
         "dropped",
+        "backup",
+        "classic backup",
+        "voice alone",
     ],
 )
 @pytest.mark.wall

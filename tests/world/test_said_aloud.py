@@ -18,6 +18,7 @@ SLOW_WRITER = replace(
     FAST, laws={**FAST.laws, "llm_tokens_per_s": replace(FAST.laws["llm_tokens_per_s"], low=4.0, high=4.0)}
 )
 QUESTION = "busco un protector solar que no deje la piel grasosa"  # three sentences answer it
+PATIENT = Settings.of(greeting="", slow_response_ms=60_000)  # nobody says «dame un momento» in between
 
 
 def of(events: Any, kind: type) -> list[Any]:
@@ -39,7 +40,7 @@ def test_a_change_of_the_list_changes_lengths_and_the_inputs_of_a_run(monkeypatc
 
 
 def test_what_waits_is_voiced_when_the_sound_runs_out_though_the_reply_is_still_being_written() -> None:
-    run = simulate([QUESTION], Settings.of(greeting=""), latency=SLOW_WRITER)
+    run = simulate([QUESTION], PATIENT, latency=SLOW_WRITER)
     (completed,), voiced = of(run.events, ev.ReplyCompleted), of(run.events, ev.SpeechVoiced)
     assert [v.piece_no for v in voiced] == [0, 1, 2] and voiced[1].at_ms < completed.at_ms
     quick = of(simulate([QUESTION], Settings.of(greeting=""), latency=FAST).events, ev.SpeechVoiced)
@@ -58,7 +59,7 @@ def test_what_waits_of_a_silenced_utterance_is_not_voiced() -> None:
 
 
 async def test_a_conversation_played_in_this_process_does_the_same(tmp_path: Any) -> None:
-    services = compose("sim", settings=Settings.of(greeting=""), latency=SLOW_WRITER)
+    services = compose("sim", settings=PATIENT, latency=SLOW_WRITER)
     async with ConversationManager(services, log_root=tmp_path) as clara:
         await clara.ask(QUESTION)
     assert clara.run is not None and clara.run.inputs["pronunciation"]

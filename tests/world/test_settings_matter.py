@@ -17,6 +17,13 @@ CUT_IN = {"text": "Espera, ¿cuánto cuesta?", "interrupt_after_ms": 1500}
 LINES = ["¿Qué protector solar me recomiendas?", COUGH, PAUSE, CUT_IN, {"text": "¿Hacen despachos?", "typed": True}]
 NO_WORDS = {"sound": "noise", "sound_ms": 800, "interrupt_after_ms": 1200}
 
+NO_MODEL = [Fault(service="llm", kind="refuse", status=529, on=n) for n in range(1, 4)]
+CUT_SHORT = [
+    Fault(service="llm", kind="cut", after_ms=300),
+    *(Fault(service="llm", kind="refuse", status=529, on=n) for n in range(2, 9)),
+]
+FALLS_BACK = {"enable_auto_fallback": True, "failure_threshold": 1}
+
 # setting: another value, and a world in which it can matter (default: LINES without faults)
 CASES: dict[str, tuple[Any, dict[str, Any]]] = {
     "enable_barge_in": (False, {}),
@@ -66,7 +73,16 @@ CASES: dict[str, tuple[Any, dict[str, Any]]] = {
     "failure_threshold": (1, {"faults": [Fault(service="llm", kind="refuse", status=529)]}),
     "greeting": ("Buenas.", {}),
     "apology": ("Perdón.", {"faults": [Fault(service="llm", kind="decline")]}),
-}
+    "hold_phrase": ("Ya te digo.", {"faults": [Fault(service="llm", kind="slow", for_ms=5000)]}),
+    "broken_reply": ("Se me fue el hilo.", {"script": LINES[:1], "faults": CUT_SHORT, "with": {"greeting": ""}}),
+    "retry_jitter": (0.5, {"faults": [Fault(service="llm", kind="refuse", status=529)]}),
+    "turn_deadline_ms": (1000, {"faults": [Fault(service="llm", kind="refuse", status=529)]}),
+    "enable_auto_fallback": (True, {"faults": NO_MODEL}),
+    "fallback_notice": ("Cambio de voz.", {"faults": NO_MODEL, "with": FALLS_BACK}),
+    "fallback_open_ms": (5000, {"faults": NO_MODEL, "with": FALLS_BACK}),
+    "fallback_successes": (1, {"script": ["Hola"] * 5, "faults": [*NO_MODEL, Fault(service="llm", kind="cut", on=5)],
+                               "with": {**FALLS_BACK, "fallback_open_ms": 2000}}),
+}  # fmt: skip
 
 
 def play(world: dict[str, Any], **changes: Any) -> Run:
@@ -94,7 +110,7 @@ def test_the_simulation_honours(name: str) -> None:
 
 OTHER = {
     "profile_cache_hours": 0, "absence_ms": 1000.0, "shopify_api_version": "2026-07", "stt_model": "nova-2", "stt_language": "es",
-    "stt_keyterms": ("retinol",), "llm_temperature": None, "tts_voice": "aura-2-nestor-es", "heygen_avatar_name": "x",
+    "stt_keyterms": ("retinol",), "llm_temperature": None, "tts_voice": "aura-2-nestor-es", "tts_other_voice": "x", "heygen_avatar_name": "x",
     "heygen_voice_id": "x", "avatar_id": "x", "avatar_sandbox": False,
 }  # fmt: skip
 

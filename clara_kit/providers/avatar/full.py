@@ -28,7 +28,7 @@ from clara_kit.providers.avatar.full_protocol import Order
 from clara_kit.providers.avatar.full_speaker import FullSpeaker
 from clara_kit.providers.avatar.liveavatar_rest import FullSession, LiveAvatarRest, within
 from clara_kit.providers.avatar.pacing import Timing
-from clara_kit.providers.avatar.room import LoopbackRoom, Room
+from clara_kit.providers.avatar.room import Room, usual_room
 
 _LEAVE_BUDGET_S = 0.6  # of the second that hanging up may take; the rest is for what comes after
 _KEEP_ALIVE_S = 150.0  # the vendor ends a session after five idle minutes, and asks for a sign every two or three
@@ -62,7 +62,7 @@ class LiveAvatarFull:
         self.session: FullSession | None = None
         self.on_audio: Callable[[int, bytes], None] | None = None
         self._clock, self._timing, self._sandbox = clock, timing, sandbox
-        self._local, self._room = http.is_loopback(base_url), room
+        self._base_url, self._room = base_url, room
         self._prompt = full_protocol.told(prompt, messages)
         self._config: dict[str, Any] = {
             "mode": "FULL",
@@ -102,7 +102,7 @@ class LiveAvatarFull:
 
     async def __aenter__(self) -> Self:
         try:
-            room = self._room = self._room or _room(self._local)
+            room = self._room = self._room or usual_room(self._base_url)
             self._broken = asyncio.get_running_loop().create_future()
             room.on_data, room.on_audio, room.on_closed = self._take, self._speaker.hear, self._break
             context_id = await self._rest.new_context(self._prompt)
@@ -139,6 +139,7 @@ class LiveAvatarFull:
     async def send(self, pcm: bytes, captured_ms: float) -> None:
         """The customer's sound, while it `hears`: 16 kHz, 16-bit little-endian mono."""
         if self.hears and self._running is not None and self._room is not None and not self._ended:
+            self._speaker.ears.sound(pcm, captured_ms)
             try:
                 await self._room.send_audio(pcm)
             except ProviderError as exc:
@@ -245,11 +246,3 @@ class LiveAvatarFull:
             self._events.put_nowait(None)
             self._speaker.forget()
             await self._rest.aclose()
-
-
-def _room(local: bool) -> Room:
-    if local:
-        return LoopbackRoom()
-    from clara_kit.providers.avatar.livekit_room import LiveKitRoom
-
-    return LiveKitRoom()

@@ -1,8 +1,8 @@
 """HeyGen's classic streaming avatar: it gets text, and speaks it with a voice of its own.
 
 The plan's avatar. HeyGen has put LiveAvatar in its place (`liveavatar.py`); this stays selectable with
-`AVATAR_VENDOR=heygen`, and its built-in brain can later stand in for ours, which is why the prompt goes along
-as `knowledge_base` when the session is made.
+`AVATAR_VENDOR=heygen`, and its built-in brain can stand in for ours in the same session (`ask`), which is why the prompt
+goes along as `knowledge_base` when it is made. It is told no turns beside, and hears nothing: it would have to in the room.
 
 One REST task a piece, `repeat` and `sync`: the answer to a task comes when its text has been spoken. HeyGen
 tells when speaking begins and ends only inside the video room, where this module is not. So the beginning is
@@ -27,12 +27,22 @@ from clara_kit.core.clock import Clock
 from clara_kit.core.errors import ProviderError
 from clara_kit.providers import http
 from clara_kit.providers.avatar.heygen_rest import HeyGenRest
+from clara_kit.providers.avatar.heygen_talk import Talk, Utterance, length_ms
+from clara_kit.providers.avatar.room import Room
 
 _LEAVE_BUDGET_S = 0.6  # of the second that hanging up may take; the rest is for what comes after
 _OVERTAKEN_S = 0.3  # how long an interrupted task may take to be answered
 _KEEP_ALIVE_S = 60.0
-_IDLE_LIMIT_S = 120  # 30..3600, after which HeyGen ends a silent session
+_USUAL: dict[str, Any] = {
+    "quality": "medium",
+    "language": "es",
+    "version": "v2",
+    "video_encoding": "H264",
+    "disable_idle_timeout": False,
+    "activity_idle_timeout": 120,  # 30..3600, after which HeyGen ends a silent session
+}
 _SILENCE_S = 2.0  # how long an order to fall silent may take; the next words wait for it
+_ANSWER_CHARS = 400  # an answer of HeyGen's own brain is hardly longer
 _SLOWEST_CHARS_PER_S = 8.0  # about half the pace of Spanish speech: a task that takes longer will not be answered
 
 
@@ -45,22 +55,11 @@ class HeyGenSession:
     access_token: str = field(default="", repr=False)
 
 
-@dataclass(eq=False)
-class _Utterance:
-    id: int
-    pieces: asyncio.Queue[tuple[int, str] | None] = field(default_factory=asyncio.Queue)
-    closed: bool = False
-    started: bool = False
-    asked: bool = False  # a task is out that was not answered yet
-    silenced: bool = False
-    audio_ms: float = 0.0
-    start_timer: asyncio.TimerHandle | None = None
-
-
 class HeyGenStreamingAvatar:
-    """An `AvatarProvider` without sound of ours, and without a message for how loud it is (see `Ducks`).
+    """A `Backup` without ears, without sound of ours, and without a message for how loud it is (see `Ducks`).
 
-    knowledge_base: the prompt of the avatar's built-in brain; used only by `talk`. task_mode: "sync" as the
+    knowledge_base: the prompt of the avatar's built-in brain; used only by `ask`. room: where the brain's words are read;
+    by default LiveKit's if its client is installed, and for a server on this machine a `LoopbackRoom`. task_mode: "sync" as the
     plan has it; with "async" tasks are answered at once and the end is estimated from their `duration_ms`.
     pronunciation: how names are said (default: `data/pronunciation.csv`).
     """
@@ -78,26 +77,21 @@ class HeyGenStreamingAvatar:
         assumed_start_ms: float = 1000,  # an utterance's start costs about a second on streaming avatars
         timeout_s: float = 10,
         pronunciation: Pronunciation | None = None,
+        room: Room | None = None,
     ) -> None:
         api_key = http.checked_key(api_key, "HEYGEN_API_KEY", "https://app.heygen.com")
         self.session: HeyGenSession | None = None
+        self.hears = False
         self._clock, self._task_mode, self._assumed_start_ms = clock, task_mode, assumed_start_ms
         self._pronunciation = usual_pronunciation() if pronunciation is None else pronunciation
         self._rest = HeyGenRest(api_key=api_key, base_url=base_url, timeout_s=timeout_s)
-        self._new: dict[str, Any] = {
-            "avatar_name": avatar_name,
-            "quality": "medium",
-            "knowledge_base": knowledge_base,
-            "language": "es",
-            "version": "v2",
-            "video_encoding": "H264",
-            "disable_idle_timeout": False,
-            "activity_idle_timeout": _IDLE_LIMIT_S,
-            **({"voice": {"voice_id": voice_id}} if voice_id else {}),
-        }
+        self._new = {"avatar_name": avatar_name, "knowledge_base": knowledge_base, **_USUAL}
+        if voice_id:
+            self._new["voice"] = {"voice_id": voice_id}
         self._events: asyncio.Queue[ev.Event | None] = asyncio.Queue()
         self._emit = self._events.put_nowait
-        self._waiting: deque[_Utterance] = deque()  # the first is being spoken
+        self._talk = Talk(room, base_url, self._emit, clock)
+        self._waiting: deque[Utterance] = deque()  # the first is being spoken
         self._speaking: asyncio.Task[None] | None = None  # or being silenced
         self._keeper: asyncio.Task[None] | None = None
         self._over = False
@@ -127,11 +121,20 @@ class HeyGenStreamingAvatar:
         if self._over:
             return
         if (utterance := self._find(utterance_id)) is None:
-            utterance = _Utterance(utterance_id)
+            utterance = Utterance(utterance_id)
             self._waiting.append(utterance)
         if not utterance.closed:
             utterance.pieces.put_nowait((piece_no, text))
         self._go_on()
+
+    async def ask(self, turn_id: int, reply_id: int, utterance_id: int, text: str, *, heard: bool = False) -> None:
+        """Let its built-in brain answer `text` aloud; see the Protocol."""
+        if not self._over:
+            self._waiting.append(Utterance.answering(text, utterance_id, reply_id))
+            self._go_on()
+
+    async def send(self, pcm: bytes, captured_ms: float) -> None:
+        """It does not hear: nothing is done."""
 
     async def end_speech(self, utterance_id: int) -> None:
         """No more pieces will come for this utterance."""
@@ -156,7 +159,7 @@ class HeyGenStreamingAvatar:
         else:
             self._over_with(utterance, interrupted=True)
 
-    async def _silence(self, utterance: _Utterance, speaking: asyncio.Task[None]) -> None:
+    async def _silence(self, utterance: Utterance, speaking: asyncio.Task[None]) -> None:
         try:
             await self._order_silence()
             if utterance.asked:
@@ -167,6 +170,7 @@ class HeyGenStreamingAvatar:
         finally:
             speaking.cancel()
             await asyncio.wait({speaking})
+        await self._talk.end(utterance.task_id, spoken=False)
         self._speaking = None
         self._over_with(utterance, interrupted=True)
 
@@ -194,27 +198,29 @@ class HeyGenStreamingAvatar:
     def _now(self) -> float:
         return self._clock.now_ms()
 
-    def _tell(self, utterance: _Utterance, kind: Callable[..., ev.Event], **more: Any) -> None:
+    def _tell(self, utterance: Utterance, kind: Callable[..., ev.Event], **more: Any) -> None:
         self._emit(kind(at_ms=self._now, utterance_id=utterance.id, **more))
 
-    def _find(self, utterance_id: int) -> _Utterance | None:
+    def _find(self, utterance_id: int) -> Utterance | None:
         return next((u for u in self._waiting if u.id == utterance_id), None)
 
     def _go_on(self) -> None:
         if self._speaking is None and self._waiting and not self._over:
             self._speaking = asyncio.create_task(self._utter(self._waiting[0]), name="heygen utterance")
 
-    def _over_with(self, utterance: _Utterance, *, interrupted: bool = False) -> None:
+    def _over_with(self, utterance: Utterance, *, interrupted: bool = False) -> None:
         """The utterance has ended; the next may begin."""
-        self._forget_start(utterance)
+        utterance.forget_start()
         self._waiting.remove(utterance)
         if interrupted:
             self._tell(utterance, ev.SpeakingInterrupted, estimated=True)
         self._go_on()
 
-    async def _utter(self, utterance: _Utterance) -> None:
+    async def _utter(self, utterance: Utterance) -> None:
         """All pieces of one utterance, one task each."""
         end_ms, error = 0.0, None
+        if utterance.reply_id is not None and self.session is not None:
+            self._talk.begin(utterance.reply_id, self.session.url, self.session.access_token)
         try:
             while (piece := await utterance.pieces.get()) is not None and not utterance.silenced:
                 end_ms = await self._speak_piece(utterance, *piece, free_ms=end_ms)
@@ -224,18 +230,19 @@ class HeyGenStreamingAvatar:
         if utterance.silenced:
             return
         if error is not None:
-            self._fail(error, utterance.id)
+            self._fail(error, utterance)
             if error.kind == "stalled":  # it may yet begin, in the middle of what is said next
                 utterance.silenced = True  # by this: an interruption that comes meanwhile has nothing left to do
                 await self._order_silence()
         else:
             if end_ms:  # else there was nothing to say
                 self._start(utterance)
+            await self._talk.end(utterance.task_id)
             self._tell(utterance, ev.SpeakingEnded, estimated=True)
         self._speaking = None
         self._over_with(utterance)
 
-    async def _speak_piece(self, utterance: _Utterance, piece_no: int, text: str, *, free_ms: float) -> float:
+    async def _speak_piece(self, utterance: Utterance, piece_no: int, text: str, *, free_ms: float) -> float:
         """One task; returns when its sound will be over, as far as can be known."""
         first = not utterance.started and utterance.start_timer is None
         if first:
@@ -243,26 +250,26 @@ class HeyGenStreamingAvatar:
             utterance.start_timer = asyncio.get_running_loop().call_later(delay_s, self._start, utterance)
         self._tell(utterance, ev.SpeechSent, piece_no=piece_no)
         sent_ms = self._now
-        if not (said := (await asyncio.to_thread(spoken, text, self._pronunciation)).text):
+        talk = utterance.reply_id is not None
+        said = text if talk else (await asyncio.to_thread(spoken, text, self._pronunciation)).text
+        if not said:
             if first:
-                self._forget_start(utterance)
+                utterance.forget_start()
                 utterance.start_timer = None
             return free_ms
         utterance.asked = True
-        longest_s = self._rest.timeout_s + len(said) / _SLOWEST_CHARS_PER_S
+        longest_s = self._rest.timeout_s + (_ANSWER_CHARS if talk else len(said)) / _SLOWEST_CHARS_PER_S
         limit_s = longest_s if self._task_mode == "sync" else None
-        body = {"text": said, "task_type": "repeat", "task_mode": self._task_mode}
+        body = {"text": said, "task_type": "talk" if talk else "repeat", "task_mode": self._task_mode}
         data = await self._rest.call("task", timeout_s=limit_s, **body)
-        utterance.asked = False
+        utterance.asked, utterance.task_id = False, str(data.get("task_id") or "")
         if utterance.silenced:
             return self._now
-        duration = data.get("duration_ms")
-        duration_ms = 0.0
-        if isinstance(duration, int | float) and 0 <= duration <= longest_s * 1000:
-            duration_ms = float(duration)
-        elif duration is not None:
+        duration_ms = length_ms(data.get("duration_ms"), longest_s * 1000)
+        if duration_ms is None:
             message = "HeyGen told a length of its speech that cannot be; it is passed over."
             self._emit(ev.ProviderWarned(at_ms=self._now, service="avatar", message=message))
+            duration_ms = 0.0
         utterance.audio_ms += duration_ms
         self._tell(utterance, ev.SpeechVoiced, piece_no=piece_no, audio_ms=utterance.audio_ms)
         if self._task_mode == "sync":
@@ -270,25 +277,22 @@ class HeyGenStreamingAvatar:
             return self._now
         return max(free_ms, sent_ms + self._assumed_start_ms) + duration_ms
 
-    def _start(self, utterance: _Utterance) -> None:
+    def _start(self, utterance: Utterance) -> None:
         """The avatar is taken to speak now."""
         if utterance.started or utterance.silenced:
             return
         utterance.started = True
-        self._forget_start(utterance)
+        utterance.forget_start()
         self._tell(utterance, ev.FirstAudio, estimated=True)
         self._tell(utterance, ev.SpeakingStarted, estimated=True)
 
-    def _forget_start(self, utterance: _Utterance) -> None:
-        if utterance.start_timer is not None:
-            utterance.start_timer.cancel()
-
     # --- the session --------------------------------------------------------------------------------------
 
-    def _fail(self, exc: ProviderError, utterance_id: int | None = None) -> None:
+    def _fail(self, exc: ProviderError, utterance: Utterance | None = None) -> None:
         """Tell a failure: of the utterance, and of the session too if that is what is over."""
-        if utterance_id is not None:
-            self._emit(ev.ProviderFailed.of(exc, "avatar", self._now, utterance_id=utterance_id))
+        if utterance is not None:
+            self._talk.drop()
+            self._emit(utterance.failed(exc, self._now))
         elif not self._rest.gone:  # nothing has ended, but somebody should know
             self._emit(ev.ProviderWarned(at_ms=self._now, service="avatar", message=exc.message))
         if self._rest.gone and not self._over:
@@ -309,13 +313,14 @@ class HeyGenStreamingAvatar:
         self._over = True
         tasks = [t for t in (self._speaking, self._keeper) if t is not None]
         for utterance in self._waiting:
-            self._forget_start(utterance)
+            utterance.forget_start()
         self._waiting.clear()
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         with suppress(ProviderError, TimeoutError):  # HeyGen ends idle sessions by itself
             async with asyncio.timeout(_LEAVE_BUDGET_S):
+                await self._talk.close()
                 if self.session is not None:
                     await self._rest.call("stop")
         await self._rest.aclose()

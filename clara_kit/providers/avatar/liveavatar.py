@@ -14,10 +14,10 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import AsyncIterator, Callable, Coroutine
-from typing import Any, Literal, Self
+from typing import Any, Self
 
-from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
+from websockets.asyncio.client import ClientConnection
+from websockets.exceptions import ConnectionClosed
 
 from clara_kit.core.clock import Clock
 from clara_kit.core.errors import ProviderError, ProviderUnavailable, SettingsError
@@ -28,6 +28,7 @@ from clara_kit.providers.avatar.lite_speaker import Speaker
 from clara_kit.providers.avatar.liveavatar_rest import LiteSession, LiveAvatarRest, within
 from clara_kit.providers.avatar.pacing import Timing
 from clara_kit.providers.tts.base import TTSProvider
+from clara_kit.providers.websocket import open_socket
 
 _LEAVE_BUDGET_S = 0.6  # of the second that hanging up may take; the rest is for what comes after
 TIMING = Timing()
@@ -78,7 +79,10 @@ class LiveAvatarLite:
     async def __aenter__(self) -> Self:
         try:
             self.session = await self._rest.open(self._config)
-            self._socket = await _connect(self.session.ws_url, self._timeout_s)
+            self._socket = await open_socket(
+                self.session.ws_url, "LiveAvatar's session", setting="LIVEAVATAR_BASE_URL", timeout_s=self._timeout_s,
+                hints=dict.fromkeys(range(400, 500), "open a new session; its address is good once only."),
+            )  # fmt: skip
         except BaseException:
             await self._leave()
             raise
@@ -212,18 +216,3 @@ def _first(errors: BaseExceptionGroup[Exception]) -> Exception:
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     return error
-
-
-async def _connect(url: str, timeout_s: float) -> ClientConnection:
-    proxy: Literal[True] | None = None if http.is_loopback(url) else True
-    try:
-        # No compression: base64 of sound hardly shrinks, and deflating it delays an interrupt.
-        return await connect(url, compression=None, open_timeout=timeout_s, close_timeout=0.5, proxy=proxy)
-    except InvalidStatus as exc:
-        status = exc.response.status_code
-        message = f"LiveAvatar refused the socket of the session (HTTP {status})."
-        once = "open a new session; its address is good once only." if status < 500 else ""
-        failed = http.failure(http.kind_of(status), message, once, headers=exc.response.headers)
-    except (OSError, TimeoutError, ValueError, WebSocketException) as exc:
-        failed = http.broken(exc, "LiveAvatar's session", "", setting="LIVEAVATAR_BASE_URL")
-    raise failed

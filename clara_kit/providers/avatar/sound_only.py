@@ -11,16 +11,20 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 from collections.abc import AsyncIterator, Callable
 from typing import Self
 
 from clara_kit.core.clock import Clock
-from clara_kit.core.errors import SettingsError
-from clara_kit.core.events import Event
+from clara_kit.core.errors import ProviderUnavailable, SettingsError
+from clara_kit.core.events import Event, ProviderFailed
+from clara_kit.core.outside import place
 from clara_kit.providers.avatar.lite_protocol import RATE_HZ, Signal, SignalKind
 from clara_kit.providers.avatar.lite_speaker import Speaker
 from clara_kit.providers.avatar.pacing import Timing
 from clara_kit.providers.tts.base import TTSProvider
+
+log = logging.getLogger("clara_kit.avatar")
 
 TIMING = Timing(first_chunk_ms=100, chunk_ms=200, max_ahead_ms=1000, assumed_start_ms=0, end_margin_ms=0)
 _ANSWERS: dict[str, SignalKind] = {"agent.speak": "started", "agent.interrupt": "interrupted"}
@@ -36,6 +40,7 @@ class SoundOnly:
                 hint="resample it to 24000 Hz.",
             )
         self.on_audio: Callable[[int, bytes], None] | None = None
+        self._clock = clock
         self._events: asyncio.Queue[Event | None] = asyncio.Queue()
         self._speaker = Speaker(
             tts=tts, clock=clock, timing=timing, send=self._heard, emit=self._events.put_nowait, tap=self._tap
@@ -44,7 +49,7 @@ class SoundOnly:
 
     async def __aenter__(self) -> Self:
         self._speaker.connected.set()
-        self._running = asyncio.create_task(self._speaker.run(), name="sound only")
+        self._running = asyncio.create_task(self._run(), name="sound only")
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -70,6 +75,16 @@ class SoundOnly:
         """What happens, until it is left. Iterated once."""
         while (event := await self._events.get()) is not None:
             yield event
+
+    async def _run(self) -> None:
+        try:
+            await self._speaker.run()
+        except Exception as exc:  # whoever listens has raised, say: nobody may wait for a sound that never comes
+            log.error("the sound broke: %s", place(exc))
+            error = ProviderUnavailable("Clara's sound could not be given away.", hint="connect it again.")
+            self._speaker.fail_all(error)
+            self._events.put_nowait(ProviderFailed.of(error, "avatar", self._clock.now_ms()))
+            self._events.put_nowait(None)
 
     async def _heard(self, raw: str) -> None:
         """What an avatar would answer to this message, if it had nothing to do."""

@@ -36,6 +36,7 @@ class Utterance:
     end_sent: asyncio.Event = field(default_factory=asyncio.Event)
     over: asyncio.Event = field(default_factory=asyncio.Event)
     no_more: bool = False  # no piece will come any more
+    has_words: bool = False  # of what the voice has got, something can be said
     sound_came: bool = False
     piece_voiced: bool = False  # a piece is complete, so a first chunk need not wait to be full
     voice_done: bool = False
@@ -132,6 +133,11 @@ async def give_voice(utterance: Utterance, tts: TTSProvider, tell: Tell) -> None
         utterance.voice_error = exc
     except Exception as exc:  # a voice must not be able to leave an utterance open
         utterance.voice_error = ProtocolError(f"The voice broke with {type(exc).__name__}.")
+    else:
+        if utterance.has_words and not utterance.sound_came:  # else nobody would ever know that it was not said
+            utterance.voice_error = ProtocolError(
+                "The voice gave no sound for what it was to say.", hint="say it again."
+            )
     utterance.voice_done = True
     utterance.woken.set()
 
@@ -140,6 +146,7 @@ async def _pieces(utterance: Utterance, tell: Tell) -> AsyncIterator[str]:
     while (piece := await utterance.pieces.get()) is not None:
         piece_no, text = piece
         utterance.handed.append(piece_no)
+        utterance.has_words = utterance.has_words or any(map(str.isalnum, text))
         tell(utterance, SpeechSent, piece_no=piece_no)
         yield text
 

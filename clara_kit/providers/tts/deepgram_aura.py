@@ -18,7 +18,7 @@ from typing import Any
 from clara_kit.audio.pronunciation import usual_pronunciation
 from clara_kit.audio.spoken import Pronunciation, spoken
 from clara_kit.providers import http
-from clara_kit.providers.deepgram_connection import OPEN_TIMEOUT_S, closed, enter, is_open, leave, make_client
+from clara_kit.providers.deepgram_connection import HINTS, OPEN_TIMEOUT_S, closed, enter, is_open, leave, make_client
 from clara_kit.providers.tts.aura_frames import Frames, code_of, error_of
 from clara_kit.providers.tts.base import AudioChunk, PiecesVoiced, Voiced
 from clara_kit.providers.tts.flushing import Flushes, batches
@@ -108,9 +108,9 @@ class DeepgramAuraTTS:
                     yield chunk
             except Exception as exc:
                 status = getattr(exc, "status_code", None)
-                said = f"HTTP {status}" if status else type(exc).__name__
-                message = f"Deepgram's voice refused a request ({said})."
-                hint = "it was asked because twenty flushes a minute were used up; wait a minute."
+                message = f"Deepgram's voice refused a request ({f'HTTP {status}' if status else type(exc).__name__})."
+                usual = "it was asked because twenty flushes a minute were used up; wait a minute."
+                hint = HINTS[status] if status in (401, 402, 403) else usual
                 kind, headers = http.kind_of(status) if status else "unreachable", getattr(exc, "headers", None)
                 failed = http.failure(kind, message, hint, headers=headers)
             if failed is not None:

@@ -18,9 +18,11 @@ import json
 import logging
 from base64 import b64decode
 from bisect import bisect_right
+from collections import deque
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from itertools import accumulate, count
+from math import inf
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -29,12 +31,12 @@ from websockets.exceptions import ConnectionClosed
 
 from clara_kit.audio.pronunciation import usual_pronunciation
 from clara_kit.audio.spoken import Pronunciation, spoken
-from clara_kit.core.errors import FailureKind, ProviderError
+from clara_kit.core.errors import ProviderError
 from clara_kit.core.events import SpokenWord
-from clara_kit.core.outside import about, speaks_of
 from clara_kit.core.settings import KEY_PAGES
 from clara_kit.providers import http
 from clara_kit.providers.tts.base import AudioChunk, PiecesVoiced, Voiced
+from clara_kit.providers.tts.elevenlabs_protocol import HINTS, closed, failure, letters_of
 from clara_kit.providers.vendors import as_http
 from clara_kit.providers.websocket import leave, open_socket
 
@@ -46,33 +48,14 @@ IDLE_S = 180  # after so long without text the vendor closes; the most that may 
 OPEN_TIMEOUT_S = 5.0
 CLOSE_TIMEOUT_S = 0.3
 STALL_TIMEOUT_S = 8.0
+SLACK_MS = 50.0  # so much the places of letters may be off
 SETTLE_S = 0.3  # after a piece's last letter some silence may follow; when so long nothing came, it is complete
-
-_CHECK_KEY = (
-    f"check ELEVENLABS_API_KEY ({KEY_PAGES['elevenlabs_api_key']}), its rights, and the characters that are left."
-)
-_HINTS = {
-    400: "check voice and model.",
-    401: _CHECK_KEY,
-    402: "the account has no characters left, or its plan has not this voice; see https://elevenlabs.io/app/subscription.",
-    403: _CHECK_KEY,
-    404: "check the voice's id and ELEVENLABS_BASE_URL.",
-    429: "too many requests at once for this plan; wait a moment, then try again.",
-}
-_MEANS: dict[str, tuple[FailureKind, str]] = {  # what its words speak of: the first that is found counts
-    **dict.fromkeys(("quota_exceeded", "quota", "credits"), ("refused", _HINTS[402])),
-    **dict.fromkeys(("invalid_api_key", "api key", "unauthorized", "missing_permissions"), ("refused", _CHECK_KEY)),
-    **dict.fromkeys(("too_many_concurrent_requests", "max_active_conversations", "concurrent"),
-                    ("rate_limited", _HINTS[429])),
-    **dict.fromkeys(("system_busy", "busy", "internal"), ("overloaded", "")),
-    **dict.fromkeys(("input_timeout_exceeded", "timeout"), ("cut", "")),
-    **dict.fromkeys(("voice_not_found", "voice_id_does_not_exist", "voice", "model"), ("refused", _HINTS[400])),
-}  # fmt: skip
 
 
 class ElevenLabsTTS:
     """See `TTSProvider`. voice: the id of one of the account's. language: two letters; the accent is the voice's.
 
+    speed: 0.7..1.2, which is all that this vendor offers; beyond it the nearest.
     pronunciation: how names are said (default: `data/pronunciation.csv`). Lives in one event loop.
     """
 
@@ -86,6 +69,7 @@ class ElevenLabsTTS:
         voice: str = VOICE,
         model: str = MODEL,
         language: str = "es",
+        speed: float = 1.0,
         pronunciation: Pronunciation | None = None,
         open_timeout_s: float = OPEN_TIMEOUT_S,
     ) -> None:
@@ -98,6 +82,7 @@ class ElevenLabsTTS:
         place = f"/v1/text-to-speech/{quote(voice, safe='')}/multi-stream-input?{urlencode(query)}"
         self._url = f"ws{as_http(address.url)[4:]}{place}"
         self._headers = {**address.login, "xi-api-key": key}
+        self._manner = {} if speed == 1.0 else {"voice_settings": {"speed": min(max(speed, 0.7), 1.2)}}
         self._pronunciation = usual_pronunciation() if pronunciation is None else pronunciation
         self._open_timeout_s = open_timeout_s
         self._socket: ClientConnection | None = None
@@ -119,7 +104,8 @@ class ElevenLabsTTS:
     async def speak(self, pieces: AsyncIterator[str]) -> AsyncIterator[Voiced]:
         """See the Protocol. One utterance at a time: a second waits for the first."""
         async with self._lock:
-            utterance = _Utterance(await self._open(), f"u{next(self._names)}", pieces, self._pronunciation)
+            name = f"u{next(self._names)}"
+            utterance = _Utterance(await self._open(), name, pieces, self._pronunciation, self._manner)
             working = asyncio.create_task(utterance.work())
             try:
                 yield utterance.stream()
@@ -134,7 +120,7 @@ class ElevenLabsTTS:
         if self._socket is None or self._socket.close_code is not None:
             await self.aclose()
             self._socket = await open_socket(
-                self._url, "ElevenLabs", setting="ELEVENLABS_BASE_URL", timeout_s=self._open_timeout_s, hints=_HINTS,
+                self._url, "ElevenLabs", setting="ELEVENLABS_BASE_URL", timeout_s=self._open_timeout_s, hints=HINTS,
                 headers=self._headers, max_size=2**24, max_queue=None,
             )  # fmt: skip
         return self._socket
@@ -144,8 +130,10 @@ class _Utterance:
     """One utterance, as one context of the socket."""
 
     def __init__(
-        self, socket: ClientConnection, name: str, pieces: AsyncIterator[str], pronunciation: Pronunciation
-    ) -> None:
+        self, socket: ClientConnection, name: str, pieces: AsyncIterator[str], pronunciation: Pronunciation,
+        manner: dict[str, Any],
+    ) -> None:  # fmt: skip
+        self._manner = manner
         self._socket, self._name, self._pieces, self._pronunciation = socket, name, pieces, pronunciation
         self._out: asyncio.Queue[AudioChunk | PiecesVoiced | Exception | None] = asyncio.Queue()
         self._patience: asyncio.Timeout | None = None  # without a deadline nothing is due
@@ -155,6 +143,8 @@ class _Utterance:
         self._words: list[tuple[int, int]] = []  # where each said word ends, and the written one that it stands for
         self._chars = self._letters = self._voiced = self._marked = self._timed = 0
         self._times: list[SpokenWord] = []  # since the last mark
+        self._coming: deque[float] = deque()  # when the next letters will have sounded
+        self._from_ms = self._at_ms = 0.0  # from where their times are counted; when the last has sounded
         self._bytes, self._half = 0, b""
         self._settling: asyncio.TimerHandle | None = None
         self._opened = self._closed = False
@@ -194,7 +184,7 @@ class _Utterance:
         try:
             await work
         except ConnectionClosed as exc:
-            failed: Exception = _closed(exc)
+            failed: Exception = closed(exc)
         except Exception as exc:
             failed = exc
         else:
@@ -209,7 +199,7 @@ class _Utterance:
             if said := self._take(piece):
                 if not self._opened:
                     self._opened = True
-                    await self._send(text=" ")
+                    await self._send(text=" ", **self._manner)
                 await self._send(text=f"{said} ", flush=True)
                 self._expect()
         if self._opened:
@@ -249,6 +239,8 @@ class _Utterance:
         except TimeoutError:
             message = f"ElevenLabs sent nothing for {STALL_TIMEOUT_S:.0f} s, or less than is played in that time."
             stalled = http.failure("stalled", message, "try again; the service may be overloaded.")
+        finally:
+            self._patience = None
         raise stalled
 
     def _read(self, raw: str | bytes) -> bool:
@@ -262,7 +254,7 @@ class _Utterance:
             return False
         name = message.get("context_id") or message.get("contextId")  # it was seen to write either
         if (error := message.get("error")) and name in (None, self._name):
-            raise _failure("ElevenLabs reported an error", f"{error} {message.get('message')}")
+            raise failure("ElevenLabs reported an error", f"{error} {message.get('message')}")
         if name != self._name:
             return False  # of an utterance before this one
         if audio := message.get("audio"):
@@ -282,25 +274,33 @@ class _Utterance:
             log.warning("passed over sound that is not base64")
             return
         self._unsettle()
-        if ends_ms := _letter_ends(alignment):
+        if letters := letters_of(alignment):
             self._mark(bisect_right(self._ends, self._voiced))  # what is new is of the next piece
         whole, before_ms = len(pcm) // 2 * 2, self._sound_ms
         pcm, self._half = pcm[:whole], pcm[whole:]
         self._bytes += whole
         if pcm:
             self._out.put_nowait(AudioChunk(pcm))
-        for end_ms in ends_ms:
-            self._voiced = min(self._voiced + 1, self._letters)
-            while self._timed < len(self._words) and self._words[self._timed][0] <= self._voiced:
-                last_ms = min(before_ms + end_ms, self._sound_ms)
-                self._times.append(SpokenWord(char_end=self._words[self._timed][1], end_ms=last_ms))
-                self._timed += 1
+        # The reference counts from the beginning of a message's sound; one client takes it from the utterance's.
+        if letters and self._from_ms + letters[0][0] < before_ms - SLACK_MS:
+            self._from_ms = before_ms
+        self._coming += (self._from_ms + end_ms for _, end_ms in letters)
+        self._count(self._sound_ms + SLACK_MS)
         loop, pieces = asyncio.get_running_loop(), bisect_right(self._ends, self._voiced)
         self._settling = loop.call_later(SETTLE_S, self._mark, pieces)
-        if self._closed or (self._voiced < self._letters and ends_ms):
+        if self._closed or (self._voiced < self._letters and letters):
             self._expect(len(pcm) / 2 / ElevenLabsTTS.rate_hz)
         elif self._patience is not None:  # it may be all: more is due when the next piece was sent
             self._patience.reschedule(None)
+
+    def _count(self, until_ms: float) -> None:
+        """The letters that have sounded by then, and the words that they complete."""
+        while self._coming and self._coming[0] <= until_ms:
+            self._at_ms = max(self._at_ms, min(self._coming.popleft(), self._sound_ms))
+            self._voiced = min(self._voiced + 1, self._letters)
+            while self._timed < len(self._words) and self._words[self._timed][0] <= self._voiced:
+                self._times.append(SpokenWord(char_end=self._words[self._timed][1], end_ms=self._at_ms))
+                self._timed += 1
 
     def _unsettle(self) -> None:
         if self._settling is not None:
@@ -319,32 +319,6 @@ class _Utterance:
 
     def _end(self) -> None:
         self._unsettle()
+        self._count(inf)
         self._mark(len(self._ends))
         self._out.put_nowait(None)
-
-
-def _letter_ends(alignment: Any) -> list[float]:
-    """Where each letter and digit ends, in ms from the beginning of its piece of sound; empty where that is not told."""
-    if not isinstance(alignment, dict):
-        return []
-    found = alignment.get("charStartTimesMs"), alignment.get("charDurationsMs") or alignment.get("charsDurationsMs")
-    try:
-        rows = [*zip(alignment["chars"], *found, strict=True)]  # type: ignore[arg-type]
-        return [*accumulate((float(s) + float(d) for char, s, d in rows if char.isalnum()), max)]
-    except (KeyError, TypeError, ValueError, AttributeError):
-        return []
-
-
-def _failure(what: str, words: object, usual: FailureKind = "unknown") -> ProviderError:
-    """The error of what a vendor's words speak of; they themselves are not repeated."""
-    found = speaks_of(words, _MEANS)
-    kind, hint = _MEANS[found[0]] if found else (usual, "")
-    return http.failure(kind, f"{what}{about(words, _MEANS)}.", hint)
-
-
-def _closed(exc: ConnectionClosed) -> ProviderError:
-    """What a connection that broke means."""
-    if (received := exc.rcvd) is None:
-        return http.failure("cut", "The connection to ElevenLabs broke without a farewell.", "check the network.")
-    usual: FailureKind = "bad_input" if received.code == 1009 else "overloaded" if received.code == 1013 else "cut"
-    return _failure(f"ElevenLabs closed the connection (code {received.code})", received.reason, usual)

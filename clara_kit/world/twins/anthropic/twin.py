@@ -12,11 +12,12 @@ from typing import Any
 from aiohttp import web
 
 from clara_kit.conversation.history import without_notes
+from clara_kit.core.commands import Message
 from clara_kit.world.answers import AnswerBook, tokenize
 from clara_kit.world.faults import Fault, find
 from clara_kit.world.instructions import sense
 from clara_kit.world.pace import here_s
-from clara_kit.world.timelines import answer
+from clara_kit.world.timelines import answer, how_asked, unsaid
 from clara_kit.world.twins.anthropic.message import THOUGHT, Said, message_of, model_info
 from clara_kit.world.twins.anthropic.rules import ERROR_TYPES, MODELS, VERSIONS, ApiError, PromptCache, Request, check
 from clara_kit.world.twins.base import TwinContext, json_of, nowhere
@@ -166,9 +167,10 @@ class AnthropicTwin:
         if checked.max_tokens == 0:
             return Said([], "max_tokens")
         asked = [text for role, text in checked.turns if role == "user"]
-        sensed, first = sense(checked.system), len(asked) == 1
+        first, already = how_asked([Message(role=role, text=text) for role, text in checked.turns])  # type: ignore[arg-type]
+        sensed = sense(checked.system)
         *before, question = [said for text in asked if (said := without_notes(text, asides=False))] or asked
-        text = answer(self._book, question, sensed, history=before, first=first)
+        text = unsaid(answer(self._book, question, sensed, history=before, first=first), already)
         at, stop = min(
             ((text.index(stop), stop) for stop in checked.stop_sequences if stop in text), default=(None, None)
         )

@@ -8,6 +8,7 @@ from typing import Any
 
 from aiohttp import web
 
+from clara_kit.world.faults import Fault
 from clara_kit.world.twins.base import json_of
 
 Json = dict[str, Any]
@@ -67,3 +68,15 @@ async def body_of(request: web.Request) -> Json:
     if not isinstance(body, dict):
         raise Refusal(400, 400001, "The body must be an object.")
     return body
+
+
+async def strike(fault: Fault) -> None:
+    """Let it happen to the call that is being answered."""
+    if fault.kind == "cut":
+        raise Cut
+    if fault.kind == "garble":
+        raise Garble
+    if fault.kind == "error":
+        raise Refusal(500, fault.detail or 500, "internal error")
+    if fault.kind == "stall":
+        await asyncio.sleep((fault.for_ms or 3_600_000) / 1000)

@@ -1,8 +1,8 @@
 """The twin of HeyGen's classic streaming API: sessions over REST that speak text at the pace of sound.
 
-Sources: HeyGen's reference pages (docs.heygen.com/reference) and the requests of its JavaScript SDK 2.1.0. The
-video room is missing, as it is for every Python client; `spoken` and the twin's own path `/heygen/twin/spoken`
-tell what was played. Where HeyGen documents no code for a refusal (an unknown session, an empty text), the 400001
+Sources: HeyGen's reference pages (docs.heygen.com/reference) and the requests of its JavaScript SDK 2.1.0. Of the
+video room there is what it tells (`room.py`), without picture and sound; `spoken` and the twin's own path
+`/heygen/twin/spoken` tell what was played. Where HeyGen documents no code for a refusal (an unknown session, an empty text), the 400001
 and 400005 given here are stand-ins.
 """
 
@@ -19,16 +19,20 @@ from typing import Any
 from aiohttp import web
 
 from clara_kit.audio.voice import OfflineVoice
+from clara_kit.core.events import Service
 from clara_kit.world.answers import AnswerBook
 from clara_kit.world.faults import Fault, find
 from clara_kit.world.instructions import sense
+from clara_kit.world.latency import Stage
 from clara_kit.world.timelines import answer
 from clara_kit.world.twins.base import TwinContext, nowhere
-from clara_kit.world.twins.heygen.session import Cut, Garble, Json, Refusal, Session, Spoken, body_of
+from clara_kit.world.twins.heygen.room import Rooms
+from clara_kit.world.twins.heygen.session import Cut, Garble, Json, Refusal, Session, Spoken, body_of, strike
 
 CONCURRENT_SESSIONS = 3  # an estimate: HeyGen documents the refusal, not the number for each plan
 HARD_LIMIT_S = 3600.0  # reported by users on docs.heygen.com/discuss; sessions are cut an hour after their start
 IDLE_S, IDLE_RANGE_S = 120, (30, 3600)
+_FIRST_SOUND: dict[str, Stage] = {"repeat": "avatar_start"}
 Handler = Callable[[Json, str], Awaitable[Any]]
 
 
@@ -51,6 +55,8 @@ class HeyGenTwin:
         self._sessions: dict[str, Session] = {}
         self._tokens: set[str] = set()
         self._ids = count(1)
+        self.rooms = Rooms()
+        self._host = ""
         self.requests: deque[tuple[str, Json]] = deque(maxlen=200)
 
     @property
@@ -70,6 +76,7 @@ class HeyGenTwin:
         app.router.add_get("/heygen/v1/streaming.list", self._guarded("list", self._list))
         app.router.add_get("/heygen/v2/user/remaining_quota", self._guarded("remaining_quota", self._quota))
         app.router.add_get("/heygen/twin/spoken", self._tell_spoken)
+        app.router.add_get("/heygen/room/{session_id}", self.rooms.serve)
         app.router.add_route("*", "/heygen/{elsewhere:.*}", self._nowhere)
 
     def addresses(self, host_port: str) -> dict[str, str]:
@@ -80,6 +87,7 @@ class HeyGenTwin:
         """Let every waiting task go."""
         for session in self._sessions.values():
             session.silenced.set()
+        await self.rooms.close()
 
     # --- at the door --------------------------------------------------------------------------------------
 
@@ -91,6 +99,7 @@ class HeyGenTwin:
                 if not (self._context.accepts(key) or token in self._tokens):
                     raise Refusal(401, 400112, "Unauthorized")
                 body = await body_of(request) if request.method == "POST" else {}
+                self._host = request.host
                 self.requests.append((name, body))
                 await self._fault_at_the_door(name)
                 data = await call(body, name)
@@ -109,11 +118,11 @@ class HeyGenTwin:
 
         return handle
 
-    async def _fault_at_the_door(self, name: str) -> None:
+    async def _fault_at_the_door(self, name: str, service: Service = "avatar") -> None:
         door: Any = {"new": "token", "start": "start"}.get(name)
         if door is None:
             return
-        for fault in self._context.faults.next_occasion("avatar", door):
+        for fault in self._context.faults.next_occasion(service, door):
             await asyncio.sleep(fault.after_ms / 1000)
             raise Refusal(fault.status, fault.status, f"The request was refused ({name}).", fault.retry_after)
 
@@ -162,7 +171,7 @@ class HeyGenTwin:
         )
         self._sessions[session.id] = session
         return {
-            "session_id": session.id, "access_token": "twin-room-token", "url": "wss://twin.invalid", "is_paid": True,
+            "session_id": session.id, "access_token": "twin-room-token", "url": f"ws://{self._host}/heygen/room/{session.id}", "is_paid": True,
             "session_duration_limit": int(self._hard_limit_s), "realtime_endpoint": "wss://twin.invalid/realtime",
             "livekit_agent_token": "twin-agent-token",
             "sdp": None, "ice_servers": None, "ice_servers2": None,
@@ -183,10 +192,12 @@ class HeyGenTwin:
             raise Refusal(400, 400001, "text must not be empty")
         if kind not in ("repeat", "talk", "chat"):
             raise Refusal(400, 400001, f"task_type {kind} is unknown")
+        service: Service = "avatar" if kind == "repeat" else "backup"
         if kind != "repeat":  # the built-in brain answers
+            await self._fault_at_the_door("new", service)
             sensed = sense(str(session.config.get("knowledge_base") or ""))
             text = answer(self._book, text, sensed, first=not any(t.kind != "repeat" for t in session.tasks))
-        faults = self._context.faults.next_occasion("avatar")
+        faults = self._context.faults.next_occasion(service)
         speech = await asyncio.to_thread(self._voice.synthesize, text)
         task = Spoken(
             session_id=session.id, task_id=f"task-{next(self._ids):06d}", text=text, kind=kind,
@@ -197,14 +208,15 @@ class HeyGenTwin:
 
     async def _play(self, session: Session, task: Spoken, faults: tuple[Fault, ...], *, sync: bool) -> Json:
         loop = asyncio.get_running_loop()
-        slow = find(faults, "slow")
-        begins = max(loop.time() + self._start_delay_s(session, slow), session.free_s)
+        slow, stage = find(faults, "slow"), _FIRST_SOUND.get(task.kind, "backup_answer")
+        begins = max(loop.time() + self._start_delay_s(session, slow, stage), session.free_s)
         task.started_s, session.free_s = begins, begins + task.duration_ms / 1000
         task.ended_s = session.free_s
+        self.rooms.talks(task)
         answer = {"duration_ms": task.duration_ms, "task_id": task.task_id}
         for fault in faults:
             await asyncio.sleep(fault.after_ms / 1000)
-            await self._break(fault)
+            await strike(fault)
         if not sync or find(faults, "premature_end"):
             return answer
         silenced = session.silenced
@@ -225,11 +237,11 @@ class HeyGenTwin:
             asyncio.ensure_future(spoken_out()), asyncio.ensure_future(silenced.wait())
         }  # fmt: skip
         try:
-            with self._context.faults.running("avatar", take):
+            with self._context.faults.running("avatar" if task.kind == "repeat" else "backup", take):
                 await asyncio.wait({*waits, taken}, return_when=asyncio.FIRST_COMPLETED)
             if taken.done():
                 await asyncio.sleep(taken.result().after_ms / 1000)
-                await self._break(taken.result())
+                await strike(taken.result())
                 if taken.result().kind == "no_end":
                     await asyncio.sleep(HARD_LIMIT_S)
         finally:
@@ -237,21 +249,11 @@ class HeyGenTwin:
                 wait.cancel()
         return answer
 
-    def _start_delay_s(self, session: Session, slow: Fault | None) -> float:
+    def _start_delay_s(self, session: Session, slow: Fault | None, stage: Stage) -> float:
         """The avatar needs a while to begin, unless it is speaking already."""
         if asyncio.get_running_loop().time() < session.free_s:
             return 0.0
-        return (self._context.draw("avatar_start") + (slow.for_ms if slow else 0.0)) / 1000
-
-    async def _break(self, fault: Fault) -> None:
-        if fault.kind == "cut":
-            raise Cut
-        if fault.kind == "garble":
-            raise Garble
-        if fault.kind == "error":
-            raise Refusal(500, fault.detail or 500, "internal error")
-        if fault.kind == "stall":
-            await asyncio.sleep((fault.for_ms or 3_600_000) / 1000)
+        return (self._context.draw(stage) + (slow.for_ms if slow else 0.0)) / 1000
 
     async def _interrupt(self, body: Json, _name: str) -> None:
         session = self._session(body)

@@ -39,6 +39,7 @@ from clara_kit.world.twins.liveavatar.socket import Socket
 from clara_kit.world.voices import clara_voice
 
 MIC_RATE_HZ = 16_000
+CHUNK_EVERY_MS = 1000.0  # an estimate, as the recogniser's twin has it
 TURN_END_MS = 700.0  # an estimate: the silence after which the customer's turn is over
 _SENTENCE = re.compile(r"(?<=[.!?…])\s+")
 
@@ -273,16 +274,22 @@ class FullTwinSession(TwinSession):
         self._announce("user.speak_started")
         self.silence(None)
 
+    def customer_goes_on(self, sound: Sound) -> None:
+        """The customer is still speaking."""
+        self._work.put_nowait(self._recognise(sound, whole=False))
+
     def customer_ended(self, sound: Sound) -> None:
         """The customer's turn is over."""
         self._announce("user.speak_ended")
-        self._work.put_nowait(self._recognise(sound))
+        self._work.put_nowait(self._recognise(sound, whole=True))
 
-    async def _recognise(self, sound: Sound) -> None:
+    async def _recognise(self, sound: Sound, *, whole: bool) -> None:
         lines = self.skills.lines
         match = await asyncio.to_thread(lines.match, sound) if lines is not None else None
         text = " ".join(word.word for word in match.words) if match else ""
-        if text:
+        if text and not whole:
+            self._announce("user.transcription.chunk", text=text)
+        elif text:
             await asyncio.sleep(self.outside.context.draw("stt_results") / 1000)
             self._announce("user.transcription", text=text)
             self._work.put_nowait(self.answer(text, None))
@@ -294,6 +301,7 @@ class _Ear:
     def __init__(self, session: FullTwinSession) -> None:
         self._session = session
         self._begin_ms: float | None = None
+        self._due_ms = 0.0  # the next words of what is being said
 
     @cached_property
     def _vad(self) -> VoiceActivityDetector:
@@ -304,10 +312,14 @@ class _Ear:
         self._sound = np.concatenate([self._sound, samples])
         for event in self._vad.feed(samples):
             if event.kind == "speech_started":
-                self._begin_ms = event.sound_at_ms
+                self._begin_ms, self._due_ms = event.sound_at_ms, self._vad.now_ms + CHUNK_EVERY_MS
                 self._session.customer_began()
             else:
-                self._session.customer_ended(self._cut(event.sound_at_ms))
+                self._session.customer_ended(self._cut(event.sound_at_ms + 60))
+                self._begin_ms = None
+        if self._begin_ms is not None and self._vad.now_ms >= self._due_ms:
+            self._due_ms += CHUNK_EVERY_MS
+            self._session.customer_goes_on(self._cut(self._vad.now_ms))
         spare = len(self._sound) - 2 * MIC_RATE_HZ
         if self._begin_ms is None and spare > 0:
             self._sound, self._from = self._sound[spare:], self._from + spare
@@ -316,9 +328,6 @@ class _Ear:
     _from = 0  # how many samples were forgotten
 
     def _cut(self, until_ms: float) -> Sound:
-        begin_ms, self._begin_ms = (
-            (self._begin_ms or 0.0) - 120,
-            None,
-        )  # the detector is a little late at soft beginnings
-        first, last = (round(ms * MIC_RATE_HZ / 1000) - self._from for ms in (begin_ms, until_ms + 60))
+        begin_ms = (self._begin_ms or 0.0) - 120  # the detector is a little late at soft beginnings
+        first, last = (round(ms * MIC_RATE_HZ / 1000) - self._from for ms in (begin_ms, until_ms))
         return Sound(self._sound[max(0, first) : last], MIC_RATE_HZ)

@@ -11,8 +11,10 @@ import asyncio
 import binascii
 import json
 from base64 import b64decode
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, ClassVar, Literal
 
 from aiohttp import WSMsgType, web
@@ -21,24 +23,12 @@ from clara_kit.core.events import Service
 from clara_kit.world.faults import Fault, find
 from clara_kit.world.twins.base import TwinContext
 from clara_kit.world.twins.liveavatar.dialect import Dialect, Teller
-from clara_kit.world.twins.liveavatar.player import Hooks, PlayedFrame, Player, Utterance
-from clara_kit.world.twins.liveavatar.socket import CLOSE_TIMEOUT_S, MAX_MESSAGE_BYTES, Socket
+from clara_kit.world.twins.liveavatar.player import REMEMBERED, Hooks, PlayedFrame, Player, Utterance
+from clara_kit.world.twins.liveavatar.socket import CLOSE_TIMEOUT_S, MAX_MESSAGE_BYTES, Received, Socket
 
 Json = dict[str, Any]
 BREAKING = ("cut", "stall", "error", "garble")  # faults of the connection
 ENDING = ("no_end", "duplicate", "premature_end")  # faults of how an utterance ends
-
-
-@dataclass(frozen=True, slots=True)
-class Received:
-    """A message of the client. `dropped`: it came before `connected`."""
-
-    at_s: float
-    type: str
-    event_id: str | None
-    size_bytes: int
-    audio_bytes: int
-    dropped: bool
 
 
 @dataclass(kw_only=True)
@@ -70,7 +60,7 @@ class Outside:
 
 @dataclass(eq=False)
 class TwinSession:
-    """A session, and the record of it that tests read: `messages`, `utterances`, `state`, `end_reason`."""
+    """A session, and the record of it that tests read: the last `messages`, `utterances`; `state`, `end_reason`."""
 
     service: ClassVar[Service] = "avatar"
     """Whose faults strike it."""
@@ -81,7 +71,7 @@ class TwinSession:
     end_reason: str = ""
     started_s: float | None = None
     ended_s: float | None = None
-    messages: list[Received] = field(default_factory=list, repr=False)
+    messages: deque[Received] = field(default_factory=partial(deque, maxlen=REMEMBERED), repr=False)
     connections: int = 0
 
     def __post_init__(self) -> None:

@@ -1,4 +1,4 @@
-"""What goes out on one connection of the LiveAvatar twin, in order, unless a fault holds it back.
+"""What goes out on one connection of the LiveAvatar twin, in order, unless a fault holds it back; what came in.
 
 Used by `liveavatar_session.py` alone.
 """
@@ -6,11 +6,24 @@ Used by `liveavatar_session.py` alone.
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 
 from aiohttp import web
 
 MAX_MESSAGE_BYTES = 1_000_000  # "max 1 MB per packet": LiveAvatar's LITE events page
 CLOSE_TIMEOUT_S = 0.3  # for the client's half of the good-bye
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A message of the client. `dropped`: it came before `connected`."""
+
+    at_s: float
+    type: str
+    event_id: str | None
+    size_bytes: int
+    audio_bytes: int
+    dropped: bool
 
 
 class Socket:
