@@ -19,6 +19,7 @@ from clara_kit.lab.survival.reading import Asked, Heard, InForce, Reading, Sound
 from clara_kit.lab.survival.survival import Fate, Outcome, Said, Survival, Switched
 from clara_kit.measure.run import Run
 
+_HELLO = {"alo", "hola", "estas", "sigues", "ahi", "hay", "alguien"}
 _ENOUGH = 0.6  # of a thing's words: the others a recogniser may have lost or misheard
 _GOES_ON_MS = 1500.0  # whose next words begin so near to where she broke off has taken the floor
 _NOD_AFTER_MS = 1500.0  # a nod may come so long after the sound it answers
@@ -67,7 +68,7 @@ class _Check:
         ):
             self.problems.append(f"it hangs in {read.state} since {read.state_ms:.0f} ms")
         silences = self._silences(said, end)
-        switches = tuple(_switched(one, end) for one in read.switches)
+        switches = tuple(self._switched(one, end) for one in read.switches)
         return Survival(
             outcome=_outcome(said, bool(switches)), said=said, problems=tuple(self.problems), switches=switches,
             degraded_s=round(_union([(s.at_ms, s.at_ms + s.lasted_ms) for s in switches]) / 1000, 3),
@@ -176,6 +177,12 @@ class _Check:
         """It was not answered: what was done instead."""
         if self._asks_for_nothing(text, since) and not turns:
             return "let be", "it only says «go on»"
+        if (
+            not turns
+            and {*plain(text)} <= _HELLO
+            and any(0 <= at - since <= self.deadline_ms for at in self._signs(since))
+        ):
+            return "let be", "it asks whether somebody is there, and a sign came"
         read, mine = self.read, {*turns}
         sounds = self._answers(turns[-1]) if turns else []
         broke = [s.stopped_ms or 0.0 for s in sounds if s.how == "broke"]
@@ -246,6 +253,19 @@ class _Check:
     def _sounds_now(self) -> bool:
         return any(s.how == "" and s.started_ms is not None for s in self.read.sounds.values())
 
+    def _switched(self, one: InForce, end: float) -> Switched:
+        """Where Clara speaks as it fails, the time counts from where she is done: nobody waits for her meanwhile."""
+        spans = ((s.started_ms, s.stopped_ms or end) for s in self.read.sounds.values() if s.started_ms is not None)
+        free_ms = max((until for since, until in spans if since <= one.from_ms < until), default=one.from_ms)
+
+        def since(at_ms: float | None) -> float | None:
+            return None if at_ms is None else round(max(0.0, at_ms - free_ms), 3)
+
+        return Switched(
+            service=one.service, target=one.target, at_ms=one.from_ms, lasted_ms=(one.until_ms or end) - one.from_ms,
+            order_ms=since(one.ordered_ms), heard_ms=since(one.heard_ms), reason=one.reason,
+        )  # fmt: skip
+
     # --- how long nothing was heard --------------------------------------------------------------------------
 
     def _silences(self, said: tuple[Said, ...], end: float) -> list[float]:
@@ -305,16 +325,6 @@ def _outcome(said: tuple[Said, ...], switched: bool) -> Outcome:
         if fate in fates:
             return outcome  # type: ignore[return-value]
     return "degraded" if switched else "survived"
-
-
-def _switched(one: InForce, end: float) -> Switched:
-    def since(at_ms: float | None) -> float | None:
-        return None if at_ms is None else round(at_ms - one.from_ms, 3)
-
-    return Switched(
-        service=one.service, target=one.target, at_ms=one.from_ms, lasted_ms=(one.until_ms or end) - one.from_ms,
-        order_ms=since(one.ordered_ms), heard_ms=since(one.heard_ms), reason=one.reason,
-    )  # fmt: skip
 
 
 def _union(spans: list[tuple[float, float]]) -> float:
