@@ -101,7 +101,7 @@ def test_at_each_step_it_is_told_how_services_fare() -> None:
             moment = stepper.moment(step)
             told.update(moment.services)
             assert all(sentence in moment.why for sentence in moment.services)
-    assert any("se deja de lado, en su lugar: el asistente propio" in one for one in told)
+    assert any("y se deja de lado, en su lugar: el respaldo" in one for one in told)
     assert any(one.startswith("La voz: ") and "texto para leer" in one for one in told)
     assert any("fallas seguidas: 2" in one for one in told)
 
@@ -217,7 +217,7 @@ def test_the_lanes_show_failing_passed_by_tried_again_and_trusted() -> None:
     assert ("llm", "retry", 2500) in marks and ("llm", "probe", 20_000) in marks
     assert [at_ms for lane, kind, at_ms in marks if (lane, kind) == ("llm", "switch")] == [2510, 20_100]
     passed_by = next(span for span in line.spans if span.kind == "passed by")
-    assert passed_by.label == "in its place: the avatar vendor's own assistant"
+    assert passed_by.label == "in its place: the backup"
 
 
 def test_a_conversation_without_trouble_has_no_lane_of_a_service() -> None:
