@@ -224,7 +224,7 @@ class Desk(Choosing, ipywidgets.VBox):  # type: ignore[misc]
         self._cuts.stop()
         self._draw(clara)
         if self.outages is not None:
-            self.outages.attach(None)
+            self.outages.detach(clara.run)
         self._view.phase, self._view.state = "over", ""
         if why := why_over(clara, self._view.words, self._language):
             self._view.problem = why

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 
 from clara_kit.core.records import Record
@@ -27,7 +28,8 @@ def follow(clara: ConversationManager, draw: Callable[[], None]) -> None:
         nonlocal waits
         if not waits:
             waits = True
-            loop.call_soon_threadsafe(loop.call_later, REFRESH_S, refresh)
+            with contextlib.suppress(RuntimeError):  # the notebook's loop may be closed by now
+                loop.call_soon_threadsafe(loop.call_later, REFRESH_S, refresh)
 
     clara.subscribe(saw)
     refresh()

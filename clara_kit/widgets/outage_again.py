@@ -88,7 +88,7 @@ class OutageAgain(ipywidgets.VBox):  # type: ignore[misc]
                 ["degraded", *(_seconds(one.degraded_s) for one, _ in results.values())],
                 ["silent", *(_seconds(one.silent_s) for one, _ in results.values())],
             ]  # fmt: skip
-        self.children = (self._view,)
+        self._put_below()
         return found
 
     def show(self, side: str) -> Run:
@@ -97,8 +97,11 @@ class OutageAgain(ipywidgets.VBox):  # type: ignore[misc]
             raise ClaraError("There is nothing to open yet.", hint="choose a conversation first.")
         run: Run = getattr(self.outage, side)
         self._view.opened = side
-        self.children = (self._view, ConversationWindow(run, language=self._language, voiced=True))
+        self._put_below(ConversationWindow(run, language=self._language, voiced=True))
         return run
+
+    def _put_below(self, *widgets: ipywidgets.DOMWidget) -> None:
+        self.children = (self._view, *widgets)
 
     def _asked(self, _widget: Any, content: Any, _buffers: Any) -> None:
         asked = content if isinstance(content, dict) else {}

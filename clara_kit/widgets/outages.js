@@ -16,11 +16,13 @@ function render({ model, el }) {
   rare.type = "checkbox";
   rare.dataset.testid = "ou-rare";
   more.append(rare, make("span"));
+  const sums = make("p", "cd-note ou-sums");
+  sums.dataset.testid = "ou-sums";
   const problem = make("p", "cd-problem"), told = make("ol", "ou-told"), toldName = make("h4");
   problem.setAttribute("role", "alert");
   told.dataset.testid = "ou-told";
   told.tabIndex = 0;
-  root.append(head, table, more, says, problem, toldName, told);
+  root.append(head, table, more, says, sums, problem, toldName, told);
   el.append(root);
 
   // --- one row a service, its buttons in the order of the kernel ------------------------------------------------
@@ -89,6 +91,10 @@ function render({ model, el }) {
     says.textContent = !service ? w("ou_hint") : how === "mended" ? fill(w("ou_mended"), { who: w(`ou_${service}`) })
       : fill(w(when === "now" ? "ou_struck_now" : "ou_struck_next"), { who: w(`ou_${service}`), how: w(`ou_${how}`) });
   }
+  function summed() {
+    const { degraded, longest, lost, wrong } = model.get("sums");
+    sums.textContent = lost === undefined ? "" : [fill(w("ou_sums"), { degraded: degraded.toFixed(1), longest: longest.toFixed(1), lost }), ...wrong].join(" ");
+  }
   function list() {
     told.replaceChildren(...model.get("told").map(([at, text]) => {
       const item = make("li");
@@ -112,7 +118,7 @@ function render({ model, el }) {
       mend.textContent = w("ou_mend");
       mend.title = w("ou_mend_hint");
     }
-    draw(), struck(), list();
+    draw(), struck(), summed(), list();
   }
   choice.addEventListener("change", () => (model.set("chosen_times", choice.value), model.save_changes()));
   rare.addEventListener("change", () => (root.classList.toggle("ou-all", rare.checked), roam()));
@@ -121,6 +127,7 @@ function render({ model, el }) {
   model.on("change:rows", draw);
   model.on("change:struck", struck);
   model.on("change:told", list);
+  model.on("change:sums", summed);
   model.on("change:problem", onProblem);
   label(), onProblem();
 }

@@ -20,12 +20,15 @@ from clara_kit.core.errors import ClaraError
 from clara_kit.core.records import Record
 from clara_kit.lab.breaking import BUTTONS, TIMES, break_it, mend, to_come
 from clara_kit.lab.sentences import followed, happened
+from clara_kit.lab.survival.checked import checked
+from clara_kit.measure.run import Run
 from clara_kit.runtime.manager import ConversationManager
 from clara_kit.widgets.telling import tell
 from clara_kit.widgets.view import style, view
 from clara_kit.widgets.words import Language, spoken_in, usual_language
 
 TOLD = 40  # of what happened to the services, the newest
+EVERY, LONG = 25, 5000  # records
 _EVENTS = (ev.FaultInjected, ev.ProviderFailed, ev.ProviderRecovered, ev.HealthTold)
 _ORDERS = (
     do.SwitchTo, do.ProbePrimary, do.OpenBackup, do.CloseBackup, do.AskBackup, do.ShowText, do.Connect, do.Disconnect,
@@ -48,11 +51,13 @@ class Outages(anywidget.AnyWidget):
     rows: Any = traitlets.List().tag(sync=True)
     told: Any = traitlets.List().tag(sync=True)
     struck = traitlets.Unicode("").tag(sync=True)
+    sums = traitlets.Dict().tag(sync=True)
     problem = traitlets.Unicode("").tag(sync=True)
 
     def __init__(self, *, language: Language | None = None) -> None:
         super().__init__(buttons={service: [*ways] for service, ways in BUTTONS.items()})
         self._clara: ConversationManager | None = None
+        self._summed = 0  # records
         self._seen: deque[tuple[float, Record]] = deque(maxlen=TOLD)
         self.speak(language or usual_language())
         self.on_msg(self._asked)
@@ -86,12 +91,18 @@ class Outages(anywidget.AnyWidget):
 
     # --- what it shows --------------------------------------------------------------------------------------
 
-    def attach(self, clara: ConversationManager | None) -> None:
-        """Watch this conversation from now on; None: it is over, and what was seen of it stays."""
-        self._clara = clara
-        if clara is not None:
-            self._seen.clear()
-            self.told, self.struck, self.problem = [], "", ""
+    def attach(self, clara: ConversationManager) -> None:
+        """Watch this conversation from now on."""
+        self._clara, self._summed = clara, 0
+        self._seen.clear()
+        self.told, self.struck, self.problem, self.sums = [], "", "", {}
+        self.draw()
+
+    def detach(self, run: Run | None) -> None:
+        """It is over; what was seen of it stays, with what came of it."""
+        self._clara = None
+        if run is not None:
+            self.sums = _sums(run)
         self.draw()
 
     def draw(self, fresh: Iterable[Record] = ()) -> None:
@@ -102,6 +113,15 @@ class Outages(anywidget.AnyWidget):
             self.rows = [*self._rows()]
             if before != (len(self._seen), self._seen[-1] if self._seen else None):
                 self.told = [*self._told()]
+            self._sum_up()
+
+    def _sum_up(self) -> None:
+        """Now and then, and not of a very long one: all of it is read anew."""
+        trace = self._clara.conversation.trace if self._clara is not None else ()
+        if self._clara is not None and len(trace) - self._summed >= EVERY and len(trace) < LONG:
+            self._summed = len(trace)
+            now = {"settings": self._clara.conversation.settings.model_dump(), "modes": self._clara.services.modes}
+            self.sums = _sums(Run(inputs=now, trace=tuple(trace), facts={"run_id": "it is not over"}))
 
     def _rows(self) -> Iterable[dict[str, Any]]:
         clara = self._clara
@@ -109,7 +129,7 @@ class Outages(anywidget.AnyWidget):
         modes: dict[str, str] = {**clara.services.modes} if clara is not None else {}
         coming, now_ms = (to_come(clara), clara.clock.now_ms()) if clara is not None and modes else ({}, 0.0)
         for service in BUTTONS:
-            health = talk.services.get(service) if talk is not None else None  # type: ignore[call-overload]
+            health = talk.services.get(service) if talk is not None else None
             health = health or Health()
             yield {
                 "service": service, "mode": modes.get(service, ""), "lamp": lamp(health), "circuit": health.circuit,
@@ -141,6 +161,13 @@ class Outages(anywidget.AnyWidget):
     def __repr__(self) -> str:
         fares = ", ".join(f"{row['service']} {row['lamp']}" for row in self.rows)
         return f"<Outages: {fares}>"
+
+
+def _sums(run: Run) -> dict[str, Any]:
+    """Time in fallback mode, the longest wait for a sound of Clara, and what was lost."""
+    found = checked(run)
+    numbers = {"degraded": round(found.degraded_s, 1), "longest": round(found.longest_silence_s, 1), "lost": found.lost}
+    return {**numbers, "wrong": [*found.problems]}
 
 
 def lamp(health: Health) -> str:

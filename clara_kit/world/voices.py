@@ -20,4 +20,4 @@ def customer_voice() -> OfflineVoice:
 
 def stand_in_voice() -> OfflineVoice:
     """Another vendor's voice, where it speaks for Clara: one hears that it is not hers."""
-    return OfflineVoice(voice_variant="f2", rate_wpm=165, pitch=65, pronunciation=usual_pronunciation())
+    return OfflineVoice(voice_variant="f1", rate_wpm=165, pitch=70, pronunciation=usual_pronunciation())

@@ -194,7 +194,9 @@ async def test_the_sixth_notebook_by_mouse_and_keyboard_alone(tmp_path: Path) ->
         await expect(panel.get_by_test_id("ou-llm")).to_contain_text("broken until it is mended")
         await desk.get_by_test_id("line").fill("¿Hacen despachos a regiones?")
         await desk.get_by_test_id("line").press("Enter")
-        await expect(panel.get_by_test_id("ou-llm")).to_contain_text("the avatar vendor’s own assistant", timeout=60_000)
+        await expect(panel.get_by_test_id("ou-llm")).to_contain_text(
+            "the avatar vendor’s own assistant", timeout=60_000
+        )
         await expect(desk.get_by_test_id("notice")).to_contain_text("fallback mode")
         for width in (800, 1440, 1280):
             await page.set_viewport_size({"width": width, "height": 1000})

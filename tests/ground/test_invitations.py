@@ -112,6 +112,15 @@ async def test_the_fourth_notebook_takes_other_rules_no_conversation_and_any_ord
             await reader.run(name)
 
 
+async def test_the_notebook_of_outages_takes_no_conversation_and_any_order() -> None:
+    async with reading("06_fallback") as reader:
+        for name in reader.ids:
+            told = await reader.run(name)
+            assert name != "six-04" or "Claude overloaded" in told
+        for name in reversed(reader.ids[1:]):
+            await reader.run(name)
+
+
 @pytest.mark.parametrize("stem", COURSE)
 def test_the_course_is_folded_behind_sentences_and_stores_nothing_raw(stem: str) -> None:
     cells = nbformat.read(NOTEBOOKS / f"{stem}.ipynb", as_version=4).cells

@@ -11,6 +11,7 @@ import pytest
 from clara_kit import ConversationState, Desk, Settings
 from clara_kit.conversation.talk import Health, Timer
 from clara_kit.core.errors import ClaraError
+from clara_kit.core.events import ProviderFailed
 from clara_kit.lab.breaking import BUTTONS, TIMES, to_come
 from clara_kit.lab.survival.survival import FATES, OUTCOMES
 from clara_kit.widgets import outages as module
@@ -46,6 +47,7 @@ async def test_what_is_broken_while_clara_speaks_fails_so_often_and_is_mended(tm
     await desk.hang_up()
     run = desk.run
     assert run is not None and {row["mode"] for row in panel.rows} == {""} and panel.told  # what was seen stays
+    assert panel.sums["lost"] == 0 and panel.sums["wrong"] == [] and panel.sums["longest"] > 0
     assert sum(type(e).__name__ == "FaultInjected" for e in run.events) >= 3
 
 
@@ -55,7 +57,7 @@ async def test_a_connection_that_is_down_breaks_and_is_refused(tmp_path: Path) -
     clara = await desk.call()
     assert desk.outages is not None and desk.outages.break_it("stt", "down", "once") == "now"
     async with asyncio.timeout(60):
-        while clara.conversation.talk.services["stt"].failures < 2:
+        while sum(isinstance(record, ProviderFailed) for record in clara.conversation.trace) < 2:
             await asyncio.sleep(0.02)
     desk._draw(clara)
     assert any("HTTP 503" in text for _, text in desk.outages.told)
