@@ -17,6 +17,7 @@ from clara_kit.core.states import ConversationState as S
 from clara_kit.lab.lanes import SERVICE_LANES, Span, Timeline
 from clara_kit.lab.sentences import Language, followed, happened, in_plain
 from clara_kit.lab.stepping import Stepper
+from clara_kit.lab.survival.chaos import chaos
 from clara_kit.lab.timeline import timeline
 from clara_kit.measure import codec
 from clara_kit.widgets.picture import svg
@@ -104,6 +105,22 @@ def test_at_each_step_it_is_told_how_services_fare() -> None:
     assert any("y se deja de lado, en su lugar: el respaldo" in one for one in told)
     assert any(one.startswith("La voz: ") and "texto para leer" in one for one in told)
     assert any("fallas seguidas: 2" in one for one in told)
+
+
+@pytest.mark.parametrize("fallback", [True, False])
+def test_of_simulated_conversations_in_trouble_all_is_told_and_every_ledger_that_is_whole_adds_up(
+    fallback: bool,
+) -> None:
+    whole = backup = 0
+    for seed in range(40):
+        run = chaos(seed, fallback=fallback).play()
+        reasons = {r.reason for r in run.trace if isinstance(r, do.Command | Ignored)}
+        assert {r for r in reasons if not RAW.search(r) and not in_plain(r, "es")} == set(), seed
+        for turn in run.ledger:
+            assert "add up" not in turn.problem and "negative" not in turn.problem, (seed, turn.turn_id)
+            whole, backup = whole + (not turn.problem), backup + turn.backup
+        timeline(run.trace)
+    assert whole > 100 and (backup > 5) is fallback
 
 
 # --- one of them, by hand -----------------------------------------------------------------------------------
