@@ -17,7 +17,7 @@ from clara_kit.lab.survival.matrix import TROUBLES, cells
 from clara_kit.lab.survival.strikes import PHASES
 from clara_kit.lab.voiced import spoken
 from clara_kit.runtime.run_log import RunLog
-from clara_kit.widgets.outage_again import OutageAgain
+from clara_kit.widgets.outage_again import OutageAgain, what_became
 from clara_kit.widgets.survival import SurvivalView
 from clara_kit.widgets.window import ConversationWindow
 from clara_kit.widgets.words import WORDS
@@ -107,6 +107,12 @@ def test_an_outage_is_played_again_both_ways_and_each_can_be_opened(tmp_path: Pa
     for nonsense in (None, {"kind": "choose"}, {"kind": "choose", "name": "x"}, {"kind": "show", "name": "x"}):
         view._view._handle_custom_msg(nonsense, [])
     assert view._view.problem
+
+
+def test_what_became_of_each_thing_is_a_table_that_says_what_is_simulated() -> None:
+    sheet = what_became(overloaded(), "es")
+    assert sheet.frame["respondió"].to_list()[2:] == ["el reemplazo"] * 2 and sheet.frame["resultado"].n_unique() == 1
+    assert "simulado" in sheet.caption and "turnos perdidos: 0" in sheet.caption
 
 
 def test_nothing_to_play_again_is_told(tmp_path: Path) -> None:
