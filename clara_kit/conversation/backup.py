@@ -35,6 +35,12 @@ def wait(pen: Pen) -> None:
         pen.set_timer("backup", pen.talk.settings.turn_deadline_ms, "the backup should answer by then")
 
 
+def will_hear(pen: Pen) -> None:
+    """It is sent again what the customer said just now; brings that no words, Clara asks."""
+    deadline_ms = pen.talk.settings.turn_deadline_ms
+    pen.set_timer("hears_again", deadline_ms, "the backup should have heard it by then")
+
+
 def ask(pen: Pen, why: str) -> None:
     """Let it answer the customer's words so far; if it is not there yet, `settle` will ask as soon as it is."""
     talk = pen.talk
@@ -43,7 +49,7 @@ def ask(pen: Pen, why: str) -> None:
         return
     if talk.utterance is not None or talk.customers_floor or talk.replies:
         return
-    pen.cancel_timer("backup", "it is asked")
+    pen.cancel_timers("it is asked", "backup", "hears_again")
     pen.change(S.PROCESSING, why)
     reply = pen.begin_reply(chunker_for(talk.settings))
     reply.by_backup = True

@@ -66,6 +66,7 @@ TIMERS: dict[str, Reducer] = {
     "slow": trouble.late,
     "unheard": listening.unheard,
     "backup": trouble.backup_is_late,
+    "hears_again": trouble.backup_is_late,
     "reopen_backup": trouble.open_backup_again,
     **{f"probe_{service}": partial(switching.probe, service) for service in ("stt", "llm", "tts", "avatar")},
 }

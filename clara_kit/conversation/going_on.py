@@ -70,6 +70,20 @@ def broke_off(pen: Pen, utterance: Utterance, why: str, *, again: bool = True) -
     speaking.floor_is_free(pen)
 
 
+def _heard_by_backup(pen: Pen, utterance: Utterance, why: str) -> None:
+    """It has ears of its own, and gives the customer the floor by itself."""
+    pen.forget_sound(why)
+    pen.cancel_reply(why)
+    if utterance.started_ms is None:
+        pen.end_utterance(utterance)
+        pen.change(S.USER_SPEAKING, why, S.PROCESSING, S.IDLE)
+    else:
+        pen.change(S.INTERRUPTED, why, S.AVATAR_SPEAKING)
+        speaking.settle(pen)
+        pen.cut_utterance(utterance)
+    pen.set_timer("no_words", pen.talk.settings.no_words_timeout_ms, "words should follow the sound")
+
+
 def _show(pen: Pen, rest: Sequence[str], why: str) -> None:
     """What will not be said any more can be read, and somebody is told."""
     talk = pen.talk
@@ -88,14 +102,8 @@ def stopped(pen: Pen, event: ev.SpeakingInterrupted) -> None:
         pen.cut_utterance(cut)
     elif (utterance := speaking.current(pen, event)) is None:
         return
-    elif utterance.own and pen.talk.health("stt").target == "backup" and utterance.started_ms is not None:
-        why = "the backup heard the customer and fell silent"
-        pen.forget_sound(why)
-        pen.change(S.INTERRUPTED, why, S.AVATAR_SPEAKING)
-        pen.cancel_reply(why)
-        speaking.settle(pen)
-        pen.cut_utterance(utterance)
-        pen.set_timer("no_words", pen.talk.settings.no_words_timeout_ms, "words should follow the sound")
+    elif utterance.own and pen.talk.health("stt").target == "backup":
+        _heard_by_backup(pen, utterance, "the backup heard the customer and fell silent")
     elif utterance.aside:
         speaking.aside_over(pen, utterance, "the avatar stopped without being asked")
     else:

@@ -6,7 +6,7 @@ over, is asked.
 
 from __future__ import annotations
 
-from clara_kit.conversation import going_on, replying, speaking
+from clara_kit.conversation import going_on, replying, speaking, switching
 from clara_kit.conversation.barge_in import short
 from clara_kit.conversation.counted import KEPT, TWICE_MS, New, new_in, new_in_interim
 from clara_kit.conversation.pen import Pen
@@ -17,7 +17,9 @@ from clara_kit.core import events as ev
 from clara_kit.core.states import ConversationState as S
 
 ASK_EVERY_MS = 200.0  # no oftener is a recogniser asked for the words so far
+LONG_AGO_MS = 2000.0  # what is told of so late is sent again, and not said now
 A_WORD_MS = 250.0  # what lasts as long may be a word; a click is shorter
+WORDS_MS = 700.0  # and this long is no cough either
 NOISE_MS = 10_000.0  # what lasts longer and brings no word is nobody's voice
 
 # --- sounds ----------------------------------------------------------------------------------------------------
@@ -32,6 +34,8 @@ def sound_began(pen: Pen, event: ev.SpeechStarted) -> None:
     elif event.source == "vendor":
         talk.vendor_ms = event.sound_at_ms
         pen.cancel_timer("unheard", "the recogniser hears it too")
+        if talk.health("stt").target == "backup" and talk.now_ms - event.sound_at_ms > LONG_AGO_MS:
+            return pen.ignore(event, "it is heard again: what matters are its words")
     resuming = talk.state is S.INTERRUPTED and talk.utterance is not None and talk.utterance.phase == "asked"
     if talk.state is S.USER_SPEAKING or (talk.state is S.INTERRUPTED and not resuming):
         if pen.cancel_timer("turn_end", "the customer goes on"):
@@ -50,6 +54,7 @@ def sound_ended(pen: Pen, event: ev.SpeechEnded) -> None:
         talk.sounding = False
         alone = talk.vendor_ms < talk.vad_ms - SAME_SOUND_MS and not talk.turn.interim
         if alone and event.sound_at_ms - talk.vad_ms >= A_WORD_MS and (limit_ms := talk.settings.slow_response_ms):
+            talk.unheard_ms = event.sound_at_ms - talk.vad_ms
             pen.set_timer("unheard", limit_ms, "the recogniser should tell of it by then")
     if talk.held is not None:
         _judge(pen, Sound("ended", event))
@@ -225,7 +230,7 @@ def _new_in_interim(pen: Pen, text: str, at_ms: float) -> New:
 
 def take_words(pen: Pen, text: str, *, joins: bool = False) -> None:
     """Words are final: add them to the turn and ask whether it is over. `joins`: she had just begun to answer that turn."""
-    pen.cancel_timers("the words are final", "no_words", "final_wait", "turn_end")
+    pen.cancel_timers("the words are final", "no_words", "final_wait", "turn_end", "hears_again")
     _words_came(pen, f"words are final: {short(text)}", final=True, joins=joins)
     pen.add_words(text)
     decision = pen.ask(Turn("final", text))
@@ -258,6 +263,8 @@ def unheard(pen: Pen, event: ev.TimerFired) -> None:
     """The local ear heard something like words, and the recogniser has told nothing of it."""
     why = f"the recogniser told nothing of a sound within {pen.talk.settings.slow_response_ms:.0f} ms"
     pen.do(do.RaiseAlert, why, name="unheard", message=f"What the customer may have said is not known: {why}.")
+    if pen.talk.unheard_ms >= WORDS_MS:
+        switching.deaf(pen, why)
 
 
 def final_never_came(pen: Pen, event: ev.TimerFired) -> None:
@@ -269,6 +276,7 @@ def final_never_came(pen: Pen, event: ev.TimerFired) -> None:
     if not (text := _take_interim(pen)):
         return _nothing_new(pen, event, "these words count already")
     turn.ended_ms = turn.interim_at_ms
+    switching.deaf(pen, f"the final of {short(text)} did not come within {talk.settings.final_timeout_ms:.0f} ms")
     take_words(pen, text)
 
 

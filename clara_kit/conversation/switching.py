@@ -50,9 +50,9 @@ def switch(pen: Pen, service: Service, why: str, *, told: bool = False) -> bool:
     pen.fallback.trigger_fallback(service, talk.now_ms)
     health.target, talk.switched = target, True
     pen.do(do.SwitchTo, why, service=service, target=target)
-    if service in ("tts", "avatar"):
+    if service != "llm":
         health.down = ""
-        pen.cancel_timers(why, "retry_voice", f"connect_{service}")
+        pen.cancel_timers(why, "retry_voice" if service != "stt" else "", f"connect_{service}")
     _probe_later(pen, service)
     pen.do(do.Notify, why, message=SHOWN)
     if not told:
@@ -101,6 +101,15 @@ def probe_failed(pen: Pen, event: ev.ProviderFailed) -> None:
 
 def _probe_later(pen: Pen, service: Service) -> None:
     pen.set_timer_at(f"probe_{service}", pen.fallback.probe_at_ms(service), "it is tried again then")
+
+
+def deaf(pen: Pen, why: str) -> None:
+    """The recogniser is too slow with words that are over: somebody is told, and it is passed by for the time being."""
+    limit_ms = pen.talk.settings.slow_response_ms
+    pen.do(do.RaiseAlert, why, name="slow_stt", message=f"{why}; the limit is {limit_ms:.0f} ms.")
+    if switch(pen, "stt", why):
+        pen.do(do.Disconnect, f"{why}; something else stands in its place", service="stt")
+        backup.will_hear(pen)
 
 
 # --- who is late -----------------------------------------------------------------------------------------------

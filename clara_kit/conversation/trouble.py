@@ -33,9 +33,9 @@ _REMAINS = {
 
 def failed(pen: Pen, event: ev.ProviderFailed) -> None:
     """A service failed: a reply, an utterance, the shop's answer, or a whole connection."""
-    alone = event.reply_id is None and event.utterance_id is None
-    if alone and pen.health(event.service).circuit == "open" and f"probe_{event.service}" not in pen.talk.timers:
-        return switching.probe_failed(pen, event)
+    target, alone = pen.health(event.service).target, event.reply_id is None and event.utterance_id is None
+    if alone and target and not (event.service == "tts" and target == "other"):  # it is of what stood there first
+        return _passed_by_failed(pen, event)
     _FAILED.get(event.service, _voice_failed)(pen, event)
 
 
@@ -45,7 +45,9 @@ def recovered(pen: Pen, event: ev.ProviderRecovered) -> None:
     if service == "backup" and talk.backup != "opening":
         return pen.ignore(event, "it is not wanted any more")
     if (health := talk.services.get(service)) is not None and not switching.works(pen, service, "it answers"):
-        health.failures, health.down, health.since_ms = 0, "", talk.now_ms
+        health.down, health.since_ms = "", talk.now_ms
+        if service not in ("stt", "avatar"):  # to be connected is no success: words are, and sound
+            health.failures = 0
         pen.cancel_timer(f"connect_{service}", "it works again")
     if service == "backup":
         talk.backup = "there"
@@ -148,8 +150,6 @@ def _voice_failed(pen: Pen, event: ev.ProviderFailed) -> None:
     """An utterance broke, or the avatar itself. What was not heard yet is said again; what was, stays as heard."""
     talk, why = pen.talk, f"{event.service} failed ({event.kind})"
     connection = event.utterance_id is None and event.service == "avatar"
-    if connection and talk.health("avatar").target == "backup":
-        return _no_way_home(pen, event)
     if event.utterance_id is not None and speaking.current(pen, event) is None:
         return
     utterance = talk.utterance if event.utterance_id is None else talk.utterances[event.utterance_id]
@@ -195,7 +195,6 @@ def _recogniser_failed(pen: Pen, event: ev.ProviderFailed) -> None:
     talk, why = pen.talk, "the recogniser failed"
     decision = _ask(pen, event, connection=True)
     if isinstance(decision, HandOver):
-        pen.cancel_timer("connect_stt", decision.reason)
         pen.do(do.Disconnect, f"{why}; {decision.reason}", service="stt")
     else:
         _connect_or_not(pen, "stt", decision, f"{why} ({event.kind})")
@@ -207,8 +206,8 @@ def _recogniser_failed(pen: Pen, event: ev.ProviderFailed) -> None:
         listening.take_words(pen, talk.turn.interim)
     elif talk.state in (S.USER_SPEAKING, S.INTERRUPTED) and "turn_end" not in talk.timers:
         listening.no_words(pen, why)
-        if isinstance(decision, HandOver) and talk.utterance is None and not talk.turn.words:
-            replying.apologise(pen, f"{why} while the customer spoke: Clara asks again")
+        if isinstance(decision, HandOver):  # it will hear what was said, or else Clara asks again
+            backup.will_hear(pen)
 
 
 def _backup_failed(pen: Pen, event: ev.ProviderFailed) -> None:
@@ -269,16 +268,19 @@ def _without_backup(pen: Pen, decision: Decision, why: str) -> None:
                 pen.do(do.Connect, why, service="stt")
 
 
-def _no_way_home(pen: Pen, event: ev.ProviderFailed) -> None:
-    """Ours cannot be connected again yet: the backup goes on, and it is tried later."""
-    talk = pen.talk
-    if talk.backup not in ("leaving", "home"):
-        return pen.ignore(event, "the avatar is not used now")
-    talk.backup = "leaving"
-    _tell(pen, event)
-    pen.set_timer(
-        "connect_avatar", talk.settings.fallback_open_ms, f"the avatar failed ({event.kind}); the backup goes on"
-    )
+def _passed_by_failed(pen: Pen, event: ev.ProviderFailed) -> None:
+    """It is not used now: a trial that brought nothing, an avatar to which there is no way home yet, or nothing new."""
+    talk, service = pen.talk, event.service
+    if service == "avatar" and talk.health("avatar").target == "backup":
+        if talk.backup not in ("leaving", "home"):
+            return pen.ignore(event, "the avatar is not used now")
+        talk.backup = "leaving"
+        _tell(pen, event)
+        after_ms = talk.settings.fallback_open_ms
+        return pen.set_timer("connect_avatar", after_ms, f"the avatar failed ({event.kind}); the backup goes on")
+    if f"probe_{service}" in talk.timers:
+        return pen.ignore(event, f"the {service} is passed by")
+    switching.probe_failed(pen, event)
 
 
 def _connect_or_not(pen: Pen, service: Service, decision: Decision, why: str) -> None:

@@ -138,10 +138,12 @@ class Placeholders:
                 self._spoken = {**dict([*self._spoken.items()][1 - _UTTERANCES :]), command.utterance_id: []}
             self._spoken[command.utterance_id].append(command.text)
             return replace(command, text=self.fill(command.text))
-        if isinstance(command, do.RequestReply):
-            messages = tuple(replace(m, text=self.fill(m.text)) for m in command.messages)
-            return replace(command, text=self.fill(command.text), messages=messages)
-        return command
+        changes: dict[str, Any] = {}
+        if isinstance(command, do.RequestReply | do.AskBackup | do.ShowText):
+            changes["text"] = self.fill(command.text)
+        if isinstance(command, do.RequestReply | do.OpenBackup):
+            changes["messages"] = tuple(replace(m, text=self.fill(m.text)) for m in command.messages)
+        return replace(command, **changes) if changes else command
 
     def _shown(self, event: ev.Event) -> ev.Event:
         name = _FREE_TEXT.get(type(event))

@@ -155,7 +155,7 @@ class Branch:
         for record in self.run.trace if self.about else ():
             number += isinstance(record, ev.Event)
             typed = typed or (number > self.about["step"] and type(record) is ev.TextTyped)
-            if typed and isinstance(record, do.RequestReply):
+            if typed and isinstance(record, do.RequestReply | do.AskBackup):
                 return next((turn for turn in self.run.ledger if turn.turn_id == record.turn_id), None)
         return None
 
@@ -273,7 +273,10 @@ class Branch:
         inputs = {**self.run.inputs, **told.inputs, OF: about, "policies": usual_policies().to_dict()}
         inputs.pop("script", None)  # it is not what the customer said here
         modes = dict(inputs.get("modes") or {})
-        for name, mode in (("llm", llm), ("tts", "sim"), ("avatar", "sim")):
+        now = [("llm", llm), ("tts", "sim"), ("avatar", "sim")]
+        if about["settings"].get("enable_auto_fallback", "backup" in modes):
+            now.append(("backup", "sim"))
+        for name, mode in now:
             before = str(modes.get(name, mode))
             modes[name] = before if before.split()[-1] == mode else f"{before} then {mode}"
         return {**inputs, "modes": modes}

@@ -18,7 +18,7 @@ from clara_kit.lab.recorded import Recorded
 from clara_kit.lab.sentences import Language, happened
 
 _UNSEEN = (do.SetTimer, do.CancelTimer, Ignored)  # bookkeeping: what comes of it is seen
-_HARMLESS = (do.Duck, do.Notify, do.RaiseAlert)  # orders that no service answers
+_HARMLESS = (do.Duck, do.Notify, do.RaiseAlert, do.ShowText)  # orders that no service answers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

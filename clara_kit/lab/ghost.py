@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from clara_kit.conversation.conversation import Conversation
 from clara_kit.core import commands as do
 from clara_kit.core import events as ev
-from clara_kit.lab.recorded import ENDS, Recorded, Reply, Said
+from clara_kit.lab.recorded import ENDS, Answer, Recorded, Reply, Said
 from clara_kit.world import timelines
 from clara_kit.world.answers import tokenize
 from clara_kit.world.mouths import Mouth
@@ -79,6 +79,10 @@ class Ghost(World):
         self._untold: set[int] = set()  # steps that do not come any more, for their words have come already
         self.door.carry[do.FinalizeWords] = self._finalize
         self.door.carry[do.LoadProfile] = lambda _: None
+        self.door.carry[do.AskBackup] = self._ask_backup
+        self.speakers.go_on_from(conversation.talk)
+        if conversation.talk.health("stt").target == "backup":
+            self._disconnect_ear()
         self._customer_goes_on(step, fed)
         self._go_on_with(step, fed)
         for timer in conversation.talk.timers.values():
@@ -110,9 +114,13 @@ class Ghost(World):
         if (reply := recorded.writing(step)) is not None:
             anew.add(("reply_id", reply.asked.reply_id))
         anew.add(("utterance_id", recorded.sounding(step) or 0))
+        under_way = recorded.answering(step)
+        anew |= {one for answer in recorded.answers if answer.step >= step or answer is under_way for one in answer.ids}
         for n, (event, _) in enumerate(recorded.steps[fed:], fed):
             at_ms = max(event.at_ms, self._now_ms)
             if isinstance(event, ev.TimerFired | ev.ConversationStopped):
+                continue
+            if isinstance(event, ev.ProviderRecovered | ev.ProviderFailed) and event.service == "backup":
                 continue
             if any((name, getattr(event, name, None)) in anew for name in ("reply_id", "utterance_id")):
                 continue  # Clara's side is drawn anew
@@ -161,12 +169,38 @@ class Ghost(World):
         if (who := recorded.sounding(step)) is not None:
             self.speakers.happen(self._voice, self._voice.take_over(who, recorded.said[who], step, fed, self))
 
+        if (answer := recorded.answering(step)) is not None:
+            self._answer_on(answer, fed)
+
+    def _ask_backup(self, command: do.AskBackup) -> None:
+        self.assumed.append(f"the scripted brain answers «{command.text}» for the avatar vendor's own assistant")
+        self.speakers.hands[do.AskBackup](command)
+
+    def _answer_on(self, answer: Answer, fed: int) -> None:
+        """The backup answers on as it did; where it was stopped or broke, it comes to its end by itself."""
+        assistant, who = self.speakers.assistant, answer.asked.utterance_id
+        assistant.mouth.begin(who, ())
+        started = next((e for _, e in answer.events if type(e) is ev.SpeakingStarted), None)
+        if started is None:
+            anew = assistant.ask(answer.asked, self._now_ms, ())
+            return self.speakers.happen(assistant.mouth, anew)
+        coming = [(n, e) for n, e in answer.events if type(e) is ev.SpeakingEnded or not isinstance(e, ENDS)]
+        if type(coming[-1][1]) is not ev.SpeakingEnded:
+            said = "".join(e.text for _, e in coming if type(e) is ev.ReplyDelta)
+            end_ms = max(self._now_ms, started.at_ms + self._recorded.length(said))
+            coming.append((fed, ev.SpeakingEnded(at_ms=end_ms, utterance_id=who, estimated=True)))
+        self.speakers.happen(
+            assistant.mouth, [replace(e, at_ms=max(e.at_ms, self._now_ms)) for n, e in coming if n >= fed]
+        )
+
     # --- the model ----------------------------------------------------------------------------------------
 
     def _request_reply(self, command: do.RequestReply) -> None:
         self._number += 1
         self._asked, self._next_at = command, (self._now_ms, self._number)
-        same = [r for r in self._recorded.replies.values() if r.asked.text == command.text]
+        asked = command.text, timelines.how_asked(command.messages)[1]
+        replies = self._recorded.replies.values()
+        same = [r for r in replies if (r.asked.text, timelines.how_asked(r.asked.messages)[1]) == asked]
         same.sort(key=lambda r: (r.asked.reply_id in self._used, type(r.end) is not ev.ReplyCompleted))
         self._writing = self._written(command, same[0] if same else None, self._now_ms)
         self._write_on()
@@ -188,12 +222,13 @@ class Ghost(World):
                     yield replace(event, at_ms=at_ms, reply_id=who)
             if told and told[-1] is reply.end:
                 return
-        written = reply.text if reply is not None else ""
+        _, said = timelines.how_asked(command.messages)
+        written = reply.text if reply is not None else said
         tokens = self._tokens(command, written)
         if reply is None:
             prompt = next((e.prompt_hash for r in self._recorded.replies.values() for _, e in r.events if type(e) is ev.ReplyStarted), "")  # fmt: skip
             yield ev.ReplyStarted(at_ms=at_ms, reply_id=who, model=self.settings.llm_model, prompt_hash=prompt)
-        if not written:
+        if reply is None or not written:
             at_ms = asked_ms + draw("llm_first_token")
         for token in tokens:
             at_ms = max(round(at_ms + 1000 / draw("llm_tokens_per_s"), 3), self._now_ms)

@@ -96,6 +96,8 @@ class Onward(Ghost):
         ordered |= {
             ("utterance_id", n) for n, one in recorded.said.items() if one.pieces[0][0] < step and n != under_way[1]
         }
+        answers = recorded.answers
+        ordered |= {one for a in answers if a.step < step and a is not recorded.answering(step) for one in a.ids}
         awaits_profile = "profile" in self.conversation.talk.timers
         for event, _ in recorded.steps[fed:]:
             ids = ((name, getattr(event, name, None)) for name in ("reply_id", "utterance_id"))

@@ -59,6 +59,21 @@ class Said:
         return next((e for _, e in self.events if type(e) is kind), None)
 
 
+@dataclass(slots=True)
+class Answer:
+    """What the backup was asked, and all that it told of that answer."""
+
+    asked: do.AskBackup
+    step: int
+    events: list[tuple[int, Any]] = field(default_factory=list)
+    stopped_step: int | None = None
+
+    @property
+    def ids(self) -> set[tuple[str, int]]:
+        """By which its events name it."""
+        return {("reply_id", self.asked.reply_id), ("utterance_id", self.asked.utterance_id)}
+
+
 class Recorded:
     """What the services of a run were asked and did, read once."""
 
@@ -73,8 +88,8 @@ class Recorded:
         self.steps: tuple[Step, ...] = tuple((event, tuple(decided)) for event, decided in steps)
 
     @cached_property
-    def _services(self) -> tuple[dict[int, Reply], dict[int, Said], list[int]]:
-        found: tuple[dict[int, Reply], dict[int, Said], list[int]] = ({}, {}, [])
+    def _services(self) -> _Found:
+        found: _Found = ({}, {}, [], [])
         for step, (event, decided) in enumerate(self.steps):
             for record in (event, *decided):
                 _read(*found, step, record)
@@ -95,6 +110,11 @@ class Recorded:
         """The steps at which the recogniser was hurried."""
         return self._services[2]
 
+    @property
+    def answers(self) -> list[Answer]:
+        """What the backup was asked, in order."""
+        return self._services[3]
+
     # --- what was under way -------------------------------------------------------------------------------
 
     def writing(self, step: int) -> Reply | None:
@@ -112,6 +132,14 @@ class Recorded:
             over = [n for n, e in said.events if isinstance(e, ENDS)]
             if _under_way(step, said.pieces[0][0], over, said.stopped_step):
                 return who
+        return None
+
+    def answering(self, step: int) -> Answer | None:
+        """The backup's answer that was asked for, and neither over nor stopped, before event `step`."""
+        for answer in self.answers:
+            over = [n for n, e in answer.events if isinstance(e, ENDS)]
+            if _under_way(step, answer.step, over, answer.stopped_step):
+                return answer
         return None
 
     @cached_property
@@ -198,8 +226,20 @@ def _under_way(step: int, begun: int, over: list[int], stopped: int | None) -> b
     return begun < step <= min(over if stopped is None else [*over, stopped], default=step)
 
 
-def _read(replies: dict[int, Reply], said: dict[int, Said], finalized: list[int], step: int, record: Any) -> None:
+_Found = tuple[dict[int, Reply], dict[int, Said], list[int], list[Answer]]
+
+
+def _read(
+    replies: dict[int, Reply],
+    said: dict[int, Said],
+    finalized: list[int],
+    answers: list[Answer],
+    step: int,
+    record: Any,
+) -> None:
     match record:
+        case do.AskBackup():
+            answers.append(Answer(record, step))
         case do.RequestReply():
             replies[record.reply_id] = Reply(record, step)
         case do.CancelReply() if record.reply_id in replies:
@@ -210,6 +250,8 @@ def _read(replies: dict[int, Reply], said: dict[int, Said], finalized: list[int]
             said[record.utterance_id].closed_step = step
         case do.InterruptAvatar() if record.utterance_id in said:
             said[record.utterance_id].stopped, said[record.utterance_id].stopped_step = record, step
+        case do.InterruptAvatar() if answers and answers[-1].asked.utterance_id == record.utterance_id:
+            answers[-1].stopped_step = step
         case do.FinalizeWords() if record.over:
             finalized.append(step)
         case ev.Event():
@@ -217,3 +259,6 @@ def _read(replies: dict[int, Reply], said: dict[int, Said], finalized: list[int]
                 reply.events.append((step, record))
             if (voiced := said.get(getattr(record, "utterance_id", None) or -1)) is not None:
                 voiced.events.append((step, record))
+            ids = ((name, getattr(record, name, None)) for name in ("reply_id", "utterance_id"))
+            if answers and not answers[-1].ids.isdisjoint(ids):
+                answers[-1].events.append((step, record))

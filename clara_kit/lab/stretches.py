@@ -26,10 +26,12 @@ from clara_kit.lab.deciding import Again, Changed, Departure, changes
 from clara_kit.lab.recorded import Recorded
 
 Step: TypeAlias = "tuple[int, ev.Event, tuple[Record, ...]]"
-_RETRY = ("max_retries", "initial_retry_delay_ms", "retry_backoff_multiplier", "max_retry_delay_ms")
+_RETRY = ("max_retries", "initial_retry_delay_ms", "retry_backoff_multiplier", "max_retry_delay_ms", "retry_jitter")
 _WHOLE = frozenset(("enable_chunked_heygen", "history_max_messages"))  # with these the state is another all along
 _STATE = tuple(
-    f.name for f in fields(Talk) if f.name not in ("settings", "machine", "history", "replies", "timers_set")
+    f.name
+    for f in fields(Talk)
+    if f.name not in ("settings", "machine", "history", "replies", "timers_set", "watches_set")
 )
 SHORT = 6  # events; a stretch this short is not worth a cut
 

@@ -23,6 +23,7 @@ from clara_kit.lab.recorded import Recorded
 from clara_kit.measure.run import Run
 from clara_kit.turns import usual_policies
 
+DRAWN_ANEW = ("llm", "tts", "avatar", "backup")  # Clara's side
 AS_RECORDED = frozenset({
     "stt_model", "stt_language", "stt_endpointing_ms", "stt_utterance_end_ms", "stt_keyterms", "local_vad", "llm_model", "llm_max_tokens",
     "llm_temperature", "llm_first_token_timeout_ms", "llm_stall_timeout_ms", "tts_voice", "tts_other_voice", "avatar_vendor", "heygen_avatar_name",
@@ -59,7 +60,8 @@ class WhatIf:
         inputs = {**of.inputs, "settings": self.settings.model_dump(mode="json"), "policies": self.policies.to_dict()}
         if self.drawn:
             ghost |= {"then": "Clara's side drawn anew, the customer's as recorded", "drawn": self.drawn, "assumed": [*self.assumed]}  # fmt: skip
-            inputs["modes"] = {k: f"{v} then sim" if v != "sim" and k in ("llm", "tts", "avatar") else v for k, v in of.modes.items()}  # fmt: skip
+            modes = {**({"backup": "sim"} if self.settings.flags.enable_auto_fallback else {}), **of.modes}
+            inputs["modes"] = {k: f"{v} then sim" if v != "sim" and k in DRAWN_ANEW else v for k, v in modes.items()}
         facts = {k: v for k, v in of.facts.items() if k not in ("run_id", "sound_from_ms")}
         facts["title"] = f"{of.title or of.run_id}, had it been otherwise"
         return Run(inputs={**inputs, "ghost": ghost}, trace=self.trace, facts=facts, words=of.words)

@@ -18,6 +18,9 @@ from clara_kit.measure.told import Turn as Turn
 from clara_kit.measure.told import Utterance as Utterance
 from clara_kit.measure.told import Words as Words
 
+LASTING = (ev.ServiceExchanged, do.SwitchTo)
+"""What is told of all that follows; the rest is told of the turn in which it happened."""
+
 
 class Story:
     """Reads a trace once. `step`: the number, from 0, of the last event."""

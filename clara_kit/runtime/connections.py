@@ -36,7 +36,8 @@ def as_failure(exc: Exception, service: str) -> ProviderError:
 class Connection:
     """make: a provider, not yet entered. entered: shown each one as soon as it is connected; None: it is gone.
 
-    needed: a failure of the first time is one of whoever begins. quiet: that it works is told to nobody.
+    needed: a failure of the first time is one of whoever begins; spared: unless another try may help, or another service.
+    quiet: that it works is told to nobody.
     Each provider is entered and left by one task, for what it opened may belong to the task that opened it.
     """
 
@@ -49,11 +50,12 @@ class Connection:
         clock: Clock,
         *,
         needed: bool = False,
+        spared: bool = False,
         quiet: bool = False,
     ) -> None:
         self._service: ev.Service = service
         self._make, self._entered, self._feed, self._clock = make, entered, feed, clock
-        self._needed, self._quiet = needed, quiet
+        self._needed, self._spared, self._quiet = needed, spared, quiet
         self._again = asyncio.Event()
         self._line: asyncio.Task[None] | None = None
         self._provider: Any = None
@@ -62,7 +64,7 @@ class Connection:
         self._left = False  # on purpose
         self._reopening: asyncio.Task[None] | None = None
         self.opened = asyncio.Event()
-        """It has been connected once."""
+        """It has been connected once, or the conversation begins without it."""
 
     @property
     def works(self) -> bool:
@@ -113,9 +115,11 @@ class Connection:
                 self._failed(ProviderUnavailable(message, kind="cut"))
         except Exception as exc:
             self._gone()
-            if self._needed and not (isinstance(exc, ProviderError) and self.opened.is_set()):
+            goes_on = isinstance(exc, ProviderError) and (self.opened.is_set() or (self._spared and exc.retryable))
+            if self._needed and not goes_on:
                 raise  # it never worked: whoever starts the conversation must know at once
             self._failed(as_failure(exc, self._service))
+            self.opened.set()
 
     def _gone(self) -> None:
         if self._provider is not None:

@@ -28,6 +28,7 @@ from clara_kit.core.states import ConversationState
 from clara_kit.measure.codec import reveal
 from clara_kit.measure.ledger import Turn, turns
 from clara_kit.measure.run import Run
+from clara_kit.measure.story import LASTING
 from clara_kit.providers.stt.base import ToldLines
 from clara_kit.runtime.clock import MonotonicClock
 from clara_kit.runtime.compose import Services, compose, customer_voice
@@ -347,7 +348,9 @@ class ConversationManager:
                 " ".join([f"Clara gave no answer within {timeout_s:g} s; the state is {self.state}.", *trouble[-1:]]),
                 hint="the trace says what was heard: were there words in the sound? You may ask again.",
             ) from exc
-        return turns(self.conversation.trace)[-1]
+        trace = self.conversation.trace  # of which a long conversation's is not read anew for each turn
+        since = (r for n, r in enumerate(trace) if n >= began or type(r) in LASTING)
+        return (turns(since) or turns(trace))[-1]
 
     async def _until(
         self, states: tuple[ConversationState, ...], timeout_s: float, *, quiet: bool = False

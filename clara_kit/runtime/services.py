@@ -95,7 +95,8 @@ class Services:
     def close(self) -> None:
         """Stop the twins."""
         if self.twins is not None:
-            HEALTH.forget(self.twins_address)  # another server may have its port
+            for address in self._addresses.values():
+                HEALTH.forget(address["base_url"])  # another server may have its port
             self.twins.stop()
             self.twins = None  # whoever begins another conversation with these has none beside it
 
@@ -205,8 +206,6 @@ class Services:
         self, clock: Clock, messages: tuple[Message, ...], hears: bool, *, prompt: Prompt | None = None
     ) -> Backup:
         """The avatar vendor's own assistant, told the prompt (default: a stranger's) and these turns; not yet entered."""
-        if self.modes["avatar"] == "sim":
-            raise ProviderUnavailable("The simulated avatar has no assistant of its own.")
         if self.settings.avatar_vendor == "heygen":
             raise ProviderUnavailable("The avatar's session, which would answer by itself, is not there.", kind="cut")
         if self.modes["avatar"] == "sim":
@@ -217,15 +216,9 @@ class Services:
 
         s = self.settings
         return LiveAvatarFull(
-            **self._access("avatar", "liveavatar"),
-            clock=clock,
-            avatar_id=s.avatar_id,
-            prompt=(prompt or self.prompt).text,
-            messages=messages,
-            hears=hears,
-            sandbox=s.avatar_sandbox,
-            pronunciation=self.pronunciation,
-        )
+            **self._access("avatar", "liveavatar"), clock=clock, avatar_id=s.avatar_id, sandbox=s.avatar_sandbox,
+            prompt=(prompt or self.prompt).text, messages=messages, hears=hears, pronunciation=self.pronunciation,
+        )  # fmt: skip
 
     def other_voice(self, clock: Clock) -> TTSProvider:
         """Another vendor's voice. Raises `SettingsError` where there is none, or no key for it."""
@@ -243,21 +236,18 @@ class Services:
         return SoundOnly(tts=tts, clock=clock)
 
     def whose(self, service: str) -> str:
-        """Whose health it is: a vendor's or a twin's address; empty where it is simulated, and nobody's."""
-        mode = self.modes.get(service, "sim")
-        if mode == "sim" or service == "shop":
-            return ""
-        if mode == "local":
-            return f"local {self.keys.local_llm_base_url}"
-        vendor = self.settings.avatar_vendor if service in ("avatar", "backup") else VENDORS.get(service, "")
-        if mode == "twin":
-            return f"{self.twins_address} {service}" if self.twins is not None else ""
-        return f"{getattr(self.keys, f'{vendor}_base_url')} {service}"
-
-    @property
-    def twins_address(self) -> str:
-        """Where the twins of this conversation are."""
-        return f"twin {self.twins.port}" if self.twins is not None else ""
+        """Whose health it is, as the address of the vendor or the twin; empty where it is simulated, and nobody's."""
+        vendor = {**VENDORS, "avatar": self.settings.avatar_vendor}[service]
+        match self.modes[service]:
+            case "live":
+                address = getattr(self.keys, f"{vendor}_base_url")
+            case "local":
+                address = self.keys.local_llm_base_url
+            case "twin" if self.twins is not None:
+                address = self._addresses[vendor]["base_url"]
+            case _:
+                return ""
+        return f"{address} {service}"
 
     def profile_loader(self, clock: Clock) -> ProfileLoader:
         """Asks the shop for the customer's profile; without a customer, or switched off, nobody is asked."""

@@ -299,6 +299,7 @@ class Session:
     def _open_backup(self, command: do.OpenBackup, hears: bool) -> AbstractAsyncContextManager[Backup]:
         assert self.profile is not None
         prompt = self.profile.prompt(personal=self.conversation.settings.flags.enable_personalization)
+        self._board.prompt_hash = self.profile.logged(prompt).hash
         return self.services.backup(self.clock, command.messages, hears or command.hears, prompt=prompt)
 
     def _shown(self, avatar: Any, ear: Any) -> None:

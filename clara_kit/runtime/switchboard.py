@@ -12,6 +12,8 @@ from contextlib import AbstractAsyncContextManager
 from functools import partial
 from typing import Any
 
+from msgspec.structs import replace
+
 from clara_kit.core import commands as do
 from clara_kit.core import events as ev
 from clara_kit.core.clock import Clock
@@ -49,14 +51,17 @@ class Switchboard:
         self._there: dict[str, Any] = {}  # who is connected, by line
         self._in_place: dict[ev.Service, do.Target] = {}  # of a service
         self._ordered: do.OpenBackup
+        self.prompt_hash = ""
+        """Of what the backup was told, as the log may know it."""
         self._probes: dict[ev.Service, asyncio.Task[None]] = {}
 
         def line(name: str, service: ev.Service, make: Callable[[], Any], **kind: bool) -> Connection:
             return Connection(service, make, partial(self._entered, name), self._told, clock, **kind)
 
+        needed = {"needed": True, "spared": services.settings.flags.enable_auto_fallback}
         self._lines = {
-            "stt": line("stt", "stt", lambda: services.stt(clock), needed=True),
-            "avatar": line("avatar", "avatar", lambda: services.avatar(clock, self.voice), needed=True),
+            "stt": line("stt", "stt", lambda: services.stt(clock), **needed),
+            "avatar": line("avatar", "avatar", lambda: services.avatar(clock, self.voice), **needed),
             "backup": line("backup", "backup", lambda: open_backup(self._ordered, self._listens)),
             "sound": line("sound", "avatar", lambda: services.sound_only(clock, self.voice), quiet=True),
         }
@@ -120,6 +125,8 @@ class Switchboard:
     def _told(self, event: ev.Event) -> None:
         if type(event) in (ev.TranscriptInterim, ev.TranscriptFinal):
             self.hearing.words(event.at_ms)
+        elif isinstance(event, ev.ReplyStarted):
+            event = replace(event, prompt_hash=self.prompt_hash)
         else:
             self.orders.saw(event)
         self._feed(event)

@@ -53,7 +53,7 @@ def svg(line: Timeline, *, title: str, mix: str, language: Language = "en") -> s
     words, of_whom = spoken_in(language), whose(mix, language)
     lasted_ms = line.end_ms - line.begin_ms
     x = places(line.begin_ms, line.end_ms, GUTTER)
-    there = {entry.lane for entry in (*line.spans, *line.marks)}
+    there = {span.lane for span in line.spans} | {mark.lane for mark in line.marks}
     services = [name for name in SERVICE_LANES if name in there]
     more = len(services) * SERVICE_PX
     below = more + 16 * bool(services)  # of their signs
@@ -145,8 +145,8 @@ def box(span: Span, top: float, height: float, x: _Place, words: Words) -> str:
     state = span.lane == "state"
     name = words[span.label] if state else words[f"kind_{span.kind}"]
     service = span.lane in SERVICE_LANES
-    told = name if span.kind != "passed by" else ""  # what stands in its place says more
-    own = ": ".join(filter(None, (told, span.label))) if service else name if state else span.label
+    fares = name if span.kind != "passed by" else ""  # what stands in its place says more
+    own = ": ".join(filter(None, (fares, span.label))) if service else name if state else span.label
     text = clip(own, width - 6, CHAR_PX)
     if state and text != name:  # cut short, «Clara thinks» and «Clara speaks» would look the same
         text = LETTER[span.label] if width > 9 else ""

@@ -76,7 +76,7 @@ class Assistant:
         self._draw, self._length, self._book = draw, length, book
         self._prompt: Prompt | None = None
         self._hash = ""
-        self._asked_before = False
+        self._asked_before, self._silent_ms = False, 0.0
         self._heard: list[tuple[float, float, Sequence[WordTime], float]] = []
         """Not answered yet: told when, its sound comes when, the words, and when their line began."""
         self._answers: tuple[int, int, float] = -1, -1, 0.0  # utterance, reply, and when all words of that are told
@@ -118,6 +118,7 @@ class Assistant:
             _, ready_ms, words, _ = coming[-1]
             start_ms, question = max(now_ms, ready_ms), " ".join(word.text for word in words)
         self._heard = [one for one in self._heard if one[0] > now_ms]
+        start_ms = max(start_ms, self._silent_ms)  # it has one voice
         self.mouth.begin(who, faults)
         late_ms, broken = struck(faults, now_ms, utterance_id=who, reply_id=reply_id)
         if self.classic:  # a task that breaks leaves the session as it is
@@ -151,6 +152,7 @@ class Assistant:
         who, reply_id, told_ms = self._answers
         breaks_off = who == self.mouth.utterance_id and now_ms < told_ms
         silent = self.mouth.interrupt(now_ms)
+        self._silent_ms = silent.at_ms
         completed = ev.ReplyCompleted(at_ms=silent.at_ms, reply_id=reply_id, stop_reason="end_turn")
         return [completed, silent] if breaks_off else [silent]
 

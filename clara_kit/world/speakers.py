@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from clara_kit.conversation.talk import Talk
 from clara_kit.core import commands as do
 from clara_kit.core import events as ev
 from clara_kit.core.errors import ProviderUnavailable
@@ -70,6 +71,21 @@ class Speakers:
             do.CloseBackup: lambda _: self._close("backup"),
             do.AskBackup: self._ask,
         }
+
+    def go_on_from(self, talk: Talk) -> None:
+        """As they stood in a conversation that is gone on with; what was being opened comes in the time that this takes."""
+        there, self._target = talk.backup in ("there", "leaving", "home"), talk.health("avatar").target
+        self._sessions["backup"].there = there
+        own = self._target == "" or talk.backup == "home" or self.assistant.classic
+        self._sessions["avatar"].there = own and not talk.health("avatar").down
+        prompt, hash_ = self._host.told()
+        self.assistant.told(prompt, talk.history.said, hash_=hash_)
+        self._listens = talk.health("stt").target == "backup"
+        if talk.backup == "opening":
+            self._open("backup", at_once=False)
+        if talk.backup == "leaving" or talk.health("avatar").down == "broken":
+            self._open("avatar", at_once=False)
+        self._host.ears()
 
     # --- who is there -------------------------------------------------------------------------------------
 

@@ -11,6 +11,7 @@ from clara_kit import simulate
 from clara_kit.cli import main
 from clara_kit.cli.show import Display, ledger_table, where_time_went
 from clara_kit.lab.stepping import Stepper
+from tests.lab.test_told_fallback import lost_and_found
 
 
 @pytest.mark.parametrize("width", [80, 100, 160])
@@ -84,3 +85,19 @@ def test_an_error_told_by_the_command_and_other_peoples_loggers_cannot_steer_it_
     lines = err.splitlines()[-3:]
     assert lines[0].startswith("asyncio: Task exception was never retrieved (ValueError < test_show.py:")
     assert lines[1] == "other: sent %s" and lines[2].startswith("clara_kit.x: ours")
+
+
+def test_what_the_backup_said_and_what_could_only_be_read_are_told_apart_from_claras_words() -> None:
+    run = lost_and_found()
+    console = Console(width=200, force_terminal=False)
+    display = Display(console)
+    with console.capture() as shown:
+        for record in run.trace:
+            display.show(record)
+        console.print(ledger_table(run, width=200), where_time_went(run))
+    text = shown.get()
+    assert "the backup  Cuesta cinco mil." in text and "to be read  Es gratis." in text
+    assert "Clara       Un momento.  (first sound 2100 ms" in text
+    assert "The avatar vendor's own assistant takes its place: the model." in text
+    assert "Turn 1: answered by the avatar vendor's own assistant." in text
+    assert "No turn has a whole ledger." in text  # of the seven stages: the backup tells nothing of its own

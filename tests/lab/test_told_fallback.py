@@ -20,6 +20,7 @@ from clara_kit.lab.stepping import Stepper
 from clara_kit.lab.timeline import timeline
 from clara_kit.measure import codec
 from clara_kit.widgets.picture import svg
+from clara_kit.widgets.sharing import _said
 from clara_kit.widgets.words import mixed
 from tests.lab.unlucky import unlucky
 
@@ -222,3 +223,10 @@ def test_the_lanes_show_failing_passed_by_tried_again_and_trusted() -> None:
 def test_a_conversation_without_trouble_has_no_lane_of_a_service() -> None:
     trace = tuple(r for r in lost_and_found().trace[:4])
     assert not {entry.lane for entry in (*timeline(trace).spans, *timeline(trace).marks)} & set(SERVICE_LANES)
+
+
+def test_a_page_to_share_has_what_the_backup_said_and_what_could_be_read() -> None:
+    rows = [row for row in _said(lost_and_found()) if row["who"] == "Clara"]
+    assert [(row["text"], row["unheard"], row["from"]) for row in rows] == [
+        ("Un momento.", "", 3000), ("Cuesta cinco mil.", "", 4800), ("Es gratis.", "", 21_500),
+    ]  # fmt: skip

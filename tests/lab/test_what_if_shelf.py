@@ -43,15 +43,24 @@ CHOICES = {
     "late finals": TUNED.with_changes(final_timeout_ms=300),
     "no barge-in": TUNED.with_changes(enable_barge_in=False),
     "as it was": TUNED,
+    "falls back": TUNED.with_changes(enable_auto_fallback=True),
+    "falls back at once": TUNED.with_changes(enable_auto_fallback=True, failure_threshold=1, fallback_open_ms=5000),
+    "another jitter": TUNED.with_changes(retry_jitter=0.4),
+    "hurried": TUNED.with_changes(turn_deadline_ms=1500, slow_response_ms=1000),
 }  # fmt: skip
 
 
 def recorded() -> list[Run]:
     cuts = [Fault(service="llm", kind="cut", on=1, after_ms=400), Fault(service="stt", kind="cut", on=1, after_ms=900)]
+    gone = [Fault(service="llm", kind="refuse", status=529, on=n) for n in range(1, 5)]
     return [
-        simulate(lines, TUNED if seed % 3 else Settings.preset("plan"), seed=seed, faults=cuts if seed % 2 else ())
-        for seed in range(4)
-        for lines in LINES
+        *(
+            simulate(lines, TUNED if seed % 3 else Settings.preset("plan"), seed=seed, faults=cuts if seed % 2 else ())
+            for seed in range(4)
+            for lines in LINES
+        ),
+        *(simulate(lines, CHOICES["falls back"], seed=5, faults=gone) for lines in LINES[:2]),
+        simulate(LINES[0], TUNED, seed=6, faults=gone, latency="optimistic"),
     ]
 
 

@@ -31,6 +31,7 @@ from clara_kit.world.line_book import LineBook
 from clara_kit.world.sim import simulate
 from clara_kit.world.twins.base import TwinContext
 from clara_kit.world.twins.every import every_twin
+from clara_kit.world.twins.liveavatar.twin import SANDBOX_AVATAR
 from clara_kit.world.twins.server import TwinServer
 from tests.offline_tts import OfflineTTS
 
@@ -107,7 +108,9 @@ async def voice_by_request(address: dict[str, str]) -> None:
 
 async def avatar(address: dict[str, str]) -> None:
     tts, clock = OfflineTTS(), MonotonicClock()
-    async with LiveAvatarLite(api_key="test-key", base_url=address["base_url"], tts=tts, clock=clock, avatar_id="a"):
+    async with LiveAvatarLite(
+        api_key="test-key", base_url=address["base_url"], tts=tts, clock=clock, avatar_id=SANDBOX_AVATAR
+    ):
         pass
 
 

@@ -55,3 +55,13 @@ def test_the_fold_shows_the_page_in_either_language() -> None:
     fold.speak("en")
     (shown,) = fold._page.outputs
     assert shown["data"]["text/markdown"].startswith("**As long as nothing is live")
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_page_says_who_gets_what_in_fallback_and_each_link_within_it_leads_somewhere(language: Language) -> None:
+    page = PAGES[language].read_text("utf-8")
+    heads = {re.sub(r"[^\w\- ]", "", head.lower()).replace(" ", "-") for head in re.findall(r"^#+ (.*)$", page, re.M)}
+    links = re.findall(r"\]\(#([^)]+)\)", page)
+    assert len(links) > 2 and set(links) <= heads
+    fallback = page.partition("ENABLE_AUTO_FALLBACK")[2]
+    assert all(name in fallback for name in ("LiveAvatar", "ElevenLabs", "HeyGen", "Claude", "Deepgram"))

@@ -138,8 +138,7 @@ class FullSpeaker:
         if not self.hears or signal.source_id:
             return None
         if signal.kind != "ended" and (self._own is None or self._own.takes_no(signal.kind)):
-            if self._forget_own():
-                self._hush()
+            self._forget_own()  # it has gone on to this by itself
             self._own = self._new(None, answers="", heard=True, closed=True)
             self._own_timer = asyncio.get_running_loop().call_later(_UNASKED_MS / 1000, self._unasked)
         return self._own
