@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from difflib import SequenceMatcher
 from typing import Literal
 
+from clara_kit.conversation.history import GO_ON
 from clara_kit.conversation.lexicon import Lexicon, plain
 from clara_kit.core.settings import Settings
 from clara_kit.core.states import ConversationState
@@ -48,6 +49,9 @@ class _Check:
         self.turns: dict[int, list[Asked]] = {}
         for asked in read.asked.values():
             self.turns.setdefault(asked.turn_id, []).append(asked)
+        self.question = {
+            turn: next((a.text for a in reversed(asks) if a.text != GO_ON), "") for turn, asks in self.turns.items()
+        }
         self.problems = list(read.problems)
         for at_ms, turn, piece in read.twice:
             if piece.strip() not in self.fixed:  # «un momento» may be asked for again
@@ -77,7 +81,7 @@ class _Check:
         """The turns in whose question each thing's words stand: those that it became first, and those that took it over."""
         words = [plain(text) for text, _, _ in self.things]
         turns = sorted(self.turns)
-        questions = {turn: plain(self.turns[turn][-1].text) for turn in turns}
+        questions = {turn: plain(self.question[turn]) for turn in turns}
         whose = [n for n, own in enumerate(words) for _ in own]
         where = [turn for turn in turns for _ in questions[turn]]
         flat, asked = [w for own in words for w in own], [w for turn in turns for w in questions[turn]]
@@ -118,9 +122,7 @@ class _Check:
         since = ended_ms if ended_ms is not None else next((e for _, _, e in reversed(self.things[:n]) if e is not None), 0.0)  # fmt: skip
         fate, why, by = self._fate(text, turns, since)
         later = [began for _, began, _ in self.things[n + 1 :] if began is not None]
-        if fate == "lost" and any(
-            broke < b + _GOES_ON_MS and b < broke + _GOES_ON_MS for b in later for broke in self._broke(turns)
-        ):
+        if fate == "lost" and any(began < broke + _GOES_ON_MS for began in later for broke in self._broke(turns)):
             fate, why = "answered", "it broke off as the customer went on"
         if fate == "lost":
             fate, why = self._excused(text, turns, since, min(later, default=None), why)
@@ -180,7 +182,7 @@ class _Check:
         broke += [a.over_ms for turn in turns for a in self.turns[turn] if a.over == "failed"]
         # What was raised or said before it broke off excuses nothing.
         first_ms = max(since, min(broke)) if broke and any(s.started_ms is not None for s in sounds) else since
-        if any(shown.at_ms >= first_ms and (shown.turn_id in mine or not mine) for shown in read.shown):
+        if any(shown.turn_id in mine or (not mine and shown.at_ms >= since) for shown in read.shown):
             return "shown", "it could only be read"
         for sound in read.sounds.values():
             if sound.started_ms is not None and any(piece.strip() in self.sorry for piece in sound.pieces) and (
