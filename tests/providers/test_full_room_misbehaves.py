@@ -140,6 +140,26 @@ async def test_words_that_come_as_chunks_and_as_a_whole_are_told_once() -> None:
         assert one(seen, ev.SpeakingStarted) and isinstance(seen[-1], ev.SpeakingEnded)
 
 
+async def test_an_answer_that_never_begins_fails_and_one_that_comes_late_is_silenced() -> None:
+    async with backup() as (far, room):
+        events = far.events()
+        await far.ask(1, 2, 3, "Hola")
+        first = await room.order("avatar.speak_response")
+        room.tell("avatar.transcription", first, text="Un momento")  # it is alive
+        failed = (await up_to(events, 3))[-1]
+        assert isinstance(failed, ev.ProviderFailed) and failed.kind == "stalled" and failed.reply_id == 2
+        await room.order("avatar.interrupt")
+        room.tell("avatar.speak_started", first)
+        room.tell("avatar.speak_ended", first)
+        await room.order("avatar.interrupt")
+        await far.ask(2, 3, 4, "Hola")
+        second = await room.order("avatar.speak_response")
+        room.tell("avatar.speak_started", second)
+        room.tell("avatar.transcription", second, text="Hola.")
+        room.tell("avatar.speak_ended", second)
+        assert isinstance((await up_to(events, 4))[-1], ev.SpeakingEnded)
+
+
 async def test_an_interrupt_that_is_not_confirmed_counts_after_a_while_and_a_late_start_is_silenced_again() -> None:
     async with backup() as (far, room):
         events = far.events()

@@ -5,7 +5,8 @@ Used by `full.py`, which owns the session: it hands in what the assistant tells 
 What is decided here, and why:
 
 - **Pieces that wait** while another is spoken go out together: each order costs the vendor's voice a start.
-- **A start that never comes** (`start_timeout_ms` after the order) fails the utterance, and it is ordered silent.
+- **A start that never comes** (`start_timeout_ms` after the order) fails the utterance, and it is ordered silent. Where
+  nothing whatsoever was told meanwhile, the session is taken to be dead, and ends: the next order would fare no better.
 - **An end that never comes** is estimated by the length of the words, and ordered; then nothing can be sounding.
 - **An interrupt that is never confirmed** counts as confirmed after `ack_timeout_ms`.
 - **A customer who is heard while it speaks** has interrupted it: the vendor stops it by itself, and says only `ended`.
@@ -65,6 +66,7 @@ class FullSpeaker:
         self._names_orders = False  # what is told of an order names it
         self.ears = VendorEars(emit, clock)
         self._last_words = ""
+        self._told = 0  # messages
         self._hushing: set[asyncio.Future[None]] = set()
 
     # --- what is ordered ----------------------------------------------------------------------------------
@@ -109,6 +111,7 @@ class FullSpeaker:
 
     def take(self, signal: Signal) -> None:
         """What the assistant tells of itself or of the customer."""
+        self._told += 1
         if signal.kind.startswith("user_"):
             if self.hears:
                 self._own_due = self._own_due or signal.kind == "user_said"
@@ -214,7 +217,7 @@ class FullSpeaker:
         if utterance.silenced:
             self._drop(utterance, interrupted=True)
             return False
-        now = self._now()
+        now, told = self._now(), self._told
         self._past.append(utterance.order_id or "-")
         utterance.order(f"o{next(self._ids)}", len(text) if utterance.answers is None else utterance.chars)
         if what is not None:
@@ -226,7 +229,10 @@ class FullSpeaker:
             lambda: utterance.started_ms is not None or utterance.ended or utterance.silenced, lambda: start_ms
         )
         if not begun:
-            utterance.fail(http.failure("stalled", "LiveAvatar's assistant did not begin to speak in time."))
+            stalled = http.failure("stalled", "LiveAvatar's assistant did not begin to speak in time.")
+            if self._told == told:
+                raise stalled
+            utterance.fail(stalled)
             self._drop(utterance)
             await self._order_silence()
             return False
