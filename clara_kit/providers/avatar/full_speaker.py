@@ -132,19 +132,31 @@ class FullSpeaker:
         if signal.source_id in self._past:
             return None
         current = self._line[0] if self._line else None
+        own = self._own or next((u for u in list(self._line)[1:] if u.heard), None)
         if current is not None:
             self._names_orders = self._names_orders or signal.source_id == current.order_id != ""
             late_words = current.ended and signal.kind in ("words", "said")
-            if current.out or late_words:
+            if self._passes(current, own, signal):
+                if signal.kind == "started":  # it has one mouth
+                    self._drop(current, interrupted=True)
+                    current.ended = True
+                    current.news.set()
+            elif current.out or late_words:
                 unnamed = self._names_orders and not signal.source_id and not current.heard
                 return None if unnamed else current
         if not self.hears or signal.source_id:
             return None
-        if signal.kind != "ended" and (self._own is None or self._own.takes_no(signal.kind)):
+        if signal.kind != "ended" and (own is None or own.takes_no(signal.kind)):
             self._forget_own()  # it has gone on to this by itself
-            self._own = self._new(None, answers="", heard=True, closed=True)
+            own = self._own = self._new(None, answers="", heard=True, closed=True)
             self._own_timer = asyncio.get_running_loop().call_later(_UNASKED_MS / 1000, self._unasked)
-        return self._own
+        return own
+
+    def _passes(self, current: Utterance, own: Utterance | None, signal: Signal) -> bool:
+        """Whether it is already at its answer to what it heard, though what was silenced for that is not confirmed."""
+        if not current.silenced or signal.source_id or not (own or self._own_due):
+            return False
+        return signal.kind != "ended" or (own is not None and own.started_ms is not None)
 
     def hear(self, pcm: bytes) -> None:
         """What is heard of it now."""
