@@ -92,7 +92,8 @@ def in_place(target: str, language: Language = "en") -> str:
 def fares(service: str, health: Any, language: Language = "en") -> str:
     """How a service fares (`conversation.talk.Health`) in one sentence; empty where it is simply well."""
     failing = "failing" if health.failures and not health.down and health.circuit == "closed" else ""
-    texts = (table("fares").get(name) for name in (failing, health.down, health.circuit))
+    down = health.down if health.circuit != "open" else ""
+    texts = (table("fares").get(name) for name in (failing, down, health.circuit))
     named = {"n": health.failures, "good": health.good}
     parts = [text[language == "es"].format_map(named) for text in texts if text]
     parts += [in_place(health.target, language)] if health.target else []

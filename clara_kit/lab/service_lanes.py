@@ -6,6 +6,8 @@ From a trace alone, beside `timeline.py`, which has the other lanes. A service h
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from typing import Any
 
 from clara_kit.core import commands as do
 from clara_kit.core import events as ev
@@ -31,49 +33,57 @@ class ServiceLanes:
         self._open: dict[str, Span] = {}  # by service
         self._target = ""  # what stands in the avatar's place
         self._voice = "tts"  # who failed last of those that speak
+        self._readers: dict[type, Callable[[Any], None]] = {
+            ev.ProviderFailed: self._failed,
+            ev.ProviderRecovered: self._recovered,
+            ev.HealthTold: lambda event: self._mark(event.service, "told", event),
+            ev.TimerFired: self._fired,
+            do.Connect: lambda command: self._mark(command.service, "retry", command),
+            do.Disconnect: self._closed,
+            do.ProbePrimary: lambda command: self._mark(command.service, "probe", command),
+            do.SwitchTo: self._switched,
+            do.Notify: self._told,
+            do.OpenBackup: lambda _: self._begin("backup", "opening"),
+            do.CloseBackup: lambda _: self._end("backup"),
+            **dict.fromkeys(_WORKS, self._works),
+        }
 
     def read(self, record: Record) -> None:
-        match record:
-            case ev.ProviderFailed():
-                self._failed(record)
-            case ev.ProviderRecovered():
-                self._recovered(record.service)
-            case ev.HealthTold():
-                self._mark(record.service, "told", record)
-            case ev.TimerFired():
-                kind = record.timer_id.partition("#")[0]
-                if service := self._voice if kind == "retry_voice" else _RETRIES.get(kind):
-                    self._mark(service, "retry", record)
-            case do.Connect():
-                self._mark(record.service, "retry", record)
-            case do.Disconnect() if self._kind(record.service) != "passed by" and not self._stood_in_for(
-                record.service
-            ):
-                self._begin(record.service, "given up")
-            case do.ProbePrimary():
-                self._mark(record.service, "probe", record)
-            case do.SwitchTo():
-                self._switched(record)
-            case do.Notify() if trusted := _TRUSTED.fullmatch(record.message):
-                self._end(trusted[1])
-            case do.OpenBackup():
-                self._begin("backup", "opening")
-            case do.CloseBackup():
-                self._end("backup")
-            case _ if self._open and (service := _WORKS.get(type(record), "")) and self._kind(service) == "failing":
-                self._end(service)
+        """The next record, after the story has read it."""
+        reader = self._readers.get(type(record))
+        if reader is not None:
+            reader(record)
+
+    def _fired(self, event: ev.TimerFired) -> None:
+        kind = event.timer_id.partition("#")[0]
+        if service := self._voice if kind == "retry_voice" else _RETRIES.get(kind):
+            self._mark(service, "retry", event)
+
+    def _works(self, event: ev.Event) -> None:
+        if self._open and self._kind(service := _WORKS[type(event)]) == "failing":
+            self._end(service)
+
+    def _told(self, command: do.Notify) -> None:
+        if trusted := _TRUSTED.fullmatch(command.message):
+            self._end(trusted[1])
+
+    def _closed(self, command: do.Disconnect) -> None:
+        stood_in_for = command.service == "avatar" and self._target == "backup"  # for the backup's session is enough
+        if self._kind(command.service) != "passed by" and not stood_in_for:
+            self._begin(command.service, "given up")
 
     def _failed(self, event: ev.ProviderFailed) -> None:
         service = event.service
         if service in ("tts", "avatar"):
             self._voice = service
         if service == "backup":
-            if event.utterance_id is None and event.reply_id is None:
-                self._end(service)
+            if event.utterance_id is None and event.reply_id is None:  # its session; one answer is told by `trouble`
+                self._begin(service, "failing", event.message)
         elif service not in self._open:
             self._begin(service, "failing", event.message)
 
-    def _recovered(self, service: str) -> None:
+    def _recovered(self, event: ev.ProviderRecovered) -> None:
+        service = event.service
         if service == "backup":
             self._begin(service, "there")
         elif self._kind(service) in ("failing", "given up"):
@@ -91,10 +101,6 @@ class ServiceLanes:
         else:
             self._begin(service, "half open")
         self._target = target if service == "avatar" else self._target
-
-    def _stood_in_for(self, service: str) -> bool:
-        """Its own session is closed, for the backup's is enough."""
-        return service == "avatar" and self._target == "backup"
 
     def _kind(self, service: str) -> str:
         return self._open[service].kind if service in self._open else ""

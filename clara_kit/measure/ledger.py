@@ -38,6 +38,7 @@ ASKS_AGAIN = "apology"
 _BY_BACKUP = "answered by the avatar vendor's own assistant"
 _SHOWN, _PARTLY_SHOWN = "to be read only: the voice was gone", "a part of it could only be read: the voice was gone"
 _ASKED_AGAIN = "Clara had to ask again"
+_NOT_ANSWERED = (("llm", "backup"), ("stt", "backup"))
 BACKUP = "request_sent → speaking_started"
 """The one stage of a turn that the backup answered: it thinks and speaks by itself, and tells nothing of its parts."""
 LABELS = {**dict(zip(STAGES, STAGE_LABELS, strict=True)), BACKUP: "backup"}
@@ -177,7 +178,8 @@ def _turn(told: story.Turn) -> Turn:
         last, began = _last(told), told.replies[asked[-1] if asked else 0]
         turn.customer, turn.model, turn.exchanged = last.question, last.model or turn.model, last.exchanged
         turn.by_backup = last.backup is not None
-        turn.backup = any(reply.backup is not None for reply in told.replies[told.replies.index(began) :])
+        spoke = (reply.backup for reply in told.replies[told.replies.index(began) :] if reply.backup is not None)
+        turn.backup = any(said.started_ms is not None for said in spoke)
         if began.words is not None:
             turn.points["words_ended"] = began.words.ended_ms
             turn.transcript_received = began.words.received_ms
@@ -202,10 +204,12 @@ def _turn(told: story.Turn) -> Turn:
         turn.held_on_ms = held_on_ms - turn.points["words_ended"]
     turn.shown = any(u.shown for u in after)
     turn.asked_again = any(u.by == ASKS_AGAIN for u in utterances)
-    turn.exchanged = {**turn.exchanged, **(after[-1].exchanged if after else {})}
+    exchanged = {**turn.exchanged, **(after[-1].exchanged if after else {})}
+    turn.exchanged = {k: v for k, v in exchanged.items() if turn.backup or (k, v) not in _NOT_ANSWERED}
     turn.clara = " ".join(u.text for n, u in enumerate(utterances) if not _said_anew(u, utterances[n + 1 :]))
     began_ms = told.speaking_ms
     if turn._only_shown:  # whatever went to the voice before was not heard
+        turn.by_backup = False
         for name in POINTS[5:]:
             turn.points.pop(name, None)
         began_ms = turn.points["first_piece"] = min(u.shown_ms for u in after if u.shown_ms is not None)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from clara_kit.core import commands as do
 from clara_kit.core.errors import ClaraError, RunLogError
-from clara_kit.core.events import Event, ServiceExchanged, Usage
+from clara_kit.core.events import Event, ServiceExchanged, SpeakingStarted, Usage
 from clara_kit.core.page import Figure, Html, escape, table
 from clara_kit.core.records import Record
 from clara_kit.core.settings import Mode, Settings
@@ -243,11 +243,17 @@ def _switched(command: do.SwitchTo, standing: dict[str, str]) -> _Modes:
 
 
 def _asked_backup(command: do.AskBackup, standing: dict[str, str]) -> _Modes:
-    thinks = {"llm": "backup", **({"stt": "backup"} if command.heard else {})}
-    return [*thinks.items(), *_spoke(command, standing)]
+    """Nor does this, before its answer is heard."""
+    standing[f"answer {command.utterance_id}"] = "llm stt" if command.heard else "llm"
+    return ()
 
 
-def _spoke(_command: do.Command, standing: dict[str, str]) -> _Modes:
+def _heard(event: SpeakingStarted, standing: dict[str, str]) -> _Modes:
+    thinks = standing.get(f"answer {event.utterance_id}", "").split()
+    return [*((service, "backup") for service in thinks), *(_spoke(event, standing) if thinks else ())]
+
+
+def _spoke(_record: Record, standing: dict[str, str]) -> _Modes:
     return [(service, standing[service]) for service in ("tts", "avatar") if standing.get(service)]
 
 
@@ -258,6 +264,7 @@ _STANDS: dict[
     ServiceExchanged: lambda record, _: ((record.service, record.mode),),
     do.SwitchTo: _switched,
     do.AskBackup: _asked_backup,
+    SpeakingStarted: _heard,
     do.Speak: _spoke,
     do.ShowText: _spoke,
 }
