@@ -216,7 +216,7 @@ def faults_of(cell: Cell, settings: Settings, seed: int = 0) -> tuple[Fault, ...
     at_ms = moment_in(cell.phase, calm)
     if at_ms is None:
         raise ScriptError(f"The phase {cell.phase!r} never comes in this conversation.")
-    blows = (blow for blow in cell.blows if blow.service != "backup" or settings.flags.enable_auto_fallback)
+    blows = [blow for blow in cell.blows if blow.service != "backup" or settings.flags.enable_auto_fallback]
     return tuple(fault for blow in blows for fault in in_simulation(blow, at_ms, calm))
 
 
