@@ -38,7 +38,20 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from clara_kit.conversation import backup, going_on, listening, opening, replying, speaking, switching, trouble, voicing
+from clara_kit.conversation import (
+    backup,
+    backup_trouble,
+    going_on,
+    hands,
+    lateness,
+    listening,
+    opening,
+    replying,
+    speaking,
+    switching,
+    trouble,
+    voicing,
+)
 from clara_kit.conversation.history import History
 from clara_kit.conversation.pen import Pen
 from clara_kit.conversation.policies import STANDARD, Policies
@@ -63,11 +76,11 @@ TIMERS: dict[str, Reducer] = {
     "retry_shop": trouble.ask_shop_again,
     "connect_stt": partial(trouble.connect_again, "stt"),
     "connect_avatar": partial(trouble.connect_again, "avatar"),
-    "slow": trouble.late,
+    "slow": lateness.late,
     "unheard": listening.unheard,
-    "backup": trouble.backup_is_late,
-    "hears_again": trouble.backup_is_late,
-    "reopen_backup": trouble.open_backup_again,
+    "backup": backup_trouble.backup_is_late,
+    "hears_again": backup_trouble.backup_is_late,
+    "reopen_backup": backup_trouble.open_backup_again,
     **{f"probe_{service}": partial(switching.probe, service) for service in ("stt", "llm", "tts", "avatar")},
 }
 
@@ -101,8 +114,8 @@ REDUCERS: dict[type[ev.Event], Reducer] = {
     ev.TranscriptFinal: listening.final,
     ev.TurnEndExpected: listening.expected,
     ev.TurnResumed: listening.expected,
-    ev.TextTyped: listening.typed,
-    ev.InterruptRequested: listening.button,
+    ev.TextTyped: hands.typed,
+    ev.InterruptRequested: hands.button,
     ev.ReplyStarted: replying.awaited,
     ev.ReplyDelta: replying.delta,
     ev.ReplyCompleted: trouble.completed,
@@ -114,7 +127,7 @@ REDUCERS: dict[type[ev.Event], Reducer] = {
     ev.SpeakingStarted: speaking.started,
     ev.SpeakingEnded: speaking.ended,
     ev.SpeakingInterrupted: going_on.stopped,
-    ev.ProviderFailed: trouble.failed,
+    ev.ProviderFailed: backup_trouble.failed,
     ev.ProviderRecovered: trouble.recovered,
     ev.ProviderWarned: _recorded,
     ev.HealthTold: switching.told,
@@ -221,7 +234,7 @@ class Conversation:
                 if talk.switched and not talk.over:
                     backup.settle(pen)
                 if talk.turn.words and not talk.timers:
-                    trouble.answered_at_all(pen)
+                    lateness.answered_at_all(pen)
         except Exception as exc:  # the promise is never to raise; a mistake of ours must be seen, not felt
             pen.ignore(event, f"internal error: {type(exc).__name__}: {exc}")
             pen.do(do.RaiseAlert, "a mistake in the kit", name="internal_error", message=str(exc))

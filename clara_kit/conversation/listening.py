@@ -215,7 +215,7 @@ def _nothing_new(pen: Pen, event: ev.Event, why: str) -> None:
     pen.ignore(event, why)
 
 
-def _take_interim(pen: Pen) -> str:
+def take_interim(pen: Pen) -> str:
     """The interim words count from now on; returns what of them is new."""
     turn = pen.talk.turn
     new = _new_in_interim(pen, turn.interim, turn.interim_at_ms)
@@ -273,7 +273,7 @@ def final_never_came(pen: Pen, event: ev.TimerFired) -> None:
     due_ms = turn.interim_at_ms + talk.settings.final_timeout_ms  # a sum, for a difference may not reach it
     if due_ms > talk.now_ms:
         return pen.set_timer_at("final_wait", due_ms, "the words are still growing")
-    if not (text := _take_interim(pen)):
+    if not (text := take_interim(pen)):
         return _nothing_new(pen, event, "these words count already")
     turn.ended_ms = turn.interim_at_ms
     switching.deaf(pen, f"the final of {short(text)} did not come within {talk.settings.final_timeout_ms:.0f} ms")
@@ -306,41 +306,3 @@ def _words_came(pen: Pen, why: str, *, final: bool = False, joins: bool = False)
 
 def _expect_words(pen: Pen, why: str) -> None:
     pen.set_timer("no_words", pen.talk.settings.no_words_timeout_ms, why)
-
-
-# --- hands -----------------------------------------------------------------------------------------------------
-
-
-def typed(pen: Pen, event: ev.TextTyped) -> None:
-    """The customer typed: at once, whatever is going on."""
-    talk, turn, text, why = pen.talk, pen.talk.turn, event.text.strip(), "the customer typed"
-    if not text:
-        return pen.ignore(event, "no words in it")
-    turn.ended_ms = talk.now_ms
-    pen.cancel_timers(why, "no_words", "final_wait", "turn_end")
-    pen.forget_sound(why)
-    _give_the_floor(pen, why)
-    turn.typed = True
-    pen.change(S.USER_SPEAKING, "the customer went on by typing", S.PROCESSING)
-    pen.add_words(*filter(None, (_take_interim(pen) if turn.interim else "", text)))
-    replying.answer(pen, why)
-
-
-def button(pen: Pen, event: ev.InterruptRequested) -> None:
-    """Someone pressed the button that stops Clara."""
-    talk, why = pen.talk, "the button was pressed"
-    if talk.utterance is None and not talk.coming:
-        return pen.ignore(event, "Clara is neither speaking nor about to")
-    pen.forget_sound(why)
-    _give_the_floor(pen, why)
-    talk.left_to_say, talk.unfinished = [], False
-    pen.turn_is_heard()  # asked, never answered: the next request must still know it
-    if talk.state in (S.INTERRUPTED, S.PROCESSING):
-        pen.cancel_timer("no_words", why)
-        pen.change(S.IDLE, why)
-
-
-def _give_the_floor(pen: Pen, why: str) -> None:
-    pen.change(S.INTERRUPTED, why, S.AVATAR_SPEAKING)
-    speaking.silence(pen, why)
-    speaking.settle(pen)

@@ -94,8 +94,10 @@ class Pen:
 
     def cancel_timers(self, why: str, *kinds: str) -> None:
         """Forget several."""
-        for kind in kinds if self.talk.timers else ():
-            self.cancel_timer(kind, why)
+        timers = self.talk.timers
+        for kind in kinds if timers else ():
+            if kind in timers:
+                self.cancel_timer(kind, why)
 
     # --- the customer's words ----------------------------------------------------------------------------
 

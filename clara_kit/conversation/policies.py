@@ -28,7 +28,7 @@ from clara_kit.conversation.policy import Policy, Question
 from clara_kit.conversation.protected import PROTECTED
 from clara_kit.conversation.second_thought import second_thought
 from clara_kit.conversation.unfinished import unfinished
-from clara_kit.conversation.waiting import waiting
+from clara_kit.conversation.waiting import PATIENT, waiting
 
 _Rules = tuple[Policy, ...]
 
@@ -38,7 +38,7 @@ class Policies:
     """Who is asked what. `None` of a policy passes the question on; the last of a tuple must have an answer."""
 
     # Is this sound an interruption?
-    sound: _Rules = (barge_in.SOUNDS_OFF, sustained.EARS, PROTECTED, sustained.SUSTAINED, barge_in.DEBOUNCE)
+    sound: _Rules = (barge_in.SOUNDS_OFF, PATIENT, sustained.EARS, PROTECTED, sustained.SUSTAINED, barge_in.DEBOUNCE)
     words: _Rules = (barge_in.WORDS_OFF, barge_in.ANY_WORD)  # are these words one?
     turn: _Rules = (turn_taking.NO_SPECULATION, turn_taking.HOLD, turn_taking.ENDPOINTING)  # is the turn over?
     answer: _Rules = (answering.PASSED_BY, answering.MODEL)  # what answers it?

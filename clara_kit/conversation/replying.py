@@ -45,7 +45,6 @@ def delta(pen: Pen, event: ev.ReplyDelta) -> None:
     reply = pen.talk.replies.get(event.reply_id)  # not through `awaited`: two events of three come this way
     if reply is None:
         return pen.ignore(event, f"reply {event.reply_id} is not awaited")
-    reply.chars += len(event.text)
     for piece in reply.chunker.feed(event.text):
         _piece(pen, reply, Piece(piece, "a sentence is complete"))
 

@@ -59,6 +59,9 @@ _NO = -2
 class Chunker(Protocol):
     """Text in, pieces out; joined they are the text."""
 
+    @property
+    def chars(self) -> int: ...
+
     def feed(self, text: str) -> list[str]: ...
     def flush(self) -> list[str]: ...
     def copy(self) -> Self: ...
@@ -76,6 +79,11 @@ class WholeReply:
         """Keeps the text."""
         self._texts.append(text)
         return []
+
+    @property
+    def chars(self) -> int:
+        """How many wait."""
+        return sum(map(len, self._texts))
 
     def flush(self) -> list[str]:
         """The whole text."""
@@ -122,6 +130,11 @@ class SentenceChunker:
         if idle or not text:
             return []
         return self._cut(final=False)
+
+    @property
+    def chars(self) -> int:
+        """How many wait for the end of their sentence."""
+        return sum(map(len, (*self._head, *self._tail)))
 
     def flush(self) -> list[str]:
         """The rest, now that no more will come."""

@@ -243,7 +243,8 @@ def show(pen: Pen, utterance: Utterance, why: str) -> None:
 
 def _works(pen: Pen) -> None:
     """Whoever is behind Clara's voice now has spoken."""
-    services: tuple[Service, ...] = ("backup",) if pen.talk.health("avatar").target == "backup" else ("tts", "avatar")
+    backs = pen.talk.switched and pen.talk.health("avatar").target == "backup"
+    services: tuple[Service, ...] = ("backup",) if backs else ("tts", "avatar")
     for service in services:
         if (health := pen.talk.services.get(service)) is not None:
             health.attempt = 0

@@ -136,7 +136,7 @@ def for_the_time_being(pen: Pen, service: Service, why: str) -> bool:
     if service not in ("llm", "tts") or not target_for(pen, service):
         return False
     if service == "llm":
-        if reply is not None and reply.chars:
+        if reply is not None and (reply.said_something or reply.chunker.chars):
             return False
         if reply is not None:  # the request is dropped first: nothing is ever asked twice at once
             pen.end_reply(reply.reply_id)

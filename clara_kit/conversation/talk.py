@@ -55,8 +55,7 @@ class Reply(Struct):
     phase: Literal["speculative", "adopted"] = "adopted"
     said_something: bool = False
     asked_ms: float = 0.0
-    chars: int = 0  # of its text that have come
-    seen_chars: int = 0  # of these, when it was last looked whether it is late
+    seen_chars: int = 0  # that waited in its chunker when it was last looked whether it is late
     by_backup: bool = False
 
 
@@ -167,7 +166,7 @@ class Talk:
     left_to_say: list[str] = field(default_factory=list)  # silenced before it was heard at all
     unfinished: bool = False  # a reply was stopped before it was written to its end, and nothing was asked since
     services: dict[Service, Health] = field(default_factory=dict)
-    switched: bool = False  # something else stands behind a service, or is about to
+    switched: bool = False  # something else stands behind a service, or is about to, or nothing does any more
     backup: Literal["", "opening", "there", "leaving", "home"] = ""
     """The session of the avatar vendor's own assistant; leaving: ours is being connected again, home: it is."""
     timers: dict[str, Timer] = field(default_factory=dict)  # by what they are for: one of a kind
@@ -215,6 +214,8 @@ class Talk:
     @property
     def mute(self) -> bool:
         """What Clara says can only be shown."""
+        if not self.switched:
+            return False
         avatar = self.health("avatar")
         gone = avatar.down == "given up" and not avatar.target
         return gone or (self.health("tts").target == "text" and avatar.target != "backup")

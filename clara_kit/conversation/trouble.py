@@ -11,8 +11,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from math import inf
 
-from msgspec.structs import replace
-
 from clara_kit.conversation import backup, going_on, listening, opening, replying, speaking, switching
 from clara_kit.conversation.pen import Pen
 from clara_kit.conversation.policy import Decision, Failure, HandOver, Retry
@@ -24,7 +22,6 @@ from clara_kit.core.events import Service
 from clara_kit.core.states import ConversationState as S
 
 _NOTICED_MS = 10_000.0  # a connection on which nothing comes had stopped working so long before that is told
-_CREEPS_CHARS = 15  # of a reply that writes fewer in `slow_response_ms` no sentence is to be expected
 _REMAINS = {
     "stt": "Clara does not hear any more; what is typed still reaches her.",
     "avatar": "The avatar is gone; what Clara says can still be read.",
@@ -36,7 +33,7 @@ def failed(pen: Pen, event: ev.ProviderFailed) -> None:
     target, alone = pen.health(event.service).target, event.reply_id is None and event.utterance_id is None
     if alone and target and not (event.service == "tts" and target == "other"):  # it is of what stood there first
         return _passed_by_failed(pen, event)
-    _FAILED.get(event.service, _voice_failed)(pen, event)
+    _FAILED.get(event.service, voice_failed)(pen, event)
 
 
 def recovered(pen: Pen, event: ev.ProviderRecovered) -> None:
@@ -63,7 +60,7 @@ def completed(pen: Pen, event: ev.ReplyCompleted) -> None:
     replying.completed(pen, event)
     if reply is None or reply.said_something or reply.by_backup or event.stop_reason == "refusal":
         return
-    _answer_failed(pen, _ours(pen, "llm", "protocol", "The model answered with nothing."), "the reply is empty")
+    answer_failed(pen, ours(pen, "llm", "protocol", "The model answered with nothing."), "the reply is empty")
 
 
 def connect_again(service: Service, pen: Pen, event: ev.TimerFired) -> None:
@@ -86,30 +83,6 @@ def ask_shop_again(pen: Pen, event: ev.TimerFired) -> None:
     opening.load_profile(pen, f"trying again, attempt {pen.health('shop').attempt + 1}")
 
 
-def open_backup_again(pen: Pen, event: ev.TimerFired) -> None:
-    """The wait before opening the backup's session again is over."""
-    backup.begin(pen, f"trying again, attempt {pen.health('backup').attempt + 1}")
-
-
-def backup_is_late(pen: Pen, event: ev.TimerFired) -> None:
-    """Nobody has come to answer the customer."""
-    talk, why = pen.talk, f"the backup did not answer within {pen.talk.settings.turn_deadline_ms:.0f} ms"
-    if talk.replies or talk.answering is not None or talk.customers_floor:
-        return
-    pen.do(do.RaiseAlert, why, name="backup_down", message=f"{why}.")
-    pen.change(S.PROCESSING, why, S.IDLE)
-    replying.apologise(pen, why)
-
-
-def answered_at_all(pen: Pen) -> None:
-    """The net under all rules: a question that nobody works at is at least heard of."""
-    talk = pen.talk
-    if talk.replies or talk.utterances or talk.over or talk.left_to_say or talk.state is not S.IDLE:
-        return
-    pen.do(do.RaiseAlert, "nobody is at it", name="unanswered", message="Something the customer said has no answer.")
-    pen.turn_is_heard()
-
-
 # --- one service after the other -------------------------------------------------------------------------------
 
 
@@ -118,12 +91,12 @@ def _reply_failed(pen: Pen, event: ev.ProviderFailed) -> None:
     if reply is None:
         return pen.ignore(event, "no reply is awaited from it")
     pen.end_reply(reply.reply_id)
-    _answer_failed(pen, event, f"the model failed ({event.kind})", spoken=reply.said_something)
+    answer_failed(pen, event, f"the model failed ({event.kind})", spoken=reply.said_something)
 
 
-def _answer_failed(pen: Pen, event: ev.ProviderFailed, why: str, *, spoken: bool = False) -> None:
+def answer_failed(pen: Pen, event: ev.ProviderFailed, why: str, *, spoken: bool = False) -> None:
     """spoken: a part of it has been said, or is about to be; the rest is wanted."""
-    decision = _ask(pen, event, spoken=spoken)
+    decision = ask(pen, event, spoken=spoken)
     if isinstance(decision, Retry):
         pen.set_timer("retry", decision.after_ms, f"{why}; {decision.reason}")
     elif isinstance(decision, HandOver):
@@ -137,7 +110,7 @@ def _answer_failed(pen: Pen, event: ev.ProviderFailed, why: str, *, spoken: bool
 
 def _shop_failed(pen: Pen, event: ev.ProviderFailed) -> None:
     """The customer must not notice: Clara greets as she greets everyone, at the latest when the deadline is over."""
-    decision, greeting = _ask(pen, event), pen.talk.timers.get("profile")
+    decision, greeting = ask(pen, event), pen.talk.timers.get("profile")
     if isinstance(decision, Retry):
         pen.set_timer("retry_shop", decision.after_ms, f"the shop failed ({event.kind}); {decision.reason}")
         if greeting is not None and pen.talk.timers["retry_shop"].due_ms < greeting.due_ms:
@@ -146,7 +119,7 @@ def _shop_failed(pen: Pen, event: ev.ProviderFailed) -> None:
         opening.greet(pen, f"Clara greets without a profile: the shop failed ({event.kind})")
 
 
-def _voice_failed(pen: Pen, event: ev.ProviderFailed) -> None:
+def voice_failed(pen: Pen, event: ev.ProviderFailed) -> None:
     """An utterance broke, or the avatar itself. What was not heard yet is said again; what was, stays as heard."""
     talk, why = pen.talk, f"{event.service} failed ({event.kind})"
     connection = event.utterance_id is None and event.service == "avatar"
@@ -154,19 +127,19 @@ def _voice_failed(pen: Pen, event: ev.ProviderFailed) -> None:
         return
     utterance = talk.utterance if event.utterance_id is None else talk.utterances[event.utterance_id]
     spoken = utterance is not None and utterance.started_ms is not None
-    decision = _ask(pen, event, spoken=spoken and not connection, connection=connection)
+    decision = ask(pen, event, spoken=spoken and not connection, connection=connection)
     if event.service == "tts" and event.utterance_id is None:
         return speaking.release(pen, why)
     if utterance is not None and utterance.aside:
         speaking.aside_over(pen, utterance, why)
     elif utterance is not None:
-        _broken(pen, event, utterance, why, decision, connection)
+        broken(pen, event, utterance, why, decision, connection)
     if connection and not isinstance(decision, HandOver):
         _connect_or_not(pen, "avatar", decision, why)
         speaking.release(pen, why)
 
 
-def _broken(
+def broken(
     pen: Pen, event: ev.ProviderFailed, utterance: Utterance, why: str, decision: Decision, connection: bool
 ) -> None:
     """This utterance is not spoken any more; by whom, how and when is its rest?"""
@@ -193,7 +166,7 @@ def _broken(
 def _recogniser_failed(pen: Pen, event: ev.ProviderFailed) -> None:
     """While it is being connected again, its words are still awaited: it is sent what it has not confirmed."""
     talk, why = pen.talk, "the recogniser failed"
-    decision = _ask(pen, event, connection=True)
+    decision = ask(pen, event, connection=True)
     if isinstance(decision, HandOver):
         pen.do(do.Disconnect, f"{why}; {decision.reason}", service="stt")
     else:
@@ -210,64 +183,6 @@ def _recogniser_failed(pen: Pen, event: ev.ProviderFailed) -> None:
             backup.will_hear(pen)
 
 
-def _backup_failed(pen: Pen, event: ev.ProviderFailed) -> None:
-    """An answer of the backup, or its session: then ours must do, whatever it is worth."""
-    talk, why = pen.talk, f"the backup failed ({event.kind})"
-    alone = event.reply_id is None and event.utterance_id is None
-    reply = talk.replies.get(event.reply_id) if event.reply_id is not None else None
-    utterance = talk.utterances.get(event.utterance_id) if event.utterance_id is not None else talk.utterance
-    if not alone and reply is None and utterance is None:
-        return pen.ignore(event, "no answer is awaited from it")
-    heard = utterance is not None and utterance.started_ms is not None
-    if utterance is not None and not utterance.own and not alone:  # our text, which it was to repeat
-        decision = _ask(pen, event, spoken=heard)
-        if utterance.aside:
-            return speaking.aside_over(pen, utterance, why)
-        return _broken(pen, event, utterance, why, decision, connection=False)
-    asked = bool(talk.turn.words) or any(r.by_backup for r in talk.replies.values())
-    decision = _ask(pen, event, spoken=heard, connection=alone)
-    for one in [r for r in talk.replies.values() if r.by_backup]:
-        pen.end_reply(one.reply_id)
-    if utterance is not None and (utterance.own or alone) and utterance.phase != "waiting":
-        if heard:
-            going_on.broke_off(pen, utterance, why, again=not utterance.own)
-        elif utterance.own:
-            pen.end_utterance(utterance)
-        else:
-            speaking.hold_back(pen, utterance)
-    if alone:
-        _without_backup(pen, decision, why)
-    if not asked:
-        return
-    if heard and not talk.turn.words:
-        replying.broke(pen, why)
-    elif isinstance(decision, Retry) and not alone:
-        pen.set_timer("retry", decision.after_ms, f"{why}; {decision.reason}")
-    elif isinstance(decision, Retry):
-        backup.wait(pen)
-    else:
-        pen.cancel_timer("backup", why)
-        replying.request(pen, why) if alone else replying.apologise(pen, why)
-
-
-def _without_backup(pen: Pen, decision: Decision, why: str) -> None:
-    talk, avatar = pen.talk, pen.health("avatar")
-    talk.backup = ""
-    if avatar.target == "backup":
-        avatar.target, avatar.down = "", "broken"
-        pen.do(do.SwitchTo, why, service="avatar", target="")
-        pen.do(do.Connect, why, service="avatar")
-    if isinstance(decision, Retry):
-        pen.set_timer("reopen_backup", decision.after_ms, f"{why}; {decision.reason}")
-        return
-    pen.health("backup").down = "given up"
-    for service in ("llm", "stt"):
-        if talk.health(service).circuit == "open":
-            switching.works(pen, service, f"{why}, and ours is all that is left")
-            if service == "stt":
-                pen.do(do.Connect, why, service="stt")
-
-
 def _passed_by_failed(pen: Pen, event: ev.ProviderFailed) -> None:
     """It is not used now: a trial that brought nothing, an avatar to which there is no way home yet, or nothing new."""
     talk, service = pen.talk, event.service
@@ -275,7 +190,7 @@ def _passed_by_failed(pen: Pen, event: ev.ProviderFailed) -> None:
         if talk.backup not in ("leaving", "home"):
             return pen.ignore(event, "the avatar is not used now")
         talk.backup = "leaving"
-        _tell(pen, event)
+        tell(pen, event)
         after_ms = talk.settings.fallback_open_ms
         return pen.set_timer("connect_avatar", after_ms, f"the avatar failed ({event.kind}); the backup goes on")
     if f"probe_{service}" in talk.timers:
@@ -292,68 +207,19 @@ def _connect_or_not(pen: Pen, service: Service, decision: Decision, why: str) ->
         else:
             pen.do(do.Connect, f"{why}; {decision.reason}", service=service)
     elif health.down != "given up":
-        health.down = "given up"
+        health.down, pen.talk.switched = "given up", True
         pen.cancel_timer(f"connect_{service}", decision.reason)
         pen.do(do.Disconnect, f"{why}; {decision.reason}", service=service)
         pen.do(do.Notify, f"{why}; {decision.reason}", message=_REMAINS[service])
 
 
-# --- who is late -----------------------------------------------------------------------------------------------
-
-
-def late(pen: Pen, event: ev.TimerFired) -> None:
-    """Clara should have been heard by now: who is it that is late, and since when?"""
-    talk, limit_ms = pen.talk, pen.talk.settings.slow_response_ms
-    who, since_ms = switching.late(talk)
-    if not who:
-        return
-    if talk.now_ms < since_ms + limit_ms:
-        return pen.set_timer_at("slow", since_ms + limit_ms, f"the {who} has until then")
-    why = f"nothing useful came of the {who} in {talk.now_ms - since_ms:.0f} ms"
-    pen.do(do.RaiseAlert, why, name=f"slow_{who}", message=f"{why}; the limit is {limit_ms:.0f} ms.")
-    if switching.for_the_time_being(pen, who, why):
-        return
-    reply = talk.reply
-    writes = reply is not None and reply.chars >= reply.seen_chars + _CREEPS_CHARS
-    if talk.now_ms - since_ms > talk.settings.turn_deadline_ms and not writes:
-        return _never_came(pen, who, why)
-    held_on = who in ("llm", "backup") and speaking.hold_on(pen, why)
-    if not held_on and who == "llm" and reply is not None and reply.seen_chars and not writes:
-        pen.end_reply(reply.reply_id)
-        pen.do(do.CancelReply, why, reply_id=reply.reply_id)
-        spoken = reply.said_something and talk.answering is not None
-        return _answer_failed(pen, _ours(pen, "llm", "stalled", f"The model is too slow: {why}."), why, spoken=spoken)
-    if reply is not None:
-        reply.seen_chars = reply.chars
-    pen.set_timer("slow", limit_ms, "it is looked at again then")
-
-
-def _never_came(pen: Pen, who: Service, why: str) -> None:
-    """Nobody told of a failure, and nothing came: it has failed."""
-    talk, reply, utterance = pen.talk, pen.talk.reply, pen.talk.utterance
-    event = _ours(pen, who, "stalled", f"Nothing came of it: {why}.")
-    if who == "backup" and reply is not None:
-        ids = {"reply_id": reply.reply_id, "utterance_id": utterance.utterance_id if utterance is not None else None}
-        pen.do(do.CancelReply, why, reply_id=reply.reply_id)
-        if utterance is not None:
-            pen.do(do.InterruptAvatar, why, utterance_id=utterance.utterance_id)
-        return _backup_failed(pen, replace(event, **ids))
-    if reply is not None and who == "llm":
-        pen.end_reply(reply.reply_id)
-        pen.do(do.CancelReply, why, reply_id=reply.reply_id)
-        return _answer_failed(pen, event, why, spoken=reply.said_something and talk.answering is not None)
-    if utterance is not None:
-        pen.do(do.InterruptAvatar, why, utterance_id=utterance.utterance_id)
-        _voice_failed(pen, replace(event, utterance_id=utterance.utterance_id))
-
-
 # --- what all have in common -----------------------------------------------------------------------------------
 
 
-def _ask(pen: Pen, event: ev.ProviderFailed, *, spoken: bool = False, connection: bool = False) -> Decision:
+def ask(pen: Pen, event: ev.ProviderFailed, *, spoken: bool = False, connection: bool = False) -> Decision:
     """Tell the people, count, switch or raise an alert where it is time, and ask what next. `HandOver`: it is switched."""
     talk, health, service = pen.talk, pen.health(event.service), event.service
-    why = _tell(pen, event)
+    why = tell(pen, event)
     switches = switching.target_for(pen, service)
     if switches:
         opened = pen.fallback.record_failure(service, talk.now_ms)
@@ -377,13 +243,13 @@ def _ask(pen: Pen, event: ev.ProviderFailed, *, spoken: bool = False, connection
     return decision
 
 
-def _tell(pen: Pen, event: ev.ProviderFailed) -> str:
+def tell(pen: Pen, event: ev.ProviderFailed) -> str:
     why = f"{event.service} failed ({event.kind})"
     pen.do(do.Notify, why, message=f"{event.message} What to do: {event.hint}" if event.hint else event.message)
     return why
 
 
-def _ours(pen: Pen, service: Service, kind: FailureKind, message: str) -> ev.ProviderFailed:
+def ours(pen: Pen, service: Service, kind: FailureKind, message: str) -> ev.ProviderFailed:
     """A failure that nobody told: it is seen by what does not come."""
     return ev.ProviderFailed(at_ms=pen.talk.now_ms, service=service, kind=kind, message=message, retryable=True)
 
@@ -392,5 +258,4 @@ _FAILED: dict[Service, Callable[[Pen, ev.ProviderFailed], None]] = {
     "llm": _reply_failed,
     "shop": _shop_failed,
     "stt": _recogniser_failed,
-    "backup": _backup_failed,
 }

@@ -4,8 +4,22 @@ from __future__ import annotations
 
 from clara_kit.conversation.barge_in import short
 from clara_kit.conversation.lexicon import Lexicon
-from clara_kit.conversation.policy import Policy, Reassure, Words
+from clara_kit.conversation.policy import Policy, Reassure, Sound, Words, Yield
 from clara_kit.conversation.talk import Talk
+
+
+def _patient(talk: Talk, sound: Sound) -> Yield | None:
+    """After so long a wait a sound is most likely an «¿aló?»: what is being written is not dropped for it."""
+    turn, sounds = talk.turn, talk.utterance
+    if sound.occasion != "lasted" or not turn.words or not talk.coming or not (sounds is None or sounds.aside):
+        return None
+    waited_ms = talk.now_ms - turn.over_ms
+    if waited_ms < talk.settings.slow_response_ms:
+        return None
+    return Yield(sure=False, reason=f"a sound, and an answer is due for {waited_ms:.0f} ms: it is written on")
+
+
+PATIENT = Policy("patient", _patient)
 
 
 def waiting(lexicon: Lexicon, knows: str) -> Policy:

@@ -162,12 +162,11 @@ def _meaning(vendor: Vendor, status: int) -> KeyAnswer:
         hint = "clara doctor --live shows whether it may listen and speak."
         return KeyAnswer("ok", "Deepgram knows the key, though it may not list projects.", hint)
     if status in (401, 403):
-        mixed_up = name == "LiveAvatar" and status == 401
-        hint = (
-            f"HeyGen's keys do not work here: make one at {page}."
-            if mixed_up
-            else f"copy it again, or make one at {page}."
-        )
+        hint = f"copy it again, or make one at {page}."
+        if name == "LiveAvatar" and status == 401:
+            hint = f"HeyGen's keys do not work here: make one at {page}."
+        elif name == "ElevenLabs":
+            hint = f"copy it again, or make one at {page}; one that may only speak cannot be tried, and works all the same."
         return KeyAnswer("refused", f"{name} refuses the key (HTTP {status}).", hint)
     if status == 402:
         message = f"{name}'s account has no credit left (HTTP 402)."

@@ -11,8 +11,6 @@ from typing import Literal
 from clara_kit.core.errors import ClaraError
 from clara_kit.core.events import Service
 from clara_kit.core.settings import Settings
-from clara_kit.lab.sheet import Sheet
-from clara_kit.lab.survival.checked import checked
 from clara_kit.measure.run import Run
 from clara_kit.runtime.manager import ConversationManager
 from clara_kit.world.faults import APPLIES, Fault, FaultKind
@@ -68,23 +66,3 @@ def overloaded() -> Run:
     faults = [Fault(service="llm", kind="refuse", status=529, on=on) for on in range(3, 9)]
     script = Script(title="Claude overloaded", lines=tuple(Line(text=text) for text in asked))
     return simulate(script, Settings.preset("tuned").with_changes(enable_auto_fallback=True), faults=faults, seed=6)
-
-
-def what_became(run: Run) -> Sheet:
-    """Each thing that the customer said, and what became of it; beneath, how long Clara was in fallback mode, and silent."""
-    found = checked(run)
-    rows = [
-        {
-            "the customer said": one.text, "became": one.fate, "answered by": _BY.get(one.by, ""),
-            "waited": "" if one.waited_ms is None else f"{one.waited_ms / 1000:.1f}\u00a0s", "because": one.why,
-        }
-        for one in found.said
-    ]  # fmt: skip
-    caption = (
-        f"{run.mix}. In fallback mode {found.degraded_s:.1f} s; the longest wait for a sound of Clara "
-        f"{found.longest_silence_s:.1f} s; turns lost: {found.lost}."
-    )
-    return Sheet.of(rows or [{"the customer said": "Nothing."}], " ".join((caption, *found.problems)))
-
-
-_BY = {"primary": "our own services", "backup": "the stand-in"}

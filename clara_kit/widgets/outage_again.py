@@ -15,13 +15,14 @@ import traitlets
 
 from clara_kit.core.errors import ClaraError
 from clara_kit.lab.outage import Outage, outage
+from clara_kit.lab.sheet import Sheet
 from clara_kit.lab.shelf import UNREADABLE, Kept, kept
 from clara_kit.lab.survival.checked import checked
 from clara_kit.measure.run import Run
 from clara_kit.widgets.telling import tell
 from clara_kit.widgets.view import style, view
 from clara_kit.widgets.window import ConversationWindow
-from clara_kit.widgets.words import Language, mixed, spoken_in, usual_language
+from clara_kit.widgets.words import Language, mixed, spoken_in, usual_language, whose
 
 SIDES = ("recorded", "off", "on")
 MOST = 60  # of the shelf's runs, the newest
@@ -120,6 +121,24 @@ class OutageAgain(ipywidgets.VBox):  # type: ignore[misc]
 
     def __repr__(self) -> str:
         return f"<OutageAgain: {self.outage!r}>"
+
+
+def what_became(run: Run, language: Language | None = None) -> Sheet:
+    """Each thing that the customer said, and what became of it; above, how long Clara was in fallback mode, and silent."""
+    which = language or usual_language()
+    words, found = spoken_in(which), checked(run)
+    rows = [
+        {
+            words["wb_said"]: one.text,
+            words["wb_became"]: words[f"fate_{one.fate}"],
+            words["wb_by"]: words[f"wb_by_{one.by}"] if one.by else "",
+            words["wb_waited"]: "" if one.waited_ms is None else _seconds(one.waited_ms / 1000),
+        }
+        for one in found.said
+    ]
+    numbers = {"degraded": f"{found.degraded_s:.1f}", "longest": f"{found.longest_silence_s:.1f}", "lost": found.lost}
+    caption = f"{whose(run.mix, which)}. {words['wb_sums'].format(**numbers)}"
+    return Sheet.of(rows or [{words["wb_said"]: "–"}], " ".join((caption, *found.problems)))
 
 
 def _seconds(s: float | None) -> str:

@@ -28,7 +28,7 @@ from clara_kit.widgets.view import style, view
 from clara_kit.widgets.words import Language, spoken_in, usual_language
 
 TOLD = 40  # of what happened to the services, the newest
-EVERY, LONG = 25, 5000  # records
+EVERY, LONG = 8, 5000  # records
 _EVENTS = (ev.FaultInjected, ev.ProviderFailed, ev.ProviderRecovered, ev.HealthTold)
 _ORDERS = (
     do.SwitchTo, do.ProbePrimary, do.OpenBackup, do.CloseBackup, do.AskBackup, do.ShowText, do.Connect, do.Disconnect,

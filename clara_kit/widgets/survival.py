@@ -7,7 +7,8 @@ played cell by cell in the notebook's loop, once somebody looks at it, so that n
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Coroutine, Iterable
+from functools import partial
 from typing import Any
 
 import anywidget
@@ -17,7 +18,8 @@ import traitlets
 from clara_kit.core.errors import ClaraError
 from clara_kit.lab.survival.checked import checked
 from clara_kit.lab.survival.matrix import Cell, cells, play
-from clara_kit.lab.survival.survival import Survival
+from clara_kit.lab.survival.month import Month, Rates, month
+from clara_kit.lab.survival.survival import OUTCOMES, Survival
 from clara_kit.measure.run import Run
 from clara_kit.widgets.telling import tell
 from clara_kit.widgets.view import style, view
@@ -50,7 +52,7 @@ class SurvivalPicture(anywidget.AnyWidget):
 class SurvivalView(ipywidgets.VBox):  # type: ignore[misc]
     """The picture, and below it the conversation of the cell that was opened.
 
-    `play` plays what is still missing, `open_cell` opens one, `turn_to` shows the other side: what the buttons do.
+    `draw_month` draws a month of calls, `play` plays what is still missing, `open_cell` opens one, `turn_to` shows the other side: what the buttons do.
     `found`: what became of each cell that was played, by side and name. only: some of the cells (default: all).
     """
 
@@ -58,7 +60,8 @@ class SurvivalView(ipywidgets.VBox):  # type: ignore[misc]
         self._language: Language = language or usual_language()
         self._cells = {cell.name: cell for cell in (cells() if only is None else only)}
         self.found: dict[str, dict[str, Survival]] = {side: {} for side in SIDES}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self.months = 0
         phases = [*dict.fromkeys(cell.phase for cell in self._cells.values())]
         rows: dict[tuple[str, str], list[str]] = {}
         for cell in self._cells.values():
@@ -97,9 +100,36 @@ class SurvivalView(ipywidgets.VBox):  # type: ignore[misc]
         self.children = (self.picture, ConversationWindow(run, language=self._language, voiced=True))
         return run
 
+    async def draw_month(self) -> tuple[Month, Month]:
+        """Draw a month, another one each time, and play what it strikes: with fallback, and without."""
+        words, seed = self.picture.words, self.months
+        self.months += 1
+        self.picture.month = {**self.picture.month, "busy": words["sv_month_busy"]}
+        try:
+            on, off = [await asyncio.to_thread(partial(month, fallback=so, seed=seed)) for so in SIDES.values()]
+        finally:
+            self.picture.month = {**self.picture.month, "busy": ""}
+        rates = Rates.load()
+        every = [(one, "per_month", one.per_month) for one in rates.incidents]
+        every += [(one, "per_1000", one.per_1000) for one in rates.mishaps]
+        both: list[list[Any]] = [["struck", *(len(one.struck) for one in (on, off))]]
+        both += [[outcome, on.counts[outcome], off.counts[outcome]] for outcome in OUTCOMES]
+        both += [["turns_lost", on.lost, off.lost]]
+        both += [
+            [name, *(f"{getattr(one, name):.0f}\u00a0s" for one in (on, off))] for name in ("degraded_s", "silent_s")
+        ]
+        self.picture.month = {
+            "of": on.conversations, "rows": both, "busy": "",
+            "sources": [
+                f"{_who(one.service, words)}: {words[f'tr_{one.what}']}, {words[f'sv_{how}'].format(n=f'{n:g}')}. {one.source}"
+                for one, how, n in every
+            ],
+        }  # fmt: skip
+        return on, off
+
     def _told(self, name: str, survival: Survival) -> str:
         words, cell = self.picture.words, self._cells[name]
-        who = " + ".join(words[f"ou_{service}"] for service in cell.service.split(" + "))
+        who = _who(cell.service, words)
         fates = ", ".join(f"{words[f'fate_{fate}']}: {n}" for fate, n in survival.counts.items())
         side = words[f"sv_{self.picture.side}"]
         what = f"{who}: {words[f'tr_{cell.trouble}']}, {words[f'ph_{cell.phase}_hint']} ({side})"
@@ -111,9 +141,18 @@ class SurvivalView(ipywidgets.VBox):  # type: ignore[misc]
         }
 
     def _start(self) -> None:
-        task = asyncio.get_event_loop().create_task(self.play(self.picture.side))
+        self._task(self.play(self.picture.side))
+
+    def _task(self, work: Coroutine[Any, Any, Any]) -> None:
+        task = asyncio.get_event_loop().create_task(self._do(work))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+    async def _do(self, work: Coroutine[Any, Any, Any]) -> None:
+        try:
+            await work
+        except ClaraError as exc:
+            self.picture.problem = tell(exc, self._language)
 
     def _asked(self, _widget: Any, content: Any, _buffers: Any) -> None:
         asked = content if isinstance(content, dict) else {}
@@ -121,6 +160,8 @@ class SurvivalView(ipywidgets.VBox):  # type: ignore[misc]
         try:
             if asked.get("kind") == "seen":
                 self._start()
+            elif asked.get("kind") == "month" and not self.picture.month.get("busy"):
+                self._task(self.draw_month())
             elif asked.get("kind") == "open" and isinstance(asked.get("cell"), str):
                 self.open_cell(asked["cell"])
         except ClaraError as exc:
@@ -130,6 +171,10 @@ class SurvivalView(ipywidgets.VBox):  # type: ignore[misc]
         done = self.found["on"].values()
         lost = sum(one.lost for one in done)
         return f"<SurvivalView: {len(done)} of {len(self._cells)} cells played with fallback, {lost} turns lost; simulated>"
+
+
+def _who(services: str, words: dict[str, str]) -> str:
+    return " + ".join(words[f"ou_{service}"] for service in services.split(" + "))
 
 
 def _seen(one: Survival) -> list[Any]:

@@ -16,8 +16,8 @@ from clara_kit.core import events as ev
 from clara_kit.core.errors import ProviderError
 from clara_kit.providers.tts.base import AudioChunk, PiecesVoiced, TTSProvider
 from clara_kit.providers.tts.flushing import Flushes, batches
-from clara_kit.world import mouths
-from clara_kit.world.played import CHUNK_MS, RATE_HZ, Scheduled, Stage
+from clara_kit.world import mouths, timelines
+from clara_kit.world.played import CHUNK_MS, RATE_HZ, Scheduled, Stage, error_of
 
 
 class PlayedTTS:
@@ -28,6 +28,8 @@ class PlayedTTS:
     def __init__(self, stage: Stage) -> None:
         self._stage = stage
         self._flushes = Flushes()
+        self._late_ms = 0.0
+        self._broken: ev.ProviderFailed | None = None  # what goes wrong with what is being spoken
 
     @asynccontextmanager
     async def speak(self, pieces: AsyncIterator[str]) -> AsyncIterator[AsyncIterator[AudioChunk | PiecesVoiced]]:
@@ -37,6 +39,7 @@ class PlayedTTS:
     async def _stream(self, pieces: AsyncIterator[str]) -> AsyncIterator[AudioChunk | PiecesVoiced]:
         self._flushes.begin()
         count, audio_ms, now_ms = 0, 0.0, self._stage.clock.now_ms
+        self._late_ms, self._broken = 0.0, None
 
         def due_s() -> float | None:
             due_ms = self._flushes.due_ms(at_ms := now_ms())
@@ -51,17 +54,44 @@ class PlayedTTS:
 
     async def _flush(self, texts: list[str], count: int, before_ms: float) -> AsyncIterator[AudioChunk | PiecesVoiced]:
         stage = self._stage
-        sounds = [await asyncio.to_thread(stage.sound, text) for text in texts]
-        made = mouths.flush(texts, stage.clock.now_ms(), stage.draw, stage.length)
+        if not before_ms:
+            self._strike(stage.clock.now_ms())
+        sounds = [await self._sound(text) for text in texts]
+        made = mouths.flush(texts, stage.clock.now_ms(), stage.draw, stage.length, late_ms=self._late_ms)
+        self._late_ms = 0.0
         self._flushes.make(stage.clock.now_ms())
         self._flushes.sound(made.audio_ms, made.first_ms)
         sound: Sound = concat(silence(made.lead_ms, RATE_HZ), *sounds)
         for number, chunk in enumerate(sound.frames(CHUNK_MS)):
             share = number * CHUNK_MS / max(sound.duration_ms, CHUNK_MS)
-            await stage.until(made.first_ms + share * (made.made_ms - made.first_ms))
+            await self._until(made.first_ms + share * (made.made_ms - made.first_ms))
             yield AudioChunk(chunk.to_bytes())
-        await stage.until(made.made_ms)
+        await self._until(made.made_ms)
         yield PiecesVoiced(count, before_ms + sound.duration_ms)
+
+    async def _sound(self, text: str) -> Sound:
+        if self._stage.voice is None:
+            return self._stage.sound(text)
+        return await asyncio.to_thread(self._stage.sound, text)
+
+    def _strike(self, now_ms: float) -> None:
+        """What goes wrong with an utterance."""
+        for fault in self._stage.faults.next_occasion("tts"):
+            stalls = fault.kind == "stall"
+            if fault.kind in ("refuse", "cut"):
+                self._broken = timelines.failed(fault, now_ms + fault.after_ms)
+            elif stalls and not 0 < fault.for_ms <= mouths.VOICE_STALL_MS:
+                at_ms = now_ms + fault.after_ms + mouths.VOICE_STALL_MS
+                self._broken, self._late_ms = timelines.failed(fault, at_ms, stalled=True), 2 * mouths.VOICE_STALL_MS
+            elif stalls or fault.kind == "slow":
+                self._late_ms += fault.for_ms
+
+    async def _until(self, at_ms: float) -> None:
+        """Wait for a time. Raises `ProviderError` where the voice breaks before."""
+        if self._broken is not None and self._broken.at_ms <= at_ms:
+            await self._stage.until(self._broken.at_ms)
+            raise error_of(self._broken)
+        await self._stage.until(at_ms)
 
     async def aclose(self) -> None:
         """Nothing is kept open."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,9 @@ from playwright.async_api import Page, expect
 
 from clara_kit import Desk, Settings
 from clara_kit.conversation.talk import Health
+from clara_kit.lab.survival.month import month
 from clara_kit.widgets import outages as module
+from clara_kit.widgets import survival
 from clara_kit.widgets.outages import Outages
 from clara_kit.widgets.survival import SurvivalView
 from clara_kit.widgets.window import ConversationWindow
@@ -134,7 +138,9 @@ async def test_the_panel_has_room_at_every_width_in_light_and_dark(dark: bool) -
             await page.screenshot(path=SCREENSHOTS / f"outages_{width}{'_dark' * dark}.png")
 
 
-async def test_each_cell_of_the_picture_opens_its_conversation_by_mouse_and_by_keyboard() -> None:
+async def test_each_cell_of_the_picture_opens_its_conversation_by_mouse_and_by_keyboard(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     whole = SurvivalView()
     some = [cell for cell in whole._cells.values() if cell.service == "llm" and cell.trouble in ("cut", "down")]
     view = SurvivalView(some)
@@ -160,6 +166,16 @@ async def test_each_cell_of_the_picture_opens_its_conversation_by_mouse_and_by_k
         await expect(page.get_by_test_id("sv-off")).to_have_attribute("aria-pressed", "true")
         await view.play("off")
         assert len(view.found["off"]) == len(some)
+        monkeypatch.setattr(survival, "month", partial(month, conversations=200))
+        await page.get_by_test_id("sv-month").click()
+        await expect(page.get_by_test_id("sv-month")).to_be_disabled()
+        async with asyncio.timeout(60):
+            while not view.picture.month.get("rows"):
+                await asyncio.sleep(0.05)
+        await hand_on()
+        await expect(page.get_by_test_id("month-survived").locator("td").first).not_to_be_empty()
+        await page.get_by_text("Where the rates of incidents come from").click()
+        await expect(page.locator(".sv-sources li").first).to_contain_text("a month")
         assert not errors
 
 

@@ -75,7 +75,11 @@ def test_the_history_keeps_only_the_heard_words() -> None:
 def test_words_that_go_on_before_clara_speaks_are_one_turn() -> None:
     talk = Conversation()
     talk.handle(final(1000, "Quiero algo"))
-    assert names(talk.handle(ev.TranscriptInterim(at_ms=1200, text="barato"))) == ["SetTimer", "CancelTimer", "CancelReply"]
+    assert names(talk.handle(ev.TranscriptInterim(at_ms=1200, text="barato"))) == [
+        "SetTimer",
+        "CancelTimer",
+        "CancelReply",
+    ]
     (request,) = (c for c in talk.handle(final(2000, "barato para mi hermana")) if isinstance(c, do.RequestReply))
     assert request.text == "Quiero algo barato para mi hermana"
     assert (request.turn_id, request.reply_id) == (1, 2)

@@ -90,7 +90,8 @@ async def test_heygen_is_given_what_is_said_and_an_utterance_without_a_word_ends
 
 async def test_the_prompt_goes_along_so_that_the_built_in_brain_can_take_over_later() -> None:
     async with twin() as (url, far), avatar_at(url, knowledge_base="Te llamas Clara.") as avatar:
-        await avatar.talk("¿Hacen despachos a regiones?")
+        await avatar.ask(1, 1, 1, "¿Hacen despachos a regiones?")
+        await until(avatar, lambda e: isinstance(e, ev.SpeakingStarted))
         assert dict(far.requests)["new"]["knowledge_base"] == "Te llamas Clara."
         assert far.spoken[0].kind == "talk" and "despachamos" in far.spoken[0].text
 
@@ -327,7 +328,7 @@ async def test_a_server_that_never_answers_does_not_hold_up_leaving() -> None:
 
 
 async def test_a_whole_conversation_with_the_plans_avatar_interruption_included(tmp_path: Path) -> None:
-    settings = Settings.of(greeting="", avatar_vendor="heygen")
+    settings = Settings.of(greeting="", avatar_vendor="heygen", slow_response_ms=60_000)  # nobody is told to wait
     clara = ConversationManager(compose(settings=settings, latency="fast"), log_root=tmp_path)
     async with clara:
         await clara.say("¿Hacen despachos a regiones?")

@@ -19,6 +19,7 @@ from clara_kit import ConversationManager, ConversationState, Run, Settings, com
 from clara_kit.core import commands as do
 from clara_kit.core import events as ev
 from clara_kit.core.errors import ClaraError
+from clara_kit.runtime.services import Services
 from clara_kit.world.faults import APPLIES, Fault
 
 S = ConversationState
@@ -44,13 +45,15 @@ async def nothing_is_left() -> Any:
 
 def settings(**changes: Any) -> Settings:
     usual = {"greeting": "", "enable_auto_fallback": True, "initial_retry_delay_ms": 20, "fallback_open_ms": 4000}
-    return Settings.of(**{**usual, "local_vad": False, **changes})
+    return Settings.of(**{**usual, "fallback_successes": 1, "local_vad": False, **changes})
 
 
-def manager(tmp_path: Path, *faults: Fault, ears: bool = False, **changes: Any) -> ConversationManager:
+def manager(
+    tmp_path: Path, *faults: Fault, ears: bool = False, customer: str = "", **changes: Any
+) -> ConversationManager:
     """ears: what is said has a sound, fifty frames a second of it; else it is typed, and time flies."""
     modes: dict[str, Any] = {} if ears else {"stt": "sim"}
-    services = compose(settings=settings(**changes), latency="fast", faults=faults, **modes)
+    services = compose(settings=settings(**changes), latency="fast", faults=faults, customer=customer, **modes)
     return ConversationManager(services, log_root=tmp_path, record=ears)
 
 
@@ -83,15 +86,16 @@ async def test_the_model_is_lost_and_the_vendors_own_answers_until_ours_is_back(
         await clara.type(ASK)
         await until(clara, "llm backup", "avatar backup")
         await heard_out(clara)
-        await until(clara, "llm ours", "avatar ours")
-        await clara.type(THEN)
-        await heard_out(clara)
+        for switches in (("llm ours",), ("llm ours", "avatar ours")):
+            await until(clara, *switches)
+            await clara.type(THEN)
+            await heard_out(clara)
     run = clara.run
     assert run is not None and replay(run).same
-    first, then = [turn for turn in run.ledger if turn.customer]
+    first, *then = [turn for turn in run.ledger if turn.customer]
     models = [r.model for r in run.trace if isinstance(r, ev.ReplyStarted)]
-    assert "despachamos a todo Chile" in first.clara and then.clara
-    assert models[-2] == "liveavatar: its own" and models[-1].startswith("claude")
+    assert "despachamos a todo Chile" in first.clara and all(turn.clara for turn in then)
+    assert models[-3] == "liveavatar: its own" and models[-1].startswith("claude")
     assert (
         [m.text for m in run.conversation().history.messages()][:1] == [ASK] if hasattr(run, "conversation") else True
     )
@@ -142,6 +146,49 @@ async def test_the_avatar_is_lost_and_her_voice_goes_on(tmp_path: Path) -> None:
         await heard_out(clara)
     assert clara.run is not None and all(turn.clara for turn in clara.run.ledger if turn.customer)
     assert replay(clara.run).same
+
+
+async def test_who_begins_while_the_recogniser_is_down_begins_and_is_heard_as_soon_as_it_is_there(
+    tmp_path: Path,
+) -> None:
+    down = Fault(service="stt", kind="refuse", status=503)
+    async with manager(tmp_path, down, ears=True, initial_retry_delay_ms=300) as clara:
+        await clara.say(ASK)
+        async with asyncio.timeout(60):
+            while not any(isinstance(r, ev.TranscriptFinal) for r in clara.conversation.trace):
+                await asyncio.sleep(0.1)
+    assert clara.run is not None and replay(clara.run).same
+    assert [r.text for r in clara.run.trace if isinstance(r, ev.TranscriptFinal)] == [ASK]
+    wrong_key = Fault(service="stt", kind="refuse", status=401)
+    for fault, changes in ((wrong_key, {}), (down, {"enable_auto_fallback": False})):
+        with pytest.raises(ClaraError, match="Deepgram"):
+            await manager(tmp_path, fault, ears=True, **changes).start()
+
+
+async def test_the_backup_is_told_of_the_customer_what_ours_was_and_the_run_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[Any] = []
+    backup = Services.backup
+
+    def noted(self: Services, clock: Any, messages: Any, hears: bool, *, prompt: Any = None) -> Any:
+        told.extend((prompt.text, messages))
+        return backup(self, clock, messages, hears, prompt=prompt)
+
+    monkeypatch.setattr(Services, "backup", noted)
+    lost = [Fault(service="llm", kind="refuse", status=529, on=n) for n in (2, 3, 4)]
+    async with manager(tmp_path, *lost, customer="camila", greeting=None) as clara:
+        await heard_out(clara)
+        await clara.type("Soy Camila, hola")
+        await heard_out(clara)
+        await clara.type(ASK)
+        await until(clara, "llm backup", "avatar backup")
+        await heard_out(clara)
+    assert clara.run is not None and replay(clara.run).same
+    prompt, messages = told
+    assert "Camila" in prompt and any("Camila" in m.text for m in messages)
+    assert "{first_name}" not in "".join([prompt, *(m.text for m in messages)])
+    assert "Camila" not in clara.run.to_jsonl()
 
 
 # The backup's own faults: it is refused, or breaks while it answers.

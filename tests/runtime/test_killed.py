@@ -12,20 +12,24 @@ import subprocess
 import sys
 import textwrap
 import wave
+from itertools import count
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 
-from clara_kit import Run, replay
+from clara_kit import Run, replay, simulate
 from clara_kit.core.errors import RunLogError
 from clara_kit.lab.shelf import kept
 from clara_kit.lab.voiced import recording_of
+from clara_kit.runtime import run_log
+from clara_kit.runtime.run_log import RunLog
 from clara_kit.widgets.window import ConversationWindow
 
 KILLING = """
-    import asyncio, os, pathlib, random, signal, sys, time
+    import asyncio, importlib, os, pathlib, random, signal, sys, time
     from clara_kit import ConversationManager, ConversationState, Settings, compose
-    from clara_kit.runtime import services
+    from clara_kit.runtime.libraries import LIBRARIES, TWINS
 
     async def talk(root, seed):
         settings = Settings.of(local_vad=False)
@@ -36,8 +40,8 @@ KILLING = """
                 await clara.until(ConversationState.AVATAR_SPEAKING)
                 await clara.say("Espera, ¿cuánto cuesta el despacho?")  # into her words
 
-    services._import(name for names in services.LIBRARIES.values() for name in names)
-    services._import([services.TWINS])
+    for library in [TWINS, *sum(LIBRARIES.values(), ())] * (sys.argv[2] == "twin"):
+        importlib.import_module(library)
     root, draw = pathlib.Path(sys.argv[1]), random.Random(int(sys.argv[4]))
     for number in range(int(sys.argv[3])):
         mine, size = root / str(number), int(200_000 ** draw.random()) - 1
@@ -108,3 +112,41 @@ def test_what_is_left_of_the_first_moment_is_told_in_words(tmp_path: Path) -> No
     with pytest.raises(RunLogError, match="no readable run"):
         Run.load(next(tmp_path.iterdir()))
     assert len(kept(tmp_path)) <= 1
+
+
+class _Killed(BaseException):
+    """Nothing is done after it, as by a process that is gone."""
+
+
+def test_a_kill_in_the_middle_of_any_write_costs_no_more_than_what_was_being_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    played, write_all, writes = simulate(["¿Hacen despachos?", "Gracias"], customer="camila"), run_log._write_all, 0
+    assert played.words
+
+    def until_killed(file: BinaryIO, data: bytes) -> None:
+        nonlocal writes
+        writes -= 1
+        if writes < 0:
+            write_all(file, data[: len(data) // 2])
+            raise _Killed
+        write_all(file, data)
+
+    monkeypatch.setattr(run_log, "_write_all", until_killed)
+    for survived in count(1):  # the first is the manifest's, without which there is no run
+        root, writes = tmp_path / str(survived), survived
+        try:
+            log = RunLog(played.inputs, root=root)
+            for end in range(0, len(played.trace), 40):
+                log.append(played.trace[:end], played.words)
+            log.note(sound_from_ms=12.0)
+            log.append(played.trace[:-3], played.words)
+            log.close(played.trace, words=played.words)
+        except _Killed:
+            run = Run.load(next(root.iterdir()))
+            assert run.trace == played.trace[: len(run.trace)] and replay(run).same
+            assert not run.trace or run.words == played.words
+            assert run.was_cut == ("ended" not in run.facts) and (run.problems or not run.was_cut)
+            continue
+        break
+    assert survived > 8 and Run.load(next(root.iterdir())).problems == ()

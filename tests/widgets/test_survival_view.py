@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -14,10 +15,13 @@ from clara_kit.audio.wav import read_channels
 from clara_kit.core.errors import ClaraError
 from clara_kit.lab.breaking import overloaded
 from clara_kit.lab.survival.matrix import TROUBLES, cells
+from clara_kit.lab.survival.month import Rates, month
 from clara_kit.lab.survival.strikes import PHASES
+from clara_kit.lab.survival.survival import OUTCOMES
 from clara_kit.lab.voiced import spoken
 from clara_kit.runtime.run_log import RunLog
-from clara_kit.widgets.outage_again import OutageAgain
+from clara_kit.widgets import survival as module
+from clara_kit.widgets.outage_again import OutageAgain, what_became
 from clara_kit.widgets.survival import SurvivalView
 from clara_kit.widgets.window import ConversationWindow
 from clara_kit.widgets.words import WORDS
@@ -49,6 +53,22 @@ async def test_each_cell_is_played_once_and_opens_its_conversation() -> None:
         view.picture._handle_custom_msg(nonsense, [])
     with pytest.raises(ClaraError, match="There is no cell"):
         view.open_cell("llm / melts / asked")
+
+
+async def test_a_month_says_how_often_what_was_drawn_and_where_that_comes_from(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "month", partial(month, conversations=300))
+    view = SurvivalView(SOME)
+    view.picture._handle_custom_msg({"kind": "month"}, [])
+    async with asyncio.timeout(3000):
+        while "rows" not in view.picture.month:
+            await asyncio.sleep(0.05)
+    rows = {name: values for name, *values in view.picture.month["rows"]}
+    assert view.picture.month["of"] == 300 == sum(rows[outcome][0] for outcome in OUTCOMES) and rows["struck"][0] > 0
+    sources = view.picture.month["sources"]
+    assert len(sources) == sum(map(len, (Rates.load().incidents, Rates.load().mishaps)))
+    assert any("assumed" in line for line in sources) and not view.picture.month["busy"]
+    assert {f"sv_month_{name}" for name in rows} <= set(WORDS)
+    assert {f"tr_{one.what}" for one in (*Rates.load().incidents, *Rates.load().mishaps)} <= set(WORDS)
 
 
 def test_every_row_and_column_of_the_picture_has_its_words() -> None:
@@ -107,6 +127,12 @@ def test_an_outage_is_played_again_both_ways_and_each_can_be_opened(tmp_path: Pa
     for nonsense in (None, {"kind": "choose"}, {"kind": "choose", "name": "x"}, {"kind": "show", "name": "x"}):
         view._view._handle_custom_msg(nonsense, [])
     assert view._view.problem
+
+
+def test_what_became_of_each_thing_is_a_table_that_says_what_is_simulated() -> None:
+    sheet = what_became(overloaded(), "es")
+    assert sheet.frame["respondió"].to_list()[2:] == ["el reemplazo"] * 2 and sheet.frame["resultado"].n_unique() == 1
+    assert "simulado" in sheet.caption and "turnos perdidos: 0" in sheet.caption
 
 
 def test_nothing_to_play_again_is_told(tmp_path: Path) -> None:

@@ -114,14 +114,15 @@ async def test_the_same_script_is_decided_the_same(
     dropped = request.node.callspec.id == "dropped"
     lines = INTERRUPTING if dropped else LINES
     settings = Settings.of(local_vad=False, slow_response_ms=60_000, **changes)
-    services = compose("sim", settings=settings, latency="fast", seed=5, faults=faults)
+    latency = "optimistic" if settings.flags.enable_auto_fallback else "fast"
+    services = compose("sim", settings=settings, latency=latency, seed=5, faults=faults)
     services.heard = False  # a voice as long as the simulation's, and no sound
     async with ConversationManager(services, log_root=tmp_path, record=False) as clara:
         await clara.play_script(Script.of(lines))
     played = clara.run
     assert played is not None
     template = services.briefing.template if services.briefing else None
-    simulated = simulate(lines, settings, seed=5, latency="fast", faults=faults, template=template)
+    simulated = simulate(lines, settings, seed=5, latency=latency, faults=faults, template=template)
     assert decided(played) == decided(simulated)
     assert played.inputs["policies"] == simulated.inputs["policies"]
     one, other = played.ledger, simulated.ledger

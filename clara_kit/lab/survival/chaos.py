@@ -89,7 +89,8 @@ def chaos(seed: int, *, fallback: bool | None = None) -> Chaos:
     rng = child_rng(seed, "chaos")
     preset: Preset = rng.choice(("plan", "tuned", "tuned"))
     on = rng.random() < 0.5
-    settings: dict[str, Any] = {"enable_auto_fallback": on if fallback is None else fallback}
+    on = on if fallback is None else fallback
+    settings: dict[str, Any] = {"enable_auto_fallback": on}
     if rng.random() < 0.2:
         settings["avatar_vendor"] = "heygen"
     if rng.random() < 0.3:

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from difflib import SequenceMatcher
 from typing import Literal
 
+from clara_kit.conversation.history import GO_ON
 from clara_kit.conversation.lexicon import Lexicon, plain
 from clara_kit.core.settings import Settings
 from clara_kit.core.states import ConversationState
@@ -18,6 +19,7 @@ from clara_kit.lab.survival.reading import Asked, Heard, InForce, Reading, Sound
 from clara_kit.lab.survival.survival import Fate, Outcome, Said, Survival, Switched
 from clara_kit.measure.run import Run
 
+_HELLO = {"alo", "hola", "estas", "sigues", "ahi", "hay", "alguien"}
 _ENOUGH = 0.6  # of a thing's words: the others a recogniser may have lost or misheard
 _GOES_ON_MS = 1500.0  # whose next words begin so near to where she broke off has taken the floor
 _NOD_AFTER_MS = 1500.0  # a nod may come so long after the sound it answers
@@ -48,6 +50,9 @@ class _Check:
         self.turns: dict[int, list[Asked]] = {}
         for asked in read.asked.values():
             self.turns.setdefault(asked.turn_id, []).append(asked)
+        self.question = {
+            turn: next((a.text for a in reversed(asks) if a.text != GO_ON), "") for turn, asks in self.turns.items()
+        }
         self.problems = list(read.problems)
         for at_ms, turn, piece in read.twice:
             if piece.strip() not in self.fixed:  # «un momento» may be asked for again
@@ -63,7 +68,7 @@ class _Check:
         ):
             self.problems.append(f"it hangs in {read.state} since {read.state_ms:.0f} ms")
         silences = self._silences(said, end)
-        switches = tuple(_switched(one, end) for one in read.switches)
+        switches = tuple(self._switched(one, end) for one in read.switches)
         return Survival(
             outcome=_outcome(said, bool(switches)), said=said, problems=tuple(self.problems), switches=switches,
             degraded_s=round(_union([(s.at_ms, s.at_ms + s.lasted_ms) for s in switches]) / 1000, 3),
@@ -77,7 +82,7 @@ class _Check:
         """The turns in whose question each thing's words stand: those that it became first, and those that took it over."""
         words = [plain(text) for text, _, _ in self.things]
         turns = sorted(self.turns)
-        questions = {turn: plain(self.turns[turn][-1].text) for turn in turns}
+        questions = {turn: plain(self.question[turn]) for turn in turns}
         whose = [n for n, own in enumerate(words) for _ in own]
         where = [turn for turn in turns for _ in questions[turn]]
         flat, asked = [w for own in words for w in own], [w for turn in turns for w in questions[turn]]
@@ -118,9 +123,7 @@ class _Check:
         since = ended_ms if ended_ms is not None else next((e for _, _, e in reversed(self.things[:n]) if e is not None), 0.0)  # fmt: skip
         fate, why, by = self._fate(text, turns, since)
         later = [began for _, began, _ in self.things[n + 1 :] if began is not None]
-        if fate == "lost" and any(
-            broke < b + _GOES_ON_MS and b < broke + _GOES_ON_MS for b in later for broke in self._broke(turns)
-        ):
+        if fate == "lost" and any(began < broke + _GOES_ON_MS for began in later for broke in self._broke(turns)):
             fate, why = "answered", "it broke off as the customer went on"
         if fate == "lost":
             fate, why = self._excused(text, turns, since, min(later, default=None), why)
@@ -174,13 +177,19 @@ class _Check:
         """It was not answered: what was done instead."""
         if self._asks_for_nothing(text, since) and not turns:
             return "let be", "it only says «go on»"
+        if (
+            not turns
+            and {*plain(text)} <= _HELLO
+            and any(0 <= at - since <= self.deadline_ms for at in self._signs(since))
+        ):
+            return "let be", "it asks whether somebody is there, and a sign came"
         read, mine = self.read, {*turns}
         sounds = self._answers(turns[-1]) if turns else []
         broke = [s.stopped_ms or 0.0 for s in sounds if s.how == "broke"]
         broke += [a.over_ms for turn in turns for a in self.turns[turn] if a.over == "failed"]
         # What was raised or said before it broke off excuses nothing.
         first_ms = max(since, min(broke)) if broke and any(s.started_ms is not None for s in sounds) else since
-        if any(shown.at_ms >= first_ms and (shown.turn_id in mine or not mine) for shown in read.shown):
+        if any(shown.turn_id in mine or (not mine and shown.at_ms >= since) for shown in read.shown):
             return "shown", "it could only be read"
         for sound in read.sounds.values():
             if sound.started_ms is not None and any(piece.strip() in self.sorry for piece in sound.pieces) and (
@@ -244,6 +253,19 @@ class _Check:
     def _sounds_now(self) -> bool:
         return any(s.how == "" and s.started_ms is not None for s in self.read.sounds.values())
 
+    def _switched(self, one: InForce, end: float) -> Switched:
+        """Where Clara speaks as it fails, the time counts from where she is done: nobody waits for her meanwhile."""
+        spans = ((s.started_ms, s.stopped_ms or end) for s in self.read.sounds.values() if s.started_ms is not None)
+        free_ms = max((until for since, until in spans if since <= one.from_ms < until), default=one.from_ms)
+
+        def since(at_ms: float | None) -> float | None:
+            return None if at_ms is None else round(max(0.0, at_ms - free_ms), 3)
+
+        return Switched(
+            service=one.service, target=one.target, at_ms=one.from_ms, lasted_ms=(one.until_ms or end) - one.from_ms,
+            order_ms=since(one.ordered_ms), heard_ms=since(one.heard_ms), reason=one.reason,
+        )  # fmt: skip
+
     # --- how long nothing was heard --------------------------------------------------------------------------
 
     def _silences(self, said: tuple[Said, ...], end: float) -> list[float]:
@@ -303,16 +325,6 @@ def _outcome(said: tuple[Said, ...], switched: bool) -> Outcome:
         if fate in fates:
             return outcome  # type: ignore[return-value]
     return "degraded" if switched else "survived"
-
-
-def _switched(one: InForce, end: float) -> Switched:
-    def since(at_ms: float | None) -> float | None:
-        return None if at_ms is None else round(at_ms - one.from_ms, 3)
-
-    return Switched(
-        service=one.service, target=one.target, at_ms=one.from_ms, lasted_ms=(one.until_ms or end) - one.from_ms,
-        order_ms=since(one.ordered_ms), heard_ms=since(one.heard_ms), reason=one.reason,
-    )  # fmt: skip
 
 
 def _union(spans: list[tuple[float, float]]) -> float:

@@ -21,7 +21,7 @@ from clara_kit.core.page import table
 from clara_kit.core.settings import Settings
 from clara_kit.lab.survival.checked import checked
 from clara_kit.lab.survival.strikes import PHASES, Blow, Moment, Phase, in_simulation, moment_in
-from clara_kit.lab.survival.survival import OUTCOMES, Outcome, Survival
+from clara_kit.lab.survival.survival import OUTCOMES, Outcome, Survival, Switched
 from clara_kit.measure.run import Run
 from clara_kit.world.faults import Fault
 from clara_kit.world.script import Line, Script
@@ -160,12 +160,18 @@ class Matrix(Struct, frozen=True, kw_only=True):
     @property
     def p95_order_ms(self) -> float | None:
         """From the failure that decided a switch to the next order to speak, show or answer: of 20 switches, 19 were as quick."""
-        return _p95(s.order_ms for r in self.results for s in r.survival.switches)
+        return _p95(s.order_ms for s in self._decided)
 
     @property
     def p95_heard_ms(self) -> float | None:
         """And until it was heard, the avatar's start included."""
-        return _p95(s.heard_ms for r in self.results for s in r.survival.switches)
+        return _p95(s.heard_ms for s in self._decided)
+
+    @property
+    def _decided(self) -> list[Switched]:
+        """By a failure: not given up without anything in its place, and not the avatar's move to a backup that is there."""
+        every = (s for r in self.results for s in r.survival.switches)
+        return [s for s in every if s.target != "given up" and (s.service, s.target) != ("avatar", "backup")]
 
     def to_dict(self) -> list[dict[str, Any]]:
         """As plain data, a row a cell."""
@@ -210,7 +216,8 @@ def faults_of(cell: Cell, settings: Settings, seed: int = 0) -> tuple[Fault, ...
     at_ms = moment_in(cell.phase, calm)
     if at_ms is None:
         raise ScriptError(f"The phase {cell.phase!r} never comes in this conversation.")
-    return tuple(fault for blow in cell.blows for fault in in_simulation(blow, at_ms, calm))
+    blows = [blow for blow in cell.blows if blow.service != "backup" or settings.flags.enable_auto_fallback]
+    return tuple(fault for blow in blows for fault in in_simulation(blow, at_ms, calm))
 
 
 def play(cell: Cell, *, fallback: bool, seed: int = 0) -> Run:
@@ -237,7 +244,7 @@ async def play_over_twins(
         )
 
         def strike() -> None:
-            for blow in cell.blows:
+            for blow in cell.blows if fallback else (b for b in cell.blows if b.service != "backup"):
                 first, *then = blow.faults(on=1, after_ms=0.0)
                 services.faults.inject(first, *then)
 

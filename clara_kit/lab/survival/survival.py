@@ -32,7 +32,8 @@ class Said(Struct, frozen=True, kw_only=True):
 
 
 class Switched(Struct, frozen=True, kw_only=True):
-    """Something else stood behind a service. order_ms: from the failure that decided it to the next order to speak, show or answer; heard_ms: to its sound."""
+    """Something else stood behind a service. order_ms: from the failure that decided it, or from where
+    Clara fell silent, to the next order to speak, show or answer; heard_ms: to its sound."""
 
     service: str
     target: str

@@ -79,12 +79,12 @@ def parse(raw: bytes) -> Signal | None:
 def told(prompt: str, messages: Iterable[Message]) -> str:
     """The assistant's prompt: ours, and the last turns word for word, so that it goes on where Clara was cut off."""
     turns = "\n".join(f"{_WHO[m.role]}: {_unfenced(m.text)}" for m in messages)
-    if not turns:
-        return prompt
-    return (
-        f"{prompt}\n\nLa conversación ya empezó. Esto es lo último que se dijo, palabra por palabra; "
-        f"sigue desde ahí.\n{TURNS_OPEN}\n{turns}\n{TURNS_CLOSE}"
-    )
+    if turns:
+        prompt += (
+            "\n\nLa conversación ya empezó. Esto es lo último que se dijo, palabra por palabra; "
+            f"sigue desde ahí.\n{TURNS_OPEN}\n{turns}\n{TURNS_CLOSE}"
+        )
+    return prompt.replace("{{", "{ {")  # two braces would be a variable that the vendor misses
 
 
 def _unfenced(text: str) -> str:

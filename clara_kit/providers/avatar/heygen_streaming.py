@@ -18,6 +18,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Literal, Self
 
 from clara_kit.audio.pronunciation import usual_pronunciation
@@ -42,6 +43,7 @@ _USUAL: dict[str, Any] = {
     "activity_idle_timeout": 120,  # 30..3600, after which HeyGen ends a silent session
 }
 _SILENCE_S = 2.0  # how long an order to fall silent may take; the next words wait for it
+_THINKS_MS = 1000  # assumed: its own brain, before it begins to speak
 _ANSWER_CHARS = 400  # an answer of HeyGen's own brain is hardly longer
 _SLOWEST_CHARS_PER_S = 8.0  # about half the pace of Spanish speech: a task that takes longer will not be answered
 
@@ -90,7 +92,7 @@ class HeyGenStreamingAvatar:
             self._new["voice"] = {"voice_id": voice_id}
         self._events: asyncio.Queue[ev.Event | None] = asyncio.Queue()
         self._emit = self._events.put_nowait
-        self._talk = Talk(room, base_url, self._emit, clock)
+        self._talk = Talk(room, base_url, self._emit, clock, lambda: self._start(self._waiting[0]))
         self._waiting: deque[Utterance] = deque()  # the first is being spoken
         self._speaking: asyncio.Task[None] | None = None  # or being silenced
         self._keeper: asyncio.Task[None] | None = None
@@ -100,11 +102,8 @@ class HeyGenStreamingAvatar:
         try:
             data = await self._rest.call("new", **self._new)
             hint = "check HEYGEN_BASE_URL: is this the classic streaming API?"
-            self.session = HeyGenSession(
-                self._rest.text_of(data, "session_id", hint),
-                str(data.get("url") or ""),
-                str(data.get("access_token") or ""),
-            )
+            url, access_token = (str(data.get(name) or "") for name in ("url", "access_token"))
+            self.session = HeyGenSession(self._rest.text_of(data, "session_id", hint), url, access_token)
             self._rest.session_id = self.session.session_id
             await self._rest.call("start")
         except BaseException:
@@ -129,9 +128,8 @@ class HeyGenStreamingAvatar:
 
     async def ask(self, turn_id: int, reply_id: int, utterance_id: int, text: str, *, heard: bool = False) -> None:
         """Let its built-in brain answer `text` aloud; see the Protocol."""
-        if not self._over:
-            self._waiting.append(Utterance.answering(text, utterance_id, reply_id))
-            self._go_on()
+        self._waiting.append(Utterance.answering(text, utterance_id, reply_id))
+        self._go_on()
 
     async def send(self, pcm: bytes, captured_ms: float) -> None:
         """It does not hear: nothing is done."""
@@ -184,7 +182,7 @@ class HeyGenStreamingAvatar:
             self._fail(http.failure("stalled", "HeyGen did not answer the order to fall silent in time."))
 
     async def talk(self, text: str) -> None:
-        """Let the avatar's built-in brain answer `text` by its `knowledge_base`. Raises `ProviderError`."""
+        """Let the built-in brain answer `text`, of which nothing will be told. Raises `ProviderError`."""
         await self._rest.call("task", text=text, task_type="talk", task_mode="async")
 
     async def events(self) -> AsyncIterator[ev.Event]:
@@ -246,8 +244,10 @@ class HeyGenStreamingAvatar:
         """One task; returns when its sound will be over, as far as can be known."""
         first = not utterance.started and utterance.start_timer is None
         if first:
-            delay_s = self._assumed_start_ms / 1000
-            utterance.start_timer = asyncio.get_running_loop().call_later(delay_s, self._start, utterance)
+            delay_s = (self._assumed_start_ms + (_THINKS_MS if utterance.reply_id is not None else 0)) / 1000
+            utterance.start_timer = asyncio.get_running_loop().call_later(
+                delay_s, partial(self._start, utterance, assumed=True)
+            )
         self._tell(utterance, ev.SpeechSent, piece_no=piece_no)
         sent_ms = self._now
         talk = utterance.reply_id is not None
@@ -277,9 +277,10 @@ class HeyGenStreamingAvatar:
             return self._now
         return max(free_ms, sent_ms + self._assumed_start_ms) + duration_ms
 
-    def _start(self, utterance: Utterance) -> None:
+    def _start(self, utterance: Utterance, *, assumed: bool = False) -> None:
         """The avatar is taken to speak now."""
-        if utterance.started or utterance.silenced:
+        room_tells = assumed and utterance.reply_id is not None and self._talk.inside
+        if utterance.started or utterance.silenced or room_tells:
             return
         utterance.started = True
         utterance.forget_start()

@@ -70,10 +70,20 @@ def length_ms(told: Any, longest_ms: float) -> float | None:
 class Talk:
     """The words of one answer after another, as events. room: see `HeyGenStreamingAvatar`."""
 
-    def __init__(self, room: Room | None, base_url: str, emit: Callable[[ev.Event], None], clock: Clock) -> None:
+    def __init__(
+        self,
+        room: Room | None,
+        base_url: str,
+        emit: Callable[[ev.Event], None],
+        clock: Clock,
+        on_start: Callable[[], None],
+    ) -> None:
+        """on_start: the answer begins to sound."""
         self._room, self._base_url, self._emit, self._clock = room, base_url, emit, clock
+        self._on_start = on_start
         self._joining: asyncio.Task[None] | None = None
-        self._in = False
+        self.inside = False
+        """Whether the room tells what happens."""
         self._reply_id: int | None = None
         self._words = Words()
         self._whole = asyncio.Event()
@@ -84,14 +94,14 @@ class Talk:
         self._emit(ev.ReplyStarted(at_ms=self._clock.now_ms(), reply_id=reply_id, model=MODEL))
         self._reply_id, self._words = reply_id, Words()
         self._whole.clear()
-        if not self._in and url and (self._joining is None or self._joining.done()):
+        if not self.inside and url and (self._joining is None or self._joining.done()):
             self._joining = asyncio.create_task(self._join(url, token), name="heygen room")
 
     async def end(self, task_id: str, *, spoken: bool = True) -> None:
         """It is over; spoken: to its end, so that what is missing of its words is waited for."""
         if self._reply_id is None:
             return
-        if spoken and self._in:
+        if spoken and self.inside:
             with suppress(TimeoutError):
                 async with asyncio.timeout(_LATE_WORDS_S):
                     await self._whole.wait()
@@ -117,10 +127,10 @@ class Talk:
             room = self._room = self._room or usual_room(self._base_url)
             room.on_data, room.on_closed = self._take, self._lost
             await room.connect(url, token)
-            self._in = True
+            self.inside = True
 
     def _lost(self, _why: str) -> None:
-        self._in = False
+        self.inside = False
         self._whole.set()
 
     def _say(self, text: str) -> None:
@@ -135,7 +145,9 @@ class Talk:
         if not isinstance(message, dict) or (self._past and message.get("task_id") == self._past):
             return
         text = message.get("message")
-        if message.get("type") == "avatar_talking_message" and isinstance(text, str):
+        if message.get("type") == "avatar_start_talking" and self._reply_id is not None:
+            self._on_start()
+        elif message.get("type") == "avatar_talking_message" and isinstance(text, str):
             self._say(self._words.chunk(whole(text)))
         elif message.get("type") == "avatar_end_message":
             self._whole.set()

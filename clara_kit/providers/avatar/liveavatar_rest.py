@@ -18,6 +18,7 @@ from clara_kit.providers.avatar.rest import Rest
 _MODE_HINT = "the session must be of mode LITE, without a hosted agent."
 _ROOM_HINT = "the session must be of mode FULL, in a room of the vendor's."
 _HINTS = {
+    "4003": "the plan allows no more sessions at once: close those that are open.",
     "400": "check AVATAR_ID and the session's options.",
     "401": "HeyGen API keys do not work on LiveAvatar: make a key at https://app.liveavatar.com and set "
     "LIVEAVATAR_API_KEY.",

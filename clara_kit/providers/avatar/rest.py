@@ -109,7 +109,7 @@ class Rest:
         if self.says_gone(path, status, code):
             self.gone = True
             return http.failure("cut", f"{who}'s session is over: {said}.", "a new session is needed.")
-        if status == 429 or code == "10004":
+        if status == 429 or code in ("10004", "4003"):
             wait = http.asked_to_wait(response.headers)
             message = f"{who}'s limit is reached at {said}{wait}."
             return http.failure("rate_limited", message, hint, headers=response.headers)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from clara_kit.audio.pcm import Sound, concat, silence
@@ -98,6 +99,10 @@ class Trouble:
         for task in self._tasks:
             task.cancel()
 
+    async def _odd(self) -> None:
+        with suppress(ConnectionError):  # the client has gone meanwhile
+            await self._garble()
+
     def _later(self, fault: Fault) -> None:
         self._timers.append(self._loop.call_later(fault.after_ms / 1000, self._play, fault))
 
@@ -105,7 +110,7 @@ class Trouble:
         if fault.kind == "cut":
             self._cut()
         elif fault.kind == "garble":
-            task = asyncio.create_task(self._garble())
+            task = asyncio.create_task(self._odd())
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
         else:

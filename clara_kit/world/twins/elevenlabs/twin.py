@@ -11,6 +11,7 @@ import json
 import re
 from base64 import b64encode
 from collections import deque
+from contextlib import suppress
 from typing import Any
 
 from aiohttp import WSMsgType, web
@@ -189,6 +190,10 @@ class _Connection:
         return True
 
     async def _work(self, name: str, context: _Context) -> None:
+        with suppress(ConnectionError):  # the client has gone in mid-word
+            await self._say(name, context)
+
+    async def _say(self, name: str, context: _Context) -> None:
         twin = self._twin
         while (text := await context.queue.get()) is not None:
             async for chunk, letters in voiced(twin.context, twin.voice, text, self._rate_hz, self._faults):

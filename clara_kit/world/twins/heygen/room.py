@@ -10,6 +10,7 @@ import asyncio
 import json
 import re
 from collections import defaultdict
+from contextlib import suppress
 from typing import Any
 
 from aiohttp import web
@@ -71,5 +72,5 @@ class Rooms:
     async def _say(self, task: Spoken, kind: str, **more: Any) -> None:
         message = json.dumps({"topic": "", "payload": json.dumps({"type": kind, "task_id": task.task_id, **more})})
         for socket in list(self._inside[task.session_id]):
-            if not socket.closed:
+            with suppress(ConnectionError):  # who has just left is told nothing
                 await socket.send_str(message)

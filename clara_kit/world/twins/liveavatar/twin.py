@@ -60,7 +60,8 @@ class LiveAvatarTwin:
     sandbox_limit_s, idle_limit_s, default_limit_s: how long sessions live (the last: where no
     max_session_duration was asked for; an estimate). connected_after_ms: socket open -> `connected` (an
     estimate). requests_per_s: the rate limit of each endpoint (an estimate). avatars: the ids that exist
-    beside the sandbox avatar; None for any. lines: what its own assistant can hear.
+    beside the sandbox avatar; None for any. lines: what its own assistant can hear. concurrent: how many sessions may run at once (its refusal is
+    reported by users; the number of a plan is not published; None: any).
     """
 
     name = "liveavatar"
@@ -78,6 +79,7 @@ class LiveAvatarTwin:
         credits: float = 1000.0,
         avatars: frozenset[str] | None = None,
         lines: LineBook | None = None,
+        concurrent: int | None = None,
     ) -> None:
         self.sessions: dict[str, TwinSession] = {}
         self.dialect: Dialect = dialect
@@ -90,7 +92,7 @@ class LiveAvatarTwin:
         self._gate = Gate(context, self._of_token, RateLimit(requests_per_s))
         self._rng = child_rng(context.seed, "twin", "liveavatar", "ids")
         self._room = Room()
-        self._skills = Skills(lines)
+        self._skills, self._concurrent = Skills(lines), concurrent
         self.contexts = Contexts(self._new_id)
 
     # --- the Twin Protocol ------------------------------------------------------------------------------
@@ -189,6 +191,11 @@ class LiveAvatarTwin:
         await self._gate.at_door("start", _service(config.mode))
         if session.state != "new":
             raise Refusal(400, "Session is not in correct state: it was started before.")
+        if (
+            self._concurrent is not None
+            and sum(s.state == "active" for s in self.sessions.values()) >= self._concurrent
+        ):
+            raise Refusal(403, "Session concurrency limit reached", code=4003)
         if not config.sandbox and self.credits < CREDITS_A_MINUTE[config.mode]:
             raise Refusal(402, "Insufficient credits: one minute must be available to start a session.")
         session.start()
