@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from clara_kit import Run, Settings
+from clara_kit import Fault, Run, Settings, simulate
 from clara_kit.core import commands as do
 from clara_kit.core import events as ev
 from clara_kit.core.records import Ignored, Record, StateChanged
@@ -254,3 +254,14 @@ def test_a_page_to_share_has_what_the_backup_said_and_what_could_be_read() -> No
     assert [(row["text"], row["unheard"], row["from"]) for row in rows] == [
         ("Un momento.", "", 3000), ("Cuesta cinco mil.", "", 4800), ("Es gratis.", "", 21_500),
     ]  # fmt: skip
+
+
+def test_what_the_backup_is_told_of_a_customer_and_says_to_her_stands_in_the_trace_as_placeholders() -> None:
+    faults = [Fault(service="llm", kind="refuse", status=529, on=n) for n in (1, 2, 3)]
+    lines = ["¿Qué protector solar me recomiendas?", "Me llamo Camila, ¿cuánto cuesta?", "Gracias."]
+    run = simulate(lines, Settings.of(enable_auto_fallback=True), seed=3, customer="camila", faults=faults)
+    assert any(isinstance(r, do.OpenBackup) for r in run.trace) and any(turn.backup for turn in run.ledger)
+    name = run.words["{first_name}"]
+    kept = "\n".join(codec.to_jsonl([r]) for r in run.trace)
+    assert name == "Camila" and name not in kept and "{first_name}" in kept
+    assert any(name in turn.customer + turn.clara for turn in run.revealed().ledger)
