@@ -9,7 +9,7 @@ from collections.abc import Callable
 from clara_kit.core.records import Record
 from clara_kit.runtime.manager import ConversationManager
 
-REFRESH_S = 0.1  # how often a growing conversation is drawn anew
+REFRESH_S = 0.4  # how often a growing conversation is drawn anew: all of it, each time
 
 
 def follow(clara: ConversationManager, draw: Callable[[], None]) -> None:

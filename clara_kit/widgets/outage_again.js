@@ -22,7 +22,7 @@ function render({ model, el }) {
   function draw() {
     const faults = model.get("faults"), rows = model.get("rows");
     wrong.textContent = !rows.length ? w("oa_none") : faults.length
-      ? `${w("oa_faults")} ${faults.map(([service, kind, n]) => `${w(`ou_${service}`)}: ${w(`ou_${kind}`)}${n > 1 ? ` × ${n}` : ""}`).join("; ")}.` : w("oa_no_faults");
+      ? `${w("oa_faults")} ${faults.map(([service, kind, n]) => `${w(`ou_${service}`)}: ${w(kind === "slow" ? "oa_slow" : `ou_${kind}`)}${n > 1 ? ` × ${n}` : ""}`).join("; ")}.` : w("oa_no_faults");
     const top = make("tr"), focused = document.activeElement?.dataset?.side;
     top.append(make("th"), ...SIDES.map((side, n) => {
       const cell = make("th"), open = make("button", "", w(`oa_${side}`));

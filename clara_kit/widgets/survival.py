@@ -121,7 +121,7 @@ class SurvivalView(ipywidgets.VBox):  # type: ignore[misc]
         self.picture.month = {
             "of": on.conversations, "rows": both, "busy": "",
             "sources": [
-                f"{_who(one.service, words)}: {words[f'tr_{one.what}']}, {words[f'sv_{how}'].format(n=f'{n:g}')}. {one.source}"
+                f"{_who(one.service, words)}: {words[f'tr_{one.what}']}, {words[f'sv_{how}'].format(n=f'{n:g}')}. {words['sv_assumed'] if one.source == 'assumed' else one.source}"
                 for one, how, n in every
             ],
         }  # fmt: skip

@@ -168,7 +168,6 @@ async def test_each_cell_of_the_picture_opens_its_conversation_by_mouse_and_by_k
         assert len(view.found["off"]) == len(some)
         monkeypatch.setattr(survival, "month", partial(month, conversations=200))
         await page.get_by_test_id("sv-month").click()
-        await expect(page.get_by_test_id("sv-month")).to_be_disabled()
         async with asyncio.timeout(60):
             while not view.picture.month.get("rows"):
                 await asyncio.sleep(0.05)

@@ -66,7 +66,7 @@ async def test_a_month_says_how_often_what_was_drawn_and_where_that_comes_from(m
     assert view.picture.month["of"] == 300 == sum(rows[outcome][0] for outcome in OUTCOMES) and rows["struck"][0] > 0
     sources = view.picture.month["sources"]
     assert len(sources) == sum(map(len, (Rates.load().incidents, Rates.load().mishaps)))
-    assert any("assumed" in line for line in sources) and not view.picture.month["busy"]
+    assert any("Assumed." in line for line in sources) and not view.picture.month["busy"]
     assert {f"sv_month_{name}" for name in rows} <= set(WORDS)
     assert {f"tr_{one.what}" for one in (*Rates.load().incidents, *Rates.load().mishaps)} <= set(WORDS)
 
