@@ -263,8 +263,9 @@ def unheard(pen: Pen, event: ev.TimerFired) -> None:
     """The local ear heard something like words, and the recogniser has told nothing of it."""
     why = f"the recogniser told nothing of a sound within {pen.talk.settings.slow_response_ms:.0f} ms"
     pen.do(do.RaiseAlert, why, name="unheard", message=f"What the customer may have said is not known: {why}.")
-    if pen.talk.unheard_ms >= WORDS_MS:
-        switching.deaf(pen, why)
+    words = pen.talk.unheard_ms >= WORDS_MS and switching.target_for(pen, "stt")
+    if words and pen.fallback.record_failure("stt", pen.talk.now_ms):  # one may be a lorry
+        switching.deaf(pen, f"{why}, {pen.talk.health('stt').failures} in a row")
 
 
 def final_never_came(pen: Pen, event: ev.TimerFired) -> None:

@@ -113,7 +113,7 @@ def played(case: Case, settings: Settings, policies: Policies | None = None) -> 
     clara, said = Conversation(settings, policies=policies or usual_policies()), " ".join(case.clara)
     began_ms = EARLIER_MS - min([0.0, case.asked_ms or 0.0, *(event.at_ms for event in case.events)])
     before: list[ev.Event] = [ev.ConversationStarted(at_ms=0.0, greeting=said if case.asked_ms is None else "")]
-    if case.asked_ms is not None:
+    if case.asked_ms is not None and said:
         before.append(ev.TextTyped(at_ms=began_ms + case.asked_ms, text=ASKED))
         before.append(ev.ReplyDelta(at_ms=began_ms + case.text_ms, reply_id=1, text=said))
         before.append(ev.ReplyCompleted(at_ms=began_ms + case.text_ms, reply_id=1, stop_reason="end_turn"))

@@ -14,6 +14,7 @@ from threading import Lock, Thread
 from typing import Any
 
 from clara_kit.core.settings import Mode
+from clara_kit.world.pace import surely_works
 
 LIBRARIES: dict[str, tuple[str, ...]] = {  # what takes long to import, by the service that is not simulated
     "llm": ("anthropic",),
@@ -50,7 +51,7 @@ _IMPORTING = Lock()  # of two threads in the same libraries, one could see half 
 def _import(names: Iterable[str], over: Callable[[], bool] = lambda: False) -> None:
     for name in names:
         if not over():
-            with _IMPORTING:
+            with _IMPORTING, surely_works():
                 import_module(name)
 
 

@@ -102,12 +102,12 @@ class _Clock:
             self._due.pop(loop, None)
             self._sending.discard(loop)
 
-    def helped(self, job: object, begins: bool) -> None:
+    def helped(self, job: object, begins: bool, *, since_s: float | None = None) -> None:
         """A job in another thread begins or ends."""
         with self._lock:
             self._advance()
             if begins:
-                self._helped[job] = perf_counter()
+                self._helped[job] = perf_counter() if since_s is None else since_s
                 self._flies = False
             else:
                 self._helped.pop(job, None)
@@ -250,6 +250,19 @@ async def _asked_from_outside(work: Coroutine[Any, Any, T]) -> T:
 
 
 _HERE = threading.local()  # job: the one that this thread does for a paced loop, and its clock
+
+
+@contextmanager
+def surely_works() -> Iterator[None]:
+    """Around what a job does that may take long, and waits for nobody: time does not fly meanwhile, however long that is."""
+    job = getattr(_HERE, "job", None)
+    if job is not None:
+        job[0].helped(job[1], True, since_s=math.inf)
+    try:
+        yield
+    finally:
+        if job is not None:
+            job[0].helped(job[1], True)
 
 
 @contextmanager

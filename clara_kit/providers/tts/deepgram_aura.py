@@ -161,8 +161,8 @@ class DeepgramAuraTTS:
 
     async def _comes_within(self, time_s: float) -> bool:
         receiving = asyncio.ensure_future(self.receive())
-        await asyncio.wait({receiving}, timeout=time_s)
         try:
+            await asyncio.wait({receiving}, timeout=time_s)
             return receiving.done() and receiving.result() is not None
         finally:
             receiving.cancel()
