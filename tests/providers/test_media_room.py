@@ -10,8 +10,8 @@ import pytest
 
 from clara_kit.core.errors import ProviderError, ProviderRefused, ProviderUnavailable
 from clara_kit.providers.avatar.full import LiveAvatarFull
-from clara_kit.providers.avatar.livekit_room import LiveKitRoom
-from clara_kit.providers.avatar.room import LoopbackRoom, usual_room
+from clara_kit.providers.avatar.livekit_room import LiveKitRoom, usual_room
+from clara_kit.providers.avatar.room import LoopbackRoom
 from clara_kit.runtime.clock import MonotonicClock
 
 INSTALLED = importlib.util.find_spec("livekit") is not None

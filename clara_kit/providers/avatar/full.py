@@ -27,8 +27,9 @@ from clara_kit.providers.avatar import full_protocol
 from clara_kit.providers.avatar.full_protocol import Order
 from clara_kit.providers.avatar.full_speaker import FullSpeaker
 from clara_kit.providers.avatar.liveavatar_rest import FullSession, LiveAvatarRest, within
+from clara_kit.providers.avatar.livekit_room import usual_room
 from clara_kit.providers.avatar.pacing import Timing
-from clara_kit.providers.avatar.room import Room, usual_room
+from clara_kit.providers.avatar.room import Room
 
 _LEAVE_BUDGET_S = 0.6  # of the second that hanging up may take; the rest is for what comes after
 _KEEP_ALIVE_S = 150.0  # the vendor ends a session after five idle minutes, and asks for a sign every two or three

@@ -18,7 +18,8 @@ from clara_kit.core.clock import Clock
 from clara_kit.core.errors import ProviderError
 from clara_kit.core.text import whole
 from clara_kit.providers.avatar.full_protocol import Words
-from clara_kit.providers.avatar.room import Room, usual_room
+from clara_kit.providers.avatar.livekit_room import usual_room
+from clara_kit.providers.avatar.room import Room
 
 MODEL = "heygen: its own"
 UNKNOWN = "(El asistente de HeyGen respondió en voz alta; sus palabras no se conocen.)"

@@ -14,7 +14,7 @@ from typing import Any
 
 from clara_kit.core.errors import ProviderRefused
 from clara_kit.providers import http
-from clara_kit.providers.avatar.room import HEARD_RATE_HZ, MIC_RATE_HZ
+from clara_kit.providers.avatar.room import HEARD_RATE_HZ, MIC_RATE_HZ, LoopbackRoom, Room
 
 _ATTEMPT_S = 3.0  # for each of the client's three tries to reach the room
 
@@ -104,3 +104,8 @@ class LiveKitRoom:
                 self.on_audio(bytes(event.frame.data))
         finally:
             await stream.aclose()
+
+
+def usual_room(base_url: str) -> Room:
+    """LiveKit's, and for a server on this machine, which is a twin's, a `LoopbackRoom`. Raises `ProviderRefused`."""
+    return LoopbackRoom() if http.is_loopback(base_url) else LiveKitRoom()

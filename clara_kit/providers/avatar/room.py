@@ -45,15 +45,6 @@ class Room(Protocol):
         """Leave. Never fails."""
 
 
-def usual_room(base_url: str) -> Room:
-    """LiveKit's, and for a server on this machine, which is a twin's, a `LoopbackRoom`. Raises `ProviderRefused`."""
-    if http.is_loopback(base_url):
-        return LoopbackRoom()
-    from clara_kit.providers.avatar.livekit_room import LiveKitRoom
-
-    return LiveKitRoom()
-
-
 class LoopbackRoom:
     """A `Room` over one websocket: text is JSON of topic and payload, binary is sound, each way at its own rate.
 
