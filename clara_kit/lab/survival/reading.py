@@ -239,9 +239,8 @@ class Reading:
             sound.wanted = self._felt_since(sound)
         if how == "broke" and sound.started_ms is not None and not sound.wanted:
             said = (self.now_ms - sound.started_ms) / 1000 * CHARS_PER_S
-            how = (
-                "ended" if sound.closed and said >= len(" ".join(sound.pieces)) else how
-            )  # it broke after its last word
+            sound.guessed = sound.closed and said >= len(" ".join(sound.pieces))  # it broke after its last word
+            how = "ended" if sound.guessed else how
         if how != "ended":  # whose avatar breaks when the customer has silenced it breaks nothing
             how = "cut" if sound.wanted else "broke"
         sound.how, sound.stopped_ms = how, self.now_ms
