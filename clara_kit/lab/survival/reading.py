@@ -33,6 +33,7 @@ class Sound(Struct, kw_only=True):
     how: How = ""
     told_ms: float | None = None  # when it was ordered to stop
     closed: bool = False  # no more pieces come
+    guessed: bool = False  # that it was heard to its end
     wanted: bool = False  # by the customer, who made themselves felt since it was ordered, or was heard already
 
 
@@ -238,9 +239,8 @@ class Reading:
             sound.wanted = self._felt_since(sound)
         if how == "broke" and sound.started_ms is not None and not sound.wanted:
             said = (self.now_ms - sound.started_ms) / 1000 * CHARS_PER_S
-            how = (
-                "ended" if sound.closed and said >= len(" ".join(sound.pieces)) else how
-            )  # it broke after its last word
+            sound.guessed = sound.closed and said >= len(" ".join(sound.pieces))  # it broke after its last word
+            how = "ended" if sound.guessed else how
         if how != "ended":  # whose avatar breaks when the customer has silenced it breaks nothing
             how = "cut" if sound.wanted else "broke"
         sound.how, sound.stopped_ms = how, self.now_ms
@@ -272,7 +272,7 @@ class Reading:
                 self.problems.append(f"{since:.0f} ms: two voices: utterance {second} begins while {first} sounds")
         whole: set[tuple[int, str]] = set()
         for sound in self.sounds.values():
-            if sound.how == "ended" and sound.started_ms is not None:
+            if sound.how == "ended" and not sound.guessed and sound.started_ms is not None:
                 for piece in sound.pieces:
                     if (sound.turn_id, piece) in whole and len(piece.split()) > 3:
                         self.twice.append((sound.started_ms, sound.turn_id, piece))
