@@ -83,6 +83,10 @@ def settle(pen: Pen) -> None:
         elif talk.backup == "home":
             home(pen, "the avatar is there again, and Clara is silent")
     speaking.release(pen, "the voice is free")
+    if talk.notice and (
+        avatar.target == "backup" or speaking.say_aside(pen, talk.settings.fallback_notice, talk.notice)
+    ):
+        talk.notice = ""
 
 
 def _move_in(pen: Pen) -> None:

@@ -41,7 +41,7 @@ def _backup_failed(pen: Pen, event: ev.ProviderFailed) -> None:
     utterance = talk.utterances.get(event.utterance_id) if event.utterance_id is not None else talk.utterance
     if not alone and reply is None and utterance is None:
         return pen.ignore(event, "no answer is awaited from it")
-    heard = utterance is not None and utterance.started_ms is not None
+    heard = utterance is not None and utterance.started_ms is not None and (utterance.own or not alone)
     if utterance is not None and not utterance.own and not alone:  # our text, which it was to repeat
         decision = trouble.ask(pen, event, spoken=heard)
         if utterance.aside:
@@ -51,7 +51,10 @@ def _backup_failed(pen: Pen, event: ev.ProviderFailed) -> None:
     decision = trouble.ask(pen, event, spoken=heard, connection=alone)
     for one in [r for r in talk.replies.values() if r.by_backup]:
         pen.end_reply(one.reply_id)
-    if utterance is not None and (utterance.own or alone) and utterance.phase != "waiting":
+        if alone:
+            pen.do(do.CancelReply, why, reply_id=one.reply_id)
+    through_it = talk.health("avatar").target == "backup"  # else what sounds is not its
+    if utterance is not None and (utterance.own or (alone and through_it)) and utterance.phase != "waiting":
         if heard:
             going_on.broke_off(pen, utterance, why, again=not utterance.own)
         elif utterance.own:
@@ -81,8 +84,8 @@ def _without_backup(pen: Pen, decision: Decision, why: str) -> None:
         pen.do(do.SwitchTo, why, service="avatar", target="")
         pen.do(do.Connect, why, service="avatar")
     if isinstance(decision, Retry):
-        pen.set_timer("reopen_backup", decision.after_ms, f"{why}; {decision.reason}")
-        return
+        pen.health("backup").down = "broken"
+        return pen.set_timer("reopen_backup", decision.after_ms, f"{why}; {decision.reason}")
     pen.health("backup").down = "given up"
     for service in ("llm", "stt"):
         if talk.health(service).circuit == "open":

@@ -34,7 +34,8 @@ def late(pen: Pen, event: ev.TimerFired) -> None:
         return
     reply = talk.reply
     writes = reply is not None and reply.chunker.chars >= reply.seen_chars + _CREEPS_CHARS
-    if talk.now_ms - since_ms > talk.settings.turn_deadline_ms and not writes:
+    waited_ms = talk.now_ms - (talk.since_sound_ms if who == "backup" else since_ms)
+    if waited_ms > talk.settings.turn_deadline_ms and not writes:
         return _never_came(pen, who, why)
     held_on = who in ("llm", "backup") and speaking.hold_on(pen, why)
     if not held_on and who == "llm" and reply is not None and reply.seen_chars and not writes:

@@ -45,6 +45,10 @@ def delta(pen: Pen, event: ev.ReplyDelta) -> None:
     reply = pen.talk.replies.get(event.reply_id)  # not through `awaited`: two events of three come this way
     if reply is None:
         return pen.ignore(event, f"reply {event.reply_id} is not awaited")
+    if reply.by_backup:  # it tells what it says as it says it
+        if text := event.text.strip():
+            _piece(pen, reply, Piece(text, "the backup says it"))
+        return
     for piece in reply.chunker.feed(event.text):
         _piece(pen, reply, Piece(piece, "a sentence is complete"))
 

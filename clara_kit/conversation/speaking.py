@@ -39,16 +39,17 @@ def begin(pen: Pen) -> Utterance:
     return pen.begin_utterance(talk.turn.turn_id, waiting=waiting)
 
 
-def say_aside(pen: Pen, text: str, why: str) -> None:
-    """Beside the conversation, where nothing of Clara's is said or waits: nothing is answered by it."""
+def say_aside(pen: Pen, text: str, why: str) -> bool:
+    """Beside the conversation, where nothing of Clara's is said or waits; False where it cannot be said now."""
     talk = pen.talk
-    if not text.strip() or talk.utterance is not None or talk.customers_floor or talk.held is not None:
-        return
-    if talk.mute or talk.health("avatar").down:
-        return
+    if not text.strip() or talk.mute or talk.health("avatar").down:
+        return True  # nor ever
+    if talk.utterance is not None or talk.customers_floor or talk.held is not None or talk.sounding:
+        return False
     utterance = pen.begin_utterance(talk.turn.turn_id, waiting=False)
     utterance.aside, utterance.closed, utterance.by = True, True, "aside"
     speak(pen, utterance, text.strip(), why)
+    return True
 
 
 def hold_on(pen: Pen, why: str) -> bool:
@@ -70,6 +71,8 @@ def watch(pen: Pen) -> None:
 def speak(pen: Pen, utterance: Utterance, piece: str, why: str) -> None:
     """The next piece of an utterance."""
     utterance.pieces.append(piece)
+    if utterance.own:
+        utterance.handed_ms.append(pen.talk.now_ms)
     give(pen, utterance, why)
 
 

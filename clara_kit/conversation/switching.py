@@ -58,7 +58,8 @@ def switch(pen: Pen, service: Service, why: str, *, told: bool = False) -> bool:
     if not told:
         pen.do(do.RaiseAlert, why, name=f"{service}_down", message=f"The {service} is passed by: {why}.")
         if target != "text":
-            speaking.say_aside(pen, talk.settings.fallback_notice, why)
+            said = speaking.say_aside(pen, talk.settings.fallback_notice, why)
+            talk.notice = "" if said else why
     if target == "backup":
         backup.begin(pen, why)
     return True

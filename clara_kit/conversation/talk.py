@@ -167,6 +167,7 @@ class Talk:
     unfinished: bool = False  # a reply was stopped before it was written to its end, and nothing was asked since
     services: dict[Service, Health] = field(default_factory=dict)
     switched: bool = False  # something else stands behind a service, or is about to, or nothing does any more
+    notice: str = ""  # why something was switched, and nobody could say so yet
     backup: Literal["", "opening", "there", "leaving", "home"] = ""
     """The session of the avatar vendor's own assistant; leaving: ours is being connected again, home: it is."""
     timers: dict[str, Timer] = field(default_factory=dict)  # by what they are for: one of a kind

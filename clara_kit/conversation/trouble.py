@@ -128,7 +128,7 @@ def voice_failed(pen: Pen, event: ev.ProviderFailed) -> None:
     utterance = talk.utterance if event.utterance_id is None else talk.utterances[event.utterance_id]
     spoken = utterance is not None and utterance.started_ms is not None
     decision = ask(pen, event, spoken=spoken and not connection, connection=connection)
-    if event.service == "tts" and event.utterance_id is None:
+    if event.service == "tts" and event.utterance_id is None and talk.health("tts").target:  # there is no other voice
         return speaking.release(pen, why)
     if utterance is not None and utterance.aside:
         speaking.aside_over(pen, utterance, why)

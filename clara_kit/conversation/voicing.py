@@ -23,7 +23,7 @@ def sent(pen: Pen, event: ev.SpeechSent) -> None:
         talk.voice = Voice(settings.tts_voice, settings.tts_speed)
     if not utterance.handed_ms:
         utterance.voice = talk.voice
-    if event.piece_no == len(utterance.handed_ms):
+    if event.piece_no == len(utterance.handed_ms) and not utterance.own:
         utterance.handed_ms.append(talk.now_ms)
 
 

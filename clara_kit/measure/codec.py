@@ -69,7 +69,7 @@ def to_log(trace: Iterable[Record], said: tuple[Message, ...] = ()) -> str:
             value = getattr(record, name)
             if value == usual:
                 continue
-            if name == "messages":
+            if name == "messages" and type(record) is commands.RequestReply:  # whoever reads builds on requests alone
                 plain["skips"], plain["keeps"] = _shared(said, value)
                 said, value = value, value[plain["keeps"] :]
             plain[name] = value if type(value) in _PLAIN else _unusual(value)

@@ -7,7 +7,11 @@ microphone would push its frames to the same `on_frame`.
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
+import math
+import os
+import shutil
 from collections import deque
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -33,6 +37,7 @@ _SILENCE = bytes(FRAME_BYTES)
 DUCKED = 0.25  # -12 dB, as the desk's page plays it
 DOWN_PER_MS, UP_PER_MS = 0.75 / 40, 0.75 / 100  # of its full loudness: within 40 ms, back within 100
 
+LEFT_BYTES = 8_000_000  # of a disk: two minutes of sound, or a thousand turns
 AWAITED = 8  # utterances whose sound is kept until they are heard
 
 OnFrame = Callable[[bytes, float], Awaitable[None]]
@@ -110,7 +115,7 @@ class Recorder:
     """Grows with each frame of the microphone; its owner's alone, and readable at any time, also after a crash.
 
     Raises `RunLogError` where there can be no such file. What a full disk does not take is silence, and `trouble` says so
-    meanwhile; its beginning is tried again each second.
+    meanwhile; the last megabytes of a disk are left to what was said, of which a minute takes what a second takes of this.
     """
 
     def __init__(self, path: Path) -> None:
@@ -118,7 +123,8 @@ class Recorder:
         self.trouble: RunLogError | None = None
         """What the disk does not take at present."""
         self._writer: WavWriter | None = None
-        self._next_try_ms = 0.0
+        self._next_look_ms = -math.inf
+        self._has_room = True
         self._told = False
         self._sent: dict[int, bytearray] = {}
         self._rate_hz = 24_000
@@ -174,16 +180,21 @@ class Recorder:
     def frame(self, pcm: bytes, captured_ms: float) -> None:
         """Write a frame of both sides."""
         try:
+            if captured_ms >= self._next_look_ms:  # each second, also for whether there is room again
+                self._next_look_ms = captured_ms + 1000
+                self._has_room = shutil.disk_usage(self.path.parent).free >= LEFT_BYTES
+                if self._writer is None:
+                    self._begin()
+            left = np.frombuffer(pcm, dtype="<i2")
             if self._writer is None:
-                if captured_ms < self._next_try_ms:
-                    return
-                self._next_try_ms = captured_ms + 1000
-                self._begin()
-            assert self._writer is not None
+                return
             if self.from_ms is None:
                 self.from_ms = captured_ms
-            left = np.frombuffer(pcm, dtype="<i2")
-            self._writer.write(left, self._clara(captured_ms, len(left)))
+            right = self._clara(captured_ms, len(left))
+            if not self._has_room:
+                self._writer.skip(len(left))
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            self._writer.write(left, right)
         except OSError as exc:
             self._failed(exc)
         else:

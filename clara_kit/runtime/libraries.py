@@ -33,6 +33,8 @@ async def load(modes: Mapping[str, Mode], over: asyncio.Event, *services: str) -
     """Import the libraries of these; returns at once when it is `over`."""
     needed = [name for one in services if modes.get(one) in ("live", "twin") for name in LIBRARIES[one]]
     needed += [TWINS] * ("twin" in modes.values())
+    if not needed:
+        return
     pool = ThreadPoolExecutor(1)  # not the loop's own, for whose end the loop waits
     loading = asyncio.get_running_loop().run_in_executor(pool, partial(_import, needed, over.is_set))
     pool.shutdown(wait=False)

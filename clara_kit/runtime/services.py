@@ -289,7 +289,7 @@ class Services:
 
     def _shop(self, clock: Clock) -> AbstractAsyncContextManager[ProfileSource]:
         if self.modes["shop"] == "sim":
-            from clara_kit.world.played import PlayedShop
+            from clara_kit.world.played_shop import PlayedShop
 
             return PlayedShop(self._stage(clock))
         from clara_kit.shop.fetcher import ShopifyCustomerFetcher

@@ -51,7 +51,7 @@ class Switchboard:
         self._there: dict[str, Any] = {}  # who is connected, by line
         self._in_place: dict[ev.Service, do.Target] = {}  # of a service
         self._ordered: do.OpenBackup
-        self.prompt_hash = ""
+        self.prompt_hash = services.prompt.hash
         """Of what the backup was told, as the log may know it."""
         self._probes: dict[ev.Service, asyncio.Task[None]] = {}
 

@@ -24,17 +24,13 @@ from clara_kit.core import commands as do
 from clara_kit.core import events as ev
 from clara_kit.core.clock import Clock
 from clara_kit.core.errors import ProviderError
-from clara_kit.core.profile import ANONYMOUS
 from clara_kit.core.settings import Settings
 from clara_kit.providers.llm.base import ReplyRequest
-from clara_kit.shop.answer import ShopAnswer
 from clara_kit.world import mouths, timelines
 from clara_kit.world.answers import AnswerBook
 from clara_kit.world.faults import DOORS, Fault, FaultBox, find
 from clara_kit.world.latency import LatencyProfile
-from clara_kit.world.personas import Persona
 from clara_kit.world.script import Line
-from clara_kit.world.shop_answers import shop_answer
 
 RATE_HZ = 24_000
 CHUNK_MS = 100.0
@@ -97,7 +93,7 @@ def error_of(failed: ev.ProviderFailed) -> ProviderError:
     return ProviderError(failed.message, kind=failed.kind, retryable=failed.retryable, retry_after_ms=wait_ms)
 
 
-class _Entered:
+class Entered:
     """Nothing to connect, nothing to close."""
 
     async def __aenter__(self) -> Self:
@@ -109,7 +105,7 @@ class _Entered:
         return None
 
 
-class Scheduled(_Entered):
+class Scheduled(Entered):
     """Events that happen at their time and in their order, unless they are not wanted any more by then."""
 
     def __init__(self, stage: Stage) -> None:
@@ -206,24 +202,6 @@ class PlayedSTT(Scheduled):
         """No more lines will be told: when the last has been recognised, that is all."""
         last_ms = max((at_ms for at_ms, _, _ in self._due), default=0.0)
         self._at(last_ms, lambda: self._out.put_nowait(None))
-
-
-class PlayedShop(_Entered):
-    """A shop that knows the invented customers of `data/customers/`."""
-
-    def __init__(self, stage: Stage) -> None:
-        self._stage = stage
-
-    async def fetch(self, customer: str) -> ShopAnswer:
-        """The profile of a persona by gid or e-mail; nothing is known of others. Raises `ProviderError`."""
-        stage, began_ms = self._stage, self._stage.clock.now_ms()
-        known = next((p.profile for p in Persona.all() if customer in (p.gid, p.email)), ANONYMOUS)
-        shown = shop_answer(known, stage.faults.next_occasion("shop"))
-        await stage.until(began_ms + stage.draw("shop_answer") + shown.late_ms)
-        if shown.failed is not None:
-            raise error_of(shown.failed)
-        took_ms = stage.clock.now_ms() - began_ms
-        return ShopAnswer(source="shop", profile=shown.profile, took_ms=took_ms, warnings=shown.warnings)
 
 
 class PlayedLLM:

@@ -155,6 +155,8 @@ class World(Hears):
 
     def faults(self, service: ev.Service) -> tuple[Fault, ...]:
         """What goes wrong on this occasion."""
+        if not self._faults.waiting:  # nobody adds any here: nothing has to be counted
+            return ()
         faults = self._faults.next_occasion(service)
         if (
             service == "avatar"
@@ -164,6 +166,8 @@ class World(Hears):
 
     def doors(self, service: ev.Service) -> tuple[Fault, ...]:
         """The refusals of a session that is to be opened now."""
+        if not self._faults.waiting:
+            return ()
         return tuple(fault for door in DOORS for fault in self._faults.next_occasion(service, door))
 
     def _fault_played(self, fault: Fault) -> None:

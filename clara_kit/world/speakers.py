@@ -168,9 +168,8 @@ class Speakers:
             return self._nobody(service, utterance_id=who)
         told: list[ev.Event] = []  # what was ordered is told before what goes wrong with it
         host.at(host.now_ms, lambda _: self._happens(other, told[0], who))
-        services: dict[Service, tuple[Service, ...]] = {"avatar": ("tts", "avatar")}
-        faults = [fault for one in services.get(service, (service,)) for fault in host.faults(one)]
-        other.begin(who, tuple(faults))
+        voice = host.faults("tts") if service == "avatar" else ()
+        other.begin(who, (*voice, *host.faults(service)))
         sent, *rest = other.speak(0, command.text, host.now_ms)
         told.append(sent)
         self.happen(other, rest)

@@ -18,7 +18,7 @@ def test_one_line_says_where_every_twin_is_and_an_interrupt_ends_it() -> None:
         assert process.stdout is not None
         try:
             addresses = json.loads(process.stdout.readline())
-            assert set(addresses) == {"deepgram", "anthropic", "liveavatar", "heygen", "shopify"}
+            assert set(addresses) == {"deepgram", "anthropic", "elevenlabs", "liveavatar", "heygen", "shopify"}
             url = addresses["shopify"]["base_url"] + "/admin/api/2026-10/graphql.json"
             query = "{ customers(first: 250) { nodes { id } } products(first: 250) { nodes { id } } }"
             answer = httpx.post(url, json={"query": query}, headers={"X-Shopify-Access-Token": "test-key"})

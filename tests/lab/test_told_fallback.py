@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from functools import cache
 from itertools import pairwise
+from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
 
-from clara_kit import Run, Settings
+from clara_kit import Fault, Run, Settings, simulate
 from clara_kit.core import commands as do
 from clara_kit.core import events as ev
 from clara_kit.core.records import Ignored, Record, StateChanged
@@ -56,12 +57,15 @@ def test_every_order_of_fallback_is_told_as_a_sentence_of_its_own() -> None:
     assert "was asked to answer" in english and "has heard" in english and "was shown to be read" in english
 
 
-def test_a_run_of_fallback_is_the_same_when_it_is_read_again() -> None:
-    for trace in traces()[:10]:
-        run = Run(inputs={"modes": TWINS, "settings": {}}, trace=trace)
-        assert Run.from_jsonl(run.to_jsonl()).trace == trace
-        lines = codec.to_log(trace).splitlines()
-        assert len(lines) <= len(trace)
+def test_a_run_of_fallback_is_the_same_when_it_is_read_again(tmp_path: Path) -> None:
+    for trace in traces():
+        log = tmp_path / "events.jsonl"
+        log.write_text(codec.to_log(trace), "utf-8")
+        (tmp_path / "manifest.json").write_text('{"inputs": {"modes": {}}, "facts": {"ended": ""}}', "utf-8")
+        assert (
+            Run.load(tmp_path).trace == trace
+        )  # a session that is told the last turns says nothing of the next request
+    assert any(isinstance(r, do.OpenBackup) and r.messages for trace in traces() for r in trace)
 
 
 def test_a_ledger_of_fallback_adds_up_or_says_why_not_and_every_answer_of_the_backup_is_named() -> None:
@@ -250,3 +254,14 @@ def test_a_page_to_share_has_what_the_backup_said_and_what_could_be_read() -> No
     assert [(row["text"], row["unheard"], row["from"]) for row in rows] == [
         ("Un momento.", "", 3000), ("Cuesta cinco mil.", "", 4800), ("Es gratis.", "", 21_500),
     ]  # fmt: skip
+
+
+def test_what_the_backup_is_told_of_a_customer_and_says_to_her_stands_in_the_trace_as_placeholders() -> None:
+    faults = [Fault(service="llm", kind="refuse", status=529, on=n) for n in (1, 2, 3)]
+    lines = ["¿Qué protector solar me recomiendas?", "Me llamo Camila, ¿cuánto cuesta?", "Gracias."]
+    run = simulate(lines, Settings.of(enable_auto_fallback=True), seed=3, customer="camila", faults=faults)
+    assert any(isinstance(r, do.OpenBackup) for r in run.trace) and any(turn.backup for turn in run.ledger)
+    name = run.words["{first_name}"]
+    kept = "\n".join(codec.to_jsonl([r]) for r in run.trace)
+    assert name == "Camila" and name not in kept and "{first_name}" in kept
+    assert any(name in turn.customer + turn.clara for turn in run.revealed().ledger)

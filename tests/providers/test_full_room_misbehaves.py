@@ -140,6 +140,26 @@ async def test_words_that_come_as_chunks_and_as_a_whole_are_told_once() -> None:
         assert one(seen, ev.SpeakingStarted) and isinstance(seen[-1], ev.SpeakingEnded)
 
 
+async def test_an_answer_that_never_begins_fails_and_one_that_comes_late_is_silenced() -> None:
+    async with backup() as (far, room):
+        events = far.events()
+        await far.ask(1, 2, 3, "Hola")
+        first = await room.order("avatar.speak_response")
+        room.tell("avatar.transcription", first, text="Un momento")  # it is alive
+        failed = (await up_to(events, 3))[-1]
+        assert isinstance(failed, ev.ProviderFailed) and failed.kind == "stalled" and failed.reply_id == 2
+        await room.order("avatar.interrupt")
+        room.tell("avatar.speak_started", first)
+        room.tell("avatar.speak_ended", first)
+        await room.order("avatar.interrupt")
+        await far.ask(2, 3, 4, "Hola")
+        second = await room.order("avatar.speak_response")
+        room.tell("avatar.speak_started", second)
+        room.tell("avatar.transcription", second, text="Hola.")
+        room.tell("avatar.speak_ended", second)
+        assert isinstance((await up_to(events, 4))[-1], ev.SpeakingEnded)
+
+
 async def test_an_interrupt_that_is_not_confirmed_counts_after_a_while_and_a_late_start_is_silenced_again() -> None:
     async with backup() as (far, room):
         events = far.events()
@@ -179,6 +199,27 @@ async def test_what_it_answers_by_itself_and_nobody_asks_for_is_silenced_after_a
         room.tell("avatar.speak_ended")
         seen = await up_to(far.events(), 1)
         assert one(seen, ev.ReplyDelta).text == "Aquí estoy." and isinstance(seen[-1], ev.SpeakingEnded)
+
+
+async def test_its_answer_to_an_interruption_is_heard_also_where_the_interruption_was_never_confirmed() -> None:
+    async with backup(hears=True) as (far, room):
+        events = far.events()
+        await far.speak(1, 0, "Hacemos despachos a todas las regiones.")
+        first = await room.order("avatar.speak_text")
+        room.tell("avatar.speak_started", first)
+        room.tell("user.speak_started")
+        await far.interrupt(1)
+        room.tell("user.speak_ended")
+        room.tell("user.transcription", text="¿Cuánto cuesta?")
+        room.tell("avatar.speak_started")
+        await far.ask(2, 2, 2, "¿Cuánto cuesta?", heard=True)
+        room.tell("avatar.transcription", text="Doce mil pesos.")
+        room.tell("avatar.speak_ended")
+        seen = await up_to(events, 2)
+        told = [(type(e), e.utterance_id) for e in seen if isinstance(e, ENDS | ev.SpeakingStarted)]
+        assert told[1:] == [(ev.SpeakingInterrupted, 1), (ev.SpeakingStarted, 2), (ev.SpeakingEnded, 2)]
+        assert one(seen, ev.ReplyDelta).text == "Doce mil pesos."
+        assert [o["event_type"] for o in room.ordered] == ["avatar.interrupt"]
 
 
 async def test_what_speaks_unasked_in_a_session_that_does_not_hear_is_silenced_and_tells_nothing() -> None:

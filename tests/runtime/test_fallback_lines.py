@@ -14,6 +14,7 @@ import pytest
 from clara_kit.core import commands as do
 from clara_kit.core import events as ev
 from clara_kit.core.errors import ProviderRefused, ProviderUnavailable, SettingsError
+from clara_kit.core.prompt import Prompt
 from clara_kit.core.settings import Settings
 from clara_kit.providers.avatar.base import AvatarProvider, Backup
 from clara_kit.runtime.clock import MonotonicClock
@@ -92,6 +93,7 @@ class Board:
         services: Any = SimpleNamespace(
             stt=lambda _: made["stt"], avatar=lambda *_: made["avatar"], tts=lambda _: made["tts"],
             sound_only=lambda *_: made["sound"], other_voice=self._other, settings=Settings(),
+            prompt=Prompt(static=""),
         )  # fmt: skip
         self.board = Switchboard(
             services, self.clock, self.told.append, SimpleNamespace(probe=made["llm"].warm),  # type: ignore[arg-type]

@@ -9,6 +9,7 @@ import resource
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -17,6 +18,7 @@ from clara_kit.audio.wav import read_channels
 from clara_kit.core import events as ev
 from clara_kit.core.errors import RunLogError
 from clara_kit.lab.sentences import happened
+from clara_kit.runtime import ears
 from clara_kit.runtime.keeping import AGAIN_S
 from clara_kit.widgets.telling import lasting, tell
 from clara_kit.world.script import Line
@@ -44,8 +46,8 @@ async def _asks(clara: ConversationManager) -> str:
     return (await clara.ask(Line(text="¿Hacen despachos a regiones?", typed=True))).clara
 
 
-def _events_bytes(root: Path) -> int:
-    (file,) = root.glob("*/events.jsonl")
+def _bytes(root: Path, name: str = "events.jsonl") -> int:
+    (file,) = root.glob(f"*/{name}")
     return file.stat().st_size
 
 
@@ -57,7 +59,7 @@ async def test_a_conversation_goes_on_beside_a_full_disk_and_nothing_of_it_is_mi
     if file_bytes is None:
         await clara.start()
         await _asks(clara)
-        file_bytes = _events_bytes(tmp_path) + 300
+        file_bytes = _bytes(tmp_path) + 300
     with room_for(file_bytes):
         if FROM[since] is not None:
             await clara.start()
@@ -86,7 +88,7 @@ async def test_what_a_full_disk_did_not_take_at_the_end_is_written_by_the_next_s
     clara = _clara(tmp_path)
     await clara.start()
     await _asks(clara)
-    with room_for(_events_bytes(tmp_path) + 300):
+    with room_for(_bytes(tmp_path) + 300):
         await _asks(clara)
         await _asks(clara)
         with pytest.raises(RunLogError, match="cannot be written"):
@@ -120,3 +122,29 @@ async def test_a_disk_with_no_room_for_a_folder_is_asked_again(tmp_path: Path, m
     run = await clara.stop()
     assert run is not None and run.folder is not None
     assert Run.load(run.folder).trace == run.trace
+
+
+async def test_the_last_megabytes_of_a_disk_are_left_to_what_was_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    free = ears.LEFT_BYTES
+    monkeypatch.setattr(ears.shutil, "disk_usage", lambda _: SimpleNamespace(free=free))
+    clara = _clara(tmp_path)
+    await clara.start()
+    await _asks(clara)
+    free -= 1
+    await clara.wait(1.1)
+    taken = _bytes(tmp_path, "conversation.wav")
+    await _asks(clara)
+    assert _bytes(tmp_path, "conversation.wav") == taken
+    free += 1
+    await clara.wait(1.1)
+    run = await clara.stop()
+    assert run is not None and run.folder is not None and Run.load(run.folder).trace == run.trace
+    told = [(type(r).__name__, r.what) for r in run.trace if isinstance(r, ev.KeepingFailed | ev.KeepingRecovered)]
+    assert told == [("KeepingFailed", "sound"), ("KeepingRecovered", "sound")]
+    _, her = read_channels(run.folder / "conversation.wav")
+    failed_ms, back_ms = (
+        r.at_ms - run.sound_from_ms for r in run.trace if isinstance(r, ev.KeepingFailed | ev.KeepingRecovered)
+    )
+    assert not her.between(failed_ms + 100, back_ms - 100).samples.any() and her.between(0, failed_ms).samples.any()

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
+from clara_kit.conversation.heard import CHARS_PER_S
 from clara_kit.core import commands as do
 from clara_kit.core import events as ev
 from clara_kit.core.records import Record, StateChanged
@@ -31,6 +32,7 @@ class Sound(Struct, kw_only=True):
     stopped_ms: float | None = None
     how: How = ""
     told_ms: float | None = None  # when it was ordered to stop
+    closed: bool = False  # no more pieces come
     wanted: bool = False  # by the customer, who made themselves felt since it was ordered, or was heard already
 
 
@@ -109,6 +111,7 @@ class Reading:
             do.AskBackup: self._request,
             do.CancelReply: self._cancel,
             do.Speak: self._speak,
+            do.EndSpeech: self._close,
             do.InterruptAvatar: self._interrupt,
             do.ShowText: self._show,
             do.RaiseAlert: self._alert,
@@ -190,7 +193,9 @@ class Reading:
         if event.utterance_id is not None:
             self._silent(event.utterance_id, "broke")
         elif event.service in ("avatar", "backup") and event.reply_id is None:
-            self._all_silent(backup=event.service == "backup")
+            passed_by = any(s.service == "avatar" and s.until_ms is None for s in self.switches)
+            if event.service == "backup" or not passed_by:
+                self._all_silent(backup=event.service == "backup")
 
     # --- what is heard and seen ------------------------------------------------------------------------------
 
@@ -213,11 +218,15 @@ class Reading:
                 if switch.heard_ms is None and switch.ordered_ms is not None and sound.ordered_ms >= switch.ordered_ms:
                     switch.heard_ms = event.at_ms
 
+    def _close(self, command: do.EndSpeech) -> None:
+        if (sound := self.sounds.get(command.utterance_id)) is not None:
+            sound.closed = True
+
     def _interrupt(self, command: do.InterruptAvatar) -> None:
         sound = self.sounds.get(command.utterance_id)
         if sound is not None and not sound.how:
             sound.told_ms = command.at_ms
-            sound.wanted = self._sounding or any(at_ms >= sound.ordered_ms for at_ms in self.touched_ms[-1:])
+            sound.wanted = self._felt_since(sound)
             if sound.started_ms is None:
                 sound.how, sound.stopped_ms = "cut", command.at_ms
 
@@ -225,9 +234,20 @@ class Reading:
         sound = self.sounds.get(utterance_id)
         if sound is None or sound.how:
             return
+        if how == "cut" and sound.told_ms is None:  # a vendor's own assistant falls silent for the customer by itself
+            sound.wanted = self._felt_since(sound)
+        if how == "broke" and sound.started_ms is not None and not sound.wanted:
+            said = (self.now_ms - sound.started_ms) / 1000 * CHARS_PER_S
+            how = (
+                "ended" if sound.closed and said >= len(" ".join(sound.pieces)) else how
+            )  # it broke after its last word
         if how != "ended":  # whose avatar breaks when the customer has silenced it breaks nothing
             how = "cut" if sound.wanted else "broke"
         sound.how, sound.stopped_ms = how, self.now_ms
+
+    def _felt_since(self, sound: Sound) -> bool:
+        """The customer is heard, or made themselves felt since it was ordered."""
+        return self._sounding or any(at_ms >= sound.ordered_ms for at_ms in self.touched_ms[-1:])
 
     def _all_silent(self, *, backup: bool) -> None:
         for sound in self.sounds.values():

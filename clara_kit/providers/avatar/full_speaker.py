@@ -5,7 +5,8 @@ Used by `full.py`, which owns the session: it hands in what the assistant tells 
 What is decided here, and why:
 
 - **Pieces that wait** while another is spoken go out together: each order costs the vendor's voice a start.
-- **A start that never comes** (`start_timeout_ms` after the order) fails the utterance, and it is ordered silent.
+- **A start that never comes** (`start_timeout_ms` after the order) fails the utterance, and it is ordered silent. Where
+  nothing whatsoever was told meanwhile, the session is taken to be dead, and ends: the next order would fare no better.
 - **An end that never comes** is estimated by the length of the words, and ordered; then nothing can be sounding.
 - **An interrupt that is never confirmed** counts as confirmed after `ack_timeout_ms`.
 - **A customer who is heard while it speaks** has interrupted it: the vendor stops it by itself, and says only `ended`.
@@ -65,6 +66,7 @@ class FullSpeaker:
         self._names_orders = False  # what is told of an order names it
         self.ears = VendorEars(emit, clock)
         self._last_words = ""
+        self._told = 0  # messages
         self._hushing: set[asyncio.Future[None]] = set()
 
     # --- what is ordered ----------------------------------------------------------------------------------
@@ -109,6 +111,7 @@ class FullSpeaker:
 
     def take(self, signal: Signal) -> None:
         """What the assistant tells of itself or of the customer."""
+        self._told += 1
         if signal.kind.startswith("user_"):
             if self.hears:
                 self._own_due = self._own_due or signal.kind == "user_said"
@@ -129,19 +132,31 @@ class FullSpeaker:
         if signal.source_id in self._past:
             return None
         current = self._line[0] if self._line else None
+        own = self._own or next((u for u in list(self._line)[1:] if u.heard), None)
         if current is not None:
             self._names_orders = self._names_orders or signal.source_id == current.order_id != ""
             late_words = current.ended and signal.kind in ("words", "said")
-            if current.out or late_words:
+            if self._passes(current, own, signal):
+                if signal.kind == "started":  # it has one mouth
+                    self._drop(current, interrupted=True)
+                    current.ended = True
+                    current.news.set()
+            elif current.out or late_words:
                 unnamed = self._names_orders and not signal.source_id and not current.heard
                 return None if unnamed else current
         if not self.hears or signal.source_id:
             return None
-        if signal.kind != "ended" and (self._own is None or self._own.takes_no(signal.kind)):
+        if signal.kind != "ended" and (own is None or own.takes_no(signal.kind)):
             self._forget_own()  # it has gone on to this by itself
-            self._own = self._new(None, answers="", heard=True, closed=True)
+            own = self._own = self._new(None, answers="", heard=True, closed=True)
             self._own_timer = asyncio.get_running_loop().call_later(_UNASKED_MS / 1000, self._unasked)
-        return self._own
+        return own
+
+    def _passes(self, current: Utterance, own: Utterance | None, signal: Signal) -> bool:
+        """Whether it is already at its answer to what it heard, though what was silenced for that is not confirmed."""
+        if not current.silenced or signal.source_id or not (own or self._own_due):
+            return False
+        return signal.kind != "ended" or (own is not None and own.started_ms is not None)
 
     def hear(self, pcm: bytes) -> None:
         """What is heard of it now."""
@@ -214,7 +229,7 @@ class FullSpeaker:
         if utterance.silenced:
             self._drop(utterance, interrupted=True)
             return False
-        now = self._now()
+        now, told = self._now(), self._told
         self._past.append(utterance.order_id or "-")
         utterance.order(f"o{next(self._ids)}", len(text) if utterance.answers is None else utterance.chars)
         if what is not None:
@@ -226,7 +241,10 @@ class FullSpeaker:
             lambda: utterance.started_ms is not None or utterance.ended or utterance.silenced, lambda: start_ms
         )
         if not begun:
-            utterance.fail(http.failure("stalled", "LiveAvatar's assistant did not begin to speak in time."))
+            stalled = http.failure("stalled", "LiveAvatar's assistant did not begin to speak in time.")
+            if self._told == told:
+                raise stalled
+            utterance.fail(stalled)
             self._drop(utterance)
             await self._order_silence()
             return False

@@ -26,7 +26,7 @@ from clara_kit.world.faults import Fault
 
 RATE_HZ = 24_000
 FRAME_SAMPLES = RATE_HZ // 50  # 20 ms
-REMEMBERED = 1000  # messages of a session, and a tenth of it utterances, for whoever looks at what was seen of it
+REMEMBERED = 200  # messages, and utterances, of a session: for whoever looks at what was seen of it
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +131,7 @@ class Player:
     """Plays utterances one after another on the running loop's clock."""
 
     def __init__(self, hooks: Hooks) -> None:
-        self.utterances: deque[Utterance] = deque(maxlen=REMEMBERED // 10)
+        self.utterances: deque[Utterance] = deque(maxlen=REMEMBERED)
         self._hooks = hooks
         self._loop = asyncio.get_running_loop()
         self._queue: deque[Utterance] = deque()
