@@ -16,6 +16,8 @@ from clara_kit.core.events import ProviderFailed
 from clara_kit.lab.breaking import BUTTONS, TIMES, to_come
 from clara_kit.lab.survival.survival import FATES, OUTCOMES
 from clara_kit.runtime.manager import open_conversations
+from clara_kit.widgets import desk as desk_module
+from clara_kit.widgets import following
 from clara_kit.widgets import outages as module
 from clara_kit.widgets.outages import Outages, again_s, lamp
 from clara_kit.widgets.view import HERE
@@ -27,8 +29,10 @@ S = ConversationState
 
 
 @pytest.fixture(autouse=True)
-async def _hung_up() -> AsyncIterator[None]:
-    """What a failed test leaves on the line is no other's."""
+async def _hung_up(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[None]:
+    """What a failed test leaves on the line is no other's; and drawing leaves time to talk, at the pace of tests."""
+    monkeypatch.setattr(desk_module, "REFRESH_S", 2)
+    monkeypatch.setattr(following, "REFRESH_S", 20)
     yield
     for clara in open_conversations():
         await clara.stop()
