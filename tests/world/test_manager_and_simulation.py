@@ -89,6 +89,7 @@ FALLS_BACK = {"enable_auto_fallback": True, "initial_retry_delay_ms": 60, "retry
         ({}, (Fault(service="llm", kind="stall", after_ms=20),)),
         (FALLS_BACK, refusals("llm", 1, 2, 3)),
         ({**FALLS_BACK, "avatar_vendor": "heygen"}, refusals("llm", 1, 2, 3)),
+        (FALLS_BACK, (*refusals("llm", 1, 2, 3), Fault(service="backup", kind="cut", after_ms=5))),
         (FALLS_BACK, (Fault(service="avatar", kind="cut"), *refusals("avatar", 2, 3))),
     ],
     ids=[
@@ -103,6 +104,7 @@ FALLS_BACK = {"enable_auto_fallback": True, "initial_retry_delay_ms": 60, "retry
         "dropped",
         "backup",
         "classic backup",
+        "backup that breaks",
         "voice alone",
     ],
 )
