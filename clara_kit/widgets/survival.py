@@ -110,7 +110,7 @@ class SurvivalView(ipywidgets.VBox):  # type: ignore[misc]
         finally:
             self.picture.month = {**self.picture.month, "busy": ""}
         rates = Rates.load()
-        every = [(one, "per_month", one.per_month) for one in rates.incidents]
+        every: list[tuple[Any, str, float]] = [(one, "per_month", one.per_month) for one in rates.incidents]
         every += [(one, "per_1000", one.per_1000) for one in rates.mishaps]
         both: list[list[Any]] = [["struck", *(len(one.struck) for one in (on, off))]]
         both += [[outcome, on.counts[outcome], off.counts[outcome]] for outcome in OUTCOMES]
