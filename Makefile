@@ -39,7 +39,7 @@ walkthrough: $(STAMP) ## run the notebooks into readable pages under build/walkt
 	@$(BIN)/python .ci/walkthrough.py
 
 lock: $(STAMP) ## make requirements.lock anew from pyproject.toml
-	@$(BIN)/python -m uv pip compile -q --universal --all-extras --generate-hashes --no-emit-index-url --no-annotate \
+	@$(BIN)/python -m uv pip compile -q --universal --extra all --generate-hashes --no-emit-index-url --no-annotate \
 	  --no-header --python-version 3.11 pyproject.toml -o requirements.lock
 
 clean: ## forget the set-up and everything that was built
