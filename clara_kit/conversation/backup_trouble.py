@@ -15,6 +15,8 @@ from clara_kit.core.states import ConversationState as S
 
 def failed(pen: Pen, event: ev.ProviderFailed) -> None:
     """A service failed, ours or the backup."""
+    if event.service in ("avatar", "backup", "tts") and (event.utterance_id is not None or event.service != "tts"):
+        speaking.is_silent(pen, event.utterance_id)
     _backup_failed(pen, event) if event.service == "backup" else trouble.failed(pen, event)
 
 
@@ -63,8 +65,9 @@ def _backup_failed(pen: Pen, event: ev.ProviderFailed) -> None:
             speaking.hold_back(pen, utterance)
     if alone:
         _without_backup(pen, decision, why)
-    if not asked:
-        return
+    answering = talk.answering
+    if not asked or talk.reply is not None or (answering is not None and answering.by == "apology"):
+        return  # nobody waits for it, or ours answers already, or it is said already that nobody will
     if heard and not talk.turn.words:
         replying.broke(pen, why)
     elif isinstance(decision, Retry) and not alone:

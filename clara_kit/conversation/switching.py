@@ -151,7 +151,7 @@ def for_the_time_being(pen: Pen, service: Service, why: str) -> bool:
         backup.ask(pen, why)
         return True
     if utterance is not None:
-        pen.do(do.InterruptAvatar, why, utterance_id=utterance.utterance_id)
+        speaking.stop(pen, utterance, why)
         speaking.hold_back(pen, utterance)
     switch(pen, "tts", why)
     speaking.release(pen, why)
