@@ -25,6 +25,19 @@ def open_backup_again(pen: Pen, event: ev.TimerFired) -> None:
     backup.begin(pen, f"trying again, attempt {pen.health('backup').attempt + 1}")
 
 
+def settle(pen: Pen) -> None:
+    """After every event while something is switched: what waits is asked of whoever may be asked now."""
+    backup.settle(pen)
+    talk = pen.talk
+    if "backup" not in talk.timers or talk.backup_answers or not talk.turn.words:
+        return
+    if talk.replies or "turn_end" in talk.timers or "retry" in talk.timers or talk.answering is not None or talk.state not in (S.IDLE, S.PROCESSING):
+        return
+    pen.cancel_timer("backup", "ours may be asked again")
+    pen.change(S.PROCESSING, "ours may be asked again")
+    replying.request(pen, "ours may be asked again, before the backup came")
+
+
 def backup_is_late(pen: Pen, event: ev.TimerFired) -> None:
     """Nobody has come to answer the customer."""
     talk, why = pen.talk, f"the backup did not answer within {pen.talk.settings.turn_deadline_ms:.0f} ms"

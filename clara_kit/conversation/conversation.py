@@ -39,7 +39,6 @@ from functools import partial
 from typing import Any
 
 from clara_kit.conversation import (
-    backup,
     backup_trouble,
     going_on,
     hands,
@@ -232,7 +231,7 @@ class Conversation:
                 else:
                     decide(pen, reducer, event)
                 if talk.switched and not talk.over:
-                    backup.settle(pen)
+                    backup_trouble.settle(pen)
                 if talk.turn.words and not talk.timers:
                     lateness.answered_at_all(pen)
         except Exception as exc:  # the promise is never to raise; a mistake of ours must be seen, not felt
