@@ -47,7 +47,6 @@ from functools import partial
 from typing import Any
 
 from clara_kit.conversation import (
-    backup,
     backup_trouble,
     going_on,
     hands,
@@ -240,7 +239,7 @@ class Conversation:
                 else:
                     decide(pen, reducer, event)
                 if talk.switched and not talk.over:
-                    backup.settle(pen)
+                    backup_trouble.settle(pen)
                 if talk.turn.words and not talk.timers:
                     lateness.answered_at_all(pen)
         except Exception as exc:  # the promise is never to raise; a mistake of ours must be seen, not felt
