@@ -31,7 +31,15 @@ def settle(pen: Pen) -> None:
     talk = pen.talk
     if "backup" not in talk.timers or talk.backup_answers or not talk.turn.words:
         return
-    if talk.replies or "turn_end" in talk.timers or "retry" in talk.timers or talk.answering is not None or talk.state not in (S.IDLE, S.PROCESSING):
+    if talk.health("llm").circuit == "open":
+        return
+    if (
+        talk.replies
+        or "turn_end" in talk.timers
+        or "retry" in talk.timers
+        or talk.answering is not None
+        or talk.state not in (S.IDLE, S.PROCESSING)
+    ):
         return
     pen.cancel_timer("backup", "ours may be asked again")
     pen.change(S.PROCESSING, "ours may be asked again")
@@ -52,6 +60,8 @@ def _backup_failed(pen: Pen, event: ev.ProviderFailed) -> None:
     """An answer of the backup, or its session: then ours must do, whatever it is worth."""
     talk, why = pen.talk, f"the backup failed ({event.kind})"
     alone = event.reply_id is None and event.utterance_id is None
+    if alone and not talk.backup:
+        return pen.ignore(event, "it is not wanted any more")
     reply = talk.replies.get(event.reply_id) if event.reply_id is not None else None
     utterance = talk.utterances.get(event.utterance_id) if event.utterance_id is not None else talk.utterance
     if not alone and reply is None and utterance is None:
