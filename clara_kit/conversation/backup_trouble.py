@@ -31,7 +31,13 @@ def settle(pen: Pen) -> None:
     talk = pen.talk
     if "backup" not in talk.timers or talk.backup_answers or not talk.turn.words:
         return
-    if talk.replies or "turn_end" in talk.timers or "retry" in talk.timers or talk.answering is not None or talk.state not in (S.IDLE, S.PROCESSING):
+    if (
+        talk.replies
+        or "turn_end" in talk.timers
+        or "retry" in talk.timers
+        or talk.answering is not None
+        or talk.state not in (S.IDLE, S.PROCESSING)
+    ):
         return
     pen.cancel_timer("backup", "ours may be asked again")
     pen.change(S.PROCESSING, "ours may be asked again")
