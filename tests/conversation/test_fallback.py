@@ -199,18 +199,17 @@ def test_the_backup_is_told_the_last_turns_verbatim() -> None:
 
 
 def test_an_avatar_that_the_backup_gives_back_is_on_trial_and_can_be_passed_by_again() -> None:
-    faults = [Fault(service="avatar", kind="cut", on=n) for n in (2, 3, 4)]
-    faults += [Fault(service="llm", kind="refuse", status=529, on=n) for n in (3, 4, 5, 6)]
-    faults += [Fault(service="backup", kind="cut", on=n) for n in (1, 2, 3)]
-    settings = Settings.preset("tuned").with_changes(enable_auto_fallback=True)
-    run = simulate([*LINES, "¿Y para la noche?"], settings, faults=faults, seed=1)
-    targets = [one.target for one in of(run.trace, do.SwitchTo) if one.service == "avatar"]
-    assert ("sound", "backup", "") in zip(targets, targets[1:], targets[2:], strict=False)
-    conversation = Conversation(settings)
-    for event in run.events:
-        conversation.handle(event)
-        health = conversation.talk.services.get("avatar")
-        assert health is None or health.circuit != "open" or health.target, f"at {event.at_ms:.0f} ms"
+    conversation = Conversation(ON)
+    conversation.handle(ev.ConversationStarted(at_ms=0))
+    conversation.handle(ev.HealthTold(at_ms=1, service="avatar", circuit="open"))
+    conversation.handle(ev.HealthTold(at_ms=2, service="llm", circuit="open"))
+    conversation.handle(ev.ProviderRecovered(at_ms=3, service="backup"))
+    avatar = conversation.talk.health("avatar")
+    assert (avatar.circuit, avatar.target) == ("open", "backup")
+    cut = ev.ProviderFailed(at_ms=4, service="backup", kind="cut", message="x", retryable=True)
+    back = conversation.handle(cut)
+    assert [one.target for one in of(back, do.SwitchTo) if one.service == "avatar"] == [""]
+    assert avatar.circuit == "half_open"
 
 
 def test_a_recogniser_or_an_avatar_that_was_left_is_connected_before_it_is_trusted_again() -> None:
