@@ -113,6 +113,7 @@ def home(pen: Pen, why: str) -> None:
     """Clara's own face and voice again."""
     talk = pen.talk
     pen.health("avatar").target = ""
+    pen.fallback.probed("avatar")  # it may have been passed by before the backup took it over
     pen.do(do.SwitchTo, why, service="avatar", target="")
     pen.do(do.CloseBackup, why)
     talk.backup = ""

@@ -107,6 +107,7 @@ def _without_backup(pen: Pen, decision: Decision, why: str) -> None:
     talk.backup = ""
     if avatar.target == "backup":
         avatar.target, avatar.down = "", "broken"
+        pen.fallback.probed("avatar")  # it may have been passed by before the backup took it over
         pen.do(do.SwitchTo, why, service="avatar", target="")
         pen.do(do.Connect, why, service="avatar")
     if isinstance(decision, Retry):

@@ -152,6 +152,8 @@ def _fields(record: Any, language: Language) -> dict[str, str]:
         fields["service"] = _service(fields["service"], language)
     if "message" in fields:
         fields["message"] = in_plain(fields["message"], language) or fields["message"]
+    if isinstance(record, ev.FaultInjected):
+        fields["kind"] = table("faults").get(record.kind, (record.kind,) * 2)[language == "es"]
     if isinstance(record, do.SetTimer):
         fields["wait"] = f"{record.due_ms - record.at_ms:.0f}"
     return fields

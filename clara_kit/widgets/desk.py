@@ -72,6 +72,7 @@ class Desk(Choosing, ipywidgets.VBox):  # type: ignore[misc]
         self._view.observe(self._rules_anew, names="chosen")
         self._view.on_msg(self._asked)
         self._shelf, self._keys = Shelf(log_root), KeyPanel()
+        self._window: tuple[ConversationWindow, ...] = ()
         self.outages = Outages(language=self._language) if outages else None
         self._keys.on_used(lambda _vendors: self._soon(self._chosen_anew))
         self._folds = ipywidgets.Accordion([self._shelf, self._keys.widget], selected_index=None)
@@ -173,6 +174,8 @@ class Desk(Choosing, ipywidgets.VBox):  # type: ignore[misc]
         self._keys.speak(language)
         if self.outages is not None:
             self.outages.speak(language)
+        for window in self._window:
+            window.language = language
         self._folds.titles = (words["runs"], words["keys"])
 
     # --- a conversation -----------------------------------------------------------------------------------
@@ -196,8 +199,8 @@ class Desk(Choosing, ipywidgets.VBox):  # type: ignore[misc]
 
     def _lay(self, source: Run | ConversationManager | None = None) -> None:
         """What stands below each other; source: what is looked at in the window."""
-        window = [ConversationWindow(source, language=self._language)] if source is not None else []
-        self.children = (self._view, *filter(None, [self.outages]), *window, *self._below)
+        self._window = () if source is None else (ConversationWindow(source, language=self._language),)
+        self.children = (self._view, *filter(None, [self.outages]), *self._window, *self._below)
 
     def _follow(self, clara: ConversationManager) -> None:
         self._view.phase = "talking"

@@ -93,7 +93,7 @@ function render({ model, el }) {
   }
   function summed() {
     const { degraded, longest, lost, wrong } = model.get("sums");
-    sums.textContent = lost === undefined ? "" : [fill(w("ou_sums"), { degraded: degraded.toFixed(1), longest: longest.toFixed(1), lost }), ...wrong].join(" ");
+    sums.textContent = lost === undefined ? "" : [fill(w("ou_sums"), { degraded: degraded.toFixed(1), longest: longest.toFixed(1), lost }), ...wrong.map((one) => `‼ ${w("sv_wrong")}: ${one}.`)].join(" ");
   }
   function list() {
     told.replaceChildren(...model.get("told").map(([at, text]) => {

@@ -97,7 +97,9 @@ class SurvivalView(ipywidgets.VBox):  # type: ignore[misc]
         survival = self.found[self.picture.side][name] = checked(run)
         self.picture.chosen, self.picture.detail = name, self._told(name, survival)
         self._show()
-        self.children = (self.picture, ConversationWindow(run, language=self._language, voiced=True))
+        window = ConversationWindow(run, language=self._language, voiced=True)
+        window.title = self._what(name)
+        self.children = (self.picture, window)
         return run
 
     async def draw_month(self) -> tuple[Month, Month]:
@@ -128,12 +130,14 @@ class SurvivalView(ipywidgets.VBox):  # type: ignore[misc]
         return on, off
 
     def _told(self, name: str, survival: Survival) -> str:
-        words, cell = self.picture.words, self._cells[name]
-        who = _who(cell.service, words)
+        words = self.picture.words
         fates = ", ".join(f"{words[f'fate_{fate}']}: {n}" for fate, n in survival.counts.items())
-        side = words[f"sv_{self.picture.side}"]
-        what = f"{who}: {words[f'tr_{cell.trouble}']}, {words[f'ph_{cell.phase}_hint']} ({side})"
-        return ". ".join([what, fates, *survival.problems])
+        return " ‼ ".join([f"{self._what(name)} – {fates}", *survival.problems])
+
+    def _what(self, name: str) -> str:
+        words, cell = self.picture.words, self._cells[name]
+        what = f"{_who(cell.service, words)}: {words[f'tr_{cell.trouble}']}, {words[f'ph_{cell.phase}_hint']}"
+        return f"{what} ({words[f'sv_{self.picture.side}']})"
 
     def _show(self) -> None:
         self.picture.cells = {

@@ -48,7 +48,7 @@ def _mends(record: Record, failed: Lasting) -> bool:
     if isinstance(failed, KeepingFailed):
         return isinstance(record, KeepingRecovered) and record.what == failed.what
     if isinstance(record, ProviderRecovered | SwitchTo):  # or something else stands in its place
-        return record.service == failed.service
+        return record.service == failed.service or failed.service == "backup"  # and what it did is done by another now
     return isinstance(record, ReplyCompleted) and record.stop_reason != "cancelled" and failed.service == "llm"
 
 

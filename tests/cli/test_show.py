@@ -98,6 +98,6 @@ def test_what_the_backup_said_and_what_could_only_be_read_are_told_apart_from_cl
     text = shown.get()
     assert "the backup  Cuesta cinco mil." in text and "to be read  Es gratis." in text
     assert "Clara       Un momento.  (first sound 2100 ms" in text
-    assert "The backup takes its place: the model." in text
+    assert "The backup stands in for the model." in text
     assert "Turn 1: answered by the avatar vendor's own assistant." in text
     assert "No turn has a whole ledger." in text  # of the seven stages: the backup tells nothing of its own

@@ -198,6 +198,20 @@ def test_the_backup_is_told_the_last_turns_verbatim() -> None:
     assert opened.messages[-1].role == "assistant"
 
 
+def test_an_avatar_that_the_backup_gives_back_is_on_trial_and_can_be_passed_by_again() -> None:
+    conversation = Conversation(ON)
+    conversation.handle(ev.ConversationStarted(at_ms=0))
+    conversation.handle(ev.HealthTold(at_ms=1, service="avatar", circuit="open"))
+    conversation.handle(ev.HealthTold(at_ms=2, service="llm", circuit="open"))
+    conversation.handle(ev.ProviderRecovered(at_ms=3, service="backup"))
+    avatar = conversation.talk.health("avatar")
+    assert (avatar.circuit, avatar.target) == ("open", "backup")
+    cut = ev.ProviderFailed(at_ms=4, service="backup", kind="cut", message="x", retryable=True)
+    back = conversation.handle(cut)
+    assert [one.target for one in of(back, do.SwitchTo) if one.service == "avatar"] == [""]
+    assert avatar.circuit == "half_open"
+
+
 def test_a_recogniser_or_an_avatar_that_was_left_is_connected_before_it_is_trusted_again() -> None:
     for service in ("stt", "avatar"):
         conversation = Conversation(ON)

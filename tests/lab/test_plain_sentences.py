@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from string import Formatter
 from types import ModuleType
+from typing import get_args
 
 import pytest
 from hypothesis import given, settings
@@ -19,6 +20,7 @@ from clara_kit.core.states import ConversationState
 from clara_kit.lab.sentences import Language, followed, happened, in_plain, table
 from clara_kit.lab.stepping import Stepper
 from clara_kit.turns import usual_policies
+from clara_kit.world.faults import FaultKind
 from clara_kit.world.script import Line, Script
 from tests.conversation.test_any_order import EVENTS
 
@@ -88,7 +90,7 @@ def test_what_fails_is_told_with_what_is_done_about_it(service: str) -> None:
     stepper = Stepper(run.trace, run.settings)
     failed = next(n for n, event in enumerate(run.events) if isinstance(event, ev.ProviderFailed))
     told = " ".join(stepper.moment(failed).plain)
-    assert "Something failed" in told and ("again in" in told or "a new connection was opened" in told)
+    assert "Something failed" in told and ("again in" in told or "a new connection to" in told)
 
 
 @given(events=st.lists(EVENTS, max_size=40), hold=st.booleans(), tuned=st.booleans())
@@ -120,3 +122,7 @@ def test_lowering_her_sound_and_bringing_it_back_are_told_apart(on: bool, englis
     )
     told = [" ".join(followed([command], language)) for language in LANGUAGES]
     assert english in told[0] and spanish in told[1] and "only a noise" in told[0]
+
+
+def test_every_fault_that_is_played_is_told_in_words() -> None:
+    assert {*table("faults")} == {*get_args(FaultKind)}

@@ -178,3 +178,16 @@ def test_it_shows_itself_as_a_table(good: Run) -> None:
     shown = checked(good)._repr_html_()
     assert LINES[1] in shown and "answered" in shown
     assert checked(good).to_dict()["said"][0]["fate"] == "answered"
+
+
+def test_a_wait_ends_with_what_the_customer_meets_and_begins_where_she_cut_in(good: Run) -> None:
+    first, *_ = checked(good).said
+    assert first.ended_ms is not None and first.waited_ms is not None
+    alert = do.RaiseAlert(at_ms=first.ended_ms + 100, reason="", name="slow_llm", message="")
+    at = next(n for n, record in enumerate(good.trace) if record.at_ms > alert.at_ms)
+    assert (
+        checked(replace(good, trace=(*good.trace[:at], alert, *good.trace[at:]))).said[0].waited_ms == first.waited_ms
+    )
+    over = simulate([LINES[0], {"text": LINES[1], "typed": True, "interrupt_after_ms": 900}], Settings.preset("tuned"))
+    waits = [one.waited_ms for one in checked(over).said]
+    assert waits[1] is not None and checked(over).longest_silence_s > waits[1] / 2000

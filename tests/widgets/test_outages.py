@@ -55,6 +55,8 @@ async def test_what_is_broken_while_clara_speaks_fails_so_often_and_is_mended(tm
     desk.choose(speed="fast", customer="camila")
     clara = await desk.call()
     assert isinstance(desk.children[2], ConversationWindow)  # the timeline grows while one talks
+    desk._view.language = "es"
+    assert desk.children[2].language == panel.language == "es"  # all that is seen changes
     await desk.type("¿Hacen despachos a regiones?")
     await clara.until(S.AVATAR_SPEAKING)
     assert panel.break_it("llm", "down", "three") == "next"

@@ -10,6 +10,7 @@ import pytest
 
 from clara_kit import Desk, Fault, data_files
 from clara_kit.core import events as ev
+from clara_kit.core.commands import SwitchTo
 from clara_kit.core.errors import ClaraError, ScriptError, SettingsError, TemplateError
 from clara_kit.core.settings import Keys, Settings
 from clara_kit.prompts.template import PromptTemplate
@@ -139,6 +140,10 @@ def test_a_failure_lasts_until_its_own_service_works_again() -> None:
     assert lasting([dropped], failed) is failed
     assert lasting([answered], failed) is None and lasting([answered, failed]) is failed
     assert tell(failed, "es") == "Anthropic se cansó de esperar."
+    backup = ev.ProviderFailed(at_ms=4, service="backup", kind="cut", message="It is over.", retryable=False)
+    assert (
+        lasting([backup, SwitchTo(at_ms=4, reason="", service="avatar", target="")]) is None
+    )  # Clara's own face is back
 
 
 async def test_a_vendor_that_fails_in_mid_conversation_is_told_at_the_desk(tmp_path: Path) -> None:

@@ -129,13 +129,14 @@ class _Check:
             fate, why = self._excused(text, turns, since, min(later, default=None), why)
         sign = min((at_ms for at_ms in self._signs(since)), default=None)
         waited = None if sign is None else sign - since
+        met = min(self._met(since), default=None)
         if fate not in ("lost", "let be", "open") and ended_ms is not None and waited is not None and waited > self.deadline_ms:  # fmt: skip
             spoke_on = [b for b in later if b < since + self.deadline_ms]
             if not spoke_on:
                 self.problems.append(f"{since:.0f} ms: «{text}» had no sign for {waited / 1000:.1f} s")
         return Said(
             text=text, fate=fate, by=by, turn_id=turns[-1] if turns else None, ended_ms=ended_ms,
-            waited_ms=None if waited is None else round(waited, 3), why=why,
+            waited_ms=None if met is None else round(met - since, 3), why=why,
         )  # fmt: skip
 
     def _fate(self, text: str, turns: list[int], since: float) -> tuple[Fate, str, Literal["", "primary", "backup"]]:
@@ -246,10 +247,14 @@ class _Check:
                 yield s.stopped_ms - _GOES_ON_MS, s.stopped_ms + _GOES_ON_MS
 
     def _signs(self, since: float) -> Iterable[float]:
+        yield from self._met(since)
+        yield from (alert.at_ms for alert in self.read.alerts if alert.at_ms >= since)
+
+    def _met(self, since: float) -> Iterable[float]:
+        """What the customer hears or reads."""
         read = self.read
         yield from (s.started_ms for s in read.sounds.values() if s.started_ms is not None and s.started_ms >= since)
         yield from (shown.at_ms for shown in read.shown if shown.at_ms >= since)
-        yield from (alert.at_ms for alert in read.alerts if alert.at_ms >= since)
 
     def _sounds_now(self) -> bool:
         return any(s.how == "" and s.started_ms is not None for s in self.read.sounds.values())
@@ -277,8 +282,10 @@ class _Check:
         broke = [(until, None) for _, until, s in sounds if s.how == "broke"]
         found = []
         for since, one in (*waits, *broke):
-            if any(start <= since < until for start, until, _ in sounds):
+            over = [(until, s.how) for start, until, s in sounds if start <= since < until]
+            if any(how != "cut" for _, how in over):
                 continue
+            since = max((since, *(until for until, _ in over)))  # where the customer cut in, the wait begins
             heard = min((start for start, _, _ in sounds if start >= since), default=end)
             spoke = min((b for b in began if b > since), default=end)
             if one is None and not any(s.turn_id in self.turns for _, until, s in sounds if until == since):

@@ -20,7 +20,7 @@ OUTCOMES: tuple[Outcome, ...] = ("survived", "degraded", "apologised", "alerted"
 
 
 class Said(Struct, frozen=True, kw_only=True):
-    """One thing that the customer said. ended_ms: its last word, where that is known. waited_ms: until Clara was heard, or something shown or alerted."""
+    """One thing that the customer said. ended_ms: its last word, where that is known. waited_ms: until Clara was heard, or something shown."""
 
     text: str
     fate: Fate
