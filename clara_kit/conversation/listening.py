@@ -6,7 +6,7 @@ over, is asked.
 
 from __future__ import annotations
 
-from clara_kit.conversation import going_on, replying, speaking, switching
+from clara_kit.conversation import backup, going_on, replying, speaking, switching
 from clara_kit.conversation.barge_in import short
 from clara_kit.conversation.counted import KEPT, TWICE_MS, New, new_in, new_in_interim
 from clara_kit.conversation.pen import Pen
@@ -62,6 +62,10 @@ def sound_ended(pen: Pen, event: ev.SpeechEnded) -> None:
         return
     elif "no_words" not in talk.timers:
         return  # no words are awaited: what was said is, or the rest of it
+    elif event.source == "vad" and talk.health("stt").target == "backup" and talk.backup == "opening":
+        no_words(pen, "nobody hears yet; what was said is heard again")
+        if event.sound_at_ms - talk.vad_ms >= WORDS_MS:
+            backup.will_hear(pen)
     elif event.source == "vendor":
         no_words(pen, "the recogniser heard a sound without words")
     elif evidence_ms:

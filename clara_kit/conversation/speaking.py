@@ -92,6 +92,8 @@ def silence(pen: Pen, why: str, *, sure: bool = True) -> None:
     if (aside := talk.utterance) is not None and aside.aside:
         stop(pen, aside, why)
         pen.end_utterance(aside)
+        if aside.started_ms is None and aside.pieces == [talk.settings.fallback_notice.strip()]:
+            talk.notice = "nobody heard it before"  # said once the floor is free
     utterance = talk.utterance
     if utterance is not None:
         if utterance.own:  # whoever is silenced is not writing any more

@@ -125,7 +125,7 @@ class World(Hears):
                 elif type(what) is ev.TimerFired and what.timer_id in void:
                     void.discard(what.timer_id)
                 elif type(what) is ev.TimerFired and what.timer_id.startswith("probe_") and self._all_is_said:
-                    break
+                    continue  # what still comes, comes: words that are heard again, say
                 else:
                     self._feed(what)
             elif (event := self._next) is not None:

@@ -66,6 +66,18 @@ def test_claude_lost_is_answered_by_the_backup_within_two_seconds_of_the_decidin
     assert asked.utterance_id in started
 
 
+def test_a_notice_that_nobody_heard_is_said_as_soon_as_the_customer_is_silent() -> None:
+    """The recogniser's key is refused as the customer begins: Clara's notice is cut before its first sound."""
+    blows = [Fault(service="stt", kind="cut", on=2), Fault(service="stt", kind="refuse", on=3, status=401)]
+    run = simulate(LINES[:2], ON, faults=blows)
+    switched = next(s.at_ms for s in of(run.trace, do.SwitchTo) if s.service == "stt")
+    silent = next(e.at_ms for e in of(run.trace, ev.SpeechEnded) if e.at_ms > switched)
+    notices = [s for s in of(run.trace, do.Speak) if s.text == ON.fallback_notice]
+    heard = {e.utterance_id for e in of(run.trace, ev.SpeakingStarted)}
+    assert [n.utterance_id in heard for n in notices] == [False, True] and notices[-1].at_ms == silent
+    assert [a.text for a in of(run.trace, do.AskBackup)] == LINES[1:2]
+
+
 def test_nothing_is_asked_of_the_model_while_it_is_passed_by_and_it_comes_back_after_its_trial() -> None:
     run = simulate(LINES * 4, ON.with_changes(fallback_open_ms=8000), faults=refused("llm", 3))
     switches = of(run.trace, do.SwitchTo)

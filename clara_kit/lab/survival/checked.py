@@ -239,11 +239,11 @@ class _Check:
         ]  # fmt: skip
 
     def _floor(self, turns: list[int]) -> Iterable[tuple[float, float]]:
-        """When whoever begins to speak takes the floor from the answer: until just after it broke off, or as they cut its rest."""
+        """When whoever begins to speak takes the floor from the answer: until just after it broke off, or as they cut in."""
         for s in self._answers(turns[-1]) if turns else []:
             if s.how == "broke" and s.started_ms is not None and s.stopped_ms is not None:
                 yield 0.0, s.stopped_ms + _GOES_ON_MS
-            if s.how == "cut" and s.wanted and s.started_ms is None and s.stopped_ms is not None:
+            if s.how == "cut" and s.wanted and s.stopped_ms is not None:
                 yield s.stopped_ms - _GOES_ON_MS, s.stopped_ms + _GOES_ON_MS
 
     def _signs(self, since: float) -> Iterable[float]:

@@ -173,7 +173,8 @@ class Speaker:
             finally:
                 task.cancel()
                 await asyncio.wait({task})
-            if not task.cancelled() and (error := task.exception()):
+                error = None if task.cancelled() else task.exception()  # also where the session ends
+            if error is not None:
                 raise error
             await utterance.over.wait()
             if utterance.sent and not utterance.end_sent.is_set() and not utterance.silenced:
