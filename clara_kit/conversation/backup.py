@@ -49,7 +49,7 @@ def ask(pen: Pen, why: str) -> None:
         return
     if talk.utterance is not None or talk.customers_floor or talk.replies:
         return
-    pen.cancel_timers("it is asked", "backup", "hears_again")
+    pen.cancel_timers("it is asked", "backup", "hears_again", "retry")
     pen.change(S.PROCESSING, why)
     reply = pen.begin_reply(chunker_for(talk.settings))
     reply.by_backup = True
@@ -77,12 +77,13 @@ def settle(pen: Pen) -> None:
     ):
         ask(pen, "the backup is asked what waits")
     trusted = talk.health("llm").circuit == talk.health("stt").circuit == "closed"
-    if avatar.target == "backup" and trusted and talk.state is S.IDLE and talk.is_quiet:
+    if avatar.target == "backup" and trusted and talk.state is S.IDLE and talk.is_quiet and not talk.falls_silent:
         if talk.backup == "there":
             _go_home(pen)
         elif talk.backup == "home":
             home(pen, "the avatar is there again, and Clara is silent")
-    speaking.release(pen, "the voice is free")
+    if "retry_voice" not in talk.timers:
+        speaking.release(pen, "the voice is free")
     if talk.notice and (
         avatar.target == "backup" or speaking.say_aside(pen, talk.settings.fallback_notice, talk.notice)
     ):
@@ -120,4 +121,4 @@ def home(pen: Pen, why: str) -> None:
 def _silent(pen: Pen) -> bool:
     """Nothing of Clara's is heard or has been given to a voice."""
     utterance = pen.talk.utterance
-    return utterance is None or utterance.phase == "waiting"
+    return not pen.talk.falls_silent and (utterance is None or utterance.phase == "waiting")

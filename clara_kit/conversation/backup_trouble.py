@@ -15,12 +15,27 @@ from clara_kit.core.states import ConversationState as S
 
 def failed(pen: Pen, event: ev.ProviderFailed) -> None:
     """A service failed, ours or the backup."""
+    if event.service in ("avatar", "backup", "tts") and (event.utterance_id is not None or event.service != "tts"):
+        speaking.is_silent(pen, event.utterance_id)
     _backup_failed(pen, event) if event.service == "backup" else trouble.failed(pen, event)
 
 
 def open_backup_again(pen: Pen, event: ev.TimerFired) -> None:
     """The wait before opening the backup's session again is over."""
     backup.begin(pen, f"trying again, attempt {pen.health('backup').attempt + 1}")
+
+
+def settle(pen: Pen) -> None:
+    """After every event while something is switched: what waits is asked of whoever may be asked now."""
+    backup.settle(pen)
+    talk = pen.talk
+    if "backup" not in talk.timers or talk.backup_answers or not talk.turn.words:
+        return
+    if talk.replies or "turn_end" in talk.timers or "retry" in talk.timers or talk.answering is not None or talk.state not in (S.IDLE, S.PROCESSING):
+        return
+    pen.cancel_timer("backup", "ours may be asked again")
+    pen.change(S.PROCESSING, "ours may be asked again")
+    replying.request(pen, "ours may be asked again, before the backup came")
 
 
 def backup_is_late(pen: Pen, event: ev.TimerFired) -> None:
@@ -63,8 +78,9 @@ def _backup_failed(pen: Pen, event: ev.ProviderFailed) -> None:
             speaking.hold_back(pen, utterance)
     if alone:
         _without_backup(pen, decision, why)
-    if not asked:
-        return
+    answering = talk.answering
+    if not asked or talk.reply is not None or (answering is not None and answering.by == "apology"):
+        return  # nobody waits for it, or ours answers already, or it is said already that nobody will
     if heard and not talk.turn.words:
         replying.broke(pen, why)
     elif isinstance(decision, Retry) and not alone:

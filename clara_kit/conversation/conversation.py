@@ -20,16 +20,24 @@ independent of them, live
 - **a held sound**: at most one, exactly while the timer "barge_in" runs. This is the first of two steps: while it is
   held, Clara is low (`Duck`) and begins no new piece, which undoes itself; only the second one, yielding, stops her.
 - **services**: working, broken (being connected again), given up. A broken one is awaited; its state changes no other
-  machine, but what it can no longer bring is not waited for.
+  machine, but what it can no longer bring is not waited for. Each has a circuit too (`fallback.py`): while it is open
+  something else stands in its place (`target`), and one turn after the other is its trial before it is trusted again.
+- **the backup**, the avatar vendor's own assistant: absent → opening → there → leaving → home → absent. There, Clara's voice
+  moves to it as soon as she is silent (the avatar's `target`), for two voices never speak at once; a reply that it gives is
+  written and spoken in one (`Reply.by_backup`, `Utterance.own`). On the way home hers is connected again first.
+- **what is said beside the conversation** («un momento»): an utterance that answers nothing (`aside`) and may sound while the
+  answer is written; what answers waits behind it, so that two may be alive, of which one waits.
 - **timers**, one of a kind. Each implies something: "no_words" a sound without words yet, "final_wait" interim words,
-  "turn_end" final words that may go on, "profile" a greeting that waits, "retry…" and "connect…" a second attempt.
+  "turn_end" final words that may go on, "profile" a greeting that waits, "retry…" and "connect…" a second attempt, "backup" a
+  question that the backup is to answer, "hears_again" words that it is to hear, "probe…" a trial. "slow" and "unheard" only
+  look on: they name who is late.
 
 What may happen to what: only the customer (a sound that lasts, words, typing, the button) takes Clara's floor; only
 her being heard moves words into the history; only the end of both sides leads to IDLE. Late events are told by id and
 phase: what is not alive is ignored with a word.
 
-Mechanics are in the reducers below (`trouble`, `opening`, `listening`, `going_on`, `replying`, `speaking`: each
-asks the ones after it, never before), judgement in `policies.py`, the state in `talk.py`, and `pen.py` writes.
+Mechanics are in the reducers below (`lateness`, `backup_trouble`, `trouble`, `hands`, `opening`, `listening`, `going_on`,
+`replying`, `switching`, `backup`, `speaking`: each asks the ones after it, never before), judgement in `policies.py`, the state in `talk.py`, and `pen.py` writes.
 """
 
 from __future__ import annotations
@@ -39,7 +47,6 @@ from functools import partial
 from typing import Any
 
 from clara_kit.conversation import (
-    backup,
     backup_trouble,
     going_on,
     hands,
@@ -232,7 +239,7 @@ class Conversation:
                 else:
                     decide(pen, reducer, event)
                 if talk.switched and not talk.over:
-                    backup.settle(pen)
+                    backup_trouble.settle(pen)
                 if talk.turn.words and not talk.timers:
                     lateness.answered_at_all(pen)
         except Exception as exc:  # the promise is never to raise; a mistake of ours must be seen, not felt

@@ -98,6 +98,7 @@ def _show(pen: Pen, rest: Sequence[str], why: str) -> None:
 def stopped(pen: Pen, event: ev.SpeakingInterrupted) -> None:
     """The avatar fell silent: as ordered, or by itself."""
     cut = pen.talk.cut
+    speaking.is_silent(pen, event.utterance_id)
     if cut is not None and cut.utterance_id == event.utterance_id:
         pen.cut_utterance(cut)
     elif (utterance := speaking.current(pen, event)) is None:

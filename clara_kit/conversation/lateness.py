@@ -58,14 +58,14 @@ def _never_came(pen: Pen, who: Service, why: str) -> None:
         ids = {"reply_id": reply.reply_id, "utterance_id": utterance.utterance_id if utterance is not None else None}
         pen.do(do.CancelReply, why, reply_id=reply.reply_id)
         if utterance is not None:
-            pen.do(do.InterruptAvatar, why, utterance_id=utterance.utterance_id)
+            speaking.stop(pen, utterance, why)
         return backup_trouble.failed(pen, replace(event, **ids))
     if reply is not None and who == "llm":
         pen.end_reply(reply.reply_id)
         pen.do(do.CancelReply, why, reply_id=reply.reply_id)
         return trouble.answer_failed(pen, event, why, spoken=reply.said_something and talk.answering is not None)
     if utterance is not None:
-        pen.do(do.InterruptAvatar, why, utterance_id=utterance.utterance_id)
+        speaking.stop(pen, utterance, why)
         trouble.voice_failed(pen, replace(event, utterance_id=utterance.utterance_id))
 
 

@@ -29,6 +29,7 @@ def request(pen: Pen, why: str) -> None:
     decision = pen.ask(Answer(question or talk.turn.answered, why))
     if isinstance(decision, HandOver):
         return backup.ask(pen, decision.reason)
+    pen.cancel_timer("retry", "it is asked now")
     if open_ is not None and not open_.closed:
         messages = talk.history.messages_after(question, open_.text)
     else:

@@ -90,14 +90,14 @@ def silence(pen: Pen, why: str, *, sure: bool = True) -> None:
     if sure:
         pen.cancel_timers(why, "retry", "retry_voice", "slow", "backup")
     if (aside := talk.utterance) is not None and aside.aside:
-        pen.do(do.InterruptAvatar, why, utterance_id=aside.utterance_id)
+        stop(pen, aside, why)
         pen.end_utterance(aside)
     utterance = talk.utterance
     if utterance is not None:
         if utterance.own:  # whoever is silenced is not writing any more
             pen.cancel_reply(why)
         if utterance.phase != "waiting":
-            pen.do(do.InterruptAvatar, why, utterance_id=utterance.utterance_id)
+            stop(pen, utterance, why)
         if utterance.started_ms is not None:
             settle(pen)
             pen.cut_utterance(utterance)
@@ -109,6 +109,19 @@ def silence(pen: Pen, why: str, *, sure: bool = True) -> None:
                 talk.left_to_say = utterance.pieces
     if sure:
         pen.cancel_reply(why)
+
+
+def stop(pen: Pen, utterance: Utterance, why: str) -> None:
+    """Order silence; until it is told, whoever speaks by another way than this one waits."""
+    pen.do(do.InterruptAvatar, why, utterance_id=utterance.utterance_id)
+    if utterance.phase == "sounding":
+        pen.talk.stopping = utterance.utterance_id, pen.talk.now_ms
+
+
+def is_silent(pen: Pen, utterance_id: int | None) -> None:
+    """That one is not heard any more; None: none is."""
+    if utterance_id in (None, pen.talk.stopping[0]):
+        pen.talk.stopping = 0, pen.talk.now_ms
 
 
 def settle(pen: Pen) -> None:
@@ -183,6 +196,7 @@ def started(pen: Pen, event: ev.SpeakingStarted) -> None:
         _works(pen)
     if not utterance.aside:
         pen.cancel_timers("Clara is heard", "slow", "backup")
+        talk.notice = ""  # she goes on already: there is nothing to announce
     if not talk.machine.allows(S.AVATAR_SPEAKING):
         return pen.ignore(event, f"the state is {talk.state}")
     pen.change(S.AVATAR_SPEAKING, "Clara speaks")
@@ -194,6 +208,7 @@ def started(pen: Pen, event: ev.SpeakingStarted) -> None:
 def ended(pen: Pen, event: ev.SpeakingEnded) -> None:
     """Clara has said it."""
     talk, cut = pen.talk, pen.talk.cut
+    is_silent(pen, event.utterance_id)
     if cut is not None and cut.utterance_id == event.utterance_id:
         cut.cut_ms = inf  # it was over before the order to stop arrived: everything was heard
         return

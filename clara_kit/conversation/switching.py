@@ -70,19 +70,28 @@ def told(pen: Pen, event: ev.HealthTold) -> None:
     talk, health = pen.talk, pen.health(event.service)
     if event.circuit == health.circuit or not talk.settings.flags.enable_auto_fallback:
         return pen.ignore(event, "nothing changes here")
+    service, why = event.service, f"other conversations say so: {event.why}"
     if event.circuit == "open":
-        switch(pen, event.service, f"other conversations say so: {event.why}", told=True)
-    elif health.circuit == "open":
-        works(pen, event.service, f"other conversations say so: {event.why}")
+        if service == "avatar" and health.target == "backup":
+            return pen.ignore(event, "the avatar is not used now")
+        switch(pen, service, why, told=True)
+    elif service == "stt" or (service == "avatar" and health.target == "sound"):  # it was left, and is connected first
+        if health.circuit == "open":
+            pen.cancel_timer(f"probe_{service}", why)
+            pen.do(do.ProbePrimary, why, service=service)
+    else:
+        works(pen, service, why)
 
 
 def works(pen: Pen, service: Service, why: str) -> bool:
-    """It answered a trial: the next turn may be its own. False where it was not passed by."""
+    """It answered a trial: the next turn may be its own. False where that moves nothing."""
     _talk, health = pen.talk, pen.health(service)
     if health.circuit != "open" or not health.target:
         return False
     pen.fallback.probed(service)
     pen.cancel_timer(f"probe_{service}", why)
+    if service == "avatar" and health.target == "backup":
+        return False  # the way home is another: when the backup is not needed any more
     health.target, health.down, health.failures, health.attempt = "", "", 0, 0
     pen.do(do.SwitchTo, f"{why}: it is given a trial", service=service, target="")
     return True
@@ -151,7 +160,7 @@ def for_the_time_being(pen: Pen, service: Service, why: str) -> bool:
         backup.ask(pen, why)
         return True
     if utterance is not None:
-        pen.do(do.InterruptAvatar, why, utterance_id=utterance.utterance_id)
+        speaking.stop(pen, utterance, why)
         speaking.hold_back(pen, utterance)
     switch(pen, "tts", why)
     speaking.release(pen, why)

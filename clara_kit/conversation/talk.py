@@ -20,6 +20,7 @@ from clara_kit.core.settings import Settings
 from clara_kit.core.states import ConversationState, ConversationStateMachine
 
 SAME_SOUND_MS = 250.0  # two ears name the beginning of one sound so far apart at most
+SILENT_BY_MS = 1000.0  # so long after the order nothing is heard, whether that was told or not
 FARTHEST_MS = 1e12  # thirty years: a time beyond it is nonsense and must not move the clock
 
 
@@ -163,6 +164,7 @@ class Talk:
     replies: dict[int, Reply] = field(default_factory=dict)
     utterances: dict[int, Utterance] = field(default_factory=dict)
     voice: Voice = field(default_factory=Voice)  # in use, as far as it was measured
+    stopping: tuple[int, float] = (0, -FARTHEST_MS)  # what was told to fall silent and is heard yet, and since when
     left_to_say: list[str] = field(default_factory=list)  # silenced before it was heard at all
     unfinished: bool = False  # a reply was stopped before it was written to its end, and nothing was asked since
     services: dict[Service, Health] = field(default_factory=dict)
@@ -220,6 +222,11 @@ class Talk:
         avatar = self.health("avatar")
         gone = avatar.down == "given up" and not avatar.target
         return gone or (self.health("tts").target == "text" and avatar.target != "backup")
+
+    @property
+    def falls_silent(self) -> bool:
+        """Clara was told to, and is heard yet, as far as is known; nobody waits for such a word for ever."""
+        return bool(self.stopping[0]) and self.now_ms < self.stopping[1] + SILENT_BY_MS
 
     @property
     def since_sound_ms(self) -> float:

@@ -33,6 +33,7 @@ from tests.bench.playing import playing
 from tests.bench.probe import LINES
 from tests.bench.shelves import shelves
 from tests.bench.sockets import barge_ins
+from tests.bench.surviving import surviving
 
 REPLY = "Para piel mixta te recomiendo el gel Brisa. Cuesta $9.990. ¿Te cuento cómo usarlo? " * 200
 
@@ -159,12 +160,16 @@ def measure(*, quick: bool = False) -> dict[str, Any]:
         "shelves": shelves(8, 2) if quick else shelves(1000),
         "counting": counting(5_000, 1) if quick else counting(1_000_000, 5),
         "branching": branching(3, 1) if quick else branching(90, 9),
+        "surviving": surviving(60, 2) if quick else surviving(),
         "experiment": experiments(scenarios=2, customers=2) if quick else experiments(rounds=3),
         "import": import_ms(1 if quick else 7),
         **asyncio.run(overhead(8 if quick else 200, crowd, beside=not quick)),
         "playing": asyncio.run(playing(0.5 if quick else 3.0)),
         "greeting": asyncio.run(greetings(1, "fast") if quick else greetings(9)),
         "before": before.compare(quick=quick),
+        "unbroken": before.compare(
+            quick=quick, commit=before.UNBROKEN, rows=before.UNBROKEN_ROWS, parts=("sim", "live")
+        ),
     }
 
 
@@ -197,9 +202,11 @@ def show(found: dict[str, Any]) -> None:
     console.print(crowd)
     console.print(_greetings(found["greeting"]))
     console.print(before.table(found["before"]))
+    console.print(before.table(found["unbroken"]))
     played = found["playing"]
     tried = found["experiment"]
     sim, cut, imp, judged = found["simulated"], found["cutting"], found["import"], found["judging"]
+    lived = found["surviving"]
     asked, again, counted = found["shelves"], found["branching"], found["counting"]
     console.print(
         f"CPU {found['cpu_ms_per_turn']:.2f} ms a turn; memory {found['memory_kib_per_conversation']:.0f} KiB a conversation\n"
@@ -215,6 +222,9 @@ def show(found: dict[str, Any]) -> None:
         f"({counted['times_bare']:.1f} x a bare count of their kinds)\n"
         f"a moment of {again['turns']} turns entered again: {again['ready_ms']:.0f} ms ({again['ready_of_a_simulation']:.2f} x simulating them); "
         f"the other answer and its sound: {again['first_words_ms']:.0f} ms ({again['first_words_of_a_simulation']:.2f} x)\n"
+        f"{lived['cells']} cells of services and faults, simulated, fallback on and off: {lived['wrong']} wrong; from the deciding failure to "
+        f"the stand-in's order to speak {lived['order_p95_ms'] or 0:.0f} ms at p95, heard at {lived['heard_p95_ms'] or 0:.0f}; "
+        f"{lived['chances']} conversations of chance: {lived['chances_wrong']} wrong, {lived['ms_each']:.1f} ms each\n"
         f"an experiment of {tried['conversations']:,} conversations: {tried['one_s']:.1f} s in one process "
         f"({tried['times_bare']:.1f} x its conversations alone), {tried['two_s']:.1f} s in two ({tried['two_x']:.2f} x), at most "
         f"{tried['peak_mib']:.0f} MiB\n"

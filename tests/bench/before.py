@@ -29,7 +29,6 @@ from tests.bench.probe import FIRST
 
 COMMIT = "4795c34"
 ROOT = Path(__file__).resolve().parents[2]
-TREE = ROOT / "build" / "bench-before"
 PROBE = Path(__file__).with_name("probe.py")
 PAIRS = 5
 
@@ -103,21 +102,35 @@ QUICK: dict[str, dict[str, int]] = {
 }
 
 
-def checkout() -> str:
-    """Lay the build before under `build/`, once. Returns why that cannot be done, or nothing."""
-    stamp = TREE / "commit"
-    if stamp.exists() and stamp.read_text() == COMMIT:
+UNBROKEN = "4c02403"
+"""The build before services were passed by: what that costs a conversation in which nothing fails."""
+UNBROKEN_ROWS = (
+    Row("simulate, 60 lines: CPU", "sixty_ms", 1.1),
+    Row("CPU a turn with its log, hot", "hot_cpu_ms", 1.1),
+)
+
+
+def tree_of(commit: str) -> Path:
+    """Where a build before lies."""
+    return ROOT / "build" / ("bench-before" if commit == COMMIT else f"bench-{commit}")
+
+
+def checkout(commit: str) -> str:
+    """Lay a build before under `build/`, once. Returns why that cannot be done, or nothing."""
+    tree = tree_of(commit)
+    stamp = tree / "commit"
+    if stamp.exists() and stamp.read_text() == commit:
         return ""
     try:
         packed = subprocess.run(
-            ("git", "archive", COMMIT, "clara_kit", "data"), cwd=ROOT, capture_output=True, check=True
+            ("git", "archive", commit, "clara_kit", "data"), cwd=ROOT, capture_output=True, check=True
         )
     except (OSError, subprocess.CalledProcessError):
-        return f"commit {COMMIT} is not in this repository (a shallow clone, or none)"
-    rmtree(TREE, ignore_errors=True)
+        return f"commit {commit} is not in this repository (a shallow clone, or none)"
+    rmtree(tree, ignore_errors=True)
     with tarfile.open(fileobj=io.BytesIO(packed.stdout)) as tar:
-        tar.extractall(TREE, filter="data")
-    stamp.write_text(COMMIT)
+        tar.extractall(tree, filter="data")
+    stamp.write_text(commit)
     return ""
 
 
@@ -143,29 +156,33 @@ def probe(tree: Path, part: str, sizes: dict[str, int]) -> dict[str, float]:
     return found | ({"process_ms": took * 1000} if part == "first" else {})
 
 
-def compare(*, quick: bool = False) -> dict[str, Any]:
-    """Every row, or why there is none (`missing`)."""
-    missing = checkout()
+def compare(
+    *, quick: bool = False, commit: str = COMMIT, rows: tuple[Row, ...] = ROWS, parts: tuple[str, ...] = tuple(FULL)
+) -> dict[str, Any]:
+    """Every row, or why there is none (`missing`). parts: of the probe, those that the rows need."""
+    missing, before = checkout(commit), tree_of(commit)
     if missing:
         return {"missing": missing, "rows": []}
-    for tree in (TREE, ROOT):  # what is compiled once is compiled, and what does not run shows now
+    for tree in (before, ROOT):  # what is compiled once is compiled, and what does not run shows now
         try:
             probe(tree, "first", {})
         except RuntimeError as error:
             if tree == ROOT:
                 raise
-            return {"missing": f"commit {COMMIT} does not run with these packages: {error}", "rows": []}
+            return {"missing": f"commit {commit} does not run with these packages: {error}", "rows": []}
     load = _load()
     pairs: list[tuple[dict[str, float], dict[str, float]]] = []
     for n in range(1 if quick else PAIRS):
         new: dict[str, float] = {}
         old: dict[str, float] = {}
         for part, sizes in (QUICK if quick else FULL).items():
-            for tree, figures in ((ROOT, new), (TREE, old))[:: -1 if n % 2 else 1]:
+            if part not in parts:
+                continue
+            for tree, figures in ((ROOT, new), (before, old))[:: -1 if n % 2 else 1]:
                 figures |= probe(tree, part, sizes)
         pairs.append((new, old))
     return {
-        "missing": "", "commit": COMMIT, "pairs": len(pairs), "load": (load, _load()), "rows": [r.of(pairs) for r in ROWS]
+        "missing": "", "commit": commit, "pairs": len(pairs), "load": (load, _load()), "rows": [r.of(pairs) for r in rows]
     }  # fmt: skip
 
 

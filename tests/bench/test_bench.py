@@ -35,6 +35,5 @@ def test_a_limit_is_judged_by_the_median_of_the_ratios() -> None:
 
 def test_without_the_commit_there_is_a_word_instead(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(before, "ROOT", tmp_path)
-    monkeypatch.setattr(before, "TREE", tmp_path / "build")
     found = before.compare()
     assert "is not in this repository" in found["missing"] and found["missing"] in str(before.table(found))

@@ -196,3 +196,74 @@ def test_the_backup_is_told_the_last_turns_verbatim() -> None:
     roles = [m.role for m in opened.messages]
     assert LINES[0] in opened.messages[0].text and all(a != b for a, b in pairwise(roles))
     assert opened.messages[-1].role == "assistant"
+
+
+def test_a_recogniser_or_an_avatar_that_was_left_is_connected_before_it_is_trusted_again() -> None:
+    for service in ("stt", "avatar"):
+        conversation = Conversation(ON)
+        conversation.handle(ev.ConversationStarted(at_ms=0))
+        conversation.handle(ev.HealthTold(at_ms=1, service=service, circuit="open"))
+        told = conversation.handle(ev.HealthTold(at_ms=2, service=service, circuit="closed"))
+        assert of(told, do.ProbePrimary) and not of(told, do.SwitchTo)  # nobody would hear, or be heard
+        (back,) = of(conversation.handle(ev.ProviderRecovered(at_ms=3, service=service)), do.SwitchTo)
+        assert (back.service, back.target) == (service, "")
+
+
+def test_an_avatar_that_works_again_takes_nothing_from_the_backup_that_speaks_and_the_backup_is_closed_in_the_end() -> (
+    None
+):
+    conversation = Conversation(ON.with_changes(fallback_successes=1))
+    conversation.handle(ev.ConversationStarted(at_ms=0))
+    conversation.handle(ev.HealthTold(at_ms=1, service="avatar", circuit="open"))
+    conversation.handle(ev.HealthTold(at_ms=2, service="llm", circuit="open"))
+    conversation.handle(ev.ProviderRecovered(at_ms=3, service="backup"))
+    assert conversation.talk.health("avatar").target == "backup"
+    for circuit in ("closed", "open"):
+        assert not of(conversation.handle(ev.HealthTold(at_ms=4, service="avatar", circuit=circuit)), do.SwitchTo)  # type: ignore[arg-type]
+    conversation.handle(ev.HealthTold(at_ms=5, service="llm", circuit="closed"))
+    (asked,) = of(conversation.handle(ev.TextTyped(at_ms=6, text="¿Hacen despachos?")), do.RequestReply)
+    conversation.handle(ev.ReplyDelta(at_ms=7, reply_id=asked.reply_id, text="Sí."))
+    (speak,) = of(
+        conversation.handle(ev.ReplyCompleted(at_ms=8, reply_id=asked.reply_id, stop_reason="end_turn")), do.Speak
+    )
+    conversation.handle(ev.SpeakingStarted(at_ms=9, utterance_id=speak.utterance_id))
+    assert of(conversation.handle(ev.SpeakingEnded(at_ms=10, utterance_id=speak.utterance_id)), do.Connect)
+    home = conversation.handle(ev.ProviderRecovered(at_ms=11, service="avatar"))
+    assert of(home, do.CloseBackup) and of(home, do.SwitchTo)[0].target == ""
+
+
+def test_what_waits_for_the_backup_is_asked_of_ours_where_that_comes_first() -> None:
+    conversation = Conversation(ON)
+    conversation.handle(ev.ConversationStarted(at_ms=0))
+    conversation.handle(ev.HealthTold(at_ms=1, service="llm", circuit="open"))
+    assert not of(conversation.handle(ev.TextTyped(at_ms=2, text="¿Hacen despachos?")), do.RequestReply, do.AskBackup)
+    told = conversation.handle(ev.HealthTold(at_ms=3, service="llm", circuit="closed"))
+    assert [r.text for r in of(told, do.RequestReply)] == ["¿Hacen despachos?"]
+    assert not of(conversation.handle(ev.ProviderRecovered(at_ms=4, service="backup")), do.AskBackup)
+
+
+def test_the_backup_is_not_heard_before_the_voice_that_it_takes_over_from_is_silent() -> None:
+    conversation = Conversation(ON)
+    conversation.handle(ev.ConversationStarted(at_ms=0, greeting="Hola, soy Clara."))
+    conversation.handle(ev.SpeakingStarted(at_ms=1, utterance_id=1))
+    conversation.handle(ev.HealthTold(at_ms=2, service="llm", circuit="open"))
+    conversation.handle(ev.ProviderRecovered(at_ms=3, service="backup"))
+    assert not of(conversation.handle(ev.TextTyped(at_ms=4, text="¿Hacen despachos?")), do.AskBackup)
+    silent = conversation.handle(ev.SpeakingInterrupted(at_ms=9, utterance_id=1))
+    assert of(silent, do.AskBackup) and of(silent, do.SwitchTo)[0].target == "backup"
+
+
+def test_an_answer_of_the_backup_that_failed_with_its_session_is_asked_for_once() -> None:
+    conversation = Conversation(ON)
+    conversation.handle(ev.ConversationStarted(at_ms=0))
+    conversation.handle(ev.HealthTold(at_ms=1, service="llm", circuit="open"))
+    conversation.handle(ev.ProviderRecovered(at_ms=2, service="backup"))
+    (asked,) = of(conversation.handle(ev.TextTyped(at_ms=3, text="¿Hacen despachos?")), do.AskBackup)
+    ids = {"reply_id": asked.reply_id, "utterance_id": asked.utterance_id}
+    for struck in (ids, {}):  # the answer, and then its session
+        cut = ev.ProviderFailed(at_ms=4, service="backup", kind="cut", message="x", retryable=True, **struck)
+        conversation.handle(cut)
+    timer = conversation.talk.timers["reopen_backup"]
+    conversation.handle(ev.TimerFired(at_ms=5, timer_id=timer.timer_id))
+    assert len(of(conversation.handle(ev.ProviderRecovered(at_ms=6, service="backup")), do.AskBackup)) == 1
+    assert "retry" not in conversation.talk.timers  # else ours would be asked beside it

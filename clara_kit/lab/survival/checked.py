@@ -83,7 +83,7 @@ class _Check:
         since = ended_ms if ended_ms is not None else next((e for _, _, e in reversed(self.things[:n]) if e is not None), 0.0)  # fmt: skip
         fate, why, by = self._fate(text, turns, since)
         later = [began for _, began, _ in self.things[n + 1 :] if began is not None]
-        if fate == "lost" and any(began < broke + _GOES_ON_MS for began in later for broke in self._broke(turns)):
+        if fate == "lost" and any(a < began < b for began in later for a, b in self._floor(turns)):
             fate, why = "answered", "it broke off as the customer went on"
         if fate == "lost":
             fate, why = self._excused(text, turns, since, min(later, default=None), why)
@@ -197,12 +197,13 @@ class _Check:
             if s.started_ms is not None or not any(later.pieces[:1] == s.pieces[:1] for later in mine[n + 1 :])
         ]  # fmt: skip
 
-    def _broke(self, turns: list[int]) -> list[float]:
-        """When what was heard of the answer broke off."""
-        sounds = self._answers(turns[-1]) if turns else []
-        return [
-            s.stopped_ms for s in sounds if s.how == "broke" and s.started_ms is not None and s.stopped_ms is not None
-        ]
+    def _floor(self, turns: list[int]) -> Iterable[tuple[float, float]]:
+        """When whoever begins to speak takes the floor from the answer: until just after it broke off, or as they cut its rest."""
+        for s in self._answers(turns[-1]) if turns else []:
+            if s.how == "broke" and s.started_ms is not None and s.stopped_ms is not None:
+                yield 0.0, s.stopped_ms + _GOES_ON_MS
+            if s.how == "cut" and s.wanted and s.started_ms is None and s.stopped_ms is not None:
+                yield s.stopped_ms - _GOES_ON_MS, s.stopped_ms + _GOES_ON_MS
 
     def _signs(self, since: float) -> Iterable[float]:
         read = self.read
