@@ -6,21 +6,19 @@ decision cannot excuse itself.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Sequence
-from difflib import SequenceMatcher
 from typing import Literal
 
 from clara_kit.conversation.history import GO_ON
 from clara_kit.conversation.lexicon import Lexicon, plain
 from clara_kit.core.settings import Settings
 from clara_kit.core.states import ConversationState
-from clara_kit.lab.survival.reading import Asked, Heard, InForce, Reading, Sound
+from clara_kit.lab.survival.placing import lines_of, places, timed
+from clara_kit.lab.survival.reading import Asked, InForce, Reading, Sound
 from clara_kit.lab.survival.survival import Fate, Outcome, Said, Survival, Switched
 from clara_kit.measure.run import Run
 
 _HELLO = {"alo", "hola", "estas", "sigues", "ahi", "hay", "alguien"}
-_ENOUGH = 0.6  # of a thing's words: the others a recogniser may have lost or misheard
 _GOES_ON_MS = 1500.0  # whose next words begin so near to where she broke off has taken the floor
 _NOD_AFTER_MS = 1500.0  # a nod may come so long after the sound it answers
 
@@ -42,9 +40,9 @@ class _Check:
         self.sorry = {str(known[name]).strip() for name in ("apology", "broken_reply")} - {""}
         self.fixed = self.sorry | {str(known[name]).strip() for name in ("hold_phrase", "fallback_notice")}
         self.played_out = "run_id" not in run.facts  # a simulation goes on until nothing is left to happen
-        self.scripted = said is not None or _lines(run) is not None
-        texts = list(said) if said is not None else _lines(run)
-        self.things = _timed(texts, read.heard) if texts is not None else [
+        self.scripted = said is not None or lines_of(run) is not None
+        texts = list(said) if said is not None else lines_of(run)
+        self.things = timed(texts, read.heard) if texts is not None else [
             (heard.text, heard.began_ms, heard.ended_ms) for heard in read.heard
         ]  # fmt: skip
         self.turns: dict[int, list[Asked]] = {}
@@ -60,8 +58,8 @@ class _Check:
 
     def survival(self) -> Survival:
         read = self.read
-        places = self._places()
-        said = tuple(self._said(n, places[n]) for n in range(len(self.things)))
+        turns = places(self.things, self.turns, self.question)
+        said = tuple(self._said(n, turns[n]) for n in range(len(self.things)))
         end = read.stopped_ms if read.stopped_ms is not None else read.now_ms
         if read.state is not ConversationState.IDLE and (
             self.played_out or (end - read.state_ms > self.deadline_ms and not self._sounds_now())
@@ -75,44 +73,6 @@ class _Check:
             silent_s=round(sum(max(0.0, ms - self.slow_ms) for ms in silences) / 1000, 3),
             longest_silence_s=round(max(silences, default=0.0) / 1000, 3),
         )  # fmt: skip
-
-    # --- which turn a thing became ---------------------------------------------------------------------------
-
-    def _places(self) -> list[list[int]]:
-        """The turns in whose question each thing's words stand: those that it became first, and those that took it over."""
-        words = [plain(text) for text, _, _ in self.things]
-        turns = sorted(self.turns)
-        questions = {turn: plain(self.question[turn]) for turn in turns}
-        whose = [n for n, own in enumerate(words) for _ in own]
-        where = [turn for turn in turns for _ in questions[turn]]
-        flat, asked = [w for own in words for w in own], [w for turn in turns for w in questions[turn]]
-        found: list[Counter[int]] = [Counter() for _ in words]
-        left = Counter(zip(where, asked, strict=True))
-        for a, b, size in SequenceMatcher(None, flat, asked, autojunk=False).get_matching_blocks():
-            for i in range(size):
-                found[whose[a + i]][where[b + i]] += 1
-                left[where[b + i], asked[b + i]] -= 1
-        for own, hits, (_, began_ms, _) in zip(words, found, self.things, strict=True):
-            if hits.total() < _ENOUGH * len(own):  # a recogniser that was away may tell things in another order
-                for turn in turns:
-                    if began_ms is None or self.turns[turn][-1].at_ms >= began_ms:
-                        hits[turn] += (Counter(own) & Counter({word: left[turn, word] for word in own})).total()
-        places: list[list[int]] = []
-        for own, hits in zip(words, found, strict=True):
-            if not own or hits.total() < _ENOUGH * len(own):
-                places.append([])
-                continue
-            first = [turn for turn in sorted(hits) if hits[turn] >= min(2, len(own))] or sorted(hits)
-            last = questions[first[-1]]
-            later = [t for t in turns if t > first[-1] and questions[t][: len(last)] == last and len(questions[t]) > len(last)]  # fmt: skip
-            places.append(first + later[:1])
-        for n in range(len(words) - 1):  # said twice and asked about once: it is the later that was
-            later_ms = self.things[n + 1][1]
-            if words[n] != words[n + 1] or not places[n] or places[n + 1] or later_ms is None:
-                continue
-            if self.turns[places[n][0]][0].at_ms >= later_ms:
-                places[n + 1], places[n] = places[n], []
-        return places
 
     # --- what became of it -----------------------------------------------------------------------------------
 
@@ -292,34 +252,6 @@ class _Check:
                 continue
             found.append(max(0.0, min(heard, spoke) - since))
         return found
-
-
-def _lines(run: Run) -> list[str] | None:
-    """What the script lets the customer say, where she says it whatever she hears."""
-    script = run.inputs.get("script")
-    lines = script.get("lines") if isinstance(script, dict) else None
-    if not isinstance(lines, list):
-        return None
-    return [line["text"] for line in lines if isinstance(line, dict) and line.get("text")]
-
-
-def _timed(texts: list[str], heard: list[Heard]) -> list[tuple[str, float | None, float | None]]:
-    """When each text was said, as far as its words were heard."""
-    words = [plain(text) for text in texts]
-    flat, whose = [w for own in words for w in own], [n for n, own in enumerate(words) for _ in own]
-    came, where = [w for one in heard for w in plain(one.text)], [one for one in heard for _ in plain(one.text)]
-    times: list[tuple[float, float] | None] = [None] * len(texts)
-    hits: Counter[int] = Counter()
-    for a, b, size in SequenceMatcher(None, flat, came, autojunk=False).get_matching_blocks():
-        for i in range(size):
-            n, one = whose[a + i], where[b + i]
-            hits[n] += 1
-            before = times[n]
-            times[n] = (before[0] if before else one.began_ms, max(before[1], one.ended_ms) if before else one.ended_ms)
-    return [
-        (text, *(time if time is not None and hits[n] >= _ENOUGH * len(words[n]) else (None, None)))
-        for n, (text, time) in enumerate(zip(texts, times, strict=True))
-    ]
 
 
 def _outcome(said: tuple[Said, ...], switched: bool) -> Outcome:

@@ -13,36 +13,36 @@ picture is seen by nobody.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import Coroutine, Sequence
 from typing import Any, Self
 
 from clara_kit.audio.pronunciation import usual_pronunciation
 from clara_kit.audio.spoken import Pronunciation
 from clara_kit.core.clock import Clock
 from clara_kit.core.commands import Message
-from clara_kit.core.errors import ProviderError, ProviderUnavailable
-from clara_kit.core.events import Event, ProviderFailed
+from clara_kit.core.errors import ProviderError
 from clara_kit.providers import http
 from clara_kit.providers.avatar import full_protocol
 from clara_kit.providers.avatar.full_protocol import Order
 from clara_kit.providers.avatar.full_speaker import FullSpeaker
-from clara_kit.providers.avatar.liveavatar_rest import FullSession, LiveAvatarRest, within
+from clara_kit.providers.avatar.liveavatar_rest import FullSession
 from clara_kit.providers.avatar.livekit_room import usual_room
 from clara_kit.providers.avatar.pacing import Timing
 from clara_kit.providers.avatar.room import Room
+from clara_kit.providers.avatar.session import TIMING, LiveAvatarSession
 
-_LEAVE_BUDGET_S = 0.6  # of the second that hanging up may take; the rest is for what comes after
 _KEEP_ALIVE_S = 150.0  # the vendor ends a session after five idle minutes, and asks for a sign every two or three
 _OTHERS = ("heygen", "liveavatar-agent")  # who must be in the room before it is one
-TIMING = Timing()
 
 
-class LiveAvatarFull:
+class LiveAvatarFull(LiveAvatarSession[FullSpeaker]):
     """A `Backup` that `TapsAudio`. `session` tells, once entered, the room.
 
     prompt, messages: what the assistant is told. hears: whether it listens from the beginning. room: by default
     LiveKit's, and for a server on this machine, which is a twin's, a `LoopbackRoom`.
     """
+
+    service = "backup"
 
     def __init__(
         self,
@@ -59,34 +59,19 @@ class LiveAvatarFull:
         timing: Timing = TIMING,
         pronunciation: Pronunciation | None = None,
     ) -> None:
-        api_key = http.checked_key(api_key, "LIVEAVATAR_API_KEY", "https://app.liveavatar.com")
+        super().__init__(
+            api_key=api_key, clock=clock, base_url=base_url, sandbox=sandbox, timing=timing, mode="FULL",
+            avatar_id=avatar_id, interactivity_type="CONVERSATIONAL",
+        )  # fmt: skip
         self.session: FullSession | None = None
-        self.on_audio: Callable[[int, bytes], None] | None = None
-        self._clock, self._timing, self._sandbox = clock, timing, sandbox
         self._base_url, self._room = base_url, room
         self._prompt = full_protocol.told(prompt, messages)
-        self._config: dict[str, Any] = {
-            "mode": "FULL",
-            "avatar_id": avatar_id,
-            "is_sandbox": sandbox,
-            "interactivity_type": "CONVERSATIONAL",
-            "video_settings": {"encoding": "H264", "quality": "high"},
-        }
-        self._timeout_s = timing.start_timeout_ms / 1000
-        self._rest = LiveAvatarRest(api_key=api_key, base_url=base_url, timeout_s=self._timeout_s)
-        self._events: asyncio.Queue[Event | None] = asyncio.Queue()
         self._broken: asyncio.Future[str] | None = None
-        self._running: asyncio.Task[None] | None = None
-        self._ended = False
         self._speaker = FullSpeaker(
-            clock=clock,
-            timing=timing,
+            clock=clock, timing=timing, send=self._send, emit=self._events.put_nowait, tap=self._tap,
             pronunciation=usual_pronunciation() if pronunciation is None else pronunciation,
-            send=self._send,
-            emit=self._events.put_nowait,
-            tap=self._tap,
             read_back=self._read_back,
-        )
+        )  # fmt: skip
         self.hears = hears
 
     @property
@@ -113,29 +98,14 @@ class LiveAvatarFull:
         except BaseException:
             await self._leave()
             raise
-        self._running = asyncio.create_task(self._run(), name="liveavatar full")
+        works = self._speaker.run(), self._keep_alive(), self._watch()
+        self._running = asyncio.create_task(self._run(*works), name="liveavatar full")
         return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self._leave()
-
-    async def speak(self, utterance_id: int, piece_no: int, text: str) -> None:
-        """Queue the next piece of our text; returns at once. A new id begins a new utterance after those before it."""
-        if not self._ended:
-            self._speaker.speak(utterance_id, piece_no, text)
-
-    async def end_speech(self, utterance_id: int) -> None:
-        """No more pieces will come for this utterance."""
-        self._speaker.end_speech(utterance_id)
 
     async def ask(self, turn_id: int, reply_id: int, utterance_id: int, text: str, *, heard: bool = False) -> None:
         """Let it answer `text` by its own model; see the Protocol."""
         if not self._ended:
             self._speaker.ask(reply_id, utterance_id, text, heard=heard)
-
-    async def interrupt(self, utterance_id: int) -> None:
-        """Silence this utterance; returns when the order was sent, if one had to be."""
-        await self._speaker.interrupt(utterance_id)
 
     async def send(self, pcm: bytes, captured_ms: float) -> None:
         """The customer's sound, while it `hears`: 16 kHz, 16-bit little-endian mono."""
@@ -146,11 +116,6 @@ class LiveAvatarFull:
             except ProviderError as exc:
                 self._break(exc.message)
 
-    async def events(self) -> AsyncIterator[Event]:
-        """What happens, until the session ends. Iterated once."""
-        while (event := await self._events.get()) is not None:
-            yield event
-
     async def _join(self, room: Room, session: FullSession) -> None:
         try:
             async with asyncio.timeout(self._timeout_s):
@@ -160,18 +125,6 @@ class LiveAvatarFull:
             raise http.failure("stalled", message) from None
         if self._broken is not None and self._broken.done():
             raise http.failure("cut", f"LiveAvatar's own session was over at once ({self._broken.result()}).")
-
-    async def _run(self) -> None:
-        """The parent of every task of the session; ends with it."""
-        try:
-            async with asyncio.TaskGroup() as group:
-                for work in (self._speaker.run(), self._keep_alive(), self._watch()):
-                    group.create_task(work)
-        except* Exception as errors:
-            self._session_failed(errors.exceptions[0])
-        finally:
-            self._ended = True
-            self._events.put_nowait(None)
 
     async def _keep_alive(self) -> None:
         while True:
@@ -214,36 +167,6 @@ class LiveAvatarFull:
         except ProviderError:
             return ""
 
-    def _tap(self, utterance_id: int, pcm: bytes) -> None:
-        if self.on_audio is not None:
-            self.on_audio(utterance_id, pcm)
-
-    def _session_failed(self, error: Exception) -> None:
-        if self._ended:
-            return  # we are leaving: nobody wants to hear of it
-        self._ended = True
-        if not isinstance(error, ProviderError):
-            error = http.failure("unknown", f"The backup's session broke with {type(error).__name__}.")
-        hint = "open a new session."
-        if self._sandbox:
-            hint = f"a sandbox session ends after about a minute (set AVATAR_SANDBOX=false for longer ones); {hint}"
-        over = ProviderUnavailable(error.message, hint=hint, kind=error.kind)
-        self._speaker.fail_all(over)
-        self._events.put_nowait(ProviderFailed.of(over, "backup", self._clock.now_ms()))
-
-    async def _leave(self) -> None:
-        """End everything within a second, whatever the far end does."""
-        self._ended = True
-        running = self._running
-        farewell: list[Coroutine[Any, Any, Any]] = [self._rest.stop(), self._rest.delete_context()]
-        if self._room is not None:
-            farewell.append(self._room.close())
-        if running is not None:
-            running.cancel()
-            farewell.append(asyncio.wait({running}))
-        try:
-            await within(_LEAVE_BUDGET_S, *farewell)
-        finally:
-            self._events.put_nowait(None)
-            self._speaker.forget()
-            await self._rest.aclose()
+    def _farewell(self) -> list[Coroutine[Any, Any, Any]]:
+        room = [] if self._room is None else [self._room.close()]
+        return [*super()._farewell(), self._rest.delete_context(), *room]

@@ -119,7 +119,7 @@ class Speaker:
         for utterance in list(self._open.values()):
             self._fail(utterance, error)
 
-    def forget_timers(self) -> None:
+    def forget(self) -> None:
         """Leave nothing behind in the event loop."""
         for order in self._orders:
             order.cancel()

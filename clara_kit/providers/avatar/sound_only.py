@@ -12,16 +12,15 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import AsyncIterator, Callable
 from typing import Self
 
 from clara_kit.core.clock import Clock
 from clara_kit.core.errors import ProviderUnavailable, SettingsError
-from clara_kit.core.events import Event, ProviderFailed
 from clara_kit.core.outside import place
 from clara_kit.providers.avatar.lite_protocol import RATE_HZ, Signal, SignalKind
 from clara_kit.providers.avatar.lite_speaker import Speaker
 from clara_kit.providers.avatar.pacing import Timing
+from clara_kit.providers.avatar.session import Session
 from clara_kit.providers.tts.base import TTSProvider
 
 log = logging.getLogger("clara_kit.avatar")
@@ -30,7 +29,7 @@ TIMING = Timing(first_chunk_ms=100, chunk_ms=200, max_ahead_ms=1000, assumed_sta
 _ANSWERS: dict[str, SignalKind] = {"agent.speak": "started", "agent.interrupt": "interrupted"}
 
 
-class SoundOnly:
+class SoundOnly(Session[Speaker]):
     """An `AvatarProvider` that `TapsAudio`, and is nowhere to be seen. tts: a voice of 24,000 samples a second."""
 
     def __init__(self, *, tts: TTSProvider, clock: Clock, timing: Timing = TIMING) -> None:
@@ -39,51 +38,29 @@ class SoundOnly:
                 f"Sound without a face has {RATE_HZ} samples a second; this voice gives {tts.rate_hz}.",
                 hint="resample it to 24000 Hz.",
             )
-        self.on_audio: Callable[[int, bytes], None] | None = None
-        self._clock = clock
-        self._events: asyncio.Queue[Event | None] = asyncio.Queue()
+        super().__init__(clock)
         self._speaker = Speaker(
             tts=tts, clock=clock, timing=timing, send=self._heard, emit=self._events.put_nowait, tap=self._tap
         )
-        self._running: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
         self._speaker.connected.set()
         self._running = asyncio.create_task(self._run(), name="sound only")
         return self
 
-    async def __aexit__(self, *_: object) -> None:
+    async def _leave(self) -> None:
         if self._running is not None:
             self._running.cancel()
             await asyncio.wait({self._running})
-        self._speaker.forget_timers()
+        self._speaker.forget()
         self._events.put_nowait(None)
-
-    async def speak(self, utterance_id: int, piece_no: int, text: str) -> None:
-        """Queue the next piece; returns at once. A new id begins a new utterance and ends the one before."""
-        self._speaker.speak(utterance_id, piece_no, text)
-
-    async def end_speech(self, utterance_id: int) -> None:
-        """No more pieces will come for this utterance."""
-        self._speaker.end_speech(utterance_id)
-
-    async def interrupt(self, utterance_id: int) -> None:
-        """Silence this utterance: nothing more of it is given away, and who plays it hears of it by the event."""
-        await self._speaker.interrupt(utterance_id)
-
-    async def events(self) -> AsyncIterator[Event]:
-        """What happens, until it is left. Iterated once."""
-        while (event := await self._events.get()) is not None:
-            yield event
 
     async def _run(self) -> None:
         try:
             await self._speaker.run()
         except Exception as exc:  # whoever listens has raised, say: nobody may wait for a sound that never comes
             log.error("the sound broke: %s", place(exc))
-            error = ProviderUnavailable("Clara's sound could not be given away.", hint="connect it again.")
-            self._speaker.fail_all(error)
-            self._events.put_nowait(ProviderFailed.of(error, "avatar", self._clock.now_ms()))
+            self._over(ProviderUnavailable("Clara's sound could not be given away.", hint="connect it again."))
             self._events.put_nowait(None)
 
     async def _heard(self, raw: str) -> None:
@@ -91,7 +68,3 @@ class SoundOnly:
         message = json.loads(raw)
         if kind := _ANSWERS.get(message["type"]):
             self._speaker.take(Signal(kind, event_ids=frozenset({message["event_id"]})))
-
-    def _tap(self, utterance_id: int, pcm: bytes) -> None:
-        if self.on_audio is not None:
-            self.on_audio(utterance_id, pcm)
