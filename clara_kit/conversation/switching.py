@@ -152,11 +152,9 @@ def for_the_time_being(pen: Pen, service: Service, why: str) -> bool:
             pen.end_reply(reply.reply_id)
             pen.do(do.CancelReply, why, reply_id=reply.reply_id)
         pen.cancel_timer("retry", why)
-        open_ = reply is not None and reply.said_something
         if not switch(pen, "llm", why):
             return False
-        if open_:
-            speaking.close(pen, why)
+        speaking.close(pen, why)  # what is open of an answer: its rest will not come from ours
         backup.ask(pen, why)
         return True
     if utterance is not None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Any
 
+import msgspec
 import pytest
 
 from clara_kit import FallbackManager, RetryPolicy, Settings, simulate
+from clara_kit.conversation import switching
 from clara_kit.conversation.conversation import Conversation
 from clara_kit.core import commands as do
 from clara_kit.core import events as ev
@@ -293,3 +295,15 @@ def test_an_answer_of_the_backup_that_failed_with_its_session_is_asked_for_once(
     conversation.handle(ev.TimerFired(at_ms=5, timer_id=timer.timer_id))
     assert len(of(conversation.handle(ev.ProviderRecovered(at_ms=6, service="backup")), do.AskBackup)) == 1
     assert "retry" not in conversation.talk.timers  # else ours would be asked beside it
+
+
+def test_what_was_begun_is_ended_where_the_model_is_passed_by_while_its_rest_waits_to_be_asked_for() -> None:
+    conversation = Conversation(ON)
+    conversation.handle(ev.ConversationStarted(at_ms=0))
+    (asked,) = of(conversation.handle(ev.TextTyped(at_ms=1, text="¿Hacen despachos?")), do.RequestReply)
+    conversation.handle(ev.ReplyDelta(at_ms=2, reply_id=asked.reply_id, text="Eso no lo sé ahora. Y otra cosa "))
+    cut = ev.ProviderFailed(at_ms=3, service="llm", kind="cut", message="x", retryable=True, retry_after_ms=9000)
+    conversation.handle(msgspec.structs.replace(cut, reply_id=asked.reply_id))
+    (one,) = conversation.talk.utterances.values()
+
+    assert switching.for_the_time_being(conversation._pen, "llm", "too slow") and one.closed
