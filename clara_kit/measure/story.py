@@ -175,7 +175,11 @@ class Story:
                 utterance_id=command.utterance_id, turn_id=command.turn_id, step=self.step, ordered_ms=command.at_ms,
                 exchanged=self.exchanged, by=command.by,
             )  # fmt: skip
-            self._turn(command.turn_id, "greeting").utterances.append(utterance)
+            turn = self._turn(command.turn_id, "greeting")
+            if isinstance(command, do.Speak) and not utterance.aside and len(turn.replies) > 1:
+                newest = turn.replies[-1]  # begun before this was said, and nothing of it is here: it is of the rest
+                newest.of_rest |= newest.first_ms is None and newest.ended_ms is None
+            turn.utterances.append(utterance)
             self.said.append(utterance)
         return utterance
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from clara_kit.core.errors import ScriptError
+from clara_kit.core.settings import Settings
 from clara_kit.lab.scores.heard import Heard
 from clara_kit.lab.scores.metrics import METRICS
 from clara_kit.lab.scores.scoring import score
@@ -113,12 +114,12 @@ def test_what_a_customer_who_reacts_did_comes_from_the_runs_facts(run: Run) -> N
 
 
 def test_who_is_never_heard_breaks_no_rule_and_keeps_none() -> None:
-    down = [Fault(service="tts", kind="refuse", on=n) for n in range(1, 40)]
-    silent = simulate(["¿Cuánto cuesta el gel Brisa?"], faults=down)
+    down = [Fault(service="llm", kind="refuse", status=401, on=n) for n in range(1, 40)]
+    silent = simulate(["¿Cuánto cuesta el gel Brisa?"], Settings.of(apology="", greeting=""), faults=down)
 
     values = score(silent, scenario((), ({"says": ["gratis"]},))).values
 
-    assert values["heard_share"] == 0
+    assert values["heard_share"] is None
     assert values["kept"] is values["price_right"] is values["answers_question"] is None
     assert score(silent, scenario(({"says": ["precio"]},))).values["kept"] is False
 
