@@ -53,8 +53,8 @@ def sound_ended(pen: Pen, event: ev.SpeechEnded) -> None:
     if event.source == "vad":
         talk.sounding = False
         alone = talk.vendor_ms < talk.vad_ms - SAME_SOUND_MS and not talk.turn.interim
-        if alone and event.sound_at_ms - talk.vad_ms >= A_WORD_MS and (limit_ms := talk.settings.slow_response_ms):
-            talk.unheard_ms = event.sound_at_ms - talk.vad_ms
+        talk.lasted_ms = event.sound_at_ms - talk.vad_ms
+        if alone and talk.lasted_ms >= A_WORD_MS and (limit_ms := talk.settings.slow_response_ms):
             pen.set_timer("unheard", limit_ms, "the recogniser should tell of it by then")
     if talk.held is not None:
         _judge(pen, Sound("ended", event))
@@ -260,14 +260,25 @@ def no_words_came(pen: Pen, event: ev.TimerFired) -> None:
             return _expect_words(pen, "the customer is still heard")
         waited_ms = NOISE_MS
     why = f"no words came within {waited_ms:.0f} ms"
+    if (
+        talk.vad_ms >= talk.sound_ms
+        and talk.lasted_ms >= WORDS_MS
+        and "unheard" not in talk.timers
+        and not talk.sounding
+    ):
+        _alert_unheard(pen, why)  # the recogniser began to hear it, and has said nothing of it since
     no_words(pen, why)
+
+
+def _alert_unheard(pen: Pen, why: str) -> None:
+    pen.do(do.RaiseAlert, why, name="unheard", message=f"What the customer may have said is not known: {why}.")
 
 
 def unheard(pen: Pen, event: ev.TimerFired) -> None:
     """The local ear heard something like words, and the recogniser has told nothing of it."""
     why = f"the recogniser told nothing of a sound within {pen.talk.settings.slow_response_ms:.0f} ms"
-    pen.do(do.RaiseAlert, why, name="unheard", message=f"What the customer may have said is not known: {why}.")
-    words = pen.talk.unheard_ms >= WORDS_MS and switching.target_for(pen, "stt")
+    _alert_unheard(pen, why)
+    words = pen.talk.lasted_ms >= WORDS_MS and switching.target_for(pen, "stt")
     if words and pen.fallback.record_failure("stt", pen.talk.now_ms):  # one may be a lorry
         switching.deaf(pen, f"{why}, {pen.talk.health('stt').failures} in a row")
 

@@ -307,7 +307,7 @@ function render({ model, el }) {
     turns.textContent = last.join(" · ");
   }
   function standIns() { // what stands in for a service that fails
-    const all = model.get("stand_ins"), going = all.some(([service, target]) => target === "backup" && service !== "avatar") && !all.some(([service]) => service === "avatar");
+    const all = model.get("stand_ins") || [], going = all.some(([service, target]) => target === "backup" && service !== "avatar") && !all.some(([service]) => service === "avatar");
     const targets = [...new Set(all.map(([, target]) => target))]; // each is named once, after all whose work it does
     const says = targets.map((target) => `${all.filter((one) => one[1] === target).map(([service]) => w(`ou_${service}`)).join(", ")} – ${w(`ou_target_${target}`)}`).join(" · ");
     notice.textContent = !all.length ? "" : `${w(going ? "fallback_switching" : "fallback_now")} ${says}`;
