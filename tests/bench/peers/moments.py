@@ -159,7 +159,7 @@ def moments() -> tuple[Moment, ...]:
 def figures() -> LatencyProfile:
     """The stand-ins' speeds as a latency profile."""
     stages = {
-        stage: {"fixed": FIGURES[stage], "source": "chosen for the comparison; stands for no vendor"}
+        stage: {"fixed": FIGURES.get(stage, 0), "source": "chosen for the comparison; stands for no vendor"}
         for stage in STAGES
     }
     return LatencyProfile.from_dict({"stages": stages}, name="moments")
