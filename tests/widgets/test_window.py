@@ -146,10 +146,10 @@ async def test_a_running_conversation_grows_in_the_window_and_can_be_heard_when_
     window = ConversationWindow(clara)
     await clara.type("Hola, Clara")
     await clara.until(S.AVATAR_SPEAKING)
-    await asyncio.sleep(0.3)
+    await asyncio.sleep(1.0)
     assert window.growing and window.steps > 5 and window.mix == "offline twins"
     run = await clara.stop()
-    await asyncio.sleep(0.4)
+    await asyncio.sleep(1.0)
     assert run is not None and not window.growing and window.steps == len(run.events)
     assert window.title == "a test" and window.has_sound
     assert window.timeline["begin_ms"] == round(run.trace[0].at_ms, 1)  # no empty seconds at its left
