@@ -169,6 +169,8 @@ class ConversationManager:
         await self._end(why)
         if self._told is not None and self._told is self._session.unkept:
             await asyncio.to_thread(self._session.keep_again)
+            if self.error is not None and str(self.error) == str(self._told):
+                self._told = self.error  # the disk is as full as it was, which was told
         self._complain()
         return self.run
 
