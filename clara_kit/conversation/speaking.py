@@ -295,7 +295,7 @@ def give(pen: Pen, utterance: Utterance, why: str) -> None:
 
 
 def _show(pen: Pen, utterance: Utterance, why: str) -> None:
-    _talk, fresh = pen.talk, utterance.pieces[utterance.given :]
+    fresh = utterance.pieces[utterance.given :]
     utterance.shown, utterance.given = True, len(utterance.pieces)
     who = {"turn_id": utterance.turn_id, "utterance_id": utterance.utterance_id}
     signed, pen.by = pen.by, utterance.by or pen.by

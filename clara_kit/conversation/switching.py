@@ -18,25 +18,21 @@ from clara_kit.core.commands import Target
 from clara_kit.core.events import Service
 
 SHOWN = "Cambiando a modo de respaldo…"
-_SWITCHED: tuple[Service, ...] = ("stt", "llm", "tts", "avatar")
 
 
 def target_for(pen: Pen, service: Service) -> Target:
     """What may stand in the place of a service that is passed by now; empty: nothing."""
-    talk = pen.talk
-    if not talk.settings.flags.enable_auto_fallback or talk.health("backup").down == "given up":
-        lost: tuple[Service, ...] = ("stt", "llm") if talk.settings.flags.enable_auto_fallback else _SWITCHED
-        if service in lost:
-            return ""
+    talk, settings = pen.talk, pen.talk.settings
+    if not settings.flags.enable_auto_fallback:
+        return ""
+    classic = settings.avatar_vendor == "heygen"  # which hears only those who are in its room, and has no voice of ours
     match service:
-        case "llm":
+        case "llm" | "stt" if talk.health("backup").down != "given up" and not (classic and service == "stt"):
             return "backup"
-        case "stt":  # the classic avatar hears only those who are in its room
-            return "backup" if talk.settings.avatar_vendor == "liveavatar" else ""
         case "tts":
             return "other" if talk.health("tts").target == "" else "text"
-        case "avatar":
-            return "sound" if talk.settings.avatar_vendor == "liveavatar" else ""
+        case "avatar" if not classic:
+            return "sound"
         case _:
             return ""
 
@@ -52,7 +48,9 @@ def switch(pen: Pen, service: Service, why: str, *, told: bool = False) -> bool:
     pen.do(do.SwitchTo, why, service=service, target=target)
     if service != "llm":
         health.down = ""
-        pen.cancel_timers(why, "retry_voice" if service != "stt" else "", f"connect_{service}")
+        pen.cancel_timer(f"connect_{service}", why)
+    if service in ("tts", "avatar"):
+        pen.cancel_timer("retry_voice", why)
     _probe_later(pen, service)
     pen.do(do.Notify, why, message=SHOWN)
     if not told:
@@ -85,7 +83,7 @@ def told(pen: Pen, event: ev.HealthTold) -> None:
 
 def works(pen: Pen, service: Service, why: str) -> bool:
     """It answered a trial: the next turn may be its own. False where that moves nothing."""
-    _talk, health = pen.talk, pen.health(service)
+    health = pen.health(service)
     if health.circuit != "open" or not health.target:
         return False
     pen.fallback.probed(service)
@@ -142,7 +140,7 @@ def late(talk: Talk) -> tuple[Service | Literal[""], float]:
 
 def for_the_time_being(pen: Pen, service: Service, why: str) -> bool:
     """Pass by whoever is too slow, but never a slow avatar; says whether that was done."""
-    _talk, reply, utterance = pen.talk, pen.talk.reply, pen.talk.utterance
+    reply, utterance = pen.talk.reply, pen.talk.utterance
     if service not in ("llm", "tts") or not target_for(pen, service):
         return False
     if service == "llm":
