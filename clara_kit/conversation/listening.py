@@ -260,12 +260,8 @@ def no_words_came(pen: Pen, event: ev.TimerFired) -> None:
             return _expect_words(pen, "the customer is still heard")
         waited_ms = NOISE_MS
     why = f"no words came within {waited_ms:.0f} ms"
-    if (
-        talk.vad_ms >= talk.sound_ms
-        and talk.lasted_ms >= WORDS_MS
-        and "unheard" not in talk.timers
-        and not talk.sounding
-    ):
+    ended = talk.vad_ms >= talk.sound_ms and not talk.sounding
+    if talk.state is S.USER_SPEAKING and ended and talk.lasted_ms >= WORDS_MS and "unheard" not in talk.timers:
         _alert_unheard(pen, why)  # the recogniser began to hear it, and has said nothing of it since
     no_words(pen, why)
 
