@@ -282,6 +282,8 @@ def give(pen: Pen, utterance: Utterance, why: str) -> None:
     if utterance.shown or pen.talk.mute:
         return _show(pen, utterance, why)
     signed, pen.by = pen.by, utterance.by or pen.by
+    if not utterance.given:
+        utterance.asked_ms = pen.talk.now_ms
     for piece_no in range(utterance.given, len(utterance.pieces)):
         pen.do(
             do.Speak, why,

@@ -129,7 +129,7 @@ def late(talk: Talk) -> tuple[Service | Literal[""], float]:
     if utterance is not None and utterance.phase == "sounding":
         return "", 0.0
     if utterance is not None and utterance.phase == "asked" and utterance.given and not utterance.own:
-        since_ms = utterance.handed_ms[0] if utterance.handed_ms else talk.now_ms
+        since_ms = utterance.handed_ms[0] if utterance.handed_ms else utterance.asked_ms
         if talk.health("avatar").target == "backup":
             return "backup", since_ms
         return ("tts", since_ms) if utterance.first_ms is None else ("avatar", utterance.first_ms)

@@ -85,6 +85,7 @@ class Utterance(Struct):
     voice: Voice = Voice()
     handed_ms: list[float] = []  # when each piece was handed to the voice
     seen: bool = False  # its sound goes through the kit
+    asked_ms: float = 0.0  # when the voice was first given something of it
     first_ms: float | None = None  # when the first sound of it came
     aside: bool = False
     own: bool = False

@@ -307,3 +307,28 @@ def test_what_was_begun_is_ended_where_the_model_is_passed_by_while_its_rest_wai
     (one,) = conversation.talk.utterances.values()
 
     assert switching.for_the_time_being(conversation._pen, "llm", "too slow") and one.closed
+
+
+@pytest.mark.parametrize("on", [True, False])
+@pytest.mark.parametrize("until", range(6))
+def test_where_nobody_ever_answers_the_waiting_ends_and_the_customer_is_not_forgotten(on: bool, until: int) -> None:
+    conversation = Conversation(Settings.of(enable_auto_fallback=on))
+    heard: list[ev.Event] = [
+        ev.ConversationStarted(at_ms=0, greeting="Hola."),
+        ev.TextTyped(at_ms=100, text="¿Cuánto cuesta?"),
+        ev.ReplyStarted(at_ms=110, reply_id=1, model="m"),
+        ev.ReplyDelta(at_ms=400, reply_id=1, text="Cuesta mil. Y"),
+        ev.SpeechSent(at_ms=410, utterance_id=2, piece_no=0),
+        ev.FirstAudio(at_ms=600, utterance_id=2),
+    ]
+    for event in heard[: until + 1]:
+        conversation.handle(event)
+    timers = conversation.talk.timers
+    for _ in range(100):
+        if not timers:
+            break
+        due = min(timers.values(), key=lambda timer: timer.due_ms)
+        conversation.handle(ev.TimerFired(at_ms=due.due_ms, timer_id=due.timer_id))
+    assert not timers
+    told = of(conversation.trace, do.ShowText, do.RaiseAlert)
+    assert told or until == 0  # of a greeting nobody waits for a word
