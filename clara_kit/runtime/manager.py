@@ -303,7 +303,10 @@ class ConversationManager:
         return self.error or ClaraError(message, hint=hint)
 
     async def _or_over(self, work: Coroutine[Any, Any, T]) -> T:
-        """Do the work, but not longer than the conversation lasts."""
+        """Do the work, but not longer than the conversation lasts, and none once it is over."""
+        if self._session.over.is_set():
+            work.close()
+            raise _Over
         task, over = asyncio.ensure_future(work), asyncio.ensure_future(self._session.over.wait())
         try:
             await asyncio.wait({task, over}, return_when=asyncio.FIRST_COMPLETED)

@@ -135,16 +135,28 @@ class FaultBox:
         """
         with self._lock:
             takers = [take for service, take in reversed(self._running) if service == fault.service]
+            later = self._queue(then)  # before it strikes: what it breaks may be back before this thread goes on
         taken = any(take(fault) for take in takers)
-        with self._lock:
-            ahead: dict[tuple[Service, Door], int] = {}
-            for one in then if taken else (fault, *then):
-                where = one.service, _door(one)
-                ahead[where] = ahead.get(where, self._occasions.get(where, 0)) + 1
-                self._waiting.append(replace(one, on=ahead[where]))
         if taken:
             self._tell(fault)
-        return "now" if taken else "next"
+            return "now"
+        with self._lock:
+            left = [one for one in later if one in self._waiting]
+            for one in left:
+                self._waiting.remove(one)
+            self._queue((fault, *left))
+        return "next"
+
+    def _queue(self, faults: Iterable[Fault]) -> list[Fault]:
+        """Let each happen on the next occasion after those before it; the lock is held."""
+        ahead: dict[tuple[Service, Door], int] = {}
+        queued = []
+        for one in faults:
+            where = one.service, _door(one)
+            ahead[where] = ahead.get(where, self._occasions.get(where, 0)) + 1
+            queued.append(replace(one, on=ahead[where]))
+        self._waiting += queued
+        return queued
 
     def mend(self, service: Service) -> int:
         """Let nothing more happen to a service; returns how many faults were still to come."""

@@ -26,6 +26,7 @@ from clara_kit.core import events as ev
 from clara_kit.core.errors import ClaraError
 from clara_kit.providers.avatar.pacing import Timing
 from clara_kit.runtime import ending
+from clara_kit.runtime import thread as thread_module
 from clara_kit.world.faults import Fault
 
 S = ConversationState
@@ -326,6 +327,28 @@ async def test_a_conversation_that_everybody_has_forgotten_ends_and_says_so(tmp_
         assert "no word of the customer" in clara.why_over and clara.error is None
         with pytest.raises(ClaraError, match="no word of the customer"):
             await clara.type("¿Hola?")
+
+
+async def test_what_comes_while_the_last_helpers_end_comes_too_late(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, ending_helpers, shutdown = threading.Event(), threading.Event(), thread_module._Helpers.shutdown
+
+    def after_the_call(self: Any, wait: bool = True, **more: Any) -> None:
+        ending_helpers.set()  # the loop runs on until this returns
+        asked.wait(60)
+        shutdown(self, wait, **more)
+
+    monkeypatch.setattr(thread_module._Helpers, "shutdown", after_the_call)
+    clara = manager(tmp_path, mode="sim", settings=Settings.of(greeting="", absence_ms=50))
+    async with clara:
+        await asyncio.to_thread(ending_helpers.wait, 600)
+        typing = asyncio.create_task(clara.type("¿Hola?"))
+        await asyncio.sleep(0)
+        clara._thread.loop.call_soon_threadsafe(asked.set)  # type: ignore[union-attr]
+        with pytest.raises(ClaraError, match="no word of the customer"):
+            await typing
+    assert not any(type(record).__name__ == "TextTyped" for record in clara.conversation.trace)
 
 
 async def test_a_word_of_the_customer_is_none_of_it_but_a_sound_is() -> None:

@@ -31,3 +31,15 @@ def test_what_is_mended_befalls_it_no_more_and_others_as_before() -> None:
     box.inject(REFUSED)
     assert box.mend("llm") == 1000 and box.mend("llm") == 0
     assert not box.next_occasion("llm") and box.next_occasion("avatar", "token")
+
+
+def test_what_comes_back_at_once_meets_what_was_to_follow() -> None:
+    box, met = FaultBox(), []
+
+    def breaks_and_comes_back(fault: Fault) -> bool:
+        met.extend(box.next_occasion("avatar", "token"))  # in its own thread, before the one who broke it goes on
+        return fault.kind == "cut"
+
+    with box.running("avatar", breaks_and_comes_back):
+        assert box.inject(CUT, REFUSED) == "now" and [fault.kind for fault in met] == ["refuse"]
+        assert box.inject(BUSY, BUSY) == "next" and len(box.waiting) == 2
