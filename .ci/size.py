@@ -16,9 +16,9 @@ from pathlib import Path
 from statistics import median
 
 ROOMS = {  # code lines at the most
-    "core": 1135, "conversation": 3290, "measure": 1095, "runtime": 2345, "audio": 1035, "prompts": 1460, "shop": 1085,
+    "core": 1135, "conversation": 3290, "measure": 1095, "runtime": 2350, "audio": 1035, "prompts": 1460, "shop": 1085,
     "providers": 4365, "doctor": 900, "lab": 11390, "widgets": 3670, "cli": 485, "(top)": 400, "personalization": 20,
-    "world": 8290,
+    "world": 8300,
 }  # fmt: skip
 WALK, WITHOUT_WORLD = 7855, 32640  # core, conversation, measure and runtime together; all but world
 MODULE, CLASS = 260, 220
