@@ -130,10 +130,27 @@ class LookUpAnswer(Command, frozen=True, kw_only=True):
 
 
 class StoreAnswer(Command, frozen=True, kw_only=True):
-    """Keep this answer for the next who asks the same."""
+    """Keep this answer, which was heard to its end, for the next who asks the same.
+
+    follows: something had been said before, so that question or answer may mean what only this conversation knows.
+    """
 
     question: str
     answer: str
+    follows: bool = False
+
+
+class DistrustAnswer(Command, frozen=True, kw_only=True):
+    """The answer that was kept for this question was interrupted, or the customer says that it is wrong."""
+
+    question: str
+    answer: str
+
+
+class WakeAvatar(Command, frozen=True, kw_only=True):
+    """Give the avatar silence, so that it has begun when there is sound (`on`); or stop that, for none will come."""
+
+    on: bool
 
 
 Target = Literal["", "backup", "other", "text", "sound"]

@@ -202,10 +202,11 @@ class ReplyCompleted(Event, frozen=True, kw_only=True):
 
 
 class AnswerFound(Event, frozen=True, kw_only=True):
-    """A kept answer to this turn's question may be used."""
+    """A kept answer to this turn's question may be used, and why it fits."""
 
     turn_id: int
     text: str
+    why: str = ""
 
 
 class AnswerNotFound(Event, frozen=True, kw_only=True):
@@ -248,22 +249,26 @@ class SpokenWord(Struct, frozen=True, kw_only=True, gc=False):
 class SpeechVoiced(Event, frozen=True, kw_only=True):
     """The sound of every piece up to `piece_no` is complete; they last `audio_ms` from the first sample.
 
-    `lead_ms`: the silence with which the sound begins that is new in it. `words` are given where the voice knows its
-    own word times; a vendor's usually does not.
+    `lead_ms`: the silence with which the sound begins that is new in it, and `first_ms` when the first of that came, on
+    the conversation's clock (None: not seen). `words` are given where the voice knows its own word times; a vendor's
+    usually does not.
     """
 
     utterance_id: int
     piece_no: int
     audio_ms: float
     lead_ms: float = 0.0
+    first_ms: float | None = None
     words: tuple[SpokenWord, ...] = ()
 
 
 class SpeakingStarted(Event, frozen=True, kw_only=True):
-    """The avatar began to speak this utterance."""
+    """The avatar began to speak this utterance. `playout_ms`: how much later the customer hears it, as far as known (the
+    page's own delay and its way; by the latency profile unless it was measured)."""
 
     utterance_id: int
     estimated: bool = False
+    playout_ms: float = 0.0
 
 
 class SpeakingEnded(Event, frozen=True, kw_only=True):

@@ -23,20 +23,21 @@ if TYPE_CHECKING:
 
 Mode = Literal["live", "twin", "sim", "local"]
 """Local: only the model, a server on this machine that stands in for it."""
-Preset = Literal["plan", "tuned"]
+Preset = Literal["plan", "tuned", "fast"]
 Ms = Annotated[float, Meta(ge=0, le=600_000)]
 
 USUAL_GREETING = "¡Hola! Soy Clara, de Beta Skincare. ¿En qué te puedo ayudar?"
 """What Clara says first where no template says otherwise."""
 
-_LATER = {"enable_response_cache": "the response cache", "enable_connection_pool": "the connection pool"}
-
-
+_TUNED: dict[str, Any] = {
+    "sustained_ms": 780, "finalize_short_sounds": True, "words_so_far_ms": 460, "ignore_backchannels": True, "ignore_echo": True, "unfinished_hold_ms": 1500,
+    "no_words_after_sound_ms": 800, "duck": True, "taken_back_ms": 800,
+}  # fmt: skip
 PRESETS: dict[str, dict[str, Any]] = {
     "plan": {},
-    "tuned": {
-        "sustained_ms": 780, "finalize_short_sounds": True, "words_so_far_ms": 460, "ignore_backchannels": True, "ignore_echo": True, "unfinished_hold_ms": 1500,
-        "no_words_after_sound_ms": 800, "duck": True, "taken_back_ms": 800,
+    "tuned": _TUNED,
+    "fast": {
+        **_TUNED, "enable_response_cache": True, "enable_connection_pool": True, "first_clause": True, "trim_lead_silence": True,
     },
 }  # fmt: skip
 _YES, _NO = ("yes", "on", "y", "t"), ("no", "off", "n", "f")
@@ -49,18 +50,14 @@ class _Frozen(Checked, frozen=True, kw_only=True):
 
 
 class FeatureFlags(_Frozen, frozen=True, kw_only=True):
-    """The plan's flags. One whose feature this version lacks refuses to be switched on."""
+    """The plan's flags."""
 
     enable_barge_in: bool = True
     enable_chunked_heygen: bool = True  # sentence by sentence to the avatar; off: the whole reply at once
     enable_personalization: bool = True  # off: Clara treats everyone as a customer of whom nothing is known
-    enable_response_cache: bool = False
-    enable_connection_pool: bool = False
+    enable_response_cache: bool = False  # frequent questions are answered from what is kept
+    enable_connection_pool: bool = False  # connections are opened before they are needed, and replaced before they go stale
     enable_auto_fallback: bool = False
-
-    def problems(self) -> list[str]:
-        """Flags of what is still to come."""
-        return [f"{name}: {what} is not part of this version" for name, what in _LATER.items() if getattr(self, name)]
 
 
 class Settings(_Frozen, frozen=True, kw_only=True):
@@ -126,6 +123,15 @@ class Settings(_Frozen, frozen=True, kw_only=True):
     avatar_id: str = "dd73ea75-1218-4ef3-92ce-606d5f7fbc0a"  # LiveAvatar's sandbox avatar
     avatar_sandbox: bool = True  # no credits, but the session ends after about a minute
 
+    # Latency
+    first_clause: bool = False  # the first clause of a reply is spoken before its sentence is complete
+    trim_lead_silence: bool = False  # the silence at the head of the voice's sound is not sent to the avatar
+    openers: bool = False  # a short prepared phrase («A ver…») is spoken while the answer is being written
+    # The avatar is given silence as soon as a turn is over, so that it has begun when there is sound. Nobody has published
+    # whether that helps: off until it was calibrated.
+    open_avatar_early: bool = False
+    answers_expire_h: Annotated[float, Meta(ge=0, le=8760)] = 168  # a learnt answer is reused so long (0: none is learnt)
+
     # Retries
     max_retries: Annotated[int, Meta(ge=0, le=10)] = 3
     initial_retry_delay_ms: Ms = 1000
@@ -169,7 +175,8 @@ class Settings(_Frozen, frozen=True, kw_only=True):
     @classmethod
     def preset(cls, name: Preset) -> Self:
         """ "plan": as the plan has it, which is `Settings()`. "tuned": turn-taking as tried on generated Spanish overlaps;
-        never yet on customers. Raises `SettingsError`."""
+        never yet on customers. "fast": the same with every lever on latency that is safe, which openers are not.
+        Raises `SettingsError`."""
         if name not in PRESETS:
             raise SettingsError(f"There is no preset {name!r}.", hint=f"there are {', '.join(PRESETS)}.")
         return cls.of(**PRESETS[name])

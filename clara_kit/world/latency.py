@@ -34,11 +34,13 @@ Stage = Literal[
     "avatar_interrupt",  # interrupt order -> silence
     "shop_answer",  # query to the shop -> its whole answer
     "avatar_open",  # order to open a session of the avatar's vendor in mid-call -> it is there
+    "playout",  # the avatar's word that it speaks -> its sound at the customer's ear
+    "handshake",  # to open one connection to a vendor
     "backup_answer",  # question to the avatar vendor's own assistant, or its last word -> first sound of the answer
 ]
 LawKind = Literal["fixed", "uniform", "lognormal"]
 STAGES: tuple[Stage, ...] = get_args(Stage)
-_LATER: tuple[Stage, ...] = ("avatar_open", "backup_answer")  # which a file may lack: then as published
+_LATER: tuple[Stage, ...] = ("avatar_open", "backup_answer", "playout", "handshake")  # which a file may lack: then as published
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
