@@ -1,11 +1,12 @@
 """What comes of a choice of levers, as figures with intervals, and what each lever buys.
 
 An interval says what is left open by the number of turns that were drawn, and by how few measurements some medians stand on
-(`SEEN`); where nobody said how many there were, it does not count.
+(`seen`); where nobody said how many there were, they do not count.
 """
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 from math import log, sqrt
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
@@ -14,17 +15,15 @@ import numpy as np
 from msgspec import Struct
 
 from clara_kit.lab.budget.levers import LEVERS, PLAN, Cost, Given, Levers, cost
-from clara_kit.lab.budget.times import AS_IT_IS, Draws, Factors, Times, draws, times
+from clara_kit.lab.budget.times import AS_IT_IS, Factors, Times, draws, times
 from clara_kit.lab.explorer import Figure
-from clara_kit.world.latency import Stage
+from clara_kit.world.latency import Law
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Array: TypeAlias = NDArray[np.float64]
 
-SEEN: dict[Stage, int] = {"stt_results": 1000, "llm_first_token": 900, "tts_first_chunk": 20, "avatar_start": 3, "playout": 1}
-"""How many measurements a published median stands on (data/latency/*.yaml names them); of the rest nobody said it."""
 TARGETS_MS = (600.0, 800.0, 3000.0)
 REDRAWN, ROWS = 40, 4000  # medians that might as well have been measured, each tried on so many turns
 _95 = 1.96
@@ -108,15 +107,20 @@ def _spread(levers: Levers, given: Given) -> dict[str, Array]:
 @lru_cache(maxsize=8)
 def _redrawn(profile: str) -> tuple[Factors, ...]:
     d, rng = draws(profile), np.random.default_rng(3)
-    wide = [(stage, _sigma(d, stage) / sqrt(n)) for stage, n in SEEN.items()]
+    wide = [(stage, _sigma(law) / sqrt(n)) for stage, law in d.profile.laws.items() if (n := seen(law))]
     return tuple(
         Factors(tuple((stage, float(np.exp(rng.standard_normal() * by))) for stage, by in wide)) for _ in range(REDRAWN)
     )
 
 
-def _sigma(d: Draws, stage: Stage) -> float:
-    law = d.profile.laws[stage]
+def _sigma(law: Law) -> float:
     return log(law.high / law.low) / 1.645 if law.kind == "lognormal" and law.high > law.low else 0.0
+
+
+def seen(law: Law) -> int | None:
+    """How many measurements a law stands on, as its source says («n = 3»)."""
+    found = re.search(r"\bn ?= ?(\d+)", law.source)
+    return int(found[1]) or None if found else None
 
 
 class Bought(NamedTuple):

@@ -147,7 +147,9 @@ class Cost(NamedTuple):
 def cost(levers: Levers, given: Given, model: str = Settings().llm_model) -> Cost:
     """What a turn costs with these levers: the model's tokens (a prompt of 3,000), and turns that are cut off."""
     calls = (1 - given.hit_share * levers.cache) * (1 + EXTRA_CALLS * (levers.eager and levers.flux))
-    used = Usage(input_tokens=round(1000 * calls * USAGE.input_tokens), output_tokens=round(1000 * calls * given.reply_tokens))
+    used = Usage(
+        input_tokens=round(1000 * calls * USAGE.input_tokens), output_tokens=round(1000 * calls * given.reply_tokens)
+    )
     usd = _of_a_turn(model, given.reply_tokens)
     cut_off = None if levers.flux or not levers.finalize else CUT_OFFS
     return Cost(None if usd is None else usd * calls, used.input_tokens / 1000, used.output_tokens / 1000, cut_off)

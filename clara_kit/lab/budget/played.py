@@ -6,7 +6,7 @@ The brain here writes replies of a given length at the times of a latency profil
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 
 from clara_kit.core.rng import child_rng
@@ -20,7 +20,7 @@ from clara_kit.world.latency import LatencyProfile
 from clara_kit.world.sim import simulate
 
 _CLAUSE = "Para una piel como la tuya es lo mejor,"
-_WORDS = "y con eso la piel queda suave y limpia todo el día sin que brille ni se sienta tirante cuando sales de la casa".split()
+_MORE = "y con eso la piel queda suave y limpia todo el día sin que brille ni se sienta tirante cuando sales de la casa"
 QUESTION = "¿Me puedes contar qué cosa le viene mejor a mi piel?"
 
 
@@ -32,13 +32,13 @@ def sentence(tokens: int, clause: int | None = None) -> str:
 
 def _filled(text: str, tokens: int) -> str:
     """The text, shortened or gone on with until it has so many tokens."""
-    words = text.split()
+    words, more = text.split(), _MORE.split()
     while len(words) > 1 and len(tokenize(" ".join(words))) > tokens:
         words.pop()
     for n in range(10 * tokens):
-        if len(tokenize(" ".join((*words, _WORDS[n % len(_WORDS)])))) > tokens:
+        if len(tokenize(" ".join((*words, more[n % len(more)])))) > tokens:
             break
-        words.append(_WORDS[n % len(_WORDS)])
+        words.append(more[n % len(more)])
     short = tokens - len(tokenize(" ".join(words)))
     return " ".join(words) + "a" * (4 * short)  # what is wanting is a long word's
 
@@ -59,7 +59,9 @@ class Replies:
         of = self.given
         whole = (sentence(of.sentence_tokens, of.clause_tokens), sentence(of.sentence_tokens))
         rest = [_filled("Si quieres te cuento cómo se usa cada uno", of.reply_tokens - of.sentence_tokens - 1) + "."]
-        self._texts = [tokenize(" ".join((first, *rest * (of.reply_tokens > of.sentence_tokens + 4)))) for first in whole]
+        self._texts = [
+            tokenize(" ".join((first, *rest * (of.reply_tokens > of.sentence_tokens + 4)))) for first in whole
+        ]
 
     def write(self, request: ReplyRequest, *, words: Mapping[str, str]) -> Written:
         """The next reply, whatever was asked."""
@@ -75,5 +77,8 @@ def played(settings: Settings, given: Given | None = None, *, turns: int = 100, 
     """A conversation of so many turns, each with a reply of the given length. Simulated."""
     given = given or Given()
     profile = LatencyProfile.load(given.profile)
+    if given.slow_share is not None:
+        start = replace(profile.laws["avatar_start"], spike_share=given.slow_share)
+        profile = replace(profile, laws={**profile.laws, "avatar_start": start})
     lines = [QUESTION] * turns
     return simulate(lines, settings, seed=seed, latency=profile, brain=Replies(given, profile, seed))

@@ -13,15 +13,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from clara_kit.core.settings import Settings
-from clara_kit.lab.budget.levers import (
-    EAGER_MS,
-    FINALIZED_MS,
-    FLUX_MS,
-    SENT_AHEAD_MS,
-    Given,
-    Levers,
-)
-from clara_kit.world.latency import Law, LatencyProfile, Stage
+from clara_kit.lab.budget.levers import EAGER_MS, FINALIZED_MS, FLUX_MS, SENT_AHEAD_MS, Given, Levers
+from clara_kit.world.latency import LatencyProfile, Law, Stage
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
