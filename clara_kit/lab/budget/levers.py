@@ -114,8 +114,8 @@ class Given(Checked, frozen=True, kw_only=True):
     """What is calculated for: the services' times, and replies, questions and connections of this kind.
 
     profile: a name in `data/latency/`, or a path. Tokens of the whole reply, up to where its first sentence can be cut, and
-    its first clause, which `clause_share` of replies have (the kit's 70 answers: 34, 20, 10 and 0.64; the issue of a
-    longer reply is the usual one here). opener_ms: how long an opener sounds («A ver…»). hit_share: of questions that a
+    its first clause, which `clause_share` of replies have (the kit's own 70 answers: 35, 20, 10 and 0.64). opener_ms: how long
+    an opener sounds (None: one of the kit's own, «A ver,» or the like). hit_share: of questions that a
     kept answer fits (assumed). cold_share: of turns that have to connect first (assumed). slow_share: of the avatar's
     starts that take seconds (None: as the profile has it).
     """
@@ -129,7 +129,7 @@ class Given(Checked, frozen=True, kw_only=True):
     sentence_tokens: _Tokens = 22
     clause_tokens: _Tokens = 10
     clause_share: _Share = 0.64
-    opener_ms: Annotated[float, Meta(ge=0, le=5000)] = 387.0
+    opener_ms: Annotated[float, Meta(ge=0, le=5000)] | None = None
     hit_share: _Share = 0.2
     cold_share: _Share = 0.0
     slow_share: _Share | None = None

@@ -14,7 +14,9 @@ import numpy as np
 
 from clara_kit.core.settings import Settings
 from clara_kit.lab.budget.levers import EAGER_MS, FINALIZED_MS, FLUX_MS, SENT_AHEAD_MS, Given, Levers
+from clara_kit.turns import usual_lexicon
 from clara_kit.world.latency import LatencyProfile, Law, Stage
+from clara_kit.world.mouths import spoken_ms
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -143,7 +145,7 @@ def times(levers: Levers, given: Given, d: Draws, but: Factors = AS_IT_IS) -> Ti
     if not levers.openers:
         return Times(hear, text, sound, first, first + lead + playout, first, first + lead + playout, think)
     opened = hear + start
-    ends = opened + given.opener_ms
+    ends = opened + (_opener_ms(d) if given.opener_ms is None else given.opener_ms)
     answer = np.maximum(ends, sound) + (start if classic else 0.0)
     first, answer = np.where(hit, first, opened), np.where(hit, first, answer)
     ear = first + playout
@@ -166,6 +168,12 @@ def _tokens(levers: Levers, given: Given, d: Draws) -> Any:
     if not levers.first_clause:
         return sentence
     return np.where(d.uniform("clause") < given.clause_share, min(given.clause_tokens, sentence), sentence)
+
+
+def _opener_ms(d: Draws) -> Array:
+    """How long the kit's own openers sound, each as often."""
+    lengths = np.array([spoken_ms(text) for text in usual_lexicon().openers])
+    return np.asarray(lengths[(d.uniform("which opener") * len(lengths)).astype(int)])
 
 
 def _start(levers: Levers, given: Given, d: Draws, usual: Array, but: Factors, *, classic: bool) -> Array:
