@@ -9,7 +9,8 @@ from typing import Any
 
 from clara_kit import ConversationManager, LatencyMonitor, Run, Settings, compose
 from clara_kit.measure.monitor import Alert, Timed, times
-from clara_kit.runtime.watching import LATENCY_FILE, Watching
+from clara_kit.runtime.latency_log import LATENCY_FILE
+from clara_kit.runtime.watching import Watching
 from clara_kit.world.faults import Fault
 
 QUICK = Settings.of(greeting="", local_vad=False)
