@@ -22,7 +22,7 @@ from clara_kit.core.errors import ClaraError
 from clara_kit.core.paths import DATA
 from clara_kit.core.settings import PRESETS, FeatureFlags, Settings
 from clara_kit.lab.export.shapes import COMMANDS, EVENTS, schema, typescript
-from clara_kit.lab.export.vectors import vectors
+from clara_kit.lab.export.vectors import KINDS, vectors
 from clara_kit.measure import codec
 from clara_kit.prompts import file as template_file
 from clara_kit.prompts.briefing import brief
@@ -31,7 +31,7 @@ from clara_kit.turns import usual_lexicon
 from clara_kit.world.personas import Persona
 
 HERE = Path(__file__).parent
-AS_THEY_ARE = ("check.ts", "example_port.ts", "README.md")
+AS_THEY_ARE = ("check.ts", "example_port.ts")
 CONVERSATIONS, MOST = 1000, 100_000
 EXAMPLE = "camila"  # the invented customer of whom the prompts' personal part is shown
 _WRITER = "clara export"
@@ -187,3 +187,5 @@ def _sources() -> Iterator[tuple[str, bytes]]:
         yield f"prompts/{path.relative_to(template_file.SHIPPED).as_posix()}", data_files.raw(path)
     for name in AS_THEY_ARE:
         yield name, data_files.raw(HERE / name)
+    kinds = "\n".join(f"| `{kind}` | {told} |" for kind, told in KINDS.items())
+    yield "README.md", data_files.text(HERE / "README.md").replace("KINDS", kinds).encode()
