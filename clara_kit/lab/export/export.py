@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 from msgspec import Struct
@@ -20,7 +20,7 @@ from msgspec import Struct
 from clara_kit import data_files
 from clara_kit.core.errors import ClaraError
 from clara_kit.core.paths import DATA
-from clara_kit.core.settings import PRESETS, FeatureFlags, Settings
+from clara_kit.core.settings import PRESETS, FeatureFlags, Preset, Settings
 from clara_kit.lab.export.shapes import COMMANDS, EVENTS, schema, typescript
 from clara_kit.lab.export.vectors import KINDS, vectors
 from clara_kit.measure import codec
@@ -119,7 +119,7 @@ def _json(value: Any) -> bytes:
 
 def settings() -> dict[str, Any]:
     """Each preset whole, and of each setting its environment variable, its usual value and why it is there."""
-    presets = {name: Settings.preset(name).model_dump() for name in PRESETS}
+    presets = {name: Settings.preset(cast(Preset, name)).model_dump() for name in PRESETS}
     reasons = data_files.data(HERE / "reasons.yml")
     fields = {}
     for name in (*FeatureFlags.__struct_fields__, *(n for n in Settings.__struct_fields__ if n != "flags")):

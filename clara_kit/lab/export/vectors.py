@@ -57,8 +57,8 @@ def vectors(count: int) -> Iterator[bytes]:
     for n in range(count):
         one, kind = conversation(n), _TURNS[n % len(_TURNS)]
         settings = Settings.preset(one.preset).with_changes(**one.settings)
-        known = {"customer": CUSTOMERS[n // 10 % len(CUSTOMERS)], "template": "warm"} if kind == "customer" else {}
-        run = simulate(one.script, settings, seed=n, latency=one.latency, **known)
+        customer = CUSTOMERS[n // 10 % len(CUSTOMERS)] if kind == "customer" else None
+        run = simulate(one.script, settings, seed=n, latency=one.latency, customer=customer)
         came = [event for event in run.events if not isinstance(event, LEFT_OUT)]
         told = steps(settings, came) if kind != "odd" else steps(settings, _odd(came, child_rng(n, "odd")), rings=True)
         line = {"id": f"{kind}-{n:04d}", "kind": kind, "preset": one.preset, "settings": one.settings, "steps": [*told]}
