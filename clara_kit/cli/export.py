@@ -16,6 +16,8 @@ def export(folder: str, *, conversations: int) -> int:
             f"{done.size_bytes / 1e6:.1f} MB. Begin with its README.md."
         )
     )
+    if done.changed is not None:
+        print(printable(f"Since the former export {done.changed:,} conversations go otherwise."))
     if done.untried:
         print(printable(f"In no conversation of it: {', '.join(done.untried)}."))
     return 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,9 @@ FEW = 30
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("export") / "clara"
+    path = tmp_path_factory.mktemp("export") / "shop" / "clara"
+    path.parent.mkdir()
+    (path.parent / "package.json").write_text('{"type": "commonjs"}', "utf-8")  # as an older application has it
     export(path, FEW)
     return path
 
@@ -127,7 +130,24 @@ def test_a_folder_of_yours_is_not_filled_and_a_former_export_is_renewed(
     (fresh / "port.ts").write_text("mine", "utf-8")
     assert main(["export", str(fresh), "--conversations", "3"]) == 0
     assert len(lines(fresh)) == 3 and (fresh / "port.ts").read_text("utf-8") == "mine"
-    assert "3 conversations" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "3 conversations" in said and "former export 0 conversations go otherwise" in said
+
+
+def test_a_folder_whose_export_was_cut_short_passes_nobody_and_can_be_written_again(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cut = shutil.copytree(folder, tmp_path / "cut")
+
+    def stopped(count: int) -> Iterator[bytes]:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr("clara_kit.lab.export.export.vectors", stopped)
+        export(cut, FEW)
+    done = run(cut, "example_port.ts", "--only", "first")
+    assert done.returncode == 2 and "Export the folder again" in done.stderr
+    assert export(cut, FEW).changed == 0 and read(cut, "manifest.json") == read(folder, "manifest.json")
 
 
 @pytest.mark.parametrize("count", [0, -1, 1_000_000])

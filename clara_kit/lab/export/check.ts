@@ -14,7 +14,7 @@ import type { Command, Event, Settings, State } from "./types.ts";
 /** What the decisions know besides their settings: `lexicon.json` and `openers.json`. */
 export interface Knowledge {
   readonly lexicon: Readonly<Record<string, readonly string[]>>;
-  readonly openers: unknown;
+  readonly openers: readonly string[];
 }
 
 /** One conversation. `state` is compared where a port has it. */

@@ -38,13 +38,17 @@ _WRITER = "clara export"
 
 
 class Exported(Struct, frozen=True, kw_only=True):
-    """What was written: how many conversations and steps, and which events and commands none of them has."""
+    """What was written: how many conversations and steps, and which events and commands none of them has.
+
+    changed: so many of the conversations that a former export had too are played or decided otherwise now; None: there was none.
+    """
 
     folder: Path
     conversations: int
     steps: int
     size_bytes: int
     untried: tuple[str, ...]
+    changed: int | None
 
 
 def export(folder: str | Path, conversations: int = CONVERSATIONS) -> Exported:
@@ -66,13 +70,15 @@ def export(folder: str | Path, conversations: int = CONVERSATIONS) -> Exported:
 
     seen: Counter[str] = Counter()
     try:
-        (folder / "manifest.json").unlink(missing_ok=True)  # an export that was cut short is none
+        before = _lines(folder / "vectors.jsonl")
+        write("manifest.json", _json({"written_by": _WRITER, "conversations": 0}))  # until all is there
         for name, make in _PARTS.items():
             write(name, _json(make()))
         for name, text in _sources():
             write(name, text)
         write("types.ts", typescript().encode())
         write("vectors.jsonl", b"".join(line + b"\n" for line in _counted(vectors(conversations), seen)))
+        del written["manifest.json"]
         manifest = {
             "written_by": _WRITER, "kit": version("clara-kit"), "schema": codec.SCHEMA, "conversations": conversations,
             "steps": seen["steps"], "files": written,
@@ -82,8 +88,10 @@ def export(folder: str | Path, conversations: int = CONVERSATIONS) -> Exported:
         hint = "choose a folder that you may write to, on a disk with 20 MB to spare."
         raise ClaraError(f"{folder} cannot be written: {exc.strerror}.", hint=hint) from exc
     untried = tuple(cls.__name__ for cls in (*EVENTS, *COMMANDS) if not seen[cls.__name__])
+    now = _lines(folder / "vectors.jsonl")
     return Exported(
-        folder=folder, conversations=conversations, steps=seen["steps"], size_bytes=size, untried=untried
+        folder=folder, conversations=conversations, steps=seen["steps"], size_bytes=size, untried=untried,
+        changed=sum(was != line for was, line in zip(before, now)) if before else None,
     )  # fmt: skip
 
 
@@ -100,6 +108,10 @@ def _check(folder: Path) -> None:
     if not isinstance(said, dict) or said.get("written_by") != _WRITER:
         hint = "name a new folder, or one of a former export."
         raise ClaraError(f"{folder} holds something else.", hint=hint)
+
+
+def _lines(path: Path) -> list[bytes]:
+    return path.read_bytes().splitlines() if path.exists() else []
 
 
 def _counted(lines: Iterator[bytes], seen: Counter[str]) -> Iterator[bytes]:
@@ -141,12 +153,12 @@ def _value(preset: dict[str, Any], name: str) -> Any:
 def lexicon() -> dict[str, list[str]]:
     """The words of `data/turns/`, as decisions hold them: without accents and capitals."""
     known = usual_lexicon()
-    return {name: sorted(getattr(known, name)) for name in known.__struct_fields__}
+    return {name: sorted(getattr(known, name)) for name in known.__struct_fields__ if name != "openers"}
 
 
-def openers() -> list[Any]:
-    """The prepared phrases, with when each fits."""
-    return []
+def openers() -> list[str]:
+    """The prepared phrases as they are said, in their order: which one is taken goes by it."""
+    return [*usual_lexicon().openers]
 
 
 def faq() -> list[Any]:
@@ -177,7 +189,7 @@ def _prompt(template: PromptTemplate, known: Any) -> dict[str, Any]:
 
 _PARTS: dict[str, Callable[[], Any]] = {
     "settings.json": settings, "lexicon.json": lexicon, "openers.json": openers, "faq.json": faq,
-    "pronunciation.json": pronunciation, "prompts.json": prompts, "schema.json": schema,
+    "pronunciation.json": pronunciation, "prompts.json": prompts, "schema.json": schema, "package.json": lambda: {"private": True, "type": "module"},
 }  # fmt: skip
 
 
