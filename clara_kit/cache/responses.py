@@ -1,24 +1,3 @@
-<<<<<<< HEAD
-"""Answers to frequent questions: the shape of it."""
-
-from __future__ import annotations
-
-from dataclasses import dataclass
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Scope:
-    """For whom, and of what, an answer may hold."""
-
-    customer: str = ""
-    skin: str = ""
-    catalog: str = ""
-    price: str = ""
-    stock: str = ""
-    date: str = ""
-    prompt: str = ""
-    model: str = ""
-=======
 """Answers to frequent questions, kept: curated ones (`faq.py`) and those that a model gave and customers heard to their end.
 
 A wrong answer is worse than a slow one. An answer is given again only to a question that means the same (`meaning.py`), and
@@ -80,48 +59,20 @@ class Near:
     similarity: float
     differs: tuple[str, ...]
     why: str
->>>>>>> C
 
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-<<<<<<< HEAD
-    """A kept answer."""
-
-    answer: str
-    why: str
-=======
     """This answer may be given, and why."""
 
     answer: str
     why: str
     entry: Entry
     trust: float = 1.0
->>>>>>> C
 
 
 @dataclass(frozen=True, slots=True)
 class Miss:
-<<<<<<< HEAD
-    """None, and why."""
-
-    why: str
-
-
-class ResponseCache:
-    """Nothing is kept yet."""
-
-    hash = ""
-
-    def look_up(self, question: str, scope: Scope) -> Hit | Miss:
-        """See `Hit` and `Miss`."""
-        return Miss("nothing is kept")
-
-
-def usual_cache() -> ResponseCache:
-    """The frequent questions of `data/faq/`."""
-    return ResponseCache()
-=======
     """No kept answer may be given, and why."""
 
     why: str
@@ -438,4 +389,3 @@ def _read(id_: str, held: Any) -> Entry | None:
         return Entry(id_, str(held["question"]), str(held["answer"]), depends, expires_at=float(held["until"]))
     except (KeyError, TypeError, ValueError):
         return None
->>>>>>> C
