@@ -54,7 +54,9 @@ class CacheExplorer(anywidget.AnyWidget):
     status = traitlets.Unicode("").tag(sync=True)
     problem = traitlets.Unicode("").tag(sync=True)
 
-    def __init__(self, question: str = QUESTION, *, drafts: Path | None = None, language: Language | None = None) -> None:
+    def __init__(
+        self, question: str = QUESTION, *, drafts: Path | None = None, language: Language | None = None
+    ) -> None:
         self._language: Language = language or usual_language()
         super().__init__(words=spoken_in(self._language), language=self._language)
         self._drafts = Drafts(drafts)
@@ -170,7 +172,9 @@ class CacheExplorer(anywidget.AnyWidget):
         return pair
 
     def __repr__(self) -> str:
-        return f"<CacheExplorer: {self.holding['of'] - len(self.holding['fallen'])} of {self.holding['of']} answers hold>"
+        return (
+            f"<CacheExplorer: {self.holding['of'] - len(self.holding['fallen'])} of {self.holding['of']} answers hold>"
+        )
 
     # --- what follows from it ---------------------------------------------------------------------------
 
