@@ -40,7 +40,12 @@ Stage = Literal[
 ]
 LawKind = Literal["fixed", "uniform", "lognormal"]
 STAGES: tuple[Stage, ...] = get_args(Stage)
-_LATER: tuple[Stage, ...] = ("avatar_open", "backup_answer", "playout", "handshake")  # which a file may lack: then as published
+_LATER: tuple[Stage, ...] = (
+    "avatar_open",
+    "backup_answer",
+    "playout",
+    "handshake",
+)  # which a file may lack: then as published
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
