@@ -119,7 +119,9 @@ def no_words(pen: Pen, why: str) -> None:
     """The sound was none: go back to where things stood."""
     talk = pen.talk
     pen.cancel_timer("no_words", why)
-    if talk.state is S.INTERRUPTED and talk.turn.words and talk.cut is None and talk.utterance is None:
+    begun = talk.cut is not None and talk.cut.only_opener  # she had not begun to answer
+    if talk.state is S.INTERRUPTED and talk.turn.words and (talk.cut is None or begun) and talk.utterance is None:
+        speaking.settle(pen)
         if talk.coming:  # only what was said beside it was cut
             pen.change(S.PROCESSING, f"{why}; the answer is on its way")
         else:

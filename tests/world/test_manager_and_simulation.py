@@ -65,7 +65,10 @@ def decided(run: Run) -> list[tuple[str, ...]]:
         elif isinstance(record, do.Command) and not isinstance(record, do.SetTimer | do.CancelTimer | do.RaiseAlert):
             text = getattr(record, "text", "")
             rows.append((type(record).__name__, text, record.reason, record.by))
-    return rows
+    # Time jumps on until somebody hangs up: what is tried again then, when all is said, is of neither world.
+    said = max((n for n, row in enumerate(rows) if row[0] in ("Speak", "AskBackup", "ShowText")), default=0)
+    tried = next((n for n, row in enumerate(rows) if n > said and row[0] == "ProbePrimary"), None)
+    return rows if tried is None else [*rows[:tried], *(row for row in rows[tried:] if row[0] == "StopListening")]
 
 
 def refusals(service: str, *on: int, status: int = 529) -> tuple[Fault, ...]:
