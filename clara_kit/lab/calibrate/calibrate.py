@@ -139,6 +139,8 @@ async def calibrate(
     finally:
         written = write(path, tape, now=now, behind=behind) or written
         tape.close()
+        if written is not None:
+            tell(f"kept: {written}")
     return Calibration(tape, written, ended)
 
 
