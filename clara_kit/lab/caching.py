@@ -214,14 +214,18 @@ class Pair:
     @property
     def waits_ms(self) -> tuple[float | None, float | None]:
         """Until Clara is heard; None where she was not."""
-        first, second = ([turn.total_ms for turn in run.ledger if turn.kind != "greeting"] for run in (self.without, self.kept))
+        first, second = (
+            [turn.total_ms for turn in run.ledger if turn.kind != "greeting"] for run in (self.without, self.kept)
+        )
         return (first or [None])[0], (second or [None])[0]
 
     def sound(self) -> bytes:
         """Both, one after the other, as a WAV. Raises `AudioError` where the offline voice is not installed."""
         lanes: list[list] = [[], []]  # type: ignore[type-arg]
         for run in (self.without, self.kept):
-            for lane, channel in zip(lanes, voiced(run, run.words, None, 0.0, run.events[-1].at_ms + TAIL_MS), strict=True):
+            for lane, channel in zip(
+                lanes, voiced(run, run.words, None, 0.0, run.events[-1].at_ms + TAIL_MS), strict=True
+            ):
                 lane += [channel, silence(PAUSE_MS, channel.rate_hz)]
         return wav_bytes(*(concat(*lane) for lane in lanes))
 
