@@ -16,7 +16,8 @@ from typing import Any
 import anywidget
 import traitlets
 
-from clara_kit.cache.responses import Hit, ResponseCache, usual_cache
+from clara_kit.cache.faq import FAQ
+from clara_kit.cache.responses import Hit, Remembered, ResponseCache
 from clara_kit.core.errors import ClaraError, ScriptError
 from clara_kit.core.events import AnswerFound, AnswerNotFound
 from clara_kit.core.settings import Settings
@@ -70,7 +71,7 @@ class CacheExplorer(anywidget.AnyWidget):
         super().__init__(words=spoken_in(self._language), language=self._language)
         self._drafts = Drafts(drafts)
         self._tasks: set[asyncio.Task[Any]] = set()
-        self.cache: ResponseCache = self._drafts.on(usual_cache())
+        self.cache: ResponseCache = self._drafts.on(ResponseCache(faq=FAQ))
         self.now = Situation()
         self.measured: Curve | None = None
         self.pair: Pair | None = None
@@ -125,7 +126,7 @@ class CacheExplorer(anywidget.AnyWidget):
 
     def choose(self, name: str) -> None:
         """Show an answer with the ways to ask for it and what it must not be given for, by its name. Raises `ScriptError`."""
-        one = next((one for one in self.cache.faq if one.id == name), None)
+        one = next((one for one in self.cache.curated if one.id == name), None)
         if one is None:
             raise ScriptError(f"There is no answer {name!r}.", hint="choose one of the list.")
         mine = self._drafts.asked.get(name, ())
@@ -144,18 +145,18 @@ class CacheExplorer(anywidget.AnyWidget):
     def drop_way(self, way: str) -> None:
         """Forget a draft."""
         self._drafts.drop(self.entry["id"], way)
-        self.cache = self._drafts.on(usual_cache())
+        self.cache = self._drafts.on(ResponseCache(faq=FAQ))
         self.status = self.words["ca_dropped"].format(way=way)
         self._again()
 
-    def let_model_answer(self) -> str:
-        """Let the scripted model answer what was asked, as if it was heard to its end; returns why it is not kept, empty where it is."""
+    def let_model_answer(self) -> Remembered:
+        """Let the scripted model answer what was asked, as if it was heard to its end; returns whether that is kept, and why."""
         question = self.found["question"]
         answer = AnswerBook.load().reply(question).text
-        why = self.cache.remember(question, answer, self.now.scope)
+        kept = self.cache.remember(question, answer, self.now.scope)
         self.situate()
-        self.found = {**self.found, "said": answer, "note": why, "kept": not why}
-        return why
+        self.found = {**self.found, "said": answer, "note": kept.why, "kept": kept.kept}
+        return kept
 
     def interrupt(self) -> None:
         """What was found was cut short by the customer's words: it is trusted less, and gone the second time."""
@@ -164,7 +165,7 @@ class CacheExplorer(anywidget.AnyWidget):
 
     def measure(self) -> Curve:
         """Try every way of asking and every near miss at every strictness; some seconds the first time."""
-        self.measured = found = curve(self.cache.faq)
+        self.measured = found = curve(self.cache.curated)
         self.curve = {
             "alone": found.alone, "guarded": found.guarded, "shipped": found.shipped, "ways": found.ways,
             "misses": found.misses, "wrong": found.wrong,

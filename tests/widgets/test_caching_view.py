@@ -69,21 +69,20 @@ def test_drafts_that_cannot_be_read_are_named(tmp_path: Path) -> None:
 
 
 def test_an_answer_of_the_model_is_kept_for_the_same_situation_alone_and_forgotten_when_it_is_cut(explorer: CacheExplorer) -> None:
-    question = "¿cada cuánto cambio la funda de la almohada?"
-    assert isinstance(explorer.ask("qué es lo que hace el bakuchiol"), Miss)
-    explorer.ask("para qué sirve el exfoliante enzimático papaya")
-    why = explorer.let_model_answer()
-    assert explorer.found["said"] and (why or explorer.found["kept"])
-    if not why:
-        assert isinstance(explorer.ask("para qué sirve el exfoliante enzimático papaya"), Hit)
-        explorer.situate(reworded=True)
-        assert isinstance(explorer.ask("para qué sirve el exfoliante enzimático papaya"), Miss)
-        explorer.reset()
-        for _ in range(2):
-            explorer.ask("para qué sirve el exfoliante enzimático papaya")
-            explorer.interrupt()
-        assert isinstance(explorer.ask("para qué sirve el exfoliante enzimático papaya"), Miss)
-    assert isinstance(explorer.ask(question), Miss)
+    asked = "tienen contorno de ojos para las ojeras"
+    explorer.situate(customer="camila")
+    assert isinstance(explorer.ask(asked), Miss)
+    assert explorer.let_model_answer() and explorer.found["kept"] and explorer.found["said"]
+    assert isinstance(explorer.ask(asked), Hit) and explorer.found["learnt"]
+    explorer.situate(reworded=True)
+    assert not explorer.found["hit"]
+    explorer.situate(reworded=False)
+    assert explorer.found["hit"]
+    for _ in range(2):
+        explorer.interrupt()
+    assert not explorer.found["hit"]
+    explorer.ask("cuál es la capital de francia")
+    assert not explorer.let_model_answer() and explorer.found["note"] and not explorer.found["kept"]
 
 
 def test_the_guard_lets_no_near_miss_through_where_likeness_alone_lets_many() -> None:
