@@ -27,7 +27,9 @@ def test_a_question_as_it_is_heard_finds_its_answer_and_a_near_miss_does_not(exp
     assert explorer.found["hit"] and "$3.990" in explorer.found["answer"] and explorer.entry["id"] == "shipping_price"
     found = explorer.ask("cuanto cuesta el despacho a peru")
     assert isinstance(found, Miss) and not explorer.found["hit"] and not explorer.found["answer"]
-    assert explorer.found["near"] and all(f"ca_differs_{kind}" in WORDS for *_, kinds in explorer.found["near"] for kind in kinds)
+    assert explorer.found["near"] and all(
+        f"ca_differs_{kind}" in WORDS for *_, kinds in explorer.found["near"] for kind in kinds
+    )
 
 
 def test_what_changes_makes_those_answers_fall_that_depend_on_it(explorer: CacheExplorer) -> None:
@@ -41,7 +43,9 @@ def test_what_changes_makes_those_answers_fall_that_depend_on_it(explorer: Cache
     explorer.reset()
     assert "two_sunscreens" in set(explorer.situate(date="2027-02-01")) - shipped
     explorer.reset()
-    dry = next(name for name, _ in explorer.offers["customers"] if Situation(customer=name).scope.skin.lower() == "seca")
+    dry = next(
+        name for name, _ in explorer.offers["customers"] if Situation(customer=name).scope.skin.lower() == "seca"
+    )
     assert "my_cleanser_dry" not in explorer.situate(customer=dry)
     assert isinstance(found := explorer.ask("qué limpiador me recomiendas"), Hit) and "Alba" in found.answer
 
@@ -68,7 +72,9 @@ def test_drafts_that_cannot_be_read_are_named(tmp_path: Path) -> None:
         Drafts(file)
 
 
-def test_an_answer_of_the_model_is_kept_for_the_same_situation_alone_and_forgotten_when_it_is_cut(explorer: CacheExplorer) -> None:
+def test_an_answer_of_the_model_is_kept_for_the_same_situation_alone_and_forgotten_when_it_is_cut(
+    explorer: CacheExplorer,
+) -> None:
     asked = "tienen contorno de ojos para las ojeras"
     explorer.situate(customer="camila")
     assert isinstance(explorer.ask(asked), Miss)
@@ -107,7 +113,14 @@ async def test_the_page_asks_for_each_of_it_and_nonsense_does_nothing(explorer: 
     assert explorer.entry["mine"] == ["a qué hora están"] and explorer.status and not explorer.problem
     tell(kind="situate", changes={"prompt": "none like this"})
     assert explorer.problem and explorer.now.prompt == "warm"
-    for nonsense in (None, {}, {"kind": 3}, {"kind": "situate", "changes": []}, {"kind": "ask"}, {"kind": "choose", "text": 3}):
+    for nonsense in (
+        None,
+        {},
+        {"kind": 3},
+        {"kind": "situate", "changes": []},
+        {"kind": "ask"},
+        {"kind": "choose", "text": 3},
+    ):
         explorer._handle_custom_msg(nonsense, [])
     await asyncio.sleep(0)
 
