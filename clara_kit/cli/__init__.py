@@ -107,6 +107,11 @@ def _parser() -> argparse.ArgumentParser:
     gate.add_argument("--json", dest="as_json", action="store_true", help="for machines")
     gate.set_defaults(command="clara_kit.cli.gate:gate")
 
+    export = commands.add_parser("export", help="a folder with what the shop's application needs, in any language")
+    export.add_argument("folder", help="a new one, or one of a former export")
+    export.add_argument("--conversations", type=int, default=1000, help="decision vectors (default: 1000)")
+    export.set_defaults(command="clara_kit.cli.export:export")
+
     new = commands.add_parser("new", help="a starter notebook of your own in notebooks/mine")
     new.add_argument("title", help="what it is about; becomes its heading and its file name")
     new.set_defaults(command="clara_kit.cli.new:new")
