@@ -15,9 +15,10 @@ from clara_kit.cli import main
 from clara_kit.conversation.conversation import Conversation
 from clara_kit.core.errors import ClaraError
 from clara_kit.core.settings import PRESETS, FeatureFlags, Settings
+from clara_kit.lab.export.conversations import KINDS, TURNED, chosen
 from clara_kit.lab.export.export import HERE, export
 from clara_kit.lab.export.shapes import COMMANDS, EVENTS, LEFT_OUT, schema
-from clara_kit.lab.export.vectors import KINDS, TURNED, conversation, short, vectors
+from clara_kit.lab.export.vectors import short
 from clara_kit.measure import codec
 from clara_kit.turns import usual_policies
 
@@ -93,10 +94,11 @@ def test_a_vector_holds_what_the_kit_decides_and_nothing_else(folder: Path) -> N
 
 
 def test_every_kind_and_every_preset_comes_and_each_setting_under_each_preset() -> None:
-    assert {line["kind"] for line in map(json.loads, vectors(10))} == {*KINDS}
-    turned = {(one.preset, name) for one in map(conversation, range(1000)) for name in one.settings}
-    assert {(preset, name) for preset in PRESETS for change in TURNED for name in change} <= turned
-    assert all(one.settings["retry_jitter"] == 0 for one in map(conversation, range(100)))
+    every = [chosen(n) for n in range(1000)]
+    assert {kind for kind, _, _ in every[:10]} == {*KINDS}
+    turned = {(preset, name, changes[name]) for _, preset, changes in every for name in changes}
+    assert {(preset, *change) for preset in PRESETS for changes in TURNED for change in changes.items()} <= turned
+    assert all(changes["retry_jitter"] == 0 for _, _, changes in every)
 
 
 def test_a_conversation_is_short_so_that_a_thousand_are_no_burden(folder: Path) -> None:
