@@ -69,10 +69,10 @@ async def test_a_target_is_asked_backwards_from_the_keyboard() -> None:
         budget = LatencyBudget()
         await shown(page, budget)
         target = page.get_by_test_id("lb_ask_target")
-        await target.fill("700")
+        await target.fill("900")
         await page.keyboard.press("Enter")
         told = page.get_by_test_id("lb_told")
-        await expect(told).to_contain_text("below 700 ms", timeout=10_000)
+        await expect(told).to_contain_text("below 900 ms", timeout=10_000)
         await expect(told).to_contain_text("the avatar would have to start within")
         assert await told.inner_text() == budget.asked["told"]
         await page.get_by_test_id("lb_profile").select_option("classic")
