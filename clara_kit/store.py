@@ -121,6 +121,14 @@ class Store:
         rows = self._rows(f"SELECT DISTINCT tag FROM entries WHERE {_BEGINS}", prefix)
         return frozenset(str(tag) for (tag,) in rows)
 
+    def items(self, prefix: str = "") -> tuple[tuple[str, Entry], ...]:
+        """Every key that begins so, in order, with its value; without those that are not what was stored."""
+        now = self._clock()
+        sql = f"""SELECT key, value, stored_at, digest FROM entries WHERE {_BEGINS} AND expires_at > ?2 AND stored_at < ?3
+            ORDER BY key"""
+        rows = self._rows(sql, prefix, now, now + _CLOCK_WRONG_S)
+        return tuple((key, Entry(value, at)) for key, value, at, digest in rows if digest == _digest(key, value))
+
     def delete(self, key: str = "", *, prefix: str = "", tag: str = "") -> int:
         """Delete by key, by the beginning of keys, by tag, or by both; says how many entries went."""
         where = f"{_BEGINS} AND ?2 IN ('', tag)" if prefix or tag else "key = ?1 AND ?2 = ''"
@@ -129,6 +137,11 @@ class Store:
     def clear(self) -> int:
         """Delete everything; says how many entries went."""
         return len(self._rows("DELETE FROM entries RETURNING 1"))
+
+    def shrink(self, prefix: str, most: int) -> int:
+        """Delete the oldest entries whose keys begin so, until at most so many are left; says how many went."""
+        oldest = f"SELECT key FROM entries WHERE {_BEGINS} ORDER BY stored_at DESC, key LIMIT -1 OFFSET ?2"
+        return len(self._rows(f"DELETE FROM entries WHERE key IN ({oldest}) RETURNING 1", prefix, most))
 
     def stats(self, prefix: str = "") -> StoreStats:
         """How much it holds (under keys that begin with `prefix`)."""

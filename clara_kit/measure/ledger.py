@@ -48,7 +48,9 @@ _NOT_ANSWERED = (("llm", "backup"), ("stt", "backup"))
 BACKUP = "request_sent → speaking_started"
 """The one stage of a turn that the backup answered: it thinks and speaks by itself, and tells nothing of its parts."""
 EAR = STAGES[-1]
-LABELS = {**dict(zip(STAGES, STAGE_LABELS, strict=True)), BACKUP: "backup"}
+OPENER = "turn_decided → first_piece"
+"""Where an opener is heard first: what it has to wait for, which is nothing."""
+LABELS = {**dict(zip(STAGES, STAGE_LABELS, strict=True)), BACKUP: "backup", OPENER: "opener"}
 
 
 def _between(later: str, earlier: str) -> property:
@@ -187,8 +189,7 @@ def _turn(told: story.Turn) -> Turn:
     turn = Turn(turn_id=told.turn_id, kind=told.kind, requests=requests, interrupted=told.interrupted)
     utterances, outside = told.utterances, told.outside
     if outside is not None:  # a recording has two points of the way, and what lies between is missing
-        heard_ms = outside.clara_from_ms
-        _points(turn, words_ended=outside.words_until_ms, speaking_started=heard_ms, audible=heard_ms)
+        _points(turn, words_ended=outside.words_until_ms, speaking_started=outside.clara_from_ms)
         if outside.clara_from_ms is not None and outside.words_until_ms is not None:
             turn.total_ms = outside.clara_from_ms - outside.words_until_ms
         return turn

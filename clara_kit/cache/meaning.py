@@ -1,0 +1,307 @@
+"""What a question asks, as far as words tell: two questions mean the same where nothing that could matter differs.
+
+Comes before the cache (`responses.py`). Pure. A question becomes a set of marks: what is asked (PRICE, CAN, WHEN…), what
+about, numbers with what they count, what is denied, what is past. A word that nobody knows is a mark of its own, so that
+whatever is not understood tells two questions apart. That costs hits, and never an answer that is wrong.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from clara_kit.cache.vocabulary import END, VERB, Tree, Vocabulary, plain
+
+_TOKEN = re.compile(r"\d+|[^\W\d_]+|%")
+_GROUPED = re.compile(r"(?<=\d)[.\u00a0](?=\d{3}(?!\d))")
+_ENCLITIC = re.compile(r"(.+(?:r|ndo))(?:me|te|se|nos)?(lo|la|los|las|le|les)?")
+_CLITICS = frozenset(("me", "te", "se", "nos"))
+_OBJECTS = frozenset(("lo", "la", "los", "las"))
+_UNITS = frozenset(
+    "dia semana mes year hora minuto vez gota porciento cuota luca peso ml gr kilo AFTERNOON NIGHT AM".split()
+)
+_COUNTED = frozenset("dia semana mes ano hora minuto vez gota".split())
+_TAGS = frozenset(("no", "o", "si", "ya", "cierto", "verdad"))
+_OPENS = frozenset(("si", "con", "para", "en", "a", "el", "la", "los", "las", "de", "sin", "por", "cual", "que"))
+_TOGETHER, _EITHER = frozenset(("ingredient", "product")), frozenset(("MIX", "DIFFERENCE"))  # whose order tells nothing
+_STATES = frozenset("estoy estas esta uno una se tengo hay eres soy estamos".split())
+
+
+@dataclass(frozen=True, slots=True)
+class Meaning:
+    """words: what was said, without courtesy. marks: what it means. follows: why it needs what was said before, or "".
+
+    order: the marks one after the other, where the order tells (A before B); empty elsewhere. whole: something is asked,
+    rather than only named.
+    """
+
+    words: str
+    marks: frozenset[str]
+    order: tuple[str, ...]
+    follows: str
+    whole: bool
+
+    @property
+    def key(self) -> tuple[frozenset[str], tuple[str, ...]]:
+        """Equal for questions that mean the same."""
+        return self.marks, self.order
+
+
+def meaning(text: str) -> Meaning:
+    """What the text asks. Never raises; an empty text means nothing."""
+    return _meaning(text, Vocabulary.load())
+
+
+@lru_cache(maxsize=8192)
+def _meaning(text: str, known: Vocabulary) -> Meaning:
+    said = _courteous(_counted(_tokens(text[:400]), known), known)
+    words = [word for _, word in said]
+    marks, named, follows = _marks(said, known)
+    return (
+        _settled(" ".join(words), marks, named or follows, known) if words else Meaning("", frozenset(), (), "", False)
+    )
+
+
+def _tokens(text: str) -> list[tuple[str, str]]:
+    """(as written, without accents) of each word."""
+    written = _TOKEN.findall(_GROUPED.sub("", text.casefold()))
+    return [(w, "porciento" if w == "%" else plain(w)) for w in written]
+
+
+def _counted(said: list[tuple[str, str]], known: Vocabulary) -> list[tuple[str, str]]:
+    """Numbers in words as numbers: «treinta y cinco mil», «30 lucas», «un mes»."""
+    noise, numbers = known.words("noise"), known.numbers
+    said = [(a, w) for a, w in said if w not in noise]
+    found: list[tuple[str, str]] = []
+    at = 0
+    while at < len(said):
+        total = current = 0
+        begun, seen = at, False
+        while at < len(said):
+            word = said[at][1]
+            following = said[at + 1][1] if at + 1 < len(said) else ""
+            if word.isdecimal():
+                current = current * (1000 if seen and current else 1) + int(word[:12]) if not seen else int(word[:12])
+                if seen:
+                    break
+            elif word in numbers:
+                if seen and current % 100 and numbers[word] < 100 and current % 10 == 0 and numbers[word] < 10:
+                    current += numbers[word]
+                elif seen and current and not (current % 100 == 0 and numbers[word] < 100):
+                    break  # «dos tres»
+                else:
+                    current += numbers[word]
+            elif word in ("mil", "luca", "lucas"):
+                total, current = total + max(current, 1) * 1000, 0
+            elif word in ("un", "una", "uno") and not seen and following.rstrip("s") in _COUNTED | {"luca"}:
+                current = 1
+            elif seen and word in ("uno", "una", "un") and said[at - 1][1] == "y":
+                current += 1
+            elif (
+                word == "y"
+                and seen
+                and current % 10 == 0
+                and 20 < current % 100
+                and following in (*numbers, "uno", "una")
+            ):
+                at += 1
+                continue
+            else:
+                break
+            seen = True
+            at += 1
+        if seen:
+            found.append((f"#{total + current}",) * 2)
+            if at < len(said) and said[at][1] in ("peso", "pesos"):
+                at += 1
+        if at == begun or not seen:
+            found.append(said[at])
+            at += 1
+    return found
+
+
+def _match(
+    tree: Tree, said: Sequence[tuple[str, str]], at: int, known: Vocabulary
+) -> tuple[tuple[str, ...], int] | None:
+    """The longest phrase that begins here: what it becomes, and where it ends."""
+    best: tuple[tuple[str, ...], int] | None = None
+    reach = [(tree, at)]
+    while reach:
+        node, here = reach.pop()
+        if END in node and here > at:
+            names, stay = node[END]
+            if best is None or here - stay > best[1] or (here - stay == best[1] and stay):
+                best = names, here - stay
+        if here >= len(said):
+            continue
+        accented, word = said[here]
+        if word in node:
+            reach.append((node[word], here + 1))
+        verb = known.verb(accented, word) or _bound(word, known)[0]
+        if verb and VERB + verb in node:
+            reach.append((node[VERB + verb], here + 1))
+        if word in _CLITICS and here > at:
+            reach.append((node, here + 1))
+    return best
+
+
+def _courteous(said: list[tuple[str, str]], known: Vocabulary) -> list[tuple[str, str]]:
+    """Without greetings and what only leads up to a question."""
+    edges = known.words("edges")
+    kept: list[tuple[str, str]] = []
+    at = 0
+    while at < len(said):
+        found = _match(known.courtesies, said, at, known)
+        if found and (found[1] - at > 1 or not kept or found[1] == len(said)):
+            at = found[1]
+        elif not kept and said[at][1] in edges and len(said) > 1 and not _needed(said, at):
+            at += 1
+        else:
+            kept.append(said[at])
+            at += 1
+    while len(kept) > 2 and kept[-1][1] in edges | _TAGS and kept[-2][1] not in ("si", "que", "piel", "micelar"):
+        kept.pop()
+    return kept
+
+
+def _needed(said: list[tuple[str, str]], at: int) -> bool:
+    """«y» that carries a question on: «¿y con tarjeta?», «¿y si llevo dos?»."""
+    return said[at][1] == "y" and at + 1 < len(said) and said[at + 1][1] in _OPENS
+
+
+def _bound(word: str, known: Vocabulary) -> tuple[str, bool]:
+    """The verb of «usarlo», «aplicármela», and whether what it is done to hangs on it."""
+    if found := _ENCLITIC.fullmatch(word):
+        verb = known.forms.get(found[1], "")
+        if verb:
+            return verb, bool(found[2])
+    return "", False
+
+
+def _marks(said: list[tuple[str, str]], known: Vocabulary) -> tuple[list[str], str, str]:
+    """The marks in their order; why it needs what was said before, by a word of its own, or by its beginning."""
+    stops, follows_words = known.words("stops"), known.words("follows")
+    marks: list[str] = []
+    follows, named, deny, asked = "", False, "", False
+    begins = ""
+    if said and said[0][1] == "y":
+        begins, said = "it carries on with «y»", said[1:]
+    at = 0
+    while at < len(said):
+        accented, word = said[at]
+        after = said[at + 1][1] if at + 1 < len(said) else ""
+        why, word_stays = _points(said, at, known, named, follows_words)
+        follows = follows or why
+        if not word_stays:
+            at += 1
+            continue
+        new: tuple[str, ...]
+        found = _match(known.phrases, said, at, known)
+        if found and not (found[0] == ("WHEN",) and word == "cuando" and after in _STATES and asked):
+            new, at = found
+        elif word in ("no", "sin"):
+            deny, at = "!" if word == "no" else "-", at + 1
+            continue
+        else:
+            new, at = (_word(accented, word, after, known, stops, first=at == 0),), at + 1
+        for mark in filter(None, new):
+            if deny and mark in ("tener", "contener", "llevar", "traer") and deny == "!":
+                deny = "-"
+                continue
+            marks.append(deny + mark)
+            deny = ""
+            asked = asked or mark[0].isupper() or known.forms.get(mark, "") != ""
+            named = named or not (mark[0].isupper() or mark[0] == "#" or mark in known.forms or mark in known.bare)
+    if deny:
+        marks.append("!")
+    return marks, follows, begins
+
+
+def _points(
+    said: list[tuple[str, str]], at: int, known: Vocabulary, named: bool, follows_words: frozenset[str]
+) -> tuple[str, bool]:
+    """Why this word needs what was said before (or ""), and whether it stays as a word."""
+    _, word = said[at]
+    after = said[at + 1] if at + 1 < len(said) else ("", "")
+    if word in follows_words:
+        return f"«{word}» points at what was said before", True
+    if word in ("otro", "otra", "otros", "otras") and after[1] not in known.words("other_ok"):
+        return f"«{word}» points at what was said before", True
+    if word in ("este", "estos", "estas", "esto") or (word == "esta" and said[at][0] == "esta"):
+        if after[1].rstrip("s") in known.words("keys_after_este"):
+            return "", True
+        if word == "esta" and (not after[1] or _is_state(after, known)):
+            return "", True
+        if word == "este" and (
+            not after[1] or after[1] in ("que", "cuanto", "como", "cuando", "donde", "cual", "el", "la")
+        ):
+            return "", False  # «este… ¿cuánto cuesta…?»
+        return f"«{word}» points at what was said before", True
+    verb = known.verb(*after) or ("x" if after[1] in ("puedo", "puede") else "")
+    clitic = word in _OBJECTS and verb and after[1] not in known.words("nouns")
+    if clitic or _bound(word, known)[1]:
+        return ("" if named else f"«{word}» stands for something that was said before"), not clitic
+    return "", True
+
+
+def _is_state(after: tuple[str, str], known: Vocabulary) -> bool:
+    """Whether «esta» is rather «está»: «esta disponible», «esta en oferta», «esta la tienda»."""
+    word = after[1]
+    return word in known.words("stops") | known.words("states") or word.endswith(
+        ("ado", "ada", "ido", "ida", "ando", "endo")
+    )
+
+
+def _word(accented: str, word: str, after: str, known: Vocabulary, stops: frozenset[str], *, first: bool) -> str:
+    """The mark of a single word, "" for one that says nothing."""
+    if word[0] == "#":
+        return word
+    if word in ("que", "cual", "cuales"):
+        verb = known.verb(after, after)
+        asks = word != "que" or first or bool(after and not verb and after not in stops and after != "no")
+        return ("QUE" if word == "que" else "CUAL") if asks else ""
+    if word == "como":
+        return "COMO"
+    if word in stops:
+        return ""
+    verb = known.verb(accented, word) or _bound(word, known)[0]
+    return known.noun(verb.rstrip("<")) + "<" * verb.endswith("<") if verb else known.noun(word)
+
+
+def _settled(words: str, marks: list[str], follows: str, known: Vocabulary) -> Meaning:
+    """Numbers with what they count; what goes without saying left out; what means something else together renamed."""
+    joined: list[str] = []
+    for mark in marks:
+        if joined and joined[-1][0] == "#" and ":" not in joined[-1] and mark in _UNITS:
+            joined[-1] += f":{mark}"
+        else:
+            joined.append(mark)
+    found = set(joined)
+    whole = any(m.lstrip("!-")[:1].isupper() or m.lstrip("!-").rstrip("<") in known.forms for m in found)
+    for before, after in known.rules:
+        if before <= found:
+            found = found - before | after
+    ingredients = sum(known.kinds.get(m) == "ingredient" for m in found)
+    if ingredients > 1 and found >= {"CAN", "usar"}:
+        found |= {"MIX"}
+    if found & known.words("asking"):
+        found -= known.words("modals")
+    for mark in tuple(found):
+        if mark in found or mark in known.implied:
+            found -= known.implied.get(mark, frozenset())
+    kinds = Counter("number" if m[0] == "#" else known.kinds.get(m.lstrip("!-"), "") for m in joined)
+    several = any(
+        n > 1 for kind, n in kinds.items() if kind not in ("", "verb") and not (kind in _TOGETHER and found & _EITHER)
+    )
+    tells = several or bool(found & known.relations)
+    order = tuple(m for m in joined if not m[:1].isupper() and m in found or m[0] == "#") if tells else ()
+    if not follows and found and not any(_about(m, known) for m in found):
+        follows = "it names nothing that it is about"
+    return Meaning(words, frozenset(found), order, follows, whole)
+
+
+def _about(mark: str, known: Vocabulary) -> bool:
+    return mark[0] != "#" and mark.lstrip("!-").rstrip("<") not in known.bare
