@@ -11,7 +11,7 @@ from __future__ import annotations
 from bisect import bisect_left, insort
 from collections import deque
 from collections.abc import Mapping
-from itertools import islice
+from itertools import islice, pairwise
 from typing import NamedTuple
 
 from clara_kit.core import commands as do
@@ -23,7 +23,7 @@ from clara_kit.measure import ledger
 from clara_kit.measure.story import Story
 from clara_kit.measure.told import Turn as ToldTurn
 
-TOTAL = "total"
+TOTAL, ANSWER, GAP = "total", "answer", "gap"
 BUDGETS_MS: Mapping[str, float] = {
     # What 19 of 20 turns keep to by the published figures (data/latency/published.yaml): of five turns three are above it
     # by chance once in a thousand times, so that whoever sees an alert sees a change. (Of the avatar one in twelve is above
@@ -36,14 +36,27 @@ BUDGETS_MS: Mapping[str, float] = {
     "voice": 250,
     "avatar": 2000,
     "backup": 3400,
+    "ear": 550,  # 250 of silence at the head of the sound, and 300 on its way
     TOTAL: 3000,  # the plan's SLOW_RESPONSE_MS
+    ANSWER: 3000,
+    GAP: 400,  # estimate: so long is a pause between two sentences
 }
 """Usual limits in milliseconds, by the name of the stage. A stage without one raises no alert."""
 KEPT_TURNS = 4  # of one conversation: what is still told of a turn may come when others have begun
 TOLD = 100  # alerts, the newest
+_WAY, _THOUGHT = tuple(pairwise(ledger.POINTS)), ("send", "think", "first sentence")
 _STOPS = (ev.SpeakingEnded, ev.SpeakingInterrupted)
 _MOMENTS = frozenset(
-    {ev.SpeakingStarted, ev.SpeechVoiced, *_STOPS, do.ShowText, do.RequestReply, do.AskBackup, StateChanged}
+    {
+        ev.SpeakingStarted,
+        ev.SpeechVoiced,
+        *_STOPS,
+        do.ShowText,
+        do.RequestReply,
+        do.AskBackup,
+        ev.AnswerFound,
+        StateChanged,
+    }
 )
 
 
@@ -184,15 +197,12 @@ class LatencyMonitor:
             )
         self._window, self._of_last, self._slow, self._clear_at = window, of_last, slow, clear_at
         self._budgets: dict[str, float] = {}
-        self._windows: dict[str, _Window] = {}
         self._talks: dict[str, _Talk] = {}
-        self._raised: dict[str, Alert] = {}
-        self.turns = self.unanswered = 0
-        """How many turns are over, and how many of them Clara never answered aloud: their times stand nowhere."""
         self.told: deque[Alert] = deque(maxlen=TOLD)
         """The newest alerts, raised and cleared, in order."""
         self.version = 0
         """Another one whenever there is something new to be seen."""
+        self.start_anew()
         self.budget(**budgets)
 
     @property
@@ -233,7 +243,7 @@ class LatencyMonitor:
             return self.leave(of)
         if kind not in _MOMENTS:
             return ()
-        if isinstance(record, do.RequestReply | do.AskBackup):
+        if isinstance(record, do.RequestReply | do.AskBackup | ev.AnswerFound):
             talk.over.discard(record.turn_id)  # new words began it anew
             return self._settle(talk, of, but=record.turn_id)
         if isinstance(record, StateChanged):
@@ -249,6 +259,18 @@ class LatencyMonitor:
         """A conversation is over: what was open of it counts as it stands, and nothing of it is kept."""
         talk = self._talks.pop(of, None)
         return self._settle(talk, of) if talk is not None else ()
+
+    def start_anew(self) -> None:
+        """Forget all figures and alerts, but no budget, and not what is going on."""
+        self._windows: dict[str, _Window] = {}
+        self._raised: dict[str, Alert] = {}
+        self.turns = self.unanswered = (
+            0  # how many are over, and how many of them have no total: she never answered aloud
+        )
+        self.told.clear()
+        self.version += 1
+        for talk in self._talks.values():
+            talk.open.clear()
 
     # --- inside ---------------------------------------------------------------------------------------------
 
@@ -321,10 +343,20 @@ class LatencyMonitor:
 
 
 def times(turn: ledger.Turn) -> dict[str, float]:
-    """What of a turn is watched, in ms by stage. What was typed was not heard; what is negative is a mistake of a clock."""
-    found = {ledger.LABELS[stage]: ms for stage, ms in turn.stages.items()}
-    if turn.kind == "typed":
-        found.pop("hear", None)
-    if turn.kind != "greeting" and turn.total_ms is not None:
-        found[TOTAL] = turn.total_ms
-    return {name: ms for name, ms in found.items() if ms >= 0}
+    """What of a turn is watched, in ms by stage: those of the ledger, the total to the ear, the first word of the answer
+    where an opener came before it, and the longest gap in the middle of it.
+
+    What was typed was not heard, and where an answer was kept nobody thought: no figure is made better by what never was.
+    Behind an opener the model is watched all the same.
+    """
+    at = turn.points
+    stages = turn.stages if turn.by_backup else {f"{a} → {b}": at[b] - at[a] for a, b in _WAY if a in at and b in at}
+    found = {ledger.LABELS[stage]: ms for stage, ms in stages.items() if stage in ledger.LABELS and ms >= 0}
+    for name in (*("hear",) * (turn.kind == "typed"), *_THOUGHT * turn.kept):
+        found.pop(name, None)
+    if turn.kind != "greeting":
+        heard = {TOTAL: turn.total_ms, ANSWER: turn.answer_ms if turn.opener else None}
+        found |= {name: ms for name, ms in heard.items() if ms is not None}
+    if "speaking_started" in at:
+        found[GAP] = max(turn.gaps_ms, default=0.0)
+    return found
