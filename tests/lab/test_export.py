@@ -19,7 +19,7 @@ from clara_kit.core.settings import PRESETS, FeatureFlags, Settings
 from clara_kit.lab.export.conversations import KINDS, TURNED, Conversation, chosen, conversation
 from clara_kit.lab.export.export import HERE, export
 from clara_kit.lab.export.shapes import COMMANDS, EVENTS, LEFT_OUT, schema
-from clara_kit.lab.export.vectors import short
+from clara_kit.lab.export.vectors import short, steps
 from clara_kit.measure import codec
 from clara_kit.turns import usual_policies
 
