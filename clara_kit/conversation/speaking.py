@@ -284,10 +284,12 @@ def give(pen: Pen, utterance: Utterance, why: str) -> None:
     if utterance.own:
         utterance.given = len(utterance.pieces)
         return
-    if utterance.phase == "waiting" or _minds_a_sound(pen, utterance):
+    if utterance.phase == "waiting":
         return
-    if utterance.shown or pen.talk.mute:
+    if utterance.shown or pen.talk.mute:  # to read disturbs nobody
         return _show(pen, utterance, why)
+    if _minds_a_sound(pen, utterance):
+        return
     signed, pen.by = pen.by, utterance.by or pen.by
     if not utterance.given:
         utterance.asked_ms = pen.talk.now_ms
