@@ -58,13 +58,13 @@ class LatencyBudget(anywidget.AnyWidget):
     answered = traitlets.Int(0).tag(sync=True)
     problem = traitlets.Unicode("").tag(sync=True)
 
-    def __init__(
-        self, levers: Levers = FAST, given: Given | None = None, *, language: Language | None = None
-    ) -> None:
+    def __init__(self, levers: Levers = FAST, given: Given | None = None, *, language: Language | None = None) -> None:
         self._language = language or usual_language()
         super().__init__(words=spoken_in(self._language))
         self.controls = {
-            "levers": {n: [one.mark, one.source, bool(one.setting), one.needs, n in UNPROVEN] for n, one in LEVERS.items()},
+            "levers": {
+                n: [one.mark, one.source, bool(one.setting), one.needs, n in UNPROVEN] for n, one in LEVERS.items()
+            },
             "sliders": {name: [*span, name in SHARES] for name, span in SLIDERS.items()},
             "profiles": [*PROFILES],
             "presets": [*PRESETS],
@@ -125,7 +125,9 @@ class LatencyBudget(anywidget.AnyWidget):
         ]
         kind = "ear" if self.heard else "first"
         self.buys = {
-            one.lever: [round(getattr(one, f"{what}_{when}")) for what in (kind, "answer") for when in ("alone", "last")]
+            one.lever: [
+                round(getattr(one, f"{what}_{when}")) for what in (kind, "answer") for when in ("alone", "last")
+            ]
             for one in bought(self._levers, self._given)
         }
         self.sentence = can_we(600.0, self._given, self._language)
