@@ -85,6 +85,10 @@ class LiveAvatarLite(LiveAvatarSession[Speaker]):
         if not self._ended:
             self._speaker.wake(on=on)
 
+    async def connected(self) -> None:
+        """Returns when the avatar has said that it hears: what would come sooner it drops."""
+        await self._speaker.connected.wait()
+
     async def _listen(self) -> None:
         assert self._socket is not None
         try:
