@@ -77,7 +77,9 @@ class Services:
     twins: TwinServer | None = None
     lines: LineBook | None = None
     answers: ResponseCache | None = None  # None: each conversation opens what is kept for its own
-    keep_in: Path | None = None  # the folder of kept answers and sound; None: data/cache for what is live, memory for the rest
+    keep_in: Path | None = (
+        None  # the folder of kept answers and sound; None: data/cache for what is live, memory for the rest
+    )
     _sounds: Sounds | None = None
     _addresses: dict[str, dict[str, str]] = field(default_factory=dict)
     _played: Stage | None = None

@@ -160,6 +160,7 @@ class Session:
             self.over.set()
             self._timers.close()
             self._share.close()
+            await self._kept.aclose()
             await ending.let_go(*models.made, board.voice)
 
     async def _until_over(self) -> None:
