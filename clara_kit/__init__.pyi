@@ -38,6 +38,7 @@ from .lab.unbundling import unbundle as unbundle
 from .lab.what_if import what_if as what_if
 from .lab.what_if_shelf import what_if_shelf as what_if_shelf
 from .measure.ledger import LatencyMetrics as LatencyMetrics
+from .measure.monitor import LatencyMonitor as LatencyMonitor
 from .measure.run import Run as Run
 from .prompts.template import PromptTemplate as PromptTemplate
 from .providers.avatar.base import AvatarProvider as AvatarProvider

@@ -138,6 +138,11 @@ class Store:
         """Delete everything; says how many entries went."""
         return len(self._rows("DELETE FROM entries RETURNING 1"))
 
+    def shrink(self, prefix: str, most: int) -> int:
+        """Delete the oldest entries whose keys begin so, until at most so many are left; says how many went."""
+        oldest = f"SELECT key FROM entries WHERE {_BEGINS} ORDER BY stored_at DESC, key LIMIT -1 OFFSET ?2"
+        return len(self._rows(f"DELETE FROM entries WHERE key IN ({oldest}) RETURNING 1", prefix, most))
+
     def stats(self, prefix: str = "") -> StoreStats:
         """How much it holds (under keys that begin with `prefix`)."""
         sql = f"SELECT stored_at FROM entries WHERE {_BEGINS} AND expires_at > ?2 ORDER BY stored_at"

@@ -22,7 +22,8 @@ def usual_policies() -> Policies:
 
 def _policies(path: Path) -> Policies:
     lexicon = _read(path)
-    lists = {name: sorted(getattr(lexicon, name)) for name in Lexicon.__struct_fields__}
+    lists = {name: sorted(getattr(lexicon, name)) for name in Lexicon.__struct_fields__ if name != "openers"}
+    lists["openers"] = [*lexicon.openers]
     return knowing(lexicon, data_files.fingerprint(lists)[:12])
 
 
@@ -30,13 +31,15 @@ def _lexicon(data: Any) -> Lexicon:
     if not isinstance(data, dict) or set(data) != set(Lexicon.__struct_fields__):
         raise ScriptError(f"the lists are {', '.join(Lexicon.__struct_fields__)}.", hint=HINT)
     for name, words in data.items():
-        if not isinstance(words, list):
+        if not isinstance(words, list) or (name == "openers" and len(words) < 2):
             raise ScriptError(f"{name} is no list of words.", hint=HINT, where=f"$.{name}")
         if (
             odd := next((n for n, word in enumerate(words) if not isinstance(word, str) or not plain(word)), None)
         ) is not None:
             raise ScriptError(f"entry {odd + 1} of {name} is no word.", hint=QUOTES, where=f"$.{name}[{odd}]")
-    return Lexicon(**{name: frozenset(" ".join(plain(word)) for word in words) for name, words in data.items()})
+    as_written = tuple(data.pop("openers"))
+    lists = {name: frozenset(" ".join(plain(word)) for word in words) for name, words in data.items()}
+    return Lexicon(**lists, openers=as_written)
 
 
 def usual_lexicon() -> Lexicon:

@@ -83,6 +83,21 @@ def _parser() -> argparse.ArgumentParser:
     doctor.add_argument("--json", dest="as_json", action="store_true", help="for machines")
     doctor.set_defaults(command="clara_kit.doctor.show:doctor")
 
+    calibrate = commands.add_parser("calibrate", help="measure the vendors from here: a latency profile of your own")
+    calibrate.add_argument("--twins", action="store_true", help="measure the kit's twins instead: no keys, no money")
+    calibrate.add_argument("--rounds", type=int, default=20, help="through every vendor, 30 s each (default: 20)")
+    calibrate.add_argument("--cap", dest="cap_usd", type=float, help="spend no more US dollars than this")
+    calibrate.add_argument("--yes", action="store_true", help="with --cap: do not ask before spending")
+    calibrate.add_argument(
+        "--only",
+        action="append",
+        default=[],
+        choices=("stt", "llm", "tts", "avatar"),
+        help="one service; may be repeated",
+    )
+    calibrate.add_argument("--latency", "--profile", default="published", help="with --twins: what they are to be like")
+    calibrate.set_defaults(command="clara_kit.cli.calibrate:calibrate")
+
     lab = commands.add_parser("lab", help="open JupyterLab at Clara's desk; what you change there is your own copy")
     first = "notebooks/00_start_here.ipynb"
     lab.add_argument("notebook", nargs="?", default=first, help=f"what to open (default: {first})")
@@ -106,6 +121,11 @@ def _parser() -> argparse.ArgumentParser:
     gate.add_argument("--calls", help="where recorded answers are kept (default: data/calls)")
     gate.add_argument("--json", dest="as_json", action="store_true", help="for machines")
     gate.set_defaults(command="clara_kit.cli.gate:gate")
+
+    export = commands.add_parser("export", help="a folder with what the shop's application needs, in any language")
+    export.add_argument("folder", help="a new one, or one of a former export")
+    export.add_argument("--conversations", type=int, default=1000, help="decision vectors (default: 1000)")
+    export.set_defaults(command="clara_kit.cli.export:export")
 
     new = commands.add_parser("new", help="a starter notebook of your own in notebooks/mine")
     new.add_argument("title", help="what it is about; becomes its heading and its file name")

@@ -6,19 +6,21 @@ import asyncio
 import signal
 import sys
 from shutil import which
+from statistics import median
 
 from rich.console import Console
 from rich.markup import escape
 
 from clara_kit.cli.show import Display, ledger_table, where_time_went
 from clara_kit.core.outside import printable
-from clara_kit.core.settings import Keys
+from clara_kit.core.settings import Keys, Settings
 from clara_kit.measure.run import Run
 from clara_kit.providers.vendors import TTS_USD_A_CHARACTER
 from clara_kit.runtime.compose import compose
 from clara_kit.runtime.config import load_keys, load_settings
 from clara_kit.runtime.manager import ConversationManager
 from clara_kit.world.script import Script
+from clara_kit.world.sim import simulate
 
 PLAYERS = ("afplay", "aplay", "paplay", "ffplay", "play")  # of macOS and Linux; elsewhere a click on the file plays it
 COST = (
@@ -38,7 +40,7 @@ def demo(
     elif customer == "none":
         customer = ""
     chosen = Script.load(script or ("demo_live" if live else "demo"))
-    settings, keys = load_settings(preset="tuned"), load_keys() if live else Keys()
+    settings, keys = load_settings(preset="fast"), load_keys() if live else Keys()
     services = compose(
         "live" if live else "twin",
         settings=settings,
@@ -55,8 +57,8 @@ def demo(
     mix = "live vendors" if live else twins
     console.print(
         f"[bold]{_safe(chosen.title)}[/bold]. {_safe(chosen.description)}\nBehind Clara: {mix}. "
-        f"Her prompt: data/prompts/{_safe(template)}.md. She talks to {_safe(_whom(customer, live=live))}. Whose turn it is: the preset "
-        "«tuned», tuned on generated Spanish overlaps and never yet tried on customers. Ctrl-C hangs up.\n"
+        f"Her prompt: data/prompts/{_safe(template)}.md. She talks to {_safe(_whom(customer, live=live))}. Her settings: the preset "
+        "«fast»; whose turn it is, it knows from generated Spanish overlaps, never yet from customers. Ctrl-C hangs up.\n"
     )
     console.print("Connecting …")
     manager = ConversationManager(
@@ -72,6 +74,8 @@ def demo(
         display.finish()
         if manager.run is not None:
             _afterwards(console, manager.run.revealed())
+            if not live:
+                console.print(_beside_the_plan(manager.run, chosen, latency=latency, seed=seed))
     return 0
 
 
@@ -106,6 +110,20 @@ def _agreed(console: Console, *, sandbox: bool, yes: bool) -> bool:
         console.print("Nothing was spent. Say --yes to go on without being asked.")
         return False
     return input("Go on? [y/N] ").strip().lower() in {"y", "yes"}
+
+
+def _beside_the_plan(run: Run, script: Script, *, latency: str, seed: int) -> str:
+    """What the customer would have waited under the plan's serial design, simulated with the same figures."""
+    waits = [turn.total_ms for turn in run.ledger if turn.kind != "greeting" and turn.total_ms is not None]
+    serial = simulate(script, Settings.of(enable_chunked_heygen=False), seed=seed, latency=latency).ledger
+    before = [turn.total_ms for turn in serial if turn.kind != "greeting" and turn.total_ms is not None]
+    if not waits or not before:
+        return ""
+    return (
+        f"\nFrom the last word to the first sound at the ear, at the median: {median(before) / 1000:.1f} s by the plan's serial "
+        f"design (the whole reply, then its voice; simulated), {median(waits) / 1000:.1f} s now ({run.mix}). Notebook 04_latency "
+        "tells where the rest goes."
+    )
 
 
 def _afterwards(console: Console, run: Run) -> None:

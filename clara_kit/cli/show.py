@@ -15,11 +15,11 @@ from clara_kit.core import events as ev
 from clara_kit.core.outside import printable
 from clara_kit.core.records import HeardEstimated, Ignored, Record, StateChanged
 from clara_kit.lab.sentences import happened
-from clara_kit.measure.ledger import STAGE_LABELS, STAGES
+from clara_kit.measure.ledger import LABELS, STAGE_LABELS, STAGES
 from clara_kit.measure.run import Run
 from clara_kit.measure.story import Story
 
-FIGURES_WIDTH = 68  # columns of a terminal that the ledger's figures need beside the customer's words
+FIGURES_WIDTH = 74  # columns of a terminal that the ledger's figures need beside the customer's words
 
 
 class Display:
@@ -104,8 +104,9 @@ def ledger_table(run: Run, *, width: int = 110) -> RenderableType:
     """Where the milliseconds of each turn went, on a terminal of `width` columns."""
     table = Table(
         title=f"\nMilliseconds of each turn ({run.mix})",
-        caption="total: from the customer's last word to Clara's first sound. hear: recogniser and end of turn; think: to the "
-        "first token; first sentence: to the first speakable piece; voice: to the first sound; avatar: until it speaks.",
+        caption="total: from the customer's last word to Clara's first sound at the ear. hear: recogniser and end of turn; think: to the "
+        "first token; first sentence: to the first speakable piece; voice: to the first sound; avatar: until it speaks; "
+        "ear: until that is heard.",
         title_justify="left",
         caption_justify="left",
         box=box.SIMPLE_HEAD,
@@ -113,7 +114,7 @@ def ledger_table(run: Run, *, width: int = 110) -> RenderableType:
     )
     table.add_column("turn", justify="right", min_width=4)
     # Figures first: on a narrow terminal the customer's words give way, never a number.
-    words = min(40, max(8, width - FIGURES_WIDTH))
+    words = min(40, max(6, width - FIGURES_WIDTH))
     table.add_column("customer", width=words, no_wrap=True, overflow="ellipsis")
     for label in (*STAGE_LABELS, "total"):
         head = label.replace(" ", "\n")
@@ -130,19 +131,18 @@ def ledger_table(run: Run, *, width: int = 110) -> RenderableType:
 
 def where_time_went(run: Run) -> RenderableType:
     """The medians of the stages as bars."""
-    turns = [t for t in run.ledger if t.kind != "greeting" and not t.problem and STAGES[-1] in t.stages]
+    turns = [t for t in run.ledger if t.kind != "greeting" and not t.problem and STAGES[-2] in t.stages]
     if not turns:
         return Text("No turn has a whole ledger.", style="yellow")
     table = Table.grid(padding=(0, 2))
-    medians = [median(t.stages[s] for t in turns) for s in STAGES]
-    longest = max(max(medians), 1.0)
-    for label, ms in zip(STAGE_LABELS, medians, strict=True):
+    known = {label: [t.stages[s] for t in turns if s in t.stages] for s, label in LABELS.items()}
+    medians = {label: median(times) for label, times in known.items() if times}
+    longest = max(*medians.values(), 1.0)
+    for label, ms in medians.items():
         table.add_row(label, f"{ms:6.0f} ms", Text("█" * round(40 * ms / longest), style="cyan"))
     whole = median(t.total_ms or 0.0 for t in turns)
     head = Text(f"\nWhere the time went (median of {len(turns)} turns, {run.mix}; whole: {whole:.0f} ms)", style="bold")
     slow = max(turns, key=lambda t: t.total_ms or 0.0)
-    label, ms = max(
-        ((label, slow.stages[stage]) for label, stage in zip(STAGE_LABELS, STAGES, strict=True)), key=lambda p: p[1]
-    )
+    label, ms = max(((LABELS[stage], ms) for stage, ms in slow.stages.items()), key=lambda pair: pair[1])
     why = f"The slowest was turn {slow.turn_id}: {slow.total_ms:.0f} ms, of which {ms:.0f} ms in «{label}».\n"
     return Group(head, table, Text(why))

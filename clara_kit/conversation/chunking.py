@@ -14,7 +14,11 @@ from clara_kit.core.settings import Settings
 
 def chunker_for(settings: Settings) -> Chunker:
     """How a reply is cut under these settings."""
-    return SentenceChunker(language="es") if settings.flags.enable_chunked_heygen else WholeReply()
+    return (
+        SentenceChunker(language="es", first_clause=settings.first_clause)
+        if settings.flags.enable_chunked_heygen
+        else WholeReply()
+    )
 
 
 def _half_sentence(talk: Talk, piece: Piece) -> Drop | None:

@@ -27,9 +27,11 @@ independent of them, live
   written and spoken in one (`Reply.by_backup`, `Utterance.own`). On the way home hers is connected again first.
 - **what is said beside the conversation** («un momento»): an utterance that answers nothing (`aside`) and may sound while the
   answer is written; what answers waits behind it, so that two may be alive, of which one waits.
+- **an opener**: the first piece of an answer's utterance, ready before a word of the answer is written (`Utterance.opener`). While
+  it is all there is, the turn is not answered: whoever speaks then goes on with the same turn, and nothing of it is remembered.
 - **timers**, one of a kind. Each implies something: "no_words" a sound without words yet, "final_wait" interim words,
-  "turn_end" final words that may go on, "profile" a greeting that waits, "retry…" and "connect…" a second attempt, "backup" a
-  question that the backup is to answer, "hears_again" words that it is to hear, "probe…" a trial. "slow" and "unheard" only
+  "turn_end" final words that may go on, "profile" a greeting that waits, "retry…" and "connect…" a second attempt, "look_up" a
+  question of which it is to be seen whether an answer is kept, "backup" a question that the backup is to answer, "hears_again" words that it is to hear, "heard_again" those that the recogniser is sent again, "probe…" a trial. "slow" and "unheard" only
   look on: they name who is late.
 
 What may happen to what: only the customer (a sound that lasts, words, typing, the button) takes Clara's floor; only
@@ -78,9 +80,11 @@ TIMERS: dict[str, Reducer] = {
     "turn_end": listening.nothing_more_came,
     "final_wait": listening.final_never_came,
     "profile": opening.no_profile_came,
+    "look_up": replying.not_known,
     "retry": trouble.request_again,
     "retry_voice": trouble.speak_again,
     "retry_shop": trouble.ask_shop_again,
+    "heard_again": trouble.not_heard_again,
     "connect_stt": partial(trouble.connect_again, "stt"),
     "connect_avatar": partial(trouble.connect_again, "avatar"),
     "slow": lateness.late,
@@ -105,10 +109,6 @@ def _recorded(pen: Pen, event: ev.Event) -> None:
     """It is in the trace; that is all."""
 
 
-def _not_asked(pen: Pen, event: ev.AnswerFound | ev.AnswerNotFound) -> None:
-    pen.ignore(event, "no kept answer was asked for")
-
-
 REDUCERS: dict[type[ev.Event], Reducer] = {
     ev.ConversationStarted: opening.started,
     ev.ProfileLoaded: opening.profile_loaded,
@@ -126,8 +126,8 @@ REDUCERS: dict[type[ev.Event], Reducer] = {
     ev.ReplyStarted: replying.awaited,
     ev.ReplyDelta: replying.delta,
     ev.ReplyCompleted: trouble.completed,
-    ev.AnswerFound: _not_asked,
-    ev.AnswerNotFound: _not_asked,
+    ev.AnswerFound: replying.found,
+    ev.AnswerNotFound: replying.not_found,
     ev.SpeechSent: voicing.sent,
     ev.FirstAudio: voicing.first_audio,
     ev.SpeechVoiced: voicing.voiced,

@@ -34,10 +34,21 @@ class Lexicon(Struct, frozen=True, kw_only=True):
     complete: frozenset[str] = frozenset()
     fillers: frozenset[str] = frozenset()
     calls: frozenset[str] = frozenset()
+    corrections: frozenset[str] = frozenset()
+    grave: frozenset[str] = frozenset()
+    openers: tuple[str, ...] = ()  # as they are written: they are said
 
     def yields_in(self, text: str) -> frozenset[str]:
         """The words and phrases in it that take the floor by themselves."""
         return self.yields & _runs(plain(text))
+
+    def corrections_in(self, text: str) -> frozenset[str]:
+        """The words and phrases in it that say that an answer was wrong."""
+        return self.corrections & _runs(plain(text))
+
+    def grave_in(self, text: str) -> frozenset[str]:
+        """The words and phrases in it behind which the answer may be bad news."""
+        return self.grave & _runs(plain(text))
 
     def is_backchannel(self, text: str) -> bool:
         """Only words that ask for nothing: «ajá», «sí, claro», «qué bueno»."""

@@ -1,4 +1,4 @@
-"""The index of judgement: eight questions, each with its policies in the order in which they are asked.
+"""The index of judgement: ten questions, each with its policies in the order in which they are asked.
 
 The first that has an answer decides, and signs. To add a rule: write it in a file of its own, put its name into one
 of these tuples, and, where it must remember something, one small dataclass into `Talk`. To leave one out, leave it
@@ -14,6 +14,7 @@ from clara_kit.conversation import (
     answering,
     barge_in,
     chunking,
+    openers,
     remembering,
     resuming,
     retrying,
@@ -41,7 +42,9 @@ class Policies:
     sound: _Rules = (barge_in.SOUNDS_OFF, PATIENT, sustained.EARS, PROTECTED, sustained.SUSTAINED, barge_in.DEBOUNCE)
     words: _Rules = (barge_in.WORDS_OFF, barge_in.ANY_WORD)  # are these words one?
     turn: _Rules = (turn_taking.NO_SPECULATION, turn_taking.HOLD, turn_taking.ENDPOINTING)  # is the turn over?
-    answer: _Rules = (answering.PASSED_BY, answering.MODEL)  # what answers it?
+    answer: _Rules = (answering.PASSED_BY, answering.KEPT, answering.MODEL)  # what answers it?
+    begin: _Rules = (openers.WAIT,)  # is something said before that is written?
+    trust: _Rules = (answering.CUT_SHORT, answering.TRUSTED)  # is a kept answer trusted less?
     piece: _Rules = (chunking.HALF_SENTENCE, chunking.SPEAK)  # is this piece spoken now?
     # What after a failure?
     failure: _Rules = (retrying.BROKE_OFF, retrying.RECONNECT, retrying.BY_POLICY, retrying.APOLOGY, retrying.GIVE_UP)
@@ -74,4 +77,7 @@ def knowing(lexicon: Lexicon, knows: str) -> Policies:
     rules = (waiting, backchannel, echo, min_words, second_thought)
     words = (barge_in.WORDS_OFF, *(rule(lexicon, knows) for rule in rules), barge_in.ANY_WORD)
     turn = (turn_taking.NO_SPECULATION, unfinished(lexicon, knows), turn_taking.HOLD, turn_taking.ENDPOINTING)
-    return Policies(words=words, turn=turn)
+    return Policies(
+        words=words, turn=turn, begin=(openers.opener(lexicon, knows), openers.WAIT),
+        trust=(answering.CUT_SHORT, answering.corrected(lexicon, knows), answering.TRUSTED),
+    )  # fmt: skip

@@ -1,4 +1,4 @@
-"""What a judgement is made of: eight questions, the decisions that answer them, and a policy that gives one.
+"""What a judgement is made of: ten questions, the decisions that answer them, and a policy that gives one.
 
 Below everything else in this room. A question is what a reducer knows at the moment of asking; a decision says what
 shall happen and why; a policy is a pure function from the state, a question and the settings to a decision, or to
@@ -48,6 +48,19 @@ class Answer(Struct, frozen=True):
     why: str
 
 
+class Begin(Struct, frozen=True):
+    """Is something said at once, before the answer to this turn is written?"""
+
+    question: str
+
+
+class Trust(Struct, frozen=True):
+    """Is a kept answer trusted less, now that the customer has spoken again? `cut`: it was not heard to its end."""
+
+    words: str
+    cut: bool
+
+
 class Piece(Struct, frozen=True):
     """Is this piece of a reply spoken? `cut_off`: it is the last one, and the model stopped in the middle of it."""
 
@@ -91,7 +104,7 @@ class Keep(Struct, frozen=True):
     again: int | None = None  # a character of the pieces joined by single spaces
 
 
-Question: TypeAlias = Sound | Words | Turn | Answer | Piece | Failure | Quiet | Keep
+Question: TypeAlias = Sound | Words | Turn | Answer | Begin | Trust | Piece | Failure | Quiet | Keep
 
 # --- the decisions -------------------------------------------------------------------------------------------
 
@@ -147,6 +160,14 @@ class Wait(Decision, frozen=True):
 
 class Request(Decision, frozen=True):
     """Ask the model."""
+
+
+class LookUp(Decision, frozen=True):
+    """See whether an answer is kept."""
+
+
+class Distrust(Decision, frozen=True):
+    """It may have been wrong."""
 
 
 class Speak(Decision, frozen=True):

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from math import inf
 from typing import Any
 
+from clara_kit.conversation import kept_answers
 from clara_kit.conversation.history import UNKNOWN
 from clara_kit.conversation.pen import Pen
 from clara_kit.conversation.policy import Keep, Remember
@@ -22,9 +23,10 @@ from clara_kit.core.states import ConversationState as S
 
 
 def say(pen: Pen, pieces: Sequence[str], why: str, by: str = "") -> None:
-    """Speak fixed text as an utterance of its own."""
+    """Speak fixed text as an utterance of its own, or behind the opener of an answer that will not come."""
+    open_ = pen.talk.answering
     pen.talk.left_to_say = []
-    utterance = begin(pen)
+    utterance = open_ if open_ is not None and open_.only_opener and not open_.closed else begin(pen)
     utterance.by = by
     for piece in pieces:
         speak(pen, utterance, piece, why)
@@ -88,7 +90,7 @@ def silence(pen: Pen, why: str, *, sure: bool = True) -> None:
     """Stop whatever Clara does: sound first, work second. Not `sure`: only the sound; the model writes on."""
     talk = pen.talk
     if sure:
-        pen.cancel_timers(why, "retry", "retry_voice", "slow", "backup")
+        pen.cancel_timers(why, "retry", "retry_voice", "slow", "backup", "look_up")
     if (aside := talk.utterance) is not None and aside.aside:
         stop(pen, aside, why)
         pen.end_utterance(aside)
@@ -148,7 +150,8 @@ def hold_back(pen: Pen, utterance: Utterance) -> None:
     pen.end_utterance(utterance)
     later = pen.begin_utterance(utterance.turn_id, waiting=True)
     later.pieces, later.closed, later.tries = utterance.pieces, utterance.closed, utterance.tries
-    later.aside, later.by = utterance.aside, utterance.by
+    later.aside, later.by, later.opener = utterance.aside, utterance.by, utterance.opener
+    later.new, later.whole = utterance.new, utterance.whole
 
 
 def release(pen: Pen, why: str) -> None:
@@ -203,7 +206,8 @@ def started(pen: Pen, event: ev.SpeakingStarted) -> None:
         return pen.ignore(event, f"the state is {talk.state}")
     pen.change(S.AVATAR_SPEAKING, "Clara speaks")
     if talk.turn.words and not utterance.aside:
-        pen.turn_is_heard()
+        if not utterance.only_opener:  # else she has begun to speak, and not to answer
+            pen.turn_is_heard()
         _check_speed(pen)
 
 
@@ -222,9 +226,12 @@ def ended(pen: Pen, event: ev.SpeakingEnded) -> None:
     if utterance.own and not utterance.pieces:
         utterance.pieces, utterance.given = [UNKNOWN], 1
     pen.end_utterance(utterance)
-    pen.turn_is_heard()
     given, held_back = utterance.pieces[: utterance.given], utterance.pieces[utterance.given :]
-    keep(pen, given, " ".join(given))
+    if not utterance.only_opener:
+        pen.turn_is_heard()
+        keep(pen, given, " ".join(given))
+        if not held_back and utterance.closed:
+            kept_answers.heard_out(pen, utterance)
     if held_back:  # a sound is held
         later = begin(pen)
         later.pieces, later.closed = held_back, utterance.closed
@@ -285,12 +292,16 @@ def give(pen: Pen, utterance: Utterance, why: str) -> None:
     if not utterance.given:
         utterance.asked_ms = pen.talk.now_ms
     for piece_no in range(utterance.given, len(utterance.pieces)):
+        if utterance.opener and not utterance.by:
+            pen.by = "opener" if piece_no < utterance.opener else signed
         pen.do(
             do.Speak, why,
             turn_id=utterance.turn_id, utterance_id=utterance.utterance_id, piece_no=piece_no,
             text=utterance.pieces[piece_no],
         )  # fmt: skip
     pen.by, utterance.given = signed, len(utterance.pieces)
+    if utterance.phase == "sounding" and utterance.opener and not utterance.only_opener:
+        pen.turn_is_heard()
     if utterance.closed and not utterance.ended:
         utterance.ended = True
         pen.do(do.EndSpeech, why, utterance_id=utterance.utterance_id)
@@ -324,7 +335,8 @@ def remember(pen: Pen, cut: Utterance, again: int | None = None) -> None:
     pen.end_utterance(cut)
     heard = cut.heard_until(cut.cut_ms)
     pen.heard(cut, heard)
-    keep(pen, cut.pieces, heard.heard, again)
+    if not cut.only_opener:
+        keep(pen, cut.pieces, heard.heard, again)
 
 
 def keep(pen: Pen, pieces: Sequence[str], heard: str, again: int | None = None) -> None:

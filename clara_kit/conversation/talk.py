@@ -40,6 +40,7 @@ class Turn(Struct):
     ended_ms: float | None = None  # when the last word ended, until Clara is heard
     hold_ms: float = 0.0  # how long more words are waited for
     typed: bool = False  # the last words were; else they were heard
+    looked_up: str = ""  # the words for which it was seen whether an answer is kept
     held_on: int = 0  # the turn in which «dame un momento» was said
 
     @property
@@ -90,12 +91,20 @@ class Utterance(Struct):
     aside: bool = False
     own: bool = False
     shown: bool = False
+    opener: int = 0  # so many of its pieces were ready, and are no answer
+    new: bool = False  # it began with the first words of a reply
+    whole: bool = False  # and has all of them
     by: str = ""  # signs its orders, so that a reader of the trace knows an apology or an aside: they answer nothing
 
     @property
     def text(self) -> str:
         """All pieces joined."""
         return " ".join(self.pieces)
+
+    @property
+    def only_opener(self) -> bool:
+        """Nothing of an answer is in it yet."""
+        return 0 < self.opener == len(self.pieces)
 
     def heard_until(self, at_ms: float) -> Heard:
         """What of it had been heard at `at_ms` on the conversation's clock."""
@@ -126,6 +135,14 @@ class Health(Struct):
     good: int = 0  # answers in a row while half open
 
 
+class Kept(Struct):
+    """A kept answer that was given. cut: the customer spoke before it was heard to its end."""
+
+    question: str
+    answer: str
+    cut: bool = True
+
+
 class Timer(Struct):
     """A timer that is set."""
 
@@ -153,6 +170,7 @@ class Talk:
     sound_ms: float = -FARTHEST_MS  # where the last sound began
     vendor_ms: float = -FARTHEST_MS  # and where, as the recogniser has it
     vad_ms: float = -FARTHEST_MS  # and as the local ear has it
+    missed: bool = False  # the customer may have said something that nobody gave words for
     lasted_ms: float = 0.0  # how long the last sound was, as the local ear has it
     nod: str = ""  # what the held sound has brought, where that only says «go on»
     asked_ms: float = -FARTHEST_MS  # when the recogniser was last asked for the words of a sound that goes on
@@ -166,6 +184,8 @@ class Talk:
     utterances: dict[int, Utterance] = field(default_factory=dict)
     voice: Voice = field(default_factory=Voice)  # in use, as far as it was measured
     stopping: tuple[int, float] = (0, -FARTHEST_MS)  # what was told to fall silent and is heard yet, and since when
+    opener: str = ""  # what was last said before an answer was written
+    kept: Kept | None = None  # the kept answer that was last given
     left_to_say: list[str] = field(default_factory=list)  # silenced before it was heard at all
     unfinished: bool = False  # a reply was stopped before it was written to its end, and nothing was asked since
     services: dict[Service, Health] = field(default_factory=dict)
@@ -208,6 +228,8 @@ class Talk:
     @property
     def coming(self) -> bool:
         """More of an answer is on its way, from the model or after a wait."""
+        if "look_up" in self.timers:
+            return True
         return bool(self.replies) or "retry" in self.timers or (bool(self.turn.words) and "backup" in self.timers)
 
     @property
@@ -299,4 +321,4 @@ def _copied(part: Any) -> Any:
 _LATER = ("connect", "probe", "reopen", "unheard")  # what nobody waits for
 _WELL = Health()  # of whom nothing was heard; nobody writes into it
 _PLAIN = frozenset((str, float, int, bool, tuple, type(None), Settings, SpeechStarted, ConversationState, Voice))
-_PARTS = frozenset((Talk, Turn, Reply, Utterance, Health, Timer, History, ConversationStateMachine))
+_PARTS = frozenset((Talk, Turn, Reply, Utterance, Health, Kept, Timer, History, ConversationStateMachine))

@@ -56,7 +56,9 @@ class FeatureFlags(_Frozen, frozen=True, kw_only=True):
     enable_chunked_heygen: bool = True  # sentence by sentence to the avatar; off: the whole reply at once
     enable_personalization: bool = True  # off: Clara treats everyone as a customer of whom nothing is known
     enable_response_cache: bool = False  # frequent questions are answered from what is kept
-    enable_connection_pool: bool = False  # connections are opened before they are needed, and replaced before they go stale
+    enable_connection_pool: bool = (
+        False  # connections are opened before they are needed, and replaced before they go stale
+    )
     enable_auto_fallback: bool = False
 
 
@@ -130,7 +132,9 @@ class Settings(_Frozen, frozen=True, kw_only=True):
     # The avatar is given silence as soon as a turn is over, so that it has begun when there is sound. Nobody has published
     # whether that helps: off until it was calibrated.
     open_avatar_early: bool = False
-    answers_expire_h: Annotated[float, Meta(ge=0, le=8760)] = 168  # a learnt answer is reused so long (0: none is learnt)
+    answers_expire_h: Annotated[float, Meta(ge=0, le=8760)] = (
+        168  # a learnt answer is reused so long (0: none is learnt)
+    )
 
     # Retries
     max_retries: Annotated[int, Meta(ge=0, le=10)] = 3

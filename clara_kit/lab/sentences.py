@@ -125,7 +125,7 @@ def _variant(record: Any) -> str:
             return str(record.target)
         case ev.TimerFired() | do.SetTimer() | do.CancelTimer():
             return record.timer_id.partition("#")[0]
-        case do.Duck():
+        case do.Duck() | do.WakeAvatar():
             return "on" if record.on else "off"
         case do.SwitchTo():
             return "backup_speaks" if (record.service, record.target) == ("avatar", "backup") else record.target

@@ -1,9 +1,13 @@
 """Where the milliseconds of each turn went, from a trace alone.
 
-Two views. `LatencyMetrics`: the plan's fields, for continuity. The critical path: eight points, each from
-an event of its own, seven stages between them. Every stage is 0 or more and they add up to the total, which
-is measured from a ninth record of its own (the change of state); a turn for which that is not so says what
+Two views. `LatencyMetrics`: the plan's fields, for continuity. The critical path: nine points, eight of them from
+an event of its own, eight stages between them. Every stage is 0 or more and they add up to the total, which
+is measured from another record (the change of state); a turn for which that is not so says what
 is missing or wrong. Nothing is silently empty.
+
+The path runs to the ear: behind the avatar's word that it speaks come the silence at the head of the voice's sound, as far
+as it was measured, and the way to the customer (`SpeakingStarted.playout_ms`). The plan's own total ends at the avatar's word.
+Where an opener is heard first, the path is the opener's; `answer_ms` is the first word of the answer.
 """
 
 from __future__ import annotations
@@ -29,19 +33,24 @@ POINTS = (
     "speech_sent",  # SpeechSent
     "first_audio",  # FirstAudio
     "speaking_started",  # SpeakingStarted
+    "audible",  # the same, and SpeechVoiced.lead_ms, and SpeakingStarted.playout_ms
 )
 STAGES = tuple(f"{a} → {b}" for a, b in pairwise(POINTS))
-STAGE_LABELS = ("hear", "send", "think", "first sentence", "hand over", "voice", "avatar")
+STAGE_LABELS = ("hear", "send", "think", "first sentence", "hand over", "voice", "avatar", "ear")
 """What each stage is called in a table, in the order of `STAGES`."""
 ASKS_AGAIN = "apology"
 """The policy by which Clara asks the customer to say it once more."""
+_KEPT = "an answer that was kept"
 _BY_BACKUP = "answered by the avatar vendor's own assistant"
 _SHOWN, _PARTLY_SHOWN = "to be read only: the voice was gone", "a part of it could only be read: the voice was gone"
 _ASKED_AGAIN = "Clara had to ask again"
 _NOT_ANSWERED = (("llm", "backup"), ("stt", "backup"))
 BACKUP = "request_sent → speaking_started"
 """The one stage of a turn that the backup answered: it thinks and speaks by itself, and tells nothing of its parts."""
-LABELS = {**dict(zip(STAGES, STAGE_LABELS, strict=True)), BACKUP: "backup"}
+EAR = STAGES[-1]
+OPENER = "turn_decided → first_piece"
+"""Where an opener is heard first: what it has to wait for, which is nothing."""
+LABELS = {**dict(zip(STAGES, STAGE_LABELS, strict=True)), BACKUP: "backup", OPENER: "opener"}
 
 
 def _between(later: str, earlier: str) -> property:
@@ -85,7 +94,11 @@ class Turn:
     heard: str | None = None  # None: all of it
     unheard: str = ""
     points: dict[str, float] = field(default_factory=dict)
-    total_ms: float | None = None
+    total_ms: float | None = None  # from the customer's last word to the first sound at the ear
+    answer_ms: float | None = None  # and to the first word of the answer there, behind an opener
+    opener: str = ""  # what was said before a word of the answer was there
+    kept: bool = False  # nobody was asked: an answer was kept
+    gaps_ms: tuple[float, ...] = ()  # for how long nothing was there to be said in the middle of it
     llm_complete: float | None = None
     transcript_received: float | None = None
     model: str = ""
@@ -103,7 +116,9 @@ class Turn:
     def path(self) -> tuple[str, ...]:
         """The points this kind of turn must have. What can only be read is read when it is given to be."""
         begin, end = 0 if self.kind != "greeting" else 4, 5 if self._only_shown else len(POINTS)
-        return (*POINTS[:3], POINTS[-1]) if self.by_backup else POINTS[begin:end]
+        if self.by_backup:
+            return (*POINTS[:3], *POINTS[-2:])
+        return (*POINTS[:2], *POINTS[4:]) if self.opener else POINTS[begin:end]
 
     @property
     def _only_shown(self) -> bool:
@@ -118,26 +133,30 @@ class Turn:
     def stages(self) -> dict[str, float]:
         """Milliseconds of each stage whose two ends are known."""
         at = self.points
-        ends = pairwise(self.path if self.by_backup else POINTS)
+        ends = pairwise(self.path if self.by_backup or self.opener else POINTS)
         return {f"{a} → {b}": at[b] - at[a] for a, b in ends if a in at and b in at}
 
     @property
     def notes(self) -> tuple[str, ...]:
         """How it was answered, where that was not as usual."""
         told = {
+            _KEPT: self.kept,
             _BY_BACKUP: self.backup,
             _SHOWN: self._only_shown,
             _PARTLY_SHOWN: self.shown and not self._only_shown,
             _ASKED_AGAIN: self.asked_again,
         }
         held_on = () if self.held_on_ms is None else (f"Clara asked to hold on after {self.held_on_ms:.0f} ms",)
+        if self.opener:
+            begins = "was not heard" if self.answer_ms is None else f"began after {self.answer_ms:.0f} ms"
+            held_on = (*held_on, f"«{self.opener}» came first; the answer {begins}")
         return (*held_on, *(note for note, so in told.items() if so))
 
     @property
     def problem(self) -> str:
         """Why the ledger of this turn does not add up; empty when it does."""
         if self.missing:
-            never = "Clara never spoke" if self.path[-1] in self.missing else "an event never came"
+            never = "Clara never spoke" if "speaking_started" in self.missing else "an event never came"
             return f"{never}; missing: {', '.join(self.missing)}"
         if negative := [name for name, ms in self.stages.items() if ms < 0]:
             return f"negative: {', '.join(negative)}"
@@ -166,7 +185,8 @@ def turns(trace: Iterable[Record] | Story) -> tuple[Turn, ...]:
 
 def _turn(told: story.Turn) -> Turn:
     """What the ledger keeps of a turn. New words begin the way anew; asking again without them prolongs it."""
-    turn = Turn(turn_id=told.turn_id, kind=told.kind, requests=len(told.replies), interrupted=told.interrupted)
+    requests = sum(not reply.kept for reply in told.replies)
+    turn = Turn(turn_id=told.turn_id, kind=told.kind, requests=requests, interrupted=told.interrupted)
     utterances, outside = told.utterances, told.outside
     if outside is not None:  # a recording has two points of the way, and what lies between is missing
         _points(turn, words_ended=outside.words_until_ms, speaking_started=outside.clara_from_ms)
@@ -177,7 +197,7 @@ def _turn(told: story.Turn) -> Turn:
     if told.replies:
         last, began = _last(told), told.replies[asked[-1] if asked else 0]
         turn.customer, turn.model, turn.exchanged = last.question, last.model or turn.model, last.exchanged
-        turn.by_backup = last.backup is not None
+        turn.by_backup, turn.kept = last.backup is not None, last.kept
         spoke = (reply.backup for reply in told.replies[told.replies.index(began) :] if reply.backup is not None)
         turn.backup = any(said.started_ms is not None for said in spoke)
         if began.words is not None:
@@ -198,7 +218,11 @@ def _turn(told: story.Turn) -> Turn:
         speech_sent=_first(u.sent_ms for u in after),
         first_audio=_first(u.first_audio_ms for u in after),
         speaking_started=_first(u.started_ms for u in after),
+        audible=_first(u.audible_ms for u in after),
     )
+    if after and after[0].openers:
+        turn.opener = " ".join(after[0].pieces[: after[0].openers])
+    turn.gaps_ms = tuple(round(ms, 3) for ms in _gaps(after))
     held_on_ms = _first(u.started_ms for u in asides)
     if held_on_ms is not None and "words_ended" in turn.points:
         turn.held_on_ms = held_on_ms - turn.points["words_ended"]
@@ -214,7 +238,10 @@ def _turn(told: story.Turn) -> Turn:
             turn.points.pop(name, None)
         began_ms = turn.points["first_piece"] = min(u.shown_ms for u in after if u.shown_ms is not None)
     if began_ms is not None and "words_ended" in turn.points:
-        turn.total_ms = began_ms - turn.points["words_ended"]
+        ended_ms, ear_ms = turn.points["words_ended"], turn.stages.get(EAR, 0.0)
+        turn.total_ms = began_ms + ear_ms - ended_ms
+        answered_ms = _first(u.answer_ms for u in after)
+        turn.answer_ms = turn.total_ms if turn._only_shown else None if answered_ms is None else answered_ms - ended_ms
     if any(u.heard is not None for u in told.utterances):
         turn.heard, turn.unheard = told.heard, told.unheard
     return turn
@@ -223,6 +250,15 @@ def _turn(told: story.Turn) -> Turn:
 def _last(told: story.Turn) -> story.Reply:
     """The reply that Clara began to say; what was only the rest of it was asked for later."""
     return next((reply for reply in reversed(told.replies) if not reply.of_rest), told.replies[0])
+
+
+def _gaps(said: list[story.Utterance]) -> Iterable[float]:
+    """Silences in the middle of an answer: its sound had run out, within an utterance or between two."""
+    for utterance in said:
+        yield from (stretch.gap_ms for stretch in utterance.stretches if stretch.gap_ms > 0)
+    for one, other in pairwise(u for u in said if u.started_ms is not None):
+        if one.stopped_ms is not None and not one.cut and other.started_ms is not None:
+            yield max(0.0, other.started_ms - one.stopped_ms)
 
 
 def _said_anew(utterance: story.Utterance, later: list[story.Utterance]) -> bool:

@@ -271,8 +271,8 @@ _STANDS: dict[
 _LATENCIES = ("stt_latency", "llm_latency", "tts_latency", "total_latency")
 _COLUMNS = {
     "turn": "Int64", "kind": "Utf8", "customer": "Utf8", "clara": "Utf8", "interrupted": "Boolean", "heard": "Utf8",
-    "unheard": "Utf8", **dict.fromkeys(("total_ms", "held_on_ms", *LABELS.values(), *POINTS, *_LATENCIES), "Float64"),
-    **dict.fromkeys(("asked_again", "shown"), "Boolean"),
+    "unheard": "Utf8", **dict.fromkeys(("total_ms", "answer_ms", "longest_gap_ms", "held_on_ms", *LABELS.values(), *POINTS, *_LATENCIES), "Float64"),
+    **dict.fromkeys(("asked_again", "shown", "kept"), "Boolean"), "opener": "Utf8",
     "requests": "Int64", "model": "Utf8", "input_tokens": "Int64", "output_tokens": "Int64", "cost_usd": "Float64",
     "cache_read_tokens": "Int64", "cache_write_tokens": "Int64", "output_estimated": "Boolean",
     "problem": "Utf8", "mix": "Utf8",
@@ -293,7 +293,12 @@ def _interruption(one: Interruption, played: bool, mix: str) -> dict[str, Any]:
 
 def _row(turn: Turn, mix: str) -> dict[str, Any]:
     metrics, usage = turn.metrics, turn.usage
-    times = {"total_ms": turn.total_ms, "held_on_ms": turn.held_on_ms, **{p: turn.points.get(p) for p in POINTS}}
+    alone = {
+        "answer_ms": turn.answer_ms,
+        "longest_gap_ms": max(turn.gaps_ms, default=None),
+        "held_on_ms": turn.held_on_ms,
+    }
+    times = {"total_ms": turn.total_ms, **alone, **{p: turn.points.get(p) for p in POINTS}}
     times |= {label: turn.stages.get(stage) for stage, label in LABELS.items()}
     times |= {name: getattr(metrics, name) for name in _LATENCIES}
     found = {

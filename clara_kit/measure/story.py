@@ -20,6 +20,8 @@ from clara_kit.measure.told import Words as Words
 
 LASTING = (ev.ServiceExchanged, do.SwitchTo)
 """What is told of all that follows; the rest is told of the turn in which it happened."""
+OPENER = "opener"
+"""The policy by which Clara says something before a word of the answer is there."""
 
 
 class Story:
@@ -35,6 +37,7 @@ class Story:
         self.interim = ""
         self.exchanged: dict[str, Any] = {}
         self._new: Words | None = None
+        self._looked: tuple[int, Words | None, str, float] | None = None  # whether an answer is kept: turn, words, when
         self._aside = False  # what is heard now answers nothing
         self._readers: dict[type, Callable[[Any], None]] = {
             ev.ServiceExchanged: self._exchanged,
@@ -42,13 +45,15 @@ class Story:
             ev.TranscriptInterim: self._interim,
             ev.TranscriptFinal: self._final,
             ev.TextTyped: lambda r: self._words("typed", r, r.at_ms, r.at_ms),
+            do.LookUpAnswer: self._look_up,
+            ev.AnswerFound: self._answer_found,
             do.RequestReply: self._request,
             do.AskBackup: self._ask_backup,
             do.SwitchTo: self._switched,
             do.CancelReply: lambda r: self._reply_over(r.reply_id),
             ev.ReplyStarted: self._reply_started,
             ev.ReplyCompleted: self._completed,
-            do.Speak: lambda r: self._utterance(r).pieces.append(r.text),
+            do.Speak: self._speak,
             do.ShowText: self._show,
             ev.SpeechSent: lambda r: self._reached(r, "sent"),
             ev.FirstAudio: lambda r: self._reached(r, "first_audio"),
@@ -107,14 +112,14 @@ class Story:
         self.replies[command.reply_id].backup = self._utterance(command)
 
     def _request(self, command: do.RequestReply | do.AskBackup, exchanged: Mapping[str, Any] | None = None) -> None:
-        words, self._new = self._new, None
+        words, asked_ms = self._decided(command.turn_id, command.at_ms)
         reply = self.replies[command.reply_id] = Reply(
             reply_id=command.reply_id,
             turn_id=command.turn_id,
             step=self.step,
             question=command.text,
             words=words,
-            asked_ms=command.at_ms,
+            asked_ms=asked_ms,
             exchanged=self.exchanged if exchanged is None else exchanged,
         )
         turn = self._turn(command.turn_id, words.kind if words else "spoken")
@@ -122,6 +127,34 @@ class Story:
         turn.replies.append(reply)
         if words is not None:
             turn.speaking_ms = None  # her answer was taken back: the way begins anew
+
+    def _look_up(self, command: do.LookUpAnswer) -> None:
+        words, asked_ms = self._decided(command.turn_id, command.at_ms)
+        self._looked = command.turn_id, words, command.question, asked_ms
+
+    def _decided(self, turn_id: int, at_ms: float) -> tuple[Words | None, float]:
+        """The words that are answered, and when that was decided: where a kept answer was looked for first, then."""
+        looked, self._looked = self._looked, None
+        words, self._new = self._new, None
+        if looked is not None and looked[0] == turn_id and words is None:
+            return looked[1], looked[3]
+        return words, at_ms
+
+    def _answer_found(self, event: ev.AnswerFound) -> None:
+        """An answer as any other, but that nobody wrote it: it is in the turn, and not among the requests."""
+        if self._looked is None or self._looked[0] != event.turn_id:
+            return
+        turn_id, words, question, asked_ms = self._looked
+        now_ms, step = event.at_ms, self.step
+        turn = self._turn(turn_id, words.kind if words else "spoken")
+        turn.replies.append(Reply(
+            reply_id=0, turn_id=turn_id, step=step, question=question, words=words, asked_ms=asked_ms, sent_ms=now_ms,
+            first_ms=now_ms, first_step=step, ended_ms=now_ms, completed_ms=now_ms, text=event.text, model="kept", kept=True,
+            exchanged=self.exchanged,
+        ))  # fmt: skip
+        self._looked = None
+        if words is not None:
+            turn.speaking_ms = None
 
     def _turn(self, turn_id: int, kind: Literal["greeting", "spoken", "typed"]) -> Turn:
         return self.turns.setdefault(turn_id, Turn(turn_id=turn_id, kind=kind))
@@ -167,6 +200,11 @@ class Story:
         utterance.shown.append(command.text)
         utterance.shown_ms = command.at_ms if utterance.shown_ms is None else utterance.shown_ms
 
+    def _speak(self, command: do.Speak) -> None:
+        utterance = self._utterance(command)
+        utterance.openers += command.by == OPENER and command.piece_no == len(utterance.pieces)
+        utterance.pieces.append(command.text)
+
     def _utterance(self, command: do.Speak | do.ShowText | do.AskBackup) -> Utterance:
         """The one that is meant; a new one where there is none yet."""
         utterance = self.utterances.get(command.utterance_id)
@@ -194,11 +232,13 @@ class Story:
         self._reached(event, "started")
         utterance = self.utterances.get(event.utterance_id)
         self._aside = utterance is not None and utterance.aside
+        if utterance is not None:
+            utterance.playout_ms = event.playout_ms
 
     def _voiced(self, event: ev.SpeechVoiced) -> None:
         utterance = self.utterances.get(event.utterance_id)
         if utterance is not None and utterance.stopped_ms is None:
-            utterance.audio_ms = event.audio_ms
+            utterance.voiced.append(event)
 
     def _stopped(self, utterance_id: int | None, *, cut: bool) -> None:
         utterance = self.utterances.get(-1 if utterance_id is None else utterance_id)

@@ -41,7 +41,21 @@ class Reply(Struct, kw_only=True):
     completed_ms: float | None = None
     exchanged: Mapping[str, Any] = {}  # the services, and their new modes, that had been exchanged when it was asked
     backup: Utterance | None = None  # what the avatar vendor's own assistant says, where that was asked
+    kept: bool = False  # nobody was asked: an answer was kept
     of_rest: bool = False  # the one before broke off when Clara had begun to say it: only its rest was asked for
+
+
+class Stretch(Struct, frozen=True, kw_only=True):
+    """Sound of an utterance that came in one, for its pieces up to `piece_no`: when it is played, and how long it is.
+
+    gap_ms: nothing was there to be played for so long before it. lead_ms: of silence at its head.
+    """
+
+    piece_no: int
+    begin_ms: float
+    audio_ms: float
+    lead_ms: float
+    gap_ms: float
 
 
 class Utterance(Struct, kw_only=True):
@@ -58,7 +72,8 @@ class Utterance(Struct, kw_only=True):
     first_audio_step: int = 0
     started_ms: float | None = None
     started_step: int = 0
-    audio_ms: float = 0.0  # of sound that is known of
+    voiced: list[ev.SpeechVoiced] = []  # what is known of its sound
+    playout_ms: float = 0.0  # how much later than the avatar says it the customer hears it
     stopped_ms: float | None = None  # by itself, as ordered, or because something broke
     stopped_step: int = 0
     cut: bool = False  # it was stopped before its end
@@ -69,6 +84,46 @@ class Utterance(Struct, kw_only=True):
     shown_ms: float | None = None
     exchanged: Mapping[str, Any] = {}  # as in a reply, when it was ordered
     by: str = ""  # the policy that had it said
+    openers: int = 0  # so many of its pieces were said before a word of the answer was there
+
+    @property
+    def audio_ms(self) -> float:
+        """The length of the sound that is known of."""
+        return self.voiced[-1].audio_ms if self.voiced else 0.0
+
+    @property
+    def stretches(self) -> tuple[Stretch, ...]:
+        """Its sound as it is played, one behind the other; empty where it was not heard, or nothing is known of it.
+
+        Sound is played as soon as what was before it is over and its first sample has come (`SpeechVoiced.first_ms`): that the
+        avatar takes no time to go on after a gap is taken for granted.
+        """
+        found: list[Stretch] = []
+        end_ms, before_ms = self.started_ms or 0.0, 0.0
+        for voiced in self.voiced if self.started_ms is not None else ():
+            first_ms = end_ms if voiced.first_ms is None or not found else max(end_ms, voiced.first_ms)
+            length_ms = voiced.audio_ms - before_ms
+            found.append(Stretch(
+                piece_no=voiced.piece_no, begin_ms=first_ms, audio_ms=length_ms, lead_ms=voiced.lead_ms, gap_ms=first_ms - end_ms
+            ))  # fmt: skip
+            end_ms, before_ms = first_ms + length_ms, voiced.audio_ms
+        return tuple(found)
+
+    @property
+    def audible_ms(self) -> float | None:
+        """When the customer heard the first of it: silence at the head of its sound and the page's delay counted."""
+        if self.started_ms is None:
+            return None
+        return self.started_ms + (self.voiced[0].lead_ms if self.voiced else 0.0) + self.playout_ms
+
+    @property
+    def answer_ms(self) -> float | None:
+        """When the customer heard the first word of the answer, behind an opener; None where none of it was heard."""
+        if not self.openers or self.started_ms is None:
+            return self.audible_ms
+        stretch = next((s for s in self.stretches if s.piece_no >= self.openers), None)
+        over = stretch is None or (self.stopped_ms is not None and stretch.begin_ms >= self.stopped_ms)
+        return None if over or stretch is None else stretch.begin_ms + stretch.lead_ms + self.playout_ms
 
     @property
     def text(self) -> str:

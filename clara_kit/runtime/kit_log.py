@@ -20,17 +20,15 @@ MOST_BYTES = 256_000  # of the file, and of the one before it
 _KIT = logging.getLogger("clara_kit")
 
 
-class KitLog(RotatingFileHandler):
-    """Takes what is logged in the thread in which it is made; there is no file before the first line."""
+class SmallLog(RotatingFileHandler):
+    """A file beside a run, its owner's alone, and the one before it; there is none before the first line."""
 
-    def __init__(self, folder: Path) -> None:
-        super().__init__(folder / LOG_FILE, maxBytes=MOST_BYTES, backupCount=1, encoding="utf-8", delay=True)
-        self.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-        thread = get_ident()
-        self.addFilter(lambda record: record.thread == thread)
-        if logging.lastResort is not None and not logging.getLogger().handlers:
-            _KIT.addHandler(logging.lastResort)  # else nobody would see it any more who saw it until now
-        _KIT.addHandler(self)
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, maxBytes=MOST_BYTES, backupCount=1, encoding="utf-8", delay=True)
+
+    def line(self, text: str) -> None:
+        """One more line, at once."""
+        self.handle(logging.makeLogRecord({"msg": text}))
 
     def _open(self) -> TextIOWrapper:
         private(Path(self.baseFilename), anew=False).close()  # its owner's alone
@@ -41,8 +39,25 @@ class KitLog(RotatingFileHandler):
 
     def close(self) -> None:
         """No more of it. May be called twice."""
+        with suppress(OSError):
+            super().close()
+
+
+class KitLog(SmallLog):
+    """Takes what is logged in the thread in which it is made."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder / LOG_FILE)
+        self.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+        thread = get_ident()
+        self.addFilter(lambda record: record.thread == thread)
+        if logging.lastResort is not None and not logging.getLogger().handlers:
+            _KIT.addHandler(logging.lastResort)  # else nobody would see it any more who saw it until now
+        _KIT.addHandler(self)
+
+    def close(self) -> None:
+        """No more of it. May be called twice."""
         _KIT.removeHandler(self)
         if logging.lastResort is not None and not any(isinstance(one, KitLog) for one in _KIT.handlers):
             _KIT.removeHandler(logging.lastResort)
-        with suppress(OSError):
-            super().close()
+        super().close()

@@ -12,7 +12,8 @@ from clara_kit.core import commands as do
 from clara_kit.core import events as ev
 from clara_kit.core.clock import Clock
 from clara_kit.core.errors import ProviderError, ProviderUnavailable
-from clara_kit.providers.avatar.base import AvatarProvider, Backup, Ducks
+from clara_kit.providers.avatar.base import AvatarProvider, Backup, Ducks, Foretold
+from clara_kit.world.mouths import KEPT_BY
 
 _WAIT = "wait for it to be connected again."
 Order = do.Speak | do.EndSpeech | do.InterruptAvatar | do.AskBackup
@@ -93,6 +94,8 @@ class Orders:
                 assert self.backup is not None
                 await self.backup.ask(order.turn_id, order.reply_id, who, order.text, heard=order.heard)
             case do.Speak():
+                if order.by in KEPT_BY and isinstance(avatar, Foretold):
+                    avatar.foretell(order.text)
                 await avatar.speak(who, order.piece_no, order.text)
             case do.EndSpeech():
                 await avatar.end_speech(who)

@@ -165,12 +165,19 @@ class Services:
         if self.modes["tts"] == "sim":
             from clara_kit.world.played_halves import PlayedTTS
 
-            return PlayedTTS(self._stage(clock or MonotonicClock()))
+            return self._trimmed(PlayedTTS(self._stage(clock or MonotonicClock())))
         from clara_kit.providers.tts.deepgram_aura import DeepgramAuraTTS
 
         s = self.settings
         access = self._access("tts", "deepgram")
-        return DeepgramAuraTTS(**access, voice=s.tts_voice, speed=s.tts_speed, pronunciation=self.pronunciation)
+        voice = DeepgramAuraTTS(**access, voice=s.tts_voice, speed=s.tts_speed, pronunciation=self.pronunciation)
+        return self._trimmed(voice)
+
+    def _trimmed(self, voice: TTSProvider) -> TTSProvider:
+        """The same without the silence at the head of its sound, where that is wanted."""
+        from clara_kit.providers.tts.trimmed import TrimmedVoice
+
+        return TrimmedVoice(voice) if self.settings.trim_lead_silence else voice
 
     def avatar(self, clock: Clock, tts: TTSProvider) -> AvatarProvider:
         """An avatar that speaks with `tts`, not yet entered."""
@@ -196,11 +203,19 @@ class Services:
                 knowledge_base=self.prompt.text,
                 assumed_start_ms=classic_start_ms(self.latency),
                 pronunciation=self.pronunciation,
+                playout_ms=self._playout_ms,
             )
         from clara_kit.providers.avatar.liveavatar import LiveAvatarLite
 
         access = self._access("avatar", "liveavatar")
-        return LiveAvatarLite(**access, tts=tts, clock=clock, avatar_id=s.avatar_id, sandbox=s.avatar_sandbox)
+        return LiveAvatarLite(
+            **access, tts=tts, clock=clock, avatar_id=s.avatar_id, sandbox=s.avatar_sandbox, playout_ms=self._playout_ms
+        )
+
+    @property
+    def _playout_ms(self) -> float:
+        """How much later than an avatar says so it is taken to be heard: no vendor tells."""
+        return self.latency.laws["playout"].middle
 
     def backup(
         self, clock: Clock, messages: tuple[Message, ...], hears: bool, *, prompt: Prompt | None = None
@@ -218,6 +233,7 @@ class Services:
         return LiveAvatarFull(
             **self._access("avatar", "liveavatar"), clock=clock, avatar_id=s.avatar_id, sandbox=s.avatar_sandbox,
             prompt=(prompt or self.prompt).text, messages=messages, hears=hears, pronunciation=self.pronunciation,
+            playout_ms=self._playout_ms,
         )  # fmt: skip
 
     def other_voice(self, clock: Clock) -> TTSProvider:
@@ -227,7 +243,9 @@ class Services:
         from clara_kit.providers.tts.elevenlabs import ElevenLabsTTS
 
         access, s = self._access("tts", "elevenlabs"), self.settings
-        return ElevenLabsTTS(**access, voice=s.tts_other_voice, speed=s.tts_speed, pronunciation=self.pronunciation)
+        return self._trimmed(
+            ElevenLabsTTS(**access, voice=s.tts_other_voice, speed=s.tts_speed, pronunciation=self.pronunciation)
+        )
 
     def sound_only(self, clock: Clock, tts: TTSProvider) -> AvatarProvider:
         """Speaks with `tts` and has no face, not yet entered."""

@@ -26,6 +26,8 @@ _SENTENCE = re.compile(r"(?<=[.!?…])\s+")
 class AssistantMouth(Mouth):
     """Its voice and face: each piece is an order to repeat it, and a new piece follows upon the one before."""
 
+    keeps = False
+
     def speak(self, piece_no: int, text: str, now_ms: float) -> list[ev.Event]:
         """The next piece."""
         who = self.utterance_id
@@ -38,13 +40,16 @@ class AssistantMouth(Mouth):
             happens += [
                 *broken,
                 ev.FirstAudio(at_ms=start_ms, utterance_id=who, estimated=True),
-                ev.SpeakingStarted(at_ms=start_ms, utterance_id=who),
+                ev.SpeakingStarted(at_ms=start_ms, utterance_id=who, playout_ms=self._draw("playout")),
             ]
-        length_ms = self._length(text)
-        self._free_ms = max(start_ms, self._free_ms) + length_ms
+        length_ms, first_ms = self._length(text), max(start_ms, self._free_ms)
+        self._free_ms = first_ms + length_ms
         self._audio_ms += length_ms
-        audio_ms = self._audio_ms
-        return [*happens, ev.SpeechVoiced(at_ms=self._free_ms, utterance_id=who, piece_no=piece_no, audio_ms=audio_ms)]
+        at_ms, so_far_ms = self._free_ms, self._audio_ms
+        voiced = ev.SpeechVoiced(
+            at_ms=at_ms, utterance_id=who, piece_no=piece_no, audio_ms=so_far_ms, first_ms=first_ms
+        )
+        return [*happens, voiced]
 
 
 def struck(
@@ -137,7 +142,7 @@ class Assistant:
             *broken,
             first,
             ev.FirstAudio(at_ms=at_ms, utterance_id=who, estimated=True),
-            ev.SpeakingStarted(at_ms=at_ms, utterance_id=who, estimated=estimated),
+            ev.SpeakingStarted(at_ms=at_ms, utterance_id=who, estimated=estimated, playout_ms=self._draw("playout")),
             *more,
             ev.SpeakingEnded(at_ms=end_ms, utterance_id=who, estimated=estimated),
         ]

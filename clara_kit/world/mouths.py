@@ -10,7 +10,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from math import inf
+from typing import ClassVar
 
+from clara_kit.audio.lead import BETWEEN_MS, HEAD_MS
 from clara_kit.audio.spoken import Pronunciation, spoken
 from clara_kit.conversation.heard import CHARS_PER_S
 from clara_kit.core import events as ev
@@ -21,6 +23,8 @@ from clara_kit.world.latency import LatencyProfile
 from clara_kit.world.timelines import Draw, failed
 
 Length = Callable[[str], float]
+KEPT_BY = frozenset({"opener", "kept_answer"})
+"""Who orders what is spoken from kept sound: a piece ordered `by` one of these."""
 
 WATCHDOG_MS = 1500.0  # how much later than expected an utterance is closed whose end never comes
 VOICE_STALL_MS = 8000.0  # a voice that sends nothing is given up after this, as by `DeepgramAuraTTS`
@@ -43,25 +47,35 @@ class Flush:
     made_ms: float
 
 
-def flush(texts: Iterable[str], now_ms: float, draw: Draw, length: Length, *, late_ms: float = 0.0) -> Flush:
-    """The voice is told to speak these texts now."""
+def flush(
+    texts: Iterable[str], now_ms: float, draw: Draw, length: Length, *, late_ms: float = 0.0, leave_ms: float = inf
+) -> Flush:
+    """The voice is told to speak these texts now. leave_ms: of the silence at the head, which the kit waits to be over."""
     first_ms, lead_ms = now_ms + draw("tts_first_chunk") + late_ms, draw("tts_lead_silence")
-    audio_ms = lead_ms + sum(map(length, texts))
-    return Flush(first_ms, lead_ms, audio_ms, first_ms + audio_ms * draw("tts_realtime_factor"))
+    audio_ms, factor = lead_ms + sum(map(length, texts)), draw("tts_realtime_factor")
+    cut_ms = max(0.0, lead_ms - leave_ms)
+    return Flush(first_ms + cut_ms * factor, lead_ms - cut_ms, audio_ms - cut_ms, first_ms + audio_ms * factor)
 
 
 class Mouth:
     """A voice and an avatar that speaks with it, one utterance at a time. Gives what will happen to it unless cut.
 
-    Flushed as Aura is: the first piece makes sound at once, the rest when the reply ends or the sound runs out.
+    Flushed as Aura is: the first piece makes sound at once, the rest when the reply ends or the sound runs out. Kept
+    sound is there at once, without the voice, and what follows upon it is a first piece again.
     face: without one her sound is heard as it comes. What breaks the avatar's session is told last, without an id.
     """
+
+    keeps: ClassVar[bool] = True
+    """Whether its sound may be kept: where it is the avatar's own, nobody has it."""
 
     def __init__(self, settings: Settings, draw: Draw, length: Length | None = None, *, face: bool = True) -> None:
         speed, self._face = settings.tts_speed, face
         self._draw, self._length = draw, length or (lambda text: spoken_ms(text, speed))
+        self._trims = settings.trim_lead_silence
         self.utterance_id = -1  # what is being spoken
         self.faults: tuple[Fault, ...] = ()
+        self._voice_faults: Callable[[], tuple[Fault, ...]] | None = None
+        self._fresh = True  # what comes next from the voice is flushed at once
         self._texts: list[str] = []  # that wait for a flush
         self._last_piece = 0
         self._flushes, self._made_ms = Flushes(), 0.0
@@ -69,21 +83,52 @@ class Mouth:
         self._audio_ms = 0.0  # length of the sound that has been made
         self._free_ms = 0.0  # when all sound made so far will have been played
 
-    def begin(self, utterance_id: int, faults: tuple[Fault, ...]) -> None:
-        """A new utterance, and what goes wrong with it."""
+    def begin(
+        self, utterance_id: int, faults: tuple[Fault, ...], voice: Callable[[], tuple[Fault, ...]] | None = None
+    ) -> None:
+        """A new utterance, and what goes wrong with it. voice: with the voice, where that is not used from the first."""
         self.utterance_id, self.faults, self._texts = utterance_id, faults, []
+        self._voice_faults, self._fresh = voice, True
+        self._audio_ms = self._made_ms = 0.0
         self._flushes.begin()
 
+    def say(self, piece_no: int, text: str, now_ms: float, *, kept: bool = False) -> list[ev.Event]:
+        """The next piece. kept: its sound is there, without most of the silence at its head."""
+        if not (kept and self.keeps):
+            return self.speak(piece_no, text, now_ms)
+        happens, start_late_ms = self._sent(piece_no, now_ms) + self._rest(now_ms), 0.0  # what comes before it
+        if piece_no == 0:
+            broken, _, start_late_ms = self._struck(self.faults, now_ms)
+            happens += broken
+        self._made_ms = at_ms = max(now_ms, self._made_ms)
+        made = Flush(at_ms, HEAD_MS, HEAD_MS + self._length(text), at_ms)
+        self._last_piece, self._fresh = piece_no, True
+        self._flushes.begin()
+        return happens + self._sounds(made, piece_no, start_late_ms)
+
     def speak(self, piece_no: int, text: str, now_ms: float) -> list[ev.Event]:
-        """The next piece."""
-        who = self.utterance_id
-        happens: list[ev.Event] = [ev.SpeechSent(at_ms=now_ms, utterance_id=who, piece_no=piece_no)]
-        if piece_no > 0:
+        """The next piece, which the voice is yet to speak."""
+        happens = self._sent(piece_no, now_ms)
+        self._last_piece = piece_no
+        if not self._fresh:
             self._texts.append(text)
-            self._last_piece = piece_no
             return happens
-        late_ms = start_late_ms = 0.0
-        for fault in self.faults:
+        self._fresh = False
+        if self._voice_faults is not None:
+            voice, self._voice_faults = self._voice_faults(), None
+            self.faults += voice
+        else:
+            voice = self.faults if piece_no == 0 else ()
+        broken, late_ms, start_late_ms = self._struck(voice, now_ms)
+        return happens + broken + self._sounds(self._flush((text,), now_ms, late_ms), piece_no, start_late_ms)
+
+    def _sent(self, piece_no: int, now_ms: float) -> list[ev.Event]:
+        return [ev.SpeechSent(at_ms=now_ms, utterance_id=self.utterance_id, piece_no=piece_no)]
+
+    def _struck(self, faults: tuple[Fault, ...], now_ms: float) -> tuple[list[ev.Event], float, float]:
+        """What it fails with, and how much later its sound comes and the avatar begins."""
+        who, happens, late_ms, start_late_ms = self.utterance_id, list[ev.Event](), 0.0, 0.0
+        for fault in faults:
             stalls = fault.kind == "stall"
             limit_ms = VOICE_STALL_MS if fault.service == "tts" else START_STALL_MS
             if fault.kind in ("refuse", "cut", "error"):
@@ -97,15 +142,23 @@ class Mouth:
                 waits_ms = (fault.for_ms or inf) if stalls else fault.for_ms
                 late_ms += waits_ms if fault.service == "tts" else 0.0
                 start_late_ms += waits_ms if fault.service == "avatar" else 0.0
-        made = self._flush((text,), now_ms, late_ms)
-        self._audio_ms = made.audio_ms
-        self._start_ms = made.first_ms + (self._draw("avatar_start") if self._face else 0.0) + start_late_ms
+        return happens, late_ms, start_late_ms
+
+    def _sounds(self, made: Flush, piece_no: int, start_late_ms: float = 0.0) -> list[ev.Event]:
+        """New sound: the first of the utterance, with which the avatar begins, or the next of it."""
+        first = not self._audio_ms
+        self._audio_ms += made.audio_ms
+        if not first:
+            self._free_ms = max(self._free_ms, made.first_ms) + made.audio_ms
+            return [self._voiced(made, piece_no)]
+        who, face = self.utterance_id, self._face
+        self._start_ms = made.first_ms + (self._draw("avatar_start") if face else 0.0) + start_late_ms
         self._free_ms = self._start_ms + made.audio_ms
+        playout_ms = self._draw("playout") if face else 0.0
         return [
-            *happens,
             ev.FirstAudio(at_ms=made.first_ms, utterance_id=who),
-            self._voiced(made, 0),
-            ev.SpeakingStarted(at_ms=self._start_ms, utterance_id=who),
+            self._voiced(made, piece_no),
+            ev.SpeakingStarted(at_ms=self._start_ms, utterance_id=who, playout_ms=playout_ms),
         ]
 
     def due_ms(self, now_ms: float) -> float:
@@ -122,9 +175,7 @@ class Mouth:
             return []
         made = self._flush(self._texts, now_ms)
         self._texts = []
-        self._audio_ms += made.audio_ms
-        self._free_ms = max(self._free_ms, made.first_ms) + made.audio_ms
-        return [self._voiced(made, self._last_piece)]
+        return self._sounds(made, self._last_piece)
 
     def _voiced(self, made: Flush, last: int) -> ev.SpeechVoiced:
         return ev.SpeechVoiced(
@@ -133,10 +184,12 @@ class Mouth:
             piece_no=last,
             audio_ms=self._audio_ms,
             lead_ms=made.lead_ms,
+            first_ms=made.first_ms,
         )
 
     def _flush(self, texts: Sequence[str], now_ms: float, late_ms: float = 0.0) -> Flush:
-        made = flush(texts, now_ms, self._draw, self._length, late_ms=late_ms)
+        leave_ms = (BETWEEN_MS if self._audio_ms else HEAD_MS) if self._trims else inf
+        made = flush(texts, now_ms, self._draw, self._length, late_ms=late_ms, leave_ms=leave_ms)
         self._made_ms = made.made_ms
         self._flushes.make(now_ms)
         self._flushes.sound(made.audio_ms, made.first_ms)
@@ -175,6 +228,8 @@ def classic_start_ms(latency: LatencyProfile) -> float:
 class ClassicMouth(Mouth):
     """HeyGen's classic avatar: each piece is a task of its own, spoken by the avatar's own voice, answered at its end."""
 
+    keeps = False
+
     def __init__(self, settings: Settings, draw: Draw, length: Length | None = None, *, assumed_ms: float) -> None:
         super().__init__(settings, draw, length)
         self._assumed_ms = assumed_ms
@@ -195,9 +250,12 @@ class ClassicMouth(Mouth):
             self._start_ms = at_ms = min(sent_ms + self._assumed_ms, self._free_ms)
             happens += [
                 ev.FirstAudio(at_ms=at_ms, utterance_id=who, estimated=True),
-                ev.SpeakingStarted(at_ms=at_ms, utterance_id=who, estimated=True),
+                ev.SpeakingStarted(at_ms=at_ms, utterance_id=who, estimated=True, playout_ms=self._draw("playout")),
             ]
-        voiced = ev.SpeechVoiced(at_ms=self._free_ms, utterance_id=who, piece_no=piece_no, audio_ms=self._audio_ms)
+        at_ms, so_far_ms = self._free_ms, self._audio_ms
+        voiced = ev.SpeechVoiced(
+            at_ms=at_ms, utterance_id=who, piece_no=piece_no, audio_ms=so_far_ms, first_ms=start_ms
+        )
         return [*happens, voiced]
 
     def end(self, now_ms: float) -> list[ev.Event]:

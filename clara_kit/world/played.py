@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from heapq import heappop, heappush
 from math import inf
 from types import TracebackType
@@ -255,6 +255,7 @@ class PlayedAvatar(Scheduled):
         super().__init__(stage)
         self._mouth = mouth or mouths.mouth_for(stage.settings, stage.latency, stage.draw, stage.length)
         self._orders: dict[int, list[Order]] = {}  # of utterances that wait for the one before
+        self._kept: set[str] = set()  # texts whose sound is kept, till they are spoken
         self._session: ev.Service = "avatar"
         self.on_audio: Callable[[int, bytes], None] | None = None
 
@@ -267,6 +268,10 @@ class PlayedAvatar(Scheduled):
         if self._stage.voice is not None:
             await asyncio.to_thread(self._stage.length, text)  # synthesised once, outside this loop
         await self._order(utterance_id, (piece_no, text))
+
+    def foretell(self, text: str) -> None:
+        """See `Foretold`."""
+        self._kept.add(text)
 
     async def end_speech(self, utterance_id: int) -> None:
         """No more pieces."""
@@ -299,15 +304,20 @@ class PlayedAvatar(Scheduled):
             return
         utterance_id = next(iter(self._orders))
         orders = self._orders.pop(utterance_id)
-        self._mouth.begin(utterance_id, self._faults_of(orders[0]))
+        later = partial(self._stage.faults.next_occasion, "tts") if self._is_kept(orders[0]) else None
+        self._mouth.begin(utterance_id, self._faults_of(orders[0]), later)
         for order in orders:
             self._do(order)
 
     def _faults_of(self, order: Order) -> tuple[Fault, ...]:
         """What goes wrong with an utterance."""
         faults = self._stage.faults
+        voice = () if self._is_kept(order) else faults.next_occasion("tts")
         doors = (fault for door in DOORS for fault in faults.next_occasion("avatar", door))
-        return (*faults.next_occasion("tts"), *faults.next_occasion("avatar"), *doors)
+        return (*voice, *faults.next_occasion("avatar"), *doors)
+
+    def _is_kept(self, order: Order) -> bool:
+        return isinstance(order, tuple) and order[1] in self._kept and self._mouth.keeps
 
     def _do(self, order: Order) -> None:
         now_ms, who = self._stage.clock.now_ms(), self._mouth.utterance_id
@@ -315,7 +325,8 @@ class PlayedAvatar(Scheduled):
         if order is None:
             happens = self._mouth.end(now_ms)
         else:
-            happens = self._mouth.speak(*order, now_ms)
+            happens = self._mouth.say(*order, now_ms, kept=self._is_kept(order))
+            self._kept.discard(order[1])
             self._at(self._mouth.due_ms(now_ms), self._go_on_speaking)
             self._sounds(who, order[1])
         self._await(happens)

@@ -145,7 +145,8 @@ class PlayedFace(Scheduled):
 
     def _started(self, utterance_id: int) -> None:
         if utterance_id in self._waiting:  # else it was silenced before
-            self._out.put_nowait(ev.SpeakingStarted(at_ms=self._stage.clock.now_ms(), utterance_id=utterance_id))
+            now_ms, playout_ms = self._stage.clock.now_ms(), self._stage.draw("playout")
+            self._out.put_nowait(ev.SpeakingStarted(at_ms=now_ms, utterance_id=utterance_id, playout_ms=playout_ms))
 
     async def _utter(self, utterance_id: int, queue: asyncio.Queue[str | None]) -> None:
         try:
@@ -170,17 +171,20 @@ class PlayedFace(Scheduled):
                 yield text
 
         start_ms, free_ms, lead = 0.0, 0.0, Lead(self._tts.rate_hz)
+        first_ms: float | None = None  # when what is new in the sound began to come
         async with self._tts.speak(pieces()) as stream:
             async for part in stream:
                 if isinstance(part, PiecesVoiced):
                     tell(
                         ev.SpeechVoiced(
                             at_ms=now(), utterance_id=utterance_id, piece_no=part.pieces - 1,
-                            audio_ms=part.audio_ms, lead_ms=lead.end(), words=part.words,
+                            audio_ms=part.audio_ms, lead_ms=lead.end(), first_ms=first_ms, words=part.words,
                         )
                     )  # fmt: skip
+                    first_ms = None
                     continue
                 lead.hear(part.pcm)
+                first_ms = now() if first_ms is None else first_ms
                 if not start_ms:
                     tell(ev.FirstAudio(at_ms=now(), utterance_id=utterance_id))
                     start_ms = free_ms = now() + stage.draw("avatar_start")

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from clara_kit.audio.spoken import Pronunciation
+from clara_kit.cache.responses import Hit, ResponseCache, Scope
 from clara_kit.conversation.conversation import Conversation
 from clara_kit.conversation.door import Door
 from clara_kit.conversation.policies import STANDARD, Policies
@@ -67,8 +68,9 @@ class World(Hears):
         brain: Brain | None = None,
         customer_brain: Brain | None = None,
         health: Mapping[ev.Service, ev.Circuit] | None = None,
+        cache: ResponseCache | None = None,
     ) -> None:
-        self.settings = settings
+        self.settings, self._cache = settings, cache
         self._draw = timelines.Drawn(latency, seed)
         self._faults = FaultBox(faults)
         self._faults.watch(self._fault_played)
@@ -99,6 +101,7 @@ class World(Hears):
                 do.SetTimer: self._set_timer,
                 do.CancelTimer: lambda command: self._void.add(command.timer_id),
                 do.LoadProfile: self._load_profile,
+                do.LookUpAnswer: self._look_up,
                 do.FinalizeWords: lambda command: self._heard(self._ear.finalize(self._now_ms, over=command.over)),
                 do.Connect: self._connect,
                 do.Disconnect: self._disconnect,
@@ -267,6 +270,24 @@ class World(Hears):
         self.door.placeholders = briefing.placeholders.fresh()
         greeting, known = briefing.hidden_greeting, profile.known_fields
         self._feed(ev.ProfileLoaded(at_ms=now_ms, known_fields=known, greeting=greeting))
+
+    # --- answers that are kept: nothing is learnt here, so that equal simulations are equal ------------
+
+    def _look_up(self, command: do.LookUpAnswer) -> None:
+        ids = {"at_ms": self._now_ms, "turn_id": command.turn_id}
+        found = self._cache.look_up(command.question, self._scope()) if self._cache is not None else None
+        if isinstance(found, Hit):
+            return self.at(self._now_ms, ev.AnswerFound(**ids, text=found.answer, why=found.why))
+        self.at(self._now_ms, ev.AnswerNotFound(**ids, why=found.why if found is not None else "nothing is kept"))
+
+    def _scope(self) -> Scope:
+        known, prompt = self._known, self._prompts()[1]
+        return Scope(
+            customer="sim" if known is not None else "",
+            skin=(known.skin_type or "") if known is not None else "",
+            prompt=prompt.hash if prompt is not None else "",
+            model=self.settings.llm_model,
+        )
 
     # --- the model -------------------------------------------------------------------------------------
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from clara_kit import data_files
 from clara_kit.audio.pronunciation import usual_pronunciation
+from clara_kit.cache.responses import ResponseCache, usual_cache
 from clara_kit.conversation.policies import Policies
 from clara_kit.core import events as ev
 from clara_kit.core.errors import SettingsError
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
 
 WITHOUT_EFFECT = {
     "absence_ms": "a script has an end",
+    "answers_expire_h": "nothing is learnt",
+    "enable_connection_pool": "the profiles' figures are of connections that stand",
     "profile_cache_hours": "the simulated shop is asked every time",
     "shopify_api_version": "there is no API",
     "stt_model": "latencies come from the profile",
@@ -65,6 +68,7 @@ def simulate(
     brain: Brain | None = None,
     customer_brain: Brain | None = None,
     health: Mapping[ev.Service, ev.Circuit] | None = None,
+    cache: ResponseCache | None = None,
 ) -> Run:
     """Play a script in virtual time and return the whole run. Equal arguments give equal bytes.
 
@@ -76,7 +80,8 @@ def simulate(
     `data/customers/` by name, or a profile. policies: who decides, the kit's own unless given. brain: who writes Clara's answers and when
     they come, as `lab/calls/brains.py` makes one (default: the scripted brain, at the latency's times). customer_brain:
     who gives a customer who reacts other words (default: her own). health: what other conversations have found out about a
-    service before this one begins ({"llm": "open"}).
+    service before this one begins ({"llm": "open"}). cache: which answers are kept, where `enable_response_cache` is on
+    (default: the frequent questions of `data/faq/`); nothing is learnt.
     """
     scenario = script if isinstance(script, Scenario) else None
     plays = scenario.plays if scenario is not None else Script.of(script)  # type: ignore[arg-type]
@@ -97,10 +102,11 @@ def simulate(
     if not falls_back and any(fault.service == "backup" for fault in faults):
         raise SettingsError("Nobody asks the backup, so its faults cannot happen.", hint="enable_auto_fallback.")
     health = _circuits(health or {})
+    cache = (cache or usual_cache()) if settings.flags.enable_response_cache else None
     world = World(
         plays, settings, seed=seed, latency=laws, faults=faults, briefing=briefing, prompt=prompt, customer=known,
         pronunciation=(names := usual_pronunciation()), policies=policies, brain=brain,
-        customer_brain=customer_brain, health=health,
+        customer_brain=customer_brain, health=health, cache=cache,
     )  # fmt: skip
     world.play()
     told = briefing.prompt if briefing is not None else prompt
@@ -120,6 +126,8 @@ def simulate(
         inputs["modes"]["llm"] = brain.mode
     if health:
         inputs["health"] = health
+    if cache is not None:
+        inputs["kept_answers"] = cache.hash
     if briefing is not None:
         inputs["template"] = briefing.template.about
     if known is not None:

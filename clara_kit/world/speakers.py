@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 
 from clara_kit.conversation.talk import Talk
@@ -21,7 +22,7 @@ from clara_kit.world.answers import AnswerBook
 from clara_kit.world.assistant import Assistant
 from clara_kit.world.faults import Fault, find
 from clara_kit.world.latency import LatencyProfile
-from clara_kit.world.mouths import Length, Mouth, mouth_for
+from clara_kit.world.mouths import KEPT_BY, Length, Mouth, mouth_for
 from clara_kit.world.timelines import Draw, failed
 
 
@@ -157,10 +158,10 @@ class Speakers:
         return service, mouth if self._sessions[service].there else None
 
     def _speak(self, command: do.Speak) -> None:
-        host, who = self._host, command.utterance_id
+        host, who, kept = self._host, command.utterance_id, command.by in KEPT_BY
         if command.piece_no > 0:
             if (mouth := self._speaking(who)) is not None:
-                self.happen(mouth, mouth.speak(command.piece_no, command.text, host.now_ms))
+                self.happen(mouth, mouth.say(command.piece_no, command.text, host.now_ms, kept=kept))
                 host.at(mouth.due_ms(host.now_ms), lambda now_ms: self.happen(mouth, mouth.go_on(now_ms)))
             return
         service, other = self._mouth()
@@ -168,9 +169,12 @@ class Speakers:
             return self._nobody(service, utterance_id=who)
         told: list[ev.Event] = []  # what was ordered is told before what goes wrong with it
         host.at(host.now_ms, lambda _: self._happens(other, told[0], who))
-        voice = host.faults("tts") if service == "avatar" else ()
-        other.begin(who, (*voice, *host.faults(service)))
-        sent, *rest = other.speak(0, command.text, host.now_ms)
+        if kept and other.keeps:  # the voice comes to it later, if at all
+            other.begin(who, host.faults(service) if service == "avatar" else (), partial(host.faults, "tts"))
+        else:
+            voice = host.faults("tts") if service == "avatar" else ()
+            other.begin(who, (*voice, *host.faults(service)))
+        sent, *rest = other.say(0, command.text, host.now_ms, kept=kept)
         told.append(sent)
         self.happen(other, rest)
 

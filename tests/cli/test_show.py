@@ -24,7 +24,7 @@ def test_the_ledger_cuts_the_customers_words_before_any_number(width: int) -> No
     assert f"The slowest was turn {slowest.turn_id}: {slowest.total_ms:.0f} ms" in shown.get()
     for turn in run.ledger[1:]:
         row = next(line for line in shown.get().splitlines() if line.strip().startswith(f"{turn.turn_id} "))
-        assert row.split()[-8:] == [*(f"{ms:.0f}" for ms in turn.stages.values()), f"{turn.total_ms:.0f}"]
+        assert row.split()[-9:] == [*(f"{ms:.0f}" for ms in turn.stages.values()), f"{turn.total_ms:.0f}"]
 
 
 def test_a_conversation_is_told_line_by_line_and_no_text_is_taken_for_markup() -> None:

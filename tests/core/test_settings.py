@@ -27,8 +27,7 @@ def test_the_environment_lies_over_the_env_file_and_both_over_the_code(
 
 
 @pytest.mark.parametrize(
-    "bad",
-    [{"barge_in_debounce_ms": -1}, {"nonsense": 1}, {"stt_utterance_end_ms": 500}, {"enable_connection_pool": True}],
+    "bad", [{"barge_in_debounce_ms": -1}, {"nonsense": 1}, {"stt_utterance_end_ms": 500}, {"answers_expire_h": -1}]
 )
 def test_a_wrong_setting_is_refused_by_name(bad: dict[str, object]) -> None:
     with pytest.raises(SettingsError, match=next(iter(bad))):

@@ -172,7 +172,7 @@ def test_whatever_comes_in_whatever_order_every_stop_for_the_customer_is_told(
 def test_a_turn_whose_answer_was_taken_back_is_measured_from_its_last_words() -> None:
     lines = ["¿Qué protector solar me recomiendas?", {"text": "que no deje grasa", "interrupt_after_ms": 100}]
     run = simulate(lines, Settings.preset("tuned"), seed=5)
-    (total_ms,) = run.turns.filter(turn=1)["total_ms"].to_list()
+    (total_ms,) = run.turns.filter(turn=1)["total_latency"].to_list()
     words = [e for e in run.trace if isinstance(e, ev.TranscriptFinal)]
     began = [e.at_ms for e in run.trace if isinstance(e, ev.SpeakingStarted)]
     assert total_ms == pytest.approx(began[-1] - words[-1].speech_ended_ms, abs=0.1)

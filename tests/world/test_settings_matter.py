@@ -65,6 +65,7 @@ CASES: dict[str, tuple[Any, dict[str, Any]]] = {
     "llm_stall_timeout_ms": (1000, {"faults": [Fault(service="llm", kind="stall", after_ms=100)]}),
     "history_max_messages": (2, {}),
     "tts_speed": (1.3, {}),
+    "trim_lead_silence": (True, {}),
     "avatar_vendor": ("heygen", {}),
     "max_retries": (0, {"faults": [Fault(service="llm", kind="refuse", status=529)]}),
     "initial_retry_delay_ms": (50, {"faults": [Fault(service="llm", kind="refuse", status=529)]}),
@@ -78,6 +79,11 @@ CASES: dict[str, tuple[Any, dict[str, Any]]] = {
     "retry_jitter": (0.5, {"faults": [Fault(service="llm", kind="refuse", status=529)]}),
     "turn_deadline_ms": (1000, {"faults": [Fault(service="llm", kind="refuse", status=529)]}),
     "enable_auto_fallback": (True, {"faults": NO_MODEL}),
+    "enable_response_cache": (True, {}),
+    "first_clause": (True, {"script": ["¿Qué me recomiendas para las manchas?"]}),
+    "openers": (True, {"script": ["¿Qué me recomiendas para las manchas?"]}),
+    "trim_lead_silence": (True, {}),
+    "open_avatar_early": (True, {}),
     "fallback_notice": ("Cambio de voz.", {"faults": NO_MODEL, "with": FALLS_BACK}),
     "fallback_open_ms": (5000, {"faults": NO_MODEL, "with": FALLS_BACK}),
     "fallback_successes": (1, {"script": ["Hola"] * 5, "faults": [*NO_MODEL, Fault(service="llm", kind="cut", on=5)],
@@ -96,8 +102,7 @@ def trace(run: Run) -> str:
 
 def test_every_setting_is_swept_or_listed() -> None:
     every = {*Settings.__struct_fields__, *FeatureFlags.__struct_fields__} - {"flags"}
-    later = {"enable_response_cache", "enable_connection_pool"}  # refuse to be switched on
-    assert every - later == {*CASES, *WITHOUT_EFFECT}
+    assert every == {*CASES, *WITHOUT_EFFECT}
     assert not CASES.keys() & WITHOUT_EFFECT.keys()
 
 
@@ -109,7 +114,7 @@ def test_the_simulation_honours(name: str) -> None:
 
 
 OTHER = {
-    "profile_cache_hours": 0, "absence_ms": 1000.0, "shopify_api_version": "2026-07", "stt_model": "nova-2", "stt_language": "es",
+    "profile_cache_hours": 0, "absence_ms": 1000.0, "answers_expire_h": 1.0, "enable_connection_pool": True, "shopify_api_version": "2026-07", "stt_model": "nova-2", "stt_language": "es",
     "stt_keyterms": ("retinol",), "llm_temperature": None, "tts_voice": "aura-2-nestor-es", "tts_other_voice": "x", "heygen_avatar_name": "x",
     "heygen_voice_id": "x", "avatar_id": "x", "avatar_sandbox": False,
 }  # fmt: skip
@@ -117,7 +122,7 @@ OTHER = {
 
 @pytest.mark.parametrize("name", WITHOUT_EFFECT)
 def test_what_is_listed_as_without_effect_has_none(name: str) -> None:
-    assert OTHER[name] != getattr(Settings(), name)
+    assert OTHER[name] != getattr(Settings(), name, getattr(Settings().flags, name, None))
     assert trace(play({"customer": "camila"})) == trace(play({"customer": "camila"}, **{name: OTHER[name]}))
 
 

@@ -74,6 +74,14 @@ class TapsAudio(Protocol):
 
 
 @runtime_checkable
+class Foretold(Protocol):
+    """An avatar that is told before which texts are spoken from kept sound: a simulated one cannot look. Optional."""
+
+    def foretell(self, text: str) -> None:
+        """The next piece of these words has its sound at once."""
+
+
+@runtime_checkable
 class Ducks(Protocol):
     """An avatar whose loudness can be set from here, because its sound is played by this process. Optional.
 

@@ -58,6 +58,7 @@ class LiveAvatarFull(LiveAvatarSession[FullSpeaker]):
         room: Room | None = None,
         timing: Timing = TIMING,
         pronunciation: Pronunciation | None = None,
+        playout_ms: float = 0.0,
     ) -> None:
         super().__init__(
             api_key=api_key, clock=clock, base_url=base_url, sandbox=sandbox, timing=timing, mode="FULL",
@@ -70,7 +71,7 @@ class LiveAvatarFull(LiveAvatarSession[FullSpeaker]):
         self._speaker = FullSpeaker(
             clock=clock, timing=timing, send=self._send, emit=self._events.put_nowait, tap=self._tap,
             pronunciation=usual_pronunciation() if pronunciation is None else pronunciation,
-            read_back=self._read_back,
+            read_back=self._read_back, playout_ms=playout_ms,
         )  # fmt: skip
         self.hears = hears
 

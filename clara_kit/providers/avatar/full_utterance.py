@@ -47,6 +47,7 @@ class Utterance:
     ended: bool = False  # that
     chars: int = 0  # of that
     voiced_ms: float = 0.0
+    playout_ms: float = 0.0
     silenced: bool = False  # by us
     cut: bool = False  # by the customer, whom it heard
     over: bool = False
@@ -136,7 +137,7 @@ class Utterance:
             self._begun = True
             self.introduce()
             self.tell(ev.FirstAudio, estimated=True)
-            self.tell(ev.SpeakingStarted, estimated=self.started_ms is None)
+            self.tell(ev.SpeakingStarted, estimated=self.started_ms is None, playout_ms=self.playout_ms)
 
     def say(self, text: str) -> None:
         """Some more words of the answer."""

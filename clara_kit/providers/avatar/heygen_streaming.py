@@ -80,11 +80,13 @@ class HeyGenStreamingAvatar:
         timeout_s: float = 10,
         pronunciation: Pronunciation | None = None,
         room: Room | None = None,
+        playout_ms: float = 0.0,
     ) -> None:
         api_key = http.checked_key(api_key, "HEYGEN_API_KEY", "https://app.heygen.com")
         self.session: HeyGenSession | None = None
         self.hears = False
         self._clock, self._task_mode, self._assumed_start_ms = clock, task_mode, assumed_start_ms
+        self._playout_ms = playout_ms
         self._pronunciation = usual_pronunciation() if pronunciation is None else pronunciation
         self._rest = HeyGenRest(api_key=api_key, base_url=base_url, timeout_s=timeout_s)
         self._new = {"avatar_name": avatar_name, "knowledge_base": knowledge_base, **_USUAL}
@@ -271,7 +273,8 @@ class HeyGenStreamingAvatar:
             self._emit(ev.ProviderWarned(at_ms=self._now, service="avatar", message=message))
             duration_ms = 0.0
         utterance.audio_ms += duration_ms
-        self._tell(utterance, ev.SpeechVoiced, piece_no=piece_no, audio_ms=utterance.audio_ms)
+        first_ms = self._now - duration_ms if duration_ms and self._task_mode == "sync" else None  # answered at its end
+        self._tell(utterance, ev.SpeechVoiced, piece_no=piece_no, audio_ms=utterance.audio_ms, first_ms=first_ms)
         if self._task_mode == "sync":
             self._start(utterance)
             return self._now
@@ -285,7 +288,7 @@ class HeyGenStreamingAvatar:
         utterance.started = True
         utterance.forget_start()
         self._tell(utterance, ev.FirstAudio, estimated=True)
-        self._tell(utterance, ev.SpeakingStarted, estimated=True)
+        self._tell(utterance, ev.SpeakingStarted, estimated=True, playout_ms=self._playout_ms)
 
     # --- the session --------------------------------------------------------------------------------------
 

@@ -52,12 +52,13 @@ class Speaker:
         send: Callable[[str], Awaitable[None]],
         emit: Callable[[Event], None],
         tap: Callable[[int, bytes], None],
+        playout_ms: float = 0.0,
     ) -> None:
         self.connected = asyncio.Event()
         self.last_error = ""
         """What the avatar last complained about."""
         self._tts, self._clock, self._timing = tts, clock, timing
-        self._send, self._emit, self._tap = send, emit, tap
+        self._send, self._emit, self._tap, self._playout_ms = send, emit, tap, playout_ms
         self._line: asyncio.Queue[Utterance] = asyncio.Queue()
         self._open: dict[int, Utterance] = {}
         self._closed_ids: set[int] = set()
@@ -144,7 +145,7 @@ class Speaker:
         utterance.playhead.start(self._now())
         utterance.started.set()
         utterance.woken.set()
-        self._tell(utterance, SpeakingStarted)
+        self._tell(utterance, SpeakingStarted, playout_ms=self._playout_ms)
 
     def _ended_by_avatar(self, utterance: Utterance, signal: Signal) -> None:
         if utterance.silenced:
@@ -153,7 +154,7 @@ class Speaker:
         if signal.from_state and not utterance.end_sent.is_set():
             return  # a gap in the sound, not the end of the utterance
         if not utterance.started.is_set():
-            self._tell(utterance, SpeakingStarted, estimated=True)
+            self._tell(utterance, SpeakingStarted, estimated=True, playout_ms=self._playout_ms)
         self._ended(utterance)
 
     def _interrupted(self, utterance: Utterance, *, estimated: bool = False) -> None:
@@ -185,7 +186,7 @@ class Speaker:
 
     async def _utter(self, utterance: Utterance) -> None:
         async with asyncio.TaskGroup() as group:
-            voice = give_voice(utterance, self._tts, self._tell)
+            voice = give_voice(utterance, self._tts, self._tell, self._now)
             work = (voice, self._send_sound(utterance), self._watch(utterance))
             tasks = [group.create_task(w) for w in work]
             await utterance.over.wait()

@@ -34,6 +34,8 @@ from clara_kit.providers.websocket import open_socket
 class LiveAvatarLite(LiveAvatarSession[Speaker]):
     """An `AvatarProvider` that `TapsAudio`. `session` tells, once entered, the room where it can be seen.
 
+    playout_ms: how much later than the avatar says so the customer is taken to hear it.
+
     How loud it is there is the viewer's affair: it has no message for it (see `Ducks`).
     """
 
@@ -47,6 +49,7 @@ class LiveAvatarLite(LiveAvatarSession[Speaker]):
         base_url: str = "https://api.liveavatar.com",
         sandbox: bool = True,
         timing: Timing = TIMING,
+        playout_ms: float = 0.0,
     ) -> None:
         if tts.rate_hz != lite_protocol.RATE_HZ:
             raise SettingsError(
@@ -60,8 +63,9 @@ class LiveAvatarLite(LiveAvatarSession[Speaker]):
         self.session: LiteSession | None = None
         self._socket: ClientConnection | None = None
         self._speaker = Speaker(
-            tts=tts, clock=clock, timing=timing, send=self._send, emit=self._events.put_nowait, tap=self._tap
-        )
+            tts=tts, clock=clock, timing=timing, send=self._send, emit=self._events.put_nowait, tap=self._tap,
+            playout_ms=playout_ms,
+        )  # fmt: skip
 
     async def __aenter__(self) -> Self:
         try:
@@ -76,6 +80,10 @@ class LiveAvatarLite(LiveAvatarSession[Speaker]):
         works = self._listen(), self._keep_alive(), self._speak_when_connected()
         self._running = asyncio.create_task(self._run(*works), name="liveavatar")
         return self
+
+    async def connected(self) -> None:
+        """Returns when the avatar has said that it hears: what would come sooner it drops."""
+        await self._speaker.connected.wait()
 
     async def _listen(self) -> None:
         assert self._socket is not None

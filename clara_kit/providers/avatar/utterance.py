@@ -38,6 +38,7 @@ class Utterance:
     no_more: bool = False  # no piece will come any more
     has_words: bool = False  # of what the voice has got, something can be said
     sound_came: bool = False
+    new_since_ms: float | None = None  # when the first sound came that is of no piece yet
     piece_voiced: bool = False  # a piece is complete, so a first chunk need not wait to be full
     voice_done: bool = False
     voice_error: ProviderError | None = None
@@ -120,13 +121,13 @@ def length_ms(pcm: bytes) -> float:
 Tell: TypeAlias = Callable[..., None]  # tell(utterance, kind of event, **more): it happens now
 
 
-async def give_voice(utterance: Utterance, tts: TTSProvider, tell: Tell) -> None:
-    """Let the voice speak all pieces. Ends with the voice, or with its failure as `voice_error`."""
+async def give_voice(utterance: Utterance, tts: TTSProvider, tell: Tell, now: Callable[[], float]) -> None:
+    """Let the voice speak all pieces. Ends with the voice, or with its failure as `voice_error`. now: in ms."""
     try:
         async with tts.speak(_pieces(utterance, tell)) as sound:
             async for item in sound:
                 if isinstance(item, AudioChunk):
-                    _take_sound(utterance, item, tell)
+                    _take_sound(utterance, item, tell, now())
                 else:
                     _take_mark(utterance, item, tell)
     except ProviderError as exc:
@@ -151,9 +152,11 @@ async def _pieces(utterance: Utterance, tell: Tell) -> AsyncIterator[str]:
         yield text
 
 
-def _take_sound(utterance: Utterance, chunk: AudioChunk, tell: Tell) -> None:
+def _take_sound(utterance: Utterance, chunk: AudioChunk, tell: Tell, now_ms: float) -> None:
     if not chunk.pcm:
         return
+    if utterance.new_since_ms is None:
+        utterance.new_since_ms = now_ms
     if not utterance.sound_came:
         utterance.sound_came = True
         tell(utterance, FirstAudio)
@@ -168,5 +171,6 @@ def _take_mark(utterance: Utterance, mark: PiecesVoiced, tell: Tell) -> None:
     utterance.piece_voiced = True
     utterance.woken.set()
     piece_no = utterance.handed[mark.pieces - 1]
-    lead_ms = utterance.lead.end()
-    tell(utterance, SpeechVoiced, piece_no=piece_no, audio_ms=mark.audio_ms, lead_ms=lead_ms, words=mark.words)
+    first_ms, utterance.new_since_ms = utterance.new_since_ms, None
+    sound = {"audio_ms": mark.audio_ms, "lead_ms": utterance.lead.end(), "first_ms": first_ms, "words": mark.words}
+    tell(utterance, SpeechVoiced, piece_no=piece_no, **sound)

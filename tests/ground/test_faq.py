@@ -1,0 +1,74 @@
+"""The frequent questions are held to the catalogue, the prompts and the rules of Clara's speech."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from clara_kit.core.paths import DATA
+from clara_kit.data_files import data
+from clara_kit.lab.scores.checks import CHECKS
+from clara_kit.lab.scores.heard import Answer, Heard
+from clara_kit.lab.scores.products import amounts, named
+from clara_kit.prompts.catalog import Catalog
+
+FILES = sorted((DATA / "faq").glob("*.yml"))
+ENTRIES: list[dict[str, Any]] = [one for file in FILES for one in data(file)["answers"]]
+PROMISES = (DATA / "prompts" / "parts" / "shop.md").read_text("utf-8")
+
+
+def test_there_are_enough_questions_each_with_ways_to_ask_and_near_misses() -> None:
+    assert len(ENTRIES) >= 60
+    few = [one["id"] for one in ENTRIES if len(set(one["asked"])) < 4 or len(one["unlike"]) < 3]
+    assert not few
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_every_answer_passes_every_check_for_every_way_of_asking(file: Path) -> None:
+    wrong = [
+        (one["id"], question, failure)
+        for one in data(file)["answers"]
+        for question in (one["question"], *one["asked"])
+        for check in CHECKS.values()
+        for failure in check(Heard((Answer(1, question, one["answer"]),)))
+    ]
+    assert not wrong
+
+
+def test_an_answer_depends_on_what_it_names() -> None:
+    catalog = Catalog.load()
+    for one in ENTRIES:
+        depends = set(one.get("depends", ()))
+        products = {p for found in named(one["answer"], catalog) for p in found.products}
+        prices = {amount.pesos for amount in amounts(one["answer"])} & {p.price_clp for p in catalog}
+        assert not products or "catalog" in depends, one["id"]
+        assert not prices or {"price", "catalog"} <= depends, one["id"]
+        assert "este mes" not in one["answer"].lower() or "until" in one, one["id"]
+        gone = [p.title for p in products if not p.stock]
+        assert bool(gone) == ("agotad" in one["answer"]), one["id"]
+        assert not gone or "stock" in depends, one["id"]
+        assert "recomiendo" not in one["answer"] or "stock" in depends, one["id"]
+
+
+def test_what_the_shop_promises_is_what_the_prompt_says() -> None:
+    """Every number of an answer that depends on the prompt alone stands there, in figures or in words."""
+    words = {
+        "cuotas": "seis",
+        "hábiles": "tres y cinco",
+        "treinta días": "treinta días",
+        "$3.990": "$3.990",
+        "$30.000": "$30.000",
+    }
+    for one in ENTRIES:
+        for said, promised in words.items():
+            if said in one["answer"]:
+                assert promised in PROMISES and promised in (one["answer"] if said != "cuotas" else "seis"), one["id"]
+                assert "prompt" in one["depends"], one["id"]
+        if re.search(r"\batendemos\b", one["answer"]):
+            assert "prompt" in one["depends"], one["id"]
+    assert (
+        "de nueve a diecinueve horas, y los sábados hasta las catorce" in PROMISES
+    )  # nine, seven and two in the answers
