@@ -83,6 +83,21 @@ def _parser() -> argparse.ArgumentParser:
     doctor.add_argument("--json", dest="as_json", action="store_true", help="for machines")
     doctor.set_defaults(command="clara_kit.doctor.show:doctor")
 
+    calibrate = commands.add_parser("calibrate", help="measure the vendors from here: a latency profile of your own")
+    calibrate.add_argument("--twins", action="store_true", help="measure the kit's twins instead: no keys, no money")
+    calibrate.add_argument("--rounds", type=int, default=20, help="through every vendor, 30 s each (default: 20)")
+    calibrate.add_argument("--cap", dest="cap_usd", type=float, help="spend no more US dollars than this")
+    calibrate.add_argument("--yes", action="store_true", help="with --cap: do not ask before spending")
+    calibrate.add_argument(
+        "--only",
+        action="append",
+        default=[],
+        choices=("stt", "llm", "tts", "avatar"),
+        help="one service; may be repeated",
+    )
+    calibrate.add_argument("--latency", "--profile", default="published", help="with --twins: what they are to be like")
+    calibrate.set_defaults(command="clara_kit.cli.calibrate:calibrate")
+
     lab = commands.add_parser("lab", help="open JupyterLab at Clara's desk; what you change there is your own copy")
     first = "notebooks/00_start_here.ipynb"
     lab.add_argument("notebook", nargs="?", default=first, help=f"what to open (default: {first})")

@@ -83,13 +83,35 @@ class Law:
         return self.low
 
 
+class Found(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What `clara calibrate` found of one thing, in its own unit. *_between: 95 % intervals."""
+
+    n: int
+    p50: float
+    p50_between: tuple[float, float]
+    p95: float
+    p95_between: tuple[float, float]
+    how: str = ""
+
+
+class Calibrated(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """When and behind whom a profile was measured. beside: behaviour that is no stage, by its name in `lab/calibrate`."""
+
+    at: str  # ISO 8601
+    behind: Literal["live", "twins"]
+    stages: dict[str, Found] = {}
+    beside: dict[str, Found] = {}
+    notes: list[str] = []
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LatencyProfile:
-    """A named set of laws, one for each stage. Times in milliseconds."""
+    """A named set of laws, one for each stage. Times in milliseconds. calibrated: None where all figures are published."""
 
     name: str
     description: str
     laws: Mapping[Stage, Law]
+    calibrated: Calibrated | None = None
 
     def draw(self, stage: Stage, rng: Random) -> float:
         """One value for a stage: milliseconds, unless the stage's name says otherwise."""
@@ -98,7 +120,8 @@ class LatencyProfile:
     def to_dict(self) -> dict[str, Any]:
         """Name and laws as plain data: what a run's inputs keep of it."""
         laws = {s: [w.kind, w.low, w.high, w.spike_share, w.spike_low, w.spike_high] for s, w in self.laws.items()}
-        return {"name": self.name, "laws": laws}
+        about = {"calibrated": [self.calibrated.at, self.calibrated.behind]} if self.calibrated else {}
+        return {"name": self.name, "laws": laws, **about}
 
     @classmethod
     def kept(cls, data: Mapping[str, Any]) -> LatencyProfile:
@@ -107,13 +130,23 @@ class LatencyProfile:
         laws = {
             stage: Law(**dict(zip(names, law, strict=True)), source="as kept") for stage, law in data["laws"].items()
         }
+        at, behind = data.get("calibrated", ("", "live"))
         return cls(
-            name=str(data["name"]), description="", laws=MappingProxyType({**cls.load("published").laws, **laws})
-        )
+            name=str(data["name"]), description="", laws=MappingProxyType({**cls.load("published").laws, **laws}),
+            calibrated=Calibrated(at=at, behind=behind) if at else None,
+        )  # fmt: skip
 
     @classmethod
     def load(cls, name_or_path: str | Path) -> LatencyProfile:
-        """A profile of `data/latency/` by name, or any YAML file by path; raises `ScriptError`."""
+        """A profile of `data/latency/` by name, or any YAML file by path; `calibrated` is the newest of one's own.
+
+        Raises `ScriptError`.
+        """
+        if name_or_path == CALIBRATED and (newest := newest_calibration()) is not None:
+            name_or_path = newest
+        elif name_or_path == CALIBRATED:
+            hint = "run `clara calibrate` (it needs keys), or use published."
+            raise ScriptError("The vendors have never been measured from here.", hint=hint)
         path = data_files.find(name_or_path, DATA / "latency", "latency profile")
         return data_files.made(path, cls._read)
 
@@ -137,7 +170,18 @@ class LatencyProfile:
         laws = {stage: _law(law, stage) for stage, law in given.items() if law is not None}
         if len(laws) < len(STAGES):
             laws = {**cls.load("published").laws, **laws}
-        return cls(name=name, description=file.description, laws=MappingProxyType(laws))
+        laws_of_all = MappingProxyType(laws)
+        return cls(name=name, description=file.description, laws=laws_of_all, calibrated=file.calibrated)
+
+
+CALIBRATED = "calibrated"
+OWN = DATA / "cache" / "latency"
+
+
+def newest_calibration(folder: Path | None = None) -> Path | None:
+    """The newest profile that `clara calibrate` wrote of live vendors; None where there is none."""
+    folder = OWN if folder is None else folder
+    return max(folder.glob("[0-9]*.yaml"), key=lambda path: (path.stat().st_mtime_ns, path.name), default=None)
 
 
 _HINT = "write {fixed: x}, {uniform: [low, high]} or {lognormal: [p50, p95]}, and a source, for each of its stages."
@@ -165,6 +209,7 @@ _Stages = msgspec.defstruct("_Stages", _fields, forbid_unknown_fields=True)
 class _File(Struct, forbid_unknown_fields=True):
     stages: _Stages  # type: ignore[valid-type]
     description: str = ""
+    calibrated: Calibrated | None = None
 
 
 def _law(entry: _Law, stage: Stage) -> Law:

@@ -81,6 +81,10 @@ class LiveAvatarLite(LiveAvatarSession[Speaker]):
         self._running = asyncio.create_task(self._run(*works), name="liveavatar")
         return self
 
+    async def connected(self) -> None:
+        """Returns when the avatar has said that it hears: what would come sooner it drops."""
+        await self._speaker.connected.wait()
+
     async def _listen(self) -> None:
         assert self._socket is not None
         try:
