@@ -18,7 +18,7 @@ from msgspec import structs
 from clara_kit import data_files
 from clara_kit.audio.pcm import concat, silence
 from clara_kit.audio.wav import wav_bytes
-from clara_kit.cache.faq import Curated, read_faq
+from clara_kit.cache.faq import Curated
 from clara_kit.cache.responses import Entry, Hit, ResponseCache, Scope
 from clara_kit.cache.scope import shop_marks
 from clara_kit.core.errors import ScriptError
