@@ -46,10 +46,12 @@ _ENDS_WORD = re.compile(
     r"(?:[^\W\d_][a-záéíóúüñ]|[A-ZÁÉÍÓÚÜÑ]{3}|[\d%+]|\b[ap]\.m)[\"'”’»›)\]}*_`~]*\Z"  # no initial, no «S.A»
 )
 _CAPITALISED = re.compile(r"[A-ZÁÉÍÓÚÜÑ](?:[a-záéíóúüñ]|\Z)")
-_CLAUSE_END = re.compile(r"[,;:](?=\s)|\s[—–]\s")
+_JOINS = r"\s(?=(?:y|e|o|pero|porque|aunque|mientras|cuando|si|así que|ya que|para que)\s)"
+_CLAUSE_END = re.compile(rf"[,;:](?=\s)|\s[—–]\s|{_JOINS}")
 _CONTEXT_CHARS = 64  # how far back a word before a stop may reach; longer ones are no abbreviations
 
 FIRST_CLAUSE_WORDS = 4  # an early first clause has at least so many words; shorter ones sound chopped
+JOINED_CLAUSE_WORDS = 7  # and more where nothing is written that a voice would pause at
 
 _WAIT = -1
 _NO = -2
@@ -102,7 +104,8 @@ class SentenceChunker:
 
     The pieces joined are the text, apart from white space at the joints. `flush` says that no more comes and
     makes the chunker ready for another text. first_clause: cut the first piece at a comma, semicolon, colon or
-    dash once it has four words, so that the voice can begin early (off unless asked for).
+    dash once it has four words, or before a conjunction once it has seven, so that the voice can begin early (off unless
+    asked for).
     """
 
     __slots__ = ("_alnum", "_first", "_first_clause", "_head", "_idle", "_tail", "_waiting")
@@ -287,7 +290,8 @@ class SentenceChunker:
         for found in _CLAUSE_END.finditer(tail):
             if stop is not None and found.start() >= stop.start():
                 break
-            if len(tail[: found.start()].split()) >= FIRST_CLAUSE_WORDS:
+            joined = not found[0].strip(" \n\t") and len(found[0]) == 1
+            if len(tail[: found.start()].split()) >= (JOINED_CLAUSE_WORDS if joined else FIRST_CLAUSE_WORDS):
                 return found.start() + 1 if tail[found.start()] in ",;:" else found.start()
         return _WAIT if stop is None and not final else _NO
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import yaml
+from msgspec import structs
 
 from clara_kit import data_files
 from clara_kit.audio.pcm import concat, silence
@@ -59,7 +60,7 @@ class Situation:
         template = PromptTemplate.load(self.prompt)
         profile = Persona.load(self.customer).profile if self.customer else None
         return Scope(
-            customer=self.customer, skin=(profile.skin_type or "") if profile is not None else "",
+            customer=self.customer, skin=(profile.skin_type or "").lower() if profile is not None else "",
             prompt="reworded" if self.reworded else template.hash, model=self.model, date=self.date, **shop_marks(self.catalog),
         )  # fmt: skip
 
@@ -177,7 +178,7 @@ def curve(faq: tuple[Curated, ...] | None = None) -> Curve:
 def _tried(faq: tuple[Curated, ...]) -> Iterator[_Tried]:
     most = max(len(one.asked) for one in faq)
     for n in range(most):  # of each answer its n-th way is held out
-        cache = ResponseCache(faq=tuple(replace(one, asked=(*one.asked[:n], *one.asked[n + 1 :])) for one in faq))
+        cache = ResponseCache(faq=[structs.replace(one, asked=(*one.asked[:n], *one.asked[n + 1 :])) for one in faq])
         for one in faq:
             if n < len(one.asked):
                 yield _try(cache, one, one.asked[n], way=True)
@@ -214,14 +215,18 @@ class Pair:
     @property
     def waits_ms(self) -> tuple[float | None, float | None]:
         """Until Clara is heard; None where she was not."""
-        first, second = ([turn.total_ms for turn in run.ledger if turn.kind != "greeting"] for run in (self.without, self.kept))
+        first, second = (
+            [turn.total_ms for turn in run.ledger if turn.kind != "greeting"] for run in (self.without, self.kept)
+        )
         return (first or [None])[0], (second or [None])[0]
 
     def sound(self) -> bytes:
         """Both, one after the other, as a WAV. Raises `AudioError` where the offline voice is not installed."""
         lanes: list[list] = [[], []]  # type: ignore[type-arg]
         for run in (self.without, self.kept):
-            for lane, channel in zip(lanes, voiced(run, run.words, None, 0.0, run.events[-1].at_ms + TAIL_MS), strict=True):
+            for lane, channel in zip(
+                lanes, voiced(run, run.words, None, 0.0, run.events[-1].at_ms + TAIL_MS), strict=True
+            ):
                 lane += [channel, silence(PAUSE_MS, channel.rate_hz)]
         return wav_bytes(*(concat(*lane) for lane in lanes))
 

@@ -110,6 +110,11 @@ def _like_before(plays: Sequence[_Play], settings: Settings) -> tuple[Log, bool,
 
 def played(case: Case, settings: Settings, policies: Policies | None = None) -> Log:
     """The same case through a whole `Conversation` in virtual time, from its beginning on."""
+    return through(case, settings, policies)[1]
+
+
+def through(case: Case, settings: Settings, policies: Policies | None = None) -> tuple[Conversation, Log]:
+    """That conversation, and what came of it; times of the log in ms from Clara's first sound."""
     clara, said = Conversation(settings, policies=policies or usual_policies()), " ".join(case.clara)
     began_ms = EARLIER_MS - min([0.0, case.asked_ms or 0.0, *(event.at_ms for event in case.events)])
     before: list[ev.Event] = [ev.ConversationStarted(at_ms=0.0, greeting=said if case.asked_ms is None else "")]
@@ -131,7 +136,7 @@ def played(case: Case, settings: Settings, policies: Policies | None = None) -> 
 
     events = sorted([*before, *(moved(event, began_ms) for event in case.events)], key=lambda event: event.at_ms)
     log = _play(_World(case, events, began_ms), clara.talk, handle, fire)
-    return [(what, at_ms - began_ms, text) for what, at_ms, text in log]
+    return clara, [(what, at_ms - began_ms, text) for what, at_ms, text in log]
 
 
 def moved(event: ev.Event, by_ms: float, digits: int = 12) -> Any:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from bisect import bisect_left, insort
 from collections import deque
 from collections.abc import Mapping
-from itertools import islice
+from itertools import islice, pairwise
 from typing import NamedTuple
 
 from clara_kit.core import commands as do
@@ -23,7 +23,7 @@ from clara_kit.measure import ledger
 from clara_kit.measure.story import Story
 from clara_kit.measure.told import Turn as ToldTurn
 
-TOTAL = "total"
+TOTAL, ANSWER, GAP = "total", "answer", "gap"
 BUDGETS_MS: Mapping[str, float] = {
     # What 19 of 20 turns keep to by the published figures (data/latency/published.yaml): of five turns three are above it
     # by chance once in a thousand times, so that whoever sees an alert sees a change. (Of the avatar one in twelve is above
@@ -36,15 +36,17 @@ BUDGETS_MS: Mapping[str, float] = {
     "voice": 250,
     "avatar": 2000,
     "backup": 3400,
+    "ear": 550,  # 250 of silence at the head of the sound, and 300 on its way
     TOTAL: 3000,  # the plan's SLOW_RESPONSE_MS
+    ANSWER: 3000,
+    GAP: 400,  # estimate: so long is a pause between two sentences
 }
 """Usual limits in milliseconds, by the name of the stage. A stage without one raises no alert."""
 KEPT_TURNS = 4  # of one conversation: what is still told of a turn may come when others have begun
 TOLD = 100  # alerts, the newest
-_STOPS = (ev.SpeakingEnded, ev.SpeakingInterrupted)
-_MOMENTS = frozenset(
-    {ev.SpeakingStarted, ev.SpeechVoiced, *_STOPS, do.ShowText, do.RequestReply, do.AskBackup, StateChanged}
-)
+_WAY, _THOUGHT = tuple(pairwise(ledger.POINTS)), ("send", "think", "first sentence")
+_NEW, _HEARD = (do.RequestReply, do.AskBackup, ev.AnswerFound), (ev.SpeakingStarted, ev.SpeechVoiced)
+_MOMENTS = frozenset({*_NEW, *_HEARD, StateChanged})
 
 
 class Figures(NamedTuple):
@@ -184,15 +186,12 @@ class LatencyMonitor:
             )
         self._window, self._of_last, self._slow, self._clear_at = window, of_last, slow, clear_at
         self._budgets: dict[str, float] = {}
-        self._windows: dict[str, _Window] = {}
         self._talks: dict[str, _Talk] = {}
-        self._raised: dict[str, Alert] = {}
-        self.turns = self.unanswered = 0
-        """How many turns are over, and how many of them Clara never answered aloud: their times stand nowhere."""
         self.told: deque[Alert] = deque(maxlen=TOLD)
         """The newest alerts, raised and cleared, in order."""
         self.version = 0
         """Another one whenever there is something new to be seen."""
+        self.start_anew()
         self.budget(**budgets)
 
     @property
@@ -233,22 +232,35 @@ class LatencyMonitor:
             return self.leave(of)
         if kind not in _MOMENTS:
             return ()
-        if isinstance(record, do.RequestReply | do.AskBackup):
+        if isinstance(record, _NEW):
             talk.over.discard(record.turn_id)  # new words began it anew
             return self._settle(talk, of, but=record.turn_id)
         if isinstance(record, StateChanged):
             return self._settle(talk, of) if record.target is ConversationState.IDLE else ()
-        utterance = talk.story.utterances.get(getattr(record, "utterance_id", None) or -1)
+        utterance = talk.story.utterances.get(record.utterance_id)  # type: ignore[union-attr]
         if utterance is None or utterance.started_ms is None:
             return ()
-        if isinstance(record, ev.SpeakingStarted) and not utterance.audio_ms:
-            return ()  # what its sound is like will be told soon, or it ends
-        return self._look(talk, of, utterance.turn_id)
+        if not 1 <= len(utterance.voiced) <= 1 + utterance.openers:
+            return ()  # what its sound is like will be told soon; or it changes nothing any more before its end
+        about = talk.story.turns[utterance.turn_id]
+        return self._look(talk, of, ledger._turn(about))
 
     def leave(self, of: str = "") -> tuple[Timed | Alert, ...]:
         """A conversation is over: what was open of it counts as it stands, and nothing of it is kept."""
         talk = self._talks.pop(of, None)
         return self._settle(talk, of) if talk is not None else ()
+
+    def start_anew(self) -> None:
+        """Forget all figures and alerts, but no budget, and not what is going on."""
+        self._windows: dict[str, _Window] = {}
+        self._raised: dict[str, Alert] = {}
+        self.turns = self.unanswered = (
+            0  # how many are over, and how many of them have no total: she never answered aloud
+        )
+        self.told.clear()
+        self.version += 1
+        for talk in self._talks.values():
+            talk.open.clear()
 
     # --- inside ---------------------------------------------------------------------------------------------
 
@@ -258,9 +270,9 @@ class LatencyMonitor:
         for turn_id, about in [*talk.story.turns.items()]:
             if turn_id == but or turn_id in talk.over:
                 continue
-            told += self._look(talk, of, turn_id)
-            talk.over.add(turn_id)
             turn = ledger._turn(about)
+            told += self._look(talk, of, turn)
+            talk.over.add(turn_id)
             self.turns += 1
             self.unanswered += turn.kind != "greeting" and turn.total_ms is None
             self.version += 1
@@ -269,14 +281,12 @@ class LatencyMonitor:
         talk.forget()
         return tuple(told)
 
-    def _look(self, talk: _Talk, of: str, turn_id: int) -> tuple[Alert, ...]:
+    def _look(self, talk: _Talk, of: str, turn: ledger.Turn) -> tuple[Alert, ...]:
         """Take what is known of a turn by now."""
-        if turn_id not in talk.story.turns:
-            return ()
         told: list[Alert] = []
-        known = talk.open.setdefault(turn_id, {})
-        for name, ms in times(ledger._turn(talk.story.turns[turn_id])).items():
-            window = self._windows.setdefault(name, _Window(self._window))
+        known = talk.open.setdefault(turn.turn_id, {})
+        for name, ms in times(turn).items():
+            window = self._windows.get(name) or self._windows.setdefault(name, _Window(self._window))
             if name not in known:
                 known[name] = window.put(ms)
             elif known[name].ms != ms:
@@ -284,7 +294,7 @@ class LatencyMonitor:
             else:
                 continue
             self.version += 1
-            told += self._judge(name, talk.story.now_ms, of, turn_id)
+            told += self._judge(name, talk.story.now_ms, of, turn.turn_id)
         return tuple(told)
 
     def _judge(self, name: str, at_ms: float, of: str, turn_id: int) -> tuple[Alert, ...]:
@@ -321,10 +331,20 @@ class LatencyMonitor:
 
 
 def times(turn: ledger.Turn) -> dict[str, float]:
-    """What of a turn is watched, in ms by stage. What was typed was not heard; what is negative is a mistake of a clock."""
-    found = {ledger.LABELS[stage]: ms for stage, ms in turn.stages.items()}
-    if turn.kind == "typed":
-        found.pop("hear", None)
-    if turn.kind != "greeting" and turn.total_ms is not None:
-        found[TOTAL] = turn.total_ms
-    return {name: ms for name, ms in found.items() if ms >= 0}
+    """What of a turn is watched, in ms by stage: those of the ledger, the total to the ear, the first word of the answer
+    where an opener came before it, and the longest gap in the middle of it.
+
+    What was typed was not heard, and where an answer was kept nobody thought: no figure is made better by what never was.
+    Behind an opener the model is watched all the same.
+    """
+    at = turn.points
+    stages = turn.stages if turn.by_backup else {f"{a} → {b}": at[b] - at[a] for a, b in _WAY if a in at and b in at}
+    found = {ledger.LABELS[stage]: ms for stage, ms in stages.items() if stage in ledger.LABELS and ms >= 0}
+    for name in (*("hear",) * (turn.kind == "typed"), *_THOUGHT * turn.kept):
+        found.pop(name, None)
+    if turn.kind != "greeting":
+        heard = {TOTAL: turn.total_ms, ANSWER: turn.answer_ms if turn.opener else None}
+        found |= {name: ms for name, ms in heard.items() if ms is not None}
+    if "speaking_started" in at:
+        found[GAP] = max(turn.gaps_ms, default=0.0)
+    return found

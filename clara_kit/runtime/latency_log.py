@@ -22,8 +22,8 @@ LATENCY_FILE = "latency.jsonl"
 class Followed:
     """One conversation: how far it was read, and its file."""
 
-    def __init__(self, session: Session) -> None:
-        self.session = session
+    def __init__(self, session: Session, *, log: bool) -> None:
+        self.session, self._writes = session, log
         self.began_with = session.services.modes
         self._read = 0
         self._log: SmallLog | None = None
@@ -45,7 +45,7 @@ class Followed:
 
     def write(self, told: Timed | Alert) -> None:
         """A line of its file."""
-        if self._log is None and self.session.folder is not None:
+        if self._writes and self._log is None and self.session.folder is not None:
             self._log = SmallLog(self.session.folder / LATENCY_FILE)
         if self._log is not None:
             facts = self._turn(told) if isinstance(told, Timed) else self._alert(told)
@@ -54,14 +54,8 @@ class Followed:
 
     def _alert(self, told: Alert) -> dict[str, Any]:
         numbers = {name: round(n, 1) for name, n in told._asdict().items() if isinstance(n, int | float)}
-        return {
-            "what": "alert",
-            "of": self.run_id,
-            "stage": told.stage,
-            "message": str(told),
-            **numbers,
-            "raised": told.raised,
-        }
+        about = {"what": "alert", "of": self.run_id, "stage": told.stage, "message": str(told)}
+        return {**about, **numbers, "raised": told.raised}
 
     def _turn(self, told: Timed) -> dict[str, Any]:
         turn, usage = told.turn, told.turn.usage
@@ -69,7 +63,8 @@ class Followed:
             "what": "turn", "of": self.run_id, "mix": self.mix(turn.exchanged), "at_ms": round(told.at_ms, 1),
             "turn_id": turn.turn_id, "kind": turn.kind, "model": turn.model,
             "ms": {name: round(ms, 1) for name, ms in told.values.items()},
-            "interrupted": turn.interrupted, "problem": turn.problem, "notes": [*turn.notes],
+            "interrupted": turn.interrupted, "backup": turn.backup, "kept": turn.kept, "opener": bool(turn.opener),
+            "problem": turn.problem,
             "tokens": usage.tokens if usage is not None else None, "usd": usage.cost_usd if usage is not None else None,
         }  # fmt: skip
 

@@ -31,30 +31,32 @@ class Watching:
         watching = Watching()
         watching.follow(clara)
 
-    log: write `latency.jsonl` beside each run, an object a line for each turn and each alert, without a word of what was
-    said; rotated as `kit.log` is. telemetry: sends the same as spans and metrics. told: called with all that the monitor
-    tells, in the conversation's thread; must return at once.
+    telemetry: sends what the monitor tells as spans and metrics. told: called with all of it, in the conversation's thread;
+    must return at once.
     """
 
     def __init__(
         self,
         monitor: LatencyMonitor | None = None,
         *,
-        log: bool = True,
         telemetry: Telemetry | None = None,
         told: Callable[[Timed | Alert], object] | None = None,
     ) -> None:
         self._monitor = monitor if monitor is not None else LatencyMonitor()
-        self._logs, self._telemetry, self._told = log, telemetry, told
+        self._telemetry, self._told = telemetry, told
         self._lock, self._numbers = Lock(), count()
         self._followed: dict[str, Followed] = {}
 
-    def follow(self, clara: ConversationManager) -> None:
-        """Read along with this one, from its beginning, until it is over."""
+    def follow(self, clara: ConversationManager, *, log: bool = True) -> None:
+        """Read along with this one from its beginning until it is over.
+
+        log: write `latency.jsonl` beside its run, an object a line for each turn and each alert, without a word of what was
+        said; rotated as `kit.log` is.
+        """
         for of, one in [*self._followed.items()]:
             if one.session.over.is_set():  # it broke, and told nobody
                 self._leave(of, one)
-        one, of = Followed(clara._session), f"conversation {next(self._numbers)}"
+        one, of = Followed(clara._session, log=log), f"conversation {next(self._numbers)}"
         self._followed[of] = one
         clara.subscribe(partial(self._saw, of, one))
 
@@ -84,8 +86,7 @@ class Watching:
             one.close()
 
     def _tell(self, told: Timed | Alert, one: Followed) -> None:
-        if self._logs:
-            one.write(told)
+        one.write(told)
         if self._telemetry is not None:
             self._telemetry.told(one, told)
         if self._told is not None:

@@ -8,27 +8,37 @@ widget. The model that writes an answer where none is ready is the scripted one,
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from dataclasses import asdict, fields, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import anywidget
 import traitlets
 
-from clara_kit.cache.responses import Hit, ResponseCache, usual_cache
+from clara_kit.cache.faq import FAQ
+from clara_kit.cache.responses import Hit, Remembered, ResponseCache
 from clara_kit.core.errors import ClaraError, ScriptError
+from clara_kit.core.events import AnswerFound, AnswerNotFound
+from clara_kit.core.settings import Settings
 from clara_kit.lab.caching import Curve, Drafts, Pair, Situation, both, curve
+from clara_kit.lab.sheet import Sheet
+from clara_kit.measure.run import Run
 from clara_kit.prompts.catalog import Catalog
 from clara_kit.prompts.template import PromptTemplate
 from clara_kit.providers.llm.pricing import PRICES
 from clara_kit.widgets.telling import tell
 from clara_kit.widgets.view import style, view
-from clara_kit.widgets.words import Language, spoken_in, usual_language
+from clara_kit.widgets.words import Language, spoken_in, usual_language, whose
 from clara_kit.world.answers import AnswerBook
 from clara_kit.world.personas import Persona
+from clara_kit.world.sim import simulate
 
+SOME = [
+    "¿Cuánto cuesta el despacho?",
+    "¿Puedo usar retinol si estoy embarazada?",
+    "¿Y niacinamida si estoy embarazada?",
+]
 QUESTION = "hola oye cuánto sale el envío po"
 _KINDS = {field.name: field.type for field in fields(Situation)}
 
@@ -54,12 +64,14 @@ class CacheExplorer(anywidget.AnyWidget):
     status = traitlets.Unicode("").tag(sync=True)
     problem = traitlets.Unicode("").tag(sync=True)
 
-    def __init__(self, question: str = QUESTION, *, drafts: Path | None = None, language: Language | None = None) -> None:
+    def __init__(
+        self, question: str = QUESTION, *, drafts: Path | None = None, language: Language | None = None
+    ) -> None:
         self._language: Language = language or usual_language()
         super().__init__(words=spoken_in(self._language), language=self._language)
         self._drafts = Drafts(drafts)
         self._tasks: set[asyncio.Task[Any]] = set()
-        self.cache: ResponseCache = self._drafts.on(usual_cache())
+        self.cache: ResponseCache = self._drafts.on(ResponseCache(faq=FAQ))
         self.now = Situation()
         self.measured: Curve | None = None
         self.pair: Pair | None = None
@@ -114,7 +126,7 @@ class CacheExplorer(anywidget.AnyWidget):
 
     def choose(self, name: str) -> None:
         """Show an answer with the ways to ask for it and what it must not be given for, by its name. Raises `ScriptError`."""
-        one = next((one for one in self.cache.faq if one.id == name), None)
+        one = next((one for one in self.cache.curated if one.id == name), None)
         if one is None:
             raise ScriptError(f"There is no answer {name!r}.", hint="choose one of the list.")
         mine = self._drafts.asked.get(name, ())
@@ -133,18 +145,18 @@ class CacheExplorer(anywidget.AnyWidget):
     def drop_way(self, way: str) -> None:
         """Forget a draft."""
         self._drafts.drop(self.entry["id"], way)
-        self.cache = self._drafts.on(usual_cache())
+        self.cache = self._drafts.on(ResponseCache(faq=FAQ))
         self.status = self.words["ca_dropped"].format(way=way)
         self._again()
 
-    def let_model_answer(self) -> str:
-        """Let the scripted model answer what was asked, as if it was heard to its end; returns why it is not kept, empty where it is."""
+    def let_model_answer(self) -> Remembered:
+        """Let the scripted model answer what was asked, as if it was heard to its end; returns whether that is kept, and why."""
         question = self.found["question"]
         answer = AnswerBook.load().reply(question).text
-        why = self.cache.remember(question, answer, self.now.scope)
+        kept = self.cache.remember(question, answer, self.now.scope)
         self.situate()
-        self.found = {**self.found, "said": answer, "note": why, "kept": not why}
-        return why
+        self.found = {**self.found, "said": answer, "note": kept.why, "kept": kept.kept}
+        return kept
 
     def interrupt(self) -> None:
         """What was found was cut short by the customer's words: it is trusted less, and gone the second time."""
@@ -153,7 +165,7 @@ class CacheExplorer(anywidget.AnyWidget):
 
     def measure(self) -> Curve:
         """Try every way of asking and every near miss at every strictness; some seconds the first time."""
-        self.measured = found = curve(self.cache.faq)
+        self.measured = found = curve(self.cache.curated)
         self.curve = {
             "alone": found.alone, "guarded": found.guarded, "shipped": found.shipped, "ways": found.ways,
             "misses": found.misses, "wrong": found.wrong,
@@ -170,7 +182,9 @@ class CacheExplorer(anywidget.AnyWidget):
         return pair
 
     def __repr__(self) -> str:
-        return f"<CacheExplorer: {self.holding['of'] - len(self.holding['fallen'])} of {self.holding['of']} answers hold>"
+        return (
+            f"<CacheExplorer: {self.holding['of'] - len(self.holding['fallen'])} of {self.holding['of']} answers hold>"
+        )
 
     # --- what follows from it ---------------------------------------------------------------------------
 
@@ -207,6 +221,24 @@ class CacheExplorer(anywidget.AnyWidget):
     async def _later(self, act: Callable[[], Any]) -> None:
         await asyncio.sleep(0)
         self._do(act)
+
+
+def what_was_ready(run: Run | None = None, language: Language | None = None) -> Sheet:
+    """Each question of a run, whether an answer was ready, why, and the wait until Clara was heard; without one, of a simulated customer."""
+    which = language or usual_language()
+    words, run = spoken_in(which), run or simulate(SOME, Settings.preset("fast").with_changes(greeting=""))
+    found = {e.turn_id: e for e in run.events if isinstance(e, AnswerFound | AnswerNotFound)}
+    rows = [
+        {
+            words["ca_row_asked"]: turn.customer,
+            words["ca_row_ready"]: words["ca_yes" if isinstance(found.get(turn.turn_id), AnswerFound) else "ca_no"],
+            words["ca_row_why"]: found[turn.turn_id].why if turn.turn_id in found else words["ca_not_asked"],
+            words["ca_row_wait"]: "–" if turn.total_ms is None else f"{turn.total_ms / 1000:.2f}\u00a0s",
+        }
+        for turn in run.ledger
+        if turn.kind != "greeting"
+    ]
+    return Sheet.of(rows or [{words["ca_row_asked"]: "–"}], whose(run.mix, which))
 
 
 def _checked(changes: dict[str, Any]) -> dict[str, Any]:

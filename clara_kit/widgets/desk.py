@@ -29,6 +29,7 @@ from clara_kit.widgets.choosing import Choosing
 from clara_kit.widgets.cutting_in import CuttingIn
 from clara_kit.widgets.desk_view import DeskView, Voice, asked, why_over
 from clara_kit.widgets.key_panel import KeyPanel
+from clara_kit.widgets.latency_live import LatencyLive
 from clara_kit.widgets.open_list import OpenList, named, told
 from clara_kit.widgets.outages import Outages
 from clara_kit.widgets.shelf import Shelf
@@ -46,7 +47,7 @@ class Desk(Choosing, ipywidgets.VBox):  # type: ignore[misc]
     `call`, `say`, `type`, `interrupt`, `cut_in` and `hang_up` do what the buttons do; `choose` what the fields do. `clara`:
     the conversation that runs, or the last one. `runs`: the records of all that are over, the newest last.
     settings: instead of a preset. cut_ins: show the buttons that cut in. outages: and those that break a service, and the
-    timeline while one talks.
+    timeline while one talks. latency: show where the milliseconds go, which otherwise waits in a fold.
     """
 
     def __init__(
@@ -59,6 +60,7 @@ class Desk(Choosing, ipywidgets.VBox):  # type: ignore[misc]
         log_root: Path | str | None = None,
         cut_ins: bool = False,
         outages: bool = False,
+        latency: bool = False,
     ) -> None:
         self._settings, self._log_root = settings, log_root
         self._loop = asyncio.get_event_loop()
@@ -75,7 +77,10 @@ class Desk(Choosing, ipywidgets.VBox):  # type: ignore[misc]
         self._window: tuple[ConversationWindow, ...] = ()
         self.outages = Outages(language=self._language) if outages else None
         self._keys.on_used(lambda _vendors: self._soon(self._chosen_anew))
-        self._folds = ipywidgets.Accordion([self._shelf, self._keys.widget], selected_index=None)
+        self.latency = LatencyLive(language=self._language)
+        self._above = tuple(filter(None, [self.outages, self.latency if latency else None]))
+        folds = [self._shelf, self._keys.widget, *([] if latency else [self.latency])]
+        self._folds = ipywidgets.Accordion(folds, selected_index=None)
         self._label()
         self._below = (self._folds,) if clara is None else ()
         super().__init__()
@@ -176,7 +181,8 @@ class Desk(Choosing, ipywidgets.VBox):  # type: ignore[misc]
             self.outages.speak(language)
         for window in self._window:
             window.language = language
-        self._folds.titles = (words["runs"], words["keys"])
+        self.latency.speak(language)
+        self._folds.titles = (words["runs"], words["keys"], words["la_title"])[: len(self._folds.children)]
 
     # --- a conversation -----------------------------------------------------------------------------------
 
@@ -193,6 +199,7 @@ class Desk(Choosing, ipywidgets.VBox):  # type: ignore[misc]
         self._view.spent_usd, self._view.unpriced = 0.0, []
         self._view.gives_sound = not (modes["avatar"] == "live" and clara.settings.avatar_vendor == "heygen")
         self._voice = Voice(self._view, clara)
+        self.latency.attach(clara, log=not draw)  # of what began here; another desk's own has its file
         self._cuts = CuttingIn(self._view, clara, self._voice)
         if draw:
             self._follow(clara)
@@ -200,7 +207,7 @@ class Desk(Choosing, ipywidgets.VBox):  # type: ignore[misc]
     def _lay(self, source: Run | ConversationManager | None = None) -> None:
         """What stands below each other; source: what is looked at in the window."""
         self._window = () if source is None else (ConversationWindow(source, language=self._language),)
-        self.children = (self._view, *filter(None, [self.outages]), *self._window, *self._below)
+        self.children = (self._view, *self._above, *self._window, *self._below)
 
     def _follow(self, clara: ConversationManager) -> None:
         self._view.phase = "talking"
@@ -226,6 +233,7 @@ class Desk(Choosing, ipywidgets.VBox):  # type: ignore[misc]
             return
         self._cuts.stop()
         self._draw(clara)
+        self.latency.detach()
         if self.outages is not None:
             self.outages.detach(clara.run)
         self._view.phase, self._view.state = "over", ""
@@ -248,6 +256,7 @@ class Desk(Choosing, ipywidgets.VBox):  # type: ignore[misc]
             self._failed, self._view.problem = failed, tell(failed, self._view.language) if failed else ""
         if self.outages is not None:
             self.outages.draw(clara.revealed(fresh))
+        self.latency.draw()
         with self._view.hold_sync():
             self._view.draw(clara, self._story)
             self._view.did = self._cuts.told()

@@ -10,6 +10,8 @@ import pytest
 from clara_kit.providers.tts.base import AudioChunk, PiecesVoiced, TTSProvider
 from clara_kit.providers.tts.deepgram_aura import DeepgramAuraTTS
 from clara_kit.providers.tts.elevenlabs import ElevenLabsTTS
+from clara_kit.providers.tts.kept import KeptVoice, SoundStore
+from clara_kit.providers.tts.trimmed import TrimmedVoice
 from clara_kit.runtime.compose import clara_voice
 from clara_kit.world.latency import LatencyProfile
 from clara_kit.world.line_book import LineBook
@@ -22,7 +24,7 @@ from tests.offline_tts import OfflineTTS
 PIECES = ("Hola.", "Te cuento algo.", "¡Chao!")
 
 
-@pytest.fixture(params=["aura", "elevenlabs", "offline"])
+@pytest.fixture(params=["aura", "elevenlabs", "offline", "trimmed", "kept"])
 async def tts(request: pytest.FixtureRequest) -> AsyncIterator[TTSProvider]:
     if request.param == "offline":
         yield OfflineTTS(clara_voice())
@@ -30,8 +32,13 @@ async def tts(request: pytest.FixtureRequest) -> AsyncIterator[TTSProvider]:
     context = TwinContext(profile=LatencyProfile.load("fast"))
     vendors = [DeepgramTwin(context, LineBook(), clara_voice()), ElevenLabsTwin(context, clara_voice())]
     async with TwinServer(vendors) as twins:
-        vendor, kind = ("deepgram", DeepgramAuraTTS) if request.param == "aura" else ("elevenlabs", ElevenLabsTTS)
+        vendor, kind = ("elevenlabs", ElevenLabsTTS) if request.param == "elevenlabs" else ("deepgram", DeepgramAuraTTS)
         voice: TTSProvider = kind(api_key="test-key", base_url=twins.addresses[vendor]["base_url"])
+        if request.param == "kept":
+            voice = KeptVoice(voice, SoundStore(None, voice=("aura",), pronunciation=()))
+            await voice.prepare(["Te cuento algo.", "Hola."])
+        if request.param in ("kept", "trimmed"):
+            voice = TrimmedVoice(voice)
         yield voice
         await voice.aclose()
 

@@ -170,6 +170,14 @@ def test_paragraphs_and_list_items_are_pieces_of_their_own() -> None:
     assert cut(text, []) == ["Sigue estos pasos:", "1. Limpia tu rostro.", "2. Hidrata", "- Descansa", "Listo"]
 
 
+def test_a_long_first_sentence_without_a_comma_is_cut_before_a_conjunction() -> None:
+    text = "Para piel mixta te van bien el gel limpiador Brisa y el gel hidratante Lluvia. Son suaves y frescos."
+    first = "Para piel mixta te van bien el gel limpiador Brisa"
+    assert cut(text, [], first_clause=True) == [first, "y el gel hidratante Lluvia.", "Son suaves y frescos."]
+    assert cut("Es suave y fresco. Sí.", [], first_clause=True) == ["Es suave y fresco.", "Sí."]
+    assert cut(text, []) == [f"{first} y el gel hidratante Lluvia.", "Son suaves y frescos."]
+
+
 def test_the_first_clause_comes_early_only_when_asked_for() -> None:
     text = "Para tu piel mixta, te recomiendo el gel. Es suave."
     assert cut(text, []) == ["Para tu piel mixta, te recomiendo el gel.", "Es suave."]

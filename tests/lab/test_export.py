@@ -12,12 +12,14 @@ from typing import Any
 import pytest
 
 from clara_kit.cli import main
-from clara_kit.conversation.conversation import Conversation
+from clara_kit.conversation import conversation as deciding
+from clara_kit.conversation.policies import Policies
 from clara_kit.core.errors import ClaraError
 from clara_kit.core.settings import PRESETS, FeatureFlags, Settings
+from clara_kit.lab.export.conversations import KINDS, TURNED, Conversation, chosen, conversation
 from clara_kit.lab.export.export import HERE, export
 from clara_kit.lab.export.shapes import COMMANDS, EVENTS, LEFT_OUT, schema
-from clara_kit.lab.export.vectors import KINDS, TURNED, conversation, short, vectors
+from clara_kit.lab.export.vectors import short, steps
 from clara_kit.measure import codec
 from clara_kit.turns import usual_policies
 
@@ -84,7 +86,7 @@ def test_the_prompts_tell_nothing_of_a_person_but_placeholders(folder: Path) -> 
 def test_a_vector_holds_what_the_kit_decides_and_nothing_else(folder: Path) -> None:
     for line in lines(folder):
         settings = Settings.preset(line["preset"]).with_changes(**line["settings"])
-        decides = Conversation(settings, policies=usual_policies())
+        decides = deciding.Conversation(settings, policies=usual_policies())
         for step in line["steps"]:
             event = codec.from_dict(step["in"])
             out = [short(command) for command in decides.handle(event)]  # type: ignore[arg-type]
@@ -93,10 +95,11 @@ def test_a_vector_holds_what_the_kit_decides_and_nothing_else(folder: Path) -> N
 
 
 def test_every_kind_and_every_preset_comes_and_each_setting_under_each_preset() -> None:
-    assert {line["kind"] for line in map(json.loads, vectors(10))} == {*KINDS}
-    turned = {(one.preset, name) for one in map(conversation, range(1000)) for name in one.settings}
-    assert {(preset, name) for preset in PRESETS for change in TURNED for name in change} <= turned
-    assert all(one.settings["retry_jitter"] == 0 for one in map(conversation, range(100)))
+    every = [chosen(n) for n in range(1000)]
+    assert {kind for kind, _, _ in every[:10]} == {*KINDS}
+    turned = {(preset, name, changes[name]) for _, preset, changes in every for name in changes}
+    assert {(preset, *change) for preset in PRESETS for changes in TURNED for change in changes.items()} <= turned
+    assert all(changes["retry_jitter"] == 0 for _, _, changes in every)
 
 
 def test_a_conversation_is_short_so_that_a_thousand_are_no_burden(folder: Path) -> None:
@@ -246,3 +249,25 @@ def test_nothing_passes_where_nothing_was_tried(folder: Path, tmp_path: Path) ->
     vectors_file.write_bytes(b"".join(vectors_file.read_bytes().splitlines(keepends=True)[:-1]))
     done = run(cut, "example_port.ts")
     assert done.returncode == 2 and f"{FEW - 1} conversations of {FEW}" in done.stderr
+
+
+# --- whether they notice ------------------------------------------------------------------------------------------
+
+SAME_WITHOUT = {"no_speculation", "broke_off", "apology"}
+"""Rules whose absence changes nothing: what would be done then is the same."""
+
+
+@pytest.mark.soak
+def test_a_port_that_lacks_one_rule_of_the_kit_does_not_pass() -> None:
+    policies = usual_policies()
+    left = {rule.name for rules in vars(policies).values() for rule in rules[:-1]} - SAME_WITHOUT
+    for one in map(conversation, range(1000)):
+        for name in sorted(left):
+            if _decided(one, policies.without(name)) != _decided(one, policies):
+                left.discard(name)
+    assert not left
+
+
+def _decided(one: Conversation, policies: Policies) -> list[list[dict[str, Any]]]:
+    outs = [step.get("out", []) for step in steps(one, policies)]
+    return [[{k: v for k, v in command.items() if k not in ("reason", "by")} for command in out] for out in outs]

@@ -193,7 +193,7 @@ def test_disk_and_memory_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyP
         return now[0]
 
     sounds = store(tmp_path / "sounds.sqlite3", most=5, clock=clock)
-    names = [f"palabra {word}" for word in "uno dos tres cuatro cinco seis siete ocho".split()]
+    names = [f"palabra {word}" for word in ["uno", "dos", "tres", "cuatro", "cinco", "seis", "siete", "ocho"]]
     for name in names:
         assert sounds.put(name, tone(100, 5000))
     assert [sounds.has(name) for name in names] == [False] * 3 + [True] * 5

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import json
 import os
 import socket
 import threading
+import weakref
 from base64 import b64encode
 from collections.abc import Iterator
 from typing import Any
@@ -325,3 +327,13 @@ def test_whoever_sits_at_this_machine_may_steer_them(door: tuple[httpx.Client, F
     for headers in ({}, {"host": f"localhost:{port}"}, {"origin": f"http://127.0.0.1:{port}"}):
         assert client.post("/faults", json=fault, headers=headers).json() == {"strikes": "on occasion 3"}
     assert [f.to_dict() for f in faults.waiting] == [fault] * 3
+
+
+def test_nothing_is_left_of_a_server_that_was_asked_and_has_stopped() -> None:
+    echo = EchoTwin()
+    with TwinServer([echo]) as server:
+        assert httpx.get(f"{server.addresses['echo']['base_url']}/say", trust_env=False).text == "hi"
+    gone = weakref.ref(echo)
+    del echo, server
+    gc.collect()
+    assert gone() is None, "each conversation would leave its twins behind, and all their sound"

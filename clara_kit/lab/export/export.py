@@ -21,8 +21,9 @@ from clara_kit import data_files
 from clara_kit.core.errors import ClaraError
 from clara_kit.core.paths import DATA
 from clara_kit.core.settings import PRESETS, FeatureFlags, Preset, Settings
+from clara_kit.lab.export.conversations import KINDS
 from clara_kit.lab.export.shapes import COMMANDS, EVENTS, schema, typescript
-from clara_kit.lab.export.vectors import KINDS, vectors
+from clara_kit.lab.export.vectors import vectors
 from clara_kit.measure import codec
 from clara_kit.prompts import file as template_file
 from clara_kit.prompts.briefing import brief
@@ -123,7 +124,7 @@ def _counted(lines: Iterator[bytes], seen: Counter[str]) -> Iterator[bytes]:
 
 
 def _json(value: Any) -> bytes:
-    return (json.dumps(value, ensure_ascii=False, indent=1) + "\n").encode()
+    return (json.dumps(msgspec.to_builtins(value), ensure_ascii=False, indent=1) + "\n").encode()
 
 
 # --- the parts --------------------------------------------------------------------------------------------------

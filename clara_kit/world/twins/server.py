@@ -20,7 +20,7 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 from urllib.parse import urlsplit
 
-from aiohttp import web
+from aiohttp import web, web_app
 
 from clara_kit.core.errors import ClaraError
 from clara_kit.core.outside import Address, place
@@ -191,6 +191,7 @@ class TwinServer:
             await asyncio.gather(*(_close(twin) for twin in self._twins))
         finally:
             await runner.cleanup()
+            _forget_handlers()
 
     def _app(self) -> web.Application:
         app = web.Application(client_max_size=_MAX_BODY_BYTES, middlewares=[self._unknown_paths])
@@ -281,6 +282,13 @@ def _tear_down(runner: web.AppRunner) -> None:
     for task in asyncio.all_tasks():
         if task is not here:
             task.cancel()
+
+
+def _forget_handlers() -> None:
+    """aiohttp keeps the handlers of its last 1,024 routes for good, and with each every twin of its server, and their sound."""
+    kept = getattr(web_app, "_cached_build_middleware", None)
+    if kept is not None:  # whatever runs beside this one makes its own anew
+        kept.cache_clear()
 
 
 async def _close(twin: Twin) -> None:
