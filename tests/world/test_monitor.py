@@ -65,7 +65,10 @@ def test_twenty_conversations_at_once_are_one_figure() -> None:
 
 
 def test_behind_an_opener_the_answer_and_the_model_are_watched_all_the_same() -> None:
-    run, monitor = simulate(ASKED * 2, Settings.preset("fast").with_changes(openers=True), seed=2), LatencyMonitor()
+    run, monitor = (
+        simulate(ASKED * 2, Settings.preset("fast").with_changes(openers=True, enable_response_cache=False), seed=2),
+        LatencyMonitor(),
+    )
     read(monitor, run)
     opened = [turn for turn in run.ledger if turn.opener]
     assert opened, "no opener was said"
