@@ -21,13 +21,13 @@ _ENCLITIC = re.compile(r"(.+(?:r|ndo))(?:me|te|se|nos)?(lo|la|los|las|le|les)?")
 _CLITICS = frozenset(("me", "te", "se", "nos"))
 _OBJECTS = frozenset(("lo", "la", "los", "las"))
 _UNITS = frozenset(
-    "dia semana mes year hora minuto vez gota porciento cuota luca peso ml gr kilo AFTERNOON NIGHT AM".split()
+    ["dia", "semana", "mes", "year", "hora", "minuto", "vez", "gota", "porciento", "cuota", "luca", "peso", "ml", "gr", "kilo", "AFTERNOON", "NIGHT", "AM"]
 )
-_COUNTED = frozenset("dia semana mes ano hora minuto vez gota".split())
+_COUNTED = frozenset(["dia", "semana", "mes", "ano", "hora", "minuto", "vez", "gota"])
 _TAGS = frozenset(("no", "o", "si", "ya", "cierto", "verdad"))
 _OPENS = frozenset(("si", "con", "para", "en", "a", "el", "la", "los", "las", "de", "sin", "por", "cual", "que"))
 _TOGETHER, _EITHER = frozenset(("ingredient", "product")), frozenset(("MIX", "DIFFERENCE"))  # whose order tells nothing
-_STATES = frozenset("estoy estas esta uno una se tengo hay eres soy estamos".split())
+_STATES = frozenset(["estoy", "estas", "esta", "uno", "una", "se", "tengo", "hay", "eres", "soy", "estamos"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +104,7 @@ def _counted(said: list[tuple[str, str]], known: Vocabulary) -> list[tuple[str, 
                 word == "y"
                 and seen
                 and current % 10 == 0
-                and 20 < current % 100
+                and current % 100 > 20
                 and following in (*numbers, "uno", "una")
             ):
                 at += 1
@@ -297,7 +297,7 @@ def _settled(words: str, marks: list[str], follows: str, known: Vocabulary) -> M
         n > 1 for kind, n in kinds.items() if kind not in ("", "verb") and not (kind in _TOGETHER and found & _EITHER)
     )
     tells = several or bool(found & known.relations)
-    order = tuple(m for m in joined if not m[:1].isupper() and m in found or m[0] == "#") if tells else ()
+    order = tuple(m for m in joined if (not m[:1].isupper() and m in found) or m[0] == "#") if tells else ()
     if not follows and found and not any(_about(m, known) for m in found):
         follows = "it names nothing that it is about"
     return Meaning(words, frozenset(found), order, follows, whole)

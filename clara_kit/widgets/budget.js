@@ -13,9 +13,9 @@ function render({ model, el }) {
   told.dataset.testid = "lb_told";
   told.setAttribute("aria-live", "polite");
   problem.setAttribute("role", "alert");
-  left.append(falls, legend, spread);
+  left.append(falls, legend, spread, sheet, form, told, make("p", "cd-status", w("lb_validity")));
   body.append(left, side);
-  root.append(head, say, body, sheet, form, told, make("p", "cd-status", w("lb_validity")), problem);
+  root.append(head, say, body, problem);
   el.append(root);
 
   // --- one question at a time, the newest; what moved meanwhile is asked together ---
