@@ -12,13 +12,14 @@ from typing import Any
 import pytest
 
 from clara_kit.cli import main
-from clara_kit.conversation.conversation import Conversation
+from clara_kit.conversation import conversation as deciding
+from clara_kit.conversation.policies import Policies
 from clara_kit.core.errors import ClaraError
 from clara_kit.core.settings import PRESETS, FeatureFlags, Settings
-from clara_kit.lab.export.conversations import KINDS, TURNED, chosen
+from clara_kit.lab.export.conversations import KINDS, TURNED, Conversation, chosen, conversation
 from clara_kit.lab.export.export import HERE, export
 from clara_kit.lab.export.shapes import COMMANDS, EVENTS, LEFT_OUT, schema
-from clara_kit.lab.export.vectors import short
+from clara_kit.lab.export.vectors import short, steps
 from clara_kit.measure import codec
 from clara_kit.turns import usual_policies
 
@@ -85,7 +86,7 @@ def test_the_prompts_tell_nothing_of_a_person_but_placeholders(folder: Path) -> 
 def test_a_vector_holds_what_the_kit_decides_and_nothing_else(folder: Path) -> None:
     for line in lines(folder):
         settings = Settings.preset(line["preset"]).with_changes(**line["settings"])
-        decides = Conversation(settings, policies=usual_policies())
+        decides = deciding.Conversation(settings, policies=usual_policies())
         for step in line["steps"]:
             event = codec.from_dict(step["in"])
             out = [short(command) for command in decides.handle(event)]  # type: ignore[arg-type]
@@ -248,3 +249,25 @@ def test_nothing_passes_where_nothing_was_tried(folder: Path, tmp_path: Path) ->
     vectors_file.write_bytes(b"".join(vectors_file.read_bytes().splitlines(keepends=True)[:-1]))
     done = run(cut, "example_port.ts")
     assert done.returncode == 2 and f"{FEW - 1} conversations of {FEW}" in done.stderr
+
+
+# --- whether they notice ------------------------------------------------------------------------------------------
+
+SAME_WITHOUT = {"no_speculation", "broke_off", "apology"}
+"""Rules whose absence changes nothing: what would be done then is the same."""
+
+
+@pytest.mark.soak
+def test_a_port_that_lacks_one_rule_of_the_kit_does_not_pass() -> None:
+    policies = usual_policies()
+    left = {rule.name for rules in vars(policies).values() for rule in rules[:-1]} - SAME_WITHOUT
+    for one in map(conversation, range(1000)):
+        for name in sorted(left):
+            if _decided(one, policies.without(name)) != _decided(one, policies):
+                left.discard(name)
+    assert not left
+
+
+def _decided(one: Conversation, policies: Policies) -> list[list[dict[str, Any]]]:
+    outs = [step.get("out", []) for step in steps(one, policies)]
+    return [[{k: v for k, v in command.items() if k not in ("reason", "by")} for command in out] for out in outs]

@@ -51,10 +51,12 @@ TURNED: tuple[dict[str, Any], ...] = (
     {"tts_speed": 1.2, "words_so_far_ms": 300}, {"ignore_echo": False, "ignore_backchannels": False},
     {"failure_threshold": 1, "enable_auto_fallback": True, "fallback_open_ms": 4000, "fallback_successes": 1},
     {"finalize_short_sounds": True, "no_words_after_sound_ms": 400, "unfinished_hold_ms": 800}, {"duck": True},
-    {"initial_retry_delay_ms": 300, "retry_backoff_multiplier": 3, "max_retry_delay_ms": 2000},
+    {"initial_retry_delay_ms": 300, "retry_backoff_multiplier": 3, "max_retry_delay_ms": 2000, "max_retries": 1},
+    {"llm_max_tokens": 30},
 )  # fmt: skip
 """What is turned on top of the preset, one after the other."""
 _OVERLAPS = 330
+LATE_MS = 400.0
 _CORRECTIONS = (
     "No, eso no es lo que te pregunté.",
     "Te equivocas, no me refiero a eso.",
@@ -155,8 +157,15 @@ def _case(n: int) -> Case:
     nth = n // len(_TURNS) * _TURNS.count("overlap") + _TURNS[: n % len(_TURNS)].count("overlap")
     several = _cases()[nth % len(_cases())]
     case = several[nth // len(_cases()) % len(several)]
-    soon = nth % 2 == 1  # as she should be one day; what is slow hides manners
-    return replace(case, answer_ms=800.0, restart_ms=min(case.restart_ms, 400.0)) if soon else case
+    if nth % 2:  # she answers as soon as she should one day; what is slow hides manners
+        case = replace(case, answer_ms=800.0, restart_ms=min(case.restart_ms, 400.0))
+    late = nth % 3 == 2  # the recogniser tells of a sound when the local ear has let it go
+    return replace(case, events=tuple(sorted(map(_later, case.events), key=lambda e: e.at_ms))) if late else case
+
+
+def _later(event: ev.Event) -> ev.Event:
+    began = isinstance(event, ev.SpeechStarted) and event.source == "vendor"
+    return replace(event, at_ms=event.at_ms + LATE_MS) if began else event
 
 
 def _odd(came: list[ev.Event], rng: Random) -> Iterator[ev.Event]:

@@ -124,7 +124,7 @@ def _counted(lines: Iterator[bytes], seen: Counter[str]) -> Iterator[bytes]:
 
 
 def _json(value: Any) -> bytes:
-    return (json.dumps(value, ensure_ascii=False, indent=1) + "\n").encode()
+    return (json.dumps(msgspec.to_builtins(value), ensure_ascii=False, indent=1) + "\n").encode()
 
 
 # --- the parts --------------------------------------------------------------------------------------------------
