@@ -168,7 +168,10 @@ function render({ model, el }) {
     }
     sheet.replaceChildren(table);
     const told = (ms) => (ms > 0 ? `−${ms}` : ms < 0 ? `+${-ms}` : "0");
-    for (const [name, [alone, last]] of Object.entries(model.get("buys"))) buys[name].textContent = `${told(alone)} ms ${w("lb_alone")}, ${told(last)} ${w("lb_last")}`;
+    for (const [name, [alone, last, , answer]] of Object.entries(model.get("buys"))) {
+      const also = answer === last ? "" : `; ${w("lb_answer_short")} ${told(answer)}`;
+      buys[name].textContent = `${told(alone)} ms ${w("lb_alone")}, ${told(last)} ${w("lb_last")}${also}`;
+    }
   }
 
   // --- backwards ---

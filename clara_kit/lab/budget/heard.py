@@ -17,7 +17,7 @@ from clara_kit.world.sim import simulate
 
 QUESTION = "¿Qué protector solar me recomiendas?"
 DESIGNS = {"the plan's design": Settings.of(enable_chunked_heygen=False), "now": Settings.preset("fast")}
-PAUSE_MS, BEFORE_MS = 1200.0, 400.0
+PAUSE_MS, BEFORE_MS, SAID_MS = 1200.0, 400.0, 3500.0  # between two, before the customer, of what Clara says
 
 
 @dataclass(frozen=True)
@@ -43,9 +43,9 @@ class Heard:
             began_ms = next(
                 (e.sound_at_ms for e in run.events if hasattr(e, "sound_at_ms")), turn.points["words_ended"]
             )
-            for lane, part in zip(
-                lanes, voiced(run, run.words, None, began_ms - BEFORE_MS, run.events[-1].at_ms + TAIL_MS), strict=True
-            ):
+            until_ms = turn.points["words_ended"] + (turn.total_ms or 0.0) + SAID_MS
+            to_ms = min(until_ms, run.events[-1].at_ms + TAIL_MS)
+            for lane, part in zip(lanes, voiced(run, run.words, None, began_ms - BEFORE_MS, to_ms), strict=True):
                 lane += [part, silence(PAUSE_MS, part.rate_hz)]
         return wav_bytes(*(concat(*lane) for lane in lanes))
 

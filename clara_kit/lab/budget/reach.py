@@ -50,7 +50,7 @@ class Reached(NamedTuple):
         """In sentences."""
         words, es = table("budget"), language == "es"
         fields = {
-            "target": f"{self.target_ms:.0f}", "wanted": f"{self.wanted:.0%}", "share": percent(self.share), "proven": percent(self.proven),
+            "target": f"{self.target_ms:.0f}", "wanted": percent(self.wanted), "share": percent(self.share), "proven": percent(self.proven),
             "to": words["to_ear" if self.heard else "to_first"][es],
         }  # fmt: skip
         if self.levers is None:
