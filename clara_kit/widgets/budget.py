@@ -29,7 +29,7 @@ SLIDERS = {  # from, to, step; percent where it is a share
     "cold_share": (0, 100, 5),
 }  # fmt: skip
 SHARES = ("hit_share", "cold_share")
-BIN_MS, MOST_MS = 100.0, 8000.0
+BIN_MS, MOST_MS = 100.0, 10_000.0
 _TIMES = ("first_p50", "first_p95", "answer_p50")
 _EARS = {"first_p50": "ear_p50", "first_p95": "ear_p95", "answer_p50": "answer_ear_p50"}
 _SHARES = ("under_600", "under_800", "over_3000")
