@@ -23,6 +23,7 @@ from clara_kit.lab.export.shapes import LEFT_OUT
 from clara_kit.lab.judging import through
 from clara_kit.lab.overlaps import Case, overlaps
 from clara_kit.lab.survival.chaos import ASKS, chaos
+from clara_kit.world.faults import Fault
 from clara_kit.world.script import Line, Script
 from clara_kit.world.sim import simulate
 
@@ -52,7 +53,7 @@ TURNED: tuple[dict[str, Any], ...] = (
     {"failure_threshold": 1, "enable_auto_fallback": True, "fallback_open_ms": 4000, "fallback_successes": 1},
     {"finalize_short_sounds": True, "no_words_after_sound_ms": 400, "unfinished_hold_ms": 800}, {"duck": True},
     {"initial_retry_delay_ms": 300, "retry_backoff_multiplier": 3, "max_retry_delay_ms": 2000, "max_retries": 1},
-    {"llm_max_tokens": 30},
+    {"llm_max_tokens": 30}, {"openers": True, "enable_response_cache": False}, {"openers": True, "first_clause": True},
 )  # fmt: skip
 """What is turned on top of the preset, one after the other."""
 _OVERLAPS = 330
@@ -124,6 +125,9 @@ def _script(n: int, kind: str, settings: Settings, rng: Random) -> Script:
         lines = _kept(rng)
     elif not (faults and falls_back):  # who comes back from a fallback needs time
         lines = lines[: rng.choice((1, 2, 2, 3))]
+    if kind == "trouble" and rng.random() < 0.15:  # her voice breaks off where it began, again and again
+        service: ev.Service = rng.choice(("tts", "avatar"))
+        faults = tuple(Fault(service=service, kind="cut", on=on, after_ms=300) for on in range(2, 14))
     faults = tuple(fault for fault in faults if falls_back or fault.service != "backup")
     return Script(title=f"vector {n}", lines=lines, faults=faults)
 
