@@ -21,13 +21,16 @@ _ENCLITIC = re.compile(r"(.+(?:r|ndo))(?:me|te|se|nos)?(lo|la|los|las|le|les)?")
 _CLITICS = frozenset(("me", "te", "se", "nos"))
 _OBJECTS = frozenset(("lo", "la", "los", "las"))
 _UNITS = frozenset(
-    ["dia", "semana", "mes", "year", "hora", "minuto", "vez", "gota", "porciento", "cuota", "luca", "peso", "ml", "gr", "kilo", "AFTERNOON", "NIGHT", "AM"]
+    "dia semana mes year hora minuto vez gota porciento cuota luca peso ml gr kilo AFTERNOON NIGHT AM".split()
 )
-_COUNTED = frozenset(["dia", "semana", "mes", "ano", "hora", "minuto", "vez", "gota"])
+_COUNTED = frozenset("dia semana mes ano hora minuto vez gota".split())
 _TAGS = frozenset(("no", "o", "si", "ya", "cierto", "verdad"))
 _OPENS = frozenset(("si", "con", "para", "en", "a", "el", "la", "los", "las", "de", "sin", "por", "cual", "que"))
-_TOGETHER, _EITHER = frozenset(("ingredient", "product")), frozenset(("MIX", "DIFFERENCE"))  # whose order tells nothing
-_STATES = frozenset(["estoy", "estas", "esta", "uno", "una", "se", "tengo", "hay", "eres", "soy", "estamos"])
+_TOGETHER, _EITHER = frozenset(("ingredient", "product")), frozenset(("MIX", "DIFFERENCE", "ORDERSTEP"))  # whose order tells nothing
+_COPULAS = frozenset("es son sera seria eres va van".split())
+_CIRCUMSTANCES = frozenset(("date", "condition", "skin", "pregnancy", "child", "person", "place", "comparison", "verb"))
+_TIMES = frozenset(("date", "pregnancy", "comparison"))  # intents of the other kinds name what they are about
+_STATES = frozenset("estoy estas esta uno una se tengo hay eres soy estamos".split())
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +107,7 @@ def _counted(said: list[tuple[str, str]], known: Vocabulary) -> list[tuple[str, 
                 word == "y"
                 and seen
                 and current % 10 == 0
-                and current % 100 > 20
+                and 20 < current % 100
                 and following in (*numbers, "uno", "una")
             ):
                 at += 1
@@ -177,7 +180,7 @@ def _bound(word: str, known: Vocabulary) -> tuple[str, bool]:
     if found := _ENCLITIC.fullmatch(word):
         verb = known.forms.get(found[1], "")
         if verb:
-            return verb, bool(found[2])
+            return verb, found[2] in _OBJECTS
     return "", False
 
 
@@ -210,6 +213,8 @@ def _marks(said: list[tuple[str, str]], known: Vocabulary) -> tuple[list[str], s
         for mark in filter(None, new):
             if deny and mark in ("tener", "contener", "llevar", "traer") and deny == "!":
                 deny = "-"
+                continue
+            if mark == "DROP":
                 continue
             marks.append(deny + mark)
             deny = ""
@@ -260,8 +265,7 @@ def _word(accented: str, word: str, after: str, known: Vocabulary, stops: frozen
     if word[0] == "#":
         return word
     if word in ("que", "cual", "cuales"):
-        verb = known.verb(after, after)
-        asks = word != "que" or first or bool(after and not verb and after not in stops and after != "no")
+        asks = word != "que" or first or known.kinds.get(known.noun(after or "-")) == "product" or after in known.words("things")
         return ("QUE" if word == "que" else "CUAL") if asks else ""
     if word == "como":
         return "COMO"
@@ -280,10 +284,13 @@ def _settled(words: str, marks: list[str], follows: str, known: Vocabulary) -> M
         else:
             joined.append(mark)
     found = set(joined)
-    whole = any(m.lstrip("!-")[:1].isupper() or m.lstrip("!-").rstrip("<") in known.forms for m in found)
+    asks = not _COPULAS.isdisjoint(words.split())
+    whole = asks or any(m.lstrip("!-")[:1].isupper() or m.lstrip("!-").rstrip("<") in known.forms for m in found)
     for before, after in known.rules:
-        if before <= found:
-            found = found - before | after
+        needed = {m for m in before if m[0] != "@"}
+        kinds = {known.kinds.get(m) for m in found} if len(needed) < len(before) else set()
+        if needed <= found and all(m[1:] in kinds for m in before - needed):
+            found = found - needed | after
     ingredients = sum(known.kinds.get(m) == "ingredient" for m in found)
     if ingredients > 1 and found >= {"CAN", "usar"}:
         found |= {"MIX"}
@@ -297,11 +304,22 @@ def _settled(words: str, marks: list[str], follows: str, known: Vocabulary) -> M
         n > 1 for kind, n in kinds.items() if kind not in ("", "verb") and not (kind in _TOGETHER and found & _EITHER)
     )
     tells = several or bool(found & known.relations)
-    order = tuple(m for m in joined if (not m[:1].isupper() and m in found) or m[0] == "#") if tells else ()
-    if not follows and found and not any(_about(m, known) for m in found):
+    order = tuple(m for m in joined if m in found and not m[0].isupper() and m not in known.raw["verbs"] or m[0] == "#") if tells else ()
+    if not follows and found and not _names(set(joined) | found, words.split(), known, asks):
         follows = "it names nothing that it is about"
     return Meaning(words, frozenset(found), order, follows, whole)
 
 
-def _about(mark: str, known: Vocabulary) -> bool:
-    return mark[0] != "#" and mark.lstrip("!-").rstrip("<") not in known.bare
+def _names(marks: set[str], words: list[str], known: Vocabulary, copula: bool) -> bool:
+    """Whether it says what it is about: «¿sirve para el acné?» does not, nor does «¿se puede usar en el embarazo?»."""
+    bare = {m.lstrip("!-").rstrip("<") for m in marks}
+    if bare <= known.bare or all(m[0] == "#" for m in bare):
+        return False
+    if not (bare & known.of_something or copula) or "RECOMMEND" in marks or "productos" in words:
+        return True
+    named = [
+        m for m in marks
+        if m[0] not in "#-" and (one := m.lstrip("!").rstrip("<")) not in known.bare | known.of_something | known.circumstances
+        and known.kinds.get(one) not in (_TIMES if one[0].isupper() else _CIRCUMSTANCES)
+    ]  # fmt: skip
+    return len(named) > ("tener" in bare)  # «¿tiene perfume?»: what has it?

@@ -340,9 +340,9 @@ class ResponseCache:
             value = kept.json()
             if key.startswith("trust:") and isinstance(value, int | float):
                 self._distrusted[key.removeprefix("trust:")] = float(value)
-            elif key.startswith(_PREFIX) and (entry := _read(key.removeprefix(_PREFIX), value)) is not None:
-                self._learnt[entry.id] = entry
-                self._index.add(entry)
+            elif key.startswith(_PREFIX) and (read := _read(key.removeprefix(_PREFIX), value)) is not None:
+                self._learnt[read.id] = read
+                self._index.add(read)
 
 
 @lru_cache(maxsize=4)

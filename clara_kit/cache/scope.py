@@ -95,13 +95,15 @@ _THIS = re.compile(
 _TOMORROW = re.compile(
     r"(?<!la )(?<!cada )(?<!las )(?<!de )\bmañana\b|\b(?:para|hasta|desde) mañana\b|\bel (?:lunes|martes|mi[eé]rcoles|jueves|viernes|s[aá]bado|domingo)\b"
 )
-_PERSONAL = re.compile(
-    r"\b(?:tus? (?:últim[oa]s? |ultim[oa]s? )?(?:pedidos?|compras?|[oó]rden(?:es)?|paquete|env[ií]o|despacho|cuenta|perfil|direcci[oó]n|correo|"
-    r"tel[eé]fono|nombre|cumpleaños|edad|puntos|historial|datos|boleta|factura|alergias?|embarazo|acn[eé]|manchas?|rosácea|rosacea|"
-    r"rojeces|arrugas|poros|ojeras|granitos|espinillas|hij[oa]s?|mam[aá]|piel con)|compraste|pediste|llevaste|encargaste|usaste|"
-    r"(?:ya|siempre|que) (?:usas|tienes|llevas|compras)|la [uú]ltima vez|como siempre|la otra vez|vi que|s[eé] que|veo que|me contaste|"
+_PERSONAL = re.compile(  # what a general answer never says
+    r"\b(?:compraste|pediste|llevaste|encargaste|usaste|la [uú]ltima vez|como siempre|la otra vez|vi que|s[eé] que t|veo que|me contaste|"
     r"(?:me|nos) dijiste|te (?:llamas|lleg[oó]|enviamos|mandamos|despachamos)|bienvenid[oa] de (?:vuelta|nuevo))\b|@|#\s?\d{3,}|"
     r"\+?56 ?9|\b\d{7,}\b"
+)
+_YOURS = re.compile(  # what a general answer may say, but also one to a single customer
+    r"\b(?:tus? (?:[uú]ltim[oa]s? )?(?:pedidos?|compras?|[oó]rden(?:es)?|paquete|env[ií]o|despacho|cuenta|perfil|direcci[oó]n|correo|"
+    r"tel[eé]fono|nombre|cumpleaños|edad|puntos|historial|datos|boleta|factura|alergias?|embarazo|acn[eé]|manchas?|ros[aá]cea|"
+    r"rojeces|arrugas|poros|ojeras|granitos|espinillas|hij[oa]s?|mam[aá]|piel con)|(?:ya|siempre|que) (?:usas|llevas|compras))\b"
 )
 _MINE = re.compile(
     r"\b(?:mis? (?:pedidos?|compras?|orden|paquete|cuenta|nombre|direcci[oó]n|correo|datos|puntos|historial|edad|perfil|rutina)|me llamo|soy [A-ZÁÉÍÓÚÑ]\w+|"
@@ -112,7 +114,10 @@ _CALLED = re.compile(
     r"(?:^|[.!?…¡¿«\"\n]\s*)([A-ZÁÉÍÓÚÑ][a-záéíóúñü]+)(?=\s*[,!?])|,\s*([A-ZÁÉÍÓÚÑ][a-záéíóúñü]+)(?=\s*[.!?,…]|$)"
 )
 _NO_NAMES = frozenset(
-    ["si", "no", "claro", "hola", "bueno", "mira", "perfecto", "genial", "dale", "ya", "oye", "excelente", "gracias", "ademas", "tambien", "entonces", "obvio", "cuentame", "dime", "lamentablemente", "efectivamente", "exacto", "ojo", "tranquila", "tranquilo", "por", "listo", "buenas", "buenos", "eso", "igual", "ahora", "luego", "asi", "vale", "ok", "oh", "uy", "ah", "ay", "beta", "skincare", "clara", "chile", "santiago", "instagram", "whatsapp", "facebook", "webpay", "transbank", "mercado", "pago", "visa", "mastercard", "paypal", "starken", "chilexpress", "correos", "bluexpress", "blue", "express", "spf", "fps", "uva", "uvb", "uv", "dha", "bha", "aha", "rm", "region", "metropolitana"]
+    """si no claro hola bueno mira perfecto genial dale ya oye excelente gracias ademas tambien entonces obvio cuentame dime
+    lamentablemente efectivamente exacto ojo tranquila tranquilo por listo buenas buenos eso igual ahora luego asi vale ok oh uy ah ay
+    beta skincare clara chile santiago instagram whatsapp facebook webpay transbank mercado pago visa mastercard paypal starken
+    chilexpress correos bluexpress blue express spf fps uva uvb uv dha bha aha rm region metropolitana""".split()
 )
 _GOODS = re.compile(
     r"\b(?:gel|crema|s[eé]rum|leche|agua|espuma|barra|b[aá]lsamo|emulsi[oó]n|protector|bloqueador|contorno|mascarilla|exfoliante|t[oó]nico|labial|kit|"
@@ -131,7 +136,7 @@ def depends_on(question: str, answer: str) -> frozenset[str]:
     """What an answer that a model gave depends on, told from its words; always its prompt and model."""
     asked, said = question.casefold(), answer.casefold()
     both, found = f"{asked} {said}", {"prompt", "model"}
-    if names_customer(question, answer):
+    if speaks_to(question, answer):
         found.add("customer")
     named = set(_SKIN.findall(asked))
     if _YOUR_SKIN.search(said) or (not named and (_SKIN.search(said) or _recommends(asked))):
@@ -147,12 +152,18 @@ def depends_on(question: str, answer: str) -> frozenset[str]:
     return frozenset(found)
 
 
-def names_customer(question: str, answer: str, customer: str = "") -> bool:
-    """Whether question or answer speak of one customer: a name, an order, what was bought or told before."""
+def speaks_to(question: str, answer: str) -> bool:
+    """Whether question or answer may be about one customer: an order, a name, what was bought or told before."""
     said = answer.casefold()
+    mine = _MINE.search(question) or _MINE.search(question.casefold())
+    return bool(_YOURS.search(said) or mine) or names_customer(question, answer)
+
+
+def names_customer(question: str, answer: str, customer: str = "") -> bool:
+    """Whether they surely are: a name, a number, what was bought or told before."""
     if customer and len(customer) > 2 and plain(customer) in plain(f"{question} {answer}"):
         return True
-    if _PERSONAL.search(said) or _MINE.search(question) or _MINE.search(question.casefold()):
+    if _PERSONAL.search(answer.casefold()):
         return True
     called = {name for pair in _CALLED.findall(answer) for name in pair if name}
     called |= {m[1] for m in _CAPITAL.finditer(answer) if not _GOODS.search(answer[: m.start()])}

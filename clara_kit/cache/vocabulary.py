@@ -95,6 +95,14 @@ class Vocabulary:
         return frozenset(map(self.noun, self.words("bare")))
 
     @cached_property
+    def of_something(self) -> frozenset[str]:
+        return frozenset(map(self.noun, self.words("of_something")))
+
+    @cached_property
+    def circumstances(self) -> frozenset[str]:
+        return frozenset(map(self.noun, self.words("circumstances")))
+
+    @cached_property
     def relations(self) -> frozenset[str]:
         return frozenset(map(self.noun, self.words("relations")))
 
@@ -182,5 +190,6 @@ def _expanded(tokens: Iterator[str], closing: str = "") -> list[tuple[str, ...]]
         elif token == closing:
             break
         else:
-            current = [a + (token,) for a in current]
+            last, before = [(token,)], current
+            current = [(*a, token) for a in current]
     return list(dict.fromkeys(ways + current))

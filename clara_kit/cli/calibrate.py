@@ -16,6 +16,7 @@ from clara_kit.core.errors import SettingsError
 from clara_kit.core.outside import printable
 from clara_kit.lab.calibrate import calibrate as protocol
 from clara_kit.lab.calibrate.bench import Part
+from clara_kit.lab.calibrate.mark import gains
 from clara_kit.lab.calibrate.tape import Cost, together
 from clara_kit.providers.vendors import TABLE
 from clara_kit.runtime.clock import MonotonicClock
@@ -120,7 +121,6 @@ def _shown(console: Console, done: protocol.Calibration) -> int:
         console.print("Too little was measured for a profile.")
         return 1
     _table(console, LatencyProfile.load(done.path))
-    console.print(f"Kept as {_safe(str(done.path))}", soft_wrap=True)
     if not done.path.name.startswith("twins"):
         console.print("Use it as latency profile «calibrated»: clara demo --latency calibrated")
     return 0
@@ -139,6 +139,8 @@ def _table(console: Console, profile: LatencyProfile) -> None:
     for name, found in profile.calibrated.beside.items():
         table.add_row(f"[dim]{name}[/dim]", *_cells(found), "—")
     console.print(table)
+    for gain in gains(profile):
+        console.print(f"  {_safe(gain)}", soft_wrap=True)
 
 
 def _cells(found: Found) -> tuple[str, str, str]:

@@ -31,7 +31,7 @@ independent of them, live
   it is all there is, the turn is not answered: whoever speaks then goes on with the same turn, and nothing of it is remembered.
 - **timers**, one of a kind. Each implies something: "no_words" a sound without words yet, "final_wait" interim words,
   "turn_end" final words that may go on, "profile" a greeting that waits, "retry…" and "connect…" a second attempt, "look_up" a
-  question of which it is to be seen whether an answer is kept, "backup" a question that the backup is to answer, "hears_again" words that it is to hear, "probe…" a trial. "slow" and "unheard" only
+  question of which it is to be seen whether an answer is kept, "backup" a question that the backup is to answer, "hears_again" words that it is to hear, "heard_again" those that the recogniser is sent again, "probe…" a trial. "slow" and "unheard" only
   look on: they name who is late.
 
 What may happen to what: only the customer (a sound that lasts, words, typing, the button) takes Clara's floor; only
@@ -84,6 +84,7 @@ TIMERS: dict[str, Reducer] = {
     "retry": trouble.request_again,
     "retry_voice": trouble.speak_again,
     "retry_shop": trouble.ask_shop_again,
+    "heard_again": trouble.not_heard_again,
     "connect_stt": partial(trouble.connect_again, "stt"),
     "connect_avatar": partial(trouble.connect_again, "avatar"),
     "slow": lateness.late,

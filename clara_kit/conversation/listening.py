@@ -236,7 +236,8 @@ def _new_in_interim(pen: Pen, text: str, at_ms: float) -> New:
 
 def take_words(pen: Pen, text: str, *, joins: bool = False) -> None:
     """Words are final: add them to the turn and ask whether it is over. `joins`: she had just begun to answer that turn."""
-    pen.cancel_timers("the words are final", "no_words", "final_wait", "turn_end", "hears_again")
+    pen.talk.missed = False
+    pen.cancel_timers("the words are final", "no_words", "final_wait", "turn_end", "hears_again", "heard_again")
     _words_came(pen, f"words are final: {short(text)}", final=True, joins=joins)
     pen.add_words(text)
     decision = pen.ask(Turn("final", text))
@@ -269,6 +270,7 @@ def no_words_came(pen: Pen, event: ev.TimerFired) -> None:
 
 
 def _alert_unheard(pen: Pen, why: str) -> None:
+    pen.talk.missed = True
     pen.do(do.RaiseAlert, why, name="unheard", message=f"What the customer may have said is not known: {why}.")
 
 

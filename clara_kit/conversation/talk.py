@@ -170,6 +170,7 @@ class Talk:
     sound_ms: float = -FARTHEST_MS  # where the last sound began
     vendor_ms: float = -FARTHEST_MS  # and where, as the recogniser has it
     vad_ms: float = -FARTHEST_MS  # and as the local ear has it
+    missed: bool = False  # the customer may have said something that nobody gave words for
     lasted_ms: float = 0.0  # how long the last sound was, as the local ear has it
     nod: str = ""  # what the held sound has brought, where that only says «go on»
     asked_ms: float = -FARTHEST_MS  # when the recogniser was last asked for the words of a sound that goes on

@@ -46,6 +46,8 @@ def recovered(pen: Pen, event: ev.ProviderRecovered) -> None:
         if service not in ("stt", "avatar"):  # to be connected is no success: words are, and sound
             health.failures = 0
         pen.cancel_timer(f"connect_{service}", "it works again")
+    if service == "stt" and talk.missed:
+        pen.set_timer("heard_again", talk.settings.final_timeout_ms, "it is sent again what nobody gave words for")
     if service == "backup":
         talk.backup = "there"
     elif service == "avatar":
@@ -76,6 +78,15 @@ def request_again(pen: Pen, event: ev.TimerFired) -> None:
 def speak_again(pen: Pen, event: ev.TimerFired) -> None:
     """The wait before trying the voice again is over."""
     speaking.release(pen, "trying again")
+
+
+def not_heard_again(pen: Pen, event: ev.TimerFired) -> None:
+    """The recogniser is back, and what was said meanwhile is not known even now: it was too long ago."""
+    talk, why = pen.talk, "nobody knows what the customer said meanwhile"
+    talk.missed = False
+    if talk.state is S.IDLE and talk.utterance is None and not talk.coming:
+        pen.change(S.PROCESSING, why)
+        replying.apologise(pen, why)
 
 
 def ask_shop_again(pen: Pen, event: ev.TimerFired) -> None:

@@ -45,19 +45,8 @@ BUDGETS_MS: Mapping[str, float] = {
 KEPT_TURNS = 4  # of one conversation: what is still told of a turn may come when others have begun
 TOLD = 100  # alerts, the newest
 _WAY, _THOUGHT = tuple(pairwise(ledger.POINTS)), ("send", "think", "first sentence")
-_STOPS = (ev.SpeakingEnded, ev.SpeakingInterrupted)
-_MOMENTS = frozenset(
-    {
-        ev.SpeakingStarted,
-        ev.SpeechVoiced,
-        *_STOPS,
-        do.ShowText,
-        do.RequestReply,
-        do.AskBackup,
-        ev.AnswerFound,
-        StateChanged,
-    }
-)
+_NEW, _HEARD = (do.RequestReply, do.AskBackup, ev.AnswerFound), (ev.SpeakingStarted, ev.SpeechVoiced)
+_MOMENTS = frozenset({*_NEW, *_HEARD, StateChanged})
 
 
 class Figures(NamedTuple):
@@ -243,17 +232,18 @@ class LatencyMonitor:
             return self.leave(of)
         if kind not in _MOMENTS:
             return ()
-        if isinstance(record, do.RequestReply | do.AskBackup | ev.AnswerFound):
+        if isinstance(record, _NEW):
             talk.over.discard(record.turn_id)  # new words began it anew
             return self._settle(talk, of, but=record.turn_id)
         if isinstance(record, StateChanged):
             return self._settle(talk, of) if record.target is ConversationState.IDLE else ()
-        utterance = talk.story.utterances.get(getattr(record, "utterance_id", None) or -1)
+        utterance = talk.story.utterances.get(record.utterance_id)  # type: ignore[union-attr]
         if utterance is None or utterance.started_ms is None:
             return ()
-        if isinstance(record, ev.SpeakingStarted) and not utterance.audio_ms:
-            return ()  # what its sound is like will be told soon, or it ends
-        return self._look(talk, of, utterance.turn_id)
+        if not 1 <= len(utterance.voiced) <= 1 + utterance.openers:
+            return ()  # what its sound is like will be told soon; or it changes nothing any more before its end
+        about = talk.story.turns[utterance.turn_id]
+        return self._look(talk, of, ledger._turn(about))
 
     def leave(self, of: str = "") -> tuple[Timed | Alert, ...]:
         """A conversation is over: what was open of it counts as it stands, and nothing of it is kept."""
@@ -280,9 +270,9 @@ class LatencyMonitor:
         for turn_id, about in [*talk.story.turns.items()]:
             if turn_id == but or turn_id in talk.over:
                 continue
-            told += self._look(talk, of, turn_id)
-            talk.over.add(turn_id)
             turn = ledger._turn(about)
+            told += self._look(talk, of, turn)
+            talk.over.add(turn_id)
             self.turns += 1
             self.unanswered += turn.kind != "greeting" and turn.total_ms is None
             self.version += 1
@@ -291,14 +281,12 @@ class LatencyMonitor:
         talk.forget()
         return tuple(told)
 
-    def _look(self, talk: _Talk, of: str, turn_id: int) -> tuple[Alert, ...]:
+    def _look(self, talk: _Talk, of: str, turn: ledger.Turn) -> tuple[Alert, ...]:
         """Take what is known of a turn by now."""
-        if turn_id not in talk.story.turns:
-            return ()
         told: list[Alert] = []
-        known = talk.open.setdefault(turn_id, {})
-        for name, ms in times(ledger._turn(talk.story.turns[turn_id])).items():
-            window = self._windows.setdefault(name, _Window(self._window))
+        known = talk.open.setdefault(turn.turn_id, {})
+        for name, ms in times(turn).items():
+            window = self._windows.get(name) or self._windows.setdefault(name, _Window(self._window))
             if name not in known:
                 known[name] = window.put(ms)
             elif known[name].ms != ms:
@@ -306,7 +294,7 @@ class LatencyMonitor:
             else:
                 continue
             self.version += 1
-            told += self._judge(name, talk.story.now_ms, of, turn_id)
+            told += self._judge(name, talk.story.now_ms, of, turn.turn_id)
         return tuple(told)
 
     def _judge(self, name: str, at_ms: float, of: str, turn_id: int) -> tuple[Alert, ...]:

@@ -16,6 +16,7 @@ from clara_kit.runtime.compose import compose
 from clara_kit.runtime.config import load_keys, load_settings
 from clara_kit.runtime.manager import ConversationManager
 from clara_kit.runtime.services import Services
+from clara_kit.world.latency import CALIBRATED, newest_calibration
 from clara_kit.world.personas import Persona
 
 KEYS_OF = {  # which key makes a service's real vendor possible
@@ -88,7 +89,7 @@ def offers(*, presets: bool = True, settings: Settings | None = None) -> dict[st
     return {
         "customers": [[p.name, p.about] for p in Persona.all()],
         "prompts": [*dict.fromkeys((*(t.name for t in PromptTemplate.all()), KERNEL.prompt))],
-        "speeds": list(data_files.known(DATA / "latency")),
+        "speeds": [*data_files.known(DATA / "latency"), *([CALIBRATED] if newest_calibration() else [])],
         "presets": list(PRESETS) if presets else [],
         "fallback": fallback,
         "live": [[service, getattr(keys, key) is not None] for service, key in KEYS_OF.items()],

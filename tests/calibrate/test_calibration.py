@@ -26,6 +26,7 @@ from clara_kit.lab.calibrate.calibrate import (
     live_services,
     parts_with_key,
 )
+from clara_kit.lab.calibrate.hearing import LINE, SHORT_LINE
 from clara_kit.lab.calibrate.showing import SILENT_MS
 from clara_kit.runtime.clock import MonotonicClock
 from clara_kit.runtime.compose import TWIN_KEY
@@ -34,6 +35,7 @@ from clara_kit.world.line_book import LineBook
 from clara_kit.world.twins.base import TwinContext
 from clara_kit.world.twins.every import every_twin
 from clara_kit.world.twins.server import TwinServer
+from clara_kit.world.voices import clara_voice
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -57,13 +59,13 @@ def only(*services: str) -> list[Any]:
 
 
 @contextmanager
-def vendors(key: str = TWIN_KEY, **without: None) -> Iterator[Keys]:
+def vendors(key: str = TWIN_KEY, lines: LineBook | None = None) -> Iterator[Keys]:
     """A server of twins that plays the live vendors, and keys that lead to it."""
     context = TwinContext(profile=LatencyProfile.load("fast"))
-    with TwinServer(every_twin(context, LineBook())) as server:
+    with TwinServer(every_twin(context, lines or LineBook())) as server:
         found = {f"{v}_api_key": key for v in VENDORS}
         found |= {f"{v}_base_url": server.addresses[v]["base_url"] for v in VENDORS}
-        yield Keys.model_validate(found | without)
+        yield Keys.model_validate(found)
 
 
 async def live(keys: Keys, folder: Path, services: tuple[str, ...] = ("tts",), **how: Any) -> Calibration:
@@ -207,3 +209,19 @@ def test_what_is_switched_on_for_conversations_is_off_while_vendors_are_measured
     settings = protocol.plain(Settings.preset("fast"))
     flags = settings.flags
     assert not (flags.enable_response_cache or flags.enable_connection_pool or settings.trim_lead_silence)
+
+
+async def test_the_recogniser_hears_the_vendors_own_voice_where_that_is_live(tmp_path: Path) -> None:
+    lines = LineBook()
+    for line in (LINE, SHORT_LINE):
+        lines.learn(line, clara_voice().synthesize(line))  # as the twin of the voice speaks it
+    with vendors(lines=lines) as keys:
+        done = await live(keys, tmp_path, services=("tts", "stt"), rounds=1)
+    assert done.tape.notes == [] and done.tape.samples["stt_results"] and done.tape.samples["stt_finalize"]
+
+
+async def test_a_recogniser_that_understands_nothing_is_told_of_and_does_not_hold_up_the_rest(tmp_path: Path) -> None:
+    with vendors() as keys:  # it knows no line
+        done = await live(keys, tmp_path, services=("stt", "llm"), rounds=2)
+    assert "understood no words" in done.tape.notes[0] and len(done.tape.samples["llm_first_token"]) == 2
+    assert done.tape.samples["handshake"] and not done.tape.samples["stt_results"]

@@ -47,15 +47,14 @@ async def test_it_keeps_up_with_a_conversation_and_a_slowdown_is_seen_while_it_l
     desk = Desk(log_root=tmp_path, latency=True, settings=Settings.of(greeting=""), language="es")
     panel = desk.latency
     assert desk.children[1] is panel and {row["n"] for row in panel.rows} == {0}
-    assert desk._folds.titles == ("Conversaciones guardadas", "Llaves") or len(desk._folds.titles) == 2
+    assert len(desk._folds.titles) == len(desk._folds.children) == 2
     desk.choose(speed="fast")
     clara = await desk.call()
     panel.budget("think", 1000)
-    for _ in range(2):
-        await ask(desk)
+    await ask(desk)
     panel.draw(now=True)
     shown = {row["stage"]: row for row in panel.rows}
-    assert shown["total"]["n"] == shown["think"]["n"] == 2 and shown["think"]["budget"] == 1000
+    assert shown["total"]["n"] == shown["think"]["n"] == 1 and shown["think"]["budget"] == 1000
     assert shown["hear"]["n"] == 0  # what was typed was not heard
     clara.inject(*(Fault(service="llm", kind="slow", for_ms=1500),) * 3)
     for _ in range(3):
@@ -65,7 +64,7 @@ async def test_it_keeps_up_with_a_conversation_and_a_slowdown_is_seen_while_it_l
     assert panel.told[0]["stage"] == "think" and panel.told[0]["raised"]
     await desk.hang_up()
     run = desk.run
-    assert run is not None and run.folder is not None and panel.sums["turns"] == len(run.ledger) == 5
+    assert run is not None and run.folder is not None and panel.sums["turns"] == len(run.ledger) == 4
     total = next(row for row in panel.rows if row["stage"] == "total")
     assert total["last"] == round(times(run.ledger[-1])["total"])
     lines = [json.loads(line) for line in (run.folder / LATENCY_FILE).read_text(encoding="utf-8").splitlines()]
@@ -82,8 +81,8 @@ async def test_on_any_other_desk_it_waits_in_a_fold_and_figures_of_another_mix_b
     await desk.call()
     await ask(desk)
     await desk.hang_up()
-    assert desk.latency.sums["turns"] == 1 and "offline twins" in desk.latency.mix.lower() or desk.latency.mix
     before = desk.latency.mix
+    assert desk.latency.sums["turns"] == 1 and "twins" in before
     desk.latency._mixes = ["live"]
     await desk.call()
     desk.latency.draw(now=True)

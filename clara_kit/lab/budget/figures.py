@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     Array: TypeAlias = NDArray[np.float64]
 
 TARGETS_MS = (600.0, 800.0, 3000.0)
-REDRAWN, ROWS = 40, 4000  # medians that might as well have been measured, each tried on so many turns
+REDRAWN, ROWS = 24, 4000  # medians that might as well have been measured, each tried on so many turns
 _95 = 1.96
 
 

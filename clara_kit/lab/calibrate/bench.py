@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+from clara_kit.audio.pcm import Sound
 from clara_kit.core.clock import Clock
 from clara_kit.core.errors import ProviderUnavailable
 from clara_kit.core.events import Event, ProviderFailed
@@ -20,6 +21,7 @@ class Bench:
     services: Services
     clock: Clock
     tape: Tape
+    lines: dict[str, Sound] = field(default_factory=dict)  # what the recogniser is given to hear, by its words
 
     async def took_ms(self, work: Awaitable[Any]) -> float:
         """How long something takes."""

@@ -1,4 +1,4 @@
-"""The mark that every plot bears: whether its latencies were measured, and how long ago."""
+"""What a profile says of itself: the mark that every plot bears, and what sending sound early was found to gain."""
 
 from __future__ import annotations
 
@@ -19,3 +19,17 @@ def calibrated_mark(profile: LatencyProfile, *, now: datetime | None = None, lan
     days = ((now or datetime.now(at.tzinfo)).date() - at.date()).days
     name = "today" if days < 1 else "yesterday" if days == 1 else "days"
     return table("calibration")[name][language == "es"].format(days=days)
+
+
+def gains(profile: LatencyProfile, language: Language = "en") -> tuple[str, ...]:
+    """What sending sound at once, and opening the avatar early, were found to gain; empty where nobody has measured it."""
+    words, beside = table("calibration"), profile.calibrated.beside if profile.calibrated else {}
+    told = []
+    for name in ("avatar_gain_at_once", "avatar_gain_opened_early"):
+        if (found := beside.get(name)) is not None:
+            low, high = found.p50_between
+            what = words[name][language == "es"].format(
+                ms=f"{found.p50:.0f}", low=f"{low:.0f}", high=f"{high:.0f}", n=found.n
+            )
+            told.append(what if low > 0 or high < 0 else words["no_gain"][language == "es"].format(what=what))
+    return tuple(told)

@@ -6,7 +6,9 @@ from collections.abc import AsyncIterator
 from contextlib import aclosing
 
 from clara_kit.audio.lead import Lead
+from clara_kit.audio.pcm import Sound
 from clara_kit.core.commands import Message
+from clara_kit.core.errors import ProviderUnavailable
 from clara_kit.core.events import ReplyCompleted, ReplyDelta, ReplyStarted, Usage
 from clara_kit.core.prompt import Prompt
 from clara_kit.lab.calibrate.bench import Bench, good
@@ -42,11 +44,9 @@ async def _say(bench: Bench, tts: TTSProvider, line: str, first: str) -> None:
     """From the order to its first sound; the silence at its head; seconds of work for a second of sound."""
     lead, came = Lead(tts.rate_hz), list[tuple[float, int]]()  # when each chunk was here, and its bytes
     began_ms = bench.clock.now_ms()
-    async with tts.speak(_one(line)) as stream:
-        async for part in stream:
-            if isinstance(part, AudioChunk) and part.pcm:
-                came.append((bench.clock.now_ms(), len(part.pcm)))
-                lead.hear(part.pcm)
+    async for pcm in _sound(tts, line):
+        came.append((bench.clock.now_ms(), len(pcm)))
+        lead.hear(pcm)
     if not came:
         bench.tape.note("The voice sent no sound for a sentence.")
         return
@@ -55,6 +55,23 @@ async def _say(bench: Bench, tts: TTSProvider, line: str, first: str) -> None:
     rest_ms = sum(size for _, size in came[1:]) / 2 / tts.rate_hz * 1000
     if rest_ms > 0:
         bench.tape.keep("tts_realtime_factor", (came[-1][0] - came[0][0]) / rest_ms)
+
+
+async def spoken_by_vendor(bench: Bench, line: str) -> Sound:
+    """A line in the vendor's voice. Raises `ProviderError`."""
+    tts = bench.services.tts(bench.clock)
+    async with aclosing(tts):
+        pcm = b"".join([part async for part in _sound(tts, line)])
+    if not pcm:
+        raise ProviderUnavailable("The voice sent no sound for a line.", hint="try again.")
+    return Sound.from_bytes(pcm[: len(pcm) // 2 * 2], tts.rate_hz)
+
+
+async def _sound(tts: TTSProvider, line: str) -> AsyncIterator[bytes]:
+    async with tts.speak(_one(line)) as stream:
+        async for part in stream:
+            if isinstance(part, AudioChunk) and part.pcm:
+                yield part.pcm
 
 
 def voice_cost(_: Services) -> Cost:
@@ -121,8 +138,8 @@ async def _ask(bench: Bench, llm: LLMProvider, prompt: Prompt, first: str, *, pa
 
 
 def model_cost(services: Services) -> Cost:
-    """Four replies, none of it cached."""
-    chars = 3 * len(services.prompt.text) + len(SHORT.text) + LONG_CHARS * 1.2
-    usage = Usage(input_tokens=round(chars / CHARS_A_TOKEN), output_tokens=4 * MAX_TOKENS)
+    """Four replies, each of whose prompts is written into the vendor's cache, which is the dearest that there is."""
+    chars = 4 * len(services.prompt.text) + len(SHORT.text) + LONG_CHARS * 1.2
+    usage = Usage(cache_write_tokens=round(chars / CHARS_A_TOKEN), output_tokens=4 * MAX_TOKENS)
     usd = cost_usd(services.settings.llm_model, usage)
     return Cost(unknown=(services.settings.llm_model,)) if usd is None else Cost(usd)

@@ -84,6 +84,9 @@ def _short(one: Any, usual: Any) -> dict[str, Any]:
     return told
 
 
+LEVERS = ("openers", "first_clause", "trim_lead_silence", "enable_response_cache")
+
+
 def chaos(seed: int, *, fallback: bool | None = None) -> Chaos:
     """The conversation of this seed. fallback: switched on, off, or (None) as the seed has it."""
     rng = child_rng(seed, "chaos")
@@ -96,9 +99,10 @@ def chaos(seed: int, *, fallback: bool | None = None) -> Chaos:
     if rng.random() < 0.3:
         settings["greeting"] = ""
     latency = rng.choice(("published", "published", "fast"))
-    lines = _lines(rng)
+    lines, faults = _lines(rng), _faults(rng, on=on)
+    settings |= {lever: True for lever in LEVERS if rng.random() < 0.3}
     return Chaos(
-        seed=seed, script=Script(title=f"chaos {seed}", lines=lines, faults=_faults(rng, on=on)), preset=preset,
+        seed=seed, script=Script(title=f"chaos {seed}", lines=lines, faults=faults), preset=preset,
         settings=settings, latency=latency,
     )  # fmt: skip
 
