@@ -21,13 +21,13 @@ from clara_kit.cache.responses import Hit, Remembered, ResponseCache
 from clara_kit.core.errors import ClaraError, ScriptError
 from clara_kit.core.events import AnswerFound, AnswerNotFound
 from clara_kit.core.settings import Settings
-from clara_kit.lab.caching import Curve, Drafts, Pair, Situation, both, curve
+from clara_kit.lab.caching import LETS_PASS, Curve, Drafts, Pair, Situation, both, curve
 from clara_kit.lab.sheet import Sheet
 from clara_kit.measure.run import Run
 from clara_kit.prompts.catalog import Catalog
 from clara_kit.prompts.template import PromptTemplate
 from clara_kit.providers.llm.pricing import PRICES
-from clara_kit.widgets.telling import tell
+from clara_kit.widgets.telling import in_language, tell
 from clara_kit.widgets.view import style, view
 from clara_kit.widgets.words import Language, spoken_in, usual_language, whose
 from clara_kit.world.answers import AnswerBook
@@ -95,7 +95,7 @@ class CacheExplorer(anywidget.AnyWidget):
         hit = isinstance(found, Hit)
         near = self.cache.nearest(question, n=3)
         self.found = {
-            "question": question, "hit": hit, "answer": found.answer if isinstance(found, Hit) else "", "why": found.why,
+            "question": question, "hit": hit, "answer": found.answer if isinstance(found, Hit) else "", "why": self.words["ca_no_same"] if not isinstance(found, Hit) and found.nearest is not None else in_language(found.why, self._language),
             "trust": found.trust if isinstance(found, Hit) else 0, "learnt": hit and found.entry.origin == "learnt", "note": "",
             "near": [[one.entry.id, one.asked, round(one.similarity, 2), list(one.differs)] for one in near],
         }  # fmt: skip
@@ -113,7 +113,7 @@ class CacheExplorer(anywidget.AnyWidget):
         self.situation = asdict(now)
         self.holding = {
             "of": len(self.cache.entries()),
-            "fallen": [[one.question, why, one.origin] for one, why in fallen.items()],
+            "fallen": [[one.question, in_language(why, self._language), one.origin] for one, why in fallen.items()],
         }
         if self.found:
             self.ask(self.found["question"])
@@ -155,7 +155,7 @@ class CacheExplorer(anywidget.AnyWidget):
         answer = AnswerBook.load().reply(question).text
         kept = self.cache.remember(question, answer, self.now.scope)
         self.situate()
-        self.found = {**self.found, "said": answer, "note": kept.why, "kept": kept.kept}
+        self.found = {**self.found, "said": answer, "note": in_language(kept.why, self._language), "kept": kept.kept}
         return kept
 
     def interrupt(self) -> None:
@@ -167,8 +167,8 @@ class CacheExplorer(anywidget.AnyWidget):
         """Try every way of asking and every near miss at every strictness; some seconds the first time."""
         self.measured = found = curve(self.cache.curated)
         self.curve = {
-            "alone": found.alone, "guarded": found.guarded, "shipped": found.shipped, "ways": found.ways,
-            "misses": found.misses, "wrong": found.wrong,
+            "guards": found.guards, "passes": LETS_PASS, "shipped": found.shipped, "ways": found.ways, "misses": found.misses,
+            "wrong": found.wrong,
         }  # fmt: skip
         return found
 
@@ -232,7 +232,9 @@ def what_was_ready(run: Run | None = None, language: Language | None = None) -> 
         {
             words["ca_row_asked"]: turn.customer,
             words["ca_row_ready"]: words["ca_yes" if isinstance(found.get(turn.turn_id), AnswerFound) else "ca_no"],
-            words["ca_row_why"]: found[turn.turn_id].why if turn.turn_id in found else words["ca_not_asked"],
+            words["ca_row_why"]: in_language(found[turn.turn_id].why, which)
+            if turn.turn_id in found
+            else words["ca_not_asked"],
             words["ca_row_wait"]: "–" if turn.total_ms is None else f"{turn.total_ms / 1000:.2f}\u00a0s",
         }
         for turn in run.ledger
