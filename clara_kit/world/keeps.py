@@ -6,6 +6,7 @@ from clara_kit.cache.responses import Hit, ResponseCache, Scope
 from clara_kit.core import commands as do
 from clara_kit.core import events as ev
 from clara_kit.core.profile import CustomerProfile
+from clara_kit.core.prompt import Prompt
 
 
 def kept_answer(
@@ -13,12 +14,11 @@ def kept_answer(
     asked: do.LookUpAnswer,
     now_ms: float,
     known: CustomerProfile | None,
-    prompt: str,
-    model: str,
+    prompt: Prompt | None,
 ) -> ev.AnswerFound | ev.AnswerNotFound:
-    """What becomes of the question. known: of the customer. prompt: the hash of Clara's."""
-    skin = (known.skin_type or "") if known is not None else ""
-    scope = Scope(customer="sim" if known is not None else "", skin=skin, prompt=prompt, model=model)
+    """What becomes of the question. known: of the customer. prompt: Clara's, as a log may hold it."""
+    customer, skin = ("", "") if known is None else ("sim", known.skin_type or "")
+    scope = Scope(customer=customer, skin=skin, prompt=prompt.hash if prompt is not None else "")
     found = cache.look_up(asked.question, scope) if cache is not None else None
     if isinstance(found, Hit):
         return ev.AnswerFound(at_ms=now_ms, turn_id=asked.turn_id, text=found.answer, why=found.why)

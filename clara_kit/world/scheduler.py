@@ -102,7 +102,7 @@ class World(Hears):
                 do.SetTimer: self._set_timer,
                 do.CancelTimer: lambda command: self._void.add(command.timer_id),
                 do.LoadProfile: self._load_profile,
-                do.LookUpAnswer: lambda command: self.at(self._now_ms, self._kept(command)),
+                do.LookUpAnswer: self._look_up,
                 do.FinalizeWords: lambda command: self._heard(self._ear.finalize(self._now_ms, over=command.over)),
                 do.Connect: self._connect,
                 do.Disconnect: self._disconnect,
@@ -246,10 +246,9 @@ class World(Hears):
     def _show(self, command: do.ShowText) -> None:
         self._wish(self.customer.reads(command.text, self._now_ms))
 
-    def _kept(self, command: do.LookUpAnswer) -> ev.Event:
-        prompt = self._prompts()[1]
-        told = prompt.hash if prompt is not None else ""
-        return kept_answer(self._cache, command, self._now_ms, self._known, told, self.settings.llm_model)
+    def _look_up(self, asked: do.LookUpAnswer) -> None:
+        now_ms, prompt = self._now_ms, self._prompts()[1]
+        self.at(now_ms, kept_answer(self._cache, asked, now_ms, self._known, prompt))
 
     # --- the shop --------------------------------------------------------------------------------------
 
