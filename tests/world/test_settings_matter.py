@@ -81,7 +81,6 @@ CASES: dict[str, tuple[Any, dict[str, Any]]] = {
     "enable_response_cache": (True, {}),
     "first_clause": (True, {"script": ["¿Qué me recomiendas para las manchas?"]}),
     "openers": (True, {"script": ["¿Qué me recomiendas para las manchas?"]}),
-    "trim_lead_silence": (True, {}),
     "open_avatar_early": (True, {}),
     "fallback_notice": ("Cambio de voz.", {"faults": NO_MODEL, "with": FALLS_BACK}),
     "fallback_open_ms": (5000, {"faults": NO_MODEL, "with": FALLS_BACK}),
