@@ -374,8 +374,7 @@ def _named(depends: Iterable[str] | None) -> frozenset[str] | None:
 
 def _entry(one: Curated) -> Entry:
     depends = one.written_for + ((("skin", one.skin),) if one.skin else ())
-    days = one.from_ or "", one.until or ""
-    return Entry(one.id, one.question, one.answer, depends, "curated", days=days, ways=one.asked)
+    return Entry(one.id, one.question, one.answer, depends, "curated", days=one.days, ways=one.asked)
 
 
 def _read(id_: str, held: Any) -> Entry | None:
