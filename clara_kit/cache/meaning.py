@@ -31,6 +31,7 @@ _TOGETHER, _EITHER = (
     frozenset(("ingredient", "product")),
     frozenset(("MIX", "DIFFERENCE", "ORDERSTEP")),
 )  # whose order tells nothing
+_VAGUE = frozenset(words("usar ir tener own hacer comprar llevar poder enviar servir"))  # where they stand tells nothing
 _COPULAS = frozenset(words("es son sera seria eres va van"))
 _CIRCUMSTANCES = frozenset(("date", "condition", "skin", "pregnancy", "child", "person", "place", "comparison", "verb"))
 _GENERAL = frozenset(("productos", "algo"))
@@ -283,7 +284,7 @@ def _word(accented: str, word: str, after: str, known: Vocabulary, stops: frozen
         return ("QUE" if word == "que" else "CUAL") if asks else ""
     if word == "como":
         return "COMO"
-    if word == "tengo":
+    if word in ("tengo", "teniendo"):
         return "own"
     if word == "por" and after in known.words("channels"):
         return "por"
@@ -301,7 +302,12 @@ def _settled(words: str, marks: list[str], follows: str, known: Vocabulary) -> M
             joined[-1] += f":{mark}"
         else:
             joined.append(mark)
+    for n, mark in enumerate(joined):
+        if mark[0] == "#" and ":" not in mark and n and known.kinds.get(joined[n - 1]) in ("person", "child"):
+            joined[n] += ":year"  # «mi hijo de 15»
     found = set(joined)
+    if "first" in found and " o " in words:
+        found = found - {"first"} | {"ORDERSTEP"}
     asks = not _COPULAS.isdisjoint(words.split())
     whole = asks or any(m.lstrip("!-")[:1].isupper() or m.lstrip("!-").rstrip("<") in known.forms for m in found)
     for before, after in known.rules:
@@ -324,7 +330,7 @@ def _settled(words: str, marks: list[str], follows: str, known: Vocabulary) -> M
         n > 1 for kind, n in kinds.items() if kind not in ("", "verb") and not (kind in _TOGETHER and found & _EITHER)
     )
     tells = several or bool(found & known.relations)
-    placed = (m for m in joined if m[0] == "#" or (m in found and not m[0].isupper() and m not in known.raw["verbs"]))
+    placed = (m for m in joined if m[0] == "#" or (m in found and not m[0].isupper() and m not in _VAGUE))
     order = tuple(dict.fromkeys(placed)) if tells else ()
     if not follows and found and not _names(set(joined) | found, words.split(), known, asks):
         follows = "it names nothing that it is about"
@@ -337,7 +343,9 @@ def _names(marks: set[str], words: list[str], known: Vocabulary, copula: bool) -
     if bare <= known.bare or all(m[0] == "#" and m.rpartition(":")[2] != "cuota" for m in bare):
         return False
     asking, needs = marks & _ASKING, bare & known.of_something
-    if not (needs or copula) or marks & _WHOLE or not _GENERAL.isdisjoint(words) or (asking and "producto" in words):
+    if not (needs or copula) or marks & _WHOLE or not _GENERAL.isdisjoint(words) or (
+        "producto" in words and (asking or "un" in words)
+    ):
         return True
     if asking and needs <= known.acts | _MODAL:  # «¿cómo quito las manchas?», «¿cómo es la piel mixta?»
         return True
