@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 TURNS, SEED = 20_000, 15
 ENDPOINTING_MS = float(Settings().stt_endpointing_ms)
 CLASSIC = "classic"  # the profile of the avatar that speaks text with a voice of its own: no sound is sent to it
-LEFT_MS = 20.0  # of the silence at the head of the voice's sound, where the rest is trimmed
+HEAD_MS, BETWEEN_MS = 20.0, 80.0  # left of the silence at the head of an utterance, and of what follows in it, where it is trimmed
 
 
 class Draws:
@@ -132,7 +132,7 @@ def times(levers: Levers, given: Given, d: Draws, but: Factors = AS_IT_IS) -> Ti
     tokens = _tokens(levers, given, d)
     text = np.maximum(hear, think + tokens * 1000 / law("llm_tokens_per_s"))
     sound = text if classic else text + law("tts_first_chunk") + shakes
-    left = 0.0 if classic else np.minimum(LEFT_MS, law("tts_lead_silence")) if levers.trim else law("tts_lead_silence")
+    left = 0.0 if classic else np.minimum(HEAD_MS, law("tts_lead_silence")) if levers.trim else law("tts_lead_silence")
     lead: Any = np.broadcast_to(left, (count,))
     hit = (d.uniform("asked before") < given.hit_share) if levers.cache else np.zeros(count, dtype=bool)
     if levers.cache:
@@ -149,6 +149,8 @@ def times(levers: Levers, given: Given, d: Draws, but: Factors = AS_IT_IS) -> Ti
     answer = np.maximum(ends, sound) + (start if classic else 0.0)
     first, answer = np.where(hit, first, opened), np.where(hit, first, answer)
     ear = first + playout
+    if levers.trim and not classic:
+        lead = np.where(hit, 0.0, np.minimum(BETWEEN_MS, law("tts_lead_silence")))
     at = [np.where(hit, one, hear) for one in (text, sound, think)]
     return Times(hear, at[0], at[1], first, ear, answer, answer + lead + playout, at[2])
 
