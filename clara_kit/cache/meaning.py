@@ -29,6 +29,8 @@ _OPENS = frozenset(("si", "con", "para", "en", "a", "el", "la", "los", "las", "d
 _TOGETHER, _EITHER = frozenset(("ingredient", "product")), frozenset(("MIX", "DIFFERENCE", "ORDERSTEP"))  # whose order tells nothing
 _COPULAS = frozenset("es son sera seria eres va van".split())
 _CIRCUMSTANCES = frozenset(("date", "condition", "skin", "pregnancy", "child", "person", "place", "comparison", "verb"))
+_GENERAL = frozenset(("productos", "algo"))
+_WHOLE = frozenset(("RECOMMEND", "ROUTINE", "HOWCHEAP"))  # name nothing, and are whole all the same
 _TIMES = frozenset(("date", "pregnancy", "comparison"))  # intents of the other kinds name what they are about
 _STATES = frozenset("estoy estas esta uno una se tengo hay eres soy estamos".split())
 
@@ -131,10 +133,10 @@ def _match(
 ) -> tuple[tuple[str, ...], int] | None:
     """The longest phrase that begins here: what it becomes, and where it ends."""
     best: tuple[tuple[str, ...], int] | None = None
-    reach = [(tree, at)]
+    reach = [(tree, at, False)]
     while reach:
-        node, here = reach.pop()
-        if END in node and here > at:
+        node, here, skipped = reach.pop()
+        if END in node and here > at and not skipped:
             names, stay = node[END]
             if best is None or here - stay > best[1] or (here - stay == best[1] and stay):
                 best = names, here - stay
@@ -142,12 +144,12 @@ def _match(
             continue
         accented, word = said[here]
         if word in node:
-            reach.append((node[word], here + 1))
+            reach.append((node[word], here + 1, False))
         verb = known.verb(accented, word) or _bound(word, known)[0]
         if verb and VERB + verb in node:
-            reach.append((node[VERB + verb], here + 1))
+            reach.append((node[VERB + verb], here + 1, False))
         if word in _CLITICS and here > at:
-            reach.append((node, here + 1))
+            reach.append((node, here + 1, True))
     return best
 
 
@@ -210,6 +212,8 @@ def _marks(said: list[tuple[str, str]], known: Vocabulary) -> tuple[list[str], s
             continue
         else:
             new, at = (_word(accented, word, after, known, stops, first=at == 0),), at + 1
+        if new == ("HAVE",) and any(known.kinds.get(m) == "product" for m in marks) and not {"QUE", "CUAL"} & {*marks}:
+            new = ("tener",)  # «¿sus cremas tienen parabenos?»
         for mark in filter(None, new):
             if deny and mark in ("tener", "contener", "llevar", "traer") and deny == "!":
                 deny = "-"
@@ -269,6 +273,10 @@ def _word(accented: str, word: str, after: str, known: Vocabulary, stops: frozen
         return ("QUE" if word == "que" else "CUAL") if asks else ""
     if word == "como":
         return "COMO"
+    if word == "tengo":
+        return "own"
+    if word == "por" and after in known.words("channels"):
+        return "por"
     if word in stops:
         return ""
     verb = known.verb(accented, word) or _bound(word, known)[0]
@@ -290,7 +298,7 @@ def _settled(words: str, marks: list[str], follows: str, known: Vocabulary) -> M
         needed = {m for m in before if m[0] != "@"}
         kinds = {known.kinds.get(m) for m in found} if len(needed) < len(before) else set()
         if needed <= found and all(m[1:] in kinds for m in before - needed):
-            found = found - needed | after
+            found = found - needed | (after - {""})
     ingredients = sum(known.kinds.get(m) == "ingredient" for m in found)
     if ingredients > 1 and found >= {"CAN", "usar"}:
         found |= {"MIX"}
@@ -300,11 +308,14 @@ def _settled(words: str, marks: list[str], follows: str, known: Vocabulary) -> M
         if mark in found or mark in known.implied:
             found -= known.implied.get(mark, frozenset())
     kinds = Counter("number" if m[0] == "#" else known.kinds.get(m.lstrip("!-"), "") for m in joined)
+    if any(m.endswith(":year") for m in found):
+        found -= {"tener", "own", "edad"}
     several = any(
         n > 1 for kind, n in kinds.items() if kind not in ("", "verb") and not (kind in _TOGETHER and found & _EITHER)
     )
     tells = several or bool(found & known.relations)
-    order = tuple(m for m in joined if m in found and not m[0].isupper() and m not in known.raw["verbs"] or m[0] == "#") if tells else ()
+    placed = (m for m in joined if m[0] == "#" or (m in found and not m[0].isupper() and m not in known.raw["verbs"]))
+    order = tuple(dict.fromkeys(placed)) if tells else ()
     if not follows and found and not _names(set(joined) | found, words.split(), known, asks):
         follows = "it names nothing that it is about"
     return Meaning(words, frozenset(found), order, follows, whole)
@@ -315,11 +326,11 @@ def _names(marks: set[str], words: list[str], known: Vocabulary, copula: bool) -
     bare = {m.lstrip("!-").rstrip("<") for m in marks}
     if bare <= known.bare or all(m[0] == "#" for m in bare):
         return False
-    if not (bare & known.of_something or copula) or "RECOMMEND" in marks or "productos" in words:
+    if not (bare & known.of_something or copula) or marks & _WHOLE or not _GENERAL.isdisjoint(words):
         return True
     named = [
         m for m in marks
-        if m[0] not in "#-" and (one := m.lstrip("!").rstrip("<")) not in known.bare | known.of_something | known.circumstances
+        if m[0] != "#" and (m[0] != "-" or m[1].isupper()) and (one := m.lstrip("!-").rstrip("<")) not in known.bare | known.of_something | known.circumstances
         and known.kinds.get(one) not in (_TIMES if one[0].isupper() else _CIRCUMSTANCES)
     ]  # fmt: skip
     return len(named) > ("tener" in bare)  # «¿tiene perfume?»: what has it?

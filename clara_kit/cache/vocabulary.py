@@ -32,6 +32,7 @@ _PAST = {
     "er": "í iste ió io imos ieron ía ías ía ia ias íamos iamos ían ian ido",
     "ir": "í i iste ió io ieron ía ías ia ias íamos iamos ían ian ido",
 }
+_BEFORE_E = {"c": "qu", "g": "gu", "z": "c"}
 _NODE = re.compile(r"[\[\]()|]|\+|[^\s\[\]()|+]+")
 
 
@@ -43,11 +44,12 @@ def plain(text: str) -> str:
 
 def singular(word: str) -> str:
     """A noun without its plural; a word that has none only looks a little odd, and always the same."""
-    if len(word) < 4 or not word.endswith("s"):
-        return word
     if word.endswith("ces"):
         return word[:-3] + "z"
-    return word[:-2] if word.endswith("es") and len(word) > 4 and word[-3] in "lnrdsj" else word[:-1]
+    for end in ("es", "e"):  # «hombre, hombres», «gel, geles»: neither keeps its e
+        if word.endswith(end) and len(word) > len(end) + 2 and word[-len(end) - 1] in "lnrdj":
+            return word[: -len(end)]
+    return word[:-1] if word.endswith("s") and len(word) > 3 else word
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,6 +76,9 @@ class Vocabulary:
             for stem in (own, *(s for s in extra if not s.startswith("="))):
                 found.update((stem + end, verb) for end in _PRESENT[kind].split())
             found.update((own + end, f"{verb}<") for end in _PAST[kind].split())
+            if kind == "ar" and own[-1] in _BEFORE_E:  # «pague», «aplique», «empiece»
+                found[own[:-1] + _BEFORE_E[own[-1]] + "é"] = f"{verb}<"
+                found |= {own[:-1] + _BEFORE_E[own[-1]] + end: verb for end in ("en", "es", "emos")}
             for form in (s[1:] for s in extra if s.startswith("=")):
                 mark = form[-1] if form[-1] in "<+" else ""
                 found[form.rstrip("<+")] = verb + mark
@@ -84,7 +89,7 @@ class Vocabulary:
 
     @cached_property
     def same(self) -> dict[str, str]:
-        return {other: word for word, others in self.raw["same"].items() for other in others.split()}
+        return {other: word if word[0].isupper() else singular(word) for word, others in self.raw["same"].items() for other in others.split()}
 
     @cached_property
     def kinds(self) -> dict[str, str]:
@@ -108,11 +113,14 @@ class Vocabulary:
 
     @cached_property
     def implied(self) -> dict[str, frozenset[str]]:
-        return {word: frozenset(map(self.noun, more.split())) for word, more in self.raw["implied"].items()}
+        return {self.noun(word): frozenset(map(self.noun, more.split())) for word, more in self.raw["implied"].items()}
 
     @cached_property
     def rules(self) -> tuple[tuple[frozenset[str], frozenset[str]], ...]:
-        return tuple((frozenset(before.split()), frozenset(after.split())) for before, after in self.raw["rules"])
+        return tuple(tuple(frozenset(map(self._named, side.split())) for side in rule) for rule in self.raw["rules"])  # type: ignore[misc]
+
+    def _named(self, mark: str) -> str:
+        return mark if mark[0] in "@-" else self.noun(mark)
 
     @cached_property
     def phrases(self) -> Tree:
@@ -123,7 +131,7 @@ class Vocabulary:
                 name, _, line = line.partition(":")
                 line = line.strip().removeprefix("[").removesuffix("]")
             for phrase in _split(line.strip().removeprefix("- ")):
-                _grow(tree, phrase, tuple(name.split()))
+                _grow(tree, phrase, tuple(map(self._named, name.split())))
         return tree
 
     @cached_property
