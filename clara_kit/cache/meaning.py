@@ -19,6 +19,7 @@ _TOKEN = re.compile(r"\d+|[^\W\d_]+|%")
 _GROUPED = re.compile(r"(?<=\d)[.\u00a0](?=\d{3}(?!\d))")
 _ENCLITIC = re.compile(r"(.+(?:r|ndo))(?:me|te|se|nos)?(lo|la|los|las|le|les)?")
 _CLITICS = frozenset(("me", "te", "se", "nos"))
+NAMELESS = "it names nothing that it is about"  # why a question may need what was said before
 _OBJECTS = frozenset(("lo", "la", "los", "las"))
 _UNITS = frozenset(
     "dia semana mes year hora minuto vez gota porciento cuota luca peso ml gr kilo AFTERNOON NIGHT AM".split()
@@ -26,7 +27,10 @@ _UNITS = frozenset(
 _COUNTED = frozenset("dia semana mes ano hora minuto vez gota".split())
 _TAGS = frozenset(("no", "o", "si", "ya", "cierto", "verdad"))
 _OPENS = frozenset(("si", "con", "para", "en", "a", "el", "la", "los", "las", "de", "sin", "por", "cual", "que"))
-_TOGETHER, _EITHER = frozenset(("ingredient", "product")), frozenset(("MIX", "DIFFERENCE", "ORDERSTEP"))  # whose order tells nothing
+_TOGETHER, _EITHER = (
+    frozenset(("ingredient", "product")),
+    frozenset(("MIX", "DIFFERENCE", "ORDERSTEP")),
+)  # whose order tells nothing
 _COPULAS = frozenset("es son sera seria eres va van".split())
 _CIRCUMSTANCES = frozenset(("date", "condition", "skin", "pregnancy", "child", "person", "place", "comparison", "verb"))
 _GENERAL = frozenset(("productos", "algo"))
@@ -269,7 +273,12 @@ def _word(accented: str, word: str, after: str, known: Vocabulary, stops: frozen
     if word[0] == "#":
         return word
     if word in ("que", "cual", "cuales"):
-        asks = word != "que" or first or known.kinds.get(known.noun(after or "-")) == "product" or after in known.words("things")
+        asks = (
+            word != "que"
+            or first
+            or known.kinds.get(known.noun(after or "-")) == "product"
+            or after in known.words("things")
+        )
         return ("QUE" if word == "que" else "CUAL") if asks else ""
     if word == "como":
         return "COMO"
@@ -317,7 +326,7 @@ def _settled(words: str, marks: list[str], follows: str, known: Vocabulary) -> M
     placed = (m for m in joined if m[0] == "#" or (m in found and not m[0].isupper() and m not in known.raw["verbs"]))
     order = tuple(dict.fromkeys(placed)) if tells else ()
     if not follows and found and not _names(set(joined) | found, words.split(), known, asks):
-        follows = "it names nothing that it is about"
+        follows = NAMELESS
     return Meaning(words, frozenset(found), order, follows, whole)
 
 

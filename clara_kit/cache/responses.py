@@ -19,9 +19,10 @@ from typing import Any, Literal
 
 from clara_kit.cache.faq import FAQ, Curated, checked, read_faq
 from clara_kit.cache.guard import differences, similarity
-from clara_kit.cache.meaning import Meaning, meaning
+from clara_kit.cache.meaning import NAMELESS, Meaning, meaning
 from clara_kit.cache.scope import BACK, NAMES, NEEDED, UNSURE, Scope, depends_on, names_customer
 from clara_kit.core.errors import SettingsError
+from clara_kit.data_files import fingerprint
 from clara_kit.store import Store
 
 __all__ = ["Entry", "Hit", "Miss", "Near", "Remembered", "ResponseCache", "Scope", "usual_cache"]
@@ -119,6 +120,7 @@ class ResponseCache:
 
     path: a file on disk for what is learnt, None for memory alone. faq: a folder or file of curated answers, or the entries
     themselves; None for none. now: seconds since 1970. expire_h: how long a learnt answer lives, 0 for none is learnt.
+    `hash` stands for the curated answers in a run's inputs.
     """
 
     def __init__(
@@ -132,6 +134,7 @@ class ResponseCache:
         self._now, self._expire_s, self._lock = now, expire_h * 3600, RLock()
         self._store = Store(path, clock=now) if path is not None else None
         self.curated = read_faq(faq) if isinstance(faq, Path | str) else checked(tuple(faq or ()))
+        self.hash = fingerprint(self.curated)
         self._distrusted: dict[str, float] = {}  # of what was said to a question, by `_said`
         self._learnt: dict[str, Entry] = {}
         self._index = _Index()
@@ -147,11 +150,13 @@ class ResponseCache:
         meant = meaning(question)
         if not meant.marks:
             return Miss("nothing was asked")
-        if meant.follows:
-            return Miss(meant.follows)
         with self._lock:
             self._load()
             found = self._index.same.get(meant.words, []) or self._index.same.get(_key(meant), [])
+            if meant.follows:  # but for a curated way that says the same words
+                found = [f for f in found if f[0].origin == "curated" and meaning(f[1]).words == meant.words]
+                if meant.follows != NAMELESS or not found:
+                    return Miss(meant.follows)
             fallen = ""
             for entry, way in sorted(found, key=lambda f: (f[0].origin, -(f[0].expires_at or 0.0))):
                 if fallen_now := self.holds(entry, scope):
