@@ -39,6 +39,7 @@ from clara_kit.runtime.keeping import Keeping
 from clara_kit.runtime.kept import KeptAnswers
 from clara_kit.runtime.libraries import load
 from clara_kit.runtime.models import Models
+from clara_kit.runtime.pool import Pool
 from clara_kit.runtime.profile import ProfileLoader
 from clara_kit.runtime.run_log import RunLog
 from clara_kit.runtime.services import Services
@@ -83,6 +84,7 @@ class Session:
         try:
             # Where a slow model is passed by, its library must not be what is slow.
             more = ("backup", "llm") if self.settings.flags.enable_auto_fallback else ()
+            more += ("llm",) if self.settings.flags.enable_connection_pool else ()
             await load(self.services.modes, self.over, "stt", "tts", "avatar", *more)
             if not self.over.is_set():
                 await asyncio.to_thread(self.services.open)
@@ -119,6 +121,8 @@ class Session:
         self._kept = KeptAnswers(
             lambda: self.services, self.clock, self.feed, self.conversation, self.profile, services.sounds
         )
+        pools = self.settings.flags.enable_connection_pool
+        self._pool = Pool(model=models.probe, voice=board.voice.warm) if pools else None
         self._share = Share(self.conversation, lambda one: self.services.whose(one), self.feed, self.clock)
         self.door = Door(
             self.conversation,
@@ -142,6 +146,8 @@ class Session:
                 self.profile.begin(tasks)
                 tasks.create_task(models.begin(self.over))
                 self._kept.begin(tasks)
+                if self._pool is not None:
+                    self._pool.begin(tasks)
                 await board.connect(tasks)
                 tasks.create_task(services.sounds.prepare(services.openers))
                 tasks.create_task(self.microphone.run())
@@ -224,6 +230,8 @@ class Session:
         self.absence.saw(event)
         self._share.saw()
         self._kept.saw(event)
+        if self._pool is not None:
+            self._pool.saw(event)
         for waiting in self._waiting:
             if not waiting.done():
                 waiting.set_result(None)

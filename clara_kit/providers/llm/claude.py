@@ -52,7 +52,8 @@ class ClaudeStreamingLLM:
     `first_token_timeout_ms` runs from the request to the first text, `stall_timeout_ms` from each piece of text to
     the next, or to the end. A history that the API would refuse gives one ProviderFailed (bad_input) and no ReplyStarted,
     for nothing was sent. max_tokens, temperature (None: the vendor's) and the time limits come from Settings.
-    through: makes of the HTTP client another that stands before it (`recorded.py`).
+    through: makes of the HTTP client another that stands before it (`recorded.py`). spare: `warm` keeps two connections, for
+    a reply that is left before its end takes its own with it, and the next one is asked for at that moment.
     """
 
     def __init__(
@@ -67,8 +68,9 @@ class ClaudeStreamingLLM:
         first_token_timeout_ms: float = 8000,
         stall_timeout_ms: float = 5000,
         through: Through | None = None,
+        spare: bool = False,
     ) -> None:
-        self.model = model
+        self.model, self._connections = model, 2 if spare else 1
         self._api_key = http.checked_key(api_key, "ANTHROPIC_API_KEY", "https://platform.claude.com")
         self._clock, self._base_url = clock, base_url
         self._first_token_timeout_s = first_token_timeout_ms / 1000
@@ -98,7 +100,7 @@ class ClaudeStreamingLLM:
         """
         try:
             async with asyncio.timeout(self._first_token_timeout_s):
-                await self._client().models.list(limit=1)
+                await asyncio.gather(*(self._client().models.list(limit=1) for _ in range(self._connections)))
             return
         except Exception as exc:
             failed = self._describe(exc) if getattr(exc, "status_code", None) in (None, 401, 403) else None
