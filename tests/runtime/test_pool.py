@@ -48,7 +48,7 @@ async def read(llm: Any, *, left: bool) -> None:
 
 @pytest.mark.parametrize(("pooled", "more"), [(True, 0), (False, 1)], indirect=["pooled"])
 async def test_what_is_asked_after_an_interruption_needs_no_new_connection(pooled: Services, more: int) -> None:
-    llm = pooled.llm(MonotonicClock())
+    llm: Any = pooled.llm(MonotonicClock())
     await llm.warm()
     before = shaken(pooled)
     await read(llm, left=True)
@@ -86,7 +86,8 @@ async def test_a_warm_voice_begins_without_a_handshake_and_an_old_socket_is_repl
 async def test_each_new_connection_to_a_twin_takes_as_long_as_the_profile_says(tmp_path: Path) -> None:
     services = compose("twin", settings=Settings.of(enable_connection_pool=True), latency="published")
     await asyncio.to_thread(services.open)
-    llm, clock = services.llm(clock := MonotonicClock()), clock
+    clock = MonotonicClock()
+    llm: Any = services.llm(clock)
     began_ms = clock.now_ms()
     await llm.warm()
     first_ms = clock.now_ms() - began_ms
@@ -107,3 +108,15 @@ async def test_a_conversation_with_warm_connections_decides_and_says_the_same(tm
             await clara.interrupt()
             said.append((await clara.ask("¿Cuánto cuesta el despacho?")).clara)
     assert said[0] == said[1]
+
+
+async def test_a_long_prompt_is_kept_by_the_vendor_before_the_first_question(pooled: Services) -> None:
+    llm: Any = pooled.llm(MonotonicClock())
+    long = Prompt(static="Eres Clara, de Beta Skincare. " * 400)
+    used = await llm.warm_prompt(long)
+    assert used.cache_write_tokens > 512 and used.output_tokens == 0
+    async with llm.reply(ReplyRequest(reply_id=1, prompt=long, messages=ASK.messages)) as events:
+        completed = [event async for event in events][-1]
+    assert completed.usage.cache_read_tokens == used.cache_write_tokens
+    assert await llm.warm_prompt(Prompt(static="Eres Clara.")) is None, "nothing is sent for what would not be kept"
+    await llm.aclose()

@@ -27,12 +27,13 @@ from msgspec.structs import replace
 
 from clara_kit.core.clock import Clock
 from clara_kit.core.errors import ProtocolError, ProviderError
-from clara_kit.core.events import CANCELLED, Event, ProviderFailed, ReplyCompleted, ReplyDelta, ReplyStarted
+from clara_kit.core.events import CANCELLED, Event, ProviderFailed, ReplyCompleted, ReplyDelta, ReplyStarted, Usage
+from clara_kit.core.prompt import Prompt
 from clara_kit.providers import http
 from clara_kit.providers.llm import pricing
 from clara_kit.providers.llm.base import ReplyRequest
 from clara_kit.providers.llm.claude_errors import describe
-from clara_kit.providers.llm.claude_request import body_of, fixed_parameters
+from clara_kit.providers.llm.claude_request import body_of, fixed_parameters, system_blocks
 from clara_kit.providers.llm.claude_tally import Tally
 
 if TYPE_CHECKING:
@@ -106,6 +107,27 @@ class ClaudeStreamingLLM:
             failed = self._describe(exc) if getattr(exc, "status_code", None) in (None, 401, 403) else None
         if failed is not None:
             raise failed
+
+    async def warm_prompt(self, prompt: Prompt) -> Usage | None:
+        """See `WarmsPrompt`. It is written to the vendor's cache once, which the first reply would have paid for otherwise."""
+        least = pricing.min_cacheable_tokens(self.model)
+        if least is None or len(prompt.static) / pricing.MOST_CHARS_A_TOKEN < least:
+            return None
+        body = {
+            **self._fixed,
+            "max_tokens": 0,
+            "messages": [{"role": "user", "content": "Hola"}],
+            **system_blocks(prompt),
+        }
+        async with asyncio.timeout(self._first_token_timeout_s):
+            message = await self._client().messages.create(**body)
+        used = message.usage
+        usage = Usage(
+            input_tokens=used.input_tokens,
+            cache_write_tokens=used.cache_creation_input_tokens or 0,
+            cache_read_tokens=used.cache_read_input_tokens or 0,
+        )
+        return replace(usage, cost_usd=pricing.cost_usd(self.model, usage))
 
     async def aclose(self) -> None:
         """Close this event loop's kept connections."""
