@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Meta, Struct, field
 
 from clara_kit import data_files
-from clara_kit.cache.meaning import meaning
+from clara_kit.cache.meaning import NAMELESS, meaning
 from clara_kit.core.errors import ScriptError
 from clara_kit.core.paths import DATA
 
@@ -123,7 +123,10 @@ def _wrong(entry: Curated) -> str:
     """What is wrong with an entry by itself, "" for nothing."""
     meant = {meaning(way).key: way for way in entry.ways}
     for way in entry.ways:
-        if why := meaning(way).follows:
+        if (why := meaning(way).follows) not in (
+            "",
+            NAMELESS,
+        ):  # what names nothing, a person vouches for, word by word
             return f"«{way}» is not a whole question ({why}); name what it is about."
     for near in entry.unlike:
         if (same := meant.get(meaning(near.text).key)) is not None and not meaning(near.text).follows:

@@ -18,8 +18,8 @@ from msgspec import structs
 from clara_kit import data_files
 from clara_kit.audio.pcm import concat, silence
 from clara_kit.audio.wav import wav_bytes
-from clara_kit.cache.faq import Curated, read_faq
-from clara_kit.cache.responses import ResponseCache, Scope
+from clara_kit.cache.faq import Curated
+from clara_kit.cache.responses import Entry, Hit, ResponseCache, Scope
 from clara_kit.cache.scope import shop_marks
 from clara_kit.core.errors import ScriptError
 from clara_kit.core.paths import DATA
@@ -34,6 +34,7 @@ from clara_kit.world.sim import simulate
 
 MINE = DATA / "faq" / "mine" / "asked.yml"
 STEPS = tuple(n / 50 for n in range(51))  # of the similarity that is asked for
+NEAREST = 8  # of which the first that the guard lets pass is taken
 PAUSE_MS = 900.0  # between the two that are heard one after the other
 _HINT = "it holds lists of questions, by the name of an answer; delete it to begin anew."
 
@@ -118,23 +119,29 @@ class Drafts:
             self._path.write_text(yaml.safe_dump(held, allow_unicode=True, sort_keys=True), encoding="utf-8")
 
 
-class Point(NamedTuple):
-    """How a law fares: of the questions that have an answer, the share that gets it; of all questions, the share that gets a wrong one."""
+LETS_PASS = (
+    (), ("topic",), ("verb", "tense"), ("person", "comparison", "follows"), ("product", "place", "skin"),
+    ("ingredient", "number", "date"), ("negation", "pregnancy", "child", "condition"),
+)  # fmt: skip
+"""What a guard lets pass, from the strictest to none at all: each of them also what those before it do."""
 
-    strictness: float
+
+class Point(NamedTuple):
+    """How a law fares: of the held-out ways of asking, the share that gets its answer; of all questions, the share that gets a wrong one."""
+
+    likeness: float
     right: float
     wrong: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Curve:
-    """Right answers against wrong ones, at each strictness: by likeness alone, with the guard, and as the cache decides.
+    """Right answers against wrong ones: for each guard of `LETS_PASS` at each likeness that is asked for, and as the cache decides.
 
-    ways: how many were held out. misses: how many near misses. shown: the questions that got a wrong answer, and from which.
+    ways: how many were held out. misses: how many near misses. wrong: those that got a wrong answer of the cache, and which.
     """
 
-    alone: tuple[Point, ...]
-    guarded: tuple[Point, ...]
+    guards: tuple[tuple[Point, ...], ...]
     shipped: Point
     ways: int
     misses: int
@@ -142,42 +149,46 @@ class Curve:
 
 
 class _Tried(NamedTuple):
-    likeness: float
-    agrees: float  # the likeness of the best that the guard lets pass
-    served: bool
-    verdicts: tuple[bool | None, bool | None, bool | None]  # of each: right, wrong, or nobody has judged it
+    near: tuple[
+        tuple[float, frozenset[str], bool | None], ...
+    ]  # best first: likeness, what differs, right, wrong or nobody knows
+    shipped: tuple[bool, bool | None]
     way: bool
     text: str
     by: str
 
+    def served(self, passing: frozenset[str], likeness: float) -> bool | None:
+        """What it would get of a guard: right, wrong, or None for no answer, or one that nobody has judged."""
+        return next((right for alike, differs, right in self.near if differs <= passing and alike >= likeness), None)
+
 
 @lru_cache(maxsize=2)
-def curve(faq: tuple[Curated, ...] | None = None) -> Curve:
+def curve(faq: tuple[Curated, ...]) -> Curve:
     """Every way of asking, tried on a cache that does not know it, and every near miss.
 
     A near miss is wrong where it gets the answer that it must not get; that of a third question nobody has judged, and it counts as
-    no answer. Computed from `data/faq/` on this machine; whoever wrote these questions wrote both halves.
+    none. Computed on this machine; whoever wrote these questions wrote both halves.
     """
-    tried = tuple(_tried(faq or read_faq()))
-    ways = sum(one.way for one in tried)
+    tried = tuple(_tried(faq))
+    ways, passing = sum(one.way for one in tried), frozenset[str]()
 
-    def point(strictness: float, served: list[bool], law: int) -> Point:
-        verdicts = [one.verdicts[law] for one, given in zip(tried, served, strict=True) if given]
-        right = sum(one.way and given and one.verdicts[law] is True for one, given in zip(tried, served, strict=True))
-        return Point(strictness, right / max(1, ways), verdicts.count(False) / max(1, len(tried)))
+    def point(likeness: float, verdicts: list[bool | None]) -> Point:
+        return Point(likeness, verdicts.count(True) / max(1, ways), verdicts.count(False) / max(1, len(tried)))
 
+    guards = []
+    for more in LETS_PASS:
+        passing |= {*more}
+        guards.append(tuple(point(step, [one.served(passing, step) for one in tried]) for step in STEPS))
     return Curve(
-        alone=tuple(point(step, [one.likeness >= step for one in tried], 0) for step in STEPS),
-        guarded=tuple(point(step, [one.agrees >= step for one in tried], 1) for step in STEPS),
-        shipped=point(1.0, [one.served for one in tried], 2),
+        guards=tuple(guards),
+        shipped=point(1.0, [one.shipped[1] for one in tried]),
         ways=ways, misses=len(tried) - ways,
-        wrong=tuple((one.text, one.by) for one in tried if one.served and one.verdicts[2] is False),
+        wrong=tuple((one.text, one.by) for one in tried if one.shipped[1] is False),
     )  # fmt: skip
 
 
 def _tried(faq: tuple[Curated, ...]) -> Iterator[_Tried]:
-    most = max(len(one.asked) for one in faq)
-    for n in range(most):  # of each answer its n-th way is held out
+    for n in range(max((len(one.asked) for one in faq), default=0)):  # of each answer its n-th way is held out
         cache = ResponseCache(faq=[structs.replace(one, asked=(*one.asked[:n], *one.asked[n + 1 :])) for one in faq])
         for one in faq:
             if n < len(one.asked):
@@ -190,19 +201,17 @@ def _tried(faq: tuple[Curated, ...]) -> Iterator[_Tried]:
 
 def _try(cache: ResponseCache, own: Curated, text: str, *, way: bool) -> _Tried:
     scope = Scope(skin=own.skin[0] if own.skin else "", date=own.from_ or "")
-    near = cache.nearest(text, n=3)
-    first, agreeing = next(iter(near), None), next((one for one in near if not one.differs), None)
+
+    def right(entry: Entry) -> bool | None:
+        return entry.id == own.id if way else False if entry.id == own.id else None
+
+    near = [one for one in cache.nearest(text, n=NEAREST) if not cache.holds(one.entry, scope)]
     found = cache.look_up(text, scope)
-    hit = getattr(found, "entry", None)
-
-    def verdict(entry: str | None) -> bool | None:
-        return None if entry is None else entry == own.id if way else (False if entry == own.id else None)
-
+    served = (True, right(found.entry)) if isinstance(found, Hit) else (False, None)
+    by = found.entry.id if isinstance(found, Hit) else ""
     return _Tried(
-        first.similarity if first else 0.0, agreeing.similarity if agreeing else 0.0, hit is not None,
-        (verdict(first and first.entry.id), verdict(agreeing and agreeing.entry.id), verdict(hit and hit.id)),
-        way, text, hit.id if hit is not None else "",
-    )  # fmt: skip
+        tuple((one.similarity, frozenset(one.differs), right(one.entry)) for one in near), served, way, text, by
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

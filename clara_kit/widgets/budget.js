@@ -13,9 +13,9 @@ function render({ model, el }) {
   told.dataset.testid = "lb_told";
   told.setAttribute("aria-live", "polite");
   problem.setAttribute("role", "alert");
-  left.append(falls, legend, spread);
+  left.append(falls, legend, spread, sheet, form, told, make("p", "cd-status", w("lb_validity")));
   body.append(left, side);
-  root.append(head, say, body, sheet, form, told, make("p", "cd-status", w("lb_validity")), problem);
+  root.append(head, say, body, problem);
   el.append(root);
 
   // --- one question at a time, the newest; what moved meanwhile is asked together ---
@@ -168,7 +168,10 @@ function render({ model, el }) {
     }
     sheet.replaceChildren(table);
     const told = (ms) => (ms > 0 ? `−${ms}` : ms < 0 ? `+${-ms}` : "0");
-    for (const [name, [alone, last]] of Object.entries(model.get("buys"))) buys[name].textContent = `${told(alone)} ms ${w("lb_alone")}, ${told(last)} ${w("lb_last")}`;
+    for (const [name, [alone, last, , answer]] of Object.entries(model.get("buys"))) {
+      const also = answer === last ? "" : `; ${w("lb_answer_short")} ${told(answer)}`;
+      buys[name].textContent = `${told(alone)} ms ${w("lb_alone")}, ${told(last)} ${w("lb_last")}${also}`;
+    }
   }
 
   // --- backwards ---

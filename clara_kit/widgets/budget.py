@@ -29,7 +29,7 @@ SLIDERS = {  # from, to, step; percent where it is a share
     "cold_share": (0, 100, 5),
 }  # fmt: skip
 SHARES = ("hit_share", "cold_share")
-BIN_MS, MOST_MS = 100.0, 8000.0
+BIN_MS, MOST_MS = 100.0, 10_000.0
 _TIMES = ("first_p50", "first_p95", "answer_p50")
 _EARS = {"first_p50": "ear_p50", "first_p95": "ear_p95", "answer_p50": "answer_ear_p50"}
 _SHARES = ("under_600", "under_800", "over_3000")
@@ -58,13 +58,13 @@ class LatencyBudget(anywidget.AnyWidget):
     answered = traitlets.Int(0).tag(sync=True)
     problem = traitlets.Unicode("").tag(sync=True)
 
-    def __init__(
-        self, levers: Levers = FAST, given: Given | None = None, *, language: Language | None = None
-    ) -> None:
+    def __init__(self, levers: Levers = FAST, given: Given | None = None, *, language: Language | None = None) -> None:
         self._language = language or usual_language()
         super().__init__(words=spoken_in(self._language))
         self.controls = {
-            "levers": {n: [one.mark, one.source, bool(one.setting), one.needs, n in UNPROVEN] for n, one in LEVERS.items()},
+            "levers": {
+                n: [one.mark, one.source, bool(one.setting), one.needs, n in UNPROVEN] for n, one in LEVERS.items()
+            },
             "sliders": {name: [*span, name in SHARES] for name, span in SLIDERS.items()},
             "profiles": [*PROFILES],
             "presets": [*PRESETS],
@@ -125,7 +125,9 @@ class LatencyBudget(anywidget.AnyWidget):
         ]
         kind = "ear" if self.heard else "first"
         self.buys = {
-            one.lever: [round(getattr(one, f"{what}_{when}")) for what in (kind, "answer") for when in ("alone", "last")]
+            one.lever: [
+                round(getattr(one, f"{what}_{when}")) for what in (kind, "answer") for when in ("alone", "last")
+            ]
             for one in bought(self._levers, self._given)
         }
         self.sentence = can_we(600.0, self._given, self._language)

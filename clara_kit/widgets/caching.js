@@ -1,5 +1,5 @@
 // The view of caching.py: who asks and what is true, what is found, the ways of asking, strictness, and two answers to hear.
-const WIDE = 560, HIGH = 300, LEFT = 58, RIGHT = 16, TOP = 14, BOTTOM = 46;
+const WIDE = 560, HIGH = 300, LEFT = 58, RIGHT = 16, TOP = 26, BOTTOM = 46;
 function render({ model, el }) {
   const w = (name) => model.get("words")[name] ?? name;
   const fill = (text, values) => text.replace(/\{(\w+)\}/g, (_, name) => values[name] ?? "");
@@ -94,15 +94,19 @@ function render({ model, el }) {
   ways.append(make("h4", "", w("ca_ways")), named("ca_entry", entryPick), entryAnswer, entryNote, cols);
 
   // --- strictness -------------------------------------------------------------------------------------------
-  const strict = make("div", "ca-part"), measure = button("ca_measure", () => ((measure.disabled = true), (told.textContent = w("ca_measuring")), send("measure"))), picture = make("div", "ca-picture"), slider = typed("range"), told = make("p", "ca-told"), legend = make("p", "cd-note");
+  const strict = make("div", "ca-part"), measure = button("ca_measure", () => ((measure.disabled = true), (told.textContent = w("ca_measuring")), send("measure"))), picture = make("div", "ca-picture"), slider = typed("range"), guard = typed("range"), passes = make("p", "ca-passes"), told = make("p", "ca-told"), legend = make("p", "cd-note");
   slider.min = 0;
   slider.max = 1;
   slider.step = 0.02;
   slider.value = 0.7;
+  guard.min = 0;
+  guard.step = 1;
+  guard.value = 0;
+  guard.max = 6;
   told.setAttribute("role", "status");
   told.dataset.testid = "ca-told";
-  const sliding = named("ca_strictness", slider);
-  strict.append(make("h4", "", w("ca_strict")), make("p", "cd-note", w("ca_strict_hint")), measure, picture, sliding, told, legend);
+  const sliding = named("ca_strictness", slider), guarding = named("ca_guard", guard);
+  strict.append(make("h4", "", w("ca_strict")), make("p", "cd-note", w("ca_strict_hint")), measure, picture, guarding, passes, sliding, told, legend);
   root.append(head, asking, result, near, acts, audio, note, problem, status, truth, ways, strict);
   el.append(root);
 
@@ -191,11 +195,15 @@ function render({ model, el }) {
     return node;
   };
   function draw() {
-    const found = model.get("curve"), { alone: raw = [], guarded = [], shipped } = found;
-    sliding.hidden = picture.hidden = legend.hidden = !shipped;
+    const found = model.get("curve"), { guards = [], passes: let_pass = [], shipped } = found;
+    guarding.hidden = sliding.hidden = picture.hidden = legend.hidden = passes.hidden = !shipped;
     if (!shipped) return;
     measure.hidden = true;
-    const most = Math.max(0.05, ...raw.map((p) => p[2]), ...guarded.map((p) => p[2])) * 1.05;
+    guard.max = guards.length - 1;
+    const level = Math.min(guard.valueAsNumber, guards.length - 1), passing = let_pass.slice(0, level + 1).flat();
+    passes.textContent = level === guards.length - 1 ? w("ca_passes_all") : passing.length ? fill(w("ca_passes"), { what: differs(passing) }) : w("ca_passes_none");
+    guard.setAttribute("aria-valuetext", passes.textContent);
+    const most = Math.max(0.05, ...guards.flat().map((p) => p[2])) * 1.05;
     const x = (share) => LEFT + (share / most) * (WIDE - LEFT - RIGHT), y = (share) => HIGH - BOTTOM - share * (HIGH - BOTTOM - TOP);
     const at = (points) => points.reduce((best, p) => (Math.abs(p[0] - slider.valueAsNumber) < Math.abs(best[0] - slider.valueAsNumber) ? p : best));
     const figure = svg("svg", { viewBox: `0 0 ${WIDE} ${HIGH}`, role: "img", "aria-label": w("ca_strict") });
@@ -203,9 +211,11 @@ function render({ model, el }) {
       figure.append(svg("line", { class: "ca-grid", x1: LEFT, x2: WIDE - RIGHT, y1: y(n / 4), y2: y(n / 4) }), svg("text", { x: LEFT - 6, y: y(n / 4) + 4, "text-anchor": "end" }, `${n * 25} %`));
       figure.append(svg("text", { x: x((n / 4) * most), y: HIGH - BOTTOM + 16, "text-anchor": n === 4 ? "end" : "middle" }, percent((n / 4) * most)));
     }
-    figure.append(svg("text", { x: (LEFT + WIDE) / 2, y: HIGH - 8, "text-anchor": "middle" }, w("ca_x")), svg("text", { transform: `translate(14 ${(HIGH - BOTTOM) / 2}) rotate(-90)`, "text-anchor": "middle" }, w("ca_y")));
-    for (const [points, name, dash] of [[raw, "alone", "6 4"], [guarded, "guarded", ""]]) {
-      figure.append(svg("polyline", { class: `ca-line ca-${name}`, points: points.map((p) => `${x(p[2])},${y(p[1])}`).join(" "), "stroke-dasharray": dash }));
+    figure.append(svg("text", { x: (LEFT + WIDE) / 2, y: HIGH - 8, "text-anchor": "middle" }, w("ca_x")), svg("text", { x: LEFT, y: 14 }, w("ca_y")));
+    const line = (points, name) => figure.append(svg("polyline", { class: `ca-line ${name}`, points: points.map((p) => `${x(p[2])},${y(p[1])}`).join(" ") }));
+    guards.forEach((points, n) => n !== level && line(points, n === guards.length - 1 ? "ca-alone" : ""));
+    line(guards[level], "ca-guarded");
+    for (const [points, name] of [[guards[guards.length - 1], "alone"], [guards[level], "guarded"]]) {
       const p = at(points), dot = svg("circle", { class: `ca-dot ca-${name}`, cx: x(p[2]), cy: y(p[1]), r: 6 });
       dot.append(svg("title", {}, `${w(`ca_${name}`)}: ${percent(p[1])}, ${percent(p[2])}`));
       figure.append(dot);
@@ -213,7 +223,7 @@ function render({ model, el }) {
     figure.append(svg("path", { class: "ca-shipped", d: `M${x(shipped[2])} ${y(shipped[1]) - 9}l9 9l-9 9l-9 -9Z` }));
     picture.replaceChildren(figure);
     const sentence = (name, p) => fill(w("ca_point"), { law: w(`ca_${name}`), right: percent(p[1]), wrong: percent(p[2]) });
-    told.textContent = [sentence("shipped", shipped), sentence("guarded", at(guarded)), sentence("alone", at(raw))].join(" ");
+    told.textContent = [sentence("shipped", shipped), sentence("guarded", at(guards[level])), sentence("alone", at(guards[guards.length - 1]))].join(" ");
     legend.textContent = fill(w("ca_counted"), found);
   }
   function says() {
@@ -239,7 +249,7 @@ function render({ model, el }) {
     if (way.value.trim()) send("add", { text: way.value });
     way.select();
   });
-  slider.addEventListener("input", draw);
+  for (const node of [slider, guard]) node.addEventListener("input", draw);
   root.addEventListener("keydown", (event) => event.stopPropagation());
   const onMessage = (content, buffers) => {
     if (content.kind !== "sound") return;

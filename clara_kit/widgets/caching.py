@@ -21,13 +21,13 @@ from clara_kit.cache.responses import Hit, Remembered, ResponseCache
 from clara_kit.core.errors import ClaraError, ScriptError
 from clara_kit.core.events import AnswerFound, AnswerNotFound
 from clara_kit.core.settings import Settings
-from clara_kit.lab.caching import Curve, Drafts, Pair, Situation, both, curve
+from clara_kit.lab.caching import LETS_PASS, Curve, Drafts, Pair, Situation, both, curve
 from clara_kit.lab.sheet import Sheet
 from clara_kit.measure.run import Run
 from clara_kit.prompts.catalog import Catalog
 from clara_kit.prompts.template import PromptTemplate
 from clara_kit.providers.llm.pricing import PRICES
-from clara_kit.widgets.telling import tell
+from clara_kit.widgets.telling import in_language, tell
 from clara_kit.widgets.view import style, view
 from clara_kit.widgets.words import Language, spoken_in, usual_language, whose
 from clara_kit.world.answers import AnswerBook
@@ -92,14 +92,16 @@ class CacheExplorer(anywidget.AnyWidget):
     def ask(self, question: str) -> Any:
         """Look a question up in the situation that is chosen; returns the `Hit` or `Miss`, and shows what came close."""
         found = self.cache.look_up(question, self.now.scope)
-        hit = isinstance(found, Hit)
         near = self.cache.nearest(question, n=3)
         self.found = {
-            "question": question, "hit": hit, "answer": found.answer if isinstance(found, Hit) else "", "why": found.why,
-            "trust": found.trust if isinstance(found, Hit) else 0, "learnt": hit and found.entry.origin == "learnt", "note": "",
+            "question": question, "hit": False, "answer": "", "trust": 0, "learnt": False, "note": "",
+            "why": in_language(found.why, self._language) if isinstance(found, Hit) or found.nearest is None else self.words["ca_no_same"],
             "near": [[one.entry.id, one.asked, round(one.similarity, 2), list(one.differs)] for one in near],
         }  # fmt: skip
-        closest = found.entry if isinstance(found, Hit) else near[0].entry if near else None
+        closest = near[0].entry if near else None
+        if isinstance(found, Hit):
+            closest, learnt = found.entry, found.entry.origin == "learnt"
+            self.found = {**self.found, "hit": True, "answer": found.answer, "trust": found.trust, "learnt": learnt}
         if closest is not None and closest.origin == "curated":
             self.choose(closest.id)
         return found
@@ -113,7 +115,7 @@ class CacheExplorer(anywidget.AnyWidget):
         self.situation = asdict(now)
         self.holding = {
             "of": len(self.cache.entries()),
-            "fallen": [[one.question, why, one.origin] for one, why in fallen.items()],
+            "fallen": [[one.question, in_language(why, self._language), one.origin] for one, why in fallen.items()],
         }
         if self.found:
             self.ask(self.found["question"])
@@ -155,7 +157,7 @@ class CacheExplorer(anywidget.AnyWidget):
         answer = AnswerBook.load().reply(question).text
         kept = self.cache.remember(question, answer, self.now.scope)
         self.situate()
-        self.found = {**self.found, "said": answer, "note": kept.why, "kept": kept.kept}
+        self.found = {**self.found, "said": answer, "note": in_language(kept.why, self._language), "kept": kept.kept}
         return kept
 
     def interrupt(self) -> None:
@@ -167,17 +169,17 @@ class CacheExplorer(anywidget.AnyWidget):
         """Try every way of asking and every near miss at every strictness; some seconds the first time."""
         self.measured = found = curve(self.cache.curated)
         self.curve = {
-            "alone": found.alone, "guarded": found.guarded, "shipped": found.shipped, "ways": found.ways,
-            "misses": found.misses, "wrong": found.wrong,
+            "guards": found.guards, "passes": LETS_PASS, "shipped": found.shipped, "ways": found.ways, "misses": found.misses,
+            "wrong": found.wrong,
         }  # fmt: skip
         return found
 
     def hear(self, question: str | None = None) -> Pair:
         """What was asked, or another question, without the cache and with it, one after the other; `sound`: as a WAV."""
         asked = question or self.found["question"]
-        self.pair = pair = both(asked)
-        self.heard = {"question": asked, "waits": pair.waits_ms, "busy": False}
+        pair = both(asked)
         self.sound = pair.sound()
+        self.pair, self.heard = pair, {"question": asked, "waits": pair.waits_ms}
         self.send({"kind": "sound"}, [self.sound])
         return pair
 
@@ -201,7 +203,8 @@ class CacheExplorer(anywidget.AnyWidget):
             "ask": lambda: self.ask(text), "choose": lambda: self.choose(text), "reset": self.reset,
             "situate": lambda: self.situate(**_checked(changes)), "add": lambda: self.add_way(text), "drop": lambda: self.drop_way(text),
             "model": self.let_model_answer, "interrupt": self.interrupt,
-            "measure": lambda: self._soon(self.measure), "hear": lambda: self._soon(self.hear),
+            "measure": lambda: self._soon(self.measure, curve, self.cache.curated),
+            "hear": lambda: self._soon(self.hear, both, self.found["question"]),
         }  # fmt: skip
         self.problem = self.status = ""
         self._do(acts.get(asked.get("kind"), lambda: None))
@@ -212,15 +215,19 @@ class CacheExplorer(anywidget.AnyWidget):
         except ClaraError as exc:
             self.problem = tell(exc, self._language)
 
-    def _soon(self, act: Callable[[], Any]) -> None:
-        """In the notebook's loop, after what the page shows meanwhile."""
-        task = asyncio.get_event_loop().create_task(self._later(act))
+    def _soon(self, show: Callable[[], Any], work: Callable[[Any], Any], on: Any) -> None:
+        """Work in a thread, which keeps what it found, so that no cell and no conversation waits for it; then show it."""
+
+        async def later() -> None:
+            try:
+                await asyncio.to_thread(work, on)
+                show()
+            except ClaraError as exc:
+                self.problem = tell(exc, self._language)
+
+        task = asyncio.get_event_loop().create_task(later())
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-    async def _later(self, act: Callable[[], Any]) -> None:
-        await asyncio.sleep(0)
-        self._do(act)
 
 
 def what_was_ready(run: Run | None = None, language: Language | None = None) -> Sheet:
@@ -232,7 +239,9 @@ def what_was_ready(run: Run | None = None, language: Language | None = None) -> 
         {
             words["ca_row_asked"]: turn.customer,
             words["ca_row_ready"]: words["ca_yes" if isinstance(found.get(turn.turn_id), AnswerFound) else "ca_no"],
-            words["ca_row_why"]: found[turn.turn_id].why if turn.turn_id in found else words["ca_not_asked"],
+            words["ca_row_why"]: in_language(found[turn.turn_id].why, which)
+            if turn.turn_id in found
+            else words["ca_not_asked"],
             words["ca_row_wait"]: "–" if turn.total_ms is None else f"{turn.total_ms / 1000:.2f}\u00a0s",
         }
         for turn in run.ledger

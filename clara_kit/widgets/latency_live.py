@@ -45,6 +45,7 @@ class LatencyLive(anywidget.AnyWidget):
     sums = traitlets.Dict().tag(sync=True)
     mix = traitlets.Unicode("").tag(sync=True)
     is_live = traitlets.Bool(False).tag(sync=True)
+    mark = traitlets.Unicode("").tag(sync=True)
     problem = traitlets.Unicode("").tag(sync=True)
 
     def __init__(self, *, language: Language | None = None) -> None:

@@ -105,6 +105,7 @@ class PlayedFace(Scheduled):
         self._tts = tts
         self._waiting: dict[int, asyncio.Queue[str | None]] = {}  # utterances in order; the first is spoken
         self._speaking: asyncio.Task[None] | None = None
+        self._awake_ms: float | None = None  # when it begins with the silence that it was given beforehand
         self.on_audio: Callable[[int, bytes], None] | None = None
 
     async def __aexit__(self, *_: object) -> None:
@@ -116,6 +117,13 @@ class PlayedFace(Scheduled):
         if task is not None:
             task.cancel()
             await asyncio.wait({task})
+
+    def wake(self, on: bool) -> None:
+        """See `Wakes`."""
+        if on and not self._waiting and self._awake_ms is None:
+            self._awake_ms = self._stage.clock.now_ms() + self._stage.draw("avatar_start")
+        elif not on:
+            self._awake_ms = None
 
     async def speak(self, utterance_id: int, piece_no: int, text: str) -> None:
         """Queue a piece."""
@@ -187,7 +195,11 @@ class PlayedFace(Scheduled):
                 first_ms = now() if first_ms is None else first_ms
                 if not start_ms:
                     tell(ev.FirstAudio(at_ms=now(), utterance_id=utterance_id))
-                    start_ms = free_ms = now() + stage.draw("avatar_start")
+                    awake_ms, self._awake_ms = self._awake_ms, None
+                    if awake_ms is None:
+                        start_ms = free_ms = now() + stage.draw("avatar_start")
+                    else:
+                        start_ms = free_ms = max(now(), awake_ms + mouths.WAKE_MS)
                     self._at(start_ms, partial(self._started, utterance_id))
                 free_ms = max(free_ms, now()) + len(part.pcm) / 2 / self._tts.rate_hz * 1000
                 if self.on_audio is not None:

@@ -1,7 +1,8 @@
 """Backwards: a target and a share of turns are named, and what reaches them is told, or what each unknown would have to be.
 
 Cheapest is what needs the fewest levers that are unproven; of these, the fewest that end turns by another rule (nobody has
-published what that costs in Spanish); then the fewest that are not built yet; then the fewest calls of the model, and the fewest levers.
+published what that costs in Spanish); then the fewest that are not built yet; then the least that is assumed of the shop (how often a kept answer fits, say), the
+fewest calls of the model, and the fewest levers.
 """
 
 from __future__ import annotations
@@ -45,12 +46,13 @@ class Reached(NamedTuple):
     proven: float
     needs: tuple[Need, ...]
     heard: bool
+    hits: float
 
     def told(self, language: Language = "en") -> str:
         """In sentences."""
         words, es = table("budget"), language == "es"
         fields = {
-            "target": f"{self.target_ms:.0f}", "wanted": f"{self.wanted:.0%}", "share": percent(self.share), "proven": percent(self.proven),
+            "target": f"{self.target_ms:.0f}", "wanted": percent(self.wanted), "share": percent(self.share), "proven": percent(self.proven),
             "to": words["to_ear" if self.heard else "to_first"][es],
         }  # fmt: skip
         if self.levers is None:
@@ -58,6 +60,9 @@ class Reached(NamedTuple):
         else:
             fields["levers"] = ", ".join(words[name][es] for name in self.levers) or words["plan"][es]
             head = words["reached_unproven" if set(self.levers) & {*UNPROVEN} else "reached"][es]
+        if self.levers is not None and self.levers.cache:
+            head += " " + words["assumed_hits"][es]
+            fields["hits"] = percent(self.hits)
         said, safe = [head], self.levers is not None and not set(self.levers) & {*UNPROVEN}
         for need in () if safe else self.needs:
             n = words["few"][es].format(n=need.n) if need.n else ""
@@ -99,7 +104,7 @@ def _price(levers: Levers, given: Given) -> tuple[float, ...]:
     unproven = sum(name in UNPROVEN for name in levers)
     other_ends, unbuilt = sum(one.ends_turns for one in pulled), sum(not one.setting for one in pulled)
     calls = cost(levers, given).prompt_tokens - cost(PLAN, given).prompt_tokens
-    return unproven, other_ends, unbuilt, max(0.0, calls), len(pulled)
+    return unproven, other_ends, unbuilt, sum(one.mark == "assumed" for one in pulled), max(0.0, calls), len(pulled)
 
 
 def _below(target_ms: float, given: Given, *, heard: bool) -> Callable[..., float]:
@@ -143,7 +148,7 @@ def reach(target_ms: float, share: float, given: Given | None = None, *, heard: 
     levers = None
     if best >= share:
         levers = next((one for one in sorted(_choices(), key=lambda one: _price(one, given)) if of(one) >= share), None)
-    return Reached(target_ms, share, levers, of(levers) if levers else best, proven, needs, heard)
+    return Reached(target_ms, share, levers, of(levers) if levers else best, proven, needs, heard, given.hit_share)
 
 
 def _border(reaches: Callable[[float], bool], most: float) -> float | None:
