@@ -157,6 +157,8 @@ def _marks(said: list[tuple[str, str]], known: Vocabulary) -> tuple[list[str], s
         elif word in ("no", "sin"):
             deny, at = "!" if word == "no" else "-", at + 1
             continue
+        elif word == "de" and "enviar" in marks and known.kinds.get(known.noun(after or "-")) == "place":
+            new, at = ("desde",), at + 1
         else:
             new, at = (_word(accented, word, after, known, stops, first=at == 0),), at + 1
         if new == ("HAVE",) and any(known.kinds.get(m) == "product" for m in marks) and not {"QUE", "CUAL"} & {*marks}:
@@ -227,12 +229,18 @@ def _word(accented: str, word: str, after: str, known: Vocabulary, stops: frozen
         return "COMO"
     if word in ("tengo", "teniendo"):
         return "own"
+    if word in ("mi", "mis"):
+        return "" if after in known.words("mine") or known.kinds.get(known.noun(after or "-")) in ("person", "child") else "mi"
     if word == "por" and after in known.words("channels"):
         return "por"
     if word in stops:
         return ""
     verb = known.verb(accented, word) or _bound(word, known)[0]
-    return known.noun(verb.rstrip("<")) + "<" * verb.endswith("<") if verb else known.noun(word)
+    if not verb:
+        return known.noun(word)
+    usual = known.raw["usually"].get(verb)
+    who = "I" if word.endswith(("o", "mos")) else "you" if word.endswith(("an", "en", "as", "es")) else ""
+    return known.noun(verb.rstrip("<")) + "<" * verb.endswith("<") + (f"@{who}" if usual and who and who != usual else "")
 
 
 def _settled(words: str, marks: list[str], follows: str, known: Vocabulary) -> Meaning:
@@ -250,14 +258,14 @@ def _settled(words: str, marks: list[str], follows: str, known: Vocabulary) -> M
     if "first" in found and " o " in words:
         found = found - {"first"} | {"ORDERSTEP"}
     asks = not _COPULAS.isdisjoint(words.split())
-    whole = asks or any(m.lstrip("!-")[:1].isupper() or m.lstrip("!-").rstrip("<") in known.forms for m in found)
+    whole = asks or any(m.lstrip("!-")[:1].isupper() or m.lstrip("!-").rstrip("<") in known.forms or "@" in m for m in found)
     for before, after in known.rules:
         needed = {m for m in before if m[0] != "@"}
         kinds = {known.kinds.get(m) for m in found} if len(needed) < len(before) else set()
         if needed <= found and all(m[1:] in kinds for m in before - needed):
             found = found - needed | (after - {""})
     ingredients = sum(known.kinds.get(m) == "ingredient" for m in found)
-    if ingredients > 1 and found >= {"CAN", "usar"}:
+    if ingredients > 1 and found >= {"CAN", "usar"} and "o" not in found:
         found |= {"MIX"}
     if found & known.words("asking"):
         found -= known.words("modals")
