@@ -23,6 +23,7 @@ from clara_kit.lab.export.shapes import LEFT_OUT
 from clara_kit.lab.judging import through
 from clara_kit.lab.overlaps import Case, overlaps
 from clara_kit.lab.survival.chaos import ASKS, chaos
+from clara_kit.world.faults import Fault
 from clara_kit.world.script import Line, Script
 from clara_kit.world.sim import simulate
 
@@ -40,21 +41,28 @@ _TURNS = (
 )  # fmt: skip
 CUSTOMERS = ("antonia", "matias", "sin_datos", "hostil")
 ALWAYS = {"retry_jitter": 0.0}  # its hash is not in every language, and nobody needs the same jitter twice
-TURNED: tuple[dict[str, Any], ...] = (
+MANNERS: tuple[dict[str, Any], ...] = (
     {}, {"enable_chunked_heygen": False}, {"openers": True}, {"enable_barge_in": False}, {"turn_hold_ms": 400},
     {"enable_response_cache": True}, {"first_clause": True}, {"after_false_interruption": "restate"}, {"min_words": 2},
-    {"after_false_interruption": "end"}, {"protected_opening_ms": 800}, {"avatar_vendor": "heygen"}, {"hold_phrase": ""},
-    {"enable_auto_fallback": True}, {"local_vad": False}, {"open_avatar_early": True}, {"barge_in_debounce_ms": 250},
-    {"failure_threshold": 1, "enable_auto_fallback": True}, {"max_retries": 0}, {"turn_deadline_ms": 3000.0, "apology": ""},
-    {"history_max_messages": 2}, {"slow_response_ms": 1500}, {"no_words_timeout_ms": 1200, "final_timeout_ms": 1500},
-    {"profile_deadline_ms": 200, "enable_personalization": False}, {"sustained_ms": 500, "taken_back_ms": 1500},
-    {"tts_speed": 1.2, "words_so_far_ms": 300}, {"ignore_echo": False, "ignore_backchannels": False},
-    {"failure_threshold": 1, "enable_auto_fallback": True, "fallback_open_ms": 4000, "fallback_successes": 1},
-    {"finalize_short_sounds": True, "no_words_after_sound_ms": 400, "unfinished_hold_ms": 800}, {"duck": True},
-    {"initial_retry_delay_ms": 300, "retry_backoff_multiplier": 3, "max_retry_delay_ms": 2000, "max_retries": 1},
-    {"llm_max_tokens": 30},
+    {"after_false_interruption": "end"}, {"protected_opening_ms": 1500}, {"avatar_vendor": "heygen"}, {"local_vad": False},
+    {"open_avatar_early": True}, {"barge_in_debounce_ms": 250}, {"history_max_messages": 2}, {"sustained_ms": 500},
+    {"no_words_timeout_ms": 1200, "final_timeout_ms": 1500}, {"words_so_far_ms": 300}, {"ignore_backchannels": False},
+    {"ignore_echo": False}, {"finalize_short_sounds": True, "no_words_after_sound_ms": 400}, {"unfinished_hold_ms": 800},
+    {"duck": True}, {"taken_back_ms": 1500}, {"llm_max_tokens": 30}, {"openers": True, "enable_response_cache": False},
+    {"openers": True, "first_clause": True}, {"slow_response_ms": 1500},
 )  # fmt: skip
-"""What is turned on top of the preset, one after the other."""
+_TROUBLES: tuple[dict[str, Any], ...] = (
+    {}, {"enable_auto_fallback": True}, {"hold_phrase": ""}, {"failure_threshold": 1, "enable_auto_fallback": True},
+    {"max_retries": 0}, {"turn_deadline_ms": 3000.0}, {"apology": ""}, {"broken_reply": ""}, {"slow_response_ms": 1500},
+    {"failure_threshold": 1, "enable_auto_fallback": True, "fallback_open_ms": 4000, "fallback_successes": 1},
+    {"initial_retry_delay_ms": 300, "retry_backoff_multiplier": 4, "max_retry_delay_ms": 2000}, {"tts_speed": 1.3},
+    {"max_retries": 1}, {"enable_auto_fallback": True, "fallback_notice": "", "failure_threshold": 1}, {"openers": True},
+)  # fmt: skip
+_CUSTOMERS: tuple[dict[str, Any], ...] = (
+    {}, {"profile_deadline_ms": 100}, {"enable_personalization": False}, {"greeting": ""}, {"openers": True},
+)  # fmt: skip
+TURNED = {"trouble": _TROUBLES, "customer": _CUSTOMERS}
+"""What is turned on top of the preset, one after the other, by kinds; of the others `MANNERS`."""
 _OVERLAPS = 330
 LATE_MS = 400.0
 _CORRECTIONS = (
@@ -84,7 +92,8 @@ class Conversation(Struct, frozen=True, kw_only=True):
 def chosen(n: int) -> tuple[str, Preset, dict[str, Any]]:
     """Kind, preset, and what is turned on top of it."""
     kind, preset = _TURNS[n % len(_TURNS)], [*PRESETS][n // len(_TURNS) % len(PRESETS)]
-    changes = TURNED[n // (len(_TURNS) * len(PRESETS)) % len(TURNED)]
+    several = TURNED.get(kind, MANNERS)  # each comes under every preset before the next one comes
+    changes = several[_nth(n // len(PRESETS), n) % len(several)]
     if kind == "first":
         greeting = child_rng(n, "vectors").choice(("", "¡Hola! Soy Clara."))
         changes = {"enable_chunked_heygen": False, "enable_response_cache": False, "greeting": greeting}
@@ -124,6 +133,13 @@ def _script(n: int, kind: str, settings: Settings, rng: Random) -> Script:
         lines = _kept(rng)
     elif not (faults and falls_back):  # who comes back from a fallback needs time
         lines = lines[: rng.choice((1, 2, 2, 3))]
+    if kind == "customer" and rng.random() < 0.4:
+        faults = (
+            Fault(service="shop", kind=rng.choice(("refuse", "slow", "stall")), for_ms=rng.choice((400.0, 4000.0))),
+        )
+    if kind == "trouble" and rng.random() < 0.15:  # her voice breaks off where it began, again and again
+        service: ev.Service = rng.choice(("tts", "avatar"))
+        faults = tuple(Fault(service=service, kind="cut", on=on, after_ms=300) for on in range(2, 14))
     faults = tuple(fault for fault in faults if falls_back or fault.service != "backup")
     return Script(title=f"vector {n}", lines=lines, faults=faults)
 
@@ -153,8 +169,14 @@ def _cases() -> tuple[tuple[Case, ...], ...]:
     return tuple(map(tuple, kinds.values()))
 
 
+def _nth(ten: int, n: int) -> int:
+    """The how-manieth of its kind a conversation is, in these ten."""
+    slot = n % len(_TURNS)
+    return ten // len(_TURNS) * _TURNS.count(_TURNS[slot]) + _TURNS[:slot].count(_TURNS[slot])
+
+
 def _case(n: int) -> Case:
-    nth = n // len(_TURNS) * _TURNS.count("overlap") + _TURNS[: n % len(_TURNS)].count("overlap")
+    nth = _nth(n, n)
     several = _cases()[nth % len(_cases())]
     case = several[nth // len(_cases()) % len(several)]
     if nth % 2:  # she answers as soon as she should one day; what is slow hides manners
