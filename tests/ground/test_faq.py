@@ -11,14 +11,18 @@ import pytest
 from clara_kit.cache.faq import FAQ
 from clara_kit.cache.responses import Hit, ResponseCache, Scope
 from clara_kit.cache.scope import shop_marks
+from clara_kit.core.events import AnswerFound
 from clara_kit.core.paths import DATA
 from clara_kit.core.placeholders import fold
+from clara_kit.core.prompt import Prompt
+from clara_kit.core.settings import Settings
 from clara_kit.data_files import data
 from clara_kit.lab.scores.checks import CHECKS
 from clara_kit.lab.scores.heard import Answer, Heard
 from clara_kit.lab.scores.products import amounts, named
 from clara_kit.prompts.catalog import Catalog
 from clara_kit.prompts.template import PromptTemplate
+from clara_kit.world.sim import simulate
 
 FILES = sorted((DATA / "faq").glob("*.yml"))
 ENTRIES: list[dict[str, Any]] = [one for file in FILES for one in data(file)["answers"]]
@@ -123,3 +127,16 @@ def test_most_other_ways_of_asking_get_their_answer_and_none_another() -> None:
     got = [(name, given(one)) for name, asked in ASKED["may_get"].items() for one in asked]
     assert not [pair for pair in got if pair[1] not in (pair[0], None)]
     assert sum(pair[1] is not None for pair in got) >= 0.8 * len(got)
+
+
+@pytest.mark.parametrize("template", [None, "warm", "expert", "brief", "baseline"])
+def test_a_promise_of_the_shop_is_ready_under_every_prompt_that_ships_and_under_no_other(template: str | None) -> None:
+    fast = Settings.preset("fast").with_changes(greeting="")
+    asked = ["¿Cuánto cuesta el despacho?", "¿Qué limpiador me recomiendas?"]
+    camila = None if template is None else "camila"
+    run = simulate(asked, fast, template=template, customer=camila)
+    found = [e.text for e in run.events if isinstance(e, AnswerFound)]
+    assert "$3.990" in found[0] and len(found) == (1 if camila is None else 2)
+    assert camila is None or "gel limpiador Brisa" in found[1]  # her skin is «Mixta»
+    other = simulate(asked, fast, template=Prompt(static="El despacho cuesta $1.000."))
+    assert not [e for e in other.events if isinstance(e, AnswerFound)]
