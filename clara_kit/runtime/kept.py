@@ -157,7 +157,7 @@ class KeptAnswers:
             customer=services.customer_key if known is not None and not known.is_anonymous else "",
             skin=(known.skin_type or "") if known is not None else "",
             date=today_in_chile(),
-            prompt=profile.prompt(personal=False).hash,
+            prompt=profile.prompt_mark,
             model=f"{mode} {model}",  # what a stand-in said is never given for a model's
             **self._shop,
         )
