@@ -20,6 +20,7 @@ _TOKEN = re.compile(r"\d+|[^\W\d_]+|%")
 _GROUPED = re.compile(r"(?<=\d)[.\u00a0](?=\d{3}(?!\d))")
 _ENCLITIC = re.compile(r"(.+(?:r|ndo))(?:me|te|se|nos)?(lo|la|los|las|le|les)?")
 _CLITICS = frozenset(("me", "te", "se", "nos"))
+NAMELESS = "it names nothing that it is about"  # why a question may need what was said before
 _OBJECTS = frozenset(("lo", "la", "los", "las"))
 _UNITS = frozenset(
     words("dia semana mes year hora minuto vez gota porciento cuota luca peso ml gr kilo AFTERNOON NIGHT AM")
@@ -333,7 +334,7 @@ def _settled(words: str, marks: list[str], follows: str, known: Vocabulary) -> M
     placed = (m for m in joined if m[0] == "#" or (m in found and not m[0].isupper() and m not in _VAGUE))
     order = tuple(dict.fromkeys(placed)) if tells else ()
     if not follows and found and not _names(set(joined) | found, words.split(), known, asks):
-        follows = "it names nothing that it is about"
+        follows = NAMELESS
     return Meaning(words, frozenset(found), order, follows, whole)
 
 

@@ -79,8 +79,7 @@ class World(Hears):
         self._greeting = _greeting(settings, briefing)
         self._health, self._seed = health or {}, seed
         self._heap: list[tuple[float, int, ev.Event | Action]] = []
-        self._number = 0
-        self._now_ms = 0.0
+        self._number, self._now_ms = 0, 0.0
         self._void: set[str] = set()  # timers that were cancelled
         # The reply that is being written: its next event, where in the queue it stands, and the rest. Not one entry of
         # the heap for each token: most of what happens is the next token.
@@ -247,8 +246,7 @@ class World(Hears):
         self._wish(self.customer.reads(command.text, self._now_ms))
 
     def _look_up(self, asked: do.LookUpAnswer) -> None:
-        now_ms, prompt = self._now_ms, self._prompts()[1]
-        self.at(now_ms, kept_answer(self._cache, asked, now_ms, self._known, prompt))
+        self.at(self._now_ms, kept_answer(self._cache, asked, self._now_ms, self._known, self._prompts()[1]))
 
     # --- the shop --------------------------------------------------------------------------------------
 
