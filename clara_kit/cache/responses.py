@@ -19,9 +19,10 @@ from typing import Any, Literal
 
 from clara_kit.cache.faq import FAQ, Curated, checked, read_faq
 from clara_kit.cache.guard import differences, similarity
-from clara_kit.cache.meaning import Meaning, meaning
+from clara_kit.cache.meaning import NAMELESS, Meaning, meaning
 from clara_kit.cache.scope import BACK, NAMES, NEEDED, UNSURE, Scope, depends_on, names_customer
 from clara_kit.core.errors import SettingsError
+from clara_kit.data_files import fingerprint
 from clara_kit.store import Store
 
 __all__ = ["Entry", "Hit", "Miss", "Near", "Remembered", "ResponseCache", "Scope", "usual_cache"]
@@ -101,8 +102,7 @@ class _Index:
         for way in dict.fromkeys((entry.question, *entry.ways)):
             meant = meaning(way)
             self.same.setdefault(_key(meant), []).append((entry, way))
-            if _key(meant) != meant.words:
-                self.same.setdefault(meant.words, []).append((entry, way))
+            self.same.setdefault(meant.words, []).append((entry, way))
             for mark in meant.marks:
                 self.by_mark.setdefault(mark, []).append((entry, way))
 
@@ -119,6 +119,7 @@ class ResponseCache:
 
     path: a file on disk for what is learnt, None for memory alone. faq: a folder or file of curated answers, or the entries
     themselves; None for none. now: seconds since 1970. expire_h: how long a learnt answer lives, 0 for none is learnt.
+    `hash` stands for the curated answers in a run's inputs.
     """
 
     def __init__(
@@ -132,6 +133,7 @@ class ResponseCache:
         self._now, self._expire_s, self._lock = now, expire_h * 3600, RLock()
         self._store = Store(path, clock=now) if path is not None else None
         self.curated = read_faq(faq) if isinstance(faq, Path | str) else checked(tuple(faq or ()))
+        self.hash = fingerprint(self.curated)
         self._distrusted: dict[str, float] = {}  # of what was said to a question, by `_said`
         self._learnt: dict[str, Entry] = {}
         self._index = _Index()
@@ -147,11 +149,13 @@ class ResponseCache:
         meant = meaning(question)
         if not meant.marks:
             return Miss("nothing was asked")
-        if meant.follows:
-            return Miss(meant.follows)
         with self._lock:
             self._load()
             found = self._index.same.get(meant.words, []) or self._index.same.get(_key(meant), [])
+            if meant.follows:  # but for a curated way that says the same words
+                found = [f for f in found if f[0].origin == "curated" and meaning(f[1]).words == meant.words]
+                if meant.follows != NAMELESS or not found:
+                    return Miss(meant.follows)
             fallen = ""
             for entry, way in sorted(found, key=lambda f: (f[0].origin, -(f[0].expires_at or 0.0))):
                 if fallen_now := self.holds(entry, scope):
@@ -235,9 +239,8 @@ class ResponseCache:
         if missing := sorted(name for name in names & NEEDED if not scope.value(name)):
             return Remembered(False, f"it depends on the {missing[0]}, which is not known")
         holds = tuple((name, (scope.value(name),)) for name in NAMES if name in names)
-        id_ = sha256(repr((_key(meant) if meant.whole else meant.words, sorted(holds))).encode()).hexdigest()[:12]
-        if isinstance(_key(meant), tuple):
-            id_ = sha256(repr((sorted(meant.marks), meant.order, holds)).encode()).hexdigest()[:12]
+        meant_by = repr((meant.whole, sorted(meant.marks), meant.order, holds))
+        id_ = sha256(meant_by.encode()).hexdigest()[:12]
         entry = Entry(id_, question, answer, holds, expires_at=self._now() + self._expire_s)
         if self._distrusted.get(_said(meant, answer), 1.0) <= 0:
             return Remembered(False, "it was interrupted or corrected too often")
@@ -356,7 +359,7 @@ def usual_cache() -> ResponseCache:
 
 
 def _key(meant: Meaning) -> Any:
-    return meant.key if meant.whole else meant.words
+    return meant.whole, meant.key  # what is only named is another thing than a question about it
 
 
 def _said(meant: Meaning, answer: str) -> str:
@@ -374,8 +377,7 @@ def _named(depends: Iterable[str] | None) -> frozenset[str] | None:
 
 def _entry(one: Curated) -> Entry:
     depends = one.written_for + ((("skin", one.skin),) if one.skin else ())
-    days = one.from_ or "", one.until or ""
-    return Entry(one.id, one.question, one.answer, depends, "curated", days=days, ways=one.asked)
+    return Entry(one.id, one.question, one.answer, depends, "curated", days=one.days, ways=one.asked)
 
 
 def _read(id_: str, held: Any) -> Entry | None:

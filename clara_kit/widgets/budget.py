@@ -17,12 +17,14 @@ from clara_kit.lab.budget.figures import Figures, bought, figures
 from clara_kit.lab.budget.levers import FAST, LEVERS, OPENERS, PLAN, UNPROVEN, Cost, Given, Levers
 from clara_kit.lab.budget.reach import ALL, PROVEN, can_we, percent, reach
 from clara_kit.lab.budget.times import draws, times
+from clara_kit.lab.calibrate.mark import calibrated_mark
 from clara_kit.lab.explorer import Figure
 from clara_kit.widgets.telling import tell
 from clara_kit.widgets.view import style, view
 from clara_kit.widgets.words import Language, spoken_in, usual_language
+from clara_kit.world.latency import CALIBRATED, newest_calibration
 
-PROFILES = ("published", "optimistic", "long_tail", "classic")
+PROFILES = ("published", "optimistic", "long_tail", "classic", CALIBRATED)
 PRESETS = {"plan": PLAN, "fast": FAST, "openers": OPENERS, "proven": PROVEN, "all": ALL}
 SLIDERS = {  # from, to, step; percent where it is a share
     "reply_tokens": (10, 200, 5), "sentence_tokens": (4, 60, 1), "clause_tokens": (3, 40, 1), "hit_share": (0, 100, 5),
@@ -53,6 +55,7 @@ class LatencyBudget(anywidget.AnyWidget):
     curves = traitlets.Dict().tag(sync=True)
     rows: Any = traitlets.List().tag(sync=True)
     buys = traitlets.Dict().tag(sync=True)
+    mark = traitlets.Unicode("").tag(sync=True)
     sentence = traitlets.Unicode("").tag(sync=True)
     asked = traitlets.Dict().tag(sync=True)
     answered = traitlets.Int(0).tag(sync=True)
@@ -66,7 +69,7 @@ class LatencyBudget(anywidget.AnyWidget):
                 n: [one.mark, one.source, bool(one.setting), one.needs, n in UNPROVEN] for n, one in LEVERS.items()
             },
             "sliders": {name: [*span, name in SHARES] for name, span in SLIDERS.items()},
-            "profiles": [*PROFILES],
+            "profiles": [one for one in PROFILES if one != CALIBRATED or newest_calibration() is not None],
             "presets": [*PRESETS],
         }
         self._levers, self._given = levers, given or Given()
@@ -130,6 +133,7 @@ class LatencyBudget(anywidget.AnyWidget):
             ]
             for one in bought(self._levers, self._given)
         }
+        self.mark = calibrated_mark(draws(self._given.profile).profile, language=self._language)
         self.sentence = can_we(600.0, self._given, self._language)
         if self.asked:
             self.ask(self.asked["target"], self.asked["share"])

@@ -16,7 +16,7 @@ from tests.browser.test_explorer_in_a_browser import DARK, MODEL, PAGE
 pytestmark = [pytest.mark.timeout(120), pytest.mark.wall]
 
 NAMES = (
-    "words", "controls", "chosen", "given", "heard", "bars", "curves", "rows", "buys", "sentence", "asked", "answered", "problem",
+    "words", "controls", "chosen", "given", "heard", "bars", "curves", "rows", "buys", "mark", "sentence", "asked", "answered", "problem",
 )  # fmt: skip
 
 

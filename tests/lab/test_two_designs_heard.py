@@ -44,7 +44,10 @@ def test_what_is_heard_keeps_silent_for_as_long_as_the_customer_waits() -> None:
 
 def test_the_tables_say_unknown_where_nothing_is_published_and_name_every_source() -> None:
     told = repr(sheets.designs({"the plan": PLAN}))
-    assert "unknown: nobody has published it" in told and "Calculated from «published»" in told
+    assert (
+        "unknown: nobody has published it" in told
+        and "Calculated from «published» (never calibrated: published figures)" in told
+    )
     levers = sheets.sources()
     assert len(levers) == 11 and all(levers.frame["source"]) and "assumed for this avatar" in repr(levers)
     stages = sheets.stages(Given(profile="classic"))

@@ -16,7 +16,7 @@ import numpy as np
 
 from clara_kit.lab.budget.figures import ROWS, figures, seen
 from clara_kit.lab.budget.levers import LEVERS, OPENERS, PLAN, SENT_AHEAD_MS, UNPROVEN, Given, Levers, cost
-from clara_kit.lab.budget.times import AS_IT_IS, Factors, draws, times
+from clara_kit.lab.budget.times import AS_IT_IS, AT_ONCE, Draws, Factors, draws, times
 from clara_kit.lab.sentences import Language, table
 
 ALL = Levers(**{name: name != "finalize" for name in LEVERS})
@@ -107,9 +107,8 @@ def _price(levers: Levers, given: Given) -> tuple[float, ...]:
     return unproven, other_ends, unbuilt, sum(one.mark == "assumed" for one in pulled), max(0.0, calls), len(pulled)
 
 
-def _below(target_ms: float, given: Given, *, heard: bool) -> Callable[..., float]:
+def _below(target_ms: float, given: Given, d: Draws, *, heard: bool) -> Callable[..., float]:
     """The share of turns below the target, by levers and by factors."""
-    d = draws(given.profile, ROWS)
 
     def of(levers: Levers, but: Factors = AS_IT_IS) -> float:
         what = times(levers, given, d, but)
@@ -125,30 +124,35 @@ class _Limits(NamedTuple):
 
 
 @lru_cache(maxsize=64)
-def _limits(target_ms: float, share: float, given: Given, *, heard: bool = False) -> _Limits:
+def _limits(target_ms: float, share: float, given: Given, d: Draws, *, heard: bool = False) -> _Limits:
     """The share by all levers, by all but the unproven ones, and what each unknown must be."""
-    of = _below(target_ms, given, heard=heard)
+    of = _below(target_ms, given, d, heard=heard)
     finalized = {"flux": False, "eager": False, "finalize": True}
     best, proven = (max(of(one), of(one.but(**finalized))) for one in (ALL, PROVEN))
-    law = draws(given.profile).profile.laws["avatar_start"]
+    law = d.profile.laws["avatar_start"]
     start = _border(lambda by: of(OPENERS, Factors(stages=(("avatar_start", by),))) >= share, 1.0)
     ahead = _border(lambda by: of(OPENERS.but(send_ahead=True), Factors(sent_ahead=2 - by)) >= share, 2.0)
-    middle = sum(SENT_AHEAD_MS) / 2
+    middle = sum(d.gain(AT_ONCE) or SENT_AHEAD_MS) / 2
     return _Limits(best, proven, (
         Need("start", None if start is None else start * law.middle, law.middle, seen(law)),
         Need("send_ahead", None if ahead is None else (2 - ahead) * middle, middle, None),
     ))  # fmt: skip
 
 
-@lru_cache(maxsize=64)
 def reach(target_ms: float, share: float, given: Given | None = None, *, heard: bool = False) -> Reached:
     """What brings this share of turns below the target. heard: as the ear hears it. Raises `ScriptError` for a profile."""
     given = given or Given()
-    of, (best, proven, needs) = _below(target_ms, given, heard=heard), _limits(target_ms, share, given, heard=heard)
+    return _reached(target_ms, share, given, draws(given.profile, ROWS), heard)
+
+
+@lru_cache(maxsize=64)
+def _reached(target_ms: float, share: float, given: Given, d: Draws, heard: bool) -> Reached:
+    of, limits = _below(target_ms, given, d, heard=heard), _limits(target_ms, share, given, d, heard=heard)
     levers = None
-    if best >= share:
+    if limits.best >= share:
         levers = next((one for one in sorted(_choices(), key=lambda one: _price(one, given)) if of(one) >= share), None)
-    return Reached(target_ms, share, levers, of(levers) if levers else best, proven, needs, heard, given.hit_share)
+    found = of(levers) if levers else limits.best
+    return Reached(target_ms, share, levers, found, limits.proven, limits.needs, heard, given.hit_share)
 
 
 def _border(reaches: Callable[[float], bool], most: float) -> float | None:
@@ -165,7 +169,7 @@ def _border(reaches: Callable[[float], bool], most: float) -> float | None:
 def can_we(target_ms: float = 600.0, given: Given | None = None, language: Language = "en") -> str:
     """The honest answer in one sentence; every number in it is calculated here and now."""
     given, words = given or Given(), table("budget")
-    found = _limits(target_ms, 0.5, given)
+    found = _limits(target_ms, 0.5, given, draws(given.profile, ROWS))
     start = found.needs[0].ms
     best = figures(OPENERS, given)
     key = "cannot" if found.proven < 0.5 else "can"

@@ -12,6 +12,7 @@ from clara_kit.lab.budget.levers import FAST, LEVERS, OPENERS, PLAN, UNPROVEN, G
 from clara_kit.lab.budget.played import played
 from clara_kit.lab.budget.reach import ALL, PROVEN, percent
 from clara_kit.lab.budget.times import draws
+from clara_kit.lab.calibrate.mark import calibrated_mark
 from clara_kit.lab.explorer import Figure
 from clara_kit.lab.sheet import Sheet
 
@@ -33,9 +34,10 @@ def designs(choices: Mapping[str, Levers] = DESIGNS, given: Given | None = None)
             "below 800 ms": percent(found.under_800.value or 0.0), "above 3 s": percent(found.over_3000.value or 0.0),
             "answered too early": UNKNOWN if found.cost.cut_off is None else percent(found.cost.cut_off),
         })  # fmt: skip
+    mark = calibrated_mark(draws(given.profile).profile)
     return Sheet.of(
         rows,
-        f"Calculated from «{given.profile}», replies of {given.reply_tokens} tokens; shares by the avatar's word; intervals 95 %.",
+        f"Calculated from «{given.profile}» ({mark}), replies of {given.reply_tokens} tokens; shares by the avatar's word; intervals 95 %.",
     )
 
 
