@@ -13,7 +13,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from clara_kit.cache.vocabulary import END, VERB, Tree, Vocabulary, plain
+from clara_kit.audio.numbers import words
+from clara_kit.cache.vocabulary import END, VERB, Node, Vocabulary, plain
 
 _TOKEN = re.compile(r"\d+|[^\W\d_]+|%")
 _GROUPED = re.compile(r"(?<=\d)[.\u00a0](?=\d{3}(?!\d))")
@@ -22,21 +23,23 @@ _CLITICS = frozenset(("me", "te", "se", "nos"))
 NAMELESS = "it names nothing that it is about"  # why a question may need what was said before
 _OBJECTS = frozenset(("lo", "la", "los", "las"))
 _UNITS = frozenset(
-    "dia semana mes year hora minuto vez gota porciento cuota luca peso ml gr kilo AFTERNOON NIGHT AM".split()
+    words("dia semana mes year hora minuto vez gota porciento cuota luca peso ml gr kilo AFTERNOON NIGHT AM")
 )
-_COUNTED = frozenset("dia semana mes ano hora minuto vez gota".split())
+_COUNTED = frozenset(words("dia semana mes ano hora minuto vez gota"))
 _TAGS = frozenset(("no", "o", "si", "ya", "cierto", "verdad"))
 _OPENS = frozenset(("si", "con", "para", "en", "a", "el", "la", "los", "las", "de", "sin", "por", "cual", "que"))
 _TOGETHER, _EITHER = (
     frozenset(("ingredient", "product")),
     frozenset(("MIX", "DIFFERENCE", "ORDERSTEP")),
 )  # whose order tells nothing
-_COPULAS = frozenset("es son sera seria eres va van".split())
+_VAGUE = frozenset(words("usar ir tener own hacer comprar llevar poder enviar servir"))  # where they stand tells nothing
+_COPULAS = frozenset(words("es son sera seria eres va van"))
 _CIRCUMSTANCES = frozenset(("date", "condition", "skin", "pregnancy", "child", "person", "place", "comparison", "verb"))
 _GENERAL = frozenset(("productos", "algo"))
+_ASKING, _MODAL = frozenset(("COMO", "QUE", "CUAL")), frozenset(("CAN", "MUST"))
 _WHOLE = frozenset(("RECOMMEND", "ROUTINE", "HOWCHEAP"))  # name nothing, and are whole all the same
 _TIMES = frozenset(("date", "pregnancy", "comparison"))  # intents of the other kinds name what they are about
-_STATES = frozenset("estoy estas esta uno una se tengo hay eres soy estamos".split())
+_STATES = frozenset(words("estoy estas esta uno una se tengo hay eres soy estamos"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +116,7 @@ def _counted(said: list[tuple[str, str]], known: Vocabulary) -> list[tuple[str, 
                 word == "y"
                 and seen
                 and current % 10 == 0
-                and 20 < current % 100
+                and current % 100 > 20
                 and following in (*numbers, "uno", "una")
             ):
                 at += 1
@@ -133,28 +136,28 @@ def _counted(said: list[tuple[str, str]], known: Vocabulary) -> list[tuple[str, 
 
 
 def _match(
-    tree: Tree, said: Sequence[tuple[str, str]], at: int, known: Vocabulary
+    root: Node, said: Sequence[tuple[str, str]], at: int, known: Vocabulary
 ) -> tuple[tuple[str, ...], int] | None:
     """The longest phrase that begins here: what it becomes, and where it ends."""
-    best: tuple[tuple[str, ...], int] | None = None
-    reach = [(tree, at, False)]
+    best: tuple[int, int, tuple[str, ...]] | None = None
+    reach = [
+        (root, at, 0, False)
+    ]  # a place in the phrase, the next word, how many were only to follow, whether one was skipped
     while reach:
-        node, here, skipped = reach.pop()
+        node, here, stay, skipped = reach.pop()
         if END in node and here > at and not skipped:
-            names, stay = node[END]
-            if best is None or here - stay > best[1] or (here - stay == best[1] and stay):
-                best = names, here - stay
+            best = max(best or (0, 0, ()), (here - stay, stay, node[END]))
         if here >= len(said):
             continue
         accented, word = said[here]
-        if word in node:
-            reach.append((node[word], here + 1, False))
+        for behind, follows in node.get(word, ()):
+            reach.append((behind, here + 1, stay + follows, False))
         verb = known.verb(accented, word) or _bound(word, known)[0]
-        if verb and VERB + verb in node:
-            reach.append((node[VERB + verb], here + 1, False))
+        for behind, follows in node.get(VERB + verb, ()) if verb else ():
+            reach.append((behind, here + 1, stay + follows, False))
         if word in _CLITICS and here > at:
-            reach.append((node, here + 1, True))
-    return best
+            reach.append((node, here + 1, stay, True))
+    return (best[2], best[0]) if best else None
 
 
 def _courteous(said: list[tuple[str, str]], known: Vocabulary) -> list[tuple[str, str]]:
@@ -282,7 +285,7 @@ def _word(accented: str, word: str, after: str, known: Vocabulary, stops: frozen
         return ("QUE" if word == "que" else "CUAL") if asks else ""
     if word == "como":
         return "COMO"
-    if word == "tengo":
+    if word in ("tengo", "teniendo"):
         return "own"
     if word == "por" and after in known.words("channels"):
         return "por"
@@ -300,7 +303,12 @@ def _settled(words: str, marks: list[str], follows: str, known: Vocabulary) -> M
             joined[-1] += f":{mark}"
         else:
             joined.append(mark)
+    for n, mark in enumerate(joined):
+        if mark[0] == "#" and ":" not in mark and n and known.kinds.get(joined[n - 1]) in ("person", "child"):
+            joined[n] += ":year"  # «mi hijo de 15»
     found = set(joined)
+    if "first" in found and " o " in words:
+        found = found - {"first"} | {"ORDERSTEP"}
     asks = not _COPULAS.isdisjoint(words.split())
     whole = asks or any(m.lstrip("!-")[:1].isupper() or m.lstrip("!-").rstrip("<") in known.forms for m in found)
     for before, after in known.rules:
@@ -323,7 +331,7 @@ def _settled(words: str, marks: list[str], follows: str, known: Vocabulary) -> M
         n > 1 for kind, n in kinds.items() if kind not in ("", "verb") and not (kind in _TOGETHER and found & _EITHER)
     )
     tells = several or bool(found & known.relations)
-    placed = (m for m in joined if m[0] == "#" or (m in found and not m[0].isupper() and m not in known.raw["verbs"]))
+    placed = (m for m in joined if m[0] == "#" or (m in found and not m[0].isupper() and m not in _VAGUE))
     order = tuple(dict.fromkeys(placed)) if tells else ()
     if not follows and found and not _names(set(joined) | found, words.split(), known, asks):
         follows = NAMELESS
@@ -333,13 +341,19 @@ def _settled(words: str, marks: list[str], follows: str, known: Vocabulary) -> M
 def _names(marks: set[str], words: list[str], known: Vocabulary, copula: bool) -> bool:
     """Whether it says what it is about: «¿sirve para el acné?» does not, nor does «¿se puede usar en el embarazo?»."""
     bare = {m.lstrip("!-").rstrip("<") for m in marks}
-    if bare <= known.bare or all(m[0] == "#" for m in bare):
+    if bare <= known.bare or all(m[0] == "#" and m.rpartition(":")[2] != "cuota" for m in bare):
         return False
-    if not (bare & known.of_something or copula) or marks & _WHOLE or not _GENERAL.isdisjoint(words):
+    asking, needs = marks & _ASKING, bare & known.of_something
+    if not (needs or copula) or marks & _WHOLE or not _GENERAL.isdisjoint(words) or (
+        "producto" in words and (asking or "un" in words)
+    ):
         return True
+    if asking and needs <= known.acts | _MODAL:  # «¿cómo quito las manchas?», «¿cómo es la piel mixta?»
+        return True
+    nothing = known.bare | known.of_something | (frozenset() if "WHATIS" in marks else known.circumstances)
     named = [
         m for m in marks
-        if m[0] != "#" and (m[0] != "-" or m[1].isupper()) and (one := m.lstrip("!-").rstrip("<")) not in known.bare | known.of_something | known.circumstances
-        and known.kinds.get(one) not in (_TIMES if one[0].isupper() else _CIRCUMSTANCES)
+        if (m[0] != "#" or m.endswith(":cuota")) and (m[0] != "-" or m[1].isupper()) and (one := m.lstrip("!-").rstrip("<")) not in nothing
+        and known.kinds.get(one) not in (_TIMES if one[0].isupper() or "WHATIS" in marks else _CIRCUMSTANCES)
     ]  # fmt: skip
-    return len(named) > ("tener" in bare)  # «¿tiene perfume?»: what has it?
+    return len(named) > ("tener" in bare and "WHATIS" not in marks)  # «¿tiene perfume?»: what has it?

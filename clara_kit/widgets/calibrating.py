@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from datetime import datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import ipywidgets as w
@@ -36,12 +37,12 @@ from clara_kit.runtime.clock import MonotonicClock
 from clara_kit.runtime.config import load_keys, load_settings
 from clara_kit.widgets.telling import in_language, tell
 from clara_kit.widgets.words import Language, spoken_in, usual_language
-from clara_kit.world.latency import CALIBRATED, LatencyProfile, Law, newest_calibration
+from clara_kit.world.latency import CALIBRATED, Found, LatencyProfile, Law, newest_calibration
 from clara_kit.world.pace import loop_factory
 
 TWINS_PACE, TWINS_ROUNDS = 20.0, 3
 _DIM = "color:var(--jp-ui-font-color1);line-height:1.4;max-width:110ch"
-_CELL = "padding:1px 10px 1px 0;text-align:right;white-space:nowrap"
+_CELL = "padding:1px 10px 1px 0;text-align:right"
 Work = Callable[[], Coroutine[Any, Any, Calibration]]
 
 
@@ -60,7 +61,7 @@ class CalibrationPanel:
         self._cap = w.BoundedFloatText(1.0, min=0.0, max=100.0, step=0.5, layout=w.Layout(width="230px"))
         acts: dict[str, Callable[[], object]] = {"measure": self.measure, "twins": self.try_twins, "stop": self.stop}
         self._buttons = {name: _button(act) for name, act in acts.items()}
-        self._about, self._says, self._found = w.HTML(), w.HTML(), w.HTML()
+        self._about, self._says, self._found = (w.HTML(layout=w.Layout(max_width="100%")) for _ in range(3))
         for field in (self._rounds, self._cap):
             field.style.description_width = "initial"
             field.observe(lambda _: self._label(), names="value")
@@ -88,7 +89,12 @@ class CalibrationPanel:
     def try_twins(self) -> None:
         """The same of the kit's twins, in a minute and for nothing: to see what comes of it; returns at once."""
         how = self._how() | {"rounds": TWINS_ROUNDS}
-        self._begin(lambda: calibrate_twins(pace=TWINS_PACE, **how), TWINS_PACE)
+
+        async def work() -> Calibration:
+            with TemporaryDirectory() as folder:  # to look at, not to be kept
+                return await calibrate_twins(pace=TWINS_PACE, **how | {"folder": Path(folder)})
+
+        self._begin(work, TWINS_PACE)
 
     def stop(self) -> None:
         """End it now; what was measured is kept."""
@@ -204,29 +210,32 @@ class CalibrationPanel:
         return f"{told} {priced} {word['cal_left_out'].format(services=left_out) if left_out else ''}".rstrip()
 
     def _figures(self, profile: LatencyProfile) -> str:
-        found, word, names = profile.calibrated, self._words, table("measured")
+        found, word = profile.calibrated, self._words
         if found is None:
             return ""
-        published, es = LatencyProfile.load("published").laws, self._language == "es"
-        heads = ("", "n", word["cal_median"], "95 %", word["cal_published"])
-        rows = ["".join(f"<th style='{_CELL}'>{escape(head)}</th>" for head in heads)]
-        for name, one in {**found.stages, **found.beside}.items():
-            low, high = one.p50_between
-            law = published.get(name)  # type: ignore[call-overload]
-            cells = (
-                f"{one.n}",
-                f"{one.p50:.4g} ({low:.4g}–{high:.4g})",
-                f"{one.p95:.4g}",
-                _published(law) if law else "—",
-            )
-            first = f"<th scope='row' style='text-align:left;font-weight:normal'>{escape(names[name][es])}</th>"
-            rows.append(first + "".join(f"<td style='{_CELL}'>{escape(cell)}</td>" for cell in cells))
-        body = "".join(f"<tr>{row}</tr>" for row in rows)
         use = "" if found.behind == "twins" else word["cal_use"].format(name=CALIBRATED)
         told = "".join(
             f"<p style='margin:4px 0'>{escape(text)}</p>" for text in (*gains(profile, self._language), use) if text
         )
-        return f"<div style='overflow-x:auto'><table>{body}</table></div><div style='{_DIM}'>{told}</div>"
+        more = f"<details><summary>{escape(word['cal_beside'])}</summary>{self._rows(found.beside)}</details>"
+        return f"{self._rows(found.stages)}{more if found.beside else ''}<div style='{_DIM}'>{told}</div>"
+
+    def _rows(self, found: Mapping[str, Found]) -> str:
+        published, names, word = LatencyProfile.load("published").laws, table("measured"), self._words
+        heads = ("n", word["cal_median"], "p95", word["cal_published"])
+        rows = ["<td></td>" + "".join(f"<th scope='col' style='{_CELL}'>{escape(head)}</th>" for head in heads)]
+        for name, one in found.items():
+            law = published.get(name)  # type: ignore[call-overload]
+            between = "–".join(map(_number, one.p50_between))
+            cells = (f"{one.n}", f"{_number(one.p50)} ({between})", _number(one.p95), _published(law) if law else "—")
+            label = escape(names[name][self._language == "es"])
+            first = f"<th scope='row' style='text-align:left;font-weight:normal'>{label}</th>"
+            rows.append(first + "".join(f"<td style='{_CELL}'>{escape(cell)}</td>" for cell in cells))
+        return f"<table>{''.join(f'<tr>{row}</tr>' for row in rows)}</table>"
+
+
+def _number(value: float) -> str:
+    return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
 def _published(law: Law) -> str:
@@ -235,7 +244,7 @@ def _published(law: Law) -> str:
         if law.kind == "fixed"
         else f"{law.low:g}–{law.high:g}"
         if law.kind == "uniform"
-        else f"{law.low:g}, 95 % {law.high:g}"
+        else f"{law.low:g}, p95 {law.high:g}"
     )
 
 

@@ -27,7 +27,7 @@ class PlayedTTS:
 
     def __init__(self, stage: Stage) -> None:
         self._stage = stage
-        self._flushes = Flushes()
+        self.flushes = Flushes()
         self._late_ms = 0.0
         self._broken: ev.ProviderFailed | None = None  # what goes wrong with what is being spoken
 
@@ -37,12 +37,12 @@ class PlayedTTS:
         yield self._stream(pieces)
 
     async def _stream(self, pieces: AsyncIterator[str]) -> AsyncIterator[AudioChunk | PiecesVoiced]:
-        self._flushes.begin()
+        self.flushes.begin()
         count, audio_ms, now_ms = 0, 0.0, self._stage.clock.now_ms
         self._late_ms, self._broken = 0.0, None
 
         def due_s() -> float | None:
-            due_ms = self._flushes.due_ms(at_ms := now_ms())
+            due_ms = self.flushes.due_ms(at_ms := now_ms())
             return None if due_ms is None else (due_ms - at_ms) / 1000
 
         async with aclosing(batches(pieces, due_s, asyncio.Event())) as together:
@@ -59,8 +59,8 @@ class PlayedTTS:
         sounds = [await self._sound(text) for text in texts]
         made = mouths.flush(texts, stage.clock.now_ms(), stage.draw, stage.length, late_ms=self._late_ms)
         self._late_ms = 0.0
-        self._flushes.make(stage.clock.now_ms())
-        self._flushes.sound(made.audio_ms, made.first_ms)
+        self.flushes.make(stage.clock.now_ms())
+        self.flushes.sound(made.audio_ms, made.first_ms)
         sound: Sound = concat(silence(made.lead_ms, RATE_HZ), *sounds)
         for number, chunk in enumerate(sound.frames(CHUNK_MS)):
             share = number * CHUNK_MS / max(sound.duration_ms, CHUNK_MS)

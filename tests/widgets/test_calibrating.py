@@ -55,7 +55,7 @@ def test_a_vendor_with_a_key_is_measured_and_its_figures_stand_beside_the_publis
     found = panel.wait()
     assert found is not None and found.calibrated is not None and found.calibrated.behind == "live"
     assert "calibrated today" in shown(panel) and "question → first word" in shown(panel)
-    assert "637, 95 % 1615" in shown(panel) and "All rounds are done" in shown(panel)
+    assert "637, p95 1615" in shown(panel) and "All rounds are done" in shown(panel)
     assert [file.suffix for file in sorted(tmp_path.iterdir())] == [".jsonl", ".yaml"]
     assert "calibrado hoy" in shown(CalibrationPanel(folder=tmp_path, language="es"))  # the next kernel's
 
