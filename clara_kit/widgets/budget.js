@@ -134,7 +134,8 @@ function render({ model, el }) {
       if (one.answer > at + 30) {
         const line = svg("line", { class: "lb-answer", x1: x(one.answer), x2: x(one.answer), y1: y - 4, y2: y + 36 });
         line.append(svg("title", {}, `${w("lb_answer")}: ${one.answer} ms`));
-        figure.append(line, svg("text", { x: x(one.answer) - 5, y: y + 20, "text-anchor": "end" }, w("lb_answer_short")));
+        const room = x(one.answer) < WIDE - 90;
+        figure.append(line, svg("text", { x: x(one.answer) + (room ? 6 : -6), y: y + 20, "text-anchor": room ? "start" : "end" }, w("lb_answer_short")));
       }
     });
     falls.replaceChildren(figure);
