@@ -63,6 +63,14 @@ _CUSTOMERS: tuple[dict[str, Any], ...] = (
 )  # fmt: skip
 TURNED = {"trouble": _TROUBLES, "customer": _CUSTOMERS}
 """What is turned on top of the preset, one after the other, by kinds; of the others `MANNERS`."""
+_SLOW = Fault(service="llm", kind="slow", for_ms=5000)
+_REFUSED = Fault(service="llm", kind="refuse", status=529)
+_TROUBLE_OF = {
+    "apology": (_REFUSED, _REFUSED), "max_retry_delay_ms": (_REFUSED, _REFUSED), "turn_deadline_ms": (_REFUSED, _REFUSED),
+    "hold_phrase": (_SLOW, _SLOW),
+    "broken_reply": (Fault(service="llm", kind="cut", after_ms=1500), _REFUSED),
+}  # fmt: skip
+"""What must happen at first, and then again and again, for these settings to matter."""
 _OVERLAPS = 330
 LATE_MS = 400.0
 _CORRECTIONS = (
@@ -140,6 +148,8 @@ def _script(n: int, kind: str, settings: Settings, rng: Random) -> Script:
     if kind == "trouble" and rng.random() < 0.15:  # her voice breaks off where it began, again and again
         service: ev.Service = rng.choice(("tts", "avatar"))
         faults = tuple(Fault(service=service, kind="cut", on=on, after_ms=300) for on in range(2, 14))
+    for first, then in (_TROUBLE_OF[name] for name in chosen(n)[2] if kind == "trouble" and name in _TROUBLE_OF):
+        faults = (first, *(Fault(**{**then.to_dict(), "on": on}) for on in range(2, 13)))
     faults = tuple(fault for fault in faults if falls_back or fault.service != "backup")
     return Script(title=f"vector {n}", lines=lines, faults=faults)
 
