@@ -68,7 +68,7 @@ _REFUSED = Fault(service="llm", kind="refuse", status=529)
 _TROUBLE_OF = {
     "apology": (_REFUSED, _REFUSED), "max_retry_delay_ms": (_REFUSED, _REFUSED), "turn_deadline_ms": (_REFUSED, _REFUSED),
     "hold_phrase": (_SLOW, _SLOW),
-    "broken_reply": (Fault(service="llm", kind="cut", after_ms=1500), _REFUSED),
+    "broken_reply": (Fault(service="llm", kind="cut", after_ms=200), _REFUSED),
 }  # fmt: skip
 """What must happen at first, and then again and again, for these settings to matter."""
 _OVERLAPS = 330
@@ -122,7 +122,9 @@ def conversation(n: int) -> Conversation:
         came = [record for record in through(_case(n), settings)[0].trace if isinstance(record, ev.Event)]
     else:
         customer = CUSTOMERS[n // len(_TURNS) % len(CUSTOMERS)] if kind == "customer" else None
-        latency = "fast" if kind == "first" else chaos(n).latency
+        latency = (
+            "fast" if kind == "first" else "published" if changes.keys() & _TROUBLE_OF.keys() else chaos(n).latency
+        )
         came = [*simulate(_script(n, kind, settings, rng), settings, seed=n, latency=latency, customer=customer).events]
     came = [event for event in came if not isinstance(event, LEFT_OUT)]
     odd = kind == "odd"
