@@ -61,9 +61,10 @@ class Trimmer:
         if self._held is None:
             return pcm
         self._held += pcm
-        samples = _samples(bytes(self._held))
+        most = round(_MOST_MS * self._rate_hz / 1000)
+        samples = _samples(bytes(self._held))[:most]
         begins = _onset(samples, self._rate_hz)
-        if begins is None and len(samples) * 1000 < _MOST_MS * self._rate_hz:
+        if begins is None and len(samples) < most:
             return b""
         cut = 0 if begins is None else max(0, begins - round(self._leave_ms * self._rate_hz / 1000))
         self.cut_ms += cut * 1000 / self._rate_hz

@@ -5,6 +5,7 @@ Comes before `responses.py`. A file is refused, with the entry that is to blame,
 
 from __future__ import annotations
 
+from datetime import date
 from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -27,7 +28,6 @@ Kind = Literal[
 """What tells two questions apart."""
 _Text = Annotated[str, Meta(pattern=r"\S")]
 _Plain = Annotated[str, Meta(pattern=r"^[^{}]*\S[^{}]*$")]  # nothing is filled in
-_Day = Annotated[str, Meta(pattern=r"^20\d\d-\d\d-\d\d$")]
 
 
 class Unlike(Struct, frozen=True, forbid_unknown_fields=True):
@@ -47,8 +47,8 @@ class Curated(Struct, frozen=True, forbid_unknown_fields=True):
     unlike: tuple[Unlike, ...] = ()
     depends: tuple[Literal["catalog", "price", "stock", "prompt"], ...] = ()
     skin: tuple[_Text, ...] = ()
-    from_: _Day | None = field(default=None, name="from")
-    until: _Day | None = None
+    from_: date | None = field(default=None, name="from")
+    until: date | None = None
     written_for: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
     @property
@@ -59,7 +59,13 @@ class Curated(Struct, frozen=True, forbid_unknown_fields=True):
     def meets(self, other: Curated) -> bool:
         """Whether there is a customer and a day for whom both hold."""
         skins = not (self.skin and other.skin) or bool({*self.skin} & {*other.skin})
-        return skins and (self.from_ or "") <= (other.until or "~") and (other.from_ or "") <= (self.until or "~")
+        (begins, ends), (begins_other, ends_other) = self.days, other.days
+        return skins and begins <= (ends_other or "~") and begins_other <= (ends or "~")
+
+    @property
+    def days(self) -> tuple[str, str]:
+        """The first and the last day on which it holds, "" where there is none."""
+        return str(self.from_ or ""), str(self.until or "")
 
 
 class _File(Struct, forbid_unknown_fields=True):

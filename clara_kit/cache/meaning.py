@@ -13,7 +13,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from clara_kit.cache.vocabulary import END, VERB, Tree, Vocabulary, plain
+from clara_kit.audio.numbers import words
+from clara_kit.cache.vocabulary import END, VERB, Node, Vocabulary, plain
 
 _TOKEN = re.compile(r"\d+|[^\W\d_]+|%")
 _GROUPED = re.compile(r"(?<=\d)[.\u00a0](?=\d{3}(?!\d))")
@@ -22,19 +23,23 @@ _CLITICS = frozenset(("me", "te", "se", "nos"))
 NAMELESS = "it names nothing that it is about"  # why a question may need what was said before
 _OBJECTS = frozenset(("lo", "la", "los", "las"))
 _UNITS = frozenset(
-    "dia semana mes year hora minuto vez gota porciento cuota luca peso ml gr kilo AFTERNOON NIGHT AM".split()
+    words("dia semana mes year hora minuto vez gota porciento cuota luca peso ml gr kilo AFTERNOON NIGHT AM")
 )
-_COUNTED = frozenset("dia semana mes ano hora minuto vez gota".split())
+_COUNTED = frozenset(words("dia semana mes ano hora minuto vez gota"))
 _TAGS = frozenset(("no", "o", "si", "ya", "cierto", "verdad"))
 _OPENS = frozenset(("si", "con", "para", "en", "a", "el", "la", "los", "las", "de", "sin", "por", "cual", "que"))
 _TOGETHER, _EITHER = (
     frozenset(("ingredient", "product")),
     frozenset(("MIX", "DIFFERENCE", "ORDERSTEP")),
 )  # whose order tells nothing
-_COPULAS = frozenset("es son sera seria eres va van".split())
+_VAGUE = frozenset(words("usar ir tener own hacer comprar llevar poder enviar servir"))  # where they stand tells nothing
+_COPULAS = frozenset(words("es son sera seria eres va van"))
 _CIRCUMSTANCES = frozenset(("date", "condition", "skin", "pregnancy", "child", "person", "place", "comparison", "verb"))
+_GENERAL = frozenset(("productos", "algo"))
+_ASKING, _MODAL = frozenset(("COMO", "QUE", "CUAL")), frozenset(("CAN", "MUST"))
+_WHOLE = frozenset(("RECOMMEND", "ROUTINE", "HOWCHEAP"))  # name nothing, and are whole all the same
 _TIMES = frozenset(("date", "pregnancy", "comparison"))  # intents of the other kinds name what they are about
-_STATES = frozenset("estoy estas esta uno una se tengo hay eres soy estamos".split())
+_STATES = frozenset(words("estoy estas esta uno una se tengo hay eres soy estamos"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +116,7 @@ def _counted(said: list[tuple[str, str]], known: Vocabulary) -> list[tuple[str, 
                 word == "y"
                 and seen
                 and current % 10 == 0
-                and 20 < current % 100
+                and current % 100 > 20
                 and following in (*numbers, "uno", "una")
             ):
                 at += 1
@@ -131,28 +136,28 @@ def _counted(said: list[tuple[str, str]], known: Vocabulary) -> list[tuple[str, 
 
 
 def _match(
-    tree: Tree, said: Sequence[tuple[str, str]], at: int, known: Vocabulary
+    root: Node, said: Sequence[tuple[str, str]], at: int, known: Vocabulary
 ) -> tuple[tuple[str, ...], int] | None:
     """The longest phrase that begins here: what it becomes, and where it ends."""
-    best: tuple[tuple[str, ...], int] | None = None
-    reach = [(tree, at)]
+    best: tuple[int, int, tuple[str, ...]] | None = None
+    reach = [
+        (root, at, 0, False)
+    ]  # a place in the phrase, the next word, how many were only to follow, whether one was skipped
     while reach:
-        node, here = reach.pop()
-        if END in node and here > at:
-            names, stay = node[END]
-            if best is None or here - stay > best[1] or (here - stay == best[1] and stay):
-                best = names, here - stay
+        node, here, stay, skipped = reach.pop()
+        if END in node and here > at and not skipped:
+            best = max(best or (0, 0, ()), (here - stay, stay, node[END]))
         if here >= len(said):
             continue
         accented, word = said[here]
-        if word in node:
-            reach.append((node[word], here + 1))
+        for behind, follows in node.get(word, ()):
+            reach.append((behind, here + 1, stay + follows, False))
         verb = known.verb(accented, word) or _bound(word, known)[0]
-        if verb and VERB + verb in node:
-            reach.append((node[VERB + verb], here + 1))
+        for behind, follows in node.get(VERB + verb, ()) if verb else ():
+            reach.append((behind, here + 1, stay + follows, False))
         if word in _CLITICS and here > at:
-            reach.append((node, here + 1))
-    return best
+            reach.append((node, here + 1, stay, True))
+    return (best[2], best[0]) if best else None
 
 
 def _courteous(said: list[tuple[str, str]], known: Vocabulary) -> list[tuple[str, str]]:
@@ -214,6 +219,8 @@ def _marks(said: list[tuple[str, str]], known: Vocabulary) -> tuple[list[str], s
             continue
         else:
             new, at = (_word(accented, word, after, known, stops, first=at == 0),), at + 1
+        if new == ("HAVE",) and any(known.kinds.get(m) == "product" for m in marks) and not {"QUE", "CUAL"} & {*marks}:
+            new = ("tener",)  # «¿sus cremas tienen parabenos?»
         for mark in filter(None, new):
             if deny and mark in ("tener", "contener", "llevar", "traer") and deny == "!":
                 deny = "-"
@@ -278,6 +285,10 @@ def _word(accented: str, word: str, after: str, known: Vocabulary, stops: frozen
         return ("QUE" if word == "que" else "CUAL") if asks else ""
     if word == "como":
         return "COMO"
+    if word in ("tengo", "teniendo"):
+        return "own"
+    if word == "por" and after in known.words("channels"):
+        return "por"
     if word in stops:
         return ""
     verb = known.verb(accented, word) or _bound(word, known)[0]
@@ -292,14 +303,19 @@ def _settled(words: str, marks: list[str], follows: str, known: Vocabulary) -> M
             joined[-1] += f":{mark}"
         else:
             joined.append(mark)
+    for n, mark in enumerate(joined):
+        if mark[0] == "#" and ":" not in mark and n and known.kinds.get(joined[n - 1]) in ("person", "child"):
+            joined[n] += ":year"  # «mi hijo de 15»
     found = set(joined)
+    if "first" in found and " o " in words:
+        found = found - {"first"} | {"ORDERSTEP"}
     asks = not _COPULAS.isdisjoint(words.split())
     whole = asks or any(m.lstrip("!-")[:1].isupper() or m.lstrip("!-").rstrip("<") in known.forms for m in found)
     for before, after in known.rules:
         needed = {m for m in before if m[0] != "@"}
         kinds = {known.kinds.get(m) for m in found} if len(needed) < len(before) else set()
         if needed <= found and all(m[1:] in kinds for m in before - needed):
-            found = found - needed | after
+            found = found - needed | (after - {""})
     ingredients = sum(known.kinds.get(m) == "ingredient" for m in found)
     if ingredients > 1 and found >= {"CAN", "usar"}:
         found |= {"MIX"}
@@ -309,15 +325,14 @@ def _settled(words: str, marks: list[str], follows: str, known: Vocabulary) -> M
         if mark in found or mark in known.implied:
             found -= known.implied.get(mark, frozenset())
     kinds = Counter("number" if m[0] == "#" else known.kinds.get(m.lstrip("!-"), "") for m in joined)
+    if any(m.endswith(":year") for m in found):
+        found -= {"tener", "own", "edad"}
     several = any(
         n > 1 for kind, n in kinds.items() if kind not in ("", "verb") and not (kind in _TOGETHER and found & _EITHER)
     )
     tells = several or bool(found & known.relations)
-    order = (
-        tuple(m for m in joined if m in found and not m[0].isupper() and m not in known.raw["verbs"] or m[0] == "#")
-        if tells
-        else ()
-    )
+    placed = (m for m in joined if m[0] == "#" or (m in found and not m[0].isupper() and m not in _VAGUE))
+    order = tuple(dict.fromkeys(placed)) if tells else ()
     if not follows and found and not _names(set(joined) | found, words.split(), known, asks):
         follows = NAMELESS
     return Meaning(words, frozenset(found), order, follows, whole)
@@ -326,13 +341,19 @@ def _settled(words: str, marks: list[str], follows: str, known: Vocabulary) -> M
 def _names(marks: set[str], words: list[str], known: Vocabulary, copula: bool) -> bool:
     """Whether it says what it is about: «¿sirve para el acné?» does not, nor does «¿se puede usar en el embarazo?»."""
     bare = {m.lstrip("!-").rstrip("<") for m in marks}
-    if bare <= known.bare or all(m[0] == "#" for m in bare):
+    if bare <= known.bare or all(m[0] == "#" and m.rpartition(":")[2] != "cuota" for m in bare):
         return False
-    if not (bare & known.of_something or copula) or "RECOMMEND" in marks or "productos" in words:
+    asking, needs = marks & _ASKING, bare & known.of_something
+    if not (needs or copula) or marks & _WHOLE or not _GENERAL.isdisjoint(words) or (
+        "producto" in words and (asking or "un" in words)
+    ):
         return True
+    if asking and needs <= known.acts | _MODAL:  # «¿cómo quito las manchas?», «¿cómo es la piel mixta?»
+        return True
+    nothing = known.bare | known.of_something | (frozenset() if "WHATIS" in marks else known.circumstances)
     named = [
         m for m in marks
-        if m[0] not in "#-" and (one := m.lstrip("!").rstrip("<")) not in known.bare | known.of_something | known.circumstances
-        and known.kinds.get(one) not in (_TIMES if one[0].isupper() else _CIRCUMSTANCES)
+        if (m[0] != "#" or m.endswith(":cuota")) and (m[0] != "-" or m[1].isupper()) and (one := m.lstrip("!-").rstrip("<")) not in nothing
+        and known.kinds.get(one) not in (_TIMES if one[0].isupper() or "WHATIS" in marks else _CIRCUMSTANCES)
     ]  # fmt: skip
-    return len(named) > ("tener" in bare)  # «¿tiene perfume?»: what has it?
+    return len(named) > ("tener" in bare and "WHATIS" not in marks)  # «¿tiene perfume?»: what has it?

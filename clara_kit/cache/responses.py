@@ -102,8 +102,7 @@ class _Index:
         for way in dict.fromkeys((entry.question, *entry.ways)):
             meant = meaning(way)
             self.same.setdefault(_key(meant), []).append((entry, way))
-            if _key(meant) != meant.words:
-                self.same.setdefault(meant.words, []).append((entry, way))
+            self.same.setdefault(meant.words, []).append((entry, way))
             for mark in meant.marks:
                 self.by_mark.setdefault(mark, []).append((entry, way))
 
@@ -240,9 +239,8 @@ class ResponseCache:
         if missing := sorted(name for name in names & NEEDED if not scope.value(name)):
             return Remembered(False, f"it depends on the {missing[0]}, which is not known")
         holds = tuple((name, (scope.value(name),)) for name in NAMES if name in names)
-        id_ = sha256(repr((_key(meant) if meant.whole else meant.words, sorted(holds))).encode()).hexdigest()[:12]
-        if isinstance(_key(meant), tuple):
-            id_ = sha256(repr((sorted(meant.marks), meant.order, holds)).encode()).hexdigest()[:12]
+        meant_by = repr((meant.whole, sorted(meant.marks), meant.order, holds))
+        id_ = sha256(meant_by.encode()).hexdigest()[:12]
         entry = Entry(id_, question, answer, holds, expires_at=self._now() + self._expire_s)
         if self._distrusted.get(_said(meant, answer), 1.0) <= 0:
             return Remembered(False, "it was interrupted or corrected too often")
@@ -361,7 +359,7 @@ def usual_cache() -> ResponseCache:
 
 
 def _key(meant: Meaning) -> Any:
-    return meant.key if meant.whole else meant.words
+    return meant.whole, meant.key  # what is only named is another thing than a question about it
 
 
 def _said(meant: Meaning, answer: str) -> str:
@@ -379,8 +377,7 @@ def _named(depends: Iterable[str] | None) -> frozenset[str] | None:
 
 def _entry(one: Curated) -> Entry:
     depends = one.written_for + ((("skin", one.skin),) if one.skin else ())
-    days = one.from_ or "", one.until or ""
-    return Entry(one.id, one.question, one.answer, depends, "curated", days=days, ways=one.asked)
+    return Entry(one.id, one.question, one.answer, depends, "curated", days=one.days, ways=one.asked)
 
 
 def _read(id_: str, held: Any) -> Entry | None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, fields
 from hashlib import sha256
 from typing import Any, Protocol
 
+from clara_kit.audio.numbers import words
 from clara_kit.cache.vocabulary import Vocabulary, plain
 
 
@@ -114,10 +115,12 @@ _CALLED = re.compile(
     r"(?:^|[.!?…¡¿«\"\n]\s*)([A-ZÁÉÍÓÚÑ][a-záéíóúñü]+)(?=\s*[,!?])|,\s*([A-ZÁÉÍÓÚÑ][a-záéíóúñü]+)(?=\s*[.!?,…]|$)"
 )
 _NO_NAMES = frozenset(
-    """si no claro hola bueno mira perfecto genial dale ya oye excelente gracias ademas tambien entonces obvio cuentame dime
+    words(
+        """si no claro hola bueno mira perfecto genial dale ya oye excelente gracias ademas tambien entonces obvio cuentame dime
     lamentablemente efectivamente exacto ojo tranquila tranquilo por listo buenas buenos eso igual ahora luego asi vale ok oh uy ah ay
     beta skincare clara chile santiago instagram whatsapp facebook webpay transbank mercado pago visa mastercard paypal starken
-    chilexpress correos bluexpress blue express spf fps uva uvb uv dha bha aha rm region metropolitana""".split()
+    chilexpress correos bluexpress blue express spf fps uva uvb uv dha bha aha rm region metropolitana"""
+    )
 )
 _GOODS = re.compile(
     r"\b(?:gel|crema|s[eé]rum|leche|agua|espuma|barra|b[aá]lsamo|emulsi[oó]n|protector|bloqueador|contorno|mascarilla|exfoliante|t[oó]nico|labial|kit|"

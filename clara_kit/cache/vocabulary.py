@@ -9,16 +9,21 @@ import re
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
 from clara_kit import data_files
 from clara_kit.audio.numbers import cardinal
+from clara_kit.core.errors import ClaraError
+from clara_kit.core.paths import DATA
 
+_CATALOG = DATA / "catalog" / "products.json"
+_NAME = re.compile(r"(?<=\s)[A-ZÁÉÍÓÚÑ][^\W\d]+(?: (?:[a-z]+ )?[A-ZÁÉÍÓÚÑ][^\W\d]+)+$")
 FILE = Path(__file__).with_name("words.yml")
-Tree = dict[str, Any]
-END = ""  # of a phrase, in a tree: what it becomes, and how many of its words stay
+Node = dict[str, Any]  # a word to where it leads, each with whether it only has to follow
+_Item = tuple[Any, bool, bool]
+END = ""  # of a phrase: what it becomes
 VERB = "~"  # in a phrase, before a verb of which any present form will do
 
 _PRESENT = {
@@ -32,6 +37,7 @@ _PAST = {
     "er": "í iste ió io imos ieron ía ías ía ia ias íamos iamos ían ian ido",
     "ir": "í i iste ió io ieron ía ías ia ias íamos iamos ían ian ido",
 }
+_BEFORE_E = {"c": "qu", "g": "gu", "z": "c"}
 _NODE = re.compile(r"[\[\]()|]|\+|[^\s\[\]()|+]+")
 
 
@@ -43,11 +49,12 @@ def plain(text: str) -> str:
 
 def singular(word: str) -> str:
     """A noun without its plural; a word that has none only looks a little odd, and always the same."""
-    if len(word) < 4 or not word.endswith("s"):
-        return word
     if word.endswith("ces"):
         return word[:-3] + "z"
-    return word[:-2] if word.endswith("es") and len(word) > 4 and word[-3] in "lnrdsj" else word[:-1]
+    for end in ("es", "e"):  # «hombre, hombres», «gel, geles»: neither keeps its e
+        if word.endswith(end) and len(word) > len(end) + 2 and word[-len(end) - 1] in "lnrdj":
+            return word[: -len(end)]
+    return word[:-1] if word.endswith("s") and len(word) > 3 else word
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,15 +62,22 @@ class Vocabulary:
     """All that is known of words. `forms`: a form, with its accents, to a verb («usar») or its past («usar<»)."""
 
     raw: dict[str, Any]
+    titles: tuple[str, ...] = ()  # of the shop's products
 
     @classmethod
     def load(cls) -> Vocabulary:
-        """The kit's; read anew when the file has changed."""
-        return data_files.made(FILE, _read)
+        """The kit's, read once."""
+        return _kit()
 
     def words(self, name: str) -> frozenset[str]:
         """The words of one list."""
-        return frozenset(self.raw[name].split())
+        if name not in self._lists:
+            self._lists[name] = frozenset(self.raw[name].split())
+        return self._lists[name]
+
+    @cached_property
+    def _lists(self) -> dict[str, frozenset[str]]:
+        return {}
 
     @cached_property
     def forms(self) -> dict[str, str]:
@@ -74,6 +88,9 @@ class Vocabulary:
             for stem in (own, *(s for s in extra if not s.startswith("="))):
                 found.update((stem + end, verb) for end in _PRESENT[kind].split())
             found.update((own + end, f"{verb}<") for end in _PAST[kind].split())
+            if kind == "ar" and own[-1] in _BEFORE_E:  # «pague», «aplique», «empiece»
+                found[own[:-1] + _BEFORE_E[own[-1]] + "é"] = f"{verb}<"
+                found |= {own[:-1] + _BEFORE_E[own[-1]] + end: verb for end in ("en", "es", "emos")}
             for form in (s[1:] for s in extra if s.startswith("=")):
                 mark = form[-1] if form[-1] in "<+" else ""
                 found[form.rstrip("<+")] = verb + mark
@@ -84,11 +101,16 @@ class Vocabulary:
 
     @cached_property
     def same(self) -> dict[str, str]:
-        return {other: word for word, others in self.raw["same"].items() for other in others.split()}
+        return {
+            other: word if word[0].isupper() else singular(word)
+            for word, others in self.raw["same"].items()
+            for other in others.split()
+        }
 
     @cached_property
     def kinds(self) -> dict[str, str]:
-        return {self.noun(word): kind for kind, words in self.raw["kinds"].items() for word in words.split()}
+        kinds = {self.noun(word): kind for kind, words in self.raw["kinds"].items() for word in words.split()}
+        return kinds | dict.fromkeys(self.product_names, "product")
 
     @cached_property
     def bare(self) -> frozenset[str]:
@@ -97,6 +119,10 @@ class Vocabulary:
     @cached_property
     def of_something(self) -> frozenset[str]:
         return frozenset(map(self.noun, self.words("of_something")))
+
+    @cached_property
+    def acts(self) -> frozenset[str]:
+        return frozenset(map(self.noun, self.words("acts")))
 
     @cached_property
     def circumstances(self) -> frozenset[str]:
@@ -108,27 +134,43 @@ class Vocabulary:
 
     @cached_property
     def implied(self) -> dict[str, frozenset[str]]:
-        return {word: frozenset(map(self.noun, more.split())) for word, more in self.raw["implied"].items()}
+        said = {self.noun(word): frozenset(map(self.noun, more.split())) for word, more in self.raw["implied"].items()}
+        return said | {name: frozenset((thing,)) for name, (_, thing) in self.product_names.items()}
 
     @cached_property
     def rules(self) -> tuple[tuple[frozenset[str], frozenset[str]], ...]:
-        return tuple((frozenset(before.split()), frozenset(after.split())) for before, after in self.raw["rules"])
+        return tuple(tuple(frozenset(map(self._named, side.split())) for side in rule) for rule in self.raw["rules"])  # type: ignore[misc]
+
+    def _named(self, mark: str) -> str:
+        return mark if mark[0] in "@-" else self.noun(mark)
 
     @cached_property
-    def phrases(self) -> Tree:
-        tree: Tree = {}
+    def phrases(self) -> Node:
+        tree: Node = {}
         name = ""
         for line in self.raw["phrases"].splitlines():
             if not line.lstrip().startswith("- "):
                 name, _, line = line.partition(":")
                 line = line.strip().removeprefix("[").removesuffix("]")
             for phrase in _split(line.strip().removeprefix("- ")):
-                _grow(tree, phrase, tuple(name.split()))
+                _grow(tree, phrase, tuple(map(self._named, name.split())))
+        for mark, (words, _) in self.product_names.items():
+            _grow(tree, " ".join(words), (mark,))
         return tree
 
     @cached_property
-    def courtesies(self) -> Tree:
-        tree: Tree = {}
+    def product_names(self) -> dict[str, tuple[tuple[str, ...], str]]:
+        """Names of several words («Noche Serena», «Sol Ligero»): the words, and what such a thing is («crema»)."""
+        found = {}
+        for title in self.titles:
+            if name := _NAME.search(title):
+                words = tuple(plain(name[0]).split())
+                found["_".join(words)] = words, self.noun(plain(title.split()[0]))
+        return found
+
+    @cached_property
+    def courtesies(self) -> Node:
+        tree: Node = {}
         for phrase in self.raw["courtesy"]:
             _grow(tree, phrase, ())
         return tree
@@ -153,8 +195,14 @@ class Vocabulary:
         return self.forms.get(accented) or self.forms.get(word, "")
 
 
-def _read(path: Path) -> Vocabulary:
-    return Vocabulary(data_files.data(path))
+@lru_cache(maxsize=1)
+def _kit() -> Vocabulary:
+    try:
+        nodes = data_files.data(_CATALOG)["products"]["nodes"]
+        titles = tuple(str(node["title"]) for node in nodes)
+    except (ClaraError, KeyError, TypeError):
+        titles = ()  # whoever reads the catalogue says what is wrong with it
+    return Vocabulary(data_files.data(FILE), titles)
 
 
 def _split(line: str) -> list[str]:
@@ -162,34 +210,41 @@ def _split(line: str) -> list[str]:
     return [phrase.strip() for phrase in line.split(",") if phrase.strip()]
 
 
-def _grow(tree: Tree, phrase: str, names: tuple[str, ...]) -> None:
-    for words in _expanded(iter(_NODE.findall(phrase))):
-        node, stay = tree, 0
-        for word in words:
-            stay += word.endswith("+")
-            node = node.setdefault(word.rstrip("+"), {})
-        if words:
-            node[END] = (names, stay)
+def _grow(root: Node, phrase: str, names: tuple[str, ...]) -> None:
+    """One more phrase: a path from the root for each way of saying it, joined again behind every choice."""
+    for end in _built([root], _parsed(iter(_NODE.findall(phrase)))[0], {}):
+        if end is not root:
+            end[END] = names
 
 
-def _expanded(tokens: Iterator[str], closing: str = "") -> list[tuple[str, ...]]:
-    """Every sequence of words that a pattern allows; of the words that only have to follow each ends with a plus."""
-    ways: list[tuple[str, ...]] = []
-    current: list[tuple[str, ...]] = [()]
-    last: list[tuple[str, ...]] = []
-    before = current
+def _parsed(tokens: Iterator[str], closing: str = "") -> list[list[_Item]]:
+    """The ways of saying it, each a list of choices: (ways, may be missing, must only follow)."""
+    ways: list[list[_Item]] = [[]]
     for token in tokens:
         if token in ("[", "("):
-            last = _expanded(tokens, "]" if token == "[" else ")")
-            last = [*last, ()] if token == "[" else last
-            before, current = current, [a + b for a in current for b in last]
-        elif token == "+":
-            current = [a + tuple(f"{word}+" for word in b) for a in before for b in last]
+            ways[-1].append((_parsed(tokens, "]" if token == "[" else ")"), token == "[", False))
         elif token == "|":
-            ways, current = ways + current, [()]
+            ways.append([])
         elif token == closing:
             break
+        elif token == "+":
+            choice, missing, _ = ways[-1].pop()
+            ways[-1].append((choice, missing, True))
         else:
-            last, before = [(token,)], current
-            current = [(*a, token) for a in current]
-    return list(dict.fromkeys(ways + current))
+            ways[-1].append((token, False, False))
+    return ways
+
+
+def _built(starts: list[Node], way: list[_Item], join: Node, follows: bool = False) -> list[Node]:
+    """Where one way ends that begins at `starts`; its last word leads to `join`."""
+    for n, (choice, missing, only_follows) in enumerate(way):
+        behind: Node = join if n == len(way) - 1 else {}
+        stays = follows or only_follows
+        if isinstance(choice, str):
+            for node in starts:
+                node.setdefault(choice, []).append((behind, stays))
+            starts = [behind]
+            continue
+        ends = [end for one in choice for end in _built(starts, one, behind, stays)] + (starts if missing else [])
+        starts = list({id(end): end for end in ends}.values())
+    return starts

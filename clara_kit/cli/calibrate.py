@@ -6,6 +6,7 @@ import asyncio
 import sys
 from collections.abc import Mapping
 from datetime import datetime
+from pathlib import Path
 
 from rich import box
 from rich.console import Console
@@ -18,6 +19,7 @@ from clara_kit.lab.calibrate import calibrate as protocol
 from clara_kit.lab.calibrate.bench import Part
 from clara_kit.lab.calibrate.mark import gains
 from clara_kit.lab.calibrate.tape import Cost, together
+from clara_kit.lab.sentences import table
 from clara_kit.providers.vendors import TABLE
 from clara_kit.runtime.clock import MonotonicClock
 from clara_kit.runtime.config import load_keys, load_settings
@@ -70,7 +72,15 @@ def _twins(console: Console, rounds: int, only: list[str], latency: str) -> int:
 
 
 def _teller(console: Console) -> protocol.Told:
-    return lambda line: console.print(f"  {_safe(line)}", soft_wrap=True)
+    def tell(told: protocol.Step | Path) -> None:
+        line = (
+            f"Kept as {told}"
+            if isinstance(told, Path)
+            else f"{told.number}/{told.rounds} {told.service}: {told.problem or 'ok'}"
+        )
+        console.print(f"  {_safe(line)}", soft_wrap=True)
+
+    return tell
 
 
 def _foretell(
@@ -116,7 +126,7 @@ def _agreed(console: Console, total: Cost, cap_usd: float | None, *, yes: bool) 
 def _shown(console: Console, done: protocol.Calibration) -> int:
     for note in done.tape.notes:
         console.print(f"[yellow]note[/yellow] {_safe(note)}", soft_wrap=True)
-    console.print(f"Over: {_safe(done.ended)}. Spent at most {done.tape.spent.usd:.3f} USD.")
+    console.print(f"{table('calibration')[f'ended_{done.ended}'][0]} Spent at most {done.tape.spent.usd:.3f} USD.")
     if done.path is None:
         console.print("Too little was measured for a profile.")
         return 1
@@ -129,16 +139,16 @@ def _shown(console: Console, done: protocol.Calibration) -> int:
 def _table(console: Console, profile: LatencyProfile) -> None:
     assert profile.calibrated is not None
     published = LatencyProfile.load("published").laws
-    table = Table(
-        title="What was found (ms, but for rates; in brackets: 95 %)", title_justify="left", box=box.SIMPLE_HEAD
-    )
+    title = "What was found: ms, but for rates; in brackets 95 %"
+    shown = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
     for head in ("", "n", "median", "p95", "published"):
-        table.add_column(head, justify="left" if not head else "right", no_wrap=bool(head), overflow="fold")
+        shown.add_column(head, justify="right" if head else "left", no_wrap=bool(head), overflow="fold")
+    words = table("measured")
     for name, found in profile.calibrated.stages.items():
-        table.add_row(name, *_cells(found), _published(published[name]))  # type: ignore[index]
+        shown.add_row(words[name][0], *_cells(found), _published(published[name]))  # type: ignore[index]
     for name, found in profile.calibrated.beside.items():
-        table.add_row(f"[dim]{name}[/dim]", *_cells(found), "—")
-    console.print(table)
+        shown.add_row(f"[dim]{words[name][0]}[/dim]", *_cells(found), "—")
+    console.print(shown)
     for gain in gains(profile):
         console.print(f"  {_safe(gain)}", soft_wrap=True)
 

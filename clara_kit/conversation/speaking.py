@@ -207,7 +207,7 @@ def started(pen: Pen, event: ev.SpeakingStarted) -> None:
     pen.change(S.AVATAR_SPEAKING, "Clara speaks")
     if talk.turn.words and not utterance.aside:
         if not utterance.only_opener:  # else she has begun to speak, and not to answer
-            pen.turn_is_heard()
+            _answer_begins(pen, utterance)
         _check_speed(pen)
 
 
@@ -284,10 +284,12 @@ def give(pen: Pen, utterance: Utterance, why: str) -> None:
     if utterance.own:
         utterance.given = len(utterance.pieces)
         return
-    if utterance.phase == "waiting" or _minds_a_sound(pen, utterance):
+    if utterance.phase == "waiting":
         return
-    if utterance.shown or pen.talk.mute:
+    if utterance.shown or pen.talk.mute:  # to read disturbs nobody
         return _show(pen, utterance, why)
+    if _minds_a_sound(pen, utterance):
+        return
     signed, pen.by = pen.by, utterance.by or pen.by
     if not utterance.given:
         utterance.asked_ms = pen.talk.now_ms
@@ -301,10 +303,19 @@ def give(pen: Pen, utterance: Utterance, why: str) -> None:
         )  # fmt: skip
     pen.by, utterance.given = signed, len(utterance.pieces)
     if utterance.phase == "sounding" and utterance.opener and not utterance.only_opener:
-        pen.turn_is_heard()
+        _answer_begins(pen, utterance)
     if utterance.closed and not utterance.ended:
         utterance.ended = True
         pen.do(do.EndSpeech, why, utterance_id=utterance.utterance_id)
+
+
+def _answer_begins(pen: Pen, utterance: Utterance) -> None:
+    """From here on the customer's words are answered; behind an opener, once that has been heard."""
+    turn = pen.talk.turn
+    if turn.words:
+        pen.turn_is_heard()
+        if utterance.opener and utterance.voiced:
+            turn.answered_ms = max(turn.answered_ms, (utterance.started_ms or 0.0) + utterance.voiced[0][1])
 
 
 def _show(pen: Pen, utterance: Utterance, why: str) -> None:
@@ -335,8 +346,12 @@ def remember(pen: Pen, cut: Utterance, again: int | None = None) -> None:
     pen.end_utterance(cut)
     heard = cut.heard_until(cut.cut_ms)
     pen.heard(cut, heard)
-    if not cut.only_opener:
-        keep(pen, cut.pieces, heard.heard, again)
+    opener = " ".join(cut.pieces[: cut.opener])
+    if len(heard.heard) > len(opener):
+        return keep(pen, cut.pieces, heard.heard, again)
+    turn = pen.talk.turn  # nothing of an answer was heard: what was asked waits for one still
+    if cut.opener and not turn.words and pen.talk.history.take_back(turn.answered):
+        turn.words = [turn.answered]
 
 
 def keep(pen: Pen, pieces: Sequence[str], heard: str, again: int | None = None) -> None:

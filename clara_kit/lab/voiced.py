@@ -84,9 +84,12 @@ def voiced(
             lanes, channels, (recording.until_ms, recording.clara_until_ms), strict=False
         ):
             _put(lane, channel.between(0, until_ms - recording.from_ms), recording.from_ms - from_ms)
+    clara_until_ms = -NEVER_MS  # whatever she says next comes behind it, though this voice takes longer than hers
     for voice, who, text, start_ms, end_ms in _utterances(run):
+        start_ms = max(start_ms, clara_until_ms) if who else start_ms
         if start_ms >= spoken_from[who] and start_ms < to_ms and end_ms > from_ms:
             sound = _said(voice, fill(text, words)).between(0, end_ms - start_ms)
+            clara_until_ms = start_ms + sound.duration_ms if who else clara_until_ms
             _put(lanes[who], sound.at_rate(rate_hz), start_ms - from_ms)
     left, right = (Sound(lane, rate_hz) for lane in lanes)
     return left, right
@@ -99,16 +102,15 @@ def _utterances(run: Run) -> Iterator[tuple[OfflineVoice, int, str, float, float
         if isinstance(words, Words) and words.ended_ms > words.began_ms:
             yield customer_voice(), 0, words.text, words.began_ms, words.ended_ms
     for one in story.utterances.values():
-        if one.started_ms is not None:
+        if one.started_ms is not None and one.audible_ms is not None:
             stands_in = "avatar" in one.exchanged or "tts" in one.exchanged
             voice = stand_in_voice() if stands_in else clara_voice(_speed(run, one.started_ms))
-            yield (
-                voice,
-                1,
-                " ".join(one.pieces),
-                one.started_ms,
-                one.stopped_ms if one.cut and one.stopped_ms else NEVER_MS,
-            )
+            end_ms = one.stopped_ms if one.cut and one.stopped_ms else NEVER_MS
+            opener, answer_ms = one.pieces[: one.openers], one.answer_ms
+            if opener:
+                yield voice, 1, " ".join(opener), one.audible_ms, end_ms
+            if answer_ms is not None and one.pieces[one.openers :]:
+                yield voice, 1, " ".join(one.pieces[one.openers :]), answer_ms, end_ms
 
 
 def _speed(run: Run, at_ms: float) -> float:

@@ -8,6 +8,7 @@ a number shows.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 
 from clara_kit.core.errors import SettingsError
 from clara_kit.core.prompt import Prompt
@@ -47,6 +48,7 @@ def compose(
     seed: int = 0,
     faults: Iterable[Fault] = (),
     pace: float | None = None,
+    keep_in: Path | str | None = None,
 ) -> Services:
     """Describe what stands behind each service: `mode` for all, or one by one.
 
@@ -60,6 +62,8 @@ def compose(
     latency: how long twins and simulated services take: a name in `data/latency/` (`profile`: its former name).
     pace: for tests: how many times faster than the wall the conversation and its twins may live (default: what
     `CLARA_PACE` says, or 1); something live lives at 1. Every figure stays in the conversation's own milliseconds.
+    keep_in: the folder of kept answers and their sound (default: `data/cache` where model or voice are live; what twins say
+    is kept in memory, so that each conversation begins alike).
     profile_cache: keeps profiles between conversations (default: `ProfileCache()` for a live shop, else none).
     """
     settings, keys = settings or Settings(), keys or Keys()
@@ -94,6 +98,7 @@ def compose(
         catalog=catalog,
         customer=customer,
         profile_cache=profile_cache,
+        keep_in=None if keep_in is None else Path(keep_in),
         pace=1.0 if "live" in modes.values() else usual_pace() if pace is None else pace,
     )
 

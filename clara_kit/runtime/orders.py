@@ -12,7 +12,7 @@ from clara_kit.core import commands as do
 from clara_kit.core import events as ev
 from clara_kit.core.clock import Clock
 from clara_kit.core.errors import ProviderError, ProviderUnavailable
-from clara_kit.providers.avatar.base import AvatarProvider, Backup, Ducks, Foretold
+from clara_kit.providers.avatar.base import AvatarProvider, Backup, Ducks, Foretold, Wakes
 from clara_kit.world.mouths import KEPT_BY
 
 _WAIT = "wait for it to be connected again."
@@ -48,6 +48,11 @@ class Orders:
         """At once, where the avatar can: it is of what sounds now, not of what waits."""
         if isinstance(self.avatar, Ducks):
             self.avatar.duck(order.on)
+
+    def wake(self, order: do.WakeAvatar) -> None:
+        """At once, where the avatar can: it is of what comes next, and has no place in the queue."""
+        if isinstance(self.avatar, Wakes):
+            self.avatar.wake(order.on)
 
     def saw(self, event: ev.Event) -> None:
         """What became of an utterance."""

@@ -10,11 +10,14 @@ from copy import copy
 from dataclasses import InitVar, dataclass, field
 from functools import partial
 from hashlib import sha256
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 from clara_kit.audio.pronunciation import usual_pronunciation
 from clara_kit.audio.spoken import Pronunciation
 from clara_kit.audio.voice import Speech
+from clara_kit.cache.responses import ResponseCache
+from clara_kit.conversation.chunking import chunker_for
 from clara_kit.core.clock import Clock
 from clara_kit.core.commands import Message
 from clara_kit.core.errors import ProviderUnavailable, SettingsError
@@ -31,8 +34,10 @@ from clara_kit.providers.tts.base import TTSProvider
 from clara_kit.runtime.clock import MonotonicClock
 from clara_kit.runtime.health import HEALTH
 from clara_kit.runtime.profile import ProfileLoader, ProfileSource
+from clara_kit.runtime.sounds import Sounds
 from clara_kit.shop.cache import ProfileCache
 from clara_kit.store import own_salt
+from clara_kit.turns import usual_lexicon
 from clara_kit.world.answers import AnswerBook
 from clara_kit.world.faults import FaultBox
 from clara_kit.world.latency import LatencyProfile
@@ -71,6 +76,11 @@ class Services:
     faults: FaultBox = field(default_factory=FaultBox)
     twins: TwinServer | None = None
     lines: LineBook | None = None
+    answers: ResponseCache | None = None  # None: each conversation opens what is kept for its own
+    keep_in: Path | None = (
+        None  # the folder of kept answers and sound; None: data/cache for what is live, memory for the rest
+    )
+    _sounds: Sounds | None = None
     _addresses: dict[str, dict[str, str]] = field(default_factory=dict)
     _played: Stage | None = None
 
@@ -171,7 +181,33 @@ class Services:
         s = self.settings
         access = self._access("tts", "deepgram")
         voice = DeepgramAuraTTS(**access, voice=s.tts_voice, speed=s.tts_speed, pronunciation=self.pronunciation)
-        return self._trimmed(voice)
+        return self._trimmed(self._keeping(voice, "deepgram", s.tts_voice))
+
+    def kept_in(self, service: str) -> Path | None:
+        """The folder of what is kept of a service; None: nothing outlives the process."""
+        return self.keep_in or (DATA / "cache" if self.modes[service] == "live" else None)
+
+    @property
+    def sounds(self) -> Sounds:
+        """What is kept of the voices' sound."""
+        if self._sounds is None:
+            chunker = chunker_for(self.settings)
+            greeting = [*chunker.feed(self.greeting), *chunker.flush()]
+            self._sounds = Sounds(self.kept_in("tts"), [*greeting, *self.openers])
+        return self._sounds
+
+    @property
+    def openers(self) -> tuple[str, ...]:
+        """Phrases that may be said while an answer is being written."""
+        return usual_lexicon().openers if self.settings.openers else ()
+
+    def _keeping(self, voice: TTSProvider, vendor: str, name: str) -> TTSProvider:
+        """The same, which says at once what it often says, where that is wanted."""
+        s = self.settings
+        if not (s.openers or s.flags.enable_response_cache):
+            return voice
+        told = (self.modes["tts"], vendor, name, f"{s.tts_speed:g}")
+        return self.sounds.keeping(voice, told, self.pronunciation)
 
     def _trimmed(self, voice: TTSProvider) -> TTSProvider:
         """The same without the silence at the head of its sound, where that is wanted."""
@@ -243,9 +279,8 @@ class Services:
         from clara_kit.providers.tts.elevenlabs import ElevenLabsTTS
 
         access, s = self._access("tts", "elevenlabs"), self.settings
-        return self._trimmed(
-            ElevenLabsTTS(**access, voice=s.tts_other_voice, speed=s.tts_speed, pronunciation=self.pronunciation)
-        )
+        voice = ElevenLabsTTS(**access, voice=s.tts_other_voice, speed=s.tts_speed, pronunciation=self.pronunciation)
+        return self._trimmed(self._keeping(voice, "elevenlabs", s.tts_other_voice))
 
     def sound_only(self, clock: Clock, tts: TTSProvider) -> AvatarProvider:
         """Speaks with `tts` and has no face, not yet entered."""

@@ -36,6 +36,7 @@ from clara_kit.runtime.clock import MonotonicClock, Timers
 from clara_kit.runtime.ears import LocalVad, Microphone
 from clara_kit.runtime.health import Share
 from clara_kit.runtime.keeping import Keeping
+from clara_kit.runtime.kept import KeptAnswers
 from clara_kit.runtime.libraries import load
 from clara_kit.runtime.models import Models
 from clara_kit.runtime.profile import ProfileLoader
@@ -115,11 +116,15 @@ class Session:
         board = self._board = Switchboard(
             services, self.clock, self.feed, models, open_backup=self._open_backup, shown=self._shown
         )
+        self._kept = KeptAnswers(
+            lambda: self.services, self.clock, self.feed, self.conversation, self.profile, services.sounds
+        )
         self._share = Share(self.conversation, lambda one: self.services.whose(one), self.feed, self.clock)
         self.door = Door(
             self.conversation,
             {
                 **board.hands,
+                **self._kept.hands,
                 do.SwitchTo: self._switch,
                 do.RequestReply: self._request_reply,
                 do.CancelReply: self._cancel_reply,
@@ -136,7 +141,9 @@ class Session:
                 tasks.create_task(self._until_over())
                 self.profile.begin(tasks)
                 tasks.create_task(models.begin(self.over))
+                self._kept.begin(tasks)
                 await board.connect(tasks)
+                tasks.create_task(services.sounds.prepare(services.openers))
                 tasks.create_task(self.microphone.run())
                 self.feed(
                     ev.ConversationStarted(
@@ -153,6 +160,7 @@ class Session:
             self.over.set()
             self._timers.close()
             self._share.close()
+            await self._kept.aclose()
             await ending.let_go(*models.made, board.voice)
 
     async def _until_over(self) -> None:
@@ -215,6 +223,7 @@ class Session:
                     log.error("a listener failed: %s", place(exc))
         self.absence.saw(event)
         self._share.saw()
+        self._kept.saw(event)
         for waiting in self._waiting:
             if not waiting.done():
                 waiting.set_result(None)

@@ -75,6 +75,7 @@ class Switchboard:
             do.AskBackup: self.orders.put,
             do.InterruptAvatar: self.orders.interrupt,
             do.Duck: self.orders.duck,
+            do.WakeAvatar: self.orders.wake,
             do.Connect: lambda command: self._lines[command.service].connect(),
             do.Disconnect: lambda command: self._disconnect(command.service),
             do.OpenBackup: self._open_backup,

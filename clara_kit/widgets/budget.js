@@ -6,16 +6,18 @@ function render({ model, el }) {
   const w = (name) => model.get("words")[name] ?? name;
   const root = make("div", "cd cd-budget"), head = make("div", "cd-head"), body = make("div", "lb-body"), side = make("div", "lb-side"), left = make("div");
   root.dataset.testid = "clara-budget";
-  head.append(make("span", "cd-title", w("lb_title")), make("span", "cd-badge", w("lb_calculated")));
+  const mark = make("span", "cd-badge");
+  mark.dataset.testid = "lb_calibrated";
+  head.append(make("span", "cd-title", w("lb_title")), make("span", "cd-badge", w("lb_calculated")), mark);
   const say = make("p", "lb-say"), falls = make("div"), legend = make("ul", "lb-legend"), spread = make("div"), sheet = make("div", "lb-sheet");
   const form = make("form", "lb-ask"), told = make("p", "lb-told"), problem = make("p", "cd-problem");
   say.dataset.testid = "lb_sentence";
   told.dataset.testid = "lb_told";
   told.setAttribute("aria-live", "polite");
   problem.setAttribute("role", "alert");
-  left.append(falls, legend, spread);
+  left.append(falls, legend, spread, sheet, form, told, make("p", "cd-status", w("lb_validity")));
   body.append(left, side);
-  root.append(head, say, body, sheet, form, told, make("p", "cd-status", w("lb_validity")), problem);
+  root.append(head, say, body, problem);
   el.append(root);
 
   // --- one question at a time, the newest; what moved meanwhile is asked together ---
@@ -168,7 +170,10 @@ function render({ model, el }) {
     }
     sheet.replaceChildren(table);
     const told = (ms) => (ms > 0 ? `−${ms}` : ms < 0 ? `+${-ms}` : "0");
-    for (const [name, [alone, last]] of Object.entries(model.get("buys"))) buys[name].textContent = `${told(alone)} ms ${w("lb_alone")}, ${told(last)} ${w("lb_last")}`;
+    for (const [name, [alone, last, , answer]] of Object.entries(model.get("buys"))) {
+      const also = answer === last ? "" : `; ${w("lb_answer_short")} ${told(answer)}`;
+      buys[name].textContent = `${told(alone)} ms ${w("lb_alone")}, ${told(last)} ${w("lb_last")}${also}`;
+    }
   }
 
   // --- backwards ---
@@ -188,6 +193,7 @@ function render({ model, el }) {
     for (const one of Object.values(nodes)) one();
     profile.value = model.get("given").profile;
     heard.value = model.get("heard") ? "ear" : "avatar";
+    mark.textContent = model.get("mark");
     say.textContent = model.get("sentence");
     told.textContent = model.get("asked").told ?? "";
     problem.textContent = model.get("problem");
@@ -196,7 +202,7 @@ function render({ model, el }) {
   model.on("change:bars", waterfall);
   model.on("change:curves", distribution);
   model.on("change:rows change:buys", figures);
-  model.on("change:chosen change:given change:heard change:sentence change:asked change:problem", says);
+  model.on("change:chosen change:given change:heard change:sentence change:mark change:asked change:problem", says);
   model.on("change:answered", answered);
   waterfall(), distribution(), figures(), says();
 }

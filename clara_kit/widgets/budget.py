@@ -17,19 +17,21 @@ from clara_kit.lab.budget.figures import Figures, bought, figures
 from clara_kit.lab.budget.levers import FAST, LEVERS, OPENERS, PLAN, UNPROVEN, Cost, Given, Levers
 from clara_kit.lab.budget.reach import ALL, PROVEN, can_we, percent, reach
 from clara_kit.lab.budget.times import draws, times
+from clara_kit.lab.calibrate.mark import calibrated_mark
 from clara_kit.lab.explorer import Figure
 from clara_kit.widgets.telling import tell
 from clara_kit.widgets.view import style, view
 from clara_kit.widgets.words import Language, spoken_in, usual_language
+from clara_kit.world.latency import CALIBRATED, newest_calibration
 
-PROFILES = ("published", "optimistic", "long_tail", "classic")
+PROFILES = ("published", "optimistic", "long_tail", "classic", CALIBRATED)
 PRESETS = {"plan": PLAN, "fast": FAST, "openers": OPENERS, "proven": PROVEN, "all": ALL}
 SLIDERS = {  # from, to, step; percent where it is a share
     "reply_tokens": (10, 200, 5), "sentence_tokens": (4, 60, 1), "clause_tokens": (3, 40, 1), "hit_share": (0, 100, 5),
     "cold_share": (0, 100, 5),
 }  # fmt: skip
 SHARES = ("hit_share", "cold_share")
-BIN_MS, MOST_MS = 100.0, 8000.0
+BIN_MS, MOST_MS = 100.0, 10_000.0
 _TIMES = ("first_p50", "first_p95", "answer_p50")
 _EARS = {"first_p50": "ear_p50", "first_p95": "ear_p95", "answer_p50": "answer_ear_p50"}
 _SHARES = ("under_600", "under_800", "over_3000")
@@ -53,20 +55,21 @@ class LatencyBudget(anywidget.AnyWidget):
     curves = traitlets.Dict().tag(sync=True)
     rows: Any = traitlets.List().tag(sync=True)
     buys = traitlets.Dict().tag(sync=True)
+    mark = traitlets.Unicode("").tag(sync=True)
     sentence = traitlets.Unicode("").tag(sync=True)
     asked = traitlets.Dict().tag(sync=True)
     answered = traitlets.Int(0).tag(sync=True)
     problem = traitlets.Unicode("").tag(sync=True)
 
-    def __init__(
-        self, levers: Levers = FAST, given: Given | None = None, *, language: Language | None = None
-    ) -> None:
+    def __init__(self, levers: Levers = FAST, given: Given | None = None, *, language: Language | None = None) -> None:
         self._language = language or usual_language()
         super().__init__(words=spoken_in(self._language))
         self.controls = {
-            "levers": {n: [one.mark, one.source, bool(one.setting), one.needs, n in UNPROVEN] for n, one in LEVERS.items()},
+            "levers": {
+                n: [one.mark, one.source, bool(one.setting), one.needs, n in UNPROVEN] for n, one in LEVERS.items()
+            },
             "sliders": {name: [*span, name in SHARES] for name, span in SLIDERS.items()},
-            "profiles": [*PROFILES],
+            "profiles": [one for one in PROFILES if one != CALIBRATED or newest_calibration() is not None],
             "presets": [*PRESETS],
         }
         self._levers, self._given = levers, given or Given()
@@ -125,9 +128,12 @@ class LatencyBudget(anywidget.AnyWidget):
         ]
         kind = "ear" if self.heard else "first"
         self.buys = {
-            one.lever: [round(getattr(one, f"{what}_{when}")) for what in (kind, "answer") for when in ("alone", "last")]
+            one.lever: [
+                round(getattr(one, f"{what}_{when}")) for what in (kind, "answer") for when in ("alone", "last")
+            ]
             for one in bought(self._levers, self._given)
         }
+        self.mark = calibrated_mark(draws(self._given.profile).profile, language=self._language)
         self.sentence = can_we(600.0, self._given, self._language)
         if self.asked:
             self.ask(self.asked["target"], self.asked["share"])

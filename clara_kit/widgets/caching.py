@@ -92,14 +92,16 @@ class CacheExplorer(anywidget.AnyWidget):
     def ask(self, question: str) -> Any:
         """Look a question up in the situation that is chosen; returns the `Hit` or `Miss`, and shows what came close."""
         found = self.cache.look_up(question, self.now.scope)
-        hit = isinstance(found, Hit)
         near = self.cache.nearest(question, n=3)
         self.found = {
-            "question": question, "hit": hit, "answer": found.answer if isinstance(found, Hit) else "", "why": self.words["ca_no_same"] if not isinstance(found, Hit) and found.nearest is not None else in_language(found.why, self._language),
-            "trust": found.trust if isinstance(found, Hit) else 0, "learnt": hit and found.entry.origin == "learnt", "note": "",
+            "question": question, "hit": False, "answer": "", "trust": 0, "learnt": False, "note": "",
+            "why": in_language(found.why, self._language) if isinstance(found, Hit) or found.nearest is None else self.words["ca_no_same"],
             "near": [[one.entry.id, one.asked, round(one.similarity, 2), list(one.differs)] for one in near],
         }  # fmt: skip
-        closest = found.entry if isinstance(found, Hit) else near[0].entry if near else None
+        closest = near[0].entry if near else None
+        if isinstance(found, Hit):
+            closest, learnt = found.entry, found.entry.origin == "learnt"
+            self.found = {**self.found, "hit": True, "answer": found.answer, "trust": found.trust, "learnt": learnt}
         if closest is not None and closest.origin == "curated":
             self.choose(closest.id)
         return found
@@ -175,9 +177,9 @@ class CacheExplorer(anywidget.AnyWidget):
     def hear(self, question: str | None = None) -> Pair:
         """What was asked, or another question, without the cache and with it, one after the other; `sound`: as a WAV."""
         asked = question or self.found["question"]
-        self.pair = pair = both(asked)
-        self.heard = {"question": asked, "waits": pair.waits_ms, "busy": False}
+        pair = both(asked)
         self.sound = pair.sound()
+        self.pair, self.heard = pair, {"question": asked, "waits": pair.waits_ms}
         self.send({"kind": "sound"}, [self.sound])
         return pair
 
@@ -201,7 +203,8 @@ class CacheExplorer(anywidget.AnyWidget):
             "ask": lambda: self.ask(text), "choose": lambda: self.choose(text), "reset": self.reset,
             "situate": lambda: self.situate(**_checked(changes)), "add": lambda: self.add_way(text), "drop": lambda: self.drop_way(text),
             "model": self.let_model_answer, "interrupt": self.interrupt,
-            "measure": lambda: self._soon(self.measure), "hear": lambda: self._soon(self.hear),
+            "measure": lambda: self._soon(self.measure, curve, self.cache.curated),
+            "hear": lambda: self._soon(self.hear, both, self.found["question"]),
         }  # fmt: skip
         self.problem = self.status = ""
         self._do(acts.get(asked.get("kind"), lambda: None))
@@ -212,15 +215,19 @@ class CacheExplorer(anywidget.AnyWidget):
         except ClaraError as exc:
             self.problem = tell(exc, self._language)
 
-    def _soon(self, act: Callable[[], Any]) -> None:
-        """In the notebook's loop, after what the page shows meanwhile."""
-        task = asyncio.get_event_loop().create_task(self._later(act))
+    def _soon(self, show: Callable[[], Any], work: Callable[[Any], Any], on: Any) -> None:
+        """Work in a thread, which keeps what it found, so that no cell and no conversation waits for it; then show it."""
+
+        async def later() -> None:
+            try:
+                await asyncio.to_thread(work, on)
+                show()
+            except ClaraError as exc:
+                self.problem = tell(exc, self._language)
+
+        task = asyncio.get_event_loop().create_task(later())
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-    async def _later(self, act: Callable[[], Any]) -> None:
-        await asyncio.sleep(0)
-        self._do(act)
 
 
 def what_was_ready(run: Run | None = None, language: Language | None = None) -> Sheet:

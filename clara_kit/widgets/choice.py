@@ -58,7 +58,7 @@ class Choice:
     def changes(self, now: Settings) -> dict[str, Any]:
         """What the preset would change of a conversation that has these settings now."""
         wanted = self.settings(None)
-        return {name: getattr(wanted, name) for name in _RULES if getattr(wanted, name) != getattr(now, name)}
+        return {name: _of(wanted, name) for name in _RULES if _of(wanted, name) != _of(now, name)}
 
     def services(self, settings: Settings | None) -> Services:
         """What stands behind each; settings: those of the environment and `.env` unless given. Raises `ClaraError`."""
@@ -70,6 +70,11 @@ class Choice:
 
 
 _RULES = tuple(dict.fromkeys(name for changes in PRESETS.values() for name in changes))
+
+
+def _of(settings: Settings, name: str) -> Any:
+    """A setting, or a flag of them."""
+    return getattr(settings.flags, name) if hasattr(settings.flags, name) else getattr(settings, name)
 
 
 def in_force(clara: ConversationManager) -> dict[str, Any]:

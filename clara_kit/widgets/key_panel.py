@@ -26,6 +26,7 @@ from clara_kit.doctor.keys import KeyAnswer, try_key
 from clara_kit.doctor.shop import lacking, try_shop
 from clara_kit.providers.vendors import TABLE, named
 from clara_kit.runtime.config import default_env_file, environment
+from clara_kit.widgets.calibrating import CalibrationPanel
 from clara_kit.widgets.money import MoneyAndPrivacy, price
 from clara_kit.widgets.telling import in_language
 from clara_kit.widgets.words import Language, spoken_in, usual_language
@@ -61,8 +62,11 @@ class KeyPanel:
         acts: dict[str, Callable[[], object]] = {"use": self.use, "save": self._save, "clear": self.clear}
         self._buttons = {name: _button(act) for name, act in acts.items()}
         self._sum, self._money = w.HTML(), MoneyAndPrivacy()
+        self.calibration = CalibrationPanel(language=self._language)
+        self._measuring = w.Accordion([self.calibration.widget], selected_index=None)
+        self.on_used(lambda _vendors: self.calibration.keys_changed())
         rows = [self._row(vendor, TABLE[vendor].key_fields) for vendor in TABLE]
-        self.widget = w.VBox([*rows, w.HBox([*self._buttons.values()]), self._sum, self._money])
+        self.widget = w.VBox([*rows, w.HBox([*self._buttons.values()]), self._sum, self._measuring, self._money])
         for vendor in TABLE:
             self._stand(vendor)
         self.speak(self._language)
@@ -162,6 +166,8 @@ class KeyPanel:
             self._show(vendor)
         self._sum.value = f"<div style='{_DIM}'>{escape(price('five', language))}</div>"
         self._money.speak(language)
+        self._measuring.titles = (word["cal_title"],)
+        self.calibration.speak(language)
 
     def __repr__(self) -> str:
         return f"KeyPanel(entered: {', '.join(self.entered) or 'none'})"

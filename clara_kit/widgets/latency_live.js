@@ -6,9 +6,10 @@ function render({ model, el }) {
   const root = make("section", "cd cd-latency");
   root.dataset.testid = "clara-latency";
   root.dataset.lmSuppressShortcuts = "true";
-  const head = make("div", "cd-head"), title = make("span", "cd-title"), badge = make("span", "cd-badge"), anew = make("button");
+  const head = make("div", "cd-head"), title = make("span", "cd-title"), badge = make("span", "cd-badge"), mark = make("span", "cd-note"), anew = make("button");
   anew.dataset.testid = "la-anew";
-  head.append(title, badge, make("span", "cd-gap"), anew);
+  mark.dataset.testid = "la-mark";
+  head.append(title, badge, mark, make("span", "cd-gap"), anew);
   const says = make("p", "cd-did"), table = make("table", "la-table"), body = make("tbody"), columns = make("tr"), top = make("thead");
   says.dataset.testid = "la-says";
   says.setAttribute("role", "status");
@@ -98,6 +99,7 @@ function render({ model, el }) {
   function badges() {
     badge.textContent = model.get("mix") || w("offline");
     badge.classList.toggle("live", model.get("is_live"));
+    mark.textContent = model.get("mark");
   }
   function labels() {
     root.setAttribute("aria-label", w("la_title"));
@@ -112,7 +114,7 @@ function render({ model, el }) {
   model.on("change:words", labels);
   model.on("change:rows change:sums", draw);
   model.on("change:told", list);
-  model.on("change:mix change:is_live", badges);
+  model.on("change:mix change:is_live change:mark", badges);
   model.on("change:problem", onProblem);
   labels(), onProblem();
 }

@@ -14,6 +14,7 @@ import anywidget
 import traitlets
 
 from clara_kit.core.errors import ClaraError
+from clara_kit.lab.calibrate.mark import calibrated_mark
 from clara_kit.measure.monitor import ANSWER, BUDGETS_MS, GAP, TOTAL, LatencyMonitor
 from clara_kit.measure.run import mix_of
 from clara_kit.runtime.manager import ConversationManager
@@ -45,6 +46,7 @@ class LatencyLive(anywidget.AnyWidget):
     sums = traitlets.Dict().tag(sync=True)
     mix = traitlets.Unicode("").tag(sync=True)
     is_live = traitlets.Bool(False).tag(sync=True)
+    mark = traitlets.Unicode("").tag(sync=True)
     problem = traitlets.Unicode("").tag(sync=True)
 
     def __init__(self, *, language: Language | None = None) -> None:
@@ -122,11 +124,14 @@ class LatencyLive(anywidget.AnyWidget):
             self.sums = {"turns": monitor.turns, "unanswered": monitor.unanswered, "target": TARGET_MS}
 
     def _name(self) -> None:
+        """Whose the figures are; and what is not live is as late as a profile has it: was that measured, and when?"""
         language: Language = "es" if self.language == "es" else "en"
-        self.mix, self.is_live = (
-            " → ".join(whose(mix, language) for mix in self._mixes),
-            "live" in " ".join(self._mixes),
-        )
+        self.mix = " → ".join(whose(mix, language) for mix in self._mixes)
+        self.is_live = "live" in " ".join(self._mixes)
+        services = self._clara.services if self._clara is not None else None
+        if services is not None:
+            played = {"twin", "sim"} & {*services.modes.values()}
+            self.mark = calibrated_mark(services.latency, language=language) if played else ""
 
     def _asked(self, _widget: Any, content: Any, _buffers: Any) -> None:
         asked = content if isinstance(content, dict) else {}

@@ -28,6 +28,7 @@ KEPT_BY = frozenset({"opener", "kept_answer"})
 
 WATCHDOG_MS = 1500.0  # how much later than expected an utterance is closed whose end never comes
 VOICE_STALL_MS = 8000.0  # a voice that sends nothing is given up after this, as by `DeepgramAuraTTS`
+WAKE_MS = 100.0  # of silence given beforehand, as by `LiveAvatarLite`
 START_STALL_MS = 10_000.0  # an avatar that does not begin to speak, as by `LiveAvatarLite`
 
 
@@ -66,7 +67,7 @@ class Mouth:
     """
 
     keeps: ClassVar[bool] = True
-    """Whether its sound may be kept: where it is the avatar's own, nobody has it."""
+    """Whether it is given our voice's sound, which may be kept, or be silence: the avatar's own nobody has."""
 
     def __init__(self, settings: Settings, draw: Draw, length: Length | None = None, *, face: bool = True) -> None:
         speed, self._face = settings.tts_speed, face
@@ -75,6 +76,7 @@ class Mouth:
         self.utterance_id = -1  # what is being spoken
         self.faults: tuple[Fault, ...] = ()
         self._voice_faults: Callable[[], tuple[Fault, ...]] | None = None
+        self._awake_ms: float | None = None  # when it begins with the silence that it was given beforehand
         self._fresh = True  # what comes next from the voice is flushed at once
         self._texts: list[str] = []  # that wait for a flush
         self._last_piece = 0
@@ -91,6 +93,13 @@ class Mouth:
         self._voice_faults, self._fresh = voice, True
         self._audio_ms = self._made_ms = 0.0
         self._flushes.begin()
+
+    def wake(self, on: bool, now_ms: float) -> None:
+        """Begin with silence, unless it speaks or has begun; or stop that."""
+        if on and self._face and self.keeps and self.utterance_id < 0 and self._awake_ms is None:
+            self._awake_ms = now_ms + self._draw("avatar_start")
+        elif not on:
+            self._awake_ms = None
 
     def say(self, piece_no: int, text: str, now_ms: float, *, kept: bool = False) -> list[ev.Event]:
         """The next piece. kept: its sound is there, without most of the silence at its head."""
@@ -152,7 +161,11 @@ class Mouth:
             self._free_ms = max(self._free_ms, made.first_ms) + made.audio_ms
             return [self._voiced(made, piece_no)]
         who, face = self.utterance_id, self._face
-        self._start_ms = made.first_ms + (self._draw("avatar_start") if face else 0.0) + start_late_ms
+        awake_ms, self._awake_ms = self._awake_ms, None
+        if awake_ms is None:
+            self._start_ms = made.first_ms + (self._draw("avatar_start") if face else 0.0) + start_late_ms
+        else:
+            self._start_ms = max(made.first_ms, awake_ms + WAKE_MS) + start_late_ms
         self._free_ms = self._start_ms + made.audio_ms
         playout_ms = self._draw("playout") if face else 0.0
         return [

@@ -256,6 +256,7 @@ class PlayedAvatar(Scheduled):
         self._mouth = mouth or mouths.mouth_for(stage.settings, stage.latency, stage.draw, stage.length)
         self._orders: dict[int, list[Order]] = {}  # of utterances that wait for the one before
         self._kept: set[str] = set()  # texts whose sound is kept, till they are spoken
+        self.foretell: Callable[[str], object] = self._kept.add
         self._session: ev.Service = "avatar"
         self.on_audio: Callable[[int, bytes], None] | None = None
 
@@ -269,9 +270,9 @@ class PlayedAvatar(Scheduled):
             await asyncio.to_thread(self._stage.length, text)  # synthesised once, outside this loop
         await self._order(utterance_id, (piece_no, text))
 
-    def foretell(self, text: str) -> None:
-        """See `Foretold`."""
-        self._kept.add(text)
+    def wake(self, on: bool) -> None:
+        """See `Wakes`."""
+        self._mouth.wake(on, self._stage.clock.now_ms())
 
     async def end_speech(self, utterance_id: int) -> None:
         """No more pieces."""
@@ -312,9 +313,8 @@ class PlayedAvatar(Scheduled):
     def _faults_of(self, order: Order) -> tuple[Fault, ...]:
         """What goes wrong with an utterance."""
         faults = self._stage.faults
-        voice = () if self._is_kept(order) else faults.next_occasion("tts")
         doors = (fault for door in DOORS for fault in faults.next_occasion("avatar", door))
-        return (*voice, *faults.next_occasion("avatar"), *doors)
+        return (*(() if self._is_kept(order) else faults.next_occasion("tts")), *faults.next_occasion("avatar"), *doors)
 
     def _is_kept(self, order: Order) -> bool:
         return isinstance(order, tuple) and order[1] in self._kept and self._mouth.keeps

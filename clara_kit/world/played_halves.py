@@ -27,7 +27,7 @@ class PlayedTTS:
 
     def __init__(self, stage: Stage) -> None:
         self._stage = stage
-        self._flushes = Flushes()
+        self.flushes = Flushes()
         self._late_ms = 0.0
         self._broken: ev.ProviderFailed | None = None  # what goes wrong with what is being spoken
 
@@ -37,12 +37,12 @@ class PlayedTTS:
         yield self._stream(pieces)
 
     async def _stream(self, pieces: AsyncIterator[str]) -> AsyncIterator[AudioChunk | PiecesVoiced]:
-        self._flushes.begin()
+        self.flushes.begin()
         count, audio_ms, now_ms = 0, 0.0, self._stage.clock.now_ms
         self._late_ms, self._broken = 0.0, None
 
         def due_s() -> float | None:
-            due_ms = self._flushes.due_ms(at_ms := now_ms())
+            due_ms = self.flushes.due_ms(at_ms := now_ms())
             return None if due_ms is None else (due_ms - at_ms) / 1000
 
         async with aclosing(batches(pieces, due_s, asyncio.Event())) as together:
@@ -59,8 +59,8 @@ class PlayedTTS:
         sounds = [await self._sound(text) for text in texts]
         made = mouths.flush(texts, stage.clock.now_ms(), stage.draw, stage.length, late_ms=self._late_ms)
         self._late_ms = 0.0
-        self._flushes.make(stage.clock.now_ms())
-        self._flushes.sound(made.audio_ms, made.first_ms)
+        self.flushes.make(stage.clock.now_ms())
+        self.flushes.sound(made.audio_ms, made.first_ms)
         sound: Sound = concat(silence(made.lead_ms, RATE_HZ), *sounds)
         for number, chunk in enumerate(sound.frames(CHUNK_MS)):
             share = number * CHUNK_MS / max(sound.duration_ms, CHUNK_MS)
@@ -105,6 +105,7 @@ class PlayedFace(Scheduled):
         self._tts = tts
         self._waiting: dict[int, asyncio.Queue[str | None]] = {}  # utterances in order; the first is spoken
         self._speaking: asyncio.Task[None] | None = None
+        self._awake_ms: float | None = None  # when it begins with the silence that it was given beforehand
         self.on_audio: Callable[[int, bytes], None] | None = None
 
     async def __aexit__(self, *_: object) -> None:
@@ -116,6 +117,13 @@ class PlayedFace(Scheduled):
         if task is not None:
             task.cancel()
             await asyncio.wait({task})
+
+    def wake(self, on: bool) -> None:
+        """See `Wakes`."""
+        if on and not self._waiting and self._awake_ms is None:
+            self._awake_ms = self._stage.clock.now_ms() + self._stage.draw("avatar_start")
+        elif not on:
+            self._awake_ms = None
 
     async def speak(self, utterance_id: int, piece_no: int, text: str) -> None:
         """Queue a piece."""
@@ -187,7 +195,11 @@ class PlayedFace(Scheduled):
                 first_ms = now() if first_ms is None else first_ms
                 if not start_ms:
                     tell(ev.FirstAudio(at_ms=now(), utterance_id=utterance_id))
-                    start_ms = free_ms = now() + stage.draw("avatar_start")
+                    awake_ms, self._awake_ms = self._awake_ms, None
+                    if awake_ms is None:
+                        start_ms = free_ms = now() + stage.draw("avatar_start")
+                    else:
+                        start_ms = free_ms = max(now(), awake_ms + mouths.WAKE_MS)
                     self._at(start_ms, partial(self._started, utterance_id))
                 free_ms = max(free_ms, now()) + len(part.pcm) / 2 / self._tts.rate_hz * 1000
                 if self.on_audio is not None:

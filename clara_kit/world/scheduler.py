@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from clara_kit.audio.spoken import Pronunciation
-from clara_kit.cache.responses import Hit, ResponseCache, Scope
+from clara_kit.cache.responses import ResponseCache
 from clara_kit.conversation.conversation import Conversation
 from clara_kit.conversation.door import Door
 from clara_kit.conversation.policies import STANDARD, Policies
@@ -33,6 +33,7 @@ from clara_kit.world.brain import Brain
 from clara_kit.world.customer import Wish
 from clara_kit.world.faults import DOORS, Fault, FaultBox
 from clara_kit.world.hears import Hears
+from clara_kit.world.keeps import kept_answer
 from clara_kit.world.latency import LatencyProfile
 from clara_kit.world.reacting import Reacts, customer_of
 from clara_kit.world.script import Script, word_times
@@ -78,8 +79,7 @@ class World(Hears):
         self._greeting = _greeting(settings, briefing)
         self._health, self._seed = health or {}, seed
         self._heap: list[tuple[float, int, ev.Event | Action]] = []
-        self._number = 0
-        self._now_ms = 0.0
+        self._number, self._now_ms = 0, 0.0
         self._void: set[str] = set()  # timers that were cancelled
         # The reply that is being written: its next event, where in the queue it stands, and the rest. Not one entry of
         # the heap for each token: most of what happens is the next token.
@@ -245,6 +245,9 @@ class World(Hears):
     def _show(self, command: do.ShowText) -> None:
         self._wish(self.customer.reads(command.text, self._now_ms))
 
+    def _look_up(self, asked: do.LookUpAnswer) -> None:
+        self.at(self._now_ms, kept_answer(self._cache, asked, self._now_ms, self._known, self._prompts()[1]))
+
     # --- the shop --------------------------------------------------------------------------------------
 
     def _load_profile(self, command: do.LoadProfile) -> None:
@@ -270,24 +273,6 @@ class World(Hears):
         self.door.placeholders = briefing.placeholders.fresh()
         greeting, known = briefing.hidden_greeting, profile.known_fields
         self._feed(ev.ProfileLoaded(at_ms=now_ms, known_fields=known, greeting=greeting))
-
-    # --- answers that are kept: nothing is learnt here, so that equal simulations are equal ------------
-
-    def _look_up(self, command: do.LookUpAnswer) -> None:
-        ids = {"at_ms": self._now_ms, "turn_id": command.turn_id}
-        found = self._cache.look_up(command.question, self._scope()) if self._cache is not None else None
-        if isinstance(found, Hit):
-            return self.at(self._now_ms, ev.AnswerFound(**ids, text=found.answer, why=found.why))
-        self.at(self._now_ms, ev.AnswerNotFound(**ids, why=found.why if found is not None else "nothing is kept"))
-
-    def _scope(self) -> Scope:
-        known, prompt = self._known, self._prompts()[1]
-        return Scope(
-            customer="sim" if known is not None else "",
-            skin=(known.skin_type or "") if known is not None else "",
-            prompt=prompt.hash if prompt is not None else "",
-            model=self.settings.llm_model,
-        )
 
     # --- the model -------------------------------------------------------------------------------------
 

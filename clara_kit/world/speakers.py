@@ -67,6 +67,7 @@ class Speakers:
         self.hands: dict[type, Callable[[Any], object]] = {
             do.Speak: self._speak,
             do.EndSpeech: self._end_speech,
+            do.WakeAvatar: self._wake,
             do.InterruptAvatar: self._interrupt,
             do.OpenBackup: self._open_backup,
             do.CloseBackup: lambda _: self._close("backup"),
@@ -177,6 +178,11 @@ class Speakers:
         sent, *rest = other.say(0, command.text, host.now_ms, kept=kept)
         told.append(sent)
         self.happen(other, rest)
+
+    def _wake(self, command: do.WakeAvatar) -> None:
+        service, mouth = self._mouth()
+        if mouth is not None and service == "avatar":
+            mouth.wake(command.on, self._host.now_ms)
 
     def _end_speech(self, command: do.EndSpeech) -> None:
         if (mouth := self._speaking(command.utterance_id)) is not None:

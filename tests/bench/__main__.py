@@ -22,7 +22,7 @@ from rich.console import Console
 from rich.table import Table
 
 from clara_kit import SentenceChunker, simulate
-from tests.bench import before, peers
+from tests.bench import before, latency, peers
 from tests.bench.branching import branching
 from tests.bench.counting import counting
 from tests.bench.experiments import experiments
@@ -162,6 +162,7 @@ def measure(*, quick: bool = False) -> dict[str, Any]:
         "branching": branching(3, 1) if quick else branching(90, 9),
         "surviving": surviving(60, 2) if quick else surviving(),
         "experiment": experiments(scenarios=2, customers=2) if quick else experiments(rounds=3),
+        "latency": latency.latency(200) if quick else latency.latency(),
         "import": import_ms(1 if quick else 7),
         **asyncio.run(overhead(8 if quick else 200, crowd, beside=not quick)),
         "playing": asyncio.run(playing(0.5 if quick else 3.0)),
@@ -201,6 +202,7 @@ def show(found: dict[str, Any]) -> None:
         crowd.add_row(str(count), f"{row['p50_ms']:.2f}", f"{row['p95_ms']:.2f}")
     console.print(crowd)
     console.print(_greetings(found["greeting"]))
+    console.print(latency.table(found["latency"]))
     console.print(before.table(found["before"]))
     console.print(before.table(found["unbroken"]))
     played = found["playing"]

@@ -41,13 +41,13 @@ class Ratio(NamedTuple):
 RATIOS = (
     Ratio("fast, openers", "p50", 0.50, "first sound, p50, with openers"),
     Ratio("fast", "p50", 0.83, "first sound, p50, without"),
-    Ratio("fast, openers", "answer_p50", 0.66, "the answer's first word, p50, with openers"),
+    Ratio("fast, openers", "answer_p50", 0.66, "the answer's first word at the ear, p50, with openers"),
     Ratio("fast, openers", "usual_p95", 0.60, "first sound, p95 without slow starts, with openers"),
 )
 
 
 def measured(settings: Settings, turns: int = TURNS, *, seed: int = 0) -> dict[str, float]:
-    """Of so many turns: the avatar's own word that it speaks, and the answer's first word, in ms."""
+    """Of so many turns, in ms: to the avatar's own word that it speaks; and to the answer's first word, as the ear hears both."""
     first, usual, answers = [], [], []
     for n in range(max(1, turns // EACH)):
         run = played(settings, Given(), turns=min(turns, EACH), seed=seed + n)
@@ -56,17 +56,11 @@ def measured(settings: Settings, turns: int = TURNS, *, seed: int = 0) -> dict[s
                 spoke_ms = turn.points["speaking_started"] - turn.points["words_ended"]
                 first.append(spoke_ms)
                 usual += [spoke_ms] * (turn.stages[_AVATAR] < SLOW_MS)
-                answers.append(_answer_ms(turn, spoke_ms))
+                answers.append(turn.total_ms if turn.answer_ms is None else turn.answer_ms)
     return {
         "turns": len(first), "p50": median(first), "p95": quantiles(first, n=20)[-1],
         "usual_p95": quantiles(usual, n=20)[-1], "answer_p50": median(answers), "under_800": sum(ms < 800 for ms in first) / len(first),
     }  # fmt: skip
-
-
-def _answer_ms(turn: Turn, spoke_ms: float) -> float:
-    """The answer's first word by the same clock: after the opener by as much as it is heard after it."""
-    heard_ms, answer_ms = getattr(turn, "total_ms", None), getattr(turn, "answer_ms", None)
-    return spoke_ms if answer_ms is None or heard_ms is None else spoke_ms + answer_ms - heard_ms
 
 
 def latency(turns: int = TURNS) -> dict[str, Any]:

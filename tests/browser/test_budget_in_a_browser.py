@@ -16,7 +16,7 @@ from tests.browser.test_explorer_in_a_browser import DARK, MODEL, PAGE
 pytestmark = [pytest.mark.timeout(120), pytest.mark.wall]
 
 NAMES = (
-    "words", "controls", "chosen", "given", "heard", "bars", "curves", "rows", "buys", "sentence", "asked", "answered", "problem",
+    "words", "controls", "chosen", "given", "heard", "bars", "curves", "rows", "buys", "mark", "sentence", "asked", "answered", "problem",
 )  # fmt: skip
 
 
@@ -32,7 +32,9 @@ async def shown(page: Page, budget: LatencyBudget, *, dark: bool = False) -> Non
 
     await page.expose_function("tell", tell)
     theme, background = (DARK, "#111") if dark else ("", "#fff")
-    await page.set_content(PAGE.format(css=budget._css, theme=theme, background=background, light=str(not dark).lower()))
+    await page.set_content(
+        PAGE.format(css=budget._css, theme=theme, background=background, light=str(not dark).lower())
+    )
     await page.evaluate(MODEL, [budget._esm, json.loads(json.dumps(state))])
 
 
@@ -42,7 +44,10 @@ async def test_a_lever_moves_the_bar_the_curve_and_the_figures_by_mouse_and_by_k
         page.on("pageerror", lambda error: errors.append(str(error)))
         budget = LatencyBudget(PLAN)
         await shown(page, budget)
-        median, curve = page.get_by_test_id("lb_row_first_p50").locator("td").last, page.get_by_test_id("lb_curve_yours")
+        median, curve = (
+            page.get_by_test_id("lb_row_first_p50").locator("td").last,
+            page.get_by_test_id("lb_curve_yours"),
+        )
         before, line = await median.inner_text(), await curve.get_attribute("points")
         assert "ms (" in before  # with its interval
         await page.get_by_test_id("lb_openers").focus()
@@ -51,7 +56,9 @@ async def test_a_lever_moves_the_bar_the_curve_and_the_figures_by_mouse_and_by_k
         await expect(curve).not_to_have_attribute("points", line or "")
         assert {*budget.levers} == {"openers"}
         await page.get_by_test_id("lb_flux").click()
-        await expect(page.get_by_test_id("lb_row_cut_off").locator("td").last).to_have_text("unknown: nobody has published it")
+        await expect(page.get_by_test_id("lb_row_cut_off").locator("td").last).to_have_text(
+            "unknown: nobody has published it"
+        )
         slider = page.get_by_test_id("lb_reply_tokens")
         await slider.focus()
         await page.keyboard.press("ArrowRight")

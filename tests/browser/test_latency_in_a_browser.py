@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,7 +13,7 @@ from playwright.async_api import expect
 from clara_kit import LatencyMonitor, Settings, simulate
 from clara_kit.widgets.latency_live import LatencyLive
 from clara_kit.world.faults import Fault
-from tests.browser.lab import DRAWN, SCREENSHOTS, _browser
+from tests.browser.lab import DRAWN, ROOT, SCREENSHOTS, _browser, lab
 from tests.browser.test_outages_in_a_browser import WIDER, shown
 
 pytestmark = [pytest.mark.timeout(240), pytest.mark.wall]
@@ -80,3 +83,48 @@ async def test_the_panel_has_room_at_every_width_in_light_and_dark(dark: bool) -
             assert not await page.evaluate(WIDER), f"something is wider than its place at {width}"
             SCREENSHOTS.mkdir(parents=True, exist_ok=True)
             await page.screenshot(path=SCREENSHOTS / f"latency_{width}{'_dark' * dark}.png")
+
+
+CELL = """from clara_kit import Desk, Settings
+
+desk = Desk(latency=True, settings=Settings.of(greeting=""))
+desk.choose(speed="fast")
+desk"""
+
+
+async def test_it_keeps_up_with_a_conversation_in_jupyterlab(tmp_path: Path) -> None:
+    async with lab(tmp_path, pace=10) as notebook:
+        page, nb = notebook.page, json.loads((ROOT / "notebooks" / "06_fallback.ipynb").read_text(encoding="utf-8"))
+        code = next(cell for cell in nb["cells"] if cell["cell_type"] == "code")
+        nb["cells"] = [{**code, "source": CELL.splitlines(keepends=True), "metadata": {}, "outputs": []}]
+        (tmp_path / "notebooks" / "live.ipynb").write_text(json.dumps(nb), encoding="utf-8")
+        await notebook.open("notebooks/live.ipynb")
+        await notebook.run_all()
+        desk, panel = page.get_by_test_id("clara-desk"), page.get_by_test_id("clara-latency")
+        await expect(panel.get_by_test_id("la-says")).to_contain_text("Nothing yet")
+        await desk.get_by_test_id("call").click()
+        line = desk.get_by_test_id("line")
+        await expect(line).to_be_enabled(timeout=60_000)
+        drawn: list[int] = []
+        await page.expose_function("drawn", lambda at_ms: drawn.append(at_ms))
+        await page.evaluate("""() => new MutationObserver(() => window.drawn(performance.now()))
+            .observe(document.querySelector(".la-table tbody"), { subtree: true, childList: true, characterData: true })""")
+        for n in (1, 2, 3):
+            await line.fill("¿Hacen despachos a regiones?")
+            await line.press("Enter")
+            await expect(panel.get_by_test_id("la-total").locator(".la-number").first).not_to_have_text(
+                "–", timeout=60_000
+            )
+            await expect(panel.get_by_test_id("la-sums")).to_contain_text(f"Turns: {n};", timeout=60_000)
+        gaps = [later - one for one, later in pairwise(drawn) if later - one > 20]  # what is drawn in one go is one
+        assert gaps and min(gaps) > 200
+        await expect(panel.get_by_test_id("la-mark")).to_contain_text("never")
+        for width in (800, 1440, 1280):
+            await page.set_viewport_size({"width": width, "height": 1300})
+            await page.evaluate(DRAWN)
+            assert not await page.evaluate(WIDER.replace("'.cd, .cd *'", "'.cd-latency, .cd-latency *'"))
+            await notebook.screenshot(f"latency_desk_{width}")
+        await desk.get_by_test_id("hang_up").click()
+        await expect(desk.get_by_test_id("call")).to_be_visible(timeout=60_000)
+        await expect(panel.get_by_test_id("la-sums")).to_contain_text("Turns: 3;")
+        assert notebook.errors == []

@@ -62,7 +62,9 @@ def test_few_samples_make_no_law_and_equal_ones_a_fixed_one() -> None:
     assert fitted([1, 2]) is None
     made = fitted([7.0] * 5)
     assert made is not None and made.law == {"fixed": 7.0}
-    gain = fitted([-5.0, 3.0, 4.0])
+    gain = fitted([-5.0, 3.0, 4.0], difference=True)
+    nearly_nothing = fitted([0.0, 2.0, 180.0])
+    assert nearly_nothing is not None and nearly_nothing.found.p95 < 10_000
     assert gain is not None and gain.found.p50 == 3.0 and gain.found.p50_between == (-5.0, 4.0)
 
 

@@ -128,7 +128,7 @@ async def test_a_limit_of_money_is_never_passed_and_what_was_measured_until_then
         parts = parts_with_key(keys, Settings())
         a_round = foreseen(parts, live_services(parts, Settings(), keys), 1)["tts"].usd
         done = await live(keys, tmp_path, rounds=20, cap_usd=3.5 * a_round)
-    assert done.tape.spent.usd == pytest.approx(3 * a_round) and "limit" in done.ended
+    assert done.tape.spent.usd == pytest.approx(3 * a_round) and done.ended == "limit"
     assert done.path is not None and len(done.tape.samples["tts_first_chunk"]) == 3
     profile = LatencyProfile.load(done.path)
     assert profile.calibrated is not None and profile.calibrated.behind == "live"
@@ -142,15 +142,15 @@ async def test_a_model_without_a_price_is_not_asked_under_a_limit(tmp_path: Path
         done = await calibrate(
             services, MonotonicClock(), parts=parts, rounds=1, cap_usd=9, behind="live", now=NOW, folder=tmp_path
         )
-    assert "not known" in done.ended and done.tape.spent.usd == 0 and done.path is None
+    assert done.ended == "unpriced" and done.tape.spent.usd == 0 and done.path is None
 
 
 async def test_who_stops_it_loses_nothing(tmp_path: Path) -> None:
     came = asyncio.Event()
-    rounds = []
+    rounds: list[object] = []
 
-    def tell(line: str) -> None:
-        rounds.append(line)
+    def tell(told: object) -> None:
+        rounds.append(told)
         if len(rounds) == 4:
             came.set()
 
@@ -162,6 +162,7 @@ async def test_who_stops_it_loses_nothing(tmp_path: Path) -> None:
     with pytest.raises(asyncio.CancelledError):
         await running
     path = tmp_path / "twins-2026-11-29.yaml"
+    assert rounds[-1] == path
     calibrated = LatencyProfile.load(path).calibrated
     assert calibrated is not None and calibrated.stages["tts_first_chunk"].n >= 4
     lines = [json.loads(line) for line in path.with_suffix(".jsonl").read_text().splitlines()]
@@ -178,9 +179,9 @@ async def test_a_vendor_that_fails_twice_is_left_alone_and_the_others_go_on(tmp_
 
 async def test_where_nobody_answers_it_ends_soon_and_writes_no_profile(tmp_path: Path) -> None:
     with vendors(key="wrong-key") as keys:
-        told: list[str] = []
+        told: list[object] = []
         done = await live(keys, tmp_path, rounds=20, tell=told.append)
-    assert done.path is None and len(told) == 2 and "nobody" in done.ended
+    assert done.path is None and len(told) == 2 and done.ended == "nobody"
 
 
 def test_without_a_key_it_says_what_to_do() -> None:

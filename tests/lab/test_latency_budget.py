@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from math import log
+from pathlib import Path
 from statistics import median, quantiles
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 
 from clara_kit import Settings
 from clara_kit.core.errors import ClaraError
+from clara_kit.core.paths import DATA
 from clara_kit.lab.budget import levers as budget
 from clara_kit.lab.budget.figures import bought, figures, seen
 from clara_kit.lab.budget.levers import FAST, LEVERS, OPENERS, PLAN, UNPROVEN, Given, Levers, cost
@@ -216,6 +218,21 @@ def test_every_lever_brings_the_first_sound_forward_or_leaves_it_where_it_is() -
         without, with_it = (times(PLAN.but(**needs, **{name: on}), Given(), d) for on in (False, True))
         for column in ("first", "ear"):
             assert np.median(getattr(with_it, column)) <= np.median(getattr(without, column)) + 1e-9, name
+
+
+def test_a_profile_of_your_own_is_used_with_what_it_found_and_read_anew_when_it_changes(tmp_path: Path) -> None:
+    path, published = tmp_path / "mine.yaml", (DATA / "latency" / "published.yaml").read_text(encoding="utf-8")
+    path.write_text(published.replace("lognormal: [950, 1600]", "lognormal: [300, 400]"), encoding="utf-8")
+    given = Given(profile=str(path), hit_share=0)
+    sooner = of(figures(OPENERS, given).first_p50)
+    assert sooner == pytest.approx(of(figures(OPENERS, NO_HITS).first_p50) - 650, abs=40)
+    found = "{n: 30, p50: 200, p50_between: [180, 220], p95: 260, p95_between: [240, 300]}"
+    beside = (
+        f"calibrated: {{at: '2026-11-28T12:00:00-03:00', behind: live, beside: {{avatar_gain_at_once: {found}}}}}\n"
+    )
+    path.write_text(beside + path.read_text(encoding="utf-8"), encoding="utf-8")
+    ahead = of(figures(OPENERS.but(send_ahead=True), given).first_p50)
+    assert ahead == pytest.approx(sooner - 200, abs=30)  # as it was found, and not as it was assumed
 
 
 # --- backwards ---

@@ -20,6 +20,7 @@ from clara_kit.providers.avatar.liveavatar import LiveAvatarLite
 from clara_kit.providers.tts import kept
 from clara_kit.providers.tts.base import AudioChunk, PiecesVoiced, Voiced
 from clara_kit.providers.tts.deepgram_aura import DeepgramAuraTTS
+from clara_kit.providers.tts.flushing import Flushes
 from clara_kit.providers.tts.kept import KeptVoice, SoundStore
 from clara_kit.providers.tts.trimmed import TrimmedVoice
 from clara_kit.runtime.clock import MonotonicClock
@@ -45,6 +46,7 @@ class Tones:
 
     rate_hz: int = RATE_HZ
     asked: list[list[str]] = field(default_factory=list)
+    flushes: Flushes = field(default_factory=Flushes)
     left: int = 0
     broken: bool = False
 
@@ -247,6 +249,44 @@ async def test_a_trimmed_voice_loses_silence_and_nothing_else() -> None:
     assert heard(parts) == [loudness("uno"), loudness("dos")]
     assert [p.audio_ms for p in parts if isinstance(p, PiecesVoiced)] == pytest.approx([120, 300])
     assert [w.end_ms for p in parts if isinstance(p, PiecesVoiced) for w in p.words] == pytest.approx([120, 300])
+
+
+async def test_what_was_cut_does_not_delay_the_next_flush() -> None:
+    inner = Tones()
+    inner.flushes.sound(600, 1000)  # as a voice counts two pieces of 300 ms
+    await spoken(TrimmedVoice(KeptVoice(inner, store())), "uno", "dos")
+    assert inner.flushes.ends_ms == pytest.approx(1000 + 120 + 180)
+
+
+async def test_a_cut_in_the_middle_leaves_nothing_of_the_opener_or_the_reply_behind() -> None:
+    context = TwinContext(profile=LatencyProfile.load("fast"), seed=4)
+    vendors = [DeepgramTwin(context, LineBook(), clara_voice()), LiveAvatarTwin(context, connected_after_ms=5.0)]
+    async with TwinServer(vendors) as twins:
+        aura = DeepgramAuraTTS(api_key="test-key", base_url=twins.addresses["deepgram"]["base_url"])
+        voice = KeptVoice(aura, store())
+        await voice.prepare(["A ver, déjame pensar.", "Claro."])
+        async with LiveAvatarLite(
+            api_key="test-key", tts=TrimmedVoice(voice), clock=MonotonicClock(), avatar_id=SANDBOX_AVATAR,
+            base_url=twins.addresses["liveavatar"]["base_url"],
+        ) as avatar:  # fmt: skip
+            seen: list[ev.Event] = []
+            await avatar.speak(1, 0, "A ver, déjame pensar.")
+            await avatar.speak(1, 1, "El protector solar cuesta doce mil pesos y llega en tres días.")
+            async with asyncio.timeout(30):
+                async for event in avatar.events():
+                    seen.append(event)
+                    if isinstance(event, ev.SpeechVoiced) and event.piece_no == 1:
+                        await avatar.interrupt(1)
+                        await avatar.speak(2, 0, "Claro.")
+                        await avatar.end_speech(2)
+                    elif isinstance(event, ev.SpeakingEnded | ev.ProviderFailed):
+                        break
+        await voice.aclose()
+    assert [type(e) for e in seen if getattr(e, "utterance_id", 0) == 1][-1] is ev.SpeakingInterrupted
+    voiced = [e for e in seen if isinstance(e, ev.SpeechVoiced) and e.utterance_id == 2]
+    cut, whole = next(s for s in vendors[1].sessions.values()).utterances  # type: ignore[union-attr]
+    assert cut.interrupted and isinstance(seen[-1], ev.SpeakingEnded)
+    assert whole.samples * 1000 / RATE_HZ == pytest.approx(voiced[-1].audio_ms, abs=1)
 
 
 def test_a_voice_is_as_it_was_after_its_silence_was_cut() -> None:

@@ -188,3 +188,73 @@ async def test_refusals_at_the_door_are_explained() -> None:
         with pytest.raises(ProviderUnavailable, match="503"):
             async with avatar_at(server):
                 pass
+
+
+async def woken(seed: int, *, early_s: float | None, dialect: str = "speak_events") -> tuple[float, list[Event], Any]:
+    """How long after its order an utterance was heard, what it told, and what the twin saw of it."""
+    context = TwinContext(profile=LatencyProfile.load("optimistic"), seed=seed)
+    far = LiveAvatarTwin(context, dialect=dialect, connected_after_ms=5.0)  # type: ignore[arg-type]
+    async with TwinServer([far]) as server, avatar_at(server) as avatar:
+        events = avatar.events()
+        await asyncio.sleep(0.1)
+        if early_s is not None:
+            avatar.wake(True)
+            avatar.wake(True)
+            await asyncio.sleep(early_s)
+        ordered_ms = now_s() * 1000
+        await avatar.speak(1, 0, "500")
+        await avatar.end_speech(1)
+        seen = await until_last(events, 1)
+        utterances = list(next(iter(far.sessions.values())).utterances)
+        await avatar.speak(2, 0, "60")
+        await avatar.end_speech(2)
+        assert isinstance((await until_last(events, 2))[-1], SpeakingEnded)
+    (started,) = (e for e in seen if isinstance(e, SpeakingStarted))
+    return started.at_ms - ordered_ms, seen, utterances
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+async def test_an_avatar_that_was_woken_begins_when_there_is_sound_and_not_before(dialect: str) -> None:
+    asleep_ms, *_ = await woken(1, early_s=None)
+    for early_s, wait_ms in ((2.0, 0.0), (0.4, asleep_ms - 400 + 100)):
+        took_ms, seen, (played,) = await woken(1, early_s=early_s, dialect=dialect)
+        assert took_ms == pytest.approx(wait_ms, abs=60)
+        assert isinstance(seen[-1], SpeakingEnded) and not seen[-1].estimated
+        assert played.samples == (100 + 500) * 24, "the silence and the sound are one utterance"
+        assert seen[-1].at_ms - next(e.at_ms for e in seen if isinstance(e, SpeakingStarted)) == pytest.approx(
+            500, abs=60
+        )
+
+
+async def test_a_waking_that_nothing_follows_leaves_nothing_behind() -> None:
+    async with twin() as (server, far), avatar_at(server) as avatar:
+        events = avatar.events()
+        await asyncio.sleep(0.1)
+        avatar.wake(True)
+        await asyncio.sleep(0.3)
+        avatar.wake(False)
+        avatar.wake(False)
+        await asyncio.sleep(0.3)
+        await avatar.speak(1, 0, "200")
+        await avatar.end_speech(1)
+        seen = await until_last(events, 1)
+        assert [type(e) for e in seen].count(SpeakingStarted) == 1 and isinstance(seen[-1], SpeakingEnded)
+        waking, spoken = next(iter(far.sessions.values())).utterances
+        assert waking.interrupted and waking.event_id == "w1" and spoken.samples == 200 * 24
+
+
+async def test_what_was_woken_and_is_cut_before_its_sound_is_silenced_at_the_avatar_too() -> None:
+    async with twin() as (server, far), avatar_at(server) as avatar:
+        events = avatar.events()
+        await asyncio.sleep(0.1)
+        avatar.wake(True)
+        await asyncio.sleep(0.3)
+        await avatar.speak(1, 0, "0")
+        await asyncio.sleep(0.05)
+        await avatar.interrupt(1)
+        assert [type(e) for e in await until_last(events, 1)][-1] is SpeakingInterrupted
+        await avatar.speak(2, 0, "60")
+        await avatar.end_speech(2)
+        assert isinstance((await until_last(events, 2))[-1], SpeakingEnded)
+        waking, spoken = next(iter(far.sessions.values())).utterances
+        assert waking.interrupted and spoken.samples == 60 * 24

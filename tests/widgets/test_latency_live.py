@@ -11,6 +11,7 @@ import pytest
 
 from clara_kit import Desk, Settings
 from clara_kit.core.errors import ClaraError
+from clara_kit.lab.calibrate.mark import calibrated_mark
 from clara_kit.measure.monitor import BUDGETS_MS, times
 from clara_kit.runtime.latency_log import LATENCY_FILE
 from clara_kit.runtime.manager import open_conversations
@@ -56,6 +57,7 @@ async def test_it_keeps_up_with_a_conversation_and_a_slowdown_is_seen_while_it_l
     shown = {row["stage"]: row for row in panel.rows}
     assert shown["total"]["n"] == shown["think"]["n"] == 1 and shown["think"]["budget"] == 1000
     assert shown["hear"]["n"] == 0  # what was typed was not heard
+    assert panel.mark == calibrated_mark(clara.services.latency, language="es") != ""
     clara.inject(*(Fault(service="llm", kind="slow", for_ms=1500),) * 3)
     for _ in range(3):
         await ask(desk)

@@ -156,3 +156,20 @@ async def test_a_piece_that_comes_too_late_shows_as_a_gap_where_the_avatar_ran_d
         first, second = (e for e in seen if isinstance(e, ev.SpeechVoiced))
         assert second.first_ms is not None
         assert bool(dry) == gap == (second.first_ms > started.at_ms + first.audio_ms)
+
+
+def test_an_avatar_that_was_woken_has_begun_when_there_is_sound() -> None:
+    asleep, early, late, dropped = (mouth() for _ in range(4))
+    usual = one(asleep.speak(0, "Hola.", 2000), ev.SpeakingStarted).at_ms
+    sound_ms = one(mouth().speak(0, "Hola.", 2000), ev.FirstAudio).at_ms
+    for woken, at_ms in ((early, 0.0), (late, 1900.0), (dropped, 0.0)):
+        woken.utterance_id = -1
+        woken.wake(True, at_ms)
+        woken.wake(True, at_ms + 1)
+        if woken is dropped:
+            woken.wake(False, 500)
+        woken.begin(1, ())
+    assert one(early.speak(0, "Hola.", 2000), ev.SpeakingStarted).at_ms == sound_ms
+    started_ms = 1900 + usual - sound_ms + 100
+    assert one(late.speak(0, "Hola.", 2000), ev.SpeakingStarted).at_ms == pytest.approx(started_ms)
+    assert one(dropped.speak(0, "Hola.", 2000), ev.SpeakingStarted).at_ms != sound_ms

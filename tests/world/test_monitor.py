@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from clara_kit import LatencyMonitor, Run, simulate
+from clara_kit import LatencyMonitor, Run, Settings, simulate
 from clara_kit.core import events as ev
 from clara_kit.core.errors import SettingsError
 from clara_kit.lab.survival.chaos import chaos
-from clara_kit.measure.monitor import BUDGETS_MS, KEPT_TURNS, TOLD, TOTAL, Alert, Timed, times
+from clara_kit.measure.monitor import ANSWER, BUDGETS_MS, KEPT_TURNS, TOLD, TOTAL, Alert, Timed, times
 from clara_kit.world.faults import Fault
+from clara_kit.world.latency import LatencyProfile
 
 ASKED = ["¿Qué protector solar me recomiendas?", "¿Y cuánto cuesta?", "¿Hacen despachos a regiones?"]
 
@@ -63,6 +64,29 @@ def test_twenty_conversations_at_once_are_one_figure() -> None:
     assert together.turns == apart.turns > 60 and together.unanswered == apart.unanswered
 
 
+def test_behind_an_opener_the_answer_and_the_model_are_watched_all_the_same() -> None:
+    run, monitor = (
+        simulate(ASKED * 2, Settings.preset("fast").with_changes(openers=True, enable_response_cache=False), seed=2),
+        LatencyMonitor(),
+    )
+    read(monitor, run)
+    opened = [turn for turn in run.ledger if turn.opener]
+    assert opened, "no opener was said"
+    figures = monitor.figures
+    assert figures[ANSWER].n == len([turn for turn in opened if turn.answer_ms is not None]) > 0
+    assert figures["think"].n >= len(opened) and figures[ANSWER].p50 > figures[TOTAL].p50
+
+
+def test_a_kept_answer_makes_no_figure_of_the_model_better() -> None:
+    asked = ["¿Hacen despachos a regiones?", "Cuéntame de ti"]
+    run, monitor = simulate(asked, Settings.preset("fast"), seed=2), LatencyMonitor()
+    read(monitor, run)
+    thought = [turn for turn in run.ledger if turn.kind != "greeting" and not turn.kept]
+    if not (kept := [turn for turn in run.ledger if turn.kept]):
+        pytest.skip("nothing is kept for this question")
+    assert monitor.figures["think"].n == len(thought) and monitor.figures[TOTAL].n == len(thought) + len(kept)
+
+
 def test_a_slowdown_raises_one_alert_of_its_stage_and_its_end_clears_it() -> None:
     lines = [f"¿Cuánto cuesta el producto número {n}?" for n in range(24)]
     slow = [Fault(service="llm", kind="slow", for_ms=2500, on=on) for on in range(7, 15)]
@@ -88,6 +112,18 @@ def test_without_a_slowdown_the_usual_budgets_raise_no_alert_of_a_stage() -> Non
     assert monitor.turns == 60 * 7
     raised = [one.stage for one in monitor.told if one.raised and one.stage != TOTAL]  # the total is slow as published
     assert len(raised) <= 3 and {*raised} <= {"avatar", "first sentence"}, [str(one) for one in monitor.told]
+
+
+def test_the_usual_budgets_are_what_is_published() -> None:
+    laws, plan = LatencyProfile.load("published").laws, Settings()
+    assert BUDGETS_MS["think"] == laws["llm_first_token"].high
+    assert BUDGETS_MS["voice"] == laws["tts_first_chunk"].high
+    assert BUDGETS_MS["ear"] == laws["tts_lead_silence"].high + laws["playout"].high
+    assert BUDGETS_MS["backup"] == laws["backup_answer"].high
+    assert BUDGETS_MS["first sentence"] == 22 / laws["llm_tokens_per_s"].low * 1000
+    assert BUDGETS_MS["hear"] == pytest.approx(plan.stt_endpointing_ms + laws["stt_results"].high, abs=5)
+    assert laws["avatar_start"].high < BUDGETS_MS["avatar"] < laws["avatar_start"].spike_low
+    assert BUDGETS_MS[TOTAL] == plan.slow_response_ms
 
 
 def told_of(values_ms: list[float], monitor: LatencyMonitor) -> list[bool]:

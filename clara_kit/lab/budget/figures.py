@@ -15,7 +15,7 @@ import numpy as np
 from msgspec import Struct
 
 from clara_kit.lab.budget.levers import LEVERS, PLAN, Cost, Given, Levers, cost
-from clara_kit.lab.budget.times import AS_IT_IS, Factors, Times, draws, times
+from clara_kit.lab.budget.times import AS_IT_IS, Draws, Factors, Times, draws, times
 from clara_kit.lab.explorer import Figure
 from clara_kit.world.latency import Law
 
@@ -51,11 +51,14 @@ class Figures(Struct, frozen=True, kw_only=True):
     stages: dict[str, float]
 
 
-@lru_cache(maxsize=256)
 def figures(levers: Levers, given: Given | None = None, *, intervals: bool = True) -> Figures:
     """What comes of these levers, of 20,000 turns. Raises `ScriptError` for a profile that is not there."""
     given = given or Given()
-    d = draws(given.profile)
+    return _figures(levers, given, draws(given.profile), intervals)
+
+
+@lru_cache(maxsize=256)
+def _figures(levers: Levers, given: Given, d: Draws, intervals: bool) -> Figures:
     what = times(levers, given, d)
     values = _values(what)
     spread = _spread(levers, given) if intervals else {}
@@ -100,13 +103,13 @@ def _spread(levers: Levers, given: Given) -> dict[str, Array]:
     """How far each figure moves where the medians are such as might as well have been measured."""
     d = draws(given.profile, ROWS)
     base = _values(times(levers, given, d))
-    moved = [_values(times(levers, given, d, but)) for but in _redrawn(given.profile)]
+    moved = [_values(times(levers, given, d, but)) for but in _redrawn(d)]
     return {name: np.array([one[name] - value for one in moved]) for name, value in base.items()}
 
 
 @lru_cache(maxsize=8)
-def _redrawn(profile: str) -> tuple[Factors, ...]:
-    d, rng = draws(profile), np.random.default_rng(3)
+def _redrawn(d: Draws) -> tuple[Factors, ...]:
+    rng = np.random.default_rng(3)
     wide = [(stage, _sigma(law) / sqrt(n)) for stage, law in d.profile.laws.items() if (n := seen(law))]
     return tuple(
         Factors(tuple((stage, float(np.exp(rng.standard_normal() * by))) for stage, by in wide)) for _ in range(REDRAWN)
@@ -135,10 +138,14 @@ class Bought(NamedTuple):
     answer_last: float
 
 
-@lru_cache(maxsize=64)
 def bought(levers: Levers, given: Given | None = None) -> tuple[Bought, ...]:
     """What each lever buys, those that are not pulled too."""
-    given, d = given or Given(), draws((given or Given()).profile, ROWS)
+    given = given or Given()
+    return _bought(levers, given, draws(given.profile, ROWS))
+
+
+@lru_cache(maxsize=64)
+def _bought(levers: Levers, given: Given, d: Draws) -> tuple[Bought, ...]:
 
     def medians(choice: Levers) -> Array:
         what = times(choice, given, d, AS_IT_IS)

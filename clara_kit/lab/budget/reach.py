@@ -1,7 +1,8 @@
 """Backwards: a target and a share of turns are named, and what reaches them is told, or what each unknown would have to be.
 
 Cheapest is what needs the fewest levers that are unproven; of these, the fewest that end turns by another rule (nobody has
-published what that costs in Spanish); then the fewest that are not built yet; then the fewest calls of the model, and the fewest levers.
+published what that costs in Spanish); then the fewest that are not built yet; then the least that is assumed of the shop (how often a kept answer fits, say), the
+fewest calls of the model, and the fewest levers.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import numpy as np
 
 from clara_kit.lab.budget.figures import ROWS, figures, seen
 from clara_kit.lab.budget.levers import LEVERS, OPENERS, PLAN, SENT_AHEAD_MS, UNPROVEN, Given, Levers, cost
-from clara_kit.lab.budget.times import AS_IT_IS, Factors, draws, times
+from clara_kit.lab.budget.times import AS_IT_IS, AT_ONCE, Draws, Factors, draws, times
 from clara_kit.lab.sentences import Language, table
 
 ALL = Levers(**{name: name != "finalize" for name in LEVERS})
@@ -45,12 +46,13 @@ class Reached(NamedTuple):
     proven: float
     needs: tuple[Need, ...]
     heard: bool
+    hits: float
 
     def told(self, language: Language = "en") -> str:
         """In sentences."""
         words, es = table("budget"), language == "es"
         fields = {
-            "target": f"{self.target_ms:.0f}", "wanted": f"{self.wanted:.0%}", "share": percent(self.share), "proven": percent(self.proven),
+            "target": f"{self.target_ms:.0f}", "wanted": percent(self.wanted), "share": percent(self.share), "proven": percent(self.proven),
             "to": words["to_ear" if self.heard else "to_first"][es],
         }  # fmt: skip
         if self.levers is None:
@@ -58,6 +60,9 @@ class Reached(NamedTuple):
         else:
             fields["levers"] = ", ".join(words[name][es] for name in self.levers) or words["plan"][es]
             head = words["reached_unproven" if set(self.levers) & {*UNPROVEN} else "reached"][es]
+        if self.levers is not None and self.levers.cache:
+            head += " " + words["assumed_hits"][es]
+            fields["hits"] = percent(self.hits)
         said, safe = [head], self.levers is not None and not set(self.levers) & {*UNPROVEN}
         for need in () if safe else self.needs:
             n = words["few"][es].format(n=need.n) if need.n else ""
@@ -99,12 +104,11 @@ def _price(levers: Levers, given: Given) -> tuple[float, ...]:
     unproven = sum(name in UNPROVEN for name in levers)
     other_ends, unbuilt = sum(one.ends_turns for one in pulled), sum(not one.setting for one in pulled)
     calls = cost(levers, given).prompt_tokens - cost(PLAN, given).prompt_tokens
-    return unproven, other_ends, unbuilt, max(0.0, calls), len(pulled)
+    return unproven, other_ends, unbuilt, sum(one.mark == "assumed" for one in pulled), max(0.0, calls), len(pulled)
 
 
-def _below(target_ms: float, given: Given, *, heard: bool) -> Callable[..., float]:
+def _below(target_ms: float, given: Given, d: Draws, *, heard: bool) -> Callable[..., float]:
     """The share of turns below the target, by levers and by factors."""
-    d = draws(given.profile, ROWS)
 
     def of(levers: Levers, but: Factors = AS_IT_IS) -> float:
         what = times(levers, given, d, but)
@@ -120,30 +124,35 @@ class _Limits(NamedTuple):
 
 
 @lru_cache(maxsize=64)
-def _limits(target_ms: float, share: float, given: Given, *, heard: bool = False) -> _Limits:
+def _limits(target_ms: float, share: float, given: Given, d: Draws, *, heard: bool = False) -> _Limits:
     """The share by all levers, by all but the unproven ones, and what each unknown must be."""
-    of = _below(target_ms, given, heard=heard)
+    of = _below(target_ms, given, d, heard=heard)
     finalized = {"flux": False, "eager": False, "finalize": True}
     best, proven = (max(of(one), of(one.but(**finalized))) for one in (ALL, PROVEN))
-    law = draws(given.profile).profile.laws["avatar_start"]
+    law = d.profile.laws["avatar_start"]
     start = _border(lambda by: of(OPENERS, Factors(stages=(("avatar_start", by),))) >= share, 1.0)
     ahead = _border(lambda by: of(OPENERS.but(send_ahead=True), Factors(sent_ahead=2 - by)) >= share, 2.0)
-    middle = sum(SENT_AHEAD_MS) / 2
+    middle = sum(d.gain(AT_ONCE) or SENT_AHEAD_MS) / 2
     return _Limits(best, proven, (
         Need("start", None if start is None else start * law.middle, law.middle, seen(law)),
         Need("send_ahead", None if ahead is None else (2 - ahead) * middle, middle, None),
     ))  # fmt: skip
 
 
-@lru_cache(maxsize=64)
 def reach(target_ms: float, share: float, given: Given | None = None, *, heard: bool = False) -> Reached:
     """What brings this share of turns below the target. heard: as the ear hears it. Raises `ScriptError` for a profile."""
     given = given or Given()
-    of, (best, proven, needs) = _below(target_ms, given, heard=heard), _limits(target_ms, share, given, heard=heard)
+    return _reached(target_ms, share, given, draws(given.profile, ROWS), heard)
+
+
+@lru_cache(maxsize=64)
+def _reached(target_ms: float, share: float, given: Given, d: Draws, heard: bool) -> Reached:
+    of, limits = _below(target_ms, given, d, heard=heard), _limits(target_ms, share, given, d, heard=heard)
     levers = None
-    if best >= share:
+    if limits.best >= share:
         levers = next((one for one in sorted(_choices(), key=lambda one: _price(one, given)) if of(one) >= share), None)
-    return Reached(target_ms, share, levers, of(levers) if levers else best, proven, needs, heard)
+    found = of(levers) if levers else limits.best
+    return Reached(target_ms, share, levers, found, limits.proven, limits.needs, heard, given.hit_share)
 
 
 def _border(reaches: Callable[[float], bool], most: float) -> float | None:
@@ -160,7 +169,7 @@ def _border(reaches: Callable[[float], bool], most: float) -> float | None:
 def can_we(target_ms: float = 600.0, given: Given | None = None, language: Language = "en") -> str:
     """The honest answer in one sentence; every number in it is calculated here and now."""
     given, words = given or Given(), table("budget")
-    found = _limits(target_ms, 0.5, given)
+    found = _limits(target_ms, 0.5, given, draws(given.profile, ROWS))
     start = found.needs[0].ms
     best = figures(OPENERS, given)
     key = "cannot" if found.proven < 0.5 else "can"

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
+from clara_kit.audio.lead import BETWEEN_MS, HEAD_MS
 from clara_kit.core.settings import Settings
 from clara_kit.lab.budget.levers import EAGER_MS, FINALIZED_MS, FLUX_MS, SENT_AHEAD_MS, Given, Levers
 from clara_kit.turns import usual_lexicon
@@ -25,8 +26,8 @@ if TYPE_CHECKING:
 
 TURNS, SEED = 20_000, 15
 ENDPOINTING_MS = float(Settings().stt_endpointing_ms)
+AT_ONCE, EARLY = "avatar_gain_at_once", "avatar_gain_opened_early"  # as `clara calibrate` has them
 CLASSIC = "classic"  # the profile of the avatar that speaks text with a voice of its own: no sound is sent to it
-LEFT_MS = 20.0  # of the silence at the head of the voice's sound, where the rest is trimmed
 
 
 class Draws:
@@ -48,6 +49,12 @@ class Draws:
         """The same between two values."""
         return self._drawn(name, Law(kind="uniform", low=low, high=high, source=name))
 
+    def gain(self, name: str) -> tuple[float, float] | None:
+        """What `clara calibrate` found that something of the avatar's gains, p50 and p95 at the vendor; None: it has not."""
+        calibrated = self.profile.calibrated
+        found = calibrated.beside.get(name) if calibrated is not None and calibrated.behind == "live" else None
+        return None if found is None else (max(0.0, found.p50_between[0]), max(0.0, found.p50_between[1]))
+
     def spikes(self, stage: Stage) -> Array:
         """What a stage takes when it takes long."""
         law = self.profile.laws[stage]
@@ -68,10 +75,18 @@ def _values(law: Law, rng: np.random.Generator, count: int) -> Array:
     return np.full(count, law.low)
 
 
-@lru_cache(maxsize=8)
 def draws(profile: str, count: int = TURNS, seed: int = SEED) -> Draws:
-    """Those of a profile by name. Raises `ScriptError`."""
-    return Draws(LatencyProfile.load(profile), count, seed)
+    """Those of a profile by name («calibrated»: the newest of your own), anew where its file has changed. Raises `ScriptError`."""
+    found = LatencyProfile.load(profile)
+    kept = _kept(id(found), count, seed)
+    if not kept:
+        kept.append(Draws(found, count, seed))
+    return kept[0]
+
+
+@lru_cache(maxsize=16)
+def _kept(profile: int, count: int, seed: int) -> list[Draws]:
+    return []  # with its profile, so that no other has its number
 
 
 @dataclass(frozen=True)
@@ -132,7 +147,7 @@ def times(levers: Levers, given: Given, d: Draws, but: Factors = AS_IT_IS) -> Ti
     tokens = _tokens(levers, given, d)
     text = np.maximum(hear, think + tokens * 1000 / law("llm_tokens_per_s"))
     sound = text if classic else text + law("tts_first_chunk") + shakes
-    left = 0.0 if classic else np.minimum(LEFT_MS, law("tts_lead_silence")) if levers.trim else law("tts_lead_silence")
+    left = 0.0 if classic else np.minimum(HEAD_MS, law("tts_lead_silence")) if levers.trim else law("tts_lead_silence")
     lead: Any = np.broadcast_to(left, (count,))
     hit = (d.uniform("asked before") < given.hit_share) if levers.cache else np.zeros(count, dtype=bool)
     if levers.cache:
@@ -142,6 +157,8 @@ def times(levers: Levers, given: Given, d: Draws, but: Factors = AS_IT_IS) -> Ti
     playout = law("playout")
     early = levers.open_early and not classic
     first = np.maximum(hear + start, sound) if early else sound + start
+    if early and (gain := d.gain(EARLY)) is not None:  # found, and not assumed
+        first = sound + np.maximum(0.0, start - d.uniform("opened early", *gain))
     if not levers.openers:
         return Times(hear, text, sound, first, first + lead + playout, first, first + lead + playout, think)
     opened = hear + start
@@ -149,6 +166,8 @@ def times(levers: Levers, given: Given, d: Draws, but: Factors = AS_IT_IS) -> Ti
     answer = np.maximum(ends, sound) + (start if classic else 0.0)
     first, answer = np.where(hit, first, opened), np.where(hit, first, answer)
     ear = first + playout
+    if levers.trim and not classic:
+        lead = np.where(hit, 0.0, np.minimum(BETWEEN_MS, law("tts_lead_silence")))
     at = [np.where(hit, one, hear) for one in (text, sound, think)]
     return Times(hear, at[0], at[1], first, ear, answer, answer + lead + playout, at[2])
 
@@ -180,7 +199,7 @@ def _start(levers: Levers, given: Given, d: Draws, usual: Array, but: Factors, *
     """The avatar's start: no lever touches its slow ones."""
     law = d.profile.laws["avatar_start"]
     if levers.send_ahead and not classic:
-        usual = np.maximum(0.0, usual - d.uniform("sent ahead", *SENT_AHEAD_MS) * but.sent_ahead)
+        usual = np.maximum(0.0, usual - d.uniform("sent ahead", *(d.gain(AT_ONCE) or SENT_AHEAD_MS)) * but.sent_ahead)
     share = law.spike_share if given.slow_share is None else given.slow_share
     if not share or not law.spike_high:
         return usual

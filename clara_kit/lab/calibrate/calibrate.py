@@ -46,7 +46,20 @@ PARTS = (
 )  # fmt: skip
 
 Behind = Literal["live", "twins"]
-Told = Callable[[str], object]
+Ended = Literal["done", "limit", "unpriced", "nobody"]
+
+
+class Step(NamedTuple):
+    """One service was asked in one round (from 1). problem: what was wrong; empty: nothing."""
+
+    number: int
+    rounds: int
+    service: str
+    problem: str
+
+
+Told = Callable[[Step | Path], object]
+"""Gets each step, and in the end where the profile was kept, also where it was stopped."""
 
 
 class Calibration(NamedTuple):
@@ -54,7 +67,7 @@ class Calibration(NamedTuple):
 
     tape: Tape
     path: Path | None
-    ended: str
+    ended: Ended
 
 
 def parts_with_key(keys: Keys, settings: Settings) -> tuple[Part, ...]:
@@ -104,7 +117,7 @@ async def calibrate(
     behind: Behind,
     now: datetime,
     folder: Path | None = None,
-    tell: Told = lambda line: None,
+    tell: Told = lambda _: None,
 ) -> Calibration:
     """Measure, round by round, until all are done or `cap_usd` (None: nothing costs anything) is reached.
 
@@ -112,7 +125,8 @@ async def calibrate(
     """
     path = _free(OWN if folder is None else folder, behind, now)
     tape = Tape(path.with_suffix(".jsonl"))
-    bench, asked, ended = Bench(services=services, clock=clock, tape=tape), [*parts], "all rounds are done"
+    ended: Ended = "done"
+    bench, asked = Bench(services=services, clock=clock, tape=tape), [*parts]
     failures: Counter[str] = Counter()
     written: Path | None = None
     await load(services.modes, asyncio.Event(), *(part.service for part in asked))  # importing is nobody's latency
@@ -122,25 +136,24 @@ async def calibrate(
                 if failures[part.service] >= _FAILURES:
                     continue
                 cost = part.cost(services) if behind == "live" else Cost()
-                if cap_usd is not None and (tape.spent.plus(cost).usd > cap_usd or cost.unknown):
-                    ended = f"the limit of {cap_usd:g} USD would be passed"
-                    ended = f"the price of {cost.unknown[0]} is not known" if cost.unknown else ended
+                if cap_usd is not None and (cost.unknown or tape.spent.plus(cost).usd > cap_usd):
+                    ended = "unpriced" if cost.unknown else "limit"
                     return Calibration(tape, written, ended)
                 tape.spend(cost)
                 problem = await _one_round(part, bench, number)
                 failures[part.service] = failures[part.service] + 1 if problem else 0
-                tell(f"{number + 1}/{rounds} {part.service}: {problem or 'ok'}")
+                tell(Step(number + 1, rounds, part.service, problem))
                 if problem:
                     tape.note(f"{part.service}: {problem}")
             written = write(path, tape, now=now, behind=behind) or written
             if all(failures[part.service] >= _FAILURES for part in asked):
-                ended = "nobody answers any more"
+                ended = "nobody"
                 break
     finally:
         written = write(path, tape, now=now, behind=behind) or written
         tape.close()
         if written is not None:
-            tell(f"kept: {written}")
+            tell(written)
     return Calibration(tape, written, ended)
 
 

@@ -29,15 +29,15 @@ class Fitted(NamedTuple):
     found: Found
 
 
-def fitted(values: Sequence[float], how: str = "") -> Fitted | None:
-    """The law of some samples; None for fewer than `FEWEST`."""
+def fitted(values: Sequence[float], how: str = "", *, difference: bool = False) -> Fitted | None:
+    """The law of some samples; None for fewer than `FEWEST`. difference: of two times, which may be below 0 and has none."""
     if len(values) < FEWEST:
         return None
-    if min(values) < 0:
+    if difference:
         return _difference(values, how)
     rest, spikes = apart(values)
-    logs = [math.log(max(value, _LEAST)) for value in rest]
-    n, middle = len(logs), median(rest)
+    n, middle = len(rest), median(rest)
+    logs = [math.log(max(value, _LEAST, middle / 100)) for value in rest]
     spread = math.sqrt(sum((x - fmean(logs)) ** 2 for x in logs) / (n - 1)) if n > 1 else 0.0
     tail = middle * math.exp(_Z95 * spread)
     student = _Z * (1 + (_Z**2 + 1) / (4 * max(1, n - 1)))  # of so few samples, to a hundredth

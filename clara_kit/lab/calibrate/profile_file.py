@@ -11,7 +11,7 @@ import msgspec
 import yaml
 
 from clara_kit.lab.calibrate.laws import Fitted, fitted
-from clara_kit.lab.calibrate.tape import Tape
+from clara_kit.lab.calibrate.tape import DIFFERENCES, Tape
 from clara_kit.world.latency import STAGES, Calibrated, LatencyProfile, Law
 
 _HEAD = """\
@@ -48,7 +48,8 @@ _HOW = {
 
 def write(path: Path, tape: Tape, *, now: datetime, behind: Literal["live", "twins"]) -> Path | None:
     """The profile of what is on the tape so far; None where no stage could be told."""
-    laws = {what: law for what, values in tape.samples.items() if (law := fitted(values, _HOW.get(what, "")))}
+    made = {what: fitted(v, _HOW.get(what, ""), difference=what in DIFFERENCES) for what, v in tape.samples.items()}
+    laws = {what: law for what, law in made.items() if law is not None}
     if not set(laws) & set(STAGES):
         return None
     whose = "at the vendors" if behind == "live" else "at the kit's twins, which stand for no vendor"

@@ -8,6 +8,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple, TextIO
 
+DIFFERENCES = frozenset({"handshake_model", "avatar_gain_at_once", "avatar_gain_opened_early"})
+
 
 class Cost(NamedTuple):
     """At most, by published prices. credits: the avatar vendor's, which `usd` counts too. unknown: whose price is not."""
@@ -43,8 +45,8 @@ class Tape:
             self._file = path.open("a", encoding="utf-8", buffering=1)  # a line at a time
 
     def keep(self, what: str, value: float) -> None:
-        """One sample, in the unit of its name. Only a gain may be below 0; of the others what was subtracted was too long."""
-        value = round(value if "_gain_" in what else max(0.0, value), 4)
+        """One sample, in the unit of its name. Only a difference may be below 0; else what was subtracted was too long."""
+        value = round(value if what in DIFFERENCES else max(0.0, value), 4)
         self.samples[what].append(value)
         self._write({"what": what, "value": value})
 

@@ -195,7 +195,7 @@ class Reading:
             self._silent(event.utterance_id, "broke")
         elif event.service in ("avatar", "backup") and event.reply_id is None:
             passed_by = any(s.service == "avatar" and s.until_ms is None for s in self.switches)
-            if event.service == "backup" or not passed_by:
+            if (event.service == "backup") is passed_by:  # a session that nobody speaks by yet silences nobody
                 self._all_silent(backup=event.service == "backup")
 
     # --- what is heard and seen ------------------------------------------------------------------------------

@@ -77,8 +77,20 @@ class TapsAudio(Protocol):
 class Foretold(Protocol):
     """An avatar that is told before which texts are spoken from kept sound: a simulated one cannot look. Optional."""
 
-    def foretell(self, text: str) -> None:
-        """The next piece of these words has its sound at once."""
+    foretell: Callable[[str], object]
+    """`foretell(text)`: the next piece of these words has its sound at once."""
+
+
+@runtime_checkable
+class Wakes(Protocol):
+    """An avatar that can begin with silence, before there is anything to say. Optional.
+
+    Whether a vendor's begins the sooner for it is not published.
+    """
+
+    def wake(self, on: bool) -> None:
+        """Begin with silence, as the next utterance, or stop that, for nothing will come. Must return at once and not raise;
+        while it speaks, and where it was woken already, an order to begin does nothing."""
 
 
 @runtime_checkable

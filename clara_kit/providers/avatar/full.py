@@ -61,17 +61,17 @@ class LiveAvatarFull(LiveAvatarSession[FullSpeaker]):
         playout_ms: float = 0.0,
     ) -> None:
         super().__init__(
-            api_key=api_key, clock=clock, base_url=base_url, sandbox=sandbox, timing=timing, mode="FULL",
-            avatar_id=avatar_id, interactivity_type="CONVERSATIONAL",
+            api_key=api_key, clock=clock, base_url=base_url, sandbox=sandbox, timing=timing, playout_ms=playout_ms,
+            mode="FULL", avatar_id=avatar_id, interactivity_type="CONVERSATIONAL",
         )  # fmt: skip
         self.session: FullSession | None = None
         self._base_url, self._room = base_url, room
         self._prompt = full_protocol.told(prompt, messages)
         self._broken: asyncio.Future[str] | None = None
         self._speaker = FullSpeaker(
-            clock=clock, timing=timing, send=self._send, emit=self._events.put_nowait, tap=self._tap,
+            clock=clock, timing=timing, send=self._send, emit=self._emit, tap=self._tap,
             pronunciation=usual_pronunciation() if pronunciation is None else pronunciation,
-            read_back=self._read_back, playout_ms=playout_ms,
+            read_back=self._read_back,
         )  # fmt: skip
         self.hears = hears
 

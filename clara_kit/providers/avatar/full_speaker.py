@@ -51,13 +51,11 @@ class FullSpeaker:
         emit: Emit,
         tap: Callable[[int, bytes], None],
         read_back: Callable[[], Awaitable[str]],
-        playout_ms: float = 0.0,
     ) -> None:
         """send(order, id, text): a command. read_back: what the vendor wrote down of its last words."""
         self.hears = False
         self._clock, self._timing, self._pronunciation = clock, timing, pronunciation
         self._send, self._emit, self._tap, self._read_back = send, emit, tap, read_back
-        self._playout_ms = playout_ms
         self._line: deque[Utterance] = deque()  # the first is being spoken
         self._more = asyncio.Event()
         self._ids = count(1)
@@ -210,8 +208,7 @@ class FullSpeaker:
             if said:
                 if not await self._spoken(utterance, "avatar.speak_text", said):
                     return
-                since, length_ms = utterance.started_ms, utterance.voiced_ms
-                utterance.tell(ev.SpeechVoiced, piece_no=pieces[-1][0], audio_ms=length_ms, first_ms=since)
+                utterance.tell_voiced(pieces[-1][0])
         self._drop(utterance, interrupted=utterance.silenced or utterance.cut)
 
     async def _answer(self, utterance: Utterance) -> None:
@@ -302,7 +299,7 @@ class FullSpeaker:
             order.exception()  # the session is over: told by events()
 
     def _new(self, utterance_id: int | None, **more: Any) -> Utterance:
-        return Utterance(emit=self._emit, clock=self._clock, id=utterance_id, playout_ms=self._playout_ms, **more)
+        return Utterance(emit=self._emit, clock=self._clock, id=utterance_id, **more)
 
     def _find(self, utterance_id: int) -> Utterance | None:
         return next((u for u in self._line if u.id == utterance_id), None)

@@ -47,7 +47,6 @@ class Utterance:
     ended: bool = False  # that
     chars: int = 0  # of that
     voiced_ms: float = 0.0
-    playout_ms: float = 0.0
     silenced: bool = False  # by us
     cut: bool = False  # by the customer, whom it heard
     over: bool = False
@@ -137,13 +136,17 @@ class Utterance:
             self._begun = True
             self.introduce()
             self.tell(ev.FirstAudio, estimated=True)
-            self.tell(ev.SpeakingStarted, estimated=self.started_ms is None, playout_ms=self.playout_ms)
+            self.tell(ev.SpeakingStarted, estimated=self.started_ms is None)
 
     def say(self, text: str) -> None:
         """Some more words of the answer."""
         if text:
             self.introduce()
             self.tell(ev.ReplyDelta, text=text)
+
+    def tell_voiced(self, piece_no: int) -> None:
+        """All up to this piece has been spoken."""
+        self.tell(ev.SpeechVoiced, piece_no=piece_no, audio_ms=self.voiced_ms, first_ms=self.started_ms)
 
     def tell(self, kind: Callable[..., ev.Event], **more: Any) -> None:
         """An event of it, or of its reply."""

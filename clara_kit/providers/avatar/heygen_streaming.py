@@ -85,15 +85,14 @@ class HeyGenStreamingAvatar:
         api_key = http.checked_key(api_key, "HEYGEN_API_KEY", "https://app.heygen.com")
         self.session: HeyGenSession | None = None
         self.hears = False
-        self._clock, self._task_mode, self._assumed_start_ms = clock, task_mode, assumed_start_ms
-        self._playout_ms = playout_ms
+        self._clock, self._assumed_start_ms, self._playout_ms = clock, assumed_start_ms, playout_ms
         self._pronunciation = usual_pronunciation() if pronunciation is None else pronunciation
         self._rest = HeyGenRest(api_key=api_key, base_url=base_url, timeout_s=timeout_s)
         self._new = {"avatar_name": avatar_name, "knowledge_base": knowledge_base, **_USUAL}
         if voice_id:
             self._new["voice"] = {"voice_id": voice_id}
         self._events: asyncio.Queue[ev.Event | None] = asyncio.Queue()
-        self._emit = self._events.put_nowait
+        self._emit, self._task_mode = self._events.put_nowait, task_mode
         self._talk = Talk(room, base_url, self._emit, clock, lambda: self._start(self._waiting[0]))
         self._waiting: deque[Utterance] = deque()  # the first is being spoken
         self._speaking: asyncio.Task[None] | None = None  # or being silenced
@@ -247,9 +246,8 @@ class HeyGenStreamingAvatar:
         first = not utterance.started and utterance.start_timer is None
         if first:
             delay_s = (self._assumed_start_ms + (_THINKS_MS if utterance.reply_id is not None else 0)) / 1000
-            utterance.start_timer = asyncio.get_running_loop().call_later(
-                delay_s, partial(self._start, utterance, assumed=True)
-            )
+            later = asyncio.get_running_loop().call_later
+            utterance.start_timer = later(delay_s, partial(self._start, utterance, assumed=True))
         self._tell(utterance, ev.SpeechSent, piece_no=piece_no)
         sent_ms = self._now
         talk = utterance.reply_id is not None

@@ -19,6 +19,8 @@ What is decided here, and why:
   sent, `speak_end` still is. An idle *state* before our `speak_end` is only a gap in the sound, and is not.
 - **A voice that fails** in mid-utterance: the sound that came is played, `speak_end` follows, then the
   failure is told; the next utterance waits until the avatar is done.
+- **A waking** gives the avatar some silence under the name of the next utterance, so that it has begun when there is sound.
+  Nobody is said to speak before real sound is heard. Where it ends by itself before that, the utterance begins as any other.
 - **An `error` message** on the socket ends nothing by itself (video starvation is one); its words are kept
   for the failure that may follow.
 """
@@ -28,6 +30,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from functools import partial
+from itertools import count
 from typing import Any
 
 from clara_kit.core.clock import Clock
@@ -36,7 +39,7 @@ from clara_kit.core.events import Event, ProviderFailed, SpeakingEnded, Speaking
 from clara_kit.providers.avatar import lite_protocol
 from clara_kit.providers.avatar.lite_protocol import Signal
 from clara_kit.providers.avatar.pacing import Timing
-from clara_kit.providers.avatar.utterance import Utterance, give_voice, length_ms
+from clara_kit.providers.avatar.utterance import WAKE_MS, Utterance, Waking, give_voice, length_ms
 from clara_kit.providers.tts.base import TTSProvider
 
 
@@ -52,19 +55,20 @@ class Speaker:
         send: Callable[[str], Awaitable[None]],
         emit: Callable[[Event], None],
         tap: Callable[[int, bytes], None],
-        playout_ms: float = 0.0,
     ) -> None:
         self.connected = asyncio.Event()
         self.last_error = ""
         """What the avatar last complained about."""
         self._tts, self._clock, self._timing = tts, clock, timing
-        self._send, self._emit, self._tap, self._playout_ms = send, emit, tap, playout_ms
+        self._send, self._emit, self._tap = send, emit, tap
         self._line: asyncio.Queue[Utterance] = asyncio.Queue()
         self._open: dict[int, Utterance] = {}
         self._closed_ids: set[int] = set()
         self._past_task_ids: set[str] = set()
         self._current: Utterance | None = None
         self._orders: set[asyncio.Future[None]] = set()
+        self._waking: Waking | None = None  # with what the next utterance begins
+        self._names = count(1)
 
     @property
     def last_words(self) -> str:
@@ -100,15 +104,29 @@ class Speaker:
         utterance.end_pieces()
         if utterance.task is not None:
             utterance.task.cancel()
-        if not utterance.sent:
+        if not utterance.out:
             self._interrupted(utterance)
             return
         later, ack_s = asyncio.get_running_loop().call_later, self._timing.ack_timeout_ms / 1000
         utterance.ack_timer = later(ack_s, partial(self._interrupted, utterance, estimated=True))
-        order = asyncio.ensure_future(self._send(lite_protocol.order("agent.interrupt", utterance.event_id)))
+        order = self._post(lite_protocol.order("agent.interrupt", utterance.event_id))
+        await asyncio.wait({order}, timeout=ack_s)  # a socket that takes nothing holds up nobody
+
+    def wake(self, *, on: bool) -> None:
+        """Let the avatar begin with silence, if it has nothing to say; or end that, for nothing will come."""
+        if on and self._waking is None and not self._open and self.connected.is_set():
+            self._waking = Waking(event_id=f"w{next(self._names)}")
+            self._post(lite_protocol.speak(self._waking.event_id, bytes(int(WAKE_MS) * lite_protocol.BYTES_PER_MS)))
+        elif not on and self._waking is not None:
+            waking, self._waking = self._waking, None
+            self._post(lite_protocol.order("agent.interrupt", waking.event_id))
+
+    def _post(self, message: str) -> asyncio.Future[None]:
+        """Send it from where nobody can wait for that."""
+        order = asyncio.ensure_future(self._send(message))
         self._orders.add(order)
         order.add_done_callback(self._ordered)
-        await asyncio.wait({order}, timeout=ack_s)  # a socket that takes nothing holds up nobody
+        return order
 
     def _ordered(self, order: asyncio.Future[None]) -> None:
         self._orders.discard(order)
@@ -125,11 +143,12 @@ class Speaker:
         for order in self._orders:
             order.cancel()
         for utterance in self._open.values():
-            if utterance.ack_timer is not None:
-                utterance.ack_timer.cancel()
+            utterance.stop_timers()
 
     def take(self, signal: Signal) -> None:
         """What the avatar says of an utterance; what is about none, or about one that is over, is dropped."""
+        if self._current is None and self._waking is not None and not self._waking.goes_on(signal, self._now()):
+            self._waking = None
         if (current := self._current) and current.is_meant_by(signal, self._past_task_ids):
             if signal.kind == "started":
                 self._started(current, signal)
@@ -142,10 +161,27 @@ class Speaker:
         if utterance.started.is_set():
             return
         utterance.task_id = signal.task_id
+        if utterance.waking is not None:
+            utterance.waking.started_ms = utterance.waking.started_ms or self._now()
+            if utterance.sent:
+                self._is_heard_soon(utterance)
+            return
+        self._is_heard(utterance)
+
+    def _is_heard_soon(self, utterance: Utterance) -> None:
+        """It was woken, and its sound follows upon the silence."""
+        if utterance.waking is None or utterance.waking.started_ms is None or utterance.start_timer is not None:
+            return
+        wait_s = (utterance.waking.heard_ms(now_ms := self._now()) - now_ms) / 1000
+        utterance.start_timer = asyncio.get_running_loop().call_later(wait_s, self._is_heard, utterance)
+
+    def _is_heard(self, utterance: Utterance) -> None:
+        if utterance.started.is_set() or utterance.over.is_set():
+            return
         utterance.playhead.start(self._now())
         utterance.started.set()
         utterance.woken.set()
-        self._tell(utterance, SpeakingStarted, playout_ms=self._playout_ms)
+        self._tell(utterance, SpeakingStarted)
 
     def _ended_by_avatar(self, utterance: Utterance, signal: Signal) -> None:
         if utterance.silenced:
@@ -153,8 +189,11 @@ class Speaker:
             return
         if signal.from_state and not utterance.end_sent.is_set():
             return  # a gap in the sound, not the end of the utterance
+        if utterance.waking is not None and not utterance.sent:
+            utterance.waking = None  # it has had enough of silence
+            return
         if not utterance.started.is_set():
-            self._tell(utterance, SpeakingStarted, estimated=True, playout_ms=self._playout_ms)
+            self._tell(utterance, SpeakingStarted, estimated=True)
         self._ended(utterance)
 
     def _interrupted(self, utterance: Utterance, *, estimated: bool = False) -> None:
@@ -168,6 +207,7 @@ class Speaker:
             if utterance.over.is_set():
                 continue
             self._current = utterance
+            utterance.waking, self._waking = self._waking, None
             utterance.task = task = asyncio.create_task(self._utter(utterance), name=utterance.event_id)
             try:
                 await asyncio.wait({task})
@@ -178,7 +218,7 @@ class Speaker:
             if error is not None:
                 raise error
             await utterance.over.wait()
-            if utterance.sent and not utterance.end_sent.is_set() and not utterance.silenced:
+            if utterance.out and not utterance.end_sent.is_set() and not utterance.silenced:
                 await self._send(lite_protocol.order("agent.speak_end", utterance.event_id))
             if utterance.task_id:
                 self._past_task_ids.add(utterance.task_id)
@@ -201,6 +241,7 @@ class Speaker:
             utterance.playhead.send(length_ms(chunk), self._now())
             utterance.first_sent.set()
             self._tap(utterance.id, chunk)
+            self._is_heard_soon(utterance)
             await self._send(lite_protocol.speak(utterance.event_id, chunk))
         if utterance.silenced:
             return
@@ -251,8 +292,7 @@ class Speaker:
 
     def _finish(self, utterance: Utterance, last: Callable[..., Event], **more: Any) -> None:
         """The avatar is done with it; its last event is given unless another was."""
-        if utterance.ack_timer is not None:
-            utterance.ack_timer.cancel()
+        utterance.stop_timers()
         if utterance.over.is_set():
             return
         if not utterance.told:

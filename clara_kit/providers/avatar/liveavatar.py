@@ -57,14 +57,13 @@ class LiveAvatarLite(LiveAvatarSession[Speaker]):
                 hint="resample it to 24000 Hz: the avatar would play it garbled, without an error.",
             )
         super().__init__(
-            api_key=api_key, clock=clock, base_url=base_url, sandbox=sandbox, timing=timing, mode="LITE",
-            avatar_id=avatar_id,
+            api_key=api_key, clock=clock, base_url=base_url, sandbox=sandbox, timing=timing, playout_ms=playout_ms,
+            mode="LITE", avatar_id=avatar_id,
         )  # fmt: skip
         self.session: LiteSession | None = None
         self._socket: ClientConnection | None = None
         self._speaker = Speaker(
-            tts=tts, clock=clock, timing=timing, send=self._send, emit=self._events.put_nowait, tap=self._tap,
-            playout_ms=playout_ms,
+            tts=tts, clock=clock, timing=timing, send=self._send, emit=self._emit, tap=self._tap,
         )  # fmt: skip
 
     async def __aenter__(self) -> Self:
@@ -80,6 +79,11 @@ class LiveAvatarLite(LiveAvatarSession[Speaker]):
         works = self._listen(), self._keep_alive(), self._speak_when_connected()
         self._running = asyncio.create_task(self._run(*works), name="liveavatar")
         return self
+
+    def wake(self, on: bool) -> None:
+        """See `Wakes`."""
+        if not self._ended:
+            self._speaker.wake(on=on)
 
     async def connected(self) -> None:
         """Returns when the avatar has said that it hears: what would come sooner it drops."""

@@ -10,9 +10,11 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
+from msgspec.structs import replace
+
 from clara_kit.core.clock import Clock
 from clara_kit.core.errors import ProviderError, ProviderUnavailable
-from clara_kit.core.events import Event, ProviderFailed, Service
+from clara_kit.core.events import Event, ProviderFailed, Service, SpeakingStarted
 from clara_kit.providers import http
 from clara_kit.providers.avatar.liveavatar_rest import LiveAvatarRest, within
 from clara_kit.providers.avatar.pacing import Timing
@@ -40,9 +42,9 @@ class Session(Generic[S]):
     service: ClassVar[Service] = "avatar"
     _speaker: S
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, playout_ms: float = 0.0) -> None:
         self.on_audio: Callable[[int, bytes], None] | None = None
-        self._clock = clock
+        self._clock, self._playout_ms = clock, playout_ms
         self._events: asyncio.Queue[Event | None] = asyncio.Queue()
         self._running: asyncio.Task[None] | None = None
         self._ended = False
@@ -68,6 +70,11 @@ class Session(Generic[S]):
         while (event := await self._events.get()) is not None:
             yield event
 
+    def _emit(self, event: Event) -> None:
+        if type(event) is SpeakingStarted and self._playout_ms:
+            event = replace(event, playout_ms=self._playout_ms)
+        self._events.put_nowait(event)
+
     def _tap(self, utterance_id: int, pcm: bytes) -> None:
         if self.on_audio is not None:
             self.on_audio(utterance_id, pcm)
@@ -86,10 +93,18 @@ class LiveAvatarSession(Session[S]):
     """One of LiveAvatar's: asked for by REST, and ended within a second."""
 
     def __init__(
-        self, *, api_key: str, clock: Clock, base_url: str, sandbox: bool, timing: Timing, **config: Any
+        self,
+        *,
+        api_key: str,
+        clock: Clock,
+        base_url: str,
+        sandbox: bool,
+        timing: Timing,
+        playout_ms: float,
+        **config: Any,
     ) -> None:
         """config: of the session, beside what every one has."""
-        super().__init__(clock)
+        super().__init__(clock, playout_ms)
         api_key = http.checked_key(api_key, "LIVEAVATAR_API_KEY", "https://app.liveavatar.com")
         self._sandbox, self._timing = sandbox, timing
         video = {"encoding": "H264", "quality": "high"}

@@ -19,6 +19,26 @@ from clara_kit.providers.avatar.lite_protocol import Signal
 from clara_kit.providers.avatar.pacing import Chunker, Playhead, Timing
 from clara_kit.providers.tts.base import AudioChunk, PiecesVoiced, TTSProvider
 
+WAKE_MS = 100.0  # of silence: where the avatar begins after the sound has come, so much is lost by it
+
+
+@dataclass(eq=False, kw_only=True)
+class Waking:
+    """Silence that was given to the avatar before there was anything to say, as the beginning of the next utterance."""
+
+    event_id: str
+    started_ms: float | None = None  # when the avatar began with it
+
+    def goes_on(self, signal: Signal, now_ms: float) -> bool:
+        """What the avatar says, which has nothing else to do: whether it still waits for the sound."""
+        if signal.kind == "started":
+            self.started_ms = now_ms
+        return signal.kind not in ("ended", "interrupted")
+
+    def heard_ms(self, now_ms: float) -> float:
+        """When sound is heard that is sent now, at the earliest: once the avatar has begun, and the silence is over."""
+        return max(now_ms, (now_ms if self.started_ms is None else self.started_ms) + WAKE_MS)
+
 
 @dataclass(eq=False, kw_only=True)
 class Utterance:
@@ -26,6 +46,7 @@ class Utterance:
 
     id: int
     timing: Timing
+    waking: Waking | None = None  # what it begins with
     pieces: asyncio.Queue[tuple[int, str] | None] = field(default_factory=asyncio.Queue)
     handed: list[int] = field(default_factory=list)  # numbers of the pieces that the voice has got
     task: asyncio.Task[None] | None = None
@@ -45,6 +66,7 @@ class Utterance:
     silenced: bool = False  # interrupted, or given up: nothing more of it may be sent
     told: bool = False
     ack_timer: asyncio.TimerHandle | None = None
+    start_timer: asyncio.TimerHandle | None = None
 
     def __post_init__(self) -> None:
         self.sound, self.playhead, self.lead = Chunker(self.timing), Playhead(self.timing), Lead(lite_protocol.RATE_HZ)
@@ -53,12 +75,23 @@ class Utterance:
     @property
     def event_id(self) -> str:
         """Its name on the wire, the same for every message."""
-        return f"u{self.id}"
+        return f"u{self.id}" if self.waking is None else self.waking.event_id
+
+    @property
+    def out(self) -> bool:
+        """Whether the avatar has anything of it, be it silence."""
+        return self.sent or self.waking is not None
 
     @property
     def sent(self) -> bool:
         """Whether any of its sound went out."""
         return self.first_sent.is_set()
+
+    def stop_timers(self) -> None:
+        """Leave nothing behind in the event loop."""
+        for timer in (self.ack_timer, self.start_timer):
+            if timer is not None:
+                timer.cancel()
 
     def add_piece(self, piece_no: int, text: str) -> None:
         """One more piece to speak; too late after `end_pieces`."""
@@ -78,7 +111,7 @@ class Utterance:
         is found, whatever happens can only happen to what is in flight (clients differ in the ids they
         echo), but then an end without a beginning is not believed.
         """
-        if not self.sent:
+        if not self.out:
             return False
         if self.event_id in signal.event_ids or (self.task_id and self.task_id == signal.task_id):
             return True
@@ -110,7 +143,7 @@ class Utterance:
 
 
 def _is_ours(event_id: str) -> bool:
-    return event_id[:1] == "u" and event_id[1:].isdecimal()
+    return event_id[:1] in ("u", "w") and event_id[1:].isdecimal()
 
 
 def length_ms(pcm: bytes) -> float:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     import asyncio
@@ -44,11 +44,22 @@ class Flushes:
         """So much sound comes from now on."""
         self.ends_ms = max(self.ends_ms, now_ms) + length_ms
 
+    def cut(self, length_ms: float) -> None:
+        """So much of it was taken away, and is played by nobody."""
+        self.ends_ms -= length_ms
+
     def due_ms(self, now_ms: float) -> float | None:
         """When what waits has to be flushed, if not earlier; None: flushes are short, it has to wait for the end."""
         while self._made_ms and self._made_ms[0] <= now_ms - _MINUTE_MS:
             self._made_ms.popleft()
         return max(now_ms, self.ends_ms - LEAD_MS) if len(self._made_ms) < FLUSHES_A_MINUTE - _KEPT else None
+
+
+@runtime_checkable
+class Flushed(Protocol):
+    """A voice that makes sound only of what is flushed. Who takes some of its sound away tells `flushes`."""
+
+    flushes: Flushes
 
 
 async def batches(

@@ -22,6 +22,7 @@ from clara_kit.audio.lead import trimmed
 from clara_kit.audio.spoken import Pronunciation, spoken
 from clara_kit.providers.base import Warms
 from clara_kit.providers.tts.base import AudioChunk, PiecesVoiced, TTSProvider, Voiced
+from clara_kit.providers.tts.flushing import Flushed, Flushes
 from clara_kit.store import Store
 
 LONGEST_MS = 20_000.0  # of one piece: a longer one is no phrase that is said often
@@ -133,6 +134,7 @@ class KeptVoice:
         self, inner: TTSProvider, sounds: SoundStore, *, keep: Callable[[str], bool] = lambda text: False
     ) -> None:
         self.inner, self.sounds, self.rate_hz = inner, sounds, inner.rate_hz
+        self.flushes = inner.flushes if isinstance(inner, Flushed) else Flushes()
         self._keep = keep
         self._keeping: set[asyncio.Future[bool]] = set()
 

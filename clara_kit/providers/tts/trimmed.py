@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from clara_kit.audio.lead import BETWEEN_MS, HEAD_MS, Trimmer
 from clara_kit.providers.base import Warms
 from clara_kit.providers.tts.base import AudioChunk, PiecesVoiced, TTSProvider, Voiced
+from clara_kit.providers.tts.flushing import Flushed, Flushes
 
 
 class TrimmedVoice:
@@ -20,6 +21,7 @@ class TrimmedVoice:
 
     def __init__(self, inner: TTSProvider) -> None:
         self.inner, self.rate_hz = inner, inner.rate_hz
+        self._flushes = inner.flushes if isinstance(inner, Flushed) else Flushes()
 
     async def warm(self) -> None:
         """See `Warms`."""
@@ -33,15 +35,17 @@ class TrimmedVoice:
     @asynccontextmanager
     async def speak(self, pieces: AsyncIterator[str]) -> AsyncIterator[Voiced]:
         """See the Protocol."""
-        async with self.inner.speak(pieces) as sound, aclosing(_trimmed(sound, self.rate_hz)) as heard:
+        async with self.inner.speak(pieces) as sound, aclosing(_trimmed(sound, self.rate_hz, self._flushes)) as heard:
             yield heard
 
 
-async def _trimmed(sound: Voiced, rate_hz: int) -> AsyncGenerator[AudioChunk | PiecesVoiced]:
+async def _trimmed(sound: Voiced, rate_hz: int, flushes: Flushes) -> AsyncGenerator[AudioChunk | PiecesVoiced]:
     trimmer, leave_ms = Trimmer(rate_hz), HEAD_MS
     async for item in sound:
         if isinstance(item, AudioChunk):
+            before_ms = trimmer.cut_ms
             pcm, leave_ms = trimmer.take(item.pcm), BETWEEN_MS
+            flushes.cut(trimmer.cut_ms - before_ms)
         else:
             pcm = trimmer.end()
         if pcm:

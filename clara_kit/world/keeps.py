@@ -1,0 +1,26 @@
+"""What is kept, in a simulation: looked up at once, and nothing is learnt, so that equal simulations are equal."""
+
+from __future__ import annotations
+
+from clara_kit.cache.responses import Hit, ResponseCache, Scope
+from clara_kit.core import commands as do
+from clara_kit.core import events as ev
+from clara_kit.core.profile import CustomerProfile
+from clara_kit.core.prompt import Prompt
+
+
+def kept_answer(
+    cache: ResponseCache | None,
+    asked: do.LookUpAnswer,
+    now_ms: float,
+    known: CustomerProfile | None,
+    prompt: Prompt | None,
+) -> ev.AnswerFound | ev.AnswerNotFound:
+    """What becomes of the question. known: of the customer. prompt: Clara's, as a log may hold it."""
+    customer, skin = ("", "") if known is None else ("sim", known.skin_type or "")
+    scope = Scope(customer=customer, skin=skin, prompt=prompt.hash if prompt is not None else "")
+    found = cache.look_up(asked.question, scope) if cache is not None else None
+    if isinstance(found, Hit):
+        return ev.AnswerFound(at_ms=now_ms, turn_id=asked.turn_id, text=found.answer, why=found.why)
+    why = found.why if found is not None else "nothing is kept"
+    return ev.AnswerNotFound(at_ms=now_ms, turn_id=asked.turn_id, why=why)
