@@ -19,6 +19,7 @@ from clara_kit.cache.vocabulary import END, VERB, Node, Vocabulary
 
 _ENCLITIC = re.compile(r"(.+(?:r|ndo))(?:me|te|se|nos)?(lo|la|los|las|le|les)?")
 _CLITICS = frozenset(("me", "te", "se", "nos"))
+MOST_CHARS = 300  # of a question; a longer one tells a story
 NAMELESS = "it names nothing that it is about"  # why a question may need what was said before
 _OBJECTS = frozenset(("lo", "la", "los", "las"))
 _UNITS = frozenset(
@@ -67,7 +68,9 @@ def meaning(text: str) -> Meaning:
 
 @lru_cache(maxsize=8192)
 def _meaning(text: str, known: Vocabulary) -> Meaning:
-    said = _courteous(counted(tokens(text[:400]), known), known)
+    if len(text) > MOST_CHARS:
+        return Meaning(text, frozenset((text,)), (), "it is too long for a frequent question", False)
+    said = _courteous(counted(tokens(text), known), known)
     words = [word for _, word in said]
     marks, named, follows = _marks(said, known)
     return (
@@ -174,7 +177,7 @@ def _marks(said: list[tuple[str, str]], known: Vocabulary) -> tuple[list[str], s
             asked = asked or mark[0].isupper() or known.forms.get(mark, "") != ""
             named = named or not (mark[0].isupper() or mark[0] == "#" or mark in known.forms or mark in known.bare)
     if deny:
-        marks.append("!")
+        marks.append("!no")
     return marks, follows, begins
 
 
@@ -230,7 +233,11 @@ def _word(accented: str, word: str, after: str, known: Vocabulary, stops: frozen
     if word in ("tengo", "teniendo"):
         return "own"
     if word in ("mi", "mis"):
-        return "" if after in known.words("mine") or known.kinds.get(known.noun(after or "-")) in ("person", "child") else "mi"
+        return (
+            ""
+            if after in known.words("mine") or known.kinds.get(known.noun(after or "-")) in ("person", "child")
+            else "mi"
+        )
     if word == "por" and after in known.words("channels"):
         return "por"
     if word in stops:
@@ -240,7 +247,9 @@ def _word(accented: str, word: str, after: str, known: Vocabulary, stops: frozen
         return known.noun(word)
     usual = known.raw["usually"].get(verb)
     who = "I" if word.endswith(("o", "mos")) else "you" if word.endswith(("an", "en", "as", "es")) else ""
-    return known.noun(verb.rstrip("<")) + "<" * verb.endswith("<") + (f"@{who}" if usual and who and who != usual else "")
+    return (
+        known.noun(verb.rstrip("<")) + "<" * verb.endswith("<") + (f"@{who}" if usual and who and who != usual else "")
+    )
 
 
 def _settled(words: str, marks: list[str], follows: str, known: Vocabulary) -> Meaning:
@@ -258,7 +267,9 @@ def _settled(words: str, marks: list[str], follows: str, known: Vocabulary) -> M
     if "first" in found and " o " in words:
         found = found - {"first"} | {"ORDERSTEP"}
     asks = not _COPULAS.isdisjoint(words.split())
-    whole = asks or any(m.lstrip("!-")[:1].isupper() or m.lstrip("!-").rstrip("<") in known.forms or "@" in m for m in found)
+    whole = asks or any(
+        m.lstrip("!-")[:1].isupper() or m.lstrip("!-").rstrip("<") in known.forms or "@" in m for m in found
+    )
     for before, after in known.rules:
         needed = {m for m in before if m[0] != "@"}
         kinds = {known.kinds.get(m) for m in found} if len(needed) < len(before) else set()
@@ -291,7 +302,7 @@ def _settled(words: str, marks: list[str], follows: str, known: Vocabulary) -> M
 def _names(marks: set[str], words: list[str], known: Vocabulary, copula: bool) -> bool:
     """Whether it says what it is about: «¿sirve para el acné?» does not, nor does «¿se puede usar en el embarazo?»."""
     bare = {m.lstrip("!-").rstrip("<") for m in marks}
-    if bare <= known.bare or all(m[0] == "#" and m.rpartition(":")[2] != "cuota" for m in bare):
+    if bare <= known.bare or all(m[:1] == "#" and m.rpartition(":")[2] != "cuota" for m in bare):
         return False
     asking, needs = marks & _ASKING, bare & known.of_something
     if (
