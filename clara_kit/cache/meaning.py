@@ -192,7 +192,7 @@ def _points(
     if word in ("otro", "otra", "otros", "otras") and after[1] not in known.words("other_ok"):
         return f"«{word}» points at what was said before", True
     if word in ("este", "estos", "estas", "esto") or (word == "esta" and said[at][0] == "esta"):
-        if after[1].rstrip("s") in known.words("keys_after_este"):
+        if {after[1], after[1].rstrip("s")} & known.words("keys_after_este"):
             return "", True
         if word == "esta" and (not after[1] or _is_state(after, known)):
             return "", True
@@ -278,8 +278,8 @@ def _settled(words: str, marks: list[str], follows: str, known: Vocabulary) -> M
     ingredients = sum(known.kinds.get(m) == "ingredient" for m in found)
     if ingredients > 1 and found >= {"CAN", "usar"} and "o" not in found:
         found |= {"MIX"}
-    if found & known.words("asking"):
-        found -= known.words("modals")
+    if (asking := found & known.asking) and (asking != {"WHEN"} or "usar" in found):
+        found -= known.words("modals")  # but «¿cuándo puedo pagar?» is not «¿cuándo tengo que pagar?»
     for mark in tuple(found):
         if mark in found or mark in known.implied:
             found -= known.implied.get(mark, frozenset())
@@ -309,7 +309,7 @@ def _names(marks: set[str], words: list[str], known: Vocabulary, copula: bool) -
         not (needs or copula)
         or marks & _WHOLE
         or not _GENERAL.isdisjoint(words)
-        or ("producto" in words and (asking or "un" in words))
+        or ("producto" in words and (asking or "un" in words or "algun" in words))
     ):
         return True
     if asking and needs <= known.acts | _MODAL:  # «¿cómo quito las manchas?», «¿cómo es la piel mixta?»
