@@ -90,6 +90,71 @@ estoy embarazada de dos meses puedo usar retinol | estoy embarazada de ocho mese
 después de cuánto uso la crema | antes de cuánto uso la crema
 cuánto es el máximo de cuotas | cuánto es el mínimo de cuotas
 más de treinta mil el envío es gratis | menos de treinta mil el envío es gratis
+cuándo puedo pagar | cuándo tengo que pagar
+cuánto tiempo puedo dejarme la mascarilla | cuánto tiempo tengo que dejarme la mascarilla
+puedo usar retinol de noche y vitamina c de día | puedo usar vitamina c de noche y retinol de día
+qué me recomiendas para las manchas | qué me recomiendas para no tener manchas
+qué me recomiendas para piel seca | qué no me recomiendas para piel seca
+qué crema tienen para manos | cuánto cuesta la crema de manos
+cuántos días tengo para devolver | cuántos días demora la devolución
+hasta cuándo puedo devolver | desde cuándo puedo devolver
+el despacho a regiones es gratis | el despacho a regiones cuánto cuesta
+puedo pagar con tarjeta de débito en cuotas | puedo pagar con tarjeta de crédito en cuotas
+aceptan tarjeta | aceptan tarjeta en la tienda
+puedo usar el sérum en la mañana | puedo usar el sérum en la noche
+puedo usar el sérum todas las mañanas | puedo usar el sérum todas las noches
+puedo usar el sérum mañana | puedo usar el sérum hoy
+cada cuánto se usa la mascarilla | cuántas veces al día se usa la mascarilla
+qué limpiador uso en la mañana | qué limpiador uso en la noche
+qué sérum uso primero | qué sérum uso después
+cuál sérum es más barato | cuál sérum es más caro
+tienen algo más barato que el sérum aurora | tienen algo más caro que el sérum aurora
+es mejor el sérum o la crema | es peor el sérum o la crema
+por qué no puedo usar retinol en el embarazo | por qué puedo usar retinol en el embarazo
+qué puedo usar en el embarazo | qué puedo usar después del embarazo
+puedo usar retinol si quiero quedar embarazada | puedo usar retinol si estoy embarazada
+puedo usar retinol si no estoy embarazada | puedo usar retinol si estoy embarazada
+soy alérgica al retinol | soy alérgica a la niacinamida
+puedo usar retinol si soy alérgica a las nueces | puedo usar retinol si soy alérgica al huevo
+puedo usar retinol con alergia | puedo usar retinol sin alergia
+mi hija de doce años puede usar retinol | mi hija de veintidós años puede usar retinol
+mi abuela puede usar retinol | mi mamá puede usar retinol
+es para hombres el sérum aurora | es para mujeres el sérum aurora
+me operé la cara puedo usar retinol | me voy a operar la cara puedo usar retinol
+me quemé con el sol puedo usar retinol | puedo usar retinol con sol
+tomo roacután puedo usar retinol | tomaba roacután puedo usar retinol
+tomo anticonceptivos puedo usar retinol | tomo antibióticos puedo usar retinol
+la crema nube trae cincuenta mililitros | la crema nube trae quince mililitros
+quiero cambiar mi pedido | quiero cancelar mi pedido
+quiero dos sérums aurora | quiero un sérum aurora
+me cobraron dos veces | me cobraron una vez
+no me llegó el pedido | me llegó el pedido
+me llegó un pedido incompleto | me llegó un pedido completo
+dónde está mi pedido | dónde está mi boleta
+quién hace los despachos | cuándo hacen los despachos
+puedo retirar en santiago | puedo retirar en concepción
+despachan a isla de pascua | despachan a chiloé
+abren el veinticinco de diciembre | abren el primero de enero
+abren el dieciocho | abren el diecinueve
+abren a las nueve | abren a las diez
+cierran a las siete | abren a las siete
+atienden hasta las siete | atienden desde las siete
+tienen servicio técnico | tienen servicio al cliente
+puedo pagar en dólares | puedo pagar en pesos
+cuánto cuesta en dólares el sérum aurora | cuánto cuesta el sérum aurora
+el precio incluye iva | el precio incluye despacho
+venden la crema nube en farmacias | venden la crema nube en supermercados
+la crema es chilena | la crema es coreana
+el sérum va con la crema | el sérum va sin la crema
+puedo usar crema sin sérum | puedo usar sérum sin crema
+uso la crema antes del sérum o después | uso el sérum antes de la crema o después
+cuánto rato antes de salir me pongo protector | cuánto rato después de salir me pongo protector
+a qué hora despachan los pedidos | cuándo despachan los pedidos
+uso retinol en vez de vitamina c | uso retinol versus vitamina c
+venden papel de regalo | envuelven para regalo
+puedo devolver un producto usado | puedo devolver un producto abierto
+puedo pagar con transferencia | puedo pagar con depósito
+tienen bolsas | tengo ojeras
 """
 
 
