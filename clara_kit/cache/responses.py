@@ -100,7 +100,8 @@ class ResponseCache:
             return "it has expired"
         for name, values in entry.depends:
             value = scope.value(name)
-            if value not in values and not (entry.origin == "curated" and value == "" and name != "skin"):
+            same = value in values or name == "skin" and value.casefold() in map(str.casefold, values)
+            if not same and not (entry.origin == "curated" and value == "" and name != "skin"):
                 return f"it was given for another {name}" if values else f"nobody wrote down for which {name}"
         first, last = entry.days
         if (first or last) and not (first <= scope.value("date") <= (last or "~") and scope.value("date")):
