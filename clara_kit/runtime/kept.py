@@ -15,7 +15,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from clara_kit.cache.responses import FAQ, Entry, Hit, Miss, ResponseCache, Scope
+from clara_kit.cache.faq import FAQ
+from clara_kit.cache.responses import Entry, Hit, Miss, ResponseCache, Scope
 from clara_kit.cache.scope import depends_on, shop_marks
 from clara_kit.conversation.chunking import chunker_for
 from clara_kit.conversation.conversation import Conversation
