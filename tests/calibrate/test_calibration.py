@@ -16,7 +16,6 @@ import pytest
 
 from clara_kit.core.errors import SettingsError
 from clara_kit.core.settings import Keys, Settings
-from clara_kit.lab.calibrate import calibrate as protocol
 from clara_kit.lab.calibrate.calibrate import (
     PARTS,
     Calibration,
@@ -207,9 +206,11 @@ def test_a_session_that_is_not_in_the_sandbox_costs_a_whole_minute_at_most() -> 
 
 
 def test_what_is_switched_on_for_conversations_is_off_while_vendors_are_measured() -> None:
-    settings = protocol.plain(Settings.preset("fast"))
-    flags = settings.flags
-    assert not (flags.enable_response_cache or flags.enable_connection_pool or settings.trim_lead_silence)
+    keys = Keys.model_validate({"deepgram_api_key": "k"})
+    wanted = Settings.preset("fast").with_changes(openers=True)
+    services = live_services(only("tts"), wanted, keys)
+    assert type(services.tts()).__name__ == "DeepgramAuraTTS"  # and nothing around it that keeps or trims
+    assert not services.settings.flags.enable_connection_pool
 
 
 async def test_the_recogniser_hears_the_vendors_own_voice_where_that_is_live(tmp_path: Path) -> None:
