@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from clara_kit.cli import main
 from clara_kit.conversation import conversation as deciding
@@ -257,17 +258,26 @@ def test_nothing_passes_where_nothing_was_tried(folder: Path, tmp_path: Path) ->
 
 SAME_WITHOUT = {"no_speculation", "broke_off", "apology"}
 """Rules whose absence changes nothing: what would be done then is the same."""
+NO_MATTER = {"tts_speed", "open_avatar_early", "llm_max_tokens"}
+"""Settings that are turned for what comes of them, and that decisions read seldom or never."""
 
 
 @pytest.mark.soak
-def test_a_port_that_lacks_one_rule_of_the_kit_does_not_pass() -> None:
-    policies = usual_policies()
-    left = {rule.name for rules in vars(policies).values() for rule in rules[:-1]} - SAME_WITHOUT
+def test_a_port_that_lacks_one_rule_or_overlooks_one_setting_does_not_pass() -> None:
+    policies, usual = usual_policies(), Settings()
+    rules = {rule.name for several in vars(policies).values() for rule in several[:-1]} - SAME_WITHOUT
+    several = [MANNERS, *TURNED.values()]
+    settings = {name for turned in several for changes in turned for name in changes} - NO_MATTER
     for one in map(conversation, range(1000)):
-        for name in sorted(left):
-            if _decided(one, policies.without(name)) != _decided(one, policies):
-                left.discard(name)
-    assert not left
+        before = _decided(one, policies)
+        for name in sorted(rules):
+            if _decided(one, policies.without(name)) != before:
+                rules.discard(name)
+        for name in sorted(settings & {*one.changes}):
+            as_usual = getattr(usual.flags, name, None) if hasattr(usual.flags, name) else getattr(usual, name)
+            if _decided(replace(one, changes={**one.changes, name: as_usual}), policies) != before:
+                settings.discard(name)
+    assert not rules and not settings
 
 
 def _decided(one: Conversation, policies: Policies) -> list[list[dict[str, Any]]]:
