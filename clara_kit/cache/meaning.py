@@ -14,10 +14,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from clara_kit.audio.numbers import words
-from clara_kit.cache.vocabulary import END, VERB, Node, Vocabulary, plain
+from clara_kit.cache.counting import counted, tokens
+from clara_kit.cache.vocabulary import END, VERB, Node, Vocabulary
 
-_TOKEN = re.compile(r"\d+|[^\W\d_]+|%")
-_GROUPED = re.compile(r"(?<=\d)[.\u00a0](?=\d{3}(?!\d))")
 _ENCLITIC = re.compile(r"(.+(?:r|ndo))(?:me|te|se|nos)?(lo|la|los|las|le|les)?")
 _CLITICS = frozenset(("me", "te", "se", "nos"))
 NAMELESS = "it names nothing that it is about"  # why a question may need what was said before
@@ -25,14 +24,13 @@ _OBJECTS = frozenset(("lo", "la", "los", "las"))
 _UNITS = frozenset(
     words("dia semana mes year hora minuto vez gota porciento cuota luca peso ml gr kilo AFTERNOON NIGHT AM")
 )
-_COUNTED = frozenset(words("dia semana mes ano hora minuto vez gota"))
 _TAGS = frozenset(("no", "o", "si", "ya", "cierto", "verdad"))
 _OPENS = frozenset(("si", "con", "para", "en", "a", "el", "la", "los", "las", "de", "sin", "por", "cual", "que"))
-_TOGETHER, _EITHER = (
-    frozenset(("ingredient", "product")),
-    frozenset(("MIX", "DIFFERENCE", "ORDERSTEP")),
-)  # whose order tells nothing
-_VAGUE = frozenset(words("usar ir tener own hacer comprar llevar poder enviar servir"))  # where they stand tells nothing
+# Whose order tells nothing.
+_TOGETHER, _EITHER = frozenset(("ingredient", "product")), frozenset(("MIX", "DIFFERENCE", "ORDERSTEP"))
+_VAGUE = frozenset(
+    words("usar ir tener own hacer comprar llevar poder enviar servir")
+)  # where they stand tells nothing
 _COPULAS = frozenset(words("es son sera seria eres va van"))
 _CIRCUMSTANCES = frozenset(("date", "condition", "skin", "pregnancy", "child", "person", "place", "comparison", "verb"))
 _GENERAL = frozenset(("productos", "algo"))
@@ -69,70 +67,12 @@ def meaning(text: str) -> Meaning:
 
 @lru_cache(maxsize=8192)
 def _meaning(text: str, known: Vocabulary) -> Meaning:
-    said = _courteous(_counted(_tokens(text[:400]), known), known)
+    said = _courteous(counted(tokens(text[:400]), known), known)
     words = [word for _, word in said]
     marks, named, follows = _marks(said, known)
     return (
         _settled(" ".join(words), marks, named or follows, known) if words else Meaning("", frozenset(), (), "", False)
     )
-
-
-def _tokens(text: str) -> list[tuple[str, str]]:
-    """(as written, without accents) of each word."""
-    written = _TOKEN.findall(_GROUPED.sub("", text.casefold()))
-    return [(w, "porciento" if w == "%" else plain(w)) for w in written]
-
-
-def _counted(said: list[tuple[str, str]], known: Vocabulary) -> list[tuple[str, str]]:
-    """Numbers in words as numbers: «treinta y cinco mil», «30 lucas», «un mes»."""
-    noise, numbers = known.words("noise"), known.numbers
-    said = [(a, w) for a, w in said if w not in noise]
-    found: list[tuple[str, str]] = []
-    at = 0
-    while at < len(said):
-        total = current = 0
-        begun, seen = at, False
-        while at < len(said):
-            word = said[at][1]
-            following = said[at + 1][1] if at + 1 < len(said) else ""
-            if word.isdecimal():
-                current = current * (1000 if seen and current else 1) + int(word[:12]) if not seen else int(word[:12])
-                if seen:
-                    break
-            elif word in numbers:
-                if seen and current % 100 and numbers[word] < 100 and current % 10 == 0 and numbers[word] < 10:
-                    current += numbers[word]
-                elif seen and current and not (current % 100 == 0 and numbers[word] < 100):
-                    break  # «dos tres»
-                else:
-                    current += numbers[word]
-            elif word in ("mil", "luca", "lucas"):
-                total, current = total + max(current, 1) * 1000, 0
-            elif word in ("un", "una", "uno") and not seen and following.rstrip("s") in _COUNTED | {"luca"}:
-                current = 1
-            elif seen and word in ("uno", "una", "un") and said[at - 1][1] == "y":
-                current += 1
-            elif (
-                word == "y"
-                and seen
-                and current % 10 == 0
-                and current % 100 > 20
-                and following in (*numbers, "uno", "una")
-            ):
-                at += 1
-                continue
-            else:
-                break
-            seen = True
-            at += 1
-        if seen:
-            found.append((f"#{total + current}",) * 2)
-            if at < len(said) and said[at][1] in ("peso", "pesos"):
-                at += 1
-        if at == begun or not seen:
-            found.append(said[at])
-            at += 1
-    return found
 
 
 def _match(
@@ -217,6 +157,8 @@ def _marks(said: list[tuple[str, str]], known: Vocabulary) -> tuple[list[str], s
         elif word in ("no", "sin"):
             deny, at = "!" if word == "no" else "-", at + 1
             continue
+        elif word == "de" and "enviar" in marks and known.kinds.get(known.noun(after or "-")) == "place":
+            new, at = ("desde",), at + 1
         else:
             new, at = (_word(accented, word, after, known, stops, first=at == 0),), at + 1
         if new == ("HAVE",) and any(known.kinds.get(m) == "product" for m in marks) and not {"QUE", "CUAL"} & {*marks}:
@@ -287,12 +229,18 @@ def _word(accented: str, word: str, after: str, known: Vocabulary, stops: frozen
         return "COMO"
     if word in ("tengo", "teniendo"):
         return "own"
+    if word in ("mi", "mis"):
+        return "" if after in known.words("mine") or known.kinds.get(known.noun(after or "-")) in ("person", "child") else "mi"
     if word == "por" and after in known.words("channels"):
         return "por"
     if word in stops:
         return ""
     verb = known.verb(accented, word) or _bound(word, known)[0]
-    return known.noun(verb.rstrip("<")) + "<" * verb.endswith("<") if verb else known.noun(word)
+    if not verb:
+        return known.noun(word)
+    usual = known.raw["usually"].get(verb)
+    who = "I" if word.endswith(("o", "mos")) else "you" if word.endswith(("an", "en", "as", "es")) else ""
+    return known.noun(verb.rstrip("<")) + "<" * verb.endswith("<") + (f"@{who}" if usual and who and who != usual else "")
 
 
 def _settled(words: str, marks: list[str], follows: str, known: Vocabulary) -> Meaning:
@@ -310,25 +258,27 @@ def _settled(words: str, marks: list[str], follows: str, known: Vocabulary) -> M
     if "first" in found and " o " in words:
         found = found - {"first"} | {"ORDERSTEP"}
     asks = not _COPULAS.isdisjoint(words.split())
-    whole = asks or any(m.lstrip("!-")[:1].isupper() or m.lstrip("!-").rstrip("<") in known.forms for m in found)
+    whole = asks or any(m.lstrip("!-")[:1].isupper() or m.lstrip("!-").rstrip("<") in known.forms or "@" in m for m in found)
     for before, after in known.rules:
         needed = {m for m in before if m[0] != "@"}
         kinds = {known.kinds.get(m) for m in found} if len(needed) < len(before) else set()
         if needed <= found and all(m[1:] in kinds for m in before - needed):
             found = found - needed | (after - {""})
     ingredients = sum(known.kinds.get(m) == "ingredient" for m in found)
-    if ingredients > 1 and found >= {"CAN", "usar"}:
+    if ingredients > 1 and found >= {"CAN", "usar"} and "o" not in found:
         found |= {"MIX"}
     if found & known.words("asking"):
         found -= known.words("modals")
     for mark in tuple(found):
         if mark in found or mark in known.implied:
             found -= known.implied.get(mark, frozenset())
-    kinds = Counter("number" if m[0] == "#" else known.kinds.get(m.lstrip("!-"), "") for m in joined)
+    of_a_kind = Counter("number" if m[0] == "#" else known.kinds.get(m.lstrip("!-"), "") for m in joined)
     if any(m.endswith(":year") for m in found):
         found -= {"tener", "own", "edad"}
     several = any(
-        n > 1 for kind, n in kinds.items() if kind not in ("", "verb") and not (kind in _TOGETHER and found & _EITHER)
+        n > 1
+        for kind, n in of_a_kind.items()
+        if kind not in ("", "verb") and not (kind in _TOGETHER and found & _EITHER)
     )
     tells = several or bool(found & known.relations)
     placed = (m for m in joined if m[0] == "#" or (m in found and not m[0].isupper() and m not in _VAGUE))
@@ -344,8 +294,11 @@ def _names(marks: set[str], words: list[str], known: Vocabulary, copula: bool) -
     if bare <= known.bare or all(m[0] == "#" and m.rpartition(":")[2] != "cuota" for m in bare):
         return False
     asking, needs = marks & _ASKING, bare & known.of_something
-    if not (needs or copula) or marks & _WHOLE or not _GENERAL.isdisjoint(words) or (
-        "producto" in words and (asking or "un" in words)
+    if (
+        not (needs or copula)
+        or marks & _WHOLE
+        or not _GENERAL.isdisjoint(words)
+        or ("producto" in words and (asking or "un" in words))
     ):
         return True
     if asking and needs <= known.acts | _MODAL:  # «¿cómo quito las manchas?», «¿cómo es la piel mixta?»

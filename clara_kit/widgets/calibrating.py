@@ -231,7 +231,7 @@ class CalibrationPanel:
             label = escape(names[name][self._language == "es"])
             first = f"<th scope='row' style='text-align:left;font-weight:normal'>{label}</th>"
             rows.append(first + "".join(f"<td style='{_CELL}'>{escape(cell)}</td>" for cell in cells))
-        return f"<table>{''.join(f'<tr>{row}</tr>' for row in rows)}</table>"
+        return f"<table style='line-height:1.4'>{''.join(f'<tr>{row}</tr>' for row in rows)}</table>"
 
 
 def _number(value: float) -> str:

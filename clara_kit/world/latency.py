@@ -95,10 +95,14 @@ class Found(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Calibrated(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """When and behind whom a profile was measured. beside: behaviour that is no stage, by its name in `lab/calibrate`."""
+    """When and behind whom a profile was measured. beside: behaviour that is no stage, by its name in `lab/calibrate`.
+
+    measured: how many stages were, which a run remembers; what was found of them, only the profile's file.
+    """
 
     at: str  # ISO 8601
     behind: Literal["live", "twins"]
+    measured: int = 0
     stages: dict[str, Found] = {}
     beside: dict[str, Found] = {}
     notes: list[str] = []
@@ -120,7 +124,8 @@ class LatencyProfile:
     def to_dict(self) -> dict[str, Any]:
         """Name and laws as plain data: what a run's inputs keep of it."""
         laws = {s: [w.kind, w.low, w.high, w.spike_share, w.spike_low, w.spike_high] for s, w in self.laws.items()}
-        about = {"calibrated": [self.calibrated.at, self.calibrated.behind]} if self.calibrated else {}
+        own = self.calibrated
+        about = {"calibrated": [own.at, own.behind, own.measured]} if own is not None else {}
         return {"name": self.name, "laws": laws, **about}
 
     @classmethod
@@ -130,10 +135,10 @@ class LatencyProfile:
         laws = {
             stage: Law(**dict(zip(names, law, strict=True)), source="as kept") for stage, law in data["laws"].items()
         }
-        at, behind = data.get("calibrated", ("", "live"))
+        at, behind, measured = data.get("calibrated", ("", "live", 0))
         return cls(
             name=str(data["name"]), description="", laws=MappingProxyType({**cls.load("published").laws, **laws}),
-            calibrated=Calibrated(at=at, behind=behind) if at else None,
+            calibrated=Calibrated(at=at, behind=behind, measured=measured) if at else None,
         )  # fmt: skip
 
     @classmethod

@@ -17,7 +17,7 @@ from clara_kit.lab.calibrate.mark import calibrated_mark
 from clara_kit.lab.calibrate.profile_file import write
 from clara_kit.lab.calibrate.tape import Cost, Tape, together
 from clara_kit.world import latency
-from clara_kit.world.latency import LatencyProfile, Law
+from clara_kit.world.latency import STAGES, LatencyProfile, Law
 from clara_kit.world.sim import simulate
 
 NOW = datetime(2026, 11, 29, 14, 3, tzinfo=timezone(timedelta(hours=-3)))
@@ -101,8 +101,10 @@ def test_a_simulation_lives_by_it_and_its_run_says_so(tmp_path: Path) -> None:
 def test_every_plot_can_say_how_old_its_figures_are(days: int, english: str, spanish: str, tmp_path: Path) -> None:
     profile = LatencyProfile.load(measured(tmp_path, "2026-11-29"))
     later = NOW + timedelta(days=days)
-    assert calibrated_mark(profile, now=later) == english
-    assert calibrated_mark(profile, now=later, language="es") == spanish
+    assert calibrated_mark(profile, now=later) == f"{english} (1 of {len(STAGES)} stages)"
+    assert calibrated_mark(profile, now=later, language="es") == f"{spanish} (1 de {len(STAGES)} etapas)"
+    kept = LatencyProfile.kept(profile.to_dict())  # as a run remembers it
+    assert calibrated_mark(kept, now=later) == calibrated_mark(profile, now=later)
 
 
 def test_published_figures_and_twins_are_never_taken_for_a_vendors(tmp_path: Path) -> None:

@@ -44,6 +44,24 @@ def test_a_target_is_answered_again_whenever_what_is_given_changes() -> None:
     assert "n = 2" in budget.asked["told"] and budget.asked["told"] != before
 
 
+def test_the_plan_and_yours_are_heard_with_the_waits_that_were_simulated() -> None:
+    pytest.importorskip("espeakng_loader")
+    budget = LatencyBudget(OPENERS)
+    budget._handle_custom_msg({"kind": "hear", "question": "¿Qué protector solar me recomiendas?"}, [])
+    assert budget.sound[:4] == b"RIFF" and not budget.problem
+    plan_s, yours_s = budget.hear().waits_s.values()
+    assert plan_s > yours_s + 1 and f"{plan_s:.1f} s in the plan and {yours_s:.1f} s" in budget.waits
+
+
+def test_without_the_slow_starts_fewer_turns_are_above_three_seconds() -> None:
+    budget = LatencyBudget()
+    before = dict(budget.rows)["over_3000"]
+    budget._handle_custom_msg({"kind": "give", "changes": {"slow_share": 0}}, [])
+    assert budget.given["slow_share"] == 0 and dict(budget.rows)["over_3000"] != before
+    budget._handle_custom_msg({"kind": "give", "changes": {"slow_share": None}}, [])
+    assert dict(budget.rows)["over_3000"] == before
+
+
 def test_what_makes_no_sense_is_told_or_left_alone() -> None:
     budget = LatencyBudget(language="es")
     sent: list[object] = [

@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import datetime
 
 from clara_kit.lab.sentences import Language, table
-from clara_kit.world.latency import LatencyProfile
+from clara_kit.world.latency import STAGES, LatencyProfile
 
 
 def calibrated_mark(profile: LatencyProfile, *, now: datetime | None = None, language: Language = "en") -> str:
-    """«calibrated 3 days ago», or «never calibrated: published figures». now: by default that of this machine."""
+    """«calibrated 3 days ago (12 of 15 stages)», or «never calibrated: published figures». now: by default that of this machine."""
     told = profile.calibrated
     if told is None:
         return table("calibration")["never"][language == "es"]
@@ -18,7 +18,8 @@ def calibrated_mark(profile: LatencyProfile, *, now: datetime | None = None, lan
     at = datetime.fromisoformat(told.at)
     days = ((now or datetime.now(at.tzinfo)).date() - at.date()).days
     name = "today" if days < 1 else "yesterday" if days == 1 else "days"
-    return table("calibration")[name][language == "es"].format(days=days)
+    ago = table("calibration")[name][language == "es"].format(days=days)
+    return table("calibration")["part"][language == "es"].format(ago=ago, measured=told.measured, all=len(STAGES))
 
 
 def gains(profile: LatencyProfile, language: Language = "en") -> tuple[str, ...]:

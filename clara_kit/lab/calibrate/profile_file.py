@@ -55,7 +55,7 @@ def write(path: Path, tape: Tape, *, now: datetime, behind: Literal["live", "twi
     whose = "at the vendors" if behind == "live" else "at the kit's twins, which stand for no vendor"
     published = LatencyProfile.load("published").laws
     told = Calibrated(
-        at=now.isoformat(timespec="seconds"), behind=behind, notes=[*tape.notes],
+        at=now.isoformat(timespec="seconds"), behind=behind, measured=len(set(laws) & set(STAGES)), notes=[*tape.notes],
         stages={stage: laws[stage].found for stage in STAGES if stage in laws},
         beside={what: law.found for what, law in laws.items() if what not in STAGES},
     )  # fmt: skip
