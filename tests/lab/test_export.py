@@ -243,6 +243,25 @@ def test_a_port_that_breaks_is_told_where(folder: Path, text: str, says: str) ->
     assert done.returncode == 1 and says in done.stdout, done.stdout + done.stderr
 
 
+def test_a_port_that_answers_a_near_miss_does_not_pass_and_one_that_leaves_it_to_the_model_does(folder: Path) -> None:
+    tried = [json.loads(line) for line in (folder / "questions.jsonl").read_bytes().splitlines()]
+    ids = {entry["id"] for file in read(folder, "faq.json") for entry in file["answers"]}
+    assert {one["entry"] for one in tried} - {None} <= ids and sum(one["entry"] is None for one in tried) > 100
+    timid = "export default () => ({ handle: () => [] });\nexport const lookUp = (q, scope, faq) => "
+    for rule, code, says in (
+        (
+            "faq.flatMap((f) => f.answers).find((a) => a.question === q && !a.skin && !a.from && !a.until)?.id ?? null;",
+            0,
+            " 0 wrong",
+        ),
+        ("faq.flatMap((f) => f.answers).find((a) => a.unlike.some((u) => u.text === q))?.id ?? null;", 1, "wrong: «"),
+    ):
+        (folder / "questions.ts").write_text(timid + rule, "utf-8")
+        done = run(folder, "questions.ts", "--only", "questions")
+        assert done.returncode == code and says in done.stdout, done.stdout + done.stderr
+    assert run(folder, "example_port.ts", "--only", "questions").returncode == 2
+
+
 def test_nothing_passes_where_nothing_was_tried(folder: Path, tmp_path: Path) -> None:
     for args in (["example_port.ts", "--only", "nonsense"], ["missing.ts"], ["README.md"]):
         done = run(folder, *args)
