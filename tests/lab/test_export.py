@@ -277,7 +277,7 @@ def test_nothing_passes_where_nothing_was_tried(folder: Path, tmp_path: Path) ->
 
 SAME_WITHOUT = {"no_speculation", "broke_off", "apology"}
 """Rules whose absence changes nothing: what would be done then is the same."""
-NO_MATTER = {"tts_speed", "open_avatar_early", "llm_max_tokens", "greeting"}
+NO_MATTER = {"tts_speed", "llm_max_tokens", "greeting"}
 """Settings that are turned for what comes of them, and that decisions read seldom or never."""
 
 
