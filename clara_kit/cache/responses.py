@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
 from threading import RLock
-from typing import Any, Literal
 
+from clara_kit.cache.entries import Entry, Hit, Index, Miss, Near, Remembered, curated_entry, key_of, read_entry
 from clara_kit.cache.faq import FAQ, Curated, checked, read_faq
 from clara_kit.cache.guard import differences, similarity
 from clara_kit.cache.meaning import NAMELESS, Meaning, meaning
@@ -31,87 +31,6 @@ LOST_TRUST = 0.5  # each time somebody interrupts or corrects an answer; gone af
 MOST_CHARS = 1_200  # of an answer: more is no answer to a frequent question
 _PREFIX = "answer:"
 _COMPARED = 200  # entries at most, of which the nearest is named
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One answer that is kept. depends: names of `Scope` with the values under which it holds.
-
-    trust: 1, less where it was interrupted or corrected. expires_at: seconds since 1970, None for never.
-    """
-
-    id: str
-    question: str
-    answer: str
-    depends: tuple[tuple[str, tuple[str, ...]], ...] = ()
-    origin: Literal["curated", "learnt"] = "learnt"
-    trust: float = 1.0
-    expires_at: float | None = None
-    days: tuple[str, str] = ("", "")
-    ways: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Near:
-    """The way of asking that is most similar. similarity: 0..1; differs: what the guard noticed, empty where nothing."""
-
-    entry: Entry
-    asked: str
-    similarity: float
-    differs: tuple[str, ...]
-    why: str
-
-
-@dataclass(frozen=True, slots=True)
-class Hit:
-    """This answer may be given, and why."""
-
-    answer: str
-    why: str
-    entry: Entry
-    trust: float = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class Miss:
-    """No kept answer may be given, and why."""
-
-    why: str
-    nearest: Near | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Remembered:
-    """Whether an answer was kept, and why (not). True where it was."""
-
-    kept: bool
-    why: str
-
-    def __bool__(self) -> bool:
-        return self.kept
-
-
-@dataclass(slots=True)
-class _Index:
-    """Entries by what their ways of asking mean, and those ways by the rarest words in them."""
-
-    same: dict[Any, list[tuple[Entry, str]]] = field(default_factory=dict)
-    by_mark: dict[str, list[tuple[Entry, str]]] = field(default_factory=dict)
-
-    def add(self, entry: Entry) -> None:
-        for way in dict.fromkeys((entry.question, *entry.ways)):
-            meant = meaning(way)
-            self.same.setdefault(_key(meant), []).append((entry, way))
-            self.same.setdefault(meant.words, []).append((entry, way))
-            for mark in meant.marks:
-                self.by_mark.setdefault(mark, []).append((entry, way))
-
-    def remove(self, entry: Entry) -> None:
-        for way in dict.fromkeys((entry.question, *entry.ways)):
-            meant = meaning(way)
-            for ways in (self.same.get(_key(meant)), self.same.get(meant.words), *map(self.by_mark.get, meant.marks)):
-                if ways and (entry, way) in ways:
-                    ways.remove((entry, way))
 
 
 class ResponseCache:
@@ -136,10 +55,10 @@ class ResponseCache:
         self.hash = fingerprint(self.curated)
         self._distrusted: dict[str, float] = {}  # of what was said to a question, by `_said`
         self._learnt: dict[str, Entry] = {}
-        self._index = _Index()
+        self._index = Index()
         self._stamp: tuple[int, int, int] | None = None
         for one in self.curated:
-            self._index.add(_entry(one))
+            self._index.add(curated_entry(one))
         self._load()
 
     # --- asking -----------------------------------------------------------------------------------------
@@ -151,7 +70,7 @@ class ResponseCache:
             return Miss("nothing was asked")
         with self._lock:
             self._load()
-            found = self._index.same.get(meant.words, []) or self._index.same.get(_key(meant), [])
+            found = self._index.same.get(meant.words, []) or self._index.same.get(key_of(meant), [])
             if meant.follows:  # but for a curated way that says the same words
                 found = [f for f in found if f[0].origin == "curated" and meaning(f[1]).words == meant.words]
                 if meant.follows != NAMELESS or not found:
@@ -181,7 +100,8 @@ class ResponseCache:
             return "it has expired"
         for name, values in entry.depends:
             value = scope.value(name)
-            if value not in values and not (entry.origin == "curated" and value == "" and name != "skin"):
+            same = value in values or (name == "skin" and value.casefold() in map(str.casefold, values))
+            if not same and not (entry.origin == "curated" and value == "" and name != "skin"):
                 return f"it was given for another {name}" if values else f"nobody wrote down for which {name}"
         first, last = entry.days
         if (first or last) and not (first <= scope.value("date") <= (last or "~") and scope.value("date")):
@@ -216,7 +136,7 @@ class ResponseCache:
         with self._lock:
             self._load()
             learnt = [e for e in self._learnt.values() if e.expires_at is None or e.expires_at > self._now()]
-        return tuple(self._trusted(e) for e in (*map(_entry, self.curated), *sorted(learnt, key=lambda e: e.id)))
+        return tuple(self._trusted(e) for e in (*map(curated_entry, self.curated), *sorted(learnt, key=lambda e: e.id)))
 
     # --- keeping ----------------------------------------------------------------------------------------
 
@@ -265,12 +185,12 @@ class ResponseCache:
 
     def forget(self, question: str = "", *, customer: str = "") -> int:
         """Delete what was learnt: for one question, of one customer, or everything; says how many answers went."""
-        wanted = _key(meaning(question)) if question else None
+        wanted = key_of(meaning(question)) if question else None
         with self._lock:
             self._load()
             gone = [
                 e for e in self._learnt.values()
-                if (wanted is None or _key(meaning(e.question)) == wanted)
+                if (wanted is None or key_of(meaning(e.question)) == wanted)
                 and (not customer or ("customer", (customer,)) in e.depends)
             ]  # fmt: skip
             for entry in gone:
@@ -343,7 +263,7 @@ class ResponseCache:
             value = kept.json()
             if key.startswith("trust:") and isinstance(value, int | float):
                 self._distrusted[key.removeprefix("trust:")] = float(value)
-            elif key.startswith(_PREFIX) and (read := _read(key.removeprefix(_PREFIX), value)) is not None:
+            elif key.startswith(_PREFIX) and (read := read_entry(key.removeprefix(_PREFIX), value)) is not None:
                 self._learnt[read.id] = read
                 self._index.add(read)
 
@@ -358,10 +278,6 @@ def usual_cache() -> ResponseCache:
     return _usual(read_faq(FAQ))
 
 
-def _key(meant: Meaning) -> Any:
-    return meant.whole, meant.key  # what is only named is another thing than a question about it
-
-
 def _said(meant: Meaning, answer: str) -> str:
     return sha256(f"{sorted(meant.marks)} {meant.order} {answer.strip()}".encode()).hexdigest()[:16]
 
@@ -373,21 +289,3 @@ def _named(depends: Iterable[str] | None) -> frozenset[str] | None:
     if unknown := sorted(names - {*NAMES}):
         raise SettingsError(f"An answer cannot depend on {unknown[0]!r}.", hint=f"there are {', '.join(NAMES)}.")
     return names
-
-
-def _entry(one: Curated) -> Entry:
-    depends = one.written_for + ((("skin", one.skin),) if one.skin else ())
-    return Entry(one.id, one.question, one.answer, depends, "curated", days=one.days, ways=one.asked)
-
-
-def _read(id_: str, held: Any) -> Entry | None:
-    """An entry as it was written, None for one of another shape."""
-    try:
-        if not isinstance(held, Mapping):
-            return None
-        depends = tuple((str(name), tuple(map(str, values))) for name, values in held["depends"])
-        if any(name not in NAMES for name, _ in depends):
-            return None
-        return Entry(id_, str(held["question"]), str(held["answer"]), depends, expires_at=float(held["until"]))
-    except (KeyError, TypeError, ValueError):
-        return None

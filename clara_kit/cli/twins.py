@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 import threading
+from functools import partial
 
 from clara_kit.runtime.compose import TWIN_KEY
 from clara_kit.world.faults import FaultBox
@@ -30,7 +31,9 @@ def serve(*, port: int, latency: str, seed: int, script: str | None, any_key: bo
                 lines.learn(line.text, line_speech(line, customer_voice()))
     keys = frozenset() if any_key else frozenset({TWIN_KEY})
     context = TwinContext(profile=LatencyProfile.load(latency), seed=seed, faults=faults, keys=keys)
-    server = TwinServer(every_twin(context, lines), port=port, faults=faults)
+    server = TwinServer(
+        every_twin(context, lines), port=port, faults=faults, handshake_ms=partial(context.draw, "handshake")
+    )
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())

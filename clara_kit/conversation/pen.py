@@ -65,6 +65,17 @@ class Pen:
             self.trace.append(StateChanged(
                 at_ms=talk.now_ms, by=self.by, turn_id=talk.turn.turn_id, source=source, target=state, reason=why
             ))  # fmt: skip
+            if talk.woken and state is not ConversationState.PROCESSING:
+                talk.woken = False
+                if state is not ConversationState.AVATAR_SPEAKING:
+                    self.do(do.WakeAvatar, why, on=False)
+
+    def wake(self, why: str) -> None:
+        """Something will be said that is not there yet: the avatar may begin, where that is wanted and it has nothing to say."""
+        talk = self.talk
+        if talk.settings.open_avatar_early and not talk.woken and talk.utterance is None:
+            talk.woken = True
+            self.do(do.WakeAvatar, why, on=True)
 
     # --- timers ------------------------------------------------------------------------------------------
 

@@ -45,6 +45,7 @@ def request(pen: Pen, why: str) -> None:
     pen.do(do.RequestReply, decision.reason, text=question, messages=messages, **ids)
     if fresh:
         _open(pen, question)
+    pen.wake("an answer is being written")
     speaking.watch(pen)
 
 

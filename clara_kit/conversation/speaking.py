@@ -237,6 +237,7 @@ def ended(pen: Pen, event: ev.SpeakingEnded) -> None:
         later.pieces, later.closed = held_back, utterance.closed
     if held_back or (talk.coming and not utterance.closed):
         pen.change(S.PROCESSING, "what was ready has been spoken; more of the reply is to come", S.AVATAR_SPEAKING)
+        pen.wake("more of the reply is to come")
         watch(pen)
     else:
         pen.change(S.IDLE, "Clara is done", S.AVATAR_SPEAKING, S.PROCESSING, S.INTERRUPTED)

@@ -197,6 +197,7 @@ class Talk:
     replies_begun: int = 0
     utterances_begun: int = 0
     timers_set: int = 0
+    woken: bool = False  # the avatar was given silence, for something will be said
     watches_set: int = 0  # counted apart: runs from before there were any are still decided the same
 
     @property

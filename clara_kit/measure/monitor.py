@@ -126,6 +126,11 @@ class _Window:
             insort(self.sorted, ms)
             value.ms = ms
 
+    def take_back(self, value: _Value) -> None:
+        if value.is_kept:
+            self.newest.remove(value)
+            self._drop(value.ms)
+
     def _drop(self, ms: float) -> None:
         del self.sorted[bisect_left(self.sorted, ms)]
 
@@ -207,7 +212,7 @@ class LatencyMonitor:
     @property
     def figures(self) -> dict[str, Figures]:
         """Each stage that has had a value."""
-        return {name: self._figures(name, window) for name, window in self._windows.items()}
+        return {name: self._figures(name, window) for name, window in self._windows.items() if window.newest}
 
     def budget(self, **limits_ms: float) -> tuple[Alert, ...]:
         """Set limits, by the names of the stages; 0: none. Returns the alerts that follow from it. Raises `SettingsError`."""
@@ -268,10 +273,12 @@ class LatencyMonitor:
         """Every turn is over but this one."""
         told: list[Timed | Alert] = []
         for turn_id, about in [*talk.story.turns.items()]:
-            if turn_id == but or turn_id in talk.over:
+            if turn_id == but or (turn_id in talk.over and turn_id != max(talk.story.turns)):
                 continue
             turn = ledger._turn(about)
             told += self._look(talk, of, turn)
+            if turn_id in talk.over:
+                continue  # something more was said in it, of which it is not told again
             talk.over.add(turn_id)
             self.turns += 1
             self.unanswered += turn.kind != "greeting" and turn.total_ms is None
@@ -284,8 +291,11 @@ class LatencyMonitor:
     def _look(self, talk: _Talk, of: str, turn: ledger.Turn) -> tuple[Alert, ...]:
         """Take what is known of a turn by now."""
         told: list[Alert] = []
-        known = talk.open.setdefault(turn.turn_id, {})
-        for name, ms in times(turn).items():
+        known, now = talk.open.setdefault(turn.turn_id, {}), times(turn)
+        for name in [name for name in known if name not in now]:  # it was begun anew, and answered another way
+            self._windows[name].take_back(known.pop(name))
+            told += self._judge(name, talk.story.now_ms, of, turn.turn_id)
+        for name, ms in now.items():
             window = self._windows.get(name) or self._windows.setdefault(name, _Window(self._window))
             if name not in known:
                 known[name] = window.put(ms)
@@ -301,7 +311,7 @@ class LatencyMonitor:
         """Is it over its budget now, or under it again?"""
         limit_ms, raised = self._budgets.get(name), name in self._raised
         newest = sorted((one.ms for one in islice(reversed(self._windows[name].newest), self._of_last)), reverse=True)
-        ms = newest[min(self._slow, len(newest)) - 1]
+        ms = newest[min(self._slow, len(newest)) - 1] if newest else 0.0
         if limit_ms is None:  # nothing to be over any more
             is_over, limit_ms = False, self._raised[name].limit_ms if raised else 0.0
         else:
@@ -325,8 +335,8 @@ class LatencyMonitor:
         return Figures(len(window.sorted), window.newest[-1].ms, p50, p95, p99, limit, name in self._raised, over)
 
     def __repr__(self) -> str:
-        p50 = self.figures[TOTAL].p50 if TOTAL in self._windows else None
-        middle = "no total yet" if p50 is None else f"total p50 {p50:.0f} ms"
+        total = self.figures.get(TOTAL)
+        middle = "no total yet" if total is None else f"total p50 {total.p50:.0f} ms"
         return f"<LatencyMonitor: {self.turns} turns, {middle}, {len(self._raised)} alerts>"
 
 

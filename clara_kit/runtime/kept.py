@@ -15,7 +15,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from clara_kit.cache.responses import FAQ, Entry, Hit, Miss, ResponseCache, Scope
+from clara_kit.cache.faq import FAQ
+from clara_kit.cache.responses import Entry, Hit, Miss, ResponseCache, Scope
 from clara_kit.cache.scope import depends_on, shop_marks
 from clara_kit.conversation.chunking import chunker_for
 from clara_kit.conversation.conversation import Conversation
@@ -156,7 +157,7 @@ class KeptAnswers:
             customer=services.customer_key if known is not None and not known.is_anonymous else "",
             skin=(known.skin_type or "") if known is not None else "",
             date=today_in_chile(),
-            prompt=profile.prompt(personal=False).hash,
+            prompt=profile.prompt_mark,
             model=f"{mode} {model}",  # what a stand-in said is never given for a model's
             **self._shop,
         )

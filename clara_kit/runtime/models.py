@@ -11,9 +11,11 @@ from collections.abc import Callable
 
 from clara_kit.core import events as ev
 from clara_kit.core.clock import Clock
+from clara_kit.core.events import Usage
+from clara_kit.core.prompt import Prompt
 from clara_kit.core.settings import Keys, Mode
 from clara_kit.providers.base import Warms
-from clara_kit.providers.llm.base import CountsCancelled, LLMProvider
+from clara_kit.providers.llm.base import CountsCancelled, LLMProvider, WarmsPrompt
 from clara_kit.runtime.libraries import load
 from clara_kit.runtime.services import Services
 
@@ -53,6 +55,13 @@ class Models:
     async def probe(self) -> None:
         """Is the one of now there? Costs nothing. Raises `ProviderError`."""
         await _warmed(await asyncio.shield(self.now))
+
+    async def warm_prompt(self, prompt: Prompt) -> Usage | None:
+        """Let the vendor keep what every request begins with, so that the first question finds it; what that used, if anything."""
+        llm = await asyncio.shield(self.now)
+        with contextlib.suppress(Exception):  # the first question will show what is wrong
+            return await llm.warm_prompt(prompt) if isinstance(llm, WarmsPrompt) else None
+        return None
 
     def _make(self, services: Services) -> LLMProvider:
         llm = services.llm(self._clock)

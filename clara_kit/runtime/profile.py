@@ -105,6 +105,11 @@ class ProfileLoader:
             return self.briefing.prompt
         return self._anonymous if isinstance(self._anonymous, Prompt) else self._anonymous.prompt
 
+    @property
+    def prompt_mark(self) -> str:
+        """What stands for what everybody's model is told: the template's hash, or a plain prompt's."""
+        return self._anonymous.hash if isinstance(self._anonymous, Prompt) else self._anonymous.template.hash
+
     def logged(self, prompt: Prompt) -> Prompt:
         """A prompt as the log may know it."""
         if self.briefing is not None and prompt is self.briefing.prompt:

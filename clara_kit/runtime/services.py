@@ -98,7 +98,8 @@ class Services:
         context = TwinContext(profile=self.latency, seed=self.seed, faults=self.faults, keys=frozenset({TWIN_KEY}))
         self.lines = self.lines or LineBook()
         twins = every_twin(context, self.lines, sandbox_limit_s=SANDBOX_LIMIT_S)
-        self.twins = TwinServer(twins, faults=self.faults, pace=self.pace)
+        handshake = partial(context.draw, "handshake")
+        self.twins = TwinServer(twins, faults=self.faults, pace=self.pace, handshake_ms=handshake)
         self.twins.start()
         self._addresses = self.twins.addresses
 
@@ -168,6 +169,7 @@ class Services:
             temperature=s.llm_temperature,
             first_token_timeout_ms=s.llm_first_token_timeout_ms,
             stall_timeout_ms=s.llm_stall_timeout_ms,
+            spare=s.flags.enable_connection_pool,
         )
 
     def tts(self, clock: Clock | None = None) -> TTSProvider:

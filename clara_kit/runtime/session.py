@@ -16,6 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from msgspec import to_builtins
 from msgspec.structs import replace
 
 from clara_kit.conversation.conversation import Conversation
@@ -39,6 +40,7 @@ from clara_kit.runtime.keeping import Keeping
 from clara_kit.runtime.kept import KeptAnswers
 from clara_kit.runtime.libraries import load
 from clara_kit.runtime.models import Models
+from clara_kit.runtime.pool import Pool
 from clara_kit.runtime.profile import ProfileLoader
 from clara_kit.runtime.run_log import RunLog
 from clara_kit.runtime.services import Services
@@ -82,7 +84,9 @@ class Session:
         self.loop = asyncio.get_running_loop()
         try:
             # Where a slow model is passed by, its library must not be what is slow.
-            more = ("backup", "llm") if self.settings.flags.enable_auto_fallback else ()
+            flags = self.settings.flags
+            more = ["backup"] * flags.enable_auto_fallback
+            more += ["llm"] * (flags.enable_auto_fallback or flags.enable_connection_pool)
             await load(self.services.modes, self.over, "stt", "tts", "avatar", *more)
             if not self.over.is_set():
                 await asyncio.to_thread(self.services.open)
@@ -119,6 +123,8 @@ class Session:
         self._kept = KeptAnswers(
             lambda: self.services, self.clock, self.feed, self.conversation, self.profile, services.sounds
         )
+        pools = self.settings.flags.enable_connection_pool
+        self._pool = Pool(model=models.probe, voice=board.voice.warm) if pools else None
         self._share = Share(self.conversation, lambda one: self.services.whose(one), self.feed, self.clock)
         self.door = Door(
             self.conversation,
@@ -142,6 +148,9 @@ class Session:
                 self.profile.begin(tasks)
                 tasks.create_task(models.begin(self.over))
                 self._kept.begin(tasks)
+                if self._pool is not None:
+                    self._pool.begin(tasks)
+                    tasks.create_task(self._warm_prompt())
                 await board.connect(tasks)
                 tasks.create_task(services.sounds.prepare(services.openers))
                 tasks.create_task(self.microphone.run())
@@ -224,6 +233,8 @@ class Session:
         self.absence.saw(event)
         self._share.saw()
         self._kept.saw(event)
+        if self._pool is not None:
+            self._pool.saw(event)
         for waiting in self._waiting:
             if not waiting.done():
                 waiting.set_result(None)
@@ -279,6 +290,10 @@ class Session:
         """See `ConversationManager.exchange_llm`."""
         self.services = await self._models.exchange(mode, keys, self.over)
         self.feed(ev.ServiceExchanged(at_ms=self.clock.now_ms(), service="llm", mode=mode))
+
+    async def _warm_prompt(self) -> None:
+        if (usage := await self._models.warm_prompt(self.services.prompt)) is not None:
+            self.note(prompt_warmed=to_builtins(usage))  # paid for, and in no turn
 
     def _request_reply(self, command: do.RequestReply) -> None:
         reply = self._reply(command, self._models.now)

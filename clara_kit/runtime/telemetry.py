@@ -95,7 +95,7 @@ class Telemetry:
             attributes={
                 "gen_ai.operation.name": "invoke_agent", "gen_ai.provider.name": _provider(one, turn.by_backup),
                 "gen_ai.agent.name": "Clara", "gen_ai.output.type": "speech", "clara.turn.kind": turn.kind,
-                "clara.turn.interrupted": turn.interrupted, **usual,
+                "clara.turn.interrupted": turn.interrupted, "clara.turn.kept": turn.kept, **usual,
                 **({"gen_ai.request.model": turn.model} if turn.model else {}),
                 **{f"clara.{name.replace(' ', '_')}_ms": ms for name, ms in timed.values.items()},
             },
@@ -107,7 +107,7 @@ class Telemetry:
             first, last = stage.split(" → ")
             if ms >= 0:
                 span = self._tracer.start_span(
-                    f"clara {LABELS[stage]}", within, start_time=at(turn.points[first]), attributes=usual
+                    f"clara {LABELS.get(stage, stage)}", within, start_time=at(turn.points[first]), attributes=usual
                 )
                 span.end(at(turn.points[last]))
         for name, ms in timed.values.items():
@@ -116,7 +116,7 @@ class Telemetry:
 
     def _reply(self, one: Followed, reply: Reply, within: Any, usual: dict[str, Any], at: Any, now_ms: float) -> None:
         ended = self._ends.pop((one.run_id, reply.reply_id), {})
-        if reply.sent_ms is None:
+        if reply.sent_ms is None or reply.kept:
             return
         usage, until_ms = reply.usage, reply.ended_ms if reply.ended_ms is not None else now_ms
         about = {"gen_ai.operation.name": "chat", "gen_ai.provider.name": _provider(one, reply.backup is not None)}

@@ -15,7 +15,14 @@ function render({ model, el }) {
   told.dataset.testid = "lb_told";
   told.setAttribute("aria-live", "polite");
   problem.setAttribute("role", "alert");
-  left.append(falls, legend, spread, sheet, form, told, make("p", "cd-status", w("lb_validity")));
+  const hearing = make("form", "lb-ask"), waits = make("p", "lb-told"), audio = make("audio");
+  waits.dataset.testid = "lb_waits";
+  waits.setAttribute("aria-live", "polite");
+  audio.controls = true;
+  audio.hidden = true;
+  const alone = soundsAlone(() => audio.pause());
+  audio.addEventListener("play", alone.begin);
+  left.append(falls, legend, spread, sheet, form, told, hearing, waits, audio, make("p", "cd-status", w("lb_validity")));
   body.append(left, side);
   root.append(head, say, body, problem);
   el.append(root);
@@ -70,6 +77,13 @@ function render({ model, el }) {
     side.append(label);
   }
   side.append(make("div", "lb-own", w("lb_given")));
+  const slow = make("input"), slowly = make("label", "lb-tick");
+  slow.type = "checkbox";
+  slow.dataset.testid = "lb_slow_starts";
+  slow.addEventListener("change", () => ask({ kind: "give", changes: { slow_share: slow.checked ? null : 0 } }));
+  slowly.append(slow, make("span", "", w("lb_slow_starts")));
+  nodes.slow = () => (slow.checked = model.get("given").slow_share !== 0);
+  side.append(slowly);
   for (const [name, [low, high, step, share]] of Object.entries(sliders)) {
     const label = make("label"), line = make("span", "lb-line"), value = make("output"), input = make("input");
     Object.assign(input, { type: "range", min: low, max: high, step });
@@ -120,7 +134,8 @@ function render({ model, el }) {
       if (one.answer > at + 30) {
         const line = svg("line", { class: "lb-answer", x1: x(one.answer), x2: x(one.answer), y1: y - 4, y2: y + 36 });
         line.append(svg("title", {}, `${w("lb_answer")}: ${one.answer} ms`));
-        figure.append(line, svg("text", { x: x(one.answer) - 5, y: y + 20, "text-anchor": "end" }, w("lb_answer_short")));
+        const room = x(one.answer) < WIDE - 90;
+        figure.append(line, svg("text", { x: x(one.answer) + (room ? 6 : -6), y: y + 20, "text-anchor": room ? "start" : "end" }, w("lb_answer_short")));
       }
     });
     falls.replaceChildren(figure);
@@ -189,6 +204,21 @@ function render({ model, el }) {
   form.append(w("lb_ask_1"), share, w("lb_ask_2"), target, w("lb_ask_3"), go);
   form.addEventListener("submit", (event) => (event.preventDefault(), ask({ kind: "ask", target: Number(target.value), share: Number(share.value) / 100 })));
 
+  const question = make("input"), hear = make("button", "", w("lb_hear"));
+  Object.assign(question, { type: "text", value: model.get("controls").question, required: true, maxLength: 300 });
+  question.dataset.testid = "lb_question";
+  question.setAttribute("aria-label", w("lb_question"));
+  hear.dataset.testid = "lb_hear";
+  hearing.append(question, hear);
+  hearing.addEventListener("submit", (event) => (event.preventDefault(), (waits.textContent = w("ex_busy")), ask({ kind: "hear", question: question.value })));
+  const onMessage = (content, buffers) => {
+    if (content.kind !== "sound") return;
+    URL.revokeObjectURL(audio.src);
+    audio.src = URL.createObjectURL(new Blob([buffers[0]], { type: "audio/wav" }));
+    audio.hidden = false;
+    audio.play().catch(() => {});
+  };
+
   const says = () => {
     for (const one of Object.values(nodes)) one();
     profile.value = model.get("given").profile;
@@ -196,6 +226,7 @@ function render({ model, el }) {
     mark.textContent = model.get("mark");
     say.textContent = model.get("sentence");
     told.textContent = model.get("asked").told ?? "";
+    waits.textContent = model.get("waits");
     problem.textContent = model.get("problem");
   };
   root.addEventListener("keydown", (event) => event.stopPropagation());
@@ -203,7 +234,10 @@ function render({ model, el }) {
   model.on("change:curves", distribution);
   model.on("change:rows change:buys", figures);
   model.on("change:chosen change:given change:heard change:sentence change:mark change:asked change:problem", says);
+  model.on("change:waits change:answered", () => (waits.textContent = model.get("waits")));
   model.on("change:answered", answered);
+  model.on("msg:custom", onMessage);
   waterfall(), distribution(), figures(), says();
+  return () => (alone.end(), audio.pause());
 }
 export default { render };

@@ -14,9 +14,10 @@ import traitlets
 
 from clara_kit.core.errors import ClaraError
 from clara_kit.lab.budget.figures import Figures, bought, figures
+from clara_kit.lab.budget.heard import QUESTION, Heard, heard
 from clara_kit.lab.budget.levers import FAST, LEVERS, OPENERS, PLAN, UNPROVEN, Cost, Given, Levers
 from clara_kit.lab.budget.reach import ALL, PROVEN, can_we, percent, reach
-from clara_kit.lab.budget.times import draws, times
+from clara_kit.lab.budget.times import CLASSIC, draws, times
 from clara_kit.lab.calibrate.mark import calibrated_mark
 from clara_kit.lab.explorer import Figure
 from clara_kit.widgets.telling import tell
@@ -38,7 +39,7 @@ _SHARES = ("under_600", "under_800", "over_3000")
 
 
 class LatencyBudget(anywidget.AnyWidget):
-    """`choose`, `give`, `take`, `listen` and `ask` do what ticks, sliders and buttons do; `figures`: what came of it.
+    """`choose`, `give`, `take`, `listen`, `ask` and `hear` do what ticks, sliders and buttons do; `figures`: what came of it.
 
     levers: those that are pulled at the beginning (default: what «fast» pulls). given: what is calculated for.
     """
@@ -58,6 +59,7 @@ class LatencyBudget(anywidget.AnyWidget):
     mark = traitlets.Unicode("").tag(sync=True)
     sentence = traitlets.Unicode("").tag(sync=True)
     asked = traitlets.Dict().tag(sync=True)
+    waits = traitlets.Unicode("").tag(sync=True)
     answered = traitlets.Int(0).tag(sync=True)
     problem = traitlets.Unicode("").tag(sync=True)
 
@@ -71,8 +73,9 @@ class LatencyBudget(anywidget.AnyWidget):
             "sliders": {name: [*span, name in SHARES] for name, span in SLIDERS.items()},
             "profiles": [one for one in PROFILES if one != CALIBRATED or newest_calibration() is not None],
             "presets": [*PRESETS],
+            "question": QUESTION,
         }
-        self._levers, self._given = levers, given or Given()
+        self._levers, self._given, self.sound = levers, given or Given(), b""
         self.on_msg(self._told)
         self._draw()
 
@@ -114,10 +117,24 @@ class LatencyBudget(anywidget.AnyWidget):
         self.asked = {"target": target_ms, "share": share, "told": told}
         return told
 
+    def hear(self, question: str = QUESTION) -> Heard:
+        """The question under the plan and under these levers, one after the other, as far as they are built; `sound`: as a WAV.
+
+        Raises `AudioError` where the offline voice is not installed.
+        """
+        vendor = {"avatar_vendor": "heygen"} if self._given.profile == CLASSIC else {}
+        choices = {name: one.settings.with_changes(**vendor) for name, one in (("plan", PLAN), ("yours", self._levers))}
+        found = heard(choices, question, latency=self._given.profile)
+        self.sound = found.sound()
+        told = {name: f"{wait_s:.1f}" for name, wait_s in found.waits_s.items()}
+        self.waits = spoken_in(self._language)["lb_waits"].format(**told)
+        self.send({"kind": "sound"}, [self.sound])
+        return found
+
     def _draw(self) -> Figures:
         plan, yours = figures(PLAN, self._given), self.figures
         self.chosen = {name: getattr(self._levers, name) for name in LEVERS}
-        self.given = {name: getattr(self._given, name) for name in ("profile", *SLIDERS)}
+        self.given = {name: getattr(self._given, name) for name in ("profile", "slow_share", *SLIDERS)}
         self.bars = {name: self._bar(one) for name, one in (("plan", plan), ("yours", yours))}
         self.curves = {name: self._curve(one) for name, one in (("plan", PLAN), ("yours", self._levers))}
         names = dict(zip(_TIMES, (_EARS[n] if self.heard else n for n in _TIMES), strict=True))
@@ -158,7 +175,13 @@ class LatencyBudget(anywidget.AnyWidget):
         value = getattr(cost, name)
         if value is None:
             return words["lb_unknown"]
-        return f"{value * 1000:.2f}" if name == "usd" else percent(value) if name == "cut_off" else f"{value:,.0f}"
+        return (
+            f"{value * 1000:.2f}"
+            if name == "usd"
+            else words["lb_cut_off"].format(share=percent(value))
+            if name == "cut_off"
+            else f"{value:,.0f}"
+        )
 
     def _told(self, _widget: Any, content: Any, _buffers: Any) -> None:
         asked = content if isinstance(content, dict) else {}
@@ -167,13 +190,15 @@ class LatencyBudget(anywidget.AnyWidget):
             if kind == "choose" and isinstance(changes, dict):
                 self.choose(**{n: bool(on) for n, on in changes.items() if n in LEVERS})
             elif kind == "give" and isinstance(changes, dict):
-                self.give(**{n: x for n, x in changes.items() if n in SLIDERS or (n == "profile" and x in PROFILES)})
+                self.give(**{n: x for n, x in changes.items() if n in SLIDERS or _chosen(n, x)})
             elif kind == "take" and asked.get("preset") in PRESETS:
                 self.take(asked["preset"])
             elif kind == "listen":
                 self.listen(heard=bool(asked.get("heard")))
             elif kind == "ask" and all(isinstance(asked.get(n), int | float) for n in ("target", "share")):
                 self.ask(min(max(float(asked["target"]), 100.0), 20_000.0), min(max(float(asked["share"]), 0.01), 1.0))
+            elif kind == "hear" and str(asked.get("question") or "").strip():
+                self.hear(str(asked["question"])[:300])
         except ClaraError as exc:
             self.problem = tell(exc, self._language)
         finally:
@@ -185,6 +210,11 @@ class LatencyBudget(anywidget.AnyWidget):
             f"<LatencyBudget: {', '.join(self._levers) or 'the plan'}: first sound {yours.first_p50} ms by the avatar's word, "
             f"{yours.ear_p50} ms at the ear, answer {yours.answer_ear_p50} ms; calculated from «{self._given.profile}», not measured>"
         )
+
+
+def _chosen(name: str, value: Any) -> bool:
+    """A profile, or whether the avatar's slow starts count: as the profile has them, or not at all."""
+    return (name == "profile" and value in PROFILES) or (name == "slow_share" and value in (None, 0))
 
 
 def _ms(figure: Figure) -> list[str]:

@@ -6,19 +6,14 @@ from clara_kit.cache.responses import Hit, ResponseCache, Scope
 from clara_kit.core import commands as do
 from clara_kit.core import events as ev
 from clara_kit.core.profile import CustomerProfile
-from clara_kit.core.prompt import Prompt
 
 
 def kept_answer(
-    cache: ResponseCache | None,
-    asked: do.LookUpAnswer,
-    now_ms: float,
-    known: CustomerProfile | None,
-    prompt: Prompt | None,
+    cache: ResponseCache | None, asked: do.LookUpAnswer, now_ms: float, known: CustomerProfile | None, prompt: str
 ) -> ev.AnswerFound | ev.AnswerNotFound:
-    """What becomes of the question. known: of the customer. prompt: Clara's, as a log may hold it."""
+    """What becomes of the question. known: of the customer. prompt: the hash of the template that Clara obeys, or of her plain prompt."""
     customer, skin = ("", "") if known is None else ("sim", known.skin_type or "")
-    scope = Scope(customer=customer, skin=skin, prompt=prompt.hash if prompt is not None else "")
+    scope = Scope(customer=customer, skin=skin, prompt=prompt)
     found = cache.look_up(asked.question, scope) if cache is not None else None
     if isinstance(found, Hit):
         return ev.AnswerFound(at_ms=now_ms, turn_id=asked.turn_id, text=found.answer, why=found.why)

@@ -246,7 +246,9 @@ class World(Hears):
         self._wish(self.customer.reads(command.text, self._now_ms))
 
     def _look_up(self, asked: do.LookUpAnswer) -> None:
-        self.at(self._now_ms, kept_answer(self._cache, asked, self._now_ms, self._known, self._prompts()[1]))
+        obeyed = self._briefing.template if self._briefing is not None else self._prompt
+        mark = obeyed.hash if obeyed is not None else ""
+        self.at(self._now_ms, kept_answer(self._cache, asked, self._now_ms, self._known, mark))
 
     # --- the shop --------------------------------------------------------------------------------------
 

@@ -16,7 +16,7 @@ from tests.browser.test_explorer_in_a_browser import DARK, MODEL, PAGE
 pytestmark = [pytest.mark.timeout(120), pytest.mark.wall]
 
 NAMES = (
-    "words", "controls", "chosen", "given", "heard", "bars", "curves", "rows", "buys", "mark", "sentence", "asked", "answered", "problem",
+    "words", "controls", "chosen", "given", "heard", "bars", "curves", "rows", "buys", "mark", "sentence", "asked", "waits", "answered", "problem",
 )  # fmt: skip
 
 
@@ -84,6 +84,22 @@ async def test_a_target_is_asked_backwards_from_the_keyboard() -> None:
         assert await told.inner_text() == budget.asked["told"]
         await page.get_by_test_id("lb_profile").select_option("classic")
         await expect(told).to_contain_text("about 3000 (n = 2)", timeout=10_000)
+
+
+async def test_both_designs_are_heard_one_after_the_other_at_a_press() -> None:
+    pytest.importorskip("espeakng_loader")
+    async with _browser() as page:
+        budget = LatencyBudget()
+        await shown(page, budget)
+        await page.get_by_test_id("lb_question").fill("¿Hacen despachos a regiones?")
+        await page.keyboard.press("Enter")
+        await expect(page.get_by_test_id("lb_waits")).to_contain_text("s in the plan and", timeout=30_000)
+        assert budget.sound[:4] == b"RIFF"
+        await page.get_by_test_id("lb_slow_starts").click()
+        await expect(page.get_by_test_id("lb_row_over_3000").locator("td").last).not_to_contain_text(
+            "23", timeout=10_000
+        )
+        assert budget.given["slow_share"] == 0
 
 
 @pytest.mark.parametrize("dark", [False, True])

@@ -77,10 +77,12 @@ async def test_the_panel_has_room_at_every_width_in_light_and_dark(dark: bool) -
     read(panel, slowed()[:-40] if dark else slowed())
     async with _browser(dark=dark) as page:
         await shown(page, panel, dark=dark)
-        for width in (800, 1280, 1440):
+        for width in (370, 800, 1280, 1440):  # beside JupyterLab's file browser 800 pixels leave 370
             await page.set_viewport_size({"width": width, "height": 950})
             await page.evaluate(DRAWN)
             assert not await page.evaluate(WIDER), f"something is wider than its place at {width}"
+            box = await page.locator(".la-track").first.bounding_box()
+            assert box is not None and box["width"] >= 70, f"no room for a bar at {width}"
             SCREENSHOTS.mkdir(parents=True, exist_ok=True)
             await page.screenshot(path=SCREENSHOTS / f"latency_{width}{'_dark' * dark}.png")
 

@@ -94,6 +94,8 @@ async def test_a_file_of_questions_that_cannot_be_read_ends_no_conversation(
 async def test_openers_are_ready_before_the_first_turn(tmp_path: Path) -> None:
     clara = manager(tmp_path, settings={"openers": True, "enable_response_cache": False})
     async with clara:
-        while not all(map(clara.services.sounds.voice.sounds.has, clara.services.openers)):
+        voice = clara.services.sounds.voice
+        assert voice is not None
+        while not all(map(voice.sounds.has, clara.services.openers)):
             await clara.wait(0.05)
     assert clara.services.openers

@@ -44,6 +44,24 @@ def test_a_target_is_answered_again_whenever_what_is_given_changes() -> None:
     assert "n = 2" in budget.asked["told"] and budget.asked["told"] != before
 
 
+def test_the_plan_and_yours_are_heard_with_the_waits_that_were_simulated() -> None:
+    pytest.importorskip("espeakng_loader")
+    budget = LatencyBudget(OPENERS)
+    budget._handle_custom_msg({"kind": "hear", "question": "¿Qué protector solar me recomiendas?"}, [])
+    assert budget.sound[:4] == b"RIFF" and not budget.problem
+    plan_s, yours_s = budget.hear().waits_s.values()
+    assert plan_s > yours_s + 1 and f"{plan_s:.1f} s in the plan and {yours_s:.1f} s" in budget.waits
+
+
+def test_without_the_slow_starts_fewer_turns_are_above_three_seconds() -> None:
+    budget = LatencyBudget()
+    before = dict(budget.rows)["over_3000"]
+    budget._handle_custom_msg({"kind": "give", "changes": {"slow_share": 0}}, [])
+    assert budget.given["slow_share"] == 0 and dict(budget.rows)["over_3000"] != before
+    budget._handle_custom_msg({"kind": "give", "changes": {"slow_share": None}}, [])
+    assert dict(budget.rows)["over_3000"] == before
+
+
 def test_what_makes_no_sense_is_told_or_left_alone() -> None:
     budget = LatencyBudget(language="es")
     sent: list[object] = [
@@ -67,3 +85,5 @@ def test_everything_shown_has_words_in_both_languages_and_says_that_it_is_not_me
     assert not [name for name in names if name not in WORDS]
     assert "not measured" in repr(budget) and budget.mark == "never calibrated: published figures"
     assert "unknown: nobody has published it" in str(dict(budget.rows)["cut_off"])
+    budget.choose(finalize=True)
+    assert dict(budget.rows)["cut_off"][1] == "22\u00a0% (6 of 27, in English)"

@@ -65,6 +65,7 @@ CASES: dict[str, tuple[Any, dict[str, Any]]] = {
     "llm_stall_timeout_ms": (1000, {"faults": [Fault(service="llm", kind="stall", after_ms=100)]}),
     "history_max_messages": (2, {}),
     "tts_speed": (1.3, {}),
+    "trim_lead_silence": (True, {}),
     "avatar_vendor": ("heygen", {}),
     "max_retries": (0, {"faults": [Fault(service="llm", kind="refuse", status=529)]}),
     "initial_retry_delay_ms": (50, {"faults": [Fault(service="llm", kind="refuse", status=529)]}),

@@ -1,7 +1,8 @@
 """When a turn's first sound and its answer come: many turns at once, each stage drawn by the laws of a latency profile.
 
 The same chances are drawn whatever levers are pulled, so that two choices differ by their levers alone. A test holds what
-comes out to `simulate`, and to a sum of the laws that draws nothing.
+comes out to `simulate`, and to a sum of the laws that draws nothing. Left out is «Un momento», said where no answer has come
+after three seconds: of the serial design it makes one turn in fifty later still.
 """
 
 from __future__ import annotations

@@ -63,6 +63,14 @@ _CUSTOMERS: tuple[dict[str, Any], ...] = (
 )  # fmt: skip
 TURNED = {"trouble": _TROUBLES, "customer": _CUSTOMERS}
 """What is turned on top of the preset, one after the other, by kinds; of the others `MANNERS`."""
+_SLOW = Fault(service="llm", kind="slow", for_ms=5000)
+_REFUSED = Fault(service="llm", kind="refuse", status=529)
+_TROUBLE_OF = {
+    "apology": (_REFUSED, _REFUSED), "max_retry_delay_ms": (_REFUSED, _REFUSED), "turn_deadline_ms": (_REFUSED, _REFUSED),
+    "hold_phrase": (_SLOW, _SLOW),
+    "broken_reply": (Fault(service="llm", kind="cut", after_ms=200), _REFUSED),
+}  # fmt: skip
+"""What must happen at first, and then again and again, for these settings to matter."""
 _OVERLAPS = 330
 LATE_MS = 400.0
 _CORRECTIONS = (
@@ -114,7 +122,9 @@ def conversation(n: int) -> Conversation:
         came = [record for record in through(_case(n), settings)[0].trace if isinstance(record, ev.Event)]
     else:
         customer = CUSTOMERS[n // len(_TURNS) % len(CUSTOMERS)] if kind == "customer" else None
-        latency = "fast" if kind == "first" else chaos(n).latency
+        latency = (
+            "fast" if kind == "first" else "published" if changes.keys() & _TROUBLE_OF.keys() else chaos(n).latency
+        )
         came = [*simulate(_script(n, kind, settings, rng), settings, seed=n, latency=latency, customer=customer).events]
     came = [event for event in came if not isinstance(event, LEFT_OUT)]
     odd = kind == "odd"
@@ -140,6 +150,8 @@ def _script(n: int, kind: str, settings: Settings, rng: Random) -> Script:
     if kind == "trouble" and rng.random() < 0.15:  # her voice breaks off where it began, again and again
         service: ev.Service = rng.choice(("tts", "avatar"))
         faults = tuple(Fault(service=service, kind="cut", on=on, after_ms=300) for on in range(2, 14))
+    for first, then in (_TROUBLE_OF[name] for name in chosen(n)[2] if kind == "trouble" and name in _TROUBLE_OF):
+        faults = (first, *(Fault(**{**then.to_dict(), "on": on}) for on in range(2, 13)))
     faults = tuple(fault for fault in faults if falls_back or fault.service != "backup")
     return Script(title=f"vector {n}", lines=lines, faults=faults)
 

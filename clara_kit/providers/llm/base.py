@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 from clara_kit.core.commands import Message
-from clara_kit.core.events import Event, ReplyCompleted
+from clara_kit.core.events import Event, ReplyCompleted, Usage
 from clara_kit.core.prompt import Prompt
 from clara_kit.providers.base import Warms as Warms
 
@@ -41,3 +41,11 @@ class CountsCancelled(Protocol):
     on_cancelled: Callable[[ReplyCompleted], object] | None
     """Gets it, with stop reason "cancelled", when the reply's context has been left, if the model had begun the reply.
     Must return at once and not raise. None: nobody listens."""
+
+
+@runtime_checkable
+class WarmsPrompt(Protocol):
+    """A model whose vendor keeps the beginning of a prompt, and can be told it before the first question. Optional."""
+
+    async def warm_prompt(self, prompt: Prompt) -> Usage | None:
+        """What that used; None where the prompt is too short to be kept, and nothing was sent. May raise what the vendor says."""

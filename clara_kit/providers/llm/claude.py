@@ -27,12 +27,13 @@ from msgspec.structs import replace
 
 from clara_kit.core.clock import Clock
 from clara_kit.core.errors import ProtocolError, ProviderError
-from clara_kit.core.events import CANCELLED, Event, ProviderFailed, ReplyCompleted, ReplyDelta, ReplyStarted
+from clara_kit.core.events import CANCELLED, Event, ProviderFailed, ReplyCompleted, ReplyDelta, ReplyStarted, Usage
+from clara_kit.core.prompt import Prompt
 from clara_kit.providers import http
 from clara_kit.providers.llm import pricing
 from clara_kit.providers.llm.base import ReplyRequest
 from clara_kit.providers.llm.claude_errors import describe
-from clara_kit.providers.llm.claude_request import body_of, fixed_parameters
+from clara_kit.providers.llm.claude_request import body_of, fixed_parameters, system_blocks
 from clara_kit.providers.llm.claude_tally import Tally
 
 if TYPE_CHECKING:
@@ -52,7 +53,8 @@ class ClaudeStreamingLLM:
     `first_token_timeout_ms` runs from the request to the first text, `stall_timeout_ms` from each piece of text to
     the next, or to the end. A history that the API would refuse gives one ProviderFailed (bad_input) and no ReplyStarted,
     for nothing was sent. max_tokens, temperature (None: the vendor's) and the time limits come from Settings.
-    through: makes of the HTTP client another that stands before it (`recorded.py`).
+    through: makes of the HTTP client another that stands before it (`recorded.py`). spare: `warm` keeps two connections, for
+    a reply that is left before its end takes its own with it, and the next one is asked for at that moment.
     """
 
     def __init__(
@@ -67,8 +69,9 @@ class ClaudeStreamingLLM:
         first_token_timeout_ms: float = 8000,
         stall_timeout_ms: float = 5000,
         through: Through | None = None,
+        spare: bool = False,
     ) -> None:
-        self.model = model
+        self.model, self._connections = model, 2 if spare else 1
         self._api_key = http.checked_key(api_key, "ANTHROPIC_API_KEY", "https://platform.claude.com")
         self._clock, self._base_url = clock, base_url
         self._first_token_timeout_s = first_token_timeout_ms / 1000
@@ -98,12 +101,33 @@ class ClaudeStreamingLLM:
         """
         try:
             async with asyncio.timeout(self._first_token_timeout_s):
-                await self._client().models.list(limit=1)
+                await asyncio.gather(*(self._client().models.list(limit=1) for _ in range(self._connections)))
             return
         except Exception as exc:
             failed = self._describe(exc) if getattr(exc, "status_code", None) in (None, 401, 403) else None
         if failed is not None:
             raise failed
+
+    async def warm_prompt(self, prompt: Prompt) -> Usage | None:
+        """See `WarmsPrompt`. It is written to the vendor's cache once, which the first reply would have paid for otherwise."""
+        least = pricing.min_cacheable_tokens(self.model)
+        if least is None or len(prompt.static) / pricing.MOST_CHARS_A_TOKEN < least:
+            return None
+        body = {
+            **self._fixed,
+            "max_tokens": 0,
+            "messages": [{"role": "user", "content": "Hola"}],
+            **system_blocks(prompt),
+        }
+        async with asyncio.timeout(self._first_token_timeout_s):
+            message = await self._client().messages.create(**body)
+        used = message.usage
+        usage = Usage(
+            input_tokens=used.input_tokens,
+            cache_write_tokens=used.cache_creation_input_tokens or 0,
+            cache_read_tokens=used.cache_read_input_tokens or 0,
+        )
+        return replace(usage, cost_usd=pricing.cost_usd(self.model, usage))
 
     async def aclose(self) -> None:
         """Close this event loop's kept connections."""

@@ -50,6 +50,10 @@ LONG_PROMPT_PRICES: dict[str, Price] = {
     "claude-haiku-5-5": Price(input=0.50, output=2.50, cache_write=0.625, cache_read=0.05)
 }
 
+# Least tokens of a prompt that is kept at all: the pages of both models. Of others the kit does not know it.
+_MIN_CACHEABLE = {"claude-haiku-5-5": 512, "claude-haiku-4-5": 4096}
+MOST_CHARS_A_TOKEN = 4.0  # of Spanish: so a prompt that is held to be long enough is
+
 _RETIRED_ON = {
     date(2025, 7, 21): "claude-2.0 claude-2.1 claude-3-sonnet-20240229",
     date(2025, 10, 28): "claude-3-5-sonnet-20240620 claude-3-5-sonnet-20241022",
@@ -76,6 +80,11 @@ def takes_temperature(model: str) -> bool:
 def can_disable_thinking(model: str) -> bool:
     """Whether thinking is to be switched off by name. Some models always think; the oldest never do."""
     return not model.startswith(_THINK_ALWAYS + _NEVER_THOUGHT)
+
+
+def min_cacheable_tokens(model: str) -> int | None:
+    """How long a prompt must be for the vendor to keep it; None where that is not known."""
+    return _MIN_CACHEABLE.get(_family(model))
 
 
 def cost_usd(model: str, usage: Usage) -> float | None:

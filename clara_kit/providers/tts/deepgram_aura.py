@@ -27,6 +27,7 @@ log = logging.getLogger("clara_kit.tts")
 
 MAX_CHARS = 2000  # in one Speak message (Deepgram's limits page)
 SOCKET_LIFE_S = 55 * 60  # Deepgram ends a socket after 60 minutes
+RENEWED_S = 50 * 60  # so old, it is replaced where nobody waits for it
 CLEAR_TIMEOUT_S = 0.3
 LATE_S = 0.02  # once a frame was late, more may be on the way: how long none may come before the next utterance begins
 STALL_TIMEOUT_S = 8.0
@@ -67,9 +68,9 @@ class DeepgramAuraTTS:
         self._lock = asyncio.Lock()
 
     async def warm(self) -> None:
-        """Open the socket before it is needed."""
+        """Open the socket before it is needed; one that is about to end is replaced."""
         async with self._here():
-            await self._open()
+            await self._open(RENEWED_S)
 
     async def aclose(self) -> None:
         """Close the socket."""
@@ -116,9 +117,9 @@ class DeepgramAuraTTS:
             if failed is not None:
                 raise failed
 
-    async def _open(self) -> None:
+    async def _open(self, life_s: float = SOCKET_LIFE_S) -> None:
         now_s = asyncio.get_running_loop().time()
-        usable = self._socket is not None and now_s - self._opened_s < SOCKET_LIFE_S and is_open(self._socket)
+        usable = self._socket is not None and now_s - self._opened_s < life_s and is_open(self._socket)
         if usable and await self._falls_silent(CLEAR_TIMEOUT_S):
             return
         await self._drop()

@@ -14,7 +14,9 @@ import json
 import logging
 import socket
 import threading
-from collections.abc import Coroutine, Sequence
+import weakref
+from collections import Counter
+from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import Future
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -52,8 +54,12 @@ class TwinServer:
         *,
         faults: FaultBox | None = None,
         pace: float | None = None,
+        handshake_ms: Callable[[], float] | None = None,
     ) -> None:
-        """pace: how many times faster than the wall their time may run (default: the usual pace, which is 1)."""
+        """pace: how many times faster than the wall their time may run (default: the usual pace, which is 1).
+
+        handshake_ms: how long the next new connection takes, which over loopback takes no time.
+        """
         self._twins, self._pace = tuple(twins), pace
         self._faults = faults or FaultBox()
         self._wanted_port, self._host = port, host
@@ -62,6 +68,10 @@ class TwinServer:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._leave: asyncio.Event | None = None
         self._crash = False
+        self._handshake_ms = handshake_ms
+        self._shaken: weakref.WeakSet[asyncio.BaseTransport] = weakref.WeakSet()
+        self.handshakes: Counter[str] = Counter()
+        """New connections so far, by the twin that was asked first on each."""
         self.port = 0
         """Where it listens; 0 while it does not."""
 
@@ -227,6 +237,7 @@ class TwinServer:
     async def _unknown_paths(self, request: web.Request, handler: Any) -> web.StreamResponse:
         if _is_ours(request.path) and (problem := _stranger(request)):
             return _refused(problem)
+        await self._shake_hands(request)
         failed = request.match_info.http_exception
         if failed is None or failed.status != 404:
             response: web.StreamResponse = await handler(request)
@@ -234,6 +245,16 @@ class TwinServer:
         prefixes = [f"/{twin.name}" for twin in self._twins]
         message = f"Nothing answers at {request.path}. The twins live under {', '.join(prefixes) or 'no path'}."
         return web.json_response({"error": {"message": message, "prefixes": prefixes}}, status=404)
+
+    async def _shake_hands(self, request: web.Request) -> None:
+        """The first request of a connection waits for as long as TCP and TLS take over a network."""
+        name, transport = request.path.split("/")[1], request.transport
+        if transport is None or transport in self._shaken or name not in {twin.name for twin in self._twins}:
+            return
+        self._shaken.add(transport)
+        self.handshakes[name] += 1
+        if self._handshake_ms is not None and (wait_ms := self._handshake_ms()) > 0:
+            await asyncio.sleep(wait_ms / 1000)
 
 
 def _is_ours(path: str) -> bool:

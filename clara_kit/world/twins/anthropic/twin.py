@@ -122,7 +122,10 @@ class AnthropicTwin:
         body = await self._body(request)
         self.requests.append(body if isinstance(body, dict) else {})
         checked = check(body, request.headers["anthropic-version"])
-        faults = self._context.faults.next_occasion("llm")
+        asked = (
+            checked.max_tokens > 0
+        )  # else only the prompt is to be kept: no occasion for a fault, and no figure is drawn
+        faults = self._context.faults.next_occasion("llm") if asked else ()
         await self._think(checked, faults)
         usage = self._cache.usage(checked, here_s())
         said = Said([], "refusal") if find(faults, "decline") else self._answer(checked)
@@ -152,6 +155,8 @@ class AnthropicTwin:
 
     async def _think(self, checked: Request, faults: tuple[Fault, ...]) -> None:
         """Wait for the first token, or refuse."""
+        if not checked.max_tokens:
+            return
         refusal, slow, stall = find(faults, "refuse"), find(faults, "slow"), find(faults, "stall")
         if refusal is not None:
             kind = refusal.detail or ERROR_TYPES.get(refusal.status, "api_error")
@@ -160,8 +165,7 @@ class AnthropicTwin:
         wait_ms = self._context.draw("llm_first_token") + (slow.for_ms if slow else 0.0)
         if stall is not None and stall.after_ms == 0:
             wait_ms += stall.for_ms or 3_600_000
-        if checked.max_tokens:
-            await asyncio.sleep(wait_ms / 1000)
+        await asyncio.sleep(wait_ms / 1000)
 
     def _answer(self, checked: Request) -> Said:
         if checked.max_tokens == 0:
@@ -184,7 +188,7 @@ class AnthropicTwin:
         faults: tuple[Fault, ...],
     ) -> web.StreamResponse:  # fmt: skip
         """The same message as by a stream, at once; of the faults of a stream those that a single answer can have."""
-        per_token_s = self._per_token_s()
+        per_token_s = self._per_token_s() if checked.max_tokens else 0.0
         for fault in sorted((f for f in faults if f.kind in IN_STREAM), key=lambda f: f.after_ms):
             if fault.kind == "cut" and request.transport is not None:
                 request.transport.abort()
