@@ -28,7 +28,7 @@ from clara_kit.runtime.services import Services
 from clara_kit.world.latency import OWN
 
 ROUNDS = 20  # the median of a lognormal with sigma 0.35 is then known to about 20 %
-SECONDS_A_ROUND = 30
+SECONDS_A_ROUND = 35
 _PROBE_S = 90.0
 _FAILURES = 2  # in a row, after which a vendor is left alone
 PARTS = (
