@@ -142,8 +142,11 @@ def agrees(settings: Settings, given: Given, turns: int, apart: float = 1.0) -> 
         assert of(share) == pytest.approx(count / turns, abs=0.02 * apart)
 
 
+SERIAL, QUICK = Settings.of(enable_chunked_heygen=False), Settings.preset("fast")
+
+
 @pytest.mark.parametrize(
-    "settings", [Settings.of(enable_chunked_heygen=False), Settings()], ids=["serial", "sentences"]
+    "settings", [SERIAL, QUICK, QUICK.with_changes(openers=True)], ids=["serial", "fast", "openers"]
 )
 def test_the_kit_in_simulation_takes_as_long_as_was_calculated(settings: Settings) -> None:
     agrees(settings, Given(hit_share=0, slow_share=0), 600, apart=2.5)
@@ -153,7 +156,7 @@ def test_the_kit_in_simulation_takes_as_long_as_was_calculated(settings: Setting
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("profile", ["published", "long_tail"])
 def test_so_does_it_in_twenty_thousand_turns(profile: str) -> None:
-    for settings in (Settings.of(enable_chunked_heygen=False), Settings(), _FAST, _FAST.with_changes(openers=True)):
+    for settings in (SERIAL, Settings(), QUICK, QUICK.with_changes(openers=True)):
         agrees(settings, Given(profile=profile, hit_share=0), 20_000)
 
 

@@ -32,7 +32,7 @@ def designs(choices: Mapping[str, Levers] = DESIGNS, given: Given | None = None)
             "design": name, "first sound, avatar's word": _ms(found.first_p50), "at the ear": _ms(found.ear_p50),
             "the answer's first word": _ms(found.answer_ear_p50), "below 600 ms": percent(found.under_600.value or 0.0),
             "below 800 ms": percent(found.under_800.value or 0.0), "above 3 s": percent(found.over_3000.value or 0.0),
-            "answered too early": UNKNOWN if found.cost.cut_off is None else percent(found.cost.cut_off),
+            "answered too early": UNKNOWN if found.cost.cut_off is None else f"{percent(found.cost.cut_off)} (6 of 27, in English)",
         })  # fmt: skip
     mark = calibrated_mark(draws(given.profile).profile)
     return Sheet.of(
