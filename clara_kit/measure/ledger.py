@@ -50,7 +50,7 @@ BACKUP = "request_sent → speaking_started"
 EAR = STAGES[-1]
 OPENER = "turn_decided → first_piece"
 """Where an opener is heard first: what it has to wait for, which is nothing."""
-LABELS = {**dict(zip(STAGES, STAGE_LABELS, strict=True)), BACKUP: "backup", OPENER: "opener"}
+LABELS = {**dict(zip(STAGES, STAGE_LABELS, strict=True)), BACKUP: "backup", OPENER: "opening"}
 
 
 def _between(later: str, earlier: str) -> property:
