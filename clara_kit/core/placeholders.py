@@ -31,7 +31,7 @@ _PART_CHARS = 3  # shorter parts of a name («de», «la») are words of their o
 
 # The texts of events that may hold personal words; vendors' messages may quote what was sent to them.
 _FREE_TEXT: dict[type, str] = {
-    **dict.fromkeys((ev.TranscriptInterim, ev.TextTyped, ev.TurnEndExpected), "text"),
+    **dict.fromkeys((ev.TranscriptInterim, ev.TextTyped, ev.TurnEndExpected, ev.AnswerFound), "text"),
     **dict.fromkeys((ev.ProviderFailed, ev.ProviderWarned), "message"),
 }
 

@@ -257,7 +257,7 @@ def _gaps(said: list[story.Utterance]) -> Iterable[float]:
     for utterance in said:
         yield from (stretch.gap_ms for stretch in utterance.stretches if stretch.gap_ms > 0)
     for one, other in pairwise(u for u in said if u.started_ms is not None):
-        if one.stopped_ms is not None and not one.cut and other.started_ms is not None:
+        if one.stopped_ms is not None and not one.cut and other.started_ms is not None and other.by != ASKS_AGAIN:
             yield max(0.0, other.started_ms - one.stopped_ms)
 
 

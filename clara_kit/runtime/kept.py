@@ -65,7 +65,7 @@ class KeptAnswers:
         return {
             do.LookUpAnswer: lambda command: self._tasks.create_task(self._look_up(command)),
             do.StoreAnswer: self._store,
-            do.DistrustAnswer: lambda command: self._write("distrust", command.question, command.answer),
+            do.DistrustAnswer: self._distrust,
         }
 
     def begin(self, tasks: asyncio.TaskGroup) -> None:
@@ -95,7 +95,7 @@ class KeptAnswers:
     # --- by command ------------------------------------------------------------------------------------
 
     async def _look_up(self, command: do.LookUpAnswer) -> None:
-        found = await self._found(command.question)
+        found = await self._found(self._profile.placeholders.fill(command.question))
         ids: dict[str, Any] = {"at_ms": self._clock.now_ms(), "turn_id": command.turn_id}
         if isinstance(found, Hit):
             self._sounds.worth(self._pieces(found.entry))
@@ -119,12 +119,16 @@ class KeptAnswers:
             return Miss("looking it up failed")
 
     def _store(self, command: do.StoreAnswer) -> None:
-        question, answer = command.question, command.answer
-        if placeholders_in(question + answer):
+        hidden = {found.group()[1:-1].partition("~")[0] for found in placeholders_in(command.question + command.answer)}
+        if hidden - {"skin_type"}:
             return  # words of one customer's, which no file shall hold
+        question, answer = map(self._profile.placeholders.fill, (command.question, command.answer))
         general, own = self._scopes()
         scope = own if depends_on(question, answer) & _PERSONAL else general
         self._write("remember", question, answer, scope, follows=command.follows)
+
+    def _distrust(self, command: do.DistrustAnswer) -> None:
+        self._write("distrust", *map(self._profile.placeholders.fill, (command.question, command.answer)))
 
     def _write(self, what: str, *args: Any, **named: Any) -> None:
         """What was heard to its end is kept, also where that is the end of the conversation."""

@@ -34,7 +34,8 @@ def kept(*pairs: tuple[str, str], **of: Any) -> ResponseCache:
 
 
 @pytest.mark.parametrize(
-    ("name", "share"), [("said", 0.95), ("said_later", 0.85), ("said_last", 0.8), ("said_new", 0.75)]
+    ("name", "share"),
+    [("said", 0.95), ("said_later", 0.85), ("said_last", 0.8), ("said_new", 0.75), ("said_fresh", 0.9)],
 )
 def test_not_one_wrong_answer_is_given_and_most_that_fit_are(name: str, share: float) -> None:
     groups = spoken(name)

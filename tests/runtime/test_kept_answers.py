@@ -71,6 +71,20 @@ async def test_what_is_one_customers_is_not_kept_for_another(tmp_path: Path) -> 
         assert entry.depends, "a learnt answer depends at least on its prompt and model"
 
 
+async def test_an_answer_for_a_skin_is_found_by_a_customer_of_that_skin_whose_words_the_trace_hides(
+    tmp_path: Path,
+) -> None:
+    question, answer = "¿Qué limpiador me sirve para piel mixta?", "Para piel mixta te sirve el gel limpiador suave."
+    cache = ResponseCache(faq=[Curated(id="cleanser", question=question, answer=answer)])
+    settings = {"greeting": None, "answers_expire_h": 24}
+    async with manager(tmp_path, cache, customer="camila", settings=settings) as clara:
+        assert clara.services.customer_key
+        turn = await clara.ask(question)
+    assert not of(clara, do.RequestReply)
+    assert clara.revealed(of(clara, do.Speak)[-1:])[0].text == answer  # type: ignore[attr-defined]
+    assert turn.clara.startswith("Para piel")
+
+
 async def test_a_kept_answer_that_is_corrected_is_trusted_less(tmp_path: Path) -> None:
     cache = ResponseCache(faq=[CURATED])
     async with manager(tmp_path, cache) as clara:

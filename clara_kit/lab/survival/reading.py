@@ -167,19 +167,18 @@ class Reading:
         """Nobody is asked: the answer is whole at once. One that comes too late is not said, and no answer."""
         looked, self.looked = self.looked, None
         if looked is not None and looked.turn_id == event.turn_id:
+            ids, at_ms = {"reply_id": -event.turn_id, "turn_id": event.turn_id}, event.at_ms
             self.asked[-event.turn_id] = Asked(
-                reply_id=-event.turn_id, turn_id=event.turn_id, text=looked.question, at_ms=looked.at_ms, wrote=event.text,
-                over="done", over_ms=event.at_ms,
+                **ids, text=looked.question, at_ms=looked.at_ms, wrote=event.text, over="done", over_ms=at_ms
             )  # fmt: skip
 
     def _request(self, command: do.RequestReply | do.AskBackup) -> None:
-        backup, self.looked = isinstance(command, do.AskBackup), None
+        self.looked = None
         open_ones = [a.reply_id for a in self.asked.values() if not a.over]
         if open_ones:
             self.problems.append(f"{command.at_ms:.0f} ms: two answers are asked for at once: {open_ones[0]} is still being written")  # fmt: skip
-        self.asked[command.reply_id] = Asked(
-            reply_id=command.reply_id, turn_id=command.turn_id, text=command.text, at_ms=command.at_ms, backup=backup
-        )
+        ids, backup = {"reply_id": command.reply_id, "turn_id": command.turn_id}, isinstance(command, do.AskBackup)
+        self.asked[command.reply_id] = Asked(**ids, text=command.text, at_ms=command.at_ms, backup=backup)
         if isinstance(command, do.AskBackup):
             self._ordered(command.at_ms)
             self.sounds[command.utterance_id] = Sound(
