@@ -167,9 +167,9 @@ class Reading:
         """Nobody is asked: the answer is whole at once. One that comes too late is not said, and no answer."""
         looked, self.looked = self.looked, None
         if looked is not None and looked.turn_id == event.turn_id:
-            ids, at_ms = {"reply_id": -event.turn_id, "turn_id": event.turn_id}, event.at_ms
+            turn_id, at_ms, wrote = event.turn_id, event.at_ms, event.text
             self.asked[-event.turn_id] = Asked(
-                **ids, text=looked.question, at_ms=looked.at_ms, wrote=event.text, over="done", over_ms=at_ms
+                reply_id=-turn_id, turn_id=turn_id, text=looked.question, at_ms=looked.at_ms, wrote=wrote, over="done", over_ms=at_ms
             )  # fmt: skip
 
     def _request(self, command: do.RequestReply | do.AskBackup) -> None:
@@ -177,8 +177,10 @@ class Reading:
         open_ones = [a.reply_id for a in self.asked.values() if not a.over]
         if open_ones:
             self.problems.append(f"{command.at_ms:.0f} ms: two answers are asked for at once: {open_ones[0]} is still being written")  # fmt: skip
-        ids, backup = {"reply_id": command.reply_id, "turn_id": command.turn_id}, isinstance(command, do.AskBackup)
-        self.asked[command.reply_id] = Asked(**ids, text=command.text, at_ms=command.at_ms, backup=backup)
+        who, backup = command.reply_id, isinstance(command, do.AskBackup)
+        self.asked[who] = Asked(
+            reply_id=who, turn_id=command.turn_id, text=command.text, at_ms=command.at_ms, backup=backup
+        )
         if isinstance(command, do.AskBackup):
             self._ordered(command.at_ms)
             self.sounds[command.utterance_id] = Sound(
