@@ -1,5 +1,7 @@
 """The public names, for readers of types and for `clara_kit/__init__.py`, which loads each from here on its first use."""
 
+from .cache.responses import ResponseCache as ResponseCache
+from .cache.responses import Scope as Scope
 from .conversation.barge_in import BargeInHandler as BargeInHandler
 from .conversation.conversation import Conversation as Conversation
 from .conversation.fallback import FallbackManager as FallbackManager

@@ -12,9 +12,9 @@ from clara_kit.cache.vocabulary import Vocabulary, plain
 
 Said = tuple[str, str]
 """A word as it was written, and without accents."""
-_TOKEN = re.compile(r"\d+|[^\W\d_]+|%")
+_TOKEN = re.compile(r"\d+|[^\W\d_]+|[%€£]")
 _GROUPED = re.compile(r"(?<=\d)[.\u00a0](?=\d{3}(?!\d))")
-_COUNTED = frozenset(words("dia semana mes ano hora minuto vez gota luca"))
+_COUNTED = frozenset(words("dia semana mes ano year hora minuto vez gota luca"))
 
 
 def tokens(text: str) -> list[Said]:
@@ -30,7 +30,7 @@ def counted(said: list[Said], known: Vocabulary) -> list[Said]:
     found: list[Said] = []
     at = 0
     while at < len(said):
-        number, end = _number(said, at, known.numbers)
+        number, end = _number(said, at, known)
         if end == at:
             found.append(said[at])
             at += 1
@@ -40,20 +40,20 @@ def counted(said: list[Said], known: Vocabulary) -> list[Said]:
     return found
 
 
-def _number(said: list[Said], at: int, numbers: dict[str, int]) -> tuple[int, int]:
+def _number(said: list[Said], at: int, known: Vocabulary) -> tuple[int, int]:
     """The number that begins here, and where it ends; it ends where it begins if there is none."""
     total = current = 0
-    begun = at
+    begun, numbers = at, known.numbers
     while at < len(said):
         word, seen = said[at][1], at > begun
         after = said[at + 1][1] if at + 1 < len(said) else ""
         if word in ("mil", "luca", "lucas") and (not total or not seen):
             total, current = max(current, 1) * 1000, 0
         elif word.isdecimal() and not seen:
-            current = int(word[:12])
+            current = int(word)
         elif word in numbers and (not current or _goes_on(current, numbers[word])):
             current += numbers[word]
-        elif word in ("un", "una", "uno") and not seen and after.rstrip("s") in _COUNTED:
+        elif word in ("un", "una", "uno") and not seen and after and known.noun(after) in _COUNTED:
             current = 1
         elif word in ("uno", "una", "un") and seen and said[at - 1][1] == "y":
             current += 1

@@ -100,7 +100,7 @@ class ResponseCache:
             return "it has expired"
         for name, values in entry.depends:
             value = scope.value(name)
-            same = value in values or name == "skin" and value.casefold() in map(str.casefold, values)
+            same = value in values or (name == "skin" and value.casefold() in map(str.casefold, values))
             if not same and not (entry.origin == "curated" and value == "" and name != "skin"):
                 return f"it was given for another {name}" if values else f"nobody wrote down for which {name}"
         first, last = entry.days

@@ -121,6 +121,10 @@ class Vocabulary:
         return frozenset(map(self.noun, self.words("of_something")))
 
     @cached_property
+    def asking(self) -> frozenset[str]:
+        return frozenset(map(self.noun, self.words("asking")))
+
+    @cached_property
     def acts(self) -> frozenset[str]:
         return frozenset(map(self.noun, self.words("acts")))
 

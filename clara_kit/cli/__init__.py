@@ -85,7 +85,7 @@ def _parser() -> argparse.ArgumentParser:
 
     calibrate = commands.add_parser("calibrate", help="measure the vendors from here: a latency profile of your own")
     calibrate.add_argument("--twins", action="store_true", help="measure the kit's twins instead: no keys, no money")
-    calibrate.add_argument("--rounds", type=int, default=20, help="through every vendor, 30 s each (default: 20)")
+    calibrate.add_argument("--rounds", type=int, default=20, help="through every vendor, about 35 s each (default: 20)")
     calibrate.add_argument("--cap", dest="cap_usd", type=float, help="spend no more US dollars than this")
     calibrate.add_argument("--yes", action="store_true", help="with --cap: do not ask before spending")
     calibrate.add_argument(

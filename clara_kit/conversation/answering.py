@@ -4,6 +4,7 @@ kept, or the model; and how far one that was kept is trusted afterwards."""
 from __future__ import annotations
 
 from clara_kit.conversation.barge_in import short
+from clara_kit.conversation.circumstances import told
 from clara_kit.conversation.lexicon import Lexicon
 from clara_kit.conversation.policy import Answer, Distrust, HandOver, Ignore, LookUp, Policy, Request, Trust
 from clara_kit.conversation.talk import Talk
@@ -16,13 +17,15 @@ def _passed_by(talk: Talk, answer: Answer) -> HandOver | None:
     return HandOver(reason=f"{answer.why}; {whom} is passed by: the backup answers")
 
 
-def _kept(talk: Talk, answer: Answer) -> LookUp | None:
+def _kept(talk: Talk, answer: Answer) -> LookUp | Request | None:
     open_ = talk.answering
     goes_on = open_ is not None and not open_.closed and not open_.only_opener
     if not talk.settings.flags.enable_response_cache or not talk.turn.words or goes_on:
         return None
     if talk.turn.looked_up == answer.question:
         return None
+    if known := told((m.text for m in talk.history.said if m.role == "user"), answer.question):
+        return Request(reason=f"{answer.why}; «{known}» was said before, and no kept answer knows of it")
     return LookUp(reason=f"{answer.why}; is an answer kept?")
 
 

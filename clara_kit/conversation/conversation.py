@@ -39,7 +39,7 @@ her being heard moves words into the history; only the end of both sides leads t
 phase: what is not alive is ignored with a word.
 
 Mechanics are in the reducers below (`lateness`, `backup_trouble`, `trouble`, `hands`, `opening`, `listening`, `going_on`,
-`replying`, `switching`, `backup`, `speaking`: each asks the ones after it, never before), judgement in `policies.py`, the state in `talk.py`, and `pen.py` writes.
+`replying`, `switching`, `backup`, `speaking`, `giving`: each asks the ones after it, never before), judgement in `policies.py`, the state in `talk.py`, and `pen.py` writes.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from clara_kit.conversation import replying, speaking
+from clara_kit.conversation import giving, replying, speaking
 from clara_kit.conversation.pen import Pen
 from clara_kit.conversation.policy import Quiet, Restate, Resume
 from clara_kit.conversation.resuming import rest_of
@@ -28,7 +28,7 @@ def go_on(pen: Pen, why: str, *, broken: bool = False) -> None:
     decision = pen.ask(Quiet(unheard, unfinished=unfinished, coming=bool(talk.replies), broken=broken, tries=tries))
     why, talk.left_to_say, talk.unfinished = f"{why}; {decision.reason}", [], False
     if cut is not None:
-        speaking.remember(pen, cut, again if isinstance(decision, Resume) else None)
+        giving.remember(pen, cut, again if isinstance(decision, Resume) else None)
     if broken and unheard and not isinstance(decision, Resume | Restate):
         _show(pen, unheard, why)
     if not isinstance(decision, Resume):
@@ -47,7 +47,7 @@ def go_on(pen: Pen, why: str, *, broken: bool = False) -> None:
         utterance = ready or speaking.begin(pen)
         utterance.pieces, utterance.closed, utterance.tries = list(decision.pieces), not talk.replies, tries
         speaking.release(pen, why)
-        speaking.give(pen, utterance, why)
+        giving.give(pen, utterance, why)
 
 
 def broke_off(pen: Pen, utterance: Utterance, why: str, *, again: bool = True) -> None:

@@ -6,6 +6,7 @@ is asked; which are kept and for whom is known outside (`clara_kit.cache`).
 
 from __future__ import annotations
 
+from clara_kit.conversation.circumstances import told
 from clara_kit.conversation.history import ARRIVAL
 from clara_kit.conversation.pen import Pen
 from clara_kit.conversation.policy import Distrust, Trust
@@ -42,6 +43,8 @@ def heard_out(pen: Pen, utterance: Utterance) -> None:
     if utterance.whole and talk.settings.flags.enable_response_cache:
         answer = " ".join(utterance.pieces[utterance.opener :])
         before = [m for m in talk.history.said if m.role == "user" and m.text != ARRIVAL]
+        if told((m.text for m in before[:-1]), talk.turn.answered):
+            return  # whoever asks the same need not be in the same case
         pen.do(
             do.StoreAnswer,
             "it was heard to its end",

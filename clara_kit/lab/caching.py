@@ -200,7 +200,7 @@ def _tried(faq: tuple[Curated, ...]) -> Iterator[_Tried]:
 
 
 def _try(cache: ResponseCache, own: Curated, text: str, *, way: bool) -> _Tried:
-    scope = Scope(skin=own.skin[0] if own.skin else "", date=own.from_ or "")
+    scope = Scope(skin=own.skin[0] if own.skin else "", date=str(own.from_ or ""))
 
     def right(entry: Entry) -> bool | None:
         return entry.id == own.id if way else False if entry.id == own.id else None

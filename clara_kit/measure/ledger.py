@@ -50,7 +50,7 @@ BACKUP = "request_sent → speaking_started"
 EAR = STAGES[-1]
 OPENER = "turn_decided → first_piece"
 """Where an opener is heard first: what it has to wait for, which is nothing."""
-LABELS = {**dict(zip(STAGES, STAGE_LABELS, strict=True)), BACKUP: "backup", OPENER: "opener"}
+LABELS = {**dict(zip(STAGES, STAGE_LABELS, strict=True)), BACKUP: "backup", OPENER: "opening"}
 
 
 def _between(later: str, earlier: str) -> property:
@@ -257,7 +257,7 @@ def _gaps(said: list[story.Utterance]) -> Iterable[float]:
     for utterance in said:
         yield from (stretch.gap_ms for stretch in utterance.stretches if stretch.gap_ms > 0)
     for one, other in pairwise(u for u in said if u.started_ms is not None):
-        if one.stopped_ms is not None and not one.cut and other.started_ms is not None:
+        if one.stopped_ms is not None and not one.cut and other.started_ms is not None and other.by != ASKS_AGAIN:
             yield max(0.0, other.started_ms - one.stopped_ms)
 
 

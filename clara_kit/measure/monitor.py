@@ -344,13 +344,19 @@ def times(turn: ledger.Turn) -> dict[str, float]:
     """What of a turn is watched, in ms by stage: those of the ledger, the total to the ear, the first word of the answer
     where an opener came before it, and the longest gap in the middle of it.
 
-    What was typed was not heard, and where an answer was kept nobody thought: no figure is made better by what never was.
+    What was typed was not heard, where an answer was kept nobody thought, and where its sound was, or an opener's, nobody
+    spoke: no figure is made better by what never was.
     Behind an opener the model is watched all the same.
     """
     at = turn.points
     stages = turn.stages if turn.by_backup else {f"{a} → {b}": at[b] - at[a] for a, b in _WAY if a in at and b in at}
     found = {ledger.LABELS[stage]: ms for stage, ms in stages.items() if stage in ledger.LABELS and ms >= 0}
-    for name in (*("hear",) * (turn.kind == "typed"), *_THOUGHT * turn.kept):
+    never = (
+        ("hear", turn.kind == "typed"),
+        ("voice", turn.kept or turn.opener),
+        *((name, turn.kept) for name in _THOUGHT),
+    )
+    for name in (name for name, so in never if so):
         found.pop(name, None)
     if turn.kind != "greeting":
         heard = {TOTAL: turn.total_ms, ANSWER: turn.answer_ms if turn.opener else None}

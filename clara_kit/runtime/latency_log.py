@@ -54,7 +54,7 @@ class Followed:
 
     def _alert(self, told: Alert) -> dict[str, Any]:
         numbers = {name: round(n, 1) for name, n in told._asdict().items() if isinstance(n, int | float)}
-        about = {"what": "alert", "of": self.run_id, "stage": told.stage, "message": str(told)}
+        about = {"what": "alert", "of": self.run_id, "mix": self.mix({}), "stage": told.stage, "message": str(told)}
         return {**about, **numbers, "raised": told.raised}
 
     def _turn(self, told: Timed) -> dict[str, Any]:

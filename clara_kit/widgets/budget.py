@@ -175,7 +175,13 @@ class LatencyBudget(anywidget.AnyWidget):
         value = getattr(cost, name)
         if value is None:
             return words["lb_unknown"]
-        return f"{value * 1000:.2f}" if name == "usd" else percent(value) if name == "cut_off" else f"{value:,.0f}"
+        return (
+            f"{value * 1000:.2f}"
+            if name == "usd"
+            else words["lb_cut_off"].format(share=percent(value))
+            if name == "cut_off"
+            else f"{value:,.0f}"
+        )
 
     def _told(self, _widget: Any, content: Any, _buffers: Any) -> None:
         asked = content if isinstance(content, dict) else {}

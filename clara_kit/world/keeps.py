@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from clara_kit.cache.responses import Hit, ResponseCache, Scope
 from clara_kit.core import commands as do
 from clara_kit.core import events as ev
@@ -9,11 +11,11 @@ from clara_kit.core.profile import CustomerProfile
 
 
 def kept_answer(
-    cache: ResponseCache | None, asked: do.LookUpAnswer, now_ms: float, known: CustomerProfile | None, prompt: str
+    cache: ResponseCache | None, asked: do.LookUpAnswer, now_ms: float, known: CustomerProfile | None, obeyed: Any
 ) -> ev.AnswerFound | ev.AnswerNotFound:
-    """What becomes of the question. known: of the customer. prompt: the hash of the template that Clara obeys, or of her plain prompt."""
+    """What becomes of the question. known: of the customer. obeyed: the template that Clara obeys, or her plain prompt, or None."""
     customer, skin = ("", "") if known is None else ("sim", known.skin_type or "")
-    scope = Scope(customer=customer, skin=skin, prompt=prompt)
+    scope = Scope(customer=customer, skin=skin, prompt=obeyed.hash if obeyed is not None else "")
     found = cache.look_up(asked.question, scope) if cache is not None else None
     if isinstance(found, Hit):
         return ev.AnswerFound(at_ms=now_ms, turn_id=asked.turn_id, text=found.answer, why=found.why)

@@ -77,9 +77,8 @@ class World(Hears):
         self._faults.watch(self._fault_played)
         self._briefing, self._prompt, self._known = briefing, prompt, customer
         self._greeting = _greeting(settings, briefing)
-        self._health, self._seed = health or {}, seed
+        self._health, self._seed, self._number, self._now_ms = health or {}, seed, 0, 0.0
         self._heap: list[tuple[float, int, ev.Event | Action]] = []
-        self._number, self._now_ms = 0, 0.0
         self._void: set[str] = set()  # timers that were cancelled
         # The reply that is being written: its next event, where in the queue it stands, and the rest. Not one entry of
         # the heap for each token: most of what happens is the next token.
@@ -246,9 +245,8 @@ class World(Hears):
         self._wish(self.customer.reads(command.text, self._now_ms))
 
     def _look_up(self, asked: do.LookUpAnswer) -> None:
-        obeyed = self._briefing.template if self._briefing is not None else self._prompt
-        mark = obeyed.hash if obeyed is not None else ""
-        self.at(self._now_ms, kept_answer(self._cache, asked, self._now_ms, self._known, mark))
+        obeyed = self._prompt if self._briefing is None else self._briefing.template
+        self.at(self._now_ms, kept_answer(self._cache, asked, self._now_ms, self._known, obeyed))
 
     # --- the shop --------------------------------------------------------------------------------------
 

@@ -17,7 +17,6 @@ from rich.table import Table
 from clara_kit.core.settings import Settings
 from clara_kit.lab.budget.levers import Given
 from clara_kit.lab.budget.played import played
-from clara_kit.measure.ledger import Turn
 
 TURNS, EACH = 20_000, 200  # of a conversation
 SLOW_MS = 3900.0  # an avatar's start that takes longer is one of the rare slow ones

@@ -33,7 +33,10 @@ def kept(*pairs: tuple[str, str], **of: Any) -> ResponseCache:
     return cache
 
 
-@pytest.mark.parametrize(("name", "share"), [("said", 0.95), ("said_later", 0.85)])
+@pytest.mark.parametrize(
+    ("name", "share"),
+    [("said", 0.95), ("said_later", 0.85), ("said_last", 0.8), ("said_new", 0.75), ("said_fresh", 0.9)],
+)
 def test_not_one_wrong_answer_is_given_and_most_that_fit_are(name: str, share: float) -> None:
     groups = spoken(name)
     cache = kept(*((g["q"], f"Respuesta de {n}.") for n, g in enumerate(groups)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -16,7 +16,6 @@ import pytest
 
 from clara_kit.core.errors import SettingsError
 from clara_kit.core.settings import Keys, Settings
-from clara_kit.lab.calibrate import calibrate as protocol
 from clara_kit.lab.calibrate.calibrate import (
     PARTS,
     Calibration,
@@ -30,6 +29,7 @@ from clara_kit.lab.calibrate.hearing import LINE, SHORT_LINE
 from clara_kit.lab.calibrate.showing import SILENT_MS
 from clara_kit.runtime.clock import MonotonicClock
 from clara_kit.runtime.compose import TWIN_KEY
+from clara_kit.world.faults import Fault, FaultBox
 from clara_kit.world.latency import LatencyProfile, Law, Stage
 from clara_kit.world.line_book import LineBook
 from clara_kit.world.twins.base import TwinContext
@@ -43,8 +43,7 @@ NOW = datetime(2026, 11, 29, 14, 3, tzinfo=timezone(timedelta(hours=-3)))
 VENDORS = ("deepgram", "anthropic", "liveavatar")
 # What a twin's stage is longer than its law, at the most: the way over loopback, the silence at the head of the offline
 # voice's own sound, and for the recogniser the ears themselves, which hear speech end up to four frames late.
-LATER_MS = {"tts_lead_silence": 60, "stt_results": 130, "stt_interim_every": 80}
-OWN_EARS = ("stt_onset", "avatar_open", "handshake")  # not drawn from the profile by these twins
+LATER_MS = {"tts_lead_silence": 60, "stt_results": 100, "handshake": 60, "stt_interim_every": 80}
 
 
 def truth(**stages: float) -> LatencyProfile:
@@ -59,9 +58,9 @@ def only(*services: str) -> list[Any]:
 
 
 @contextmanager
-def vendors(key: str = TWIN_KEY, lines: LineBook | None = None) -> Iterator[Keys]:
+def vendors(key: str = TWIN_KEY, lines: LineBook | None = None, faults: Iterable[Fault] = ()) -> Iterator[Keys]:
     """A server of twins that plays the live vendors, and keys that lead to it."""
-    context = TwinContext(profile=LatencyProfile.load("fast"))
+    context = TwinContext(profile=LatencyProfile.load("fast"), faults=FaultBox(faults))
     with TwinServer(every_twin(context, lines or LineBook())) as server:
         found = {f"{v}_api_key": key for v in VENDORS}
         found |= {f"{v}_base_url": server.addresses[v]["base_url"] for v in VENDORS}
@@ -75,30 +74,47 @@ async def live(keys: Keys, folder: Path, services: tuple[str, ...] = ("tts",), *
     return await calibrate(described, MonotonicClock(), parts=parts, behind="live", now=NOW, folder=folder, **how)
 
 
-@pytest.mark.parametrize(
-    "stages",
-    [
-        {"tts_first_chunk": 210, "tts_lead_silence": 120, "tts_realtime_factor": 0.2, "stt_interim_every": 900,
-         "stt_results": 180, "llm_first_token": 480, "llm_tokens_per_s": 75, "avatar_start": 640, "avatar_interrupt": 90},
-        {"tts_first_chunk": 70, "tts_lead_silence": 260, "tts_realtime_factor": 0.05, "stt_interim_every": 600,
-         "stt_results": 420, "llm_first_token": 1150, "llm_tokens_per_s": 40, "avatar_start": 2900, "avatar_interrupt": 310},
-    ],
-)  # fmt: skip
-async def test_what_the_twins_are_like_is_found_again(stages: dict[str, float], tmp_path: Path) -> None:
-    done = await calibrate_twins(truth(**stages), rounds=1, now=NOW, folder=tmp_path)
+TRUTHS = [
+    {"handshake": 150, "tts_first_chunk": 210, "tts_lead_silence": 120, "tts_realtime_factor": 0.2, "stt_interim_every": 900,
+     "stt_results": 180, "llm_first_token": 480, "llm_tokens_per_s": 75, "avatar_start": 640, "avatar_interrupt": 90},
+    {"handshake": 60, "tts_first_chunk": 70, "tts_lead_silence": 260, "tts_realtime_factor": 0.05, "stt_interim_every": 600,
+     "stt_results": 420, "llm_first_token": 1150, "llm_tokens_per_s": 40, "avatar_start": 2900, "avatar_interrupt": 310},
+]  # fmt: skip
+
+
+def assert_found(done: Calibration, stages: dict[str, float], *, busy_ms: float) -> None:
+    """Each stage is what it is, and by no more than `busy_ms` longer (a machine that works makes it so) than a twin makes it."""
     assert done.tape.notes == []
+    found = {
+        stage: median(done.tape.samples[stage])
+        for stage in (*stages, "avatar_gain_opened_early", "avatar_gain_at_once", "handshake_model")
+    }
+    busy = 1 + busy_ms / 500
     for stage, value in stages.items():
-        samples = done.tape.samples[stage]
-        for found in [median(samples)] if stage == "stt_interim_every" else samples:
-            if stage in ("tts_realtime_factor", "llm_tokens_per_s"):
-                assert found == pytest.approx(value, rel=0.08), stage
-            else:
-                assert value - 1.5 <= found <= value + LATER_MS.get(stage, 25), stage
-        assert samples, stage
+        if stage == "llm_tokens_per_s":
+            assert value / busy <= found[stage] <= value * 1.1, stage
+        elif stage == "tts_realtime_factor":
+            assert value * 0.98 <= found[stage] <= value * busy, stage
+        else:
+            assert value - 1.5 <= found[stage] <= value + LATER_MS.get(stage, 0) + busy_ms, stage
     start_ms = stages["avatar_start"]
     gained = start_ms - max(0, start_ms - 1500 + SILENT_MS)  # the silence is played first, before the sound or over it
-    assert done.tape.samples["avatar_gain_opened_early"] == [pytest.approx(gained, abs=60)]
-    assert done.tape.samples["avatar_gain_at_once"] == [pytest.approx(0, abs=40)]
+    assert found["avatar_gain_opened_early"] == pytest.approx(gained, abs=busy_ms)
+    assert found["avatar_gain_at_once"] == pytest.approx(0, abs=busy_ms)
+    assert found["handshake_model"] == pytest.approx(stages["handshake"], abs=busy_ms)
+
+
+@pytest.mark.parametrize("stages", TRUTHS)
+async def test_what_the_twins_are_like_is_found_again(stages: dict[str, float], tmp_path: Path) -> None:
+    done = await calibrate_twins(truth(**stages), rounds=1, now=NOW, folder=tmp_path)
+    assert_found(done, stages, busy_ms=250)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("stages", TRUTHS)
+async def test_by_more_rounds_it_is_found_to_a_few_milliseconds(stages: dict[str, float], tmp_path: Path) -> None:
+    done = await calibrate_twins(truth(**stages), rounds=7, now=NOW, folder=tmp_path)
+    assert_found(done, stages, busy_ms=30)
 
 
 @pytest.mark.soak
@@ -207,9 +223,11 @@ def test_a_session_that_is_not_in_the_sandbox_costs_a_whole_minute_at_most() -> 
 
 
 def test_what_is_switched_on_for_conversations_is_off_while_vendors_are_measured() -> None:
-    settings = protocol.plain(Settings.preset("fast"))
-    flags = settings.flags
-    assert not (flags.enable_response_cache or flags.enable_connection_pool or settings.trim_lead_silence)
+    keys = Keys.model_validate({"deepgram_api_key": "k"})
+    wanted = Settings.preset("fast").with_changes(openers=True)
+    services = live_services(only("tts"), wanted, keys)
+    assert type(services.tts()).__name__ == "DeepgramAuraTTS"  # and nothing around it that keeps or trims
+    assert not services.settings.flags.enable_connection_pool
 
 
 async def test_the_recogniser_hears_the_vendors_own_voice_where_that_is_live(tmp_path: Path) -> None:
@@ -221,8 +239,16 @@ async def test_the_recogniser_hears_the_vendors_own_voice_where_that_is_live(tmp
     assert done.tape.notes == [] and done.tape.samples["stt_results"] and done.tape.samples["stt_finalize"]
 
 
-async def test_a_recogniser_that_understands_nothing_is_told_of_and_does_not_hold_up_the_rest(tmp_path: Path) -> None:
+async def test_a_recogniser_that_understands_nothing_has_its_times_all_the_same_and_a_note(tmp_path: Path) -> None:
     with vendors() as keys:  # it knows no line
+        done = await live(keys, tmp_path, services=("stt",), rounds=1)
+    assert len(done.tape.notes) == 1 and "understood no words" in done.tape.notes[0]
+    assert 0 <= done.tape.samples["stt_results"][0] <= 5 + LATER_MS["stt_results"] + 250
+    assert done.tape.samples["stt_onset"] and not done.tape.samples["stt_interim_every"]
+
+
+async def test_a_recogniser_that_falls_silent_is_told_of_and_does_not_hold_up_the_rest(tmp_path: Path) -> None:
+    with vendors(faults=[Fault(service="stt", kind="stall", on=on, after_ms=700) for on in (1, 2)]) as keys:
         done = await live(keys, tmp_path, services=("stt", "llm"), rounds=2)
-    assert "understood no words" in done.tape.notes[0] and len(done.tape.samples["llm_first_token"]) == 2
+    assert "sent nothing back" in done.tape.notes[0] and len(done.tape.samples["llm_first_token"]) == 2
     assert done.tape.samples["handshake"] and not done.tape.samples["stt_results"]

@@ -124,26 +124,31 @@ def test_what_is_drawn_agrees_with_the_laws_added_up(profile: str, levers: Lever
 def agrees(settings: Settings, given: Given, turns: int, apart: float = 1.0) -> None:
     """apart: by how many times more than in twenty thousand turns the figures of so few may lie apart.
 
-    Nothing is calculated of the phrase with which Clara asks to hold on after three seconds, so that she has none.
+    Nothing is calculated of the phrase with which Clara asks to hold on after three seconds, nor of a model that is given
+    up after eight: she has no such phrase here, and patience.
     """
     levers, waits, answers = Levers.of(settings), [], []
+    settings = settings.with_changes(hold_phrase="", llm_first_token_timeout_ms=60_000, turn_deadline_ms=60_000)
     for n in range(0, turns, 200):
-        for turn in played(settings.with_changes(hold_phrase=""), given, turns=200, seed=n).ledger:
-            if turn.kind != "greeting":
+        for turn in played(settings, given, turns=200, seed=n).ledger:
+            if turn.kind != "greeting" and not turn.problem:
                 waits.append(turn.points["speaking_started"] - turn.points["words_ended"])
                 answers.append(turn.answer_ms or turn.total_ms or 0.0)
-    assert len(waits) == turns
+    assert len(waits) >= 0.99 * turns
     found = figures(levers, given)
     assert of(found.first_p50) == pytest.approx(median(waits), rel=0.02 * apart)
     assert of(found.answer_ear_p50) == pytest.approx(median(answers), rel=0.02 * apart)
     assert of(found.first_p95) == pytest.approx(quantiles(waits, n=20)[-1], rel=0.03 * apart)
     shares = ((found.under_800, sum(ms < 800 for ms in waits)), (found.over_3000, sum(ms > 3000 for ms in waits)))
     for share, count in shares:
-        assert of(share) == pytest.approx(count / turns, abs=0.02 * apart)
+        assert of(share) == pytest.approx(count / len(waits), abs=0.02 * apart)
+
+
+SERIAL, QUICK = Settings.of(enable_chunked_heygen=False), Settings.preset("fast")
 
 
 @pytest.mark.parametrize(
-    "settings", [Settings.of(enable_chunked_heygen=False), Settings()], ids=["serial", "sentences"]
+    "settings", [SERIAL, QUICK, QUICK.with_changes(openers=True)], ids=["serial", "fast", "openers"]
 )
 def test_the_kit_in_simulation_takes_as_long_as_was_calculated(settings: Settings) -> None:
     agrees(settings, Given(hit_share=0, slow_share=0), 600, apart=2.5)
@@ -153,7 +158,7 @@ def test_the_kit_in_simulation_takes_as_long_as_was_calculated(settings: Setting
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("profile", ["published", "long_tail"])
 def test_so_does_it_in_twenty_thousand_turns(profile: str) -> None:
-    for settings in (Settings.of(enable_chunked_heygen=False), Settings(), _FAST, _FAST.with_changes(openers=True)):
+    for settings in (SERIAL, Settings(), QUICK, QUICK.with_changes(openers=True)):
         agrees(settings, Given(profile=profile, hit_share=0), 20_000)
 
 

@@ -55,7 +55,7 @@ async def test_a_scripted_slowdown_raises_an_alert_and_its_end_clears_it(tmp_pat
     written = lines(run)
     assert [one["turn_id"] for one in written if one["what"] == "turn"] == [turn.turn_id for turn in run.ledger]
     assert [one["raised"] for one in written if one["what"] == "alert"] == [True, False]
-    assert all(one["of"] == run.run_id for one in written) and written[0]["mix"] == run.mix
+    assert all((one["of"], one["mix"]) == (run.run_id, run.mix) for one in written)
     assert "producto" not in json.dumps(written)
     assert stat.S_IMODE((run.folder / LATENCY_FILE).stat().st_mode) == 0o600
 

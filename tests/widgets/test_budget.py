@@ -85,3 +85,5 @@ def test_everything_shown_has_words_in_both_languages_and_says_that_it_is_not_me
     assert not [name for name in names if name not in WORDS]
     assert "not measured" in repr(budget) and budget.mark == "never calibrated: published figures"
     assert "unknown: nobody has published it" in str(dict(budget.rows)["cut_off"])
+    budget.choose(finalize=True)
+    assert dict(budget.rows)["cut_off"][1] == "22\u00a0% (6 of 27, in English)"

@@ -19,7 +19,6 @@ from clara_kit.widgets import desk as desk_module
 from clara_kit.widgets.latency_live import USUAL, LatencyLive
 from clara_kit.widgets.view import HERE
 from clara_kit.widgets.words import WORDS
-from clara_kit.world.faults import Fault
 
 
 @pytest.fixture(autouse=True)
@@ -44,36 +43,35 @@ def test_every_word_that_it_says_is_there_in_both_languages() -> None:
     assert named <= WORDS.keys() and all(WORDS[name][0] and WORDS[name][1] for name in named)
 
 
-async def test_it_keeps_up_with_a_conversation_and_a_slowdown_is_seen_while_it_lasts(tmp_path: Path) -> None:
+async def test_it_keeps_up_with_a_conversation_and_an_alert_is_seen_while_it_lasts(tmp_path: Path) -> None:
     desk = Desk(log_root=tmp_path, latency=True, settings=Settings.of(greeting=""), language="es")
     panel = desk.latency
     assert desk.children[1] is panel and {row["n"] for row in panel.rows} == {0}
     assert len(desk._folds.titles) == len(desk._folds.children) == 2
     desk.choose(speed="fast")
     clara = await desk.call()
-    panel.budget("think", 1000)
+    panel.budget("think", 0.1)
     await ask(desk)
     panel.draw(now=True)
     shown = {row["stage"]: row for row in panel.rows}
-    assert shown["total"]["n"] == shown["think"]["n"] == 1 and shown["think"]["budget"] == 1000
+    assert shown["total"]["n"] == shown["think"]["n"] == 1 and shown["think"]["budget"] == 0.1
     assert shown["hear"]["n"] == 0  # what was typed was not heard
     assert panel.mark == calibrated_mark(clara.services.latency, language="es") != ""
-    clara.inject(*(Fault(service="llm", kind="slow", for_ms=1500),) * 3)
-    for _ in range(3):
+    for _ in range(2):
         await ask(desk)
     panel.draw(now=True)
     assert next(row for row in panel.rows if row["stage"] == "think")["alert"]
     assert panel.told[0]["stage"] == "think" and panel.told[0]["raised"]
     await desk.hang_up()
     run = desk.run
-    assert run is not None and run.folder is not None and panel.sums["turns"] == len(run.ledger) == 4
+    assert run is not None and run.folder is not None and panel.sums["turns"] == len(run.ledger) == 3
     total = next(row for row in panel.rows if row["stage"] == "total")
     assert total["last"] == round(times(run.ledger[-1])["total"])
     lines = [json.loads(line) for line in (run.folder / LATENCY_FILE).read_text(encoding="utf-8").splitlines()]
     assert [one["turn_id"] for one in lines if one["what"] == "turn"] == [turn.turn_id for turn in run.ledger]
     panel._handle_custom_msg({"kind": "anew"}, [])
     assert panel.sums["turns"] == 0 and panel.told == [] and {row["n"] for row in panel.rows} == {0}
-    assert next(row for row in panel.rows if row["stage"] == "think")["budget"] == 1000
+    assert next(row for row in panel.rows if row["stage"] == "think")["budget"] == 0.1
 
 
 async def test_on_any_other_desk_it_waits_in_a_fold_and_figures_of_another_mix_begin_anew(tmp_path: Path) -> None:

@@ -75,6 +75,7 @@ def test_behind_an_opener_the_answer_and_the_model_are_watched_all_the_same() ->
     figures = monitor.figures
     assert figures[ANSWER].n == len([turn for turn in opened if turn.answer_ms is not None]) > 0
     assert figures["think"].n >= len(opened) and figures[ANSWER].p50 > figures[TOTAL].p50
+    assert figures["voice"].n == len(run.ledger) - len(opened)  # an opener's sound is there before it is asked for
 
 
 def test_a_kept_answer_makes_no_figure_of_the_model_better() -> None:

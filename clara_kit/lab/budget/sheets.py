@@ -14,6 +14,7 @@ from clara_kit.lab.budget.reach import ALL, PROVEN, percent
 from clara_kit.lab.budget.times import draws
 from clara_kit.lab.calibrate.mark import calibrated_mark
 from clara_kit.lab.explorer import Figure
+from clara_kit.lab.sentences import table
 from clara_kit.lab.sheet import Sheet
 
 DESIGNS = {
@@ -30,9 +31,9 @@ def designs(choices: Mapping[str, Levers] = DESIGNS, given: Given | None = None)
         found = figures(levers, given)
         rows.append({
             "design": name, "first sound, avatar's word": _ms(found.first_p50), "at the ear": _ms(found.ear_p50),
-            "the answer's first word": _ms(found.answer_ear_p50), "below 600 ms": percent(found.under_600.value or 0.0),
+            "the answer's first word, at the ear": _ms(found.answer_ear_p50), "below 600 ms": percent(found.under_600.value or 0.0),
             "below 800 ms": percent(found.under_800.value or 0.0), "above 3 s": percent(found.over_3000.value or 0.0),
-            "answered too early": UNKNOWN if found.cost.cut_off is None else percent(found.cost.cut_off),
+            "answered too early": UNKNOWN if found.cost.cut_off is None else f"{percent(found.cost.cut_off)} (6 of 27, in English)",
         })  # fmt: skip
     mark = calibrated_mark(draws(given.profile).profile)
     return Sheet.of(
@@ -43,16 +44,19 @@ def designs(choices: Mapping[str, Levers] = DESIGNS, given: Given | None = None)
 
 def sources(levers: Levers = OPENERS, given: Given | None = None) -> Sheet:
     """What each lever buys at the median, and what stands behind its figure."""
-    given = given or Given()
+    given, words = given or Given(), table("budget")
     rows = [
         {
-            "lever": one.lever, "mark": LEVERS[one.lever].mark + " for this avatar" * (one.lever in UNPROVEN),
+            "lever": words[one.lever][0], "mark": LEVERS[one.lever].mark + " for this avatar" * (one.lever in UNPROVEN),
             "the kit has it": LEVERS[one.lever].setting or "not yet", "ear, alone": f"{one.ear_alone:.0f} ms",
             "ear, last": f"{one.ear_last:.0f} ms", "answer, last": f"{one.answer_last:.0f} ms", "source": LEVERS[one.lever].source,
         }
         for one in bought(levers, given)
     ]  # fmt: skip
-    return Sheet.of(rows, f"Won at the median. Alone: beside the plan. Last: beside {', '.join(levers) or 'nothing'}.")
+    return Sheet.of(
+        rows,
+        f"Won at the median. Alone: beside the plan. Last: beside {', '.join(words[name][0] for name in levers) or 'nothing'}.",
+    )
 
 
 def stages(given: Given | None = None) -> Sheet:

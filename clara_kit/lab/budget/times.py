@@ -2,7 +2,7 @@
 
 The same chances are drawn whatever levers are pulled, so that two choices differ by their levers alone. A test holds what
 comes out to `simulate`, and to a sum of the laws that draws nothing. Left out is «Un momento», said where no answer has come
-after three seconds: of the serial design it makes one turn in fifty later still.
+after three seconds (of the serial design it makes one turn in fifty later still), and that a model is given up after eight.
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ from clara_kit.runtime.services import Services
 from clara_kit.world.latency import OWN
 
 ROUNDS = 20  # the median of a lognormal with sigma 0.35 is then known to about 20 %
-SECONDS_A_ROUND = 30
+SECONDS_A_ROUND = 35
 _PROBE_S = 90.0
 _FAILURES = 2  # in a row, after which a vendor is left alone
 PARTS = (
@@ -101,10 +101,9 @@ def live_services(parts: Iterable[Part], settings: Settings, keys: Keys) -> Serv
 
 def plain(settings: Settings) -> Settings:
     """Each vendor alone: nothing kept, nothing warmed, nothing trimmed; and replies of the usual length."""
-    off = {"enable_response_cache": False, "enable_connection_pool": False, "enable_auto_fallback": False}
-    return settings.with_changes(
-        **off, trim_lead_silence=False, open_avatar_early=False, llm_max_tokens=speaking.MAX_TOKENS
-    )
+    flags = ("enable_response_cache", "enable_connection_pool", "enable_auto_fallback")
+    off = dict.fromkeys((*flags, "openers", "trim_lead_silence", "open_avatar_early"), False)
+    return settings.with_changes(**off, llm_max_tokens=speaking.MAX_TOKENS)
 
 
 async def calibrate(

@@ -15,7 +15,7 @@ from clara_kit.audio.lead import AUDIBLE
 from clara_kit.audio.pcm import Sound
 from clara_kit.audio.voice import Speech
 from clara_kit.core.errors import ClaraError, ProviderUnavailable
-from clara_kit.core.events import Event, SpeechStarted, TranscriptFinal, TranscriptInterim
+from clara_kit.core.events import Event, SpeechEnded, SpeechStarted, TranscriptFinal, TranscriptInterim
 from clara_kit.lab.calibrate.bench import Bench, good, until
 from clara_kit.lab.calibrate.speaking import spoken_by_vendor
 from clara_kit.lab.calibrate.tape import Cost
@@ -76,7 +76,7 @@ async def hearing(bench: Bench, _: int) -> None:
                 await microphone.play(short)
                 asked_ms = clock.now_ms()
                 await stt.finalize()
-                final = await _words(until(events, TranscriptFinal))
+                final = await _told(bench, until(events, TranscriptFinal, SpeechEnded))
                 tape.keep("stt_finalize", final.at_ms - asked_ms)
         finally:
             running.cancel()
@@ -87,17 +87,13 @@ async def hearing(bench: Bench, _: int) -> None:
 async def _by_itself(bench: Bench, events: AsyncIterator[Event], line: Sound, microphone: Microphone) -> None:
     """Its sound is noticed, its words so far are told, and the last of them after the endpointing's silence."""
     tape, playing = bench.tape, asyncio.create_task(microphone.play(line))
-    started_ms, interims, finals = list[float](), list[float](), list[TranscriptFinal]()
+    started_ms, interims, finals_ms = list[float](), list[float](), list[float]()
     try:
-        while not (finals and playing.done()):
-            told = until(events, SpeechStarted, TranscriptInterim, TranscriptFinal)
-            event = await _words(told, line.duration_ms / 1000)
-            if isinstance(event, TranscriptFinal):
-                finals.append(event)
-            elif isinstance(event, TranscriptInterim):
-                interims.append(event.at_ms)
-            elif event.source == "vendor":
-                started_ms.append(event.at_ms)
+        while not (finals_ms and playing.done()):
+            told = until(events, SpeechStarted, TranscriptInterim, TranscriptFinal, SpeechEnded)
+            event = await _told(bench, told, line.duration_ms / 1000)
+            begins, goes_on = isinstance(event, SpeechStarted), isinstance(event, TranscriptInterim)
+            (started_ms if begins else interims if goes_on else finals_ms).append(event.at_ms)
         end_ms = await playing
     finally:
         playing.cancel()
@@ -107,23 +103,27 @@ async def _by_itself(bench: Bench, events: AsyncIterator[Event], line: Sound, mi
     for gap_ms in gaps_ms:
         if gap_ms >= 0.8 * median(gaps_ms):  # else it follows what was made final of a long line, not its neighbour
             tape.keep("stt_interim_every", gap_ms)
-    if len(finals) == 1:
-        tape.keep("stt_results", finals[0].at_ms - end_ms - bench.services.settings.stt_endpointing_ms)
+    if len(finals_ms) == 1:
+        tape.keep("stt_results", finals_ms[0] - end_ms - bench.services.settings.stt_endpointing_ms)
     else:
         tape.note("The recogniser ended a line in the middle; that round says nothing of how late its words are.")
 
 
-async def _words(told: Awaitable[Any], more_s: float = 0.0) -> Any:
-    """What is told, which must not take for ever, and if it is final have words. Raises `ProviderUnavailable`."""
+async def _told(bench: Bench, told: Awaitable[Any], more_s: float = 0.0) -> Any:
+    """What is told, which must not take for ever. An end without words has its time all the same, and a note.
+
+    Raises `ProviderUnavailable`.
+    """
     try:
         async with asyncio.timeout(PATIENCE_S + more_s):
             event = await told
     except TimeoutError:
         event = None
-    if event is None or (isinstance(event, TranscriptFinal) and not event.text):
-        raise ProviderUnavailable(
-            "The recogniser understood no words of a line.", hint="check STT_MODEL, STT_LANGUAGE."
-        )
+    if event is None:
+        hint = "check STT_MODEL, STT_LANGUAGE."
+        raise ProviderUnavailable("The recogniser did not tell when a line was over.", hint=hint)
+    if isinstance(event, SpeechEnded) or (isinstance(event, TranscriptFinal) and not event.text):
+        bench.tape.note("The recogniser understood no words of a line: its times are those of results without words.")
     return event
 
 

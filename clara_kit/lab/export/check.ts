@@ -3,7 +3,7 @@
 //
 //   node check.ts my_port.ts [--only WORD] [--first N] [--json]
 //
-// WORD: a kind, a preset, an id, or a setting that was turned. Ends with 0 (all alike), 1 (not) or 2 (could not be tried).
+// WORD: a kind, a preset, an id, or a setting that was turned; "questions" tries which frequent question is asked. Ends with 0 (all alike), 1 (not) or 2 (could not be tried).
 
 import { readFileSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
@@ -25,6 +25,15 @@ export interface Port {
 
 /** What a port's module has as its default export. */
 export type MakePort = (settings: Settings, knows: Knowledge) => Port;
+
+/** What it may export as `lookUp`: the id of the entry of `faq.json` that answers, or null where none surely does. */
+export type LookUp = (question: string, scope: Scope, faq: unknown) => string | null;
+
+/** For whom, and on which day; what is missing is not known. */
+export interface Scope {
+  readonly skin?: string;
+  readonly date?: string;
+}
 
 type Fields = Record<string, unknown>;
 interface Step { in: Fields; out?: Fields[]; state?: string }
@@ -123,15 +132,34 @@ function concerns(vector: Vector, word: string): boolean {
   return [vector.id, vector.kind, vector.preset, ...Object.keys(vector.settings)].includes(word);
 }
 
-async function load(path: string): Promise<MakePort> {
-  let module: { default?: unknown };
+async function load(path: string): Promise<{ default: MakePort; lookUp?: LookUp }> {
+  let module: { default?: unknown; lookUp?: LookUp };
   try {
     module = await import(pathToFileURL(resolve(path)).href);
   } catch (error) {
     throw new Unusable(`${path} cannot be loaded: ${String(error)}`);
   }
   if (typeof module.default !== "function") throw new Unusable(`${path} has no default export (settings, knows) => port.`);
-  return module.default as MakePort;
+  return module as { default: MakePort; lookUp?: LookUp };
+}
+
+/** A wrong answer is worse than a slow one: where the kit asks the model, or answers otherwise, a port must not answer. */
+function asked(lookUp: LookUp): number {
+  const faq: unknown = JSON.parse(read("faq.json"));
+  const all: { question: string; scope: Scope; entry: string | null; why: string }[] = lines("questions.jsonl");
+  let [found, missed, wrong] = [0, 0, 0];
+  for (const { question, scope, entry, why } of all) {
+    const got = lookUp(question, structuredClone(scope), faq) ?? null;
+    if (got === entry) found += entry === null ? 0 : 1;
+    else if (got === null) missed += 1;
+    else if (++wrong <= 10) console.log(`wrong: «${question}» is no question of ${got}. The kit: ${entry ?? "asks the model"}; ${why}`);
+  }
+  console.log(`${all.length} questions: ${found} found, ${missed} left to the model that the kit answers itself, ${wrong} wrong.`);
+  return wrong === 0 ? 0 : 1;
+}
+
+function lines<T>(name: string): T[] {
+  return read(name).split("\n").filter(Boolean).map((line) => JSON.parse(line) as T);
 }
 
 function told(record: unknown): string {
@@ -163,10 +191,14 @@ async function main(args: string[]): Promise<number> {
   const given = (name: string): string | undefined => (args.includes(name) ? (args[args.indexOf(name) + 1] ?? "") : undefined);
   const [path] = args;
   if (path === undefined || path.startsWith("--")) throw new Unusable(USAGE);
-  const make = await load(path);
+  const { default: make, lookUp } = await load(path);
+  if (given("--only") === "questions") {
+    if (lookUp === undefined) throw new Unusable(`${path} exports no lookUp(question, scope, faq).`);
+    return asked(lookUp);
+  }
   const [manifest, settings] = [JSON.parse(read("manifest.json")), JSON.parse(read("settings.json"))];
   const knows: Knowledge = { lexicon: JSON.parse(read("lexicon.json")), openers: JSON.parse(read("openers.json")) };
-  const all: Vector[] = read("vectors.jsonl").split("\n").filter(Boolean).map((line) => JSON.parse(line));
+  const all: Vector[] = lines("vectors.jsonl");
   if (all.length !== manifest.conversations)
     throw new Unusable(`vectors.jsonl has ${all.length} conversations of ${manifest.conversations}. Export the folder again.`);
   const [only, first] = [given("--only"), given("--first")];

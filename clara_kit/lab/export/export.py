@@ -18,6 +18,8 @@ import msgspec
 from msgspec import Struct
 
 from clara_kit import data_files
+from clara_kit.cache.faq import read_faq
+from clara_kit.cache.responses import Hit, Scope, usual_cache
 from clara_kit.core.errors import ClaraError
 from clara_kit.core.paths import DATA
 from clara_kit.core.settings import PRESETS, FeatureFlags, Preset, Settings
@@ -77,6 +79,7 @@ def export(folder: str | Path, conversations: int = CONVERSATIONS) -> Exported:
             write(name, _json(make()))
         for name, text in _sources():
             write(name, text)
+        write("questions.jsonl", b"".join(msgspec.json.encode(one) + b"\n" for one in questions()))
         write("types.ts", typescript().encode())
         write("vectors.jsonl", b"".join(line + b"\n" for line in _counted(vectors(conversations), seen)))
         del written["manifest.json"]
@@ -165,6 +168,20 @@ def openers() -> list[str]:
 def faq() -> list[Any]:
     """The curated questions and answers, file by file."""
     return [{"file": path.name, **data_files.data(path)} for path in sorted((DATA / "faq").glob("*.yml"))]
+
+
+def questions() -> Iterator[dict[str, Any]]:
+    """Ways of asking and near misses, for whom and when, each with the entry that the kit answers with (null: it asks the
+    model), and why."""
+    kept = usual_cache()
+    for entry in read_faq():
+        fits = {"skin": (*entry.skin, "")[0], "date": entry.days[0] or entry.days[1]}
+        scopes: list[dict[str, str]] = [{}, {name: value for name, value in fits.items() if value}]
+        for question in (entry.question, *entry.asked, *(near.text for near in entry.unlike)):
+            for scope in scopes if scopes[1] else scopes[:1]:
+                found = kept.look_up(question, Scope(**scope))
+                answer = found.entry.id if isinstance(found, Hit) else None
+                yield {"question": question, "scope": scope, "entry": answer, "why": found.why}
 
 
 def pronunciation() -> list[list[str]]:

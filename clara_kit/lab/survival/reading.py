@@ -38,7 +38,7 @@ class Sound(Struct, kw_only=True):
 
 
 class Asked(Struct, kw_only=True):
-    """One request for an answer, to the model or to the backup."""
+    """One request for an answer, to the model or to the backup; or one that was kept (reply_id below 0)."""
 
     reply_id: int
     turn_id: int
@@ -80,6 +80,7 @@ class Reading:
         self.now_ms = 0.0
         self.sounds: dict[int, Sound] = {}
         self.asked: dict[int, Asked] = {}
+        self.looked: do.LookUpAnswer | None = None
         self.heard: list[Heard] = []
         self.shown: list[do.ShowText] = []
         self.alerts: list[do.RaiseAlert] = []
@@ -110,6 +111,8 @@ class Reading:
             ev.ProviderRecovered: lambda r: self._back(r.service, "given up"),
             do.RequestReply: self._request,
             do.AskBackup: self._request,
+            do.LookUpAnswer: self._look_up,
+            ev.AnswerFound: self._found,
             do.CancelReply: self._cancel,
             do.Speak: self._speak,
             do.EndSpeech: self._close,
@@ -157,13 +160,26 @@ class Reading:
 
     # --- answers ---------------------------------------------------------------------------------------------
 
+    def _look_up(self, command: do.LookUpAnswer) -> None:
+        self.looked = command
+
+    def _found(self, event: ev.AnswerFound) -> None:
+        """Nobody is asked: the answer is whole at once. One that comes too late is not said, and no answer."""
+        looked, self.looked = self.looked, None
+        if looked is not None and looked.turn_id == event.turn_id:
+            turn_id, at_ms, wrote = event.turn_id, event.at_ms, event.text
+            self.asked[-event.turn_id] = Asked(
+                reply_id=-turn_id, turn_id=turn_id, text=looked.question, at_ms=looked.at_ms, wrote=wrote, over="done", over_ms=at_ms
+            )  # fmt: skip
+
     def _request(self, command: do.RequestReply | do.AskBackup) -> None:
-        backup = isinstance(command, do.AskBackup)
+        self.looked = None
         open_ones = [a.reply_id for a in self.asked.values() if not a.over]
         if open_ones:
             self.problems.append(f"{command.at_ms:.0f} ms: two answers are asked for at once: {open_ones[0]} is still being written")  # fmt: skip
-        self.asked[command.reply_id] = Asked(
-            reply_id=command.reply_id, turn_id=command.turn_id, text=command.text, at_ms=command.at_ms, backup=backup
+        who, backup = command.reply_id, isinstance(command, do.AskBackup)
+        self.asked[who] = Asked(
+            reply_id=who, turn_id=command.turn_id, text=command.text, at_ms=command.at_ms, backup=backup
         )
         if isinstance(command, do.AskBackup):
             self._ordered(command.at_ms)

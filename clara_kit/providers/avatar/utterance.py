@@ -132,7 +132,7 @@ class Utterance:
         if not len(self.sound):
             return None
         if not self.sent:
-            return 0.0 if self.piece_voiced else None
+            return 0.0 if self.piece_voiced or self.waking is not None else None  # who is awake begins with little
         return max(0.0, self.playhead.ends_ms - now_ms - self._low_water_ms)
 
     async def wake_up(self, after_ms: float | None) -> None:
