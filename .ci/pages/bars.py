@@ -13,11 +13,11 @@ from html import escape
 from clara_kit.measure.ledger import STAGE_LABELS, Turn
 from pages.measured import stages
 
-COLOURS = dict(zip(STAGE_LABELS, ("#56b4e9", "#999999", "#cc79a7", "#e69f00", "#999999", "#009e73", "#0072b2")))
+COLOURS = dict(zip(STAGE_LABELS, ("#56b4e9", "#999999", "#cc79a7", "#e69f00", "#999999", "#009e73", "#0072b2", "#d55e00")))
 DARK = ("#0072b2",)  # on which white is read better than black
 WORDS = {
     "hear": "hear", "send": "send", "think": "think", "first sentence": "write a sentence", "hand over": "hand over",
-    "voice": "voice", "avatar": "avatar begins",
+    "voice": "voice", "avatar": "avatar begins", "ear": "until heard",
 }  # fmt: skip
 WIDTH, LEFT, TOP, ROW, BAR = 1040, 8, 44, 74, 34
 CHAR_PX = 7.0  # of 13 px, on average
