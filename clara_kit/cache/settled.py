@@ -109,7 +109,11 @@ def _names(marks: set[str], words: list[str], known: Vocabulary, copula: bool) -
         return True
     if asking and needs <= known.nouns("acts") | _MODAL:  # «¿cómo quito las manchas?», «¿cómo es la piel mixta?»
         return True
-    nothing = known.nouns("bare") | known.nouns("of_something") | (frozenset() if "WHATIS" in marks else known.nouns("circumstances"))
+    nothing = (
+        known.nouns("bare")
+        | known.nouns("of_something")
+        | (frozenset() if "WHATIS" in marks else known.nouns("circumstances"))
+    )
     named = [
         m for m in marks
         if (m[0] != "#" or m.endswith(":cuota")) and (m[0] != "-" or m[1].isupper()) and (one := m.lstrip("!-").rstrip("<")) not in nothing

@@ -95,8 +95,8 @@ async def test_aura_is_given_what_is_said_and_every_piece_is_marked_also_one_wit
     aura: DeepgramAuraTTS, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     given: list[str] = []
-    parts_of = deepgram_aura._parts
-    monkeypatch.setattr(deepgram_aura, "_parts", lambda text: [given.append(text), *parts_of(text)][1:])
+    parts_of = deepgram_aura.parts
+    monkeypatch.setattr(deepgram_aura, "parts", lambda text: [given.append(text), *parts_of(text)][1:])
     assert marks(await spoken(aura, "😊", "**La Roche-Posay** con AHA: $ 12.990.", "---"))[-1] == 3
     assert given == ["La Rosh Posé con a hache a: doce mil novecientos noventa pesos."]
     assert marks(await spoken(aura, "😊")) == [1]
