@@ -24,13 +24,15 @@ def backchannel(lexicon: Lexicon, knows: str) -> Policy:
         # Held back for this very sound:
         coming = bool(turn.words) and (bool(talk.replies) or talk.utterance is not None)
         since_asked = turn.over_ms <= words.said_ms and (coming or words.said_ms < turn.answered_ms)
-        if talk.state is ConversationState.PROCESSING or since_asked:
+        # Her avatar is being connected again, and the rest of what she was saying waits for it:
+        waits = talk.health("avatar").down == "broken" and talk.answering is not None
+        if talk.state is ConversationState.PROCESSING or since_asked or waits:
             return Aside(reason=f"{said} asks for nothing, and the answer is on its way")
         if not over_clara(talk, words.said_ms) or had_asked(talk, words.said_ms):
             return None  # she had asked, or was done: it is an answer
         return Aside(reason=f"{said} only says «go on»: it is in the list of backchannels, and Clara had asked nothing")
 
-    return Policy("backchannel", decide, version=3, knows=knows)
+    return Policy("backchannel", decide, version=4, knows=knows)
 
 
 def audible(talk: Talk, at_ms: float) -> Utterance | None:

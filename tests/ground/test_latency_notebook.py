@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from clara_kit.lab.budget.reach import can_we
@@ -19,5 +21,6 @@ async def test_it_runs_from_top_to_bottom_and_says_what_is_calculated() -> None:
         assert "The plan's design" in said["four-12"] and "simulated" in said["four-12"]
         told = await reader.run("four-09", {"(2000, 800)": "(1500, 100)"})
         assert "below 1500 ms" in told and "No combination of levers" in told
-        assert "100" in await reader.run("four-04", {"600": "100"})
+        assert can_we(100) in await reader.run("four-04", {"600": "100"})
+        assert all(float(apart) < 3 for apart in re.findall(r"apart: ([\d.]+) %", said["four-18"]))
         await reader.run("four-12", {"fast": "tuned", "protector solar": "limpiador"})

@@ -81,7 +81,8 @@ async def test_an_answer_for_a_skin_is_found_by_a_customer_of_that_skin_whose_wo
         assert clara.services.customer_key
         turn = await clara.ask(question)
     assert not of(clara, do.RequestReply)
-    assert clara.revealed(of(clara, do.Speak)[-1:])[0].text == answer  # type: ignore[attr-defined]
+    (spoken,) = clara.revealed(of(clara, do.Speak)[-1:])
+    assert isinstance(spoken, do.Speak) and spoken.text == answer
     assert turn.clara.startswith("Para piel")
 
 
