@@ -78,7 +78,7 @@ async def test_what_waits_is_flushed_when_the_sound_runs_out_though_the_reply_go
 
 
 async def test_the_simulated_voice_is_flushed_as_aura_is() -> None:
-    voice = PlayedTTS(compose("sim", latency="fast")._stage(MonotonicClock()))
+    voice = PlayedTTS(compose("sim", latency="fast").stage(MonotonicClock()))
     for gap_s, expected in ((0.0, [1, 3]), (3.0, [1, 2, 3])):
         assert marks(await spoken(voice, *TEXTS, gap_s=gap_s)) == expected
 
