@@ -134,9 +134,9 @@ def test_a_promise_of_the_shop_is_ready_under_every_prompt_that_ships_and_under_
     fast = Settings.preset("fast").with_changes(greeting="")
     asked = ["¿Cuánto cuesta el despacho?", "¿Qué limpiador me recomiendas?"]
     camila = None if template is None else "camila"
-    run = simulate(asked, fast, template=template, customer=camila)
+    run = simulate(asked, fast, template=template, customer=camila).revealed()
     found = [e.text for e in run.events if isinstance(e, AnswerFound)]
     assert "$3.990" in found[0] and len(found) == (1 if camila is None else 2)
-    assert camila is None or "gel limpiador Brisa" in found[1]  # her skin is «Mixta»
+    assert camila is None or "que limpia sin resecar" in found[1]  # her skin is «Mixta», which the trace hides
     other = simulate(asked, fast, template=Prompt(static="El despacho cuesta $1.000."))
     assert not [e for e in other.events if isinstance(e, AnswerFound)]
