@@ -23,12 +23,13 @@ def differences(asked: Meaning, kept: Meaning) -> tuple[tuple[str, ...], str]:
         if asked.key == kept.key:
             return (), "it asks the same"
         return ("comparison",), "the same words stand in another order"
-    kinds = {mark: _kind(mark, asked.marks ^ kept.marks) for mark in (*here, *there)}
+    kinds = {mark: _kind(mark) for mark in (*here, *there)}
+    weightiest_first = tuple(sorted({*kinds.values()}, key=_ORDER.index))
     parts = []
-    for kind in dict.fromkeys(sorted(kinds.values(), key=_ORDER.index)):
+    for kind in weightiest_first:
         mine, theirs = (sorted(m for m in side if kinds[m] == kind) for side in (here, there))
         parts.append(f"{kind} ({', '.join(map(_shown, mine)) or '–'} against {', '.join(map(_shown, theirs)) or '–'})")
-    return tuple(dict.fromkeys(sorted(kinds.values(), key=_ORDER.index))), "what differs is " + ", ".join(parts)
+    return weightiest_first, "what differs is " + ", ".join(parts)
 
 
 _ORDER = (
@@ -37,7 +38,7 @@ _ORDER = (
 )  # fmt: skip
 
 
-def _kind(mark: str, differing: frozenset[str]) -> str:
+def _kind(mark: str) -> str:
     known = Vocabulary.load()
     if mark[0] in "!-":
         return "negation"

@@ -141,7 +141,9 @@ def _marks(said: list[tuple[str, str]], known: Vocabulary) -> tuple[list[str], s
             marks.append(deny + mark)
             deny = ""
             asked = asked or mark[0].isupper() or known.forms.get(mark, "") != ""
-            named = named or not (mark[0].isupper() or mark[0] == "#" or mark in known.forms or mark in known.bare)
+            named = named or not (
+                mark[0].isupper() or mark[0] == "#" or mark in known.forms or mark in known.nouns("bare")
+            )
     if deny:
         marks.append("!no")
     return marks, follows, begins

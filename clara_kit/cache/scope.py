@@ -13,6 +13,7 @@ from hashlib import sha256
 from typing import Any, Protocol
 
 from clara_kit.audio.numbers import words
+from clara_kit.cache.meaning import meaning
 from clara_kit.cache.vocabulary import Vocabulary, plain
 
 
@@ -39,6 +40,7 @@ class Scope:
 
 
 NAMES = tuple(field.name for field in fields(Scope))
+_RECOMMENDS = frozenset(("RECOMMEND", "ROUTINE", "WHICHBEST"))
 NEEDED = frozenset(("customer", "date"))  # without these an answer that depends on them is not kept at all
 
 
@@ -142,7 +144,7 @@ def depends_on(question: str, answer: str) -> frozenset[str]:
     if speaks_to(question, answer):
         found.add("customer")
     named = set(_SKIN.findall(asked))
-    if _YOUR_SKIN.search(said) or (not named and (_SKIN.search(said) or _recommends(asked))):
+    if _YOUR_SKIN.search(said) or (not named and (_SKIN.search(said) or meaning(asked).marks & _RECOMMENDS)):
         found.add("skin")
     if _MONEY.search(both):
         found.add("price")
@@ -181,9 +183,3 @@ def _known(name: str) -> bool:
     """Whether a word with a capital is no customer's name."""
     word, known = plain(name), Vocabulary.load()
     return word in _NO_NAMES or name.isupper() or known.kinds.get(known.noun(word)) in ("place", "date")
-
-
-def _recommends(asked: str) -> bool:
-    from clara_kit.cache.meaning import meaning
-
-    return bool(meaning(asked).marks & {"RECOMMEND", "ROUTINE", "WHICHBEST"})

@@ -74,7 +74,7 @@ def settled(words: str, marks: list[str], follows: str, known: Vocabulary) -> Me
     ingredients = sum(known.kinds.get(m) == "ingredient" for m in found)
     if ingredients > 1 and found >= {"CAN", "usar"} and "o" not in found:
         found |= {"MIX"}
-    if (asking := found & known.asking) and (asking != {"WHEN"} or "usar" in found):
+    if (asking := found & known.nouns("asking")) and (asking != {"WHEN"} or "usar" in found):
         found -= known.words("modals")  # but «¿cuándo puedo pagar?» is not «¿cuándo tengo que pagar?»
     for mark in tuple(found):
         found -= known.implied.get(mark, frozenset())
@@ -86,7 +86,7 @@ def settled(words: str, marks: list[str], follows: str, known: Vocabulary) -> Me
         for kind, n in of_a_kind.items()
         if kind not in ("", "verb") and not (kind in _TOGETHER and found & _EITHER)
     )
-    tells = several or bool(found & known.relations)
+    tells = several or bool(found & known.nouns("relations"))
     placed = (m for m in joined if m[0] == "#" or (m in found and not m[0].isupper() and m not in _VAGUE))
     order = tuple(dict.fromkeys(placed)) if tells else ()
     if not follows and found and not _names(set(joined) | found, words.split(), known, asks):
@@ -97,9 +97,9 @@ def settled(words: str, marks: list[str], follows: str, known: Vocabulary) -> Me
 def _names(marks: set[str], words: list[str], known: Vocabulary, copula: bool) -> bool:
     """Whether it says what it is about: «¿sirve para el acné?» does not, nor does «¿se puede usar en el embarazo?»."""
     bare = {m.lstrip("!-").rstrip("<") for m in marks}
-    if bare <= known.bare or all(m[:1] == "#" and m.rpartition(":")[2] != "cuota" for m in bare):
+    if bare <= known.nouns("bare") or all(m[:1] == "#" and m.rpartition(":")[2] != "cuota" for m in bare):
         return False
-    asking, needs = marks & _ASKING, bare & known.of_something
+    asking, needs = marks & _ASKING, bare & known.nouns("of_something")
     if (
         not (needs or copula)
         or marks & _WHOLE
@@ -107,9 +107,13 @@ def _names(marks: set[str], words: list[str], known: Vocabulary, copula: bool) -
         or ("producto" in words and (asking or "un" in words or "algun" in words))
     ):
         return True
-    if asking and needs <= known.acts | _MODAL:  # «¿cómo quito las manchas?», «¿cómo es la piel mixta?»
+    if asking and needs <= known.nouns("acts") | _MODAL:  # «¿cómo quito las manchas?», «¿cómo es la piel mixta?»
         return True
-    nothing = known.bare | known.of_something | (frozenset() if "WHATIS" in marks else known.circumstances)
+    nothing = (
+        known.nouns("bare")
+        | known.nouns("of_something")
+        | (frozenset() if "WHATIS" in marks else known.nouns("circumstances"))
+    )
     named = [
         m for m in marks
         if (m[0] != "#" or m.endswith(":cuota")) and (m[0] != "-" or m[1].isupper()) and (one := m.lstrip("!-").rstrip("<")) not in nothing

@@ -75,8 +75,18 @@ class Vocabulary:
             self._lists[name] = frozenset(self.raw[name].split())
         return self._lists[name]
 
+    def nouns(self, name: str) -> frozenset[str]:
+        """The words of one list, each as the one that stands for it."""
+        if name not in self._nouns:
+            self._nouns[name] = frozenset(map(self.noun, self.words(name)))
+        return self._nouns[name]
+
     @cached_property
     def _lists(self) -> dict[str, frozenset[str]]:
+        return {}
+
+    @cached_property
+    def _nouns(self) -> dict[str, frozenset[str]]:
         return {}
 
     @cached_property
@@ -111,30 +121,6 @@ class Vocabulary:
     def kinds(self) -> dict[str, str]:
         kinds = {self.noun(word): kind for kind, words in self.raw["kinds"].items() for word in words.split()}
         return kinds | dict.fromkeys(self.product_names, "product")
-
-    @cached_property
-    def bare(self) -> frozenset[str]:
-        return frozenset(map(self.noun, self.words("bare")))
-
-    @cached_property
-    def of_something(self) -> frozenset[str]:
-        return frozenset(map(self.noun, self.words("of_something")))
-
-    @cached_property
-    def asking(self) -> frozenset[str]:
-        return frozenset(map(self.noun, self.words("asking")))
-
-    @cached_property
-    def acts(self) -> frozenset[str]:
-        return frozenset(map(self.noun, self.words("acts")))
-
-    @cached_property
-    def circumstances(self) -> frozenset[str]:
-        return frozenset(map(self.noun, self.words("circumstances")))
-
-    @cached_property
-    def relations(self) -> frozenset[str]:
-        return frozenset(map(self.noun, self.words("relations")))
 
     @cached_property
     def implied(self) -> dict[str, frozenset[str]]:

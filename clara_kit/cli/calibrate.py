@@ -7,6 +7,7 @@ import sys
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from rich import box
 from rich.console import Console
@@ -17,16 +18,15 @@ from clara_kit.core.errors import SettingsError
 from clara_kit.core.outside import printable
 from clara_kit.lab.calibrate import calibrate as protocol
 from clara_kit.lab.calibrate.bench import Part
-from clara_kit.lab.calibrate.mark import gains
+from clara_kit.lab.calibrate.mark import cells, gains
 from clara_kit.lab.calibrate.tape import Cost, together
 from clara_kit.lab.sentences import table
 from clara_kit.providers.vendors import TABLE
 from clara_kit.runtime.clock import MonotonicClock
 from clara_kit.runtime.config import load_keys, load_settings
-from clara_kit.world.latency import Found, LatencyProfile, Law
+from clara_kit.world.latency import LatencyProfile
 from clara_kit.world.pace import loop_factory
 
-TWINS_PACE = 20.0
 USUAL_CAP_USD = 1.0
 
 
@@ -57,27 +57,17 @@ def calibrate(*, twins: bool, rounds: int, cap_usd: float | None, yes: bool, onl
 
 def _twins(console: Console, rounds: int, only: list[str], latency: str) -> int:
     parts = tuple(part for part in protocol.PARTS if not only or part.service in only)
-    with asyncio.Runner(loop_factory=loop_factory(TWINS_PACE)) as runner:
-        done = runner.run(
-            protocol.calibrate_twins(
-                latency,
-                pace=TWINS_PACE,
-                parts=parts,
-                rounds=rounds,
-                now=datetime.now().astimezone(),
-                tell=_teller(console),
-            )
-        )
-    return _shown(console, done)
+    how: dict[str, Any] = {"parts": parts, "rounds": rounds, "tell": _teller(console)}
+    with asyncio.Runner(loop_factory=loop_factory(protocol.TWINS_PACE)) as runner:
+        work = protocol.calibrate_twins(latency, pace=protocol.TWINS_PACE, now=datetime.now().astimezone(), **how)
+        return _shown(console, runner.run(work))
 
 
 def _teller(console: Console) -> protocol.Told:
     def tell(told: protocol.Step | Path) -> None:
-        line = (
-            f"Kept as {told}"
-            if isinstance(told, Path)
-            else f"{told.number}/{told.rounds} {told.service}: {told.problem or 'ok'}"
-        )
+        line = f"Kept as {told}"
+        if isinstance(told, protocol.Step):
+            line = f"{told.number}/{told.rounds} {told.service}: {told.problem or 'ok'}"
         console.print(f"  {_safe(line)}", soft_wrap=True)
 
     return tell
@@ -93,13 +83,8 @@ def _foretell(
     for part in parts:
         cost = costs[part.service]
         usd = "unknown" if cost.unknown else f"{cost.usd:.3f} USD"
-        credits = (
-            f"  ({cost.credits:g} credits)"
-            if cost.credits
-            else "  (sandbox: no credits)"
-            if part.service == "avatar" and sandbox
-            else ""
-        )
+        free = "  (sandbox: no credits)" if part.service == "avatar" and sandbox else ""
+        credits = f"  ({cost.credits:g} credits)" if cost.credits else free
         console.print(f"  {TABLE[part.vendor].name:<11} {part.service:<7} {usd:>12}{credits}")
 
 
@@ -145,23 +130,12 @@ def _table(console: Console, profile: LatencyProfile) -> None:
         shown.add_column(head, justify="right" if head else "left", no_wrap=bool(head), overflow="fold")
     words = table("measured")
     for name, found in profile.calibrated.stages.items():
-        shown.add_row(words[name][0], *_cells(found), _published(published[name]))  # type: ignore[index]
+        shown.add_row(words[name][0], *cells(found, published[name]))  # type: ignore[index]
     for name, found in profile.calibrated.beside.items():
-        shown.add_row(f"[dim]{words[name][0]}[/dim]", *_cells(found), "—")
+        shown.add_row(f"[dim]{words[name][0]}[/dim]", *cells(found, None))
     console.print(shown)
     for gain in gains(profile):
         console.print(f"  {_safe(gain)}", soft_wrap=True)
-
-
-def _cells(found: Found) -> tuple[str, str, str]:
-    low, high = found.p50_between
-    return f"{found.n}", f"{found.p50:.4g} ({low:.4g} to {high:.4g})", f"{found.p95:.4g}"
-
-
-def _published(law: Law) -> str:
-    if law.kind == "uniform":
-        return f"{law.low:g} to {law.high:g}"
-    return f"{law.low:g}" if law.kind == "fixed" else f"{law.low:g}, p95 {law.high:g}"
 
 
 def _safe(text: str) -> str:

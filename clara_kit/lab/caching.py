@@ -16,15 +16,13 @@ import yaml
 from msgspec import structs
 
 from clara_kit import data_files
-from clara_kit.audio.pcm import concat, silence
-from clara_kit.audio.wav import wav_bytes
 from clara_kit.cache.faq import Curated
 from clara_kit.cache.responses import Entry, Hit, ResponseCache, Scope
 from clara_kit.cache.scope import shop_marks
 from clara_kit.core.errors import ScriptError
 from clara_kit.core.paths import DATA
 from clara_kit.core.settings import Settings
-from clara_kit.lab.voiced import TAIL_MS, voiced
+from clara_kit.lab.voiced import TAIL_MS, in_turn, voiced
 from clara_kit.measure.run import Run
 from clara_kit.prompts.catalog import Catalog
 from clara_kit.prompts.template import PromptTemplate
@@ -224,20 +222,16 @@ class Pair:
     @property
     def waits_ms(self) -> tuple[float | None, float | None]:
         """Until Clara is heard; None where she was not."""
-        first, second = (
-            [turn.total_ms for turn in run.ledger if turn.kind != "greeting"] for run in (self.without, self.kept)
+        without, kept = (
+            next((turn.total_ms for turn in run.ledger if turn.kind != "greeting"), None)
+            for run in (self.without, self.kept)
         )
-        return (first or [None])[0], (second or [None])[0]
+        return without, kept
 
     def sound(self) -> bytes:
         """Both, one after the other, as a WAV. Raises `AudioError` where the offline voice is not installed."""
-        lanes: list[list] = [[], []]  # type: ignore[type-arg]
-        for run in (self.without, self.kept):
-            for lane, channel in zip(
-                lanes, voiced(run, run.words, None, 0.0, run.events[-1].at_ms + TAIL_MS), strict=True
-            ):
-                lane += [channel, silence(PAUSE_MS, channel.rate_hz)]
-        return wav_bytes(*(concat(*lane) for lane in lanes))
+        runs = (self.without, self.kept)
+        return in_turn((voiced(run, run.words, None, 0.0, run.events[-1].at_ms + TAIL_MS) for run in runs), PAUSE_MS)
 
 
 @lru_cache(maxsize=16)

@@ -5,13 +5,13 @@ Where a recording is, it is taken up to that moment; what Clara was saying just 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from clara_kit.audio.pcm import Samples, Sound
+from clara_kit.audio.pcm import Samples, Sound, concat, silence
 from clara_kit.audio.voice import RATE_HZ, OfflineVoice
 from clara_kit.audio.wav import read_channels, wav_bytes
 from clara_kit.core import events as ev
@@ -56,6 +56,12 @@ def recording_of(run: Run) -> Recording | None:
 def spoken(run: Run) -> bytes:
     """The whole of a conversation that has no sound as a WAV, the customer left and Clara right. Raises `AudioError`."""
     return wav_bytes(*voiced(run, run.words, None, 0.0, run.events[-1].at_ms + TAIL_MS if run.events else 0.0))
+
+
+def in_turn(parts: Iterable[tuple[Sound, Sound]], pause_ms: float) -> bytes:
+    """What `voiced` gives of several, one after the other with a pause behind each, as a WAV."""
+    lanes = zip(*parts, strict=True)
+    return wav_bytes(*(concat(*(s for one in lane for s in (one, silence(pause_ms, one.rate_hz)))) for lane in lanes))
 
 
 def _heard_by(run: Run, who: int, at_ms: float) -> bool:

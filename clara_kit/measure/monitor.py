@@ -8,7 +8,6 @@ turn once the next ones have come: however long it runs, it takes no more room.
 
 from __future__ import annotations
 
-from bisect import bisect_left, insort
 from collections import deque
 from collections.abc import Mapping
 from itertools import islice, pairwise
@@ -20,6 +19,7 @@ from clara_kit.core.errors import SettingsError
 from clara_kit.core.records import Record, StateChanged
 from clara_kit.core.states import ConversationState
 from clara_kit.measure import ledger
+from clara_kit.measure.rolling import Value, Window
 from clara_kit.measure.story import Story
 from clara_kit.measure.told import Turn as ToldTurn
 
@@ -94,60 +94,12 @@ class Timed(NamedTuple):
     values: dict[str, float]
 
 
-class _Value:
-    """One turn's time in one stage; a turn that begins anew has another."""
-
-    __slots__ = ("is_kept", "ms")
-
-    def __init__(self, ms: float) -> None:
-        self.ms, self.is_kept = ms, True
-
-
-class _Window:
-    """The newest values of a stage, in the order in which they came and in the order of size."""
-
-    def __init__(self, size: int) -> None:
-        self._size, self.newest = size, deque[_Value]()
-        self.sorted: list[float] = []
-
-    def put(self, ms: float) -> _Value:
-        value = _Value(ms)
-        self.newest.append(value)
-        insort(self.sorted, ms)
-        if len(self.newest) > self._size:
-            old = self.newest.popleft()
-            old.is_kept = False
-            self._drop(old.ms)
-        return value
-
-    def change(self, value: _Value, ms: float) -> None:
-        if value.is_kept and value.ms != ms:
-            self._drop(value.ms)
-            insort(self.sorted, ms)
-            value.ms = ms
-
-    def take_back(self, value: _Value) -> None:
-        if value.is_kept:
-            self.newest.remove(value)
-            self._drop(value.ms)
-
-    def _drop(self, ms: float) -> None:
-        del self.sorted[bisect_left(self.sorted, ms)]
-
-    def quantile(self, share: float) -> float:
-        """Between two values by the straight line between them."""
-        at = share * (len(self.sorted) - 1)
-        low = int(at)
-        high = min(low + 1, len(self.sorted) - 1)
-        return self.sorted[low] + (self.sorted[high] - self.sorted[low]) * (at - low)
-
-
 class _Talk:
     """What is still known of one conversation."""
 
     def __init__(self) -> None:
         self.story = Story()
-        self.open: dict[int, dict[str, _Value]] = {}  # the turns whose times may still change
+        self.open: dict[int, dict[str, Value]] = {}  # the turns whose times may still change
         self.over: set[int] = set()  # those of them of which it was told
 
     def forget(self) -> None:
@@ -173,7 +125,8 @@ class LatencyMonitor:
 
     budgets: the limit of each stage in ms (default `BUDGETS_MS`). window: of so many turns the percentiles are.
     An alert is raised when `slow` of the last `of_last` turns are over the budget (one slow turn is none), and cleared when
-    fewer than that are over `clear_at` of it, so that what lies at the limit does not flicker. Not for two threads at once: see `runtime/watching.py`. Raises `SettingsError`.
+    fewer than that are over `clear_at` of it, so that what lies at the limit does not flicker. Not for two threads at once:
+    see `runtime/watching.py`. Raises `SettingsError`.
     """
 
     def __init__(
@@ -257,11 +210,10 @@ class LatencyMonitor:
 
     def start_anew(self) -> None:
         """Forget all figures and alerts, but no budget, and not what is going on."""
-        self._windows: dict[str, _Window] = {}
+        self._windows: dict[str, Window] = {}
         self._raised: dict[str, Alert] = {}
-        self.turns = self.unanswered = (
-            0  # how many are over, and how many of them have no total: she never answered aloud
-        )
+        self.turns = self.unanswered = 0
+        """How many are over, and how many of them have no total: she never answered aloud."""
         self.told.clear()
         self.version += 1
         for talk in self._talks.values():
@@ -296,7 +248,7 @@ class LatencyMonitor:
             self._windows[name].take_back(known.pop(name))
             told += self._judge(name, talk.story.now_ms, of, turn.turn_id)
         for name, ms in now.items():
-            window = self._windows.get(name) or self._windows.setdefault(name, _Window(self._window))
+            window = self._windows.get(name) or self._windows.setdefault(name, Window(self._window))
             if name not in known:
                 known[name] = window.put(ms)
             elif known[name].ms != ms:
@@ -328,7 +280,7 @@ class LatencyMonitor:
         self.version += 1
         return (alert,)
 
-    def _figures(self, name: str, window: _Window) -> Figures:
+    def _figures(self, name: str, window: Window) -> Figures:
         limit = self._budgets.get(name)
         over = 0 if limit is None else sum(ms > limit for ms in window.sorted)
         p50, p95, p99 = (window.quantile(share) for share in (0.5, 0.95, 0.99))

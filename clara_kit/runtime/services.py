@@ -20,7 +20,7 @@ from clara_kit.cache.responses import ResponseCache
 from clara_kit.conversation.chunking import chunker_for
 from clara_kit.core.clock import Clock
 from clara_kit.core.commands import Message
-from clara_kit.core.errors import ProviderUnavailable, SettingsError
+from clara_kit.core.errors import SettingsError
 from clara_kit.core.paths import DATA
 from clara_kit.core.prompt import Prompt
 from clara_kit.core.settings import USUAL_GREETING, Keys, Mode, Settings
@@ -31,6 +31,7 @@ from clara_kit.providers.avatar.base import AvatarProvider, Backup
 from clara_kit.providers.llm.base import LLMProvider
 from clara_kit.providers.stt.base import STTProvider
 from clara_kit.providers.tts.base import TTSProvider
+from clara_kit.runtime import faces
 from clara_kit.runtime.clock import MonotonicClock
 from clara_kit.runtime.health import HEALTH
 from clara_kit.runtime.profile import ProfileLoader, ProfileSource
@@ -42,7 +43,6 @@ from clara_kit.world.answers import AnswerBook
 from clara_kit.world.faults import FaultBox
 from clara_kit.world.latency import LatencyProfile
 from clara_kit.world.line_book import LineBook
-from clara_kit.world.mouths import classic_start_ms
 from clara_kit.world.twins.server import TwinServer
 from clara_kit.world.voices import clara_voice
 
@@ -116,7 +116,7 @@ class Services:
         if self.modes["stt"] == "twin" and self.lines is not None:
             self.lines.learn(speech.text, speech)
 
-    def _stage(self, clock: Clock) -> Stage:
+    def stage(self, clock: Clock) -> Stage:
         """What the simulated services of this conversation share: each draw is made once, whoever asks."""
         from clara_kit.world.played import Stage
         from clara_kit.world.timelines import Drawn
@@ -134,12 +134,12 @@ class Services:
         if self.modes["stt"] == "sim":
             from clara_kit.world.played import PlayedSTT
 
-            return PlayedSTT(self._stage(clock))
+            return PlayedSTT(self.stage(clock))
         from clara_kit.providers.stt.deepgram import DeepgramStreamingSTT
 
         s = self.settings
         return DeepgramStreamingSTT(
-            **self._access("stt", "deepgram"),
+            **self.access("stt", "deepgram"),
             clock=clock,
             model=s.stt_model,
             language=s.stt_language,
@@ -153,7 +153,7 @@ class Services:
         if self.modes["llm"] == "sim":
             from clara_kit.world.played import PlayedLLM
 
-            return PlayedLLM(self._stage(clock), AnswerBook.load())
+            return PlayedLLM(self.stage(clock), AnswerBook.load())
         s = self.settings
         if self.modes["llm"] == "local":
             from clara_kit.providers.llm.local import LocalLLM
@@ -162,7 +162,7 @@ class Services:
         from clara_kit.providers.llm.claude import ClaudeStreamingLLM
 
         return ClaudeStreamingLLM(
-            **self._access("llm", "anthropic"),
+            **self.access("llm", "anthropic"),
             clock=clock,
             model=s.llm_model,
             max_tokens=s.llm_max_tokens,
@@ -177,11 +177,11 @@ class Services:
         if self.modes["tts"] == "sim":
             from clara_kit.world.played_halves import PlayedTTS
 
-            return self._trimmed(PlayedTTS(self._stage(clock or MonotonicClock())))
+            return self._trimmed(PlayedTTS(self.stage(clock or MonotonicClock())))
         from clara_kit.providers.tts.deepgram_aura import DeepgramAuraTTS
 
         s = self.settings
-        access = self._access("tts", "deepgram")
+        access = self.access("tts", "deepgram")
         voice = DeepgramAuraTTS(**access, voice=s.tts_voice, speed=s.tts_speed, pronunciation=self.pronunciation)
         return self._trimmed(self._keeping(voice, "deepgram", s.tts_voice))
 
@@ -219,60 +219,13 @@ class Services:
 
     def avatar(self, clock: Clock, tts: TTSProvider) -> AvatarProvider:
         """An avatar that speaks with `tts`, not yet entered."""
-        if self.modes["avatar"] == "sim":
-            from clara_kit.world.played import PlayedAvatar
-            from clara_kit.world.played_halves import PlayedFace
-
-            stage = self._stage(clock)
-            if self.settings.avatar_vendor == "heygen" and "backup" in self.modes:
-                from clara_kit.world.played_backup import PlayedClassic
-
-                return PlayedClassic(stage, self.prompt)
-            return PlayedAvatar(stage) if self.modes["tts"] == "sim" else PlayedFace(stage, tts)
-        s = self.settings
-        if s.avatar_vendor == "heygen":
-            from clara_kit.providers.avatar.heygen_streaming import HeyGenStreamingAvatar
-
-            return HeyGenStreamingAvatar(
-                **self._access("avatar", "heygen"),
-                clock=clock,
-                avatar_name=s.heygen_avatar_name or "twin",
-                voice_id=s.heygen_voice_id or None,
-                knowledge_base=self.prompt.text,
-                assumed_start_ms=classic_start_ms(self.latency),
-                pronunciation=self.pronunciation,
-                playout_ms=self._playout_ms,
-            )
-        from clara_kit.providers.avatar.liveavatar import LiveAvatarLite
-
-        access = self._access("avatar", "liveavatar")
-        return LiveAvatarLite(
-            **access, tts=tts, clock=clock, avatar_id=s.avatar_id, sandbox=s.avatar_sandbox, playout_ms=self._playout_ms
-        )
-
-    @property
-    def _playout_ms(self) -> float:
-        """How much later than an avatar says so it is taken to be heard: no vendor tells."""
-        return self.latency.laws["playout"].middle
+        return faces.avatar(self, clock, tts)
 
     def backup(
         self, clock: Clock, messages: tuple[Message, ...], hears: bool, *, prompt: Prompt | None = None
     ) -> Backup:
         """The avatar vendor's own assistant, told the prompt (default: a stranger's) and these turns; not yet entered."""
-        if self.settings.avatar_vendor == "heygen":
-            raise ProviderUnavailable("The avatar's session, which would answer by itself, is not there.", kind="cut")
-        if self.modes["avatar"] == "sim":
-            from clara_kit.world.played_backup import PlayedBackup
-
-            return PlayedBackup(self._stage(clock), prompt=prompt or self.prompt, messages=messages, hears=hears)
-        from clara_kit.providers.avatar.full import LiveAvatarFull
-
-        s = self.settings
-        return LiveAvatarFull(
-            **self._access("avatar", "liveavatar"), clock=clock, avatar_id=s.avatar_id, sandbox=s.avatar_sandbox,
-            prompt=(prompt or self.prompt).text, messages=messages, hears=hears, pronunciation=self.pronunciation,
-            playout_ms=self._playout_ms,
-        )  # fmt: skip
+        return faces.backup(self, clock, messages, hears, prompt or self.prompt)
 
     def other_voice(self, clock: Clock) -> TTSProvider:
         """Another vendor's voice. Raises `SettingsError` where there is none, or no key for it."""
@@ -280,7 +233,7 @@ class Services:
             return self.tts(clock)
         from clara_kit.providers.tts.elevenlabs import ElevenLabsTTS
 
-        access, s = self._access("tts", "elevenlabs"), self.settings
+        access, s = self.access("tts", "elevenlabs"), self.settings
         voice = ElevenLabsTTS(**access, voice=s.tts_other_voice, speed=s.tts_speed, pronunciation=self.pronunciation)
         return self._trimmed(self._keeping(voice, "elevenlabs", s.tts_other_voice))
 
@@ -307,12 +260,9 @@ class Services:
     def profile_loader(self, clock: Clock) -> ProfileLoader:
         """Asks the shop for the customer's profile; without a customer, or switched off, nobody is asked."""
         asks = bool(self.customer) and self.settings.flags.enable_personalization
+        shop = partial(self._shop, clock) if asks else None
         return ProfileLoader(
-            clock,
-            self.briefing or self.prompt,
-            catalog=self.catalog,
-            customer=self.customer,
-            shop=partial(self._shop, clock) if asks else None,
+            clock, self.briefing or self.prompt, catalog=self.catalog, customer=self.customer, shop=shop
         )
 
     @property
@@ -346,7 +296,7 @@ class Services:
         if self.modes["shop"] == "sim":
             from clara_kit.world.played_shop import PlayedShop
 
-            return PlayedShop(self._stage(clock))
+            return PlayedShop(self.stage(clock))
         from clara_kit.shop.fetcher import ShopifyCustomerFetcher
 
         if self.modes["shop"] == "live":
@@ -379,7 +329,7 @@ class Services:
         takes = self.settings.stt_model.startswith("nova-3")
         return self.catalog.keyterms() if self.catalog is not None and takes else ()
 
-    def _access(self, service: str, vendor: str) -> dict[str, Any]:
+    def access(self, service: str, vendor: str) -> dict[str, Any]:
         """Key and base address of a vendor, real or twin."""
         if self.modes[service] == "twin":
             return {"api_key": TWIN_KEY, "base_url": self._addresses[vendor]["base_url"]}

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 from msgspec import to_builtins
-from msgspec.structs import replace
 
 from clara_kit.conversation.conversation import Conversation
 from clara_kit.conversation.door import Door
@@ -30,7 +29,6 @@ from clara_kit.core.settings import Keys, Mode
 from clara_kit.core.states import ConversationState
 from clara_kit.measure.run import Run
 from clara_kit.providers.avatar.base import Backup, TapsAudio
-from clara_kit.providers.llm.base import LLMProvider, ReplyRequest
 from clara_kit.providers.stt.base import finalize
 from clara_kit.runtime import ending
 from clara_kit.runtime.clock import MonotonicClock, Timers
@@ -75,7 +73,6 @@ class Session:
         self.profile: ProfileLoader | None = None
         self._record, self._about, self._extra_inputs = record, about, extra_inputs
         self._waiting: set[asyncio.Future[None]] = set()
-        self._replies: dict[int, asyncio.Task[None]] = {}
         self._keeping: Keeping | None = None
         self.absence = ending.Absence()
 
@@ -115,8 +112,8 @@ class Session:
         self._timers = Timers(self.clock, self.feed)
         self.microphone = Microphone(self.clock, self._on_frame)
         self._vad = LocalVad(self.clock, self.feed) if self.settings.local_vad else None
-        models = self._models = Models(services, self.clock, self.feed)
         self.profile = services.profile_loader(self.clock)
+        models = self._models = Models(services, self.clock, self.feed, self.conversation, self.profile)
         board = self._board = Switchboard(
             services, self.clock, self.feed, models, open_backup=self._open_backup, shown=self._shown
         )
@@ -130,10 +127,9 @@ class Session:
             self.conversation,
             {
                 **board.hands,
+                **models.hands,
                 **self._kept.hands,
                 do.SwitchTo: self._switch,
-                do.RequestReply: self._request_reply,
-                do.CancelReply: self._cancel_reply,
                 do.FinalizeWords: lambda command: self._tasks.create_task(finalize(self.ear, over=command.over)),
                 do.LoadProfile: lambda _: self._tasks.create_task(self._load_profile()),
                 do.SetTimer: self._timers.set,
@@ -146,7 +142,7 @@ class Session:
                 self._tasks = tasks
                 tasks.create_task(self._until_over())
                 self.profile.begin(tasks)
-                tasks.create_task(models.begin(self.over))
+                models.begin(tasks, self.over)
                 self._kept.begin(tasks)
                 if self._pool is not None:
                     self._pool.begin(tasks)
@@ -294,27 +290,6 @@ class Session:
     async def _warm_prompt(self) -> None:
         if (usage := await self._models.warm_prompt(self.services.prompt)) is not None:
             self.note(prompt_warmed=to_builtins(usage))  # paid for, and in no turn
-
-    def _request_reply(self, command: do.RequestReply) -> None:
-        reply = self._reply(command, self._models.now)
-        task = self._replies[command.reply_id] = self._tasks.create_task(reply)
-        task.add_done_callback(lambda _: self._replies.pop(command.reply_id, None))
-
-    def _cancel_reply(self, command: do.CancelReply) -> None:
-        if (task := self._replies.pop(command.reply_id, None)) is not None:
-            task.cancel()
-
-    async def _reply(self, command: do.RequestReply, model: asyncio.Future[LLMProvider]) -> None:
-        profile = self.profile
-        assert profile is not None
-        prompt = profile.prompt(personal=self.conversation.settings.flags.enable_personalization)
-        request = ReplyRequest(reply_id=command.reply_id, prompt=prompt, messages=command.messages)
-        hides = not profile.placeholders.is_empty
-        async with (await asyncio.shield(model)).reply(request) as events:
-            async for event in events:
-                if hides and isinstance(event, ev.ReplyStarted):
-                    event = replace(event, prompt_hash=profile.logged(prompt).hash)  # known without its person
-                self.feed(event)
 
     def _switch(self, command: do.SwitchTo) -> None:
         self._board.switch(command)

@@ -20,8 +20,7 @@ function render({ model, el }) {
   waits.setAttribute("aria-live", "polite");
   audio.controls = true;
   audio.hidden = true;
-  const alone = soundsAlone(() => audio.pause());
-  audio.addEventListener("play", alone.begin);
+  const hush = playing(model, audio);
   left.append(falls, legend, spread, sheet, form, told, hearing, waits, audio, make("p", "cd-status", w("lb_validity")));
   body.append(left, side);
   root.append(head, say, body, problem);
@@ -100,12 +99,6 @@ function render({ model, el }) {
   }
 
   // --- the pictures ---
-  const svg = (name, attributes, text = "") => {
-    const node = document.createElementNS("http://www.w3.org/2000/svg", name);
-    for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
-    node.textContent = text;
-    return node;
-  };
   const scale = (most) => (ms) => LEFT + (ms / most) * (WIDE - LEFT - RIGHT);
   function grid(figure, x, most, top, bottom, step) {
     for (let ms = 0; ms <= most; ms += step) {
@@ -211,13 +204,6 @@ function render({ model, el }) {
   hear.dataset.testid = "lb_hear";
   hearing.append(question, hear);
   hearing.addEventListener("submit", (event) => (event.preventDefault(), (waits.textContent = w("ex_busy")), ask({ kind: "hear", question: question.value })));
-  const onMessage = (content, buffers) => {
-    if (content.kind !== "sound") return;
-    URL.revokeObjectURL(audio.src);
-    audio.src = URL.createObjectURL(new Blob([buffers[0]], { type: "audio/wav" }));
-    audio.hidden = false;
-    audio.play().catch(() => {});
-  };
 
   const says = () => {
     for (const one of Object.values(nodes)) one();
@@ -236,8 +222,7 @@ function render({ model, el }) {
   model.on("change:chosen change:given change:heard change:sentence change:mark change:asked change:problem", says);
   model.on("change:waits change:answered", () => (waits.textContent = model.get("waits")));
   model.on("change:answered", answered);
-  model.on("msg:custom", onMessage);
   waterfall(), distribution(), figures(), says();
-  return () => (alone.end(), audio.pause());
+  return hush;
 }
 export default { render };

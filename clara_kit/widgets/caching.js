@@ -49,8 +49,7 @@ function render({ model, el }) {
   waits.setAttribute("role", "status");
   audio.controls = true;
   audio.hidden = true;
-  const alone = soundsAlone(() => audio.pause());
-  audio.addEventListener("play", alone.begin);
+  const hush = playing(model, audio);
   acts.append(modelAnswers, cut, hear, waits);
   result.append(verdict, answer, why);
   const problem = make("p", "cd-problem"), status = make("p", "cd-did");
@@ -188,12 +187,6 @@ function render({ model, el }) {
     }));
     entryPick.value = one.id ?? "";
   }
-  const svg = (name, attributes, text = "") => {
-    const node = document.createElementNS("http://www.w3.org/2000/svg", name);
-    for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
-    node.textContent = text;
-    return node;
-  };
   function draw() {
     const found = model.get("curve"), { guards = [], passes: let_pass = [], shipped } = found;
     guarding.hidden = sliding.hidden = picture.hidden = legend.hidden = passes.hidden = !shipped;
@@ -251,14 +244,6 @@ function render({ model, el }) {
   });
   for (const node of [slider, guard]) node.addEventListener("input", draw);
   root.addEventListener("keydown", (event) => event.stopPropagation());
-  const onMessage = (content, buffers) => {
-    if (content.kind !== "sound") return;
-    URL.revokeObjectURL(audio.src);
-    audio.src = URL.createObjectURL(new Blob([buffers[0]], { type: "audio/wav" }));
-    audio.hidden = false;
-    audio.play().catch(() => {});
-  };
-  model.on("msg:custom", onMessage);
   model.on("change:offers change:situation", offered);
   model.on("change:holding", held);
   model.on("change:found", find);
@@ -267,6 +252,6 @@ function render({ model, el }) {
   model.on("change:heard", sounded);
   model.on("change:problem change:status", says);
   offered(), held(), find(), edit(), draw(), says(), sounded();
-  return () => (alone.end(), audio.pause());
+  return hush;
 }
 export default { render };

@@ -22,6 +22,7 @@ from clara_kit.lab.calibrate.calibrate import (
     PARTS,
     ROUNDS,
     SECONDS_A_ROUND,
+    TWINS_PACE,
     Calibration,
     Step,
     calibrate,
@@ -30,17 +31,17 @@ from clara_kit.lab.calibrate.calibrate import (
     live_services,
     parts_with_key,
 )
-from clara_kit.lab.calibrate.mark import calibrated_mark, gains
+from clara_kit.lab.calibrate.mark import calibrated_mark, cells, gains
 from clara_kit.lab.calibrate.tape import Tape, together
 from clara_kit.lab.sentences import table
 from clara_kit.runtime.clock import MonotonicClock
 from clara_kit.runtime.config import load_keys, load_settings
 from clara_kit.widgets.telling import in_language, tell
 from clara_kit.widgets.words import Language, spoken_in, usual_language
-from clara_kit.world.latency import CALIBRATED, Found, LatencyProfile, Law, newest_calibration
+from clara_kit.world.latency import CALIBRATED, Found, LatencyProfile, newest_calibration
 from clara_kit.world.pace import loop_factory
 
-TWINS_PACE, TWINS_ROUNDS = 20.0, 3
+TWINS_ROUNDS = 3
 _DIM = "color:var(--jp-ui-font-color1);line-height:1.4;max-width:110ch"
 _CELL = "padding:1px 10px 1px 0;text-align:right"
 Work = Callable[[], Coroutine[Any, Any, Calibration]]
@@ -225,27 +226,11 @@ class CalibrationPanel:
         heads = ("n", word["cal_median"], "p95", word["cal_published"])
         rows = ["<td></td>" + "".join(f"<th scope='col' style='{_CELL}'>{escape(head)}</th>" for head in heads)]
         for name, one in found.items():
-            law = published.get(name)  # type: ignore[call-overload]
-            between = "–".join(map(_number, one.p50_between))
-            cells = (f"{one.n}", f"{_number(one.p50)} ({between})", _number(one.p95), _published(law) if law else "—")
+            row = cells(one, published.get(name))  # type: ignore[call-overload]
             label = escape(names[name][self._language == "es"])
             first = f"<th scope='row' style='text-align:left;font-weight:normal'>{label}</th>"
-            rows.append(first + "".join(f"<td style='{_CELL}'>{escape(cell)}</td>" for cell in cells))
+            rows.append(first + "".join(f"<td style='{_CELL}'>{escape(cell)}</td>" for cell in row))
         return f"<table style='line-height:1.4'>{''.join(f'<tr>{row}</tr>' for row in rows)}</table>"
-
-
-def _number(value: float) -> str:
-    return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"
-
-
-def _published(law: Law) -> str:
-    return (
-        f"{law.low:g}"
-        if law.kind == "fixed"
-        else f"{law.low:g}–{law.high:g}"
-        if law.kind == "uniform"
-        else f"{law.low:g}, p95 {law.high:g}"
-    )
 
 
 def _button(act: Callable[[], object]) -> w.Button:

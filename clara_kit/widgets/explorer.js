@@ -69,12 +69,6 @@ function render({ model, el }) {
   side.append(presets);
 
   // --- the picture ---
-  const svg = (name, attributes, text = "") => {
-    const node = document.createElementNS("http://www.w3.org/2000/svg", name);
-    for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
-    node.textContent = text;
-    return node;
-  };
   const scale = () => {
     const points = [...Object.values(model.get("curves")).flat(), ...Object.values(model.get("marks"))];
     const most = (n, least) => Math.max(least, ...points.map((p) => p[n]));

@@ -6,6 +6,29 @@ function make(name, className = "", text = "") {
   return node;
 }
 
+// A node of a drawing.
+function svg(name, attributes, text = "") {
+  const node = document.createElementNS("http://www.w3.org/2000/svg", name);
+  for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
+  node.textContent = text;
+  return node;
+}
+
+// Plays each sound that the kernel sends, and it alone; returns what ends it, for a view that is gone plays nothing.
+function playing(model, audio) {
+  const alone = soundsAlone(() => audio.pause());
+  audio.addEventListener("play", alone.begin);
+  const onMessage = (content, buffers) => {
+    if (content.kind !== "sound") return;
+    URL.revokeObjectURL(audio.src);
+    audio.src = URL.createObjectURL(new Blob([buffers[0]], { type: "audio/wav" }));
+    audio.hidden = false;
+    audio.play().catch(() => {});
+  };
+  model.on("msg:custom", onMessage);
+  return () => (model.off("msg:custom", onMessage), alone.end(), audio.pause());
+}
+
 // A folder or file of this machine, as a link that opens in JupyterLab's file browser where that can reach it.
 function labLink(path, text = "") {
   const config = document.getElementById("jupyter-config-data");

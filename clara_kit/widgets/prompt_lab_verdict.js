@@ -17,12 +17,6 @@ function verdict({ model, w, ask }) {
   losing.append(top, by);
   node.append(none, heading, why, sentence, figure, notes, losing, check);
 
-  const svg = (name, attributes, text = "") => {
-    const node = document.createElementNS("http://www.w3.org/2000/svg", name);
-    for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
-    node.textContent = text;
-    return node;
-  };
   // Each metric on a scale of its own, so that better is always to the right of the line in the middle.
   function interval({ low, mid, high, sure, told }) {
     const W = 240, H = 22, most = Math.max(...[low, mid, high].map(Math.abs), 1e-12), x = (value) => W / 2 + (value / most) * (W / 2 - 8);

@@ -69,6 +69,17 @@ class Law:
         """The median, spikes left out."""
         return self.low if self.kind != "uniform" else (self.low + self.high) / 2
 
+    @property
+    def sigma(self) -> float:
+        """Of a lognormal; 0 for any other."""
+        return math.log(self.high / self.low) / 1.645 if self.kind == "lognormal" and self.high > self.low else 0.0
+
+    def __str__(self) -> str:
+        """«350», «150–250», «790, p95 1600»: in the unit of what it is of."""
+        if self.kind == "fixed":
+            return f"{self.low:g}"
+        return f"{self.low:g}–{self.high:g}" if self.kind == "uniform" else f"{self.low:g}, p95 {self.high:g}"
+
     def draw(self, rng: Random) -> float:
         """One value. Takes the same number of draws whatever comes out, so that equal seeds stay in step."""
         if self.low == self.high and not self.spike_share:

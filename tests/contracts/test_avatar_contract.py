@@ -99,7 +99,7 @@ async def played() -> AsyncIterator[AvatarProvider]:
 
 @asynccontextmanager
 async def played_face() -> AsyncIterator[AvatarProvider]:
-    yield PlayedFace(compose("sim", latency=FAST)._stage(MonotonicClock()), OfflineTTS(clara_voice()))
+    yield PlayedFace(compose("sim", latency=FAST).stage(MonotonicClock()), OfflineTTS(clara_voice()))
 
 
 @asynccontextmanager

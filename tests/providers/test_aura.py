@@ -78,7 +78,7 @@ async def test_what_waits_is_flushed_when_the_sound_runs_out_though_the_reply_go
 
 
 async def test_the_simulated_voice_is_flushed_as_aura_is() -> None:
-    voice = PlayedTTS(compose("sim", latency="fast")._stage(MonotonicClock()))
+    voice = PlayedTTS(compose("sim", latency="fast").stage(MonotonicClock()))
     for gap_s, expected in ((0.0, [1, 3]), (3.0, [1, 2, 3])):
         assert marks(await spoken(voice, *TEXTS, gap_s=gap_s)) == expected
 
@@ -95,8 +95,8 @@ async def test_aura_is_given_what_is_said_and_every_piece_is_marked_also_one_wit
     aura: DeepgramAuraTTS, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     given: list[str] = []
-    parts_of = deepgram_aura._parts
-    monkeypatch.setattr(deepgram_aura, "_parts", lambda text: [given.append(text), *parts_of(text)][1:])
+    parts_of = deepgram_aura.parts
+    monkeypatch.setattr(deepgram_aura, "parts", lambda text: [given.append(text), *parts_of(text)][1:])
     assert marks(await spoken(aura, "😊", "**La Roche-Posay** con AHA: $ 12.990.", "---"))[-1] == 3
     assert given == ["La Rosh Posé con a hache a: doce mil novecientos noventa pesos."]
     assert marks(await spoken(aura, "😊")) == [1]

@@ -72,13 +72,13 @@ def deaf() -> Iterator[str]:
 
 
 def nobody_answers(clara: ConversationManager, address: str, *services: str) -> None:
-    services_access = clara.services._access
+    services_access = clara.services.access
 
     def access(service: str, vendor: str) -> dict[str, Any]:
         found = services_access(service, vendor)
         return {**found, "base_url": address, **PATIENT[service, vendor]} if service in services else found
 
-    clara.services._access = access  # type: ignore[method-assign]
+    clara.services.access = access  # type: ignore[method-assign]
 
 
 MOMENTS_S = [0.0, 0.001, 0.02, 0.1, 0.2, 0.3, 0.5]

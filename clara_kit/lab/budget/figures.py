@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from math import log, sqrt
+from math import sqrt
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -110,14 +110,10 @@ def _spread(levers: Levers, given: Given) -> dict[str, Array]:
 @lru_cache(maxsize=8)
 def _redrawn(d: Draws) -> tuple[Factors, ...]:
     rng = np.random.default_rng(3)
-    wide = [(stage, _sigma(law) / sqrt(n)) for stage, law in d.profile.laws.items() if (n := seen(law))]
+    wide = [(stage, law.sigma / sqrt(n)) for stage, law in d.profile.laws.items() if (n := seen(law))]
     return tuple(
         Factors(tuple((stage, float(np.exp(rng.standard_normal() * by))) for stage, by in wide)) for _ in range(REDRAWN)
     )
-
-
-def _sigma(law: Law) -> float:
-    return log(law.high / law.low) / 1.645 if law.kind == "lognormal" and law.high > law.low else 0.0
 
 
 def seen(law: Law) -> int | None:

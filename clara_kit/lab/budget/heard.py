@@ -6,12 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from clara_kit.audio.pcm import Sound, concat, silence
-from clara_kit.audio.wav import wav_bytes
+from clara_kit.audio.pcm import Sound
 from clara_kit.core.errors import AudioError
 from clara_kit.core.page import escape
 from clara_kit.core.settings import Settings
-from clara_kit.lab.voiced import TAIL_MS, voiced
+from clara_kit.lab.voiced import TAIL_MS, in_turn, voiced
 from clara_kit.measure.run import Run
 from clara_kit.world.sim import simulate
 
@@ -37,17 +36,7 @@ class Heard:
 
     def sound(self) -> bytes:
         """All of them, one after the other, as a WAV. Raises `AudioError` where the offline voice is not installed."""
-        lanes: tuple[list[Sound], list[Sound]] = ([], [])
-        for run in self.runs.values():
-            turn = next(turn for turn in run.ledger if turn.kind != "greeting")
-            began_ms = next(
-                (e.sound_at_ms for e in run.events if hasattr(e, "sound_at_ms")), turn.points["words_ended"]
-            )
-            until_ms = turn.points["words_ended"] + (turn.total_ms or 0.0) + SAID_MS
-            to_ms = min(until_ms, run.events[-1].at_ms + TAIL_MS)
-            for lane, part in zip(lanes, voiced(run, run.words, None, began_ms - BEFORE_MS, to_ms), strict=True):
-                lane += [part, silence(PAUSE_MS, part.rate_hz)]
-        return wav_bytes(*(concat(*lane) for lane in lanes))
+        return in_turn(map(_one, self.runs.values()), PAUSE_MS)
 
     def _repr_html_(self) -> str:
         from base64 import b64encode
@@ -61,6 +50,14 @@ class Heard:
         return f"<p>{escape(str(self))}</p>{player}<p><small>One after the other: {order}. The voices are this machine's own.</small></p>"
 
 
+def _one(run: Run) -> tuple[Sound, Sound]:
+    """From just before the customer's first word to some of Clara's."""
+    turn = next(turn for turn in run.ledger if turn.kind != "greeting")
+    began_ms = next((e.sound_at_ms for e in run.events if hasattr(e, "sound_at_ms")), turn.points["words_ended"])
+    until_ms = turn.points["words_ended"] + (turn.total_ms or 0.0) + SAID_MS
+    return voiced(run, run.words, None, began_ms - BEFORE_MS, min(until_ms, run.events[-1].at_ms + TAIL_MS))
+
+
 def heard(
     choices: Mapping[str, Settings] | None = None, questions: str | Sequence[str] = QUESTION, *, latency: str = "published", seed: int = 0, rounds: int = 25
 ) -> Heard:  # fmt: skip
@@ -71,18 +68,11 @@ def heard(
     for name, settings in (choices or DESIGNS).items():
         silent = settings.with_changes(greeting="")
         tried = [simulate(lines, silent, seed=seed + n, latency=latency) for n in range(rounds)]
-        all_ms = [
-            turn.total_ms
-            for run in tried
-            for turn in run.ledger
-            if turn.kind != "greeting" and turn.total_ms is not None
-        ]
-        middle_ms = median(all_ms)
-        alone = (
-            tried
-            if len(lines) == 1
-            else [simulate(lines[:1], silent, seed=seed + n, latency=latency) for n in range(rounds)]
-        )
+        turns = [turn for run in tried for turn in run.ledger if turn.kind != "greeting"]
+        middle_ms = median(turn.total_ms for turn in turns if turn.total_ms is not None)
+        alone = tried
+        if len(lines) > 1:
+            alone = [simulate(lines[:1], silent, seed=seed + n, latency=latency) for n in range(rounds)]
         runs[name] = min(alone, key=lambda run: abs((run.figures["first_sound_ms"] or 1e9) - middle_ms))
         waits_s[name] = middle_ms / 1000
     return Heard(runs, waits_s)

@@ -65,17 +65,9 @@ def stages(given: Given | None = None) -> Sheet:
     laws = draws(given.profile).profile.laws
     rows = []
     for stage, law in laws.items():
-        span = f"{law.low:g}" if law.kind == "fixed" else f"{law.low:g} to {law.high:g}"
         slow = f"; {percent(law.spike_share)} take {law.spike_low:g} to {law.spike_high:g}" if law.spike_share else ""
-        kind = {"lognormal": "p50 to p95", "uniform": "evenly", "fixed": "always"}[law.kind]
-        rows.append(
-            {
-                "stage": stage,
-                "": f"{span} ({kind}){slow}",
-                "measured how often": str(seen(law) or "not said"),
-                "source": law.source,
-            }
-        )
+        often = str(seen(law) or "not said")
+        rows.append({"stage": stage, "": f"{law}{slow}", "measured how often": often, "source": law.source})
     return Sheet.of(rows, f"Profile «{given.profile}», in ms but for rates and ratios.")
 
 

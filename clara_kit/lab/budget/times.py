@@ -69,8 +69,8 @@ class Draws:
 
 
 def _values(law: Law, rng: np.random.Generator, count: int) -> Array:
-    if law.kind == "lognormal" and law.high > law.low:
-        return np.asarray(law.low * np.exp(rng.standard_normal(count) * np.log(law.high / law.low) / 1.645))
+    if law.sigma:
+        return np.asarray(law.low * np.exp(rng.standard_normal(count) * law.sigma))
     if law.kind == "uniform":
         return rng.uniform(law.low, law.high, count)
     return np.full(count, law.low)

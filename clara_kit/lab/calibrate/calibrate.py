@@ -27,6 +27,7 @@ from clara_kit.runtime.libraries import load
 from clara_kit.runtime.services import Services
 from clara_kit.world.latency import OWN
 
+TWINS_PACE = 20.0  # so many times faster than the wall
 ROUNDS = 20  # the median of a lognormal with sigma 0.35 is then known to about 20 %
 SECONDS_A_ROUND = 35
 _PROBE_S = 90.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from clara_kit.lab.sentences import Language, table
-from clara_kit.world.latency import STAGES, LatencyProfile
+from clara_kit.world.latency import STAGES, Found, LatencyProfile, Law
 
 
 def calibrated_mark(profile: LatencyProfile, *, now: datetime | None = None, language: Language = "en") -> str:
@@ -20,6 +20,16 @@ def calibrated_mark(profile: LatencyProfile, *, now: datetime | None = None, lan
     name = "today" if days < 1 else "yesterday" if days == 1 else "days"
     ago = table("calibration")[name][language == "es"].format(days=days)
     return table("calibration")["part"][language == "es"].format(ago=ago, measured=told.measured, all=len(STAGES))
+
+
+def cells(found: Found, published: Law | None) -> tuple[str, str, str, str]:
+    """How often it was measured, its median with the interval, its p95, and what is published: a row, without its name."""
+    between = "–".join(map(_number, found.p50_between))
+    return f"{found.n}", f"{_number(found.p50)} ({between})", _number(found.p95), f"{published or '—'}"
+
+
+def _number(value: float) -> str:
+    return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
 def gains(profile: LatencyProfile, language: Language = "en") -> tuple[str, ...]:

@@ -103,7 +103,7 @@ class Reading:
             ev.SettingsChanged: lambda r: self.changed.update(r.changes),
             ev.ConversationStopped: self._stopped,
             ev.ReplyDelta: self._delta,
-            ev.ReplyCompleted: self._completed,
+            ev.ReplyCompleted: lambda r: self._answered(r, "done", r.stop_reason),
             ev.SpeakingStarted: self._started,
             ev.SpeakingEnded: lambda r: self._silent(r.utterance_id, "ended"),
             ev.SpeakingInterrupted: lambda r: self._silent(r.utterance_id, "cut"),
@@ -113,7 +113,7 @@ class Reading:
             do.AskBackup: self._request,
             do.LookUpAnswer: self._look_up,
             ev.AnswerFound: self._found,
-            do.CancelReply: self._cancel,
+            do.CancelReply: lambda r: self._answered(r, "dropped"),
             do.Speak: self._speak,
             do.EndSpeech: self._close,
             do.InterruptAvatar: self._interrupt,
@@ -193,20 +193,13 @@ class Reading:
         if asked is not None and not asked.over:
             asked.wrote += event.text
 
-    def _completed(self, event: ev.ReplyCompleted) -> None:
-        asked = self.asked.get(event.reply_id)
+    def _answered(self, record: Any, over: Literal["done", "failed", "dropped"], stop_reason: str = "") -> None:
+        asked = self.asked.get(record.reply_id)
         if asked is not None and not asked.over:
-            asked.over, asked.over_ms, asked.stop_reason = "done", event.at_ms, event.stop_reason
-
-    def _cancel(self, command: do.CancelReply) -> None:
-        asked = self.asked.get(command.reply_id)
-        if asked is not None and not asked.over:
-            asked.over, asked.over_ms = "dropped", command.at_ms
+            asked.over, asked.over_ms, asked.stop_reason = over, record.at_ms, stop_reason
 
     def _failed(self, event: ev.ProviderFailed) -> None:
-        asked = self.asked.get(-1 if event.reply_id is None else event.reply_id)
-        if asked is not None and not asked.over:
-            asked.over, asked.over_ms = "failed", event.at_ms
+        self._answered(event, "failed")
         if event.utterance_id is not None:
             self._silent(event.utterance_id, "broke")
         elif event.service in ("avatar", "backup") and event.reply_id is None:

@@ -21,11 +21,10 @@ from clara_kit.providers import http
 from clara_kit.providers.deepgram_connection import HINTS, OPEN_TIMEOUT_S, closed, enter, is_open, leave, make_client
 from clara_kit.providers.tts.aura_frames import Frames, code_of, error_of
 from clara_kit.providers.tts.base import AudioChunk, PiecesVoiced, Voiced
-from clara_kit.providers.tts.flushing import Flushes, batches
+from clara_kit.providers.tts.flushing import Flushes, batches, parts
 
 log = logging.getLogger("clara_kit.tts")
 
-MAX_CHARS = 2000  # in one Speak message (Deepgram's limits page)
 SOCKET_LIFE_S = 55 * 60  # Deepgram ends a socket after 60 minutes
 RENEWED_S = 50 * 60  # so old, it is replaced where nobody waits for it
 CLEAR_TIMEOUT_S = 0.3
@@ -103,7 +102,7 @@ class DeepgramAuraTTS:
         self._here()
         query = {**self._query, "container": "none", "request_options": {"chunk_size": 4800}}
         failed = None
-        for part in _parts(text):
+        for part in parts(text):
             try:
                 async for chunk in self._client.speak.v1.audio.generate(text=part, **query):
                     yield chunk
@@ -214,7 +213,7 @@ class _Utterance:
             async for batch in together:
                 said = [self._voice.said(piece) for piece in batch]
                 self._sent += said
-                for part in (part for text in said if text for part in _parts(text)):
+                for part in (part for text in said if text for part in parts(text)):
                     await self._socket.send_text(SpeakV1Text(text=part))
                 if any(said):
                     await self._flush()
@@ -312,14 +311,3 @@ class _Utterance:
 
 def _now_ms() -> float:
     return asyncio.get_running_loop().time() * 1000
-
-
-def _parts(piece: str) -> list[str]:
-    """A piece in parts that one message may hold, cut at spaces; each ends with a space, for Aura joins them as they are."""
-    parts: list[str] = []
-    rest = piece.strip() + " "
-    while len(rest) > MAX_CHARS:
-        cut = rest.rfind(" ", 0, MAX_CHARS) + 1 or MAX_CHARS
-        parts.append(rest[:cut])
-        rest = rest[cut:]
-    return [*parts, rest]

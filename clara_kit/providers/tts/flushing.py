@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 if TYPE_CHECKING:
     import asyncio
 
+MAX_CHARS = 2000  # in one message (Deepgram's limits page)
 FLUSHES_A_MINUTE = 20  # Deepgram's limits page; one more is ignored
 _MINUTE_MS = 64_000.0  # after which the vendor has been seen to allow more
 _KEPT = 8  # of them, for the first and the last flush of four replies a minute
-LEAD_MS = (
-    300.0  # before the sound runs out: a first chunk takes 250 ms (p95), and an avatar begins later than its sound
-)
+LEAD_MS = 300.0
+"""Before the sound runs out: a first chunk takes 250 ms (p95), and an avatar begins later than its sound."""
 
 
 class Flushes:
@@ -99,3 +99,14 @@ async def batches(
     finally:
         more.cancel()
         await asyncio.wait({more})
+
+
+def parts(piece: str) -> list[str]:
+    """A piece in parts that one message may hold, cut at spaces; each ends with a space, for Aura joins them as they are."""
+    found: list[str] = []
+    rest = piece.strip() + " "
+    while len(rest) > MAX_CHARS:
+        cut = rest.rfind(" ", 0, MAX_CHARS) + 1 or MAX_CHARS
+        found.append(rest[:cut])
+        rest = rest[cut:]
+    return [*found, rest]
