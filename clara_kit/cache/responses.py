@@ -20,7 +20,7 @@ from clara_kit.cache.entries import Entry, Hit, Index, Miss, Near, Remembered, c
 from clara_kit.cache.faq import FAQ, Curated, checked, read_faq
 from clara_kit.cache.guard import differences, similarity
 from clara_kit.cache.meaning import NAMELESS, Meaning, meaning
-from clara_kit.cache.scope import BACK, NAMES, NEEDED, UNSURE, Scope, depends_on, names_customer
+from clara_kit.cache.scope import BACK, NAMES, NEEDED, PASSING, UNSURE, Scope, depends_on, names_customer
 from clara_kit.core.errors import SettingsError
 from clara_kit.data_files import fingerprint
 from clara_kit.store import Store
@@ -218,6 +218,8 @@ class ResponseCache:
             return meant.follows
         if len(answer) > MOST_CHARS:
             return f"it is longer than {MOST_CHARS} characters"
+        if PASSING.search(question.casefold()):
+            return "it asks of this very hour, or of what was said another time"
         if UNSURE.search(answer.casefold()):
             return "it says that it does not know"
         if not declared and not meant.whole:

@@ -128,6 +128,8 @@ def test_what_names_a_customer_is_never_said_to_another_whatever_was_declared() 
         ("¿A qué hora abren?", "De lunes a viernes, a las nueve de la mañana.", set()),
         ("¿Tienen descuentos?", "Sí, este mes hay un 20 % de descuento.", {"price", "date"}),
         ("¿Dónde está mi pedido?", "Va en camino.", {"customer"}),
+        ("¿Me sirve el Aurora?", "Sí, te sirve.", {"customer", "skin", "catalog"}),
+        ("¿Puedo usar la Nube dos veces?", "Sí, puedes.", {"skin", "catalog"}),
         ("¿Tienen tienda física?", "Sí, en Santiago, y nos encuentras en Instagram.", set()),
     ],
 )
@@ -139,6 +141,7 @@ def test_what_an_answer_depends_on_is_told_from_its_words(question: str, answer:
     ("question", "answer"),
     [
         (SHIPPING, "No lo sé."), (SHIPPING, "  "), (SHIPPING, "Sí. " * 500), ("blablá", "Sí."), ("¿A qué hora abren mañana?", "A las nueve."),
+        ("¿Cuánto falta para que cierren?", "Unas dos horas."), ("¿Está abierta la tienda?", "Sí."), ("¿Qué me dijiste del retinol?", "De noche."),
     ],
 )  # fmt: skip
 def test_what_cannot_be_relied_on_is_not_kept_and_says_why(question: str, answer: str) -> None:
