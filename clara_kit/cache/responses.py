@@ -162,9 +162,10 @@ class ResponseCache:
         meant_by = repr((meant.whole, sorted(meant.marks), meant.order, holds))
         id_ = sha256(meant_by.encode()).hexdigest()[:12]
         entry = Entry(id_, question, answer, holds, expires_at=self._now() + self._expire_s)
-        if self._distrusted.get(_said(meant, answer), 1.0) <= 0:
-            return Remembered(False, "it was interrupted or corrected too often")
         with self._lock:
+            self._load()
+            if self._distrusted.get(_said(meant, answer), 1.0) <= 0:
+                return Remembered(False, "it was interrupted or corrected too often")
             if (before := self._learnt.get(id_)) is not None:
                 self._index.remove(before)
             self._learnt[id_] = entry
@@ -177,6 +178,7 @@ class ResponseCache:
         """The answer was interrupted or corrected; says how far it is trusted now. At 0 it is given no more."""
         said = _said(meaning(question), answer)
         with self._lock:
+            self._load()  # another process may have heard the same
             trust = self._distrusted[said] = max(0.0, self._distrusted.get(said, 1.0) - LOST_TRUST)
             if self._store is not None:
                 self._store.put(f"trust:{said}", trust, ttl_s=max(self._expire_s, 30 * 86400.0))

@@ -183,6 +183,13 @@ def test_trust_falls_with_each_correction_and_twice_is_enough(tmp_path: Path) ->
     )
 
 
+def test_two_processes_that_each_hear_a_correction_count_two(tmp_path: Path) -> None:
+    one, other = ResponseCache(tmp_path / "answers"), ResponseCache(tmp_path / "answers")
+    assert one.remember(SHIPPING, YES, SCOPE)
+    assert one.distrust(SHIPPING, YES) == 0.5 and other.distrust(SHIPPING, YES) == 0
+    assert isinstance(one.look_up(SHIPPING, SCOPE), Miss) and not one.remember(SHIPPING, YES, SCOPE)
+
+
 def test_what_is_learnt_is_there_the_next_time_and_for_another_process(tmp_path: Path) -> None:
     here, there = ResponseCache(tmp_path / "answers.db"), ResponseCache(tmp_path / "answers.db")
     assert here.remember(SHIPPING, YES, SCOPE)
