@@ -22,6 +22,7 @@ _ENCLITIC = re.compile(r"(.+(?:r|ndo))(?:me|te|se|nos)?(lo|la|los|las|le|les)?")
 _CLITICS = frozenset(("me", "te", "se", "nos"))
 MOST_CHARS = 300  # of a question; a longer one tells a story
 _OBJECTS = frozenset(("lo", "la", "los", "las"))
+_SUITS = frozenset(words("servir convenir recomendar aconsejar sugerir resultar ayudar"))
 _TAGS = frozenset(("no", "o", "si", "ya", "cierto", "verdad"))
 _OPENS = frozenset(("si", "con", "para", "en", "a", "el", "la", "los", "las", "de", "sin", "por", "cual", "que"))
 _STATES = frozenset(words("estoy estas esta uno una se tengo hay eres soy estamos"))
@@ -123,6 +124,8 @@ def _marks(said: list[tuple[str, str]], known: Vocabulary) -> tuple[list[str], s
         found = _match(known.phrases, said, at, known)
         if found and not (found[0] == ("WHEN",) and word == "cuando" and after in _STATES and asked):
             new, at = found
+        elif word in ("le", "les") and known.verb(*said[at + 1] if after else ("", "")) in _SUITS:
+            new, at = ("le",), at + 1  # «¿le sirve?»: to somebody else
         elif word in ("no", "sin"):
             deny, at = "!" if word == "no" else "-", at + 1
             continue

@@ -20,7 +20,7 @@ from clara_kit.cache.entries import Entry, Hit, Index, Miss, Near, Remembered, c
 from clara_kit.cache.faq import FAQ, Curated, checked, read_faq
 from clara_kit.cache.guard import differences, similarity
 from clara_kit.cache.meaning import NAMELESS, Meaning, meaning
-from clara_kit.cache.scope import BACK, NAMES, NEEDED, UNSURE, Scope, depends_on, names_customer
+from clara_kit.cache.scope import BACK, NAMES, NEEDED, PASSING, UNSURE, Scope, depends_on, names_customer
 from clara_kit.core.errors import SettingsError
 from clara_kit.data_files import fingerprint
 from clara_kit.store import Store
@@ -162,9 +162,10 @@ class ResponseCache:
         meant_by = repr((meant.whole, sorted(meant.marks), meant.order, holds))
         id_ = sha256(meant_by.encode()).hexdigest()[:12]
         entry = Entry(id_, question, answer, holds, expires_at=self._now() + self._expire_s)
-        if self._distrusted.get(_said(meant, answer), 1.0) <= 0:
-            return Remembered(False, "it was interrupted or corrected too often")
         with self._lock:
+            self._load()
+            if self._distrusted.get(_said(meant, answer), 1.0) <= 0:
+                return Remembered(False, "it was interrupted or corrected too often")
             if (before := self._learnt.get(id_)) is not None:
                 self._index.remove(before)
             self._learnt[id_] = entry
@@ -177,6 +178,7 @@ class ResponseCache:
         """The answer was interrupted or corrected; says how far it is trusted now. At 0 it is given no more."""
         said = _said(meaning(question), answer)
         with self._lock:
+            self._load()  # another process may have heard the same
             trust = self._distrusted[said] = max(0.0, self._distrusted.get(said, 1.0) - LOST_TRUST)
             if self._store is not None:
                 self._store.put(f"trust:{said}", trust, ttl_s=max(self._expire_s, 30 * 86400.0))
@@ -218,6 +220,8 @@ class ResponseCache:
             return meant.follows
         if len(answer) > MOST_CHARS:
             return f"it is longer than {MOST_CHARS} characters"
+        if PASSING.search(question.casefold()):
+            return "it asks of this very hour, or of what was said another time"
         if UNSURE.search(answer.casefold()):
             return "it says that it does not know"
         if not declared and not meant.whole:

@@ -17,6 +17,7 @@ _UNITS = frozenset(
 )
 # Whose order tells nothing.
 _TOGETHER, _EITHER = frozenset(("ingredient", "product")), frozenset(("MIX", "DIFFERENCE", "ORDERSTEP"))
+_NEED = frozenset(("MUST", "RECOMMEND"))
 _VAGUE = frozenset(
     words("usar ir tener own hacer comprar llevar poder enviar servir")
 )  # where they stand tells nothing
@@ -88,10 +89,18 @@ def settled(words: str, marks: list[str], follows: str, known: Vocabulary) -> Me
     )
     tells = several or bool(found & known.nouns("relations"))
     placed = (m for m in joined if m[0] == "#" or (m in found and not m[0].isupper() and m not in _VAGUE))
-    order = tuple(dict.fromkeys(placed)) if tells else ()
+    order = tuple(dict.fromkeys(placed)) if tells else _needed(joined, found, known)
     if not follows and found and not _names(set(joined) | found, words.split(), known, asks):
         follows = NAMELESS
     return Meaning(words, frozenset(found), order, follows, whole)
+
+
+def _needed(marks: list[str], found: set[str], known: Vocabulary) -> tuple[str, ...]:
+    """What is asked for, of an ingredient and a product: that retinol needs sunscreen is not that sunscreen needs retinol."""
+    if found.isdisjoint(_NEED) or not {known.kinds.get(mark) for mark in found} >= _TOGETHER:
+        return ()
+    asked = next((n for n, mark in enumerate(marks) if mark in _NEED), 0)
+    return tuple(mark for mark in marks[asked:] if known.kinds.get(mark) in _TOGETHER)[:1]
 
 
 def _names(marks: set[str], words: list[str], known: Vocabulary, copula: bool) -> bool:

@@ -159,6 +159,13 @@ class Vocabulary:
         return found
 
     @cached_property
+    def named(self) -> frozenset[str]:
+        """The words of the shop's own in its products' names, by which a customer may call them: «aurora», «nube»."""
+        return frozenset(
+            plain(word) for title in self.titles for word in title.split()[1:] if word[0].isupper() and len(word) > 3
+        )
+
+    @cached_property
     def courtesies(self) -> Node:
         tree: Node = {}
         for phrase in self.raw["courtesy"]:

@@ -36,6 +36,7 @@ class Lexicon(Struct, frozen=True, kw_only=True):
     calls: frozenset[str] = frozenset()
     corrections: frozenset[str] = frozenset()
     grave: frozenset[str] = frozenset()
+    wonders: frozenset[str] = frozenset()
     openers: tuple[str, ...] = ()  # as they are written: they are said
 
     def yields_in(self, text: str) -> frozenset[str]:
@@ -49,6 +50,10 @@ class Lexicon(Struct, frozen=True, kw_only=True):
     def grave_in(self, text: str) -> frozenset[str]:
         """The words and phrases in it behind which the answer may be bad news."""
         return self.grave & _runs(plain(text))
+
+    def wonders_in(self, text: str) -> frozenset[str]:
+        """The words and phrases in it that ask for something to think about: «cuál», «qué me recomiendas»."""
+        return self.wonders & _runs(plain(text))
 
     def is_backchannel(self, text: str) -> bool:
         """Only words that ask for nothing: «ajá», «sí, claro», «qué bueno»."""

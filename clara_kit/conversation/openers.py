@@ -1,7 +1,7 @@
 """The opener: a word or two that are ready, said while the answer is being written, so that the customer is not left waiting.
 
-Nobody knows yet what the answer will be. So none is said where it may be bad news, where the customer tells of trouble, or
-where there is nothing to think about; and never the same one twice in a row.
+Nobody knows yet what the answer will be. So one is said only where something is asked that may be thought about, never where it
+may be bad news or the customer tells of trouble, and never the same one twice in a row.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ def opener(lexicon: Lexicon, knows: str) -> Policy:
         if not talk.settings.openers or not lexicon.openers:
             return None
         words = plain(begin.question)
-        if len(words) < _FEWEST or lexicon.is_backchannel(begin.question) or lexicon.grave_in(begin.question):
+        if len(words) < _FEWEST or not lexicon.wonders_in(begin.question) or lexicon.grave_in(begin.question):
             return None
         others = [text for text in lexicon.openers if text != talk.opener] or [*lexicon.openers]
         text = others[talk.turn.turn_id % len(others)]

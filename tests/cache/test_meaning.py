@@ -155,6 +155,9 @@ venden papel de regalo | envuelven para regalo
 puedo devolver un producto usado | puedo devolver un producto abierto
 puedo pagar con transferencia | puedo pagar con depósito
 tienen bolsas | tengo ojeras
+me sirve el aurora | le sirve el aurora
+hay que usar retinol con el protector | hay que usar protector con el retinol
+necesito retinol si me pongo protector solar | necesito protector solar si me pongo retinol
 """
 
 

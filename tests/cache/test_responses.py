@@ -128,6 +128,8 @@ def test_what_names_a_customer_is_never_said_to_another_whatever_was_declared() 
         ("¿A qué hora abren?", "De lunes a viernes, a las nueve de la mañana.", set()),
         ("¿Tienen descuentos?", "Sí, este mes hay un 20 % de descuento.", {"price", "date"}),
         ("¿Dónde está mi pedido?", "Va en camino.", {"customer"}),
+        ("¿Me sirve el Aurora?", "Sí, te sirve.", {"customer", "skin", "catalog"}),
+        ("¿Puedo usar la Nube dos veces?", "Sí, puedes.", {"skin", "catalog"}),
         ("¿Tienen tienda física?", "Sí, en Santiago, y nos encuentras en Instagram.", set()),
     ],
 )
@@ -139,6 +141,7 @@ def test_what_an_answer_depends_on_is_told_from_its_words(question: str, answer:
     ("question", "answer"),
     [
         (SHIPPING, "No lo sé."), (SHIPPING, "  "), (SHIPPING, "Sí. " * 500), ("blablá", "Sí."), ("¿A qué hora abren mañana?", "A las nueve."),
+        ("¿Cuánto falta para que cierren?", "Unas dos horas."), ("¿Está abierta la tienda?", "Sí."), ("¿Qué me dijiste del retinol?", "De noche."),
     ],
 )  # fmt: skip
 def test_what_cannot_be_relied_on_is_not_kept_and_says_why(question: str, answer: str) -> None:
@@ -178,6 +181,13 @@ def test_trust_falls_with_each_correction_and_twice_is_enough(tmp_path: Path) ->
     assert isinstance(ResponseCache(tmp_path / "answers.db", faq=[curated]).look_up(SHIPPING, SCOPE), Miss), (
         "nor next time"
     )
+
+
+def test_two_processes_that_each_hear_a_correction_count_two(tmp_path: Path) -> None:
+    one, other = ResponseCache(tmp_path / "answers"), ResponseCache(tmp_path / "answers")
+    assert one.remember(SHIPPING, YES, SCOPE)
+    assert one.distrust(SHIPPING, YES) == 0.5 and other.distrust(SHIPPING, YES) == 0
+    assert isinstance(one.look_up(SHIPPING, SCOPE), Miss) and not one.remember(SHIPPING, YES, SCOPE)
 
 
 def test_what_is_learnt_is_there_the_next_time_and_for_another_process(tmp_path: Path) -> None:

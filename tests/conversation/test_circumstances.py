@@ -38,3 +38,29 @@ def test_after_such_words_the_model_is_asked_what_they_may_bear_on(before: str, 
 )
 def test_a_plain_question_before_changes_nothing(said: str) -> None:
     assert not told([said], "¿Qué crema tiene retinol?")
+
+
+@pytest.mark.parametrize(
+    "before",
+    """la miel me da ronchas | soy intolerante a la lanolina | estoy con quimio | me hice un láser | tengo la piel súper seca
+    tengo el cutis graso | estoy encinta | tengo cinco meses | es para mi hijita | es para mi abuelita | para mi suegra | tengo catorce
+    uso tretinoína | me salen espinillas | quiero algo vegano | que no tenga perfume | nada con alcohol | la quiero de menos de diez mil
+    ando con la cara roja | es para un escolar | le doy pecho | ya probé el Aurora""".replace("\n", "|").split("|"),
+)
+def test_whatever_is_told_of_a_skin_a_person_or_a_wish_counts_however_it_is_put(before: str) -> None:
+    assert told([before.strip()], "¿Qué crema me recomiendas para piel seca?")
+
+
+@pytest.mark.parametrize(
+    "question",
+    ["¿A qué hora me pongo el retinol?", "¿Cada cuántas horas se repite?", "¿Qué es lo que cuesta menos?", "¿Cuánto cuesta la crema para piel seca?"],
+)  # fmt: skip
+def test_a_word_of_the_shop_in_a_question_of_care_excuses_nothing(question: str) -> None:
+    assert told(["Tengo alergia a la miel."], question)
+
+
+@pytest.mark.parametrize(
+    "said", ["Tengo una pregunta.", "Estoy buscando un protector.", "¿Dónde está mi pedido?", "¿Cuánto sale el envío?"]
+)
+def test_what_everybody_says_to_a_shop_tells_nothing(said: str) -> None:
+    assert not told([said], "¿Qué crema tiene retinol?")

@@ -43,6 +43,9 @@ def test_the_opener_is_the_first_piece_of_the_answer_and_never_the_same_twice() 
 @pytest.mark.parametrize("text", [
     "Hola", "Ya, gracias", "Me salieron ronchas con la crema", "¿Dónde está mi pedido?", "Estoy embarazada, ¿puedo usar retinol?",
     "Quiero hablar con una persona", "¿Les queda stock del sérum?", "La crema llegó rota y quiero un reembolso", "¿Mi hijo puede usarla?",
+    "Me quiero morir", "Me siento muy sola hoy", "Muchas gracias, Clara. Chao.", "Llevo dos semanas esperando y nadie responde", "Se me peló toda la cara",
+    "Me sangra la piel de la nariz", "Me engañaron con el precio", "Me mandaron otro producto", "¿Es seguro el retinol con isotretinoína?",
+    "¿Por qué me salen granos con su crema?", "¿Cuándo llega mi compra?", "No sé cómo seguir viviendo",
 ])  # fmt: skip
 def test_none_is_said_where_there_is_nothing_to_think_about_or_the_answer_may_be_bad_news(text: str) -> None:
     assert openers(simulate([text], OPEN)) == []
