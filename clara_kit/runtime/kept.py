@@ -173,15 +173,19 @@ class KeptAnswers:
         """While she still speaks: let the sound of what she may be asking for be made meanwhile."""
         if type(event) is not ev.TranscriptInterim or self._sounds.voice is None or not self._ready:
             return
-        words = tuple(plain(f"{self._talks.talk.turn.question} {event.text}"))
+        asked = f"{self._talks.talk.turn.question} {event.text}"
+        words = tuple(plain(asked))
         busy = self._foreseeing is not None and not self._foreseeing.done()
         if not busy and len(words) >= _FEWEST_WORDS and words != self._foreseen:
             self._foreseen = words
-            self._foreseeing = self._tasks.create_task(self._foresee(words))
+            self._foreseeing = self._tasks.create_task(self._foresee(asked, words))
 
-    async def _foresee(self, words: tuple[str, ...]) -> None:
+    async def _foresee(self, asked: str, words: tuple[str, ...]) -> None:
+        """By the ways of asking that begin so, the one that is whole first, and by what is most like it: for sound that is
+        made in vain misleads nobody."""
         cache, scopes = self._cache.result(), self._scopes()
         may_be = {e.id: e for way, e in self._ways if way[: len(words)] == words}
+        may_be |= {near.entry.id: near.entry for near in await asyncio.to_thread(cache.nearest, asked, _FORESEEN)}
         hold = [e for e in may_be.values() if any(not cache.holds(e, scope) for scope in scopes)]
         pieces = [self._pieces(entry) for entry in hold[:_FORESEEN]]
         firsts, rest = [p[0] for p in pieces if p], [text for p in pieces for text in p[1:]]
@@ -196,7 +200,9 @@ class KeptAnswers:
 
 
 def _ways(cache: ResponseCache) -> list[tuple[tuple[str, ...], Entry]]:
-    return [(tuple(plain(way)), entry) for entry in cache.entries() for way in (entry.question, *entry.ways)]
+    """How each answer is asked for, the shortest first."""
+    ways = [(tuple(plain(way)), entry) for entry in cache.entries() for way in (entry.question, *entry.ways)]
+    return sorted(ways, key=lambda way: len(way[0]))
 
 
 def today_in_chile() -> str:

@@ -244,6 +244,7 @@ def outcome(trace: list[Any], history: Any) -> Outcome:
     ducked: list[tuple[float, float]] = []
     stops: list[tuple[int, float]] = []
     texts: dict[int, list[str]] = {}
+    opened: dict[int, str] = {}
     heard: list[tuple[int, str]] = []
     requests: list[str] = []
     down: float | None = None
@@ -259,11 +260,13 @@ def outcome(trace: list[Any], history: Any) -> Outcome:
                 sounds.append((r.utterance_id, began.pop(r.utterance_id), r.at_ms))
             case do.InterruptAvatar() if r.utterance_id in began:
                 stops.append((r.utterance_id, r.at_ms))
+            case do.Speak(by="opener"):
+                opened[r.utterance_id] = r.text  # no word of her answer
             case do.Speak():
                 texts.setdefault(r.utterance_id, []).append(r.text)
             case HeardEstimated():
                 if not (heard and heard[-1][0] == r.utterance_id):
-                    heard.append((r.utterance_id, r.heard))
+                    heard.append((r.utterance_id, r.heard.removeprefix(opened.get(r.utterance_id, "")).strip()))
             case do.Duck():
                 if r.on and down is None:
                     down = r.at_ms

@@ -7,6 +7,8 @@ from statistics import mean, median
 
 import pytest
 
+from clara_kit.core import commands as do
+from clara_kit.core.settings import PRESETS
 from tests.conversation import judge, others
 
 WORLDS = ("published", "0.8 s")
@@ -41,6 +43,23 @@ def test_what_the_labelled_moments_cost_stays_within_bounds(world: str) -> None:
     assert sum(v.false_stops for v in sounds) <= judge.FALSE_STOPS[world]
     assert mean(v.penalty_ms for v in found) <= judge.PENALTY_MS[world]
     assert median(orders) <= 800 and median(ducks) <= 200
+
+
+SOONER = {"p01"}  # in the quick world her first clause is on its way 40 ms before the customer is heard to go on
+
+
+@pytest.mark.parametrize("openers", [False, True])
+@pytest.mark.parametrize("world", WORLDS)
+def test_manners_are_as_good_at_the_new_speed(world: str, openers: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    levers = {**PRESETS["fast"], "enable_response_cache": False, "openers": openers}
+    monkeypatch.setitem(PRESETS, "every lever", levers)
+    found = [judge.judge(case, world, "every lever") for case in judge.read()]
+    assert any(r.by == "opener" for v in found for r in v.trace if isinstance(r, do.Speak)) == openers
+    known = {*judge.known()["es"][world], *(SOONER if world == "0.8 s" and not openers else ())}
+    assert {v.case.id: v.wrong for v in found if v.wrong and v.case.id not in known} == {}
+    assert sum(v.false_stops for v in found) <= judge.FALSE_STOPS[world]
+    more_ms = 10.5  # a long sound (s18) that came before she spoke now comes while she does: two seconds in 195 moments
+    assert mean(v.penalty_ms for v in found) <= judge.PENALTY_MS[world] + more_ms
 
 
 def test_timelines_of_other_people_s_tests_are_met_but_those_known_not_to_be() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +61,33 @@ async def test_the_first_sound_of_a_kept_answer_is_there_within_a_moment_of_the_
     first = next(r for r in of(clara, ev.FirstAudio))
     assert turn.clara == ANSWER
     assert first.at_ms - decided.at_ms < 50, "the voice's twin alone takes 140 ms"
+
+
+async def test_the_sound_of_an_answer_is_made_while_she_asks_for_it_in_words_that_nobody_wrote(tmp_path: Path) -> None:
+    longer = Curated(id="longer", question=ASK.replace("?", " y a islas?"), answer="A islas demora dos semanas.")
+    async with manager(tmp_path, ResponseCache(faq=[longer, CURATED])) as clara:
+        voice, saw = clara.services.sounds.voice, clara._session._kept.saw
+        assert voice is not None
+        made: list[str] = []
+        prepare, done = voice.prepare, asyncio.Event()
+
+        async def noted(texts: Iterable[str]) -> int:
+            made.extend(texts)
+            done.set()
+            return await prepare(made)
+
+        voice.prepare = noted  # type: ignore[method-assign]
+        for text, first in ((ASK, "Sí,"), ("oye mandan despachos a las regiones", "Sí,"), (longer.question, "A islas")):
+            made.clear()
+            done.clear()
+            await clara._call(_seen(saw, text))
+            while not done.is_set() or not all(map(voice.sounds.has, made)):
+                await clara.wait(0.05)
+            assert made[0].startswith(first), text
+
+
+async def _seen(saw: Callable[[ev.Event], None], text: str) -> None:
+    saw(ev.TranscriptInterim(at_ms=0, text=text))
 
 
 async def test_what_is_one_customers_is_not_kept_for_another(tmp_path: Path) -> None:
