@@ -38,7 +38,8 @@ def designs(choices: Mapping[str, Levers] = DESIGNS, given: Given | None = None)
     mark = calibrated_mark(draws(given.profile).profile)
     return Sheet.of(
         rows,
-        f"Calculated from «{given.profile}» ({mark}), replies of {given.reply_tokens} tokens; shares by the avatar's word; intervals 95 %.",
+        f"Calculated from «{given.profile}» ({mark}), replies of {given.reply_tokens} tokens; from «fast» on, a kept answer fits "
+        f"{percent(given.hit_share)} of the questions (assumed); shares by the avatar's word; intervals 95 %.",
     )
 
 
@@ -71,7 +72,7 @@ def stages(given: Given | None = None) -> Sheet:
         rows.append(
             {
                 "stage": stage,
-                "": f"{span} ({kind}){slow}",
+                "how long": f"{span} ({kind}){slow}",
                 "measured how often": str(seen(law) or "not said"),
                 "source": law.source,
             }
