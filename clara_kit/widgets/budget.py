@@ -180,7 +180,7 @@ class LatencyBudget(anywidget.AnyWidget):
             if name == "usd"
             else words["lb_cut_off"].format(share=percent(value))
             if name == "cut_off"
-            else f"{value:,.0f}"
+            else f"{value:,.0f}".replace(",", "\u202f" if self._language == "es" else ",")  # «3,000» would be 3 there
         )
 
     def _told(self, _widget: Any, content: Any, _buffers: Any) -> None:
