@@ -13,7 +13,6 @@ from hashlib import sha256
 from typing import Any, Protocol
 
 from clara_kit.audio.numbers import words
-from clara_kit.cache.meaning import meaning
 from clara_kit.cache.vocabulary import Vocabulary, plain
 
 
@@ -40,7 +39,6 @@ class Scope:
 
 
 NAMES = tuple(field.name for field in fields(Scope))
-_RECOMMENDS = frozenset(("RECOMMEND", "ROUTINE", "WHICHBEST"))
 NEEDED = frozenset(("customer", "date"))  # without these an answer that depends on them is not kept at all
 
 
@@ -132,6 +130,16 @@ _GOODS = re.compile(
 UNSURE = re.compile(
     r"\b(?:no (?:lo )?s[eé]|no estoy segur[oa]|no tengo (?:esa|la) informaci[oó]n|no entend[ií]|me (?:lo )?repites|no te escuch[eé]|puedes repetir)\b"
 )
+_FITS = re.compile(  # what is right for one skin and wrong for another, whether or not it is named
+    r"\b(?:(?:me|te|le) (?:sirv|convien|va (?:a|bien|mal|muy|excelente)|van (?:a|bien|mal|muy)|hac[eí]|har[aá]|qued|ayud|result|recomiend|recomendar|aconsej|irrit|seca|engras)\w*|"
+    r"para (?:m[ií]|ti)|(?:puedo|puedes|debo|debes|deber[ií]as?|tengo que|tienes que) (?:usar|ocupar|aplicar|poner|echar|mezclar|combinar|exfoliar)\w*)\b"
+)
+_FOR_ONE = re.compile(r"\b(?:(?:me|te|le) (?:sirv|convien|va|hac|qued)\w*|para (?:m[ií]|ti))\b")
+PASSING = re.compile(  # true for an hour at most, or of what was said another time
+    r"\b(?:(?<!por )ahora|en este momento|cu[aá]nto (?:falta|queda) para|qu[eé] hora (?:es|son)|(?:ya|todav[ií]a|a[uú]n) (?:cerraron|abrieron|est[aá]n?)|"
+    r"est[aá]n? (?:abiert|cerrad|atendiendo)\w*|(?:me|nos) (?:dij|coment|cont|recomend|expli|aconsej)\w*(?:aste|iste|eron|aron)|te (?:dije|cont[eé]|pregunt[eé]|coment[eé])|"
+    r"(?:la )?(?:otra|[uú]ltima) vez)\b"
+)
 BACK = re.compile(
     r"\b(?:como te (?:dec[ií]a|dije|coment[eé]|cont[eé])|ese|esa|esos|esas|eso|aquel\w*|lo que (?:me )?(?:dijiste|preguntaste)|como dec[ií]a\w*|el mismo|la misma|tambi[eé]n)\b"
 )
@@ -144,13 +152,17 @@ def depends_on(question: str, answer: str) -> frozenset[str]:
     if speaks_to(question, answer):
         found.add("customer")
     named = set(_SKIN.findall(asked))
-    if _YOUR_SKIN.search(said) or (not named and (_SKIN.search(said) or meaning(asked).marks & _RECOMMENDS)):
+    if _YOUR_SKIN.search(said) or (
+        not named and (_SKIN.search(said) or _FITS.search(asked) or _FITS.search(said) or _recommends(asked))
+    ):
         found.add("skin")
+    if _FOR_ONE.search(asked):
+        found.add("customer")
     if _MONEY.search(both):
         found.add("price")
     if _STOCK.search(both):
         found.add("stock")
-    if _OFFER.search(both) or _goods(answer):
+    if _OFFER.search(both) or _goods(answer) or not Vocabulary.load().named.isdisjoint(re.findall(r"\w+", plain(both))):
         found.add("catalog")
     if _DAY.search(_THIS.sub(" ", both)) or _TOMORROW.search(both):
         found.add("date")
@@ -183,3 +195,9 @@ def _known(name: str) -> bool:
     """Whether a word with a capital is no customer's name."""
     word, known = plain(name), Vocabulary.load()
     return word in _NO_NAMES or name.isupper() or known.kinds.get(known.noun(word)) in ("place", "date")
+
+
+def _recommends(asked: str) -> bool:
+    from clara_kit.cache.meaning import meaning
+
+    return bool(meaning(asked).marks & {"RECOMMEND", "ROUTINE", "WHICHBEST"})

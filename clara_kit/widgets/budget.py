@@ -14,7 +14,7 @@ import traitlets
 
 from clara_kit.core.errors import ClaraError
 from clara_kit.lab.budget.figures import Figures, bought, figures
-from clara_kit.lab.budget.heard import QUESTION, Heard, heard
+from clara_kit.lab.budget.heard import QUESTION, ROUNDS, Heard, heard
 from clara_kit.lab.budget.levers import FAST, LEVERS, OPENERS, PLAN, UNPROVEN, Cost, Given, Levers
 from clara_kit.lab.budget.reach import ALL, PROVEN, can_we, percent, reach
 from clara_kit.lab.budget.times import CLASSIC, draws, times
@@ -127,7 +127,7 @@ class LatencyBudget(anywidget.AnyWidget):
         found = heard(choices, question, latency=self._given.profile)
         self.sound = found.sound()
         told = {name: f"{wait_s:.1f}" for name, wait_s in found.waits_s.items()}
-        self.waits = spoken_in(self._language)["lb_waits"].format(**told)
+        self.waits = spoken_in(self._language)["lb_waits"].format(n=ROUNDS, **told)
         self.send({"kind": "sound"}, [self.sound])
         return found
 
@@ -180,7 +180,7 @@ class LatencyBudget(anywidget.AnyWidget):
             if name == "usd"
             else words["lb_cut_off"].format(share=percent(value))
             if name == "cut_off"
-            else f"{value:,.0f}"
+            else f"{value:,.0f}".replace(",", "\u202f" if self._language == "es" else ",")  # «3,000» would be 3 there
         )
 
     def _told(self, _widget: Any, content: Any, _buffers: Any) -> None:

@@ -140,7 +140,8 @@ function render({ model, el }) {
     fallenName.textContent = fill(w("ca_fallen"), { n: all.length });
     fallenList.replaceChildren(...[...groups].map(([reason, texts]) => {
       const item = make("li");
-      item.append(make("b", "", reason), make("span", "", ` ${texts.join(" · ")}`));
+      const once = [...new Set(texts)].map((text) => [text, texts.filter((other) => other === text).length]); // one question, a skin each
+      item.append(make("b", "", reason), make("span", "", ` ${once.map(([text, n]) => (n > 1 ? `${text} (×${n})` : text)).join(" · ")}`));
       return item;
     }));
   }

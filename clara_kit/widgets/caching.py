@@ -18,6 +18,7 @@ import traitlets
 
 from clara_kit.cache.faq import FAQ
 from clara_kit.cache.responses import Hit, Remembered, ResponseCache
+from clara_kit.core.commands import RequestReply
 from clara_kit.core.errors import ClaraError, ScriptError
 from clara_kit.core.events import AnswerFound, AnswerNotFound
 from clara_kit.core.settings import Settings
@@ -234,14 +235,16 @@ def what_was_ready(run: Run | None = None, language: Language | None = None) -> 
     """Each question of a run, whether an answer was ready, why, and the wait until Clara was heard; without one, of a simulated customer."""
     which = language or usual_language()
     words, run = spoken_in(which), run or simulate(SOME, Settings.preset("fast").with_changes(greeting=""))
-    found = {e.turn_id: e for e in run.events if isinstance(e, AnswerFound | AnswerNotFound)}
+    found = {e.turn_id: e.why for e in run.events if isinstance(e, AnswerFound | AnswerNotFound)}
+    ready = {e.turn_id for e in run.events if isinstance(e, AnswerFound)}
+    for asked in run.trace:
+        if isinstance(asked, RequestReply) and asked.by == "kept_answer":  # it was not even looked up
+            found.setdefault(asked.turn_id, asked.reason.rpartition("; ")[2])
     rows = [
         {
             words["ca_row_asked"]: turn.customer,
-            words["ca_row_ready"]: words["ca_yes" if isinstance(found.get(turn.turn_id), AnswerFound) else "ca_no"],
-            words["ca_row_why"]: in_language(found[turn.turn_id].why, which)
-            if turn.turn_id in found
-            else words["ca_not_asked"],
+            words["ca_row_ready"]: words["ca_yes" if turn.turn_id in ready else "ca_no"],
+            words["ca_row_why"]: in_language(found.get(turn.turn_id, ""), which) or words["ca_not_asked"],
             words["ca_row_wait"]: "–" if turn.total_ms is None else f"{turn.total_ms / 1000:.2f}\u00a0s",
         }
         for turn in run.ledger

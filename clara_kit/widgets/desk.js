@@ -335,7 +335,7 @@ function render({ model, el }) {
       : name ? `${w(`cut_${name}`)}: ${told}.` : w(model.get("phase") === "talking" ? "cut_silent" : "cut_nobody");
     if (cutSays.textContent !== says) cutSays.textContent = says;
     const note = /\bstt live|^live$/.test(model.get("mix")) ? "cut_note_live" : "cut_note";
-    cutNote.textContent = `${w(note)} ${model.get("chosen").preset === "tuned" ? w("preset_hint") : ""}`;
+    cutNote.textContent = `${w(note)} ${["tuned", "fast"].includes(model.get("chosen").preset) ? w("preset_hint") : ""}`;
   }
   function running() { // whatever runs in this kernel, so that nothing does so unseen
     const rows = model.get("running"), busy = ["connecting", "talking", "ending"].includes(model.get("phase"));

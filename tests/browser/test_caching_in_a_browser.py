@@ -58,6 +58,8 @@ async def test_the_explorer_has_room_at_every_width_in_light_and_dark(dark: bool
         await shown(page, explorer, dark=dark)
         await page.locator(".ca-part details summary").first.click()
         await expect(page.get_by_test_id("ca-told")).to_contain_text("0.0 %")
+        whole = await page.get_by_test_id("ca-fallen").inner_text()
+        assert whole.count("¿Qué limpiador me recomiendas?") == 1 and "(×" in whole  # an answer a skin, one question
         for width in (800, 1280, 1440):
             await page.set_viewport_size({"width": width, "height": 1700})
             await page.evaluate(DRAWN)

@@ -256,6 +256,12 @@ def test_a_target_is_reached_by_the_cheapest_that_reaches_it() -> None:
     assert slack.levers == PLAN and "the plan's design" in slack.told()
 
 
+def test_a_share_that_is_told_backwards_is_the_one_that_the_tables_show() -> None:
+    found = reach(800, 0.5)
+    assert found.levers is not None and found.share == figures(found.levers).under_800.value
+    assert found.proven == figures(PROVEN).under_800.value
+
+
 def test_what_no_lever_reaches_says_what_the_unknown_must_be_and_that_is_true() -> None:
     found = reach(800, 0.5)
     assert found.proven < 0.1 and found.levers is not None and {*found.levers} & {*UNPROVEN}
@@ -284,7 +290,7 @@ def test_the_honest_sentence_holds_only_numbers_that_were_calculated(profile: st
         said = can_we(600, given, language)
         assert said.startswith(first) and said.count(".") <= 4
         best, d = figures(OPENERS, given), draws(profile)
-        proven = float(np.mean(times(PROVEN, given, draws(profile, 4000), AS_IT_IS).first < 600))
+        proven = float(np.mean(times(PROVEN, given, d, AS_IT_IS).first < 600))
         assert (
             percent(proven) in said and f"{of(best.first_p50):.0f} ms" in said and f"{of(best.ear_p50):.0f} ms" in said
         )

@@ -141,6 +141,9 @@ async def test_the_same_question_is_heard_sooner_with_the_cache(explorer: CacheE
 def test_what_was_ready_in_a_call_is_a_table() -> None:
     sheet = what_was_ready(language="es")
     assert sheet.frame["había una respuesta lista"].to_list() == ["sí", "sí", "no"] and "simulado" in sheet.caption
+    assert (
+        "antes se dijo «embarazada»" in sheet.frame["por qué"].to_list()[2]
+    )  # never «was not asked» where it is known why
 
 
 def test_every_word_of_the_page_is_there() -> None:

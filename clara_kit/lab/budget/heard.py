@@ -16,6 +16,7 @@ from clara_kit.world.sim import simulate
 
 QUESTION = "¿Qué protector solar me recomiendas?"
 DESIGNS = {"the plan's design": Settings.of(enable_chunked_heygen=False), "now": Settings.preset("fast")}
+ROUNDS = 100
 PAUSE_MS, BEFORE_MS, SAID_MS = 1200.0, 400.0, 3500.0  # between two, before the customer, of what Clara says
 
 
@@ -59,7 +60,7 @@ def _one(run: Run) -> tuple[Sound, Sound]:
 
 
 def heard(
-    choices: Mapping[str, Settings] | None = None, questions: str | Sequence[str] = QUESTION, *, latency: str = "published", seed: int = 0, rounds: int = 25
+    choices: Mapping[str, Settings] | None = None, questions: str | Sequence[str] = QUESTION, *, latency: str = "published", seed: int = 0, rounds: int = ROUNDS
 ) -> Heard:  # fmt: skip
     """The same questions under each of these settings. Waits are the median of so many rounds; what is heard is one round of
     the first question whose wait is the nearest to it."""

@@ -21,6 +21,7 @@ from clara_kit.lab.sentences import Language, table
 
 ALL = Levers(**{name: name != "finalize" for name in LEVERS})
 PROVEN = ALL.but(**dict.fromkeys(UNPROVEN, False))
+NEAR = 0.03  # a share of `ROWS` turns that far below the one that is wanted is below it in all turns too
 _STEPS = 12  # of a bisection: to a fraction of a millisecond
 
 
@@ -128,7 +129,8 @@ def _limits(target_ms: float, share: float, given: Given, d: Draws, *, heard: bo
     """The share by all levers, by all but the unproven ones, and what each unknown must be."""
     of = _below(target_ms, given, d, heard=heard)
     finalized = {"flux": False, "eager": False, "finalize": True}
-    best, proven = (max(of(one), of(one.but(**finalized))) for one in (ALL, PROVEN))
+    whole = _below(target_ms, given, draws(given.profile), heard=heard)  # what is told is what the tables show
+    best, proven = (max(whole(one), whole(one.but(**finalized))) for one in (ALL, PROVEN))
     law = d.profile.laws["avatar_start"]
     start = _border(lambda by: of(OPENERS, Factors(stages=(("avatar_start", by),))) >= share, 1.0)
     ahead = _border(lambda by: of(OPENERS.but(send_ahead=True), Factors(sent_ahead=2 - by)) >= share, 2.0)
@@ -148,10 +150,11 @@ def reach(target_ms: float, share: float, given: Given | None = None, *, heard: 
 @lru_cache(maxsize=64)
 def _reached(target_ms: float, share: float, given: Given, d: Draws, heard: bool) -> Reached:
     of, limits = _below(target_ms, given, d, heard=heard), _limits(target_ms, share, given, d, heard=heard)
-    levers = None
+    whole, levers = _below(target_ms, given, draws(given.profile), heard=heard), None
     if limits.best >= share:
-        levers = next((one for one in sorted(_choices(), key=lambda one: _price(one, given)) if of(one) >= share), None)
-    found = of(levers) if levers else limits.best
+        cheapest = sorted(_choices(), key=lambda one: _price(one, given))
+        levers = next((one for one in cheapest if of(one) > share - NEAR and whole(one) >= share), None)
+    found = whole(levers) if levers else limits.best
     return Reached(target_ms, share, levers, found, limits.proven, limits.needs, heard, given.hit_share)
 
 

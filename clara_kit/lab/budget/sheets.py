@@ -38,7 +38,8 @@ def designs(choices: Mapping[str, Levers] = DESIGNS, given: Given | None = None)
     mark = calibrated_mark(draws(given.profile).profile)
     return Sheet.of(
         rows,
-        f"Calculated from «{given.profile}» ({mark}), replies of {given.reply_tokens} tokens; shares by the avatar's word; intervals 95 %.",
+        f"Calculated from «{given.profile}» ({mark}), replies of {given.reply_tokens} tokens; from «fast» on, a kept answer fits "
+        f"{percent(given.hit_share)} of the questions (assumed); shares by the avatar's word; intervals 95 %.",
     )
 
 
@@ -67,7 +68,7 @@ def stages(given: Given | None = None) -> Sheet:
     for stage, law in laws.items():
         slow = f"; {percent(law.spike_share)} take {law.spike_low:g} to {law.spike_high:g}" if law.spike_share else ""
         often = str(seen(law) or "not said")
-        rows.append({"stage": stage, "": f"{law}{slow}", "measured how often": often, "source": law.source})
+        rows.append({"stage": stage, "how long": f"{law}{slow}", "measured how often": often, "source": law.source})
     return Sheet.of(rows, f"Profile «{given.profile}», in ms but for rates and ratios.")
 
 
