@@ -13,7 +13,9 @@ from html import escape
 from clara_kit.measure.ledger import STAGE_LABELS, Turn
 from pages.measured import stages
 
-COLOURS = dict(zip(STAGE_LABELS, ("#56b4e9", "#999999", "#cc79a7", "#e69f00", "#999999", "#009e73", "#0072b2", "#d55e00")))
+COLOURS = dict(
+    zip(STAGE_LABELS, ("#56b4e9", "#999999", "#cc79a7", "#e69f00", "#999999", "#009e73", "#0072b2", "#d55e00"))
+)
 DARK = ("#0072b2",)  # on which white is read better than black
 WORDS = {
     "hear": "hear", "send": "send", "think": "think", "first sentence": "write a sentence", "hand over": "hand over",
