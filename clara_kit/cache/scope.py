@@ -136,9 +136,10 @@ _FITS = re.compile(  # what is right for one skin and wrong for another, whether
 )
 _FOR_ONE = re.compile(r"\b(?:(?:me|te|le) (?:sirv|convien|va|hac|qued)\w*|para (?:m[ií]|ti))\b")
 PASSING = re.compile(  # true for an hour at most, or of what was said another time
-    r"\b(?:(?<!por )ahora|en este momento|cu[aá]nto (?:falta|queda) para|qu[eé] hora (?:es|son)|(?:ya|todav[ií]a|a[uú]n) (?:cerraron|abrieron|est[aá]n?)|"
-    r"est[aá]n? (?:abiert|cerrad|atendiendo)\w*|(?:me|nos) (?:dij|coment|cont|recomend|expli|aconsej)\w*(?:aste|iste|eron|aron)|te (?:dije|cont[eé]|pregunt[eé]|coment[eé])|"
-    r"(?:la )?(?:otra|[uú]ltima) vez)\b"
+    r"\b(?:cu[aá]nto (?:falta|queda) para|qu[eé] hora (?:es|son)|(?:ya|todav[ií]a|a[uú]n) (?:cerraron|abrieron|est[aá]n? (?:abiert|cerrad))|"
+    r"(?:abiert|cerrad|atiend|atend)\w+ (?:ahora|en este momento)|(?:ahora|en este momento) (?:est[aá]n?|atienden|abren)|"
+    r"(?:me|nos) (?:dij|coment|cont|recomend|expli|aconsej)\w*(?:aste|iste|eron|aron)|te (?:dije|cont[eé]|pregunt[eé]|coment[eé])|"
+    r"(?:la )?(?:otra|[uú]ltima) vez)\b|^\W*(?:(?:la tienda|el local) )?est[aá]n? (?:abiert|cerrad|atendiendo)"
 )
 BACK = re.compile(
     r"\b(?:como te (?:dec[ií]a|dije|coment[eé]|cont[eé])|ese|esa|esos|esas|eso|aquel\w*|lo que (?:me )?(?:dijiste|preguntaste)|como dec[ií]a\w*|el mismo|la misma|tambi[eé]n)\b"

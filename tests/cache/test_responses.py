@@ -149,6 +149,14 @@ def test_what_cannot_be_relied_on_is_not_kept_and_says_why(question: str, answer
     assert not found and found.why
 
 
+@pytest.mark.parametrize(
+    "question",
+    ["¿Puedo devolver un producto que está abierto?", "¿Tienen descuentos ahora?", "¿Cuánto dura si está abierto?"],
+)
+def test_a_word_of_the_hour_that_asks_of_no_hour_keeps_nothing_from_being_learnt(question: str) -> None:
+    assert "hour" not in ResponseCache().remember(question, "Sí.", SCOPE).why
+
+
 def test_an_answer_that_leans_on_the_conversation_is_not_kept() -> None:
     cache = ResponseCache()
     assert not cache.remember("¿Puedo usar el retinol de noche?", "Sí, como te decía, de noche.", SCOPE, follows=True)
