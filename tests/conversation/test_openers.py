@@ -94,3 +94,7 @@ def test_what_fails_behind_an_opener_is_answered_all_the_same(fault: Fault) -> N
 
 def test_without_the_setting_there_is_none() -> None:
     assert openers(simulate([ASK], Settings.preset("fast").with_changes(enable_response_cache=False))) == []
+
+
+def test_an_avatar_that_begins_anew_with_each_piece_gets_none() -> None:
+    assert openers(simulate([ASK], OPEN.with_changes(avatar_vendor="heygen"))) == []
