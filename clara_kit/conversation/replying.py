@@ -54,7 +54,7 @@ def _open(pen: Pen, question: str) -> None:
     talk = pen.talk
     if not talk.settings.openers or talk.switched or talk.health("avatar").down or talk.health("llm").attempt:
         return
-    if talk.settings.avatar_vendor == "heygen":  # where each piece waits for the one before: the answer would come later
+    if talk.settings.avatar_vendor == "heygen":  # each piece waits there for the one before: the answer would be late
         return
     if talk.utterance is not None or talk.customers_floor or talk.held is not None or talk.sounding:
         return
