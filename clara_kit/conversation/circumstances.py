@@ -47,5 +47,5 @@ def told(earlier: Iterable[str], question: str) -> str:
     asked = fold(question)
     if _OF_THE_SHOP.search(asked) and not _OF_CARE.search(asked):
         return ""
-    found = (_TOLD.search(_PLEASANTRIES.sub(" ", fold(text))) for text in earlier)
-    return next((match[0] for match in found if match is not None), "")
+    found = [[m[0] for m in _TOLD.finditer(_PLEASANTRIES.sub(" ", fold(text)))] for text in earlier]
+    return next((max(words, key=len) for words in found if words), "")  # «embarazada» says more than «estoy»

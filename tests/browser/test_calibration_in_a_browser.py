@@ -22,7 +22,7 @@ async def test_the_twins_are_measured_by_keyboard_and_nothing_is_taken_for_a_ven
         await page.set_viewport_size({"width": 800, "height": 900})
         await notebook.open("notebooks/00_start_here.ipynb")
         await page.evaluate(RUN_LAST)
-        await page.get_by_text("¿Qué tan rápidos son desde aquí?").click()
+        await page.locator("span", has_text="¿Qué tan rápidos son desde aquí?").click()
         panel = page.locator(".clara-calibration")
         await expect(panel).to_contain_text("nunca calibrado")
         await panel.get_by_role("button", name="Probar con los gemelos").focus()

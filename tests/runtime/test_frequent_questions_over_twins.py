@@ -16,6 +16,7 @@ async def test_a_known_customer_gets_the_shops_promises_and_what_suits_her_skin_
     async with ConversationManager(services, log_root=tmp_path) as clara:
         for asked in ("cuánto sale el envío", "qué limpiador me recomiendas", "cuánto cuesta el envío a Perú"):
             await clara.ask(asked)
-    found = [record for record in clara.conversation.trace if isinstance(record, ev.AnswerFound | ev.AnswerNotFound)]
+    told = clara.revealed(clara.conversation.trace)
+    found = [record for record in told if isinstance(record, ev.AnswerFound | ev.AnswerNotFound)]
     assert [type(record) for record in found] == [ev.AnswerFound, ev.AnswerFound, ev.AnswerNotFound]
     assert "$3.990" in found[0].text and "gel limpiador Brisa" in found[1].text  # her skin is «Mixta»
