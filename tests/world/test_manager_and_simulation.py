@@ -26,11 +26,13 @@ INTERRUPTING: list[Any] = [LINES[0], {**LINES[1], "interrupt_after_ms": 40}]
 class Jumping(selectors.DefaultSelector):
     """Waits for nothing that only time would bring: time jumps there. Work takes a microsecond a round.
 
-    walks: all is said, and somebody in another thread is about to hang up; time must not run ahead of them.
+    walks: all is said, and somebody in another thread is about to hang up; time must not run ahead of them. Nor of what
+    is at work in other threads.
     """
 
     now_s = 0.0
     walks = False
+    at_work = 0
 
     def select(self, timeout: float | None = None) -> Any:
         if self.walks:
@@ -38,6 +40,8 @@ class Jumping(selectors.DefaultSelector):
             seen = super().select(timeout)
             self.now_s += perf_counter() - began_s
             return seen
+        if self.at_work:
+            return super().select(0.05 if timeout is None else min(timeout, 0.05))
         found = super().select(None if timeout is None else 0)
         if not found and timeout is not None:
             self.now_s += max(timeout, 1e-6)
@@ -51,6 +55,15 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
     def time(self) -> float:
         return self.jumping.now_s
+
+    def run_in_executor(self, executor: Any, work: Any, *given: Any) -> Any:
+        self.jumping.at_work += 1
+        future = super().run_in_executor(executor, work, *given)
+        future.add_done_callback(self._has_worked)
+        return future
+
+    def _has_worked(self, _: Any) -> None:
+        self.jumping.at_work -= 1
 
 
 class VirtualClock:
